@@ -1,0 +1,413 @@
+"""The batched trainer against plain PyTorch: what is fast must first be the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+from torch import nn
+from torch.optim import lr_scheduler
+
+from trainer.heads import streams
+from trainer.heads.data import TrainingData, prepare
+from trainer.heads.losses import balanced_class_weights, cross_entropy
+from trainer.heads.metrics import f1_macro
+from trainer.heads.population import Population
+from trainer.heads.schedules import Plateau, lr_table, milestone_epochs, warmup_steps
+from trainer.heads.spec import HeadSpec
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+SCHEDULERS = ("none", "step", "multistep", "exponential", "cosine", "onecycle", "warmup_cosine", "plateau")
+
+
+# --- schedules --------------------------------------------------------------------------------
+
+
+def torch_scheduler(
+    spec: HeadSpec, optimizer: torch.optim.Optimizer, steps_per_epoch: int
+) -> tuple[lr_scheduler.LRScheduler | lr_scheduler.ReduceLROnPlateau, str]:
+    """PyTorch's own scheduler for a spec, and when it moves: after every "step" or every "epoch"."""
+    total = spec.epochs * steps_per_epoch
+    match spec.scheduler:
+        case "none":
+            return lr_scheduler.ConstantLR(optimizer, factor=1.0), "epoch"
+        case "step":
+            return lr_scheduler.StepLR(optimizer, spec.step_size, gamma=spec.gamma), "epoch"
+        case "multistep":
+            return lr_scheduler.MultiStepLR(optimizer, milestone_epochs(spec), gamma=spec.gamma), "epoch"
+        case "exponential":
+            return lr_scheduler.ExponentialLR(optimizer, gamma=spec.gamma), "epoch"
+        case "cosine":
+            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.epochs), "epoch"
+        case "onecycle":
+            cycle = lr_scheduler.OneCycleLR(
+                optimizer, spec.lr, total_steps=total, pct_start=spec.warmup, cycle_momentum=False
+            )
+            return cycle, "step"
+        case "warmup_cosine":
+            rise = warmup_steps(spec, steps_per_epoch)
+            warmup = lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=rise)
+            cosine = lr_scheduler.CosineAnnealingLR(optimizer, T_max=total - rise)
+            return lr_scheduler.SequentialLR(optimizer, [warmup, cosine], milestones=[rise]), "step"
+        case "plateau":
+            plateau = lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=spec.gamma, patience=spec.plateau_patience
+            )
+            return plateau, "epoch"
+
+
+def torch_rates(spec: HeadSpec, steps_per_epoch: int, losses: list[float]) -> list[float]:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=spec.lr)
+    scheduler, moves = torch_scheduler(spec, optimizer, steps_per_epoch)
+    rates = []
+    for epoch in range(spec.epochs):
+        for within in range(steps_per_epoch):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            last = epoch == spec.epochs - 1 and within == steps_per_epoch - 1
+            if moves == "step" and not last:
+                scheduler.step()  # type: ignore[call-arg]
+        if moves == "epoch":
+            scheduler.step(*([losses[epoch]] if spec.scheduler == "plateau" else []))
+    return rates
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.filterwarnings("ignore:.*")
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_scheduler_equals_torch_step_for_step(scheduler: str, data: st.DataObject) -> None:
+    spec = HeadSpec(
+        scheduler=scheduler,  # type: ignore[arg-type]
+        lr=data.draw(st.floats(1e-4, 1.0)),
+        epochs=data.draw(st.integers(2, 30)),
+        gamma=data.draw(st.floats(0.1, 0.99)),
+        step_size=data.draw(st.integers(1, 12)),
+        warmup=data.draw(st.floats(0.05, 0.6)),
+        plateau_patience=data.draw(st.integers(0, 4)),
+    )
+    steps_per_epoch = data.draw(st.integers(1, 5))
+    losses = data.draw(
+        st.lists(st.floats(0.1, 2.0), min_size=spec.epochs, max_size=spec.epochs), label="validation losses"
+    )
+    table = lr_table([spec], steps_per_epoch=steps_per_epoch)[:, 0]
+    plateau = Plateau([spec], seeds=1)
+    ours = []
+    for epoch in range(spec.epochs):
+        factor = plateau.factor_sk.item()
+        ours += [rate * factor for rate in table[epoch * steps_per_epoch :][:steps_per_epoch].tolist()]
+        plateau.step(torch.tensor([[losses[epoch]]], dtype=torch.float64))
+    np.testing.assert_allclose(
+        ours, torch_rates(spec, steps_per_epoch, losses), rtol=1e-9, atol=1e-12 * spec.lr
+    )
+
+
+# --- loss and metrics -------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 7), rows=st.integers(1, 20))
+def test_loss_equals_torch_cross_entropy_for_each_head(seed: int, classes: int, rows: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, 3, classes, rows, generator=random, dtype=torch.float64) * 3
+    target = torch.randint(classes, (2, rows), generator=random)
+    smoothing = torch.tensor([0.0, 0.1, 0.4], dtype=torch.float64)
+    weight = torch.rand(3, classes, generator=random, dtype=torch.float64) + 0.1
+    ours = cross_entropy(logits, target, smoothing_k=smoothing, class_weight_kc=weight)
+    for s, k in itertools.product(range(2), range(3)):
+        reference = F.cross_entropy(
+            logits[s, k].T, target[s], weight=weight[k], label_smoothing=smoothing[k].item()
+        )
+        assert ours[s, k].item() == pytest.approx(reference.item(), rel=1e-12)
+
+
+def test_a_masked_row_counts_as_absent() -> None:
+    random = torch.Generator().manual_seed(3)
+    logits = torch.randn(1, 1, 4, 10, generator=random, dtype=torch.float64)
+    target = torch.randint(4, (1, 10), generator=random)
+    kept = (torch.arange(10) % 3 != 0).double()
+    settings_of_loss = {
+        "smoothing_k": torch.tensor([0.2], dtype=torch.float64),
+        "class_weight_kc": torch.ones(1, 4, dtype=torch.float64),
+    }
+    masked = cross_entropy(logits, target, sample_weight_skb=kept.view(1, 1, -1), **settings_of_loss)
+    absent = cross_entropy(logits[..., kept.bool()], target[:, kept.bool()], **settings_of_loss)
+    torch.testing.assert_close(masked, absent, rtol=1e-12, atol=0)
+
+
+def test_balanced_weights_equal_scikit_learns() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.array([0] * 7 + [1] * 2 + [2] * 5)
+    ours = balanced_class_weights(torch.tensor(labels), classes=3, kept_kn=torch.ones(1, 14).double())
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(ours[0].numpy(), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 9), rows=st.integers(1, 60))
+def test_macro_f1_equals_scikit_learns(seed: int, classes: int, rows: int) -> None:
+    random = np.random.default_rng(seed)
+    target, pred = random.integers(classes, size=rows), random.integers(classes, size=(4, rows))
+    ours = f1_macro(torch.tensor(pred), torch.tensor(target), classes=classes)
+    expected = [f1_score(target, row, average="macro", zero_division=0) for row in pred]
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12)
+
+
+# --- the whole training loop ------------------------------------------------------------------
+
+
+def blobs(*, rows: int = 46, features: int = 6, classes: int = 3, seed: int = 0) -> TrainingData:
+    """Overlapping clouds of points, in float64: hard enough that curves keep moving."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(classes, features))
+    y = np.arange(rows + 31) % classes
+    x = centres[y] + random.normal(size=(len(y), features)) * 1.3
+    return prepare(
+        x[:rows], y[:rows], val_x_nd=x[rows:], val_y_n=y[rows:], classes=classes, dtype=torch.float64
+    )
+
+
+class PlainHead(nn.Module):
+    """The head as anybody would write it."""
+
+    def __init__(self, spec: HeadSpec, *, seed: int, features: int, classes: int) -> None:
+        super().__init__()
+        self.spec, self.seed = spec, seed
+        widths = (features, *spec.hidden, classes)
+        self.linears = nn.ModuleList()
+        for layer, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+            linear = nn.Linear(inputs, outputs, dtype=torch.float64)
+            weight, bias = streams.initial_linear(
+                (seed,), layer=layer, inputs=inputs, outputs=outputs, dtype=torch.float64
+            )
+            linear.weight.data, linear.bias.data = weight[0], bias[0, :, 0]
+            self.linears.append(linear)
+        norm = nn.LayerNorm if spec.layer_norm else nn.Identity
+        self.norms = nn.ModuleList(
+            norm(width, dtype=torch.float64) if spec.layer_norm else norm() for width in spec.hidden
+        )
+        self.activation = ACTIVATIONS[spec.activation]()
+
+    def forward(self, x: torch.Tensor, step: int | None = None) -> torch.Tensor:
+        for layer, norm in enumerate(self.norms):
+            x = self.activation(norm(self.linears[layer](x)))
+            if step is not None and self.spec.dropout > 0:
+                uniform = streams.dropout_uniforms(
+                    (self.seed,), step=step, layer=layer, shape=(x.shape[1], x.shape[0]), like=x
+                )[0, 0].T
+                x = torch.where(uniform < self.spec.dropout, 0, x / (1 - self.spec.dropout))
+        return self.linears[-1](x)
+
+
+def torch_optimizer(spec: HeadSpec, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if spec.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay)
+    kind = torch.optim.Adam if spec.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=spec.lr, weight_decay=spec.weight_decay)
+
+
+def plain_training(spec: HeadSpec, data: TrainingData, *, seed: int) -> dict[str, list[float]]:
+    """One head, one seed, one loop: PyTorch's modules, optimisers, schedulers and losses."""
+    (x, y), (val_x, val_y) = data.train, data.val
+    model = PlainHead(spec, seed=seed, features=x.shape[1], classes=data.classes)
+    optimizer = torch_optimizer(spec, list(model.parameters()))
+    steps_per_epoch = math.ceil(len(x) / spec.batch_size)
+    scheduler, moves = torch_scheduler(spec, optimizer, steps_per_epoch)
+    weight = (
+        len(y) / (data.classes * torch.bincount(y, minlength=data.classes).double())
+        if spec.class_weight == "balanced"
+        else None
+    )
+    curves: dict[str, list[float]] = {
+        name: [] for name in ("train_loss", "val_loss", "val_f1_macro", "val_accuracy", "lr")
+    }
+    best, best_epoch = -1.0, 0
+    for epoch in range(spec.epochs):
+        curves["lr"].append(optimizer.param_groups[0]["lr"])
+        total = 0.0
+        order = streams.sample_order((seed,), epoch=epoch, rows=len(x))[0]
+        for within, rows in enumerate(order.split(spec.batch_size)):
+            step = epoch * steps_per_epoch + within
+            loss = F.cross_entropy(
+                model(x[rows], step), y[rows], weight=weight, label_smoothing=spec.label_smoothing
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            if spec.clip_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), spec.clip_norm)
+            optimizer.step()
+            total += loss.item() * len(rows)
+            if moves == "step" and step < spec.epochs * steps_per_epoch - 1:
+                scheduler.step()  # type: ignore[call-arg]
+        with torch.no_grad():
+            logits = model(val_x)
+        val_loss, pred = F.cross_entropy(logits, val_y).item(), logits.argmax(1)
+        f1 = float(f1_score(val_y, pred, average="macro", zero_division=0))
+        curves["train_loss"].append(total / len(x))
+        curves["val_loss"].append(val_loss)
+        curves["val_f1_macro"].append(f1)
+        curves["val_accuracy"].append((pred == val_y).double().mean().item())
+        if moves == "epoch":
+            scheduler.step(*([val_loss] if spec.scheduler == "plateau" else []))
+        if f1 > best:
+            best, best_epoch = f1, epoch
+        elif epoch - best_epoch >= spec.patience:
+            break
+    return curves
+
+
+def zoo() -> list[HeadSpec]:
+    """Every optimiser × scheduler, over shapes, activations and loss options that take turns."""
+    variants = itertools.cycle(
+        [
+            {"hidden": ()},
+            {"hidden": (5,), "activation": "relu", "dropout": 0.3, "label_smoothing": 0.1},
+            {"hidden": (5,), "activation": "gelu", "layer_norm": True, "class_weight": "balanced"},
+            {"hidden": (7, 4), "activation": "silu", "dropout": 0.2, "clip_norm": 0.5},
+            {"hidden": (5,), "activation": "tanh", "weight_decay": 0.05, "batch_size": 10},
+            {"hidden": (), "weight_decay": 0.1, "label_smoothing": 0.2},
+            {"hidden": (7, 4), "layer_norm": True, "activation": "tanh", "weight_decay": 0.02},
+        ]
+    )
+    return [
+        HeadSpec(
+            optimizer=optimizer,  # type: ignore[arg-type]
+            scheduler=scheduler,  # type: ignore[arg-type]
+            lr=0.01,
+            epochs=8,
+            patience=4,
+            plateau_patience=0,
+            step_size=3,
+            warmup=0.3,
+            **{"batch_size": 16, **next(variants)},  # type: ignore[arg-type]
+        )
+        for optimizer in ("adam", "adamw", "sgd")
+        for scheduler in SCHEDULERS
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+def test_a_population_in_float64_equals_plain_torch_loops() -> None:
+    data, specs, seeds = blobs(), zoo(), (11, 12)
+    population = Population(specs, data, seeds=seeds)
+    population.train(8)
+    for head, spec in enumerate(specs):
+        outcome = population.outcome(head)
+        for index, seed in enumerate(seeds):
+            expected = plain_training(spec, data, seed=seed)
+            for metric, values in expected.items():
+                ours = outcome.curves[metric][index]
+                ours = ours[np.isfinite(ours)]
+                np.testing.assert_allclose(ours, values, rtol=1e-9, atol=1e-9, err_msg=f"{metric} of {spec}")
+
+
+def same_curves(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
+    for metric in a:
+        np.testing.assert_allclose(a[metric], b[metric], rtol=1e-9, atol=1e-9, err_msg=metric)
+
+
+def test_a_head_is_the_same_alone_in_any_slot_and_after_its_neighbours_left() -> None:
+    data, specs = blobs(), zoo()[::3]
+    together = Population(specs, data, seeds=(5, 6))
+    together.train(8)
+    pruned = Population(specs[::-1], data, seeds=(5, 6))
+    pruned.train(2)
+    pruned.drop(range(4))
+    pruned.train(8)
+    for head, spec in enumerate(specs):
+        alone = Population([spec], data, seeds=(5, 6))
+        alone.train(8)
+        same_curves(alone.outcome(0).curves, together.outcome(head).curves)
+        if len(specs) - 1 - head >= 4:
+            same_curves(alone.outcome(0).curves, pruned.outcome(len(specs) - 1 - head).curves)
+
+
+def test_a_dropped_head_keeps_what_it_reached() -> None:
+    data, specs = blobs(), zoo()[:4]
+    population = Population(specs, data, seeds=(1,))
+    population.train(3)
+    before = population.outcome(2)
+    population.drop([2])
+    population.train(8)
+    after = population.outcome(2)
+    assert 2 not in population.running
+    assert after.epochs == 3
+    same_curves(before.curves, after.curves)
+
+
+def test_a_head_that_diverges_fails_alone() -> None:
+    data = blobs()
+    steady = HeadSpec(hidden=(5,), lr=0.01, epochs=6)
+    wild = dataclasses.replace(steady, lr=1e200, optimizer="sgd", scheduler="none")
+    population = Population([steady, wild], data, seeds=(0, 1))
+    population.train(6)
+    alone = Population([steady], data, seeds=(0, 1))
+    alone.train(6)
+    assert population.outcome(1).failed
+    assert math.isnan(population.outcome(1).score)
+    assert not population.outcome(0).failed
+    same_curves(alone.outcome(0).curves, population.outcome(0).curves)
+
+
+def test_a_head_that_sees_some_rows_trains_on_those_alone() -> None:
+    """A mask with batches as large as the data equals training on the kept rows."""
+    data = blobs()
+    spec = HeadSpec(hidden=(5,), lr=0.01, epochs=5, batch_size=64, class_weight="balanced")
+    kept = torch.arange(len(data.train.x_nd)) % 4 != 0
+    masked = Population([spec], data, seeds=(3,), kept_kn=kept.double().unsqueeze(0))
+    masked.train(5)
+    few = data._replace(train=type(data.train)(data.train.x_nd[kept], data.train.y_n[kept]))
+    alone = Population([spec], few, seeds=(3,))
+    alone.train(5)
+    for metric in ("val_loss", "val_f1_macro"):
+        np.testing.assert_allclose(
+            masked.outcome(0).curves[metric], alone.outcome(0).curves[metric], rtol=1e-9
+        )
+
+
+def test_the_head_taken_out_scores_what_training_reported() -> None:
+    data, specs = blobs(), zoo()
+    population = Population(specs, data, seeds=(0, 1))
+    population.train(8)
+    raw = data.val.x_nd / data.scale.factor + data.scale.centre_d
+    for head in range(len(specs)):
+        outcome = population.outcome(head)
+        for seed_index in range(2):
+            probabilities = population.head(head, seed_index=seed_index).probabilities(raw)
+            pred = probabilities.argmax(1)
+            f1 = f1_score(data.val.y_n, pred, average="macro", zero_division=0)
+            assert f1 == pytest.approx(outcome.val_f1_macro_s[seed_index], abs=1e-12)
+            np.testing.assert_allclose(probabilities.sum(1), 1)
+
+
+def test_a_seed_that_runs_out_of_patience_stops_and_the_other_goes_on() -> None:
+    data = blobs()
+    specs = [HeadSpec(lr=0.05, epochs=40, patience=3), HeadSpec(lr=0.003, epochs=40, patience=3)]
+    population = Population(specs, data, seeds=tuple(range(6)))
+    population.train(40)
+    for head in range(2):
+        outcome = population.outcome(head)
+        ran = np.isfinite(outcome.curves["val_loss"]).sum(1)
+        np.testing.assert_array_equal(ran, np.minimum(outcome.best_epoch_s + 3, 40))
+    assert (
+        len({int(r) for h in range(2) for r in np.isfinite(population.outcome(h).curves["val_loss"]).sum(1)})
+        > 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("dropout", 1.0), ("lr", 0.0), ("optimizer", "lion"), ("hidden", (0,)), ("epochs", 0), ("gamma", 0.0)],
+)
+def test_a_value_out_of_range_is_named(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        HeadSpec(**{field: value})  # type: ignore[arg-type]

@@ -1,0 +1,43 @@
+"""One trained head: its configuration, its weights, its answers. No files: tensors in, tensors out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainer.heads.data import Scale
+from trainer.heads.spec import HeadSpec
+from trainer.heads.stack import ACTIVATIONS, NORM_EPSILON
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head taken out of its population.
+
+    ``tensors`` are named like a ``torch.nn.Module``'s: ``layers.0.weight`` [H, D], ``layers.0.bias`` [H],
+    ``norms.0.weight`` [H], …
+    """
+
+    spec: HeadSpec
+    scale: Scale
+    tensors: dict[str, Tensor]
+
+    def logits(self, x_nd: Tensor) -> Tensor:
+        """Logits [N, C] of raw (unscaled) features [N, D]."""
+        h = self.scale.apply(x_nd)
+        depth = len(self.spec.hidden)
+        for layer in range(depth):
+            h = F.linear(h, self.tensors[f"layers.{layer}.weight"], self.tensors[f"layers.{layer}.bias"])
+            if self.spec.layer_norm:
+                gain, shift = self.tensors[f"norms.{layer}.weight"], self.tensors[f"norms.{layer}.bias"]
+                h = F.layer_norm(h, (h.shape[-1],), gain, shift, eps=NORM_EPSILON)
+            h = ACTIVATIONS[self.spec.activation](h)
+        return F.linear(h, self.tensors[f"layers.{depth}.weight"], self.tensors[f"layers.{depth}.bias"])
+
+    @torch.inference_mode()
+    def probabilities(self, x_nd: Tensor, *, batch_size: int = 8192) -> Tensor:
+        """Class probabilities [N, C] of raw (unscaled) features [N, D]."""
+        return torch.cat([self.logits(x).softmax(-1) for x in x_nd.split(batch_size)])

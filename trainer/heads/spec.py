@@ -1,0 +1,91 @@
+"""One configuration of a head and of how it is trained."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Scheduler = Literal[
+    "none", "step", "multistep", "exponential", "cosine", "onecycle", "warmup_cosine", "plateau"
+]
+ClassWeight = Literal["none", "balanced"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSpec:
+    """A linear head (``hidden == ()``) or an MLP: Linear → LayerNorm → activation → dropout, per layer.
+
+    Epochs count from 1; fields that do not apply (``momentum`` of Adam, ``gamma`` of cosine) are ignored.
+
+    Raises:
+        ValueError: a value outside its range; the message names the field.
+    """
+
+    hidden: tuple[int, ...] = ()
+    activation: Activation = "relu"
+    layer_norm: bool = False
+    dropout: float = 0.0  # share of hidden units set to zero while training
+
+    optimizer: Optimizer = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.0  # decoupled for adamw, added to the gradient for adam and sgd
+    momentum: float = 0.9  # sgd
+    clip_norm: float | None = None  # largest gradient norm of one head
+
+    scheduler: Scheduler = "cosine"
+    gamma: float = 0.5  # step, multistep, plateau: factor at a drop; exponential: factor per epoch
+    step_size: int = 10  # step: epochs between drops
+    milestones: tuple[float, ...] = (0.5, 0.75)  # multistep: drops, as shares of the epochs
+    warmup: float = 0.1  # onecycle, warmup_cosine: share of the steps in which the rate rises
+    plateau_patience: int = 5  # plateau: epochs without a lower validation loss that are put up with
+
+    label_smoothing: float = 0.0
+    class_weight: ClassWeight = "none"
+
+    batch_size: int = 128
+    epochs: int = 60
+    patience: int = 12  # epochs without a better validation macro-F1 before the head stops
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("activation", Activation),
+            ("optimizer", Optimizer),
+            ("scheduler", Scheduler),
+            ("class_weight", ClassWeight),
+        ):
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; allowed: {', '.join(get_args(allowed))}"
+                )
+        self._check("hidden", all(width >= 1 for width in self.hidden), "widths of at least 1")
+        self._check("dropout", 0 <= self.dropout < 1, "0 ≤ dropout < 1")
+        self._check("lr", self.lr > 0, "lr > 0")
+        self._check("weight_decay", self.weight_decay >= 0, "weight_decay ≥ 0")
+        self._check("momentum", 0 <= self.momentum < 1, "0 ≤ momentum < 1")
+        self._check("clip_norm", self.clip_norm is None or self.clip_norm > 0, "clip_norm > 0, or none")
+        self._check("gamma", 0 < self.gamma <= 1, "0 < gamma ≤ 1")
+        self._check("step_size", self.step_size >= 1, "step_size ≥ 1")
+        self._check("milestones", all(0 < m < 1 for m in self.milestones), "shares between 0 and 1")
+        self._check("warmup", 0 < self.warmup < 1, "0 < warmup < 1")
+        self._check("plateau_patience", self.plateau_patience >= 0, "plateau_patience ≥ 0")
+        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "0 ≤ label_smoothing < 1")
+        for name in ("batch_size", "epochs", "patience"):
+            self._check(name, getattr(self, name) >= 1, f"{name} ≥ 1")
+
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+
+    @property
+    def stack_key(self) -> tuple[tuple[int, ...], int]:
+        """Heads with the same key can be trained as one stack of tensors."""
+        return self.hidden, self.batch_size
+
+    def parameters(self, *, features: int, classes: int) -> int:
+        """How many weights and biases (LayerNorm's included) such a head has."""
+        widths = (features, *self.hidden, classes)
+        dense = sum(a * b + b for a, b in itertools.pairwise(widths))
+        return dense + (2 * sum(self.hidden) if self.layer_norm else 0)

@@ -1,0 +1,231 @@
+"""The contract between the trainer, which writes, and the dashboard, which reads.
+
+Every name that ends up in MLflow stands here and nowhere else. Standard library only, so that
+the dashboard can import it without importing torch.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_EXPERIMENT = "headroom"
+
+
+def default_tracking_uri() -> str:
+    """``HEADROOM_TRACKING_URI`` if set, else the SQLite store in ``mlruns/`` of this checkout."""
+    return os.environ.get("HEADROOM_TRACKING_URI") or f"sqlite:///{REPO_ROOT / 'mlruns' / 'mlflow.db'}"
+
+
+# --- Runs -------------------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    """What a run of ours is (tag ``headroom.kind``)."""
+
+    SWEEP = "sweep"  # a parent run
+    TRIAL = "trial"  # a child of a sweep: one configuration, all its seeds
+
+
+class Tag:
+    """Tags. MLflow keeps them as text."""
+
+    PARENT = "mlflow.parentRunId"  # MLflow's own: makes the tree in its UI
+    KIND = "headroom.kind"
+    STUDY = "headroom.study"
+    DATA = "headroom.data"  # what --data said
+    DIGEST = "headroom.data_digest"  # names exactly this data
+    ENCODER = "headroom.encoder"
+    HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the writer's last sign of life
+    STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
+    TRIAL = "headroom.trial"  # a child's trial number
+    TRIAL_STATE = "headroom.trial_state"  # a child's TrialState
+    ERROR = "headroom.error"  # what went wrong, one paragraph
+
+
+class Stopped(StrEnum):
+    """Values of ``Tag.STOPPED``."""
+
+    INTERRUPTED = "interrupted"  # somebody pressed Ctrl-C (or sent SIGTERM): closed in good order
+    LOST = "lost"  # the process died without a word; a later command closed the run
+    ERROR = "error"  # an exception; its text is in Tag.ERROR
+
+
+class TrialState(StrEnum):
+    """State of one trial: a configuration with all its seeds."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"  # left at a rung
+    FAILED = "failed"  # its loss stopped being a number
+
+
+class RunState(StrEnum):
+    """State of a sweep as people see it."""
+
+    LIVE = "live"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+HEARTBEAT_EVERY_S = 5.0
+HEARTBEAT_LOST_S = 60.0  # a heartbeat older than this means that the writer is gone
+
+
+def run_state(status: str, heartbeat: float | None, now: float) -> RunState:
+    """The state to show for an MLflow run.
+
+    Args:
+        status: MLflow's status: RUNNING, SCHEDULED, FINISHED, FAILED or KILLED.
+        heartbeat: UNIX seconds of the last heartbeat; ``None`` for runs of other programs.
+        now: UNIX seconds.
+    """
+    if status == "FINISHED":
+        return RunState.DONE
+    if status == "FAILED":
+        return RunState.FAILED
+    if status == "KILLED":
+        return RunState.INTERRUPTED
+    if heartbeat is not None and now - heartbeat > HEARTBEAT_LOST_S:
+        return RunState.INTERRUPTED
+    return RunState.LIVE
+
+
+# --- Artifacts of a sweep (parent run) --------------------------------------------------------
+
+
+class Artifact:
+    """Paths below a parent run's artifact root. Tables are Parquet."""
+
+    TRIALS = "trials.parquet"
+    CURVES = "curves.parquet"
+    PREDICTIONS = "predictions.parquet"
+    PROJECTION = "projection.parquet"
+    SAMPLES = "samples.parquet"
+    QUARANTINE = "quarantine.parquet"  # only where a file was quarantined
+    HEAD = "head"  # head/head.safetensors + head/head.json
+    CONFUSION_PNG = "confusion_matrix.png"
+    CONFIG = "config.yaml"
+    SUMMARY = "summary.json"  # the figures that the command prints last
+
+
+PARAM_PREFIX = "param."  # hyperparameter columns of TRIALS: param.lr, param.width, …
+
+
+class Trials:
+    """Columns of TRIALS, one row per trial; beside them one ``param.*`` column per hyperparameter
+    (null where a hyperparameter has no meaning, such as the width of a linear head)."""
+
+    TRIAL = "trial"  # int, from 0
+    STATE = "state"  # TrialState
+    SEEDS = "seeds"  # int: how many seeds each figure below is the mean of
+    EPOCHS = "epochs"  # int: epochs run (the most of any seed)
+    BEST_EPOCH = "best_epoch"  # float: mean over seeds, epochs count from 1
+    VAL_F1_MACRO = "val_f1_macro"  # mean over seeds, each at its best epoch
+    VAL_F1_MACRO_SE = "val_f1_macro_se"  # standard error over seeds (null for one seed)
+    VAL_F1_MACRO_LOW = "val_f1_macro_low"  # 95 % t-interval over seeds (null for one seed)
+    VAL_F1_MACRO_HIGH = "val_f1_macro_high"
+    VAL_ACCURACY = "val_accuracy"
+    VAL_LOSS = "val_loss"
+    PARAMETERS = "parameters"  # int: weights and biases in one head
+    STARTED_S = "started_s"  # seconds since the sweep began
+    FINISHED_S = "finished_s"
+    MESSAGE = "message"  # why it failed or where it was pruned, for people; else ""
+
+
+class Curves:
+    """Columns of CURVES, long form: one row per trial, seed, epoch, split and metric."""
+
+    TRIAL = "trial"  # int32
+    SEED = "seed"  # int16: 0 … seeds-1
+    EPOCH = "epoch"  # int16, from 1
+    SPLIT = "split"  # "train" | "val"
+    METRIC = "metric"  # "loss" | "f1_macro" | "accuracy" | "lr" (lr is logged under train)
+    VALUE = "value"  # float32
+
+
+class Predictions:
+    """Columns of PREDICTIONS: every row of every split, once per logged head."""
+
+    HEAD = "head"  # a name for people: "best", "best linear", "best 1-hidden", …
+    TRIAL = "trial"
+    SEED = "seed"
+    SAMPLE_ID = "sample_id"
+    SPLIT = "split"  # "train" | "val" | "test"
+    LABEL = "label"  # class name
+    PRED = "pred"  # class name
+    CONFIDENCE = "confidence"  # probability of PRED
+    PROBS = "probs"  # list of float32, in the order of the summary's "classes"
+
+
+class Projection:
+    """Columns of PROJECTION: a t-SNE of a sample of the rows."""
+
+    SAMPLE_ID = "sample_id"
+    X = "x"
+    Y = "y"
+
+
+class Samples:
+    """Columns of SAMPLES: what a person needs to see of each projected row."""
+
+    SAMPLE_ID = "sample_id"
+    SPLIT = "split"
+    LABEL = "label"
+    CAPTION = "caption"  # "" where there is none
+    GROUP = "group"  # "" where there is none
+    THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no pictures
+
+
+class Quarantine:
+    """Columns of QUARANTINE."""
+
+    PATH = "path"
+    REASON = "reason"
+
+
+class Metric:
+    """Names of MLflow metrics. Per-epoch ones are means over seeds, step = epoch."""
+
+    TRAIN_LOSS = "train_loss"
+    VAL_LOSS = "val_loss"
+    VAL_F1_MACRO = "val_f1_macro"
+    VAL_ACCURACY = "val_accuracy"
+    LR = "lr"
+    BEST_VAL_F1_MACRO = "best_val_f1_macro"  # on a sweep: the best so far, step = trials done
+    BEST_VAL_F1_MACRO_LOW = "best_val_f1_macro_low"
+    BEST_VAL_F1_MACRO_HIGH = "best_val_f1_macro_high"
+    BEST_EPOCH = "best_epoch"
+    TEST_F1_MACRO = "test_f1_macro"  # on a sweep, once, for the chosen head
+    TEST_ACCURACY = "test_accuracy"
+    TEST_AUROC = "test_auroc"
+
+
+class Summary:
+    """Keys of SUMMARY and of the last line that ``trainer.sweep`` prints."""
+
+    RUN_ID = "mlflow_run_id"
+    STUDY = "study"
+    TRIALS = "trials"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    BEST_TRIAL = "best_trial"
+    BEST_VAL_F1_MACRO = "best_val_f1_macro"
+    BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"
+    TEST_F1_MACRO = "test_f1_macro"
+    TEST_F1_MACRO_CI95 = "test_f1_macro_ci95"
+    TEST_ACCURACY = "test_accuracy"
+    TEST_ACCURACY_CI95 = "test_accuracy_ci95"
+    TEST_AUROC = "test_auroc"  # two classes only
+    ENCODER_CALLS = "encoder_calls"
+    ELAPSED_S = "elapsed_s"
+    TRIALS_PER_S = "trials_per_s"
+    # only in the file, not on the printed line:
+    CLASSES = "classes"  # list of class names, in the order of Predictions.PROBS
+    COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    DIMENSION = "dimension"  # features per row
+    HEADS = "heads"  # {head name: {"trial": …, "seed": …}} of the logged heads

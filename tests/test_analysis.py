@@ -1,0 +1,99 @@
+"""Statistics against scikit-learn, and the map of the features."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from trainer.analysis import statistics as s
+from trainer.analysis.figures import confusion_png
+from trainer.analysis.projection import sample_rows, tsne
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 9), rows=st.integers(1, 80))
+def test_accuracy_and_macro_f1_equal_scikit_learns(seed: int, classes: int, rows: int) -> None:
+    random = np.random.default_rng(seed)
+    label, pred = random.integers(classes, size=(2, rows))
+    confusion = s.confusion_matrix(label, pred, classes=classes)
+    assert float(s.accuracy(confusion)) == pytest.approx(accuracy_score(label, pred))
+    expected = f1_score(label, pred, average="macro", zero_division=0)
+    assert float(s.f1_macro(confusion)) == pytest.approx(expected)
+
+
+def test_the_bootstrap_over_cells_agrees_with_the_bootstrap_over_rows() -> None:
+    random = np.random.default_rng(0)
+    label = random.integers(4, size=300)
+    pred = np.where(random.random(300) < 0.7, label, random.integers(4, size=300))
+    accuracy, f1 = s.bootstrap(label, pred, classes=4, seed=1, draws=4000)
+    by_rows = []
+    for _ in range(1500):
+        rows = random.integers(300, size=300)
+        by_rows.append(f1_score(label[rows], pred[rows], average="macro"))
+    low, high = np.quantile(by_rows, [0.025, 0.975])
+    assert f1.low == pytest.approx(low, abs=0.01)
+    assert f1.high == pytest.approx(high, abs=0.01)
+    # the textbook's normal interval for a proportion
+    reach = 1.96 * math.sqrt(accuracy.value * (1 - accuracy.value) / 300)
+    assert accuracy.high - accuracy.low == pytest.approx(2 * reach, rel=0.1)
+
+
+def test_the_interval_over_seeds_covers_the_true_mean_95_times_in_100() -> None:
+    random = np.random.default_rng(5)
+    covered = 0
+    for _ in range(2000):
+        interval, _ = s.mean_over_seeds(random.normal(0.8, 0.02, size=4))
+        covered += interval.low <= 0.8 <= interval.high
+    assert 0.93 <= covered / 2000 <= 0.97
+
+
+def test_one_seed_has_no_interval() -> None:
+    interval, error = s.mean_over_seeds(np.array([0.7]))
+    assert interval.value == pytest.approx(0.7)
+    assert all(math.isnan(x) for x in (interval.low, interval.high, error))
+
+
+def test_auroc_equals_scikit_learns_and_lies_in_its_interval() -> None:
+    random = np.random.default_rng(2)
+    positive = random.random(200) < 0.3
+    score = random.normal(size=200) + positive
+    area = s.bootstrap_auroc(positive, score, seed=0, draws=200)
+    assert area.value == pytest.approx(roc_auc_score(positive, score))
+    assert area.low < area.value < area.high
+
+
+def test_the_map_keeps_separate_clouds_apart_and_is_the_same_twice() -> None:
+    random = np.random.default_rng(0)
+    cloud = np.arange(120) % 3
+    features = random.normal(size=(3, 20))[cloud] * 5 + random.normal(size=(120, 20))
+    first, second = tsne(features, seed=4), tsne(features, seed=4)
+    np.testing.assert_array_equal(first, second)
+    distance = np.linalg.norm(first[:, None] - first[None], axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    assert (cloud[distance.argmin(1)] == cloud).mean() > 0.95
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 9])
+def test_a_handful_of_rows_still_has_a_map(rows: int) -> None:
+    assert tsne(np.random.default_rng(0).normal(size=(rows, 4)), seed=0).shape == (rows, 2)
+
+
+def test_a_sample_keeps_every_split() -> None:
+    split = np.repeat(["test", "train", "val"], [30, 900, 70])
+    rows = sample_rows(split, at_most=100, seed=0)
+    assert len(rows) <= 100
+    assert {name: int((split[rows] == name).sum()) for name in ("test", "train", "val")} == {
+        "test": 3,
+        "train": 90,
+        "val": 7,
+    }
+
+
+def test_the_confusion_picture_is_a_png_even_for_hostile_class_names() -> None:
+    picture = confusion_png(np.array([[3, 1], [0, 2]]), classes=["$\\frac{", "<b>x</b>" * 9], title="$_{")
+    assert picture.startswith(b"\x89PNG")

@@ -1,0 +1,94 @@
+"""Intervals beside every number."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+
+class Interval(NamedTuple):
+    """An estimate and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_over_seeds(values_s: np.ndarray) -> tuple[Interval, float]:
+    """Mean of S seeds with Student's t-interval, and its standard error.
+
+    With one seed there is no interval: low, high and standard error are NaN.
+    """
+    mean, count = float(np.mean(values_s)), len(values_s)
+    if count < 2:
+        return Interval(mean, math.nan, math.nan), math.nan
+    error = float(np.std(values_s, ddof=1)) / math.sqrt(count)
+    reach = float(stats.t.ppf(0.975, count - 1)) * error
+    return Interval(mean, mean - reach, mean + reach), error
+
+
+def confusion_matrix(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> np.ndarray:
+    """Counts int64 [C, C], true class by row."""
+    return np.bincount(label_n * classes + pred_n, minlength=classes * classes).reshape(classes, classes)
+
+
+def accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Accuracy of confusion matrices [..., C, C]."""
+    return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum((-2, -1))
+
+
+def f1_macro(confusion: np.ndarray) -> np.ndarray:
+    """Macro-F1 of confusion matrices [..., C, C].
+
+    The mean of 2·TP / (2·TP + FP + FN) over the classes that occur among labels or predictions, as
+    scikit-learn's ``f1_score(average="macro", zero_division=0)``.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    either = confusion.sum(-1) + confusion.sum(-2)
+    f1 = np.divide(2 * hits, either, out=np.zeros(hits.shape), where=either > 0)
+    return f1.sum(-1) / (either > 0).sum(-1)
+
+
+def bootstrap(
+    label_n: np.ndarray, pred_n: np.ndarray, *, classes: int, seed: int, draws: int = 2000
+) -> tuple[Interval, Interval]:
+    """Accuracy and macro-F1 of one set of predictions, with percentile-bootstrap intervals over rows.
+
+    Resampling N rows with replacement is a multinomial draw over the cells of the confusion matrix
+    (Efron & Tibshirani 1993, ch. 6, applied to counts), which costs cells instead of rows.
+    """
+    observed = confusion_matrix(label_n, pred_n, classes=classes)
+    cells = np.flatnonzero(observed)
+    rows = len(label_n)
+    counts = np.random.default_rng(seed).multinomial(rows, observed.flat[cells] / rows, size=draws)
+    accuracies, f1s = np.empty(draws), np.empty(draws)
+    chunk = max(1, 20_000_000 // classes**2)
+    for start in range(0, draws, chunk):
+        part = counts[start : start + chunk]
+        flat = np.zeros((len(part), classes * classes), dtype=np.int64)
+        flat[:, cells] = part
+        drawn = flat.reshape(-1, classes, classes)
+        accuracies[start : start + chunk] = accuracy(drawn)
+        f1s[start : start + chunk] = f1_macro(drawn)
+    return _interval(accuracy(observed), accuracies), _interval(f1_macro(observed), f1s)
+
+
+def bootstrap_auroc(positive_n: np.ndarray, score_n: np.ndarray, *, seed: int, draws: int = 1000) -> Interval:
+    """Area under the ROC curve with a percentile-bootstrap interval; rows are drawn within each class."""
+    random = np.random.default_rng(seed)
+    yes, no = np.flatnonzero(positive_n), np.flatnonzero(~positive_n.astype(bool))
+    target = np.r_[np.ones(len(yes)), np.zeros(len(no))]
+    areas = [
+        roc_auc_score(target, score_n[np.r_[random.choice(yes, len(yes)), random.choice(no, len(no))]])
+        for _ in range(draws)
+    ]
+    return _interval(roc_auc_score(positive_n, score_n), np.asarray(areas))
+
+
+def _interval(value: float | np.ndarray, draws: np.ndarray) -> Interval:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(float(value), float(low), float(high))

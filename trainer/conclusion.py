@@ -1,0 +1,144 @@
+"""What the chosen heads say about every row, and how the pages get to see it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save
+
+from trainer.analysis import statistics
+from trainer.analysis.figures import confusion_png
+from trainer.analysis.projection import sample_rows, tsne
+from trainer.data.decode import decode, thumbnail
+from trainer.features.extract import Features
+from trainer.progress import say
+from trainer.search.finalists import Finalist
+from trainer.tracking import tables
+from trainer.tracking.schema import Artifact, Summary
+from trainer.tracking.writer import SweepWriter
+
+MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
+
+
+class Answers:
+    """The answers of the finalists, the best one first.
+
+    The test rows are answered here and nowhere else, after everything is chosen.
+    """
+
+    def __init__(self, features: Features, heads: Sequence[Finalist], *, seed: int) -> None:
+        self.features, self.heads, self.seed = features, heads, seed
+        self.manifest = features.manifest
+        self.probabilities = [self._answer(finalist) for finalist in heads]
+
+    def _answer(self, finalist: Finalist) -> np.ndarray:
+        x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.scale.centre_d.device)
+        return finalist.head.probabilities(x_nd).cpu().numpy()
+
+    @cached_property
+    def _test(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels [N] of the test rows and the best head's probabilities [N, C]."""
+        rows = self.manifest.rows("test")
+        return self.manifest.label_n[rows], self.probabilities[0][rows]
+
+    def test_figures(self) -> dict[str, Any]:
+        """The best head on the test rows, with 95 % bootstrap intervals; and what the run consists of."""
+        label_n, probs_nc = self._test
+        classes = self.manifest.classes
+        accuracy, f1 = statistics.bootstrap(label_n, probs_nc.argmax(1), classes=len(classes), seed=self.seed)
+        figures: dict[str, Any] = {
+            Summary.TEST_F1_MACRO: f1.value,
+            Summary.TEST_F1_MACRO_CI95: [f1.low, f1.high],
+            Summary.TEST_ACCURACY: accuracy.value,
+            Summary.TEST_ACCURACY_CI95: [accuracy.low, accuracy.high],
+        }
+        if len(classes) == 2:
+            area = statistics.bootstrap_auroc(label_n == 1, probs_nc[:, 1], seed=self.seed)
+            figures[Summary.TEST_AUROC] = area.value
+            figures[Summary.TEST_AUROC_CI95] = [area.low, area.high]
+        return figures | {
+            Summary.CLASSES: list(classes),
+            Summary.COUNTS: {split: len(self.manifest.rows(split)) for split in ("train", "val", "test")},
+            Summary.DIMENSION: int(self.features.vectors_nd.shape[1]),
+            Summary.HEADS: {h.name: {"trial": h.trial, "seed": h.seed_index} for h in self.heads},
+        }
+
+    def log(self, writer: SweepWriter) -> None:
+        """Write predictions, map, samples, confusion picture and the best head itself."""
+        writer.table(Artifact.PREDICTIONS, self._predictions())
+        if self.features.report.quarantined:
+            entries = [(q.path, q.reason) for q in self.features.report.quarantined]
+            writer.table(Artifact.QUARANTINE, tables.quarantine(entries))
+        self._log_map(writer)
+        writer.file(Artifact.CONFUSION_PNG, self._confusion_picture(writer.study))
+        for name, data in self._head_files().items():
+            writer.file(f"{Artifact.HEAD}/{name}", data)
+
+    def _predictions(self) -> pd.DataFrame:
+        frames = [
+            tables.predictions(
+                probs_nc,
+                head=finalist.name,
+                trial=finalist.trial,
+                seed=finalist.seed_index,
+                sample_id=self.manifest.sample_id,
+                split_n=self.manifest.split_n,
+                label_n=self.manifest.label_n,
+                classes=self.manifest.classes,
+            )
+            for finalist, probs_nc in zip(self.heads, self.probabilities, strict=True)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def _log_map(self, writer: SweepWriter) -> None:
+        manifest = self.manifest
+        rows = sample_rows(manifest.split_n, at_most=MOST_MAPPED, seed=self.seed)
+        say(f"Drawing the map (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
+        xy_n2 = tsne(self.features.vectors_nd[rows], seed=self.seed)
+        writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in rows], xy_n2))
+
+        def picture(row: int) -> bytes | None:
+            return None if manifest.images is None else thumbnail(decode(manifest.images[row]))
+
+        frame = tables.samples(
+            rows.tolist(),
+            sample_id=manifest.sample_id,
+            split_n=manifest.split_n,
+            label_n=manifest.label_n,
+            classes=manifest.classes,
+            caption=manifest.caption,
+            group=manifest.group,
+            thumbnail=picture,
+        )
+        writer.table(Artifact.SAMPLES, frame)
+
+    def _confusion_picture(self, study: str) -> bytes:
+        label_n, probs_nc = self._test
+        classes = self.manifest.classes
+        confusion = statistics.confusion_matrix(label_n, probs_nc.argmax(1), classes=len(classes))
+        share = float(statistics.accuracy(confusion))
+        title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {len(label_n)} test rows"
+        return confusion_png(confusion, classes=classes, title=title)
+
+    def _head_files(self) -> dict[str, bytes]:
+        best = self.heads[0]
+        tensors = {"scale.centre": best.head.scale.centre_d, **best.head.tensors}
+        described = {
+            "spec": dataclasses.asdict(best.head.spec),
+            "scale_factor": best.head.scale.factor,
+            "classes": list(self.manifest.classes),
+            "encoder": self.features.report.encoder,
+            "trial": best.trial,
+            "seed": best.seed_index,
+        }
+        return {
+            "head.safetensors": save({name: t.cpu().contiguous() for name, t in tensors.items()}),
+            "head.json": json.dumps(described, indent=2).encode(),
+        }

@@ -1,0 +1,198 @@
+"""The search space: what may vary, between which limits. Read from YAML, proposed through Optuna."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from trainer.errors import InputError
+from trainer.heads.spec import HeadSpec
+
+DEFAULT_SPACE = Path(__file__).with_name("space.yaml")
+KINDS = "a fixed value, {choice: [a, b]}, {uniform: [low, high]}, {log: [low, high]} or {int: [low, high]}"
+
+Params = dict[str, Any]
+
+
+def _is_deep(params: Params) -> bool:
+    return params["depth"] > 0
+
+
+def _scheduler_in(*names: str) -> Callable[[Params], bool]:
+    return lambda params: params["scheduler"] in names
+
+
+# Names that decide whether others matter come first; the rest say when they do.
+DECIDING = ("depth", "optimizer", "scheduler")
+MATTERS: dict[str, Callable[[Params], bool]] = {
+    "width": _is_deep,
+    "activation": _is_deep,
+    "layer_norm": _is_deep,
+    "dropout": _is_deep,
+    "momentum": lambda params: params["optimizer"] == "sgd",
+    "gamma": _scheduler_in("step", "multistep", "plateau"),
+    "step_size": _scheduler_in("step"),
+    "decay": _scheduler_in("exponential"),
+    "warmup": _scheduler_in("onecycle", "warmup_cosine"),
+    "plateau_patience": _scheduler_in("plateau"),
+}
+WHOLE_NUMBERS = {"depth", "width", "step_size", "plateau_patience", "batch_size", "epochs", "patience"}
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every hyperparameter's name with its distribution, or its fixed value."""
+
+    varying: Mapping[str, BaseDistribution]
+    fixed: Mapping[str, Any]
+    text: Mapping[str, Any]  # as written, for the record and for comparing two spaces
+
+    def propose(self, suggest: Callable[[str, BaseDistribution], Any]) -> Params:
+        """One configuration: every name that matters in it, with its value.
+
+        Args:
+            suggest: asked once for each varying name that matters; an Optuna trial's ``_suggest``, in effect.
+        """
+        params: Params = {}
+        names = [*DECIDING, *(name for name in self.text if name not in DECIDING)]
+        for name in names:
+            if name in MATTERS and not MATTERS[name](params):
+                continue
+            params[name] = suggest(name, self.varying[name]) if name in self.varying else self.fixed[name]
+        return params
+
+    @property
+    def longest_epochs(self) -> int:
+        """Epochs of the longest training that the space allows."""
+        line = self.varying.get("epochs")
+        return int(self.fixed["epochs"] if line is None else max(_extremes(line)))
+
+    def distributions(self, params: Params) -> dict[str, BaseDistribution]:
+        """The distributions behind those of ``params`` that vary."""
+        return {name: self.varying[name] for name in params if name in self.varying}
+
+
+def head_spec(params: Params) -> HeadSpec:
+    """The head that a proposal describes. Raises ValueError naming a value out of range."""
+    rest = {name: value for name, value in params.items() if name not in ("depth", "width")}
+    return HeadSpec(hidden=(params.get("width", 0),) * params["depth"], **rest)
+
+
+def load_space(override: Path | None = None) -> Space:
+    """The default space, with the lines of ``override`` in place of its own.
+
+    Raises:
+        InputError: the file cannot be read, has an unknown name, or a line that is no distribution.
+    """
+    text = _read(DEFAULT_SPACE)
+    if override is not None:
+        lines = _read(override)
+        for name in lines:
+            if name not in text:
+                near = difflib.get_close_matches(str(name), text, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise InputError(
+                    f"{override}: {name!r} is no hyperparameter of this search.{hint} "
+                    f"Known names: {', '.join(text)}."
+                )
+        text = {**text, **lines}
+    return _parse(text, source=override or DEFAULT_SPACE)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The search space {path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"The search space {path} is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(
+            f"The search space {path} must be lines of `name: value`; found a {type(content).__name__}."
+        )
+    return content
+
+
+def _parse(text: Mapping[str, Any], *, source: Path) -> Space:
+    varying: dict[str, BaseDistribution] = {}
+    fixed: dict[str, Any] = {}
+    for name, line in text.items():
+        try:
+            if isinstance(line, dict):
+                varying[name] = _distribution(name, line)
+            else:
+                fixed[name] = _number(line)
+            for value in _extremes(varying[name]) if name in varying else [fixed[name]]:
+                _check_value(name, value)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{source}: {name}: {error}. Expected {KINDS}.") from error
+    return Space(varying=varying, fixed=fixed, text=dict(text))
+
+
+def _distribution(name: str, line: dict[str, Any]) -> BaseDistribution:
+    if len(line) != 1:
+        raise ValueError(f"{line} is not one distribution")
+    kind, values = next(iter(line.items()))
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"{kind} needs a list, found {values!r}")
+    values = [_number(value) for value in values]
+    if kind == "choice":
+        return CategoricalDistribution(values)
+    if kind not in ("uniform", "log", "int"):
+        raise ValueError(f"{kind!r} is no kind of distribution")
+    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        raise ValueError(f"{kind} needs [low, high], found {values}")
+    low, high = values
+    if low > high or (kind == "log" and low <= 0):
+        raise ValueError(f"{kind} needs {'0 < ' if kind == 'log' else ''}low ≤ high, found {values}")
+    if kind == "int":
+        return IntDistribution(int(low), int(high))
+    if name in WHOLE_NUMBERS:
+        raise ValueError(f"{name} takes whole numbers: use int or choice")
+    return FloatDistribution(float(low), float(high), log=kind == "log")
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-4 as text; people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _extremes(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return [distribution.low, distribution.high]
+
+
+def _check_value(name: str, value: Any) -> None:
+    """Let `HeadSpec` judge the limits, so that a space cannot propose what a head refuses."""
+    if name in WHOLE_NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError(f"{value!r} is not a whole number")
+    if name == "depth":
+        if not 0 <= value <= 2:
+            raise ValueError(f"{value} is not 0, 1 or 2 hidden layers")
+    elif name == "width":
+        HeadSpec(hidden=(value,))
+    elif name == "layer_norm":
+        if not isinstance(value, bool):
+            raise ValueError(f"{value!r} is not true or false")
+    else:
+        HeadSpec(**{name: value})

@@ -44,7 +44,7 @@ def torch_scheduler(
         case "multistep":
             return lr_scheduler.MultiStepLR(optimizer, milestone_epochs(spec), gamma=spec.gamma), "epoch"
         case "exponential":
-            return lr_scheduler.ExponentialLR(optimizer, gamma=spec.gamma), "epoch"
+            return lr_scheduler.ExponentialLR(optimizer, gamma=spec.decay), "epoch"
         case "cosine":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.epochs), "epoch"
         case "onecycle":
@@ -90,6 +90,7 @@ def test_every_scheduler_equals_torch_step_for_step(scheduler: str, data: st.Dat
         lr=data.draw(st.floats(1e-4, 1.0)),
         epochs=data.draw(st.integers(2, 30)),
         gamma=data.draw(st.floats(0.1, 0.99)),
+        decay=data.draw(st.floats(0.1, 0.99)),
         step_size=data.draw(st.integers(1, 12)),
         warmup=data.draw(st.floats(0.05, 0.6)),
         plateau_patience=data.draw(st.integers(0, 4)),

@@ -87,14 +87,17 @@ def run(config: SweepConfig) -> dict[str, Any]:
         stored = writer.read_file(Artifact.SUMMARY)
         if stored is not None and len(ledger.finished) >= config.trials:
             say(f"Study {writer.study}: all of its {len(ledger.finished)} trials are on record.")
-            figures = json.loads(stored)
+            figures = json.loads(stored) | {
+                Summary.ENCODER_CALLS: features.report.encoder_calls,
+                Summary.ELAPSED_S: round(time.time() - began, 3),
+            }
         else:
             rate = search(config, space=space, data=data, ledger=ledger, writer=writer)
-            figures = conclude(config, features=features, data=data, ledger=ledger, writer=writer)
-            figures[Summary.TRIALS_PER_S] = round(rate, 3)
-        figures[Summary.ENCODER_CALLS] = features.report.encoder_calls
-        figures[Summary.ELAPSED_S] = round(time.time() - began, 3)
-        if stored is None or figures != json.loads(stored):
+            figures = conclude(config, features=features, data=data, ledger=ledger, writer=writer) | {
+                Summary.ENCODER_CALLS: features.report.encoder_calls,
+                Summary.ELAPSED_S: round(time.time() - began, 3),
+                Summary.TRIALS_PER_S: round(rate, 3),
+            }
             writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
     return {name: value for name, value in figures.items() if name not in Summary.ONLY_IN_FILE}
 
@@ -153,7 +156,8 @@ def training_data(features: Features, device: str) -> TrainingData:
 
 def open_run(config: SweepConfig, features: Features, space: Space) -> SweepWriter:
     """A new parent run, or that of the study to resume."""
-    from trainer.tracking.writer import SweepWriter, close_lost_runs, find_study
+    from trainer.tracking.studies import close_lost_runs, find_study
+    from trainer.tracking.writer import SweepWriter
 
     for run_id in close_lost_runs(config.tracking_uri, config.experiment):
         say(f"Run {run_id} is closed as interrupted: its process had died.")
@@ -165,14 +169,11 @@ def open_run(config: SweepConfig, features: Features, space: Space) -> SweepWrit
         "pruner": config.pruner,
         **{f"space: {name}": line for name, line in space.text.items()},
     }
-    earlier = (
-        find_study(config.tracking_uri, config.experiment, config.study) if config.study is not None else None
-    )
-    if earlier is not None:
-        assert config.study is not None
-        writer = SweepWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
-        refuse_change(writer, config.study, identity)
-        return writer
+    if config.study is not None:
+        earlier = find_study(config.tracking_uri, config.experiment, config.study)
+        if earlier is not None:
+            refuse_change(config.study, before=json.loads(earlier.tags[Tag.IDENTITY]), now=identity)
+            return SweepWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or cli.new_name(config.data)
     say(f"Study {study}: {config.trials} trials × {config.seeds} seeds. `--study {study}` resumes it.")
     command = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
@@ -184,28 +185,26 @@ def open_run(config: SweepConfig, features: Features, space: Space) -> SweepWrit
             Tag.DATA: config.data,
             Tag.DIGEST: features.manifest.digest,
             Tag.ENCODER: features.report.encoder,
+            Tag.IDENTITY: json.dumps(identity),
         },
         params=command,
         config_yaml=yaml.safe_dump({"command": command, "identity": identity}, sort_keys=False),
     )
 
 
-def refuse_change(writer: SweepWriter, study: str, identity: dict[str, Any]) -> None:
+def refuse_change(study: str, *, before: dict[str, Any], now: dict[str, Any]) -> None:
     """A study goes on only with the data, encoder and space that it began with.
 
     Raises:
-        InputError: naming each difference; the run is left as it was.
+        InputError: naming each difference.
     """
-    stored = writer.read_file(Artifact.CONFIG)
-    before = yaml.safe_load(stored)["identity"] if stored else {}
-    now = yaml.safe_load(yaml.safe_dump(identity))  # the same round trip: tuples become lists
+    now = json.loads(json.dumps(now))  # the same round trip as the record: tuples become lists
     changed = [
         f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     ]
     if changed:
-        writer.leave()
         raise InputError(
             f"The study {study} cannot be resumed like this: {'; '.join(changed)}. Go back to what it began "
             "with, or pass another --study."

@@ -55,7 +55,7 @@ def _multistep(spec: HeadSpec, step: int, steps_per_epoch: int) -> float:
 
 
 def _exponential(spec: HeadSpec, step: int, steps_per_epoch: int) -> float:
-    return spec.gamma ** (step // steps_per_epoch)
+    return spec.decay ** (step // steps_per_epoch)
 
 
 def _cosine(spec: HeadSpec, step: int, steps_per_epoch: int) -> float:

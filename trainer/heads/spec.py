@@ -36,7 +36,8 @@ class HeadSpec:
     clip_norm: float | None = None  # largest gradient norm of one head
 
     scheduler: Scheduler = "cosine"
-    gamma: float = 0.5  # step, multistep, plateau: factor at a drop; exponential: factor per epoch
+    gamma: float = 0.5  # step, multistep, plateau: factor at a drop
+    decay: float = 0.95  # exponential: factor per epoch
     step_size: int = 10  # step: epochs between drops
     milestones: tuple[float, ...] = (0.5, 0.75)  # multistep: drops, as shares of the epochs
     warmup: float = 0.1  # onecycle, warmup_cosine: share of the steps in which the rate rises
@@ -67,6 +68,7 @@ class HeadSpec:
         self._check("momentum", 0 <= self.momentum < 1, "0 ≤ momentum < 1")
         self._check("clip_norm", self.clip_norm is None or self.clip_norm > 0, "clip_norm > 0, or none")
         self._check("gamma", 0 < self.gamma <= 1, "0 < gamma ≤ 1")
+        self._check("decay", 0 < self.decay <= 1, "0 < decay ≤ 1")
         self._check("step_size", self.step_size >= 1, "step_size ≥ 1")
         self._check("milestones", all(0 < m < 1 for m in self.milestones), "shares between 0 and 1")
         self._check("warmup", 0 < self.warmup < 1, "0 < warmup < 1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,7 @@ class Ledger:
         """Trials in a state."""
         return sum(trial.state == state for trial in self.finished)
 
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> dict[Hashable, Any] | None:
         """The best completed trial's row of TRIALS; ties go to the earlier trial."""
         if not len(self.trials):
             return None

@@ -38,6 +38,7 @@ class Tag:
     DATA = "headroom.data"  # what --data said
     DIGEST = "headroom.data_digest"  # names exactly this data
     ENCODER = "headroom.encoder"
+    IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed
     HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the writer's last sign of life
     STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
     TRIAL = "headroom.trial"  # a child's trial number
@@ -133,6 +134,7 @@ class Trials:
     PARAMETERS = "parameters"  # int: weights and biases in one head
     STARTED_S = "started_s"  # seconds since the sweep began
     FINISHED_S = "finished_s"
+    RUNGS = "rungs"  # JSON {epoch: score at that rung}, so that a resumed study can prune as before
     MESSAGE = "message"  # why it failed or where it was pruned, for people; else ""
 
 
@@ -221,6 +223,7 @@ class Summary:
     TEST_ACCURACY = "test_accuracy"
     TEST_ACCURACY_CI95 = "test_accuracy_ci95"
     TEST_AUROC = "test_auroc"  # two classes only
+    TEST_AUROC_CI95 = "test_auroc_ci95"
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
     TRIALS_PER_S = "trials_per_s"
@@ -229,3 +232,5 @@ class Summary:
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     DIMENSION = "dimension"  # features per row
     HEADS = "heads"  # {head name: {"trial": …, "seed": …}} of the logged heads
+
+    ONLY_IN_FILE = (CLASSES, COUNTS, DIMENSION, HEADS)

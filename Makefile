@@ -1,0 +1,64 @@
+# Each target works as the first command in a fresh clone.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := trainer dashboard tests scripts benchmarks
+
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help setup demo dashboard ui test lint bench chromium clean
+
+help:
+	@echo "make demo       train heads on a small data set; needs no network and no GPU"
+	@echo "make dashboard  look at the results: http://127.0.0.1:8501"
+	@echo "make ui         MLflow's own pages on the same results: http://127.0.0.1:5000"
+	@echo "make test       lint, types, import directions, all tests"
+	@echo "make bench      measure speed"
+	@echo "make clean      remove the environment and the caches (results in mlruns/ stay)"
+
+setup: .venv/.ready
+
+# What pip says goes to stderr: the last line on stdout belongs to the command that runs afterwards.
+.venv/.ready: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Headroom needs Python 3.11 or newer; point to one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing the libraries into .venv (several minutes, once) ..." >&2
+	@$(PYTHON) -m venv .venv >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt >&2
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m trainer.sweep --data demo --trials 64 --seeds 3
+	@echo "Look at it: make dashboard (http://127.0.0.1:8501) or make ui (http://127.0.0.1:5000)" >&2
+
+dashboard: setup
+	@$(BIN)/streamlit run dashboard/Home.py
+
+ui: setup
+	@store=$$($(BIN)/python -c 'from trainer.tracking import database, schema; \
+		uri = schema.default_tracking_uri(); database.prepare(uri); print(uri)') \
+		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000
+
+test: setup lint chromium
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup
+	@set -e; for file in benchmarks/*.py; do echo "== $$file" >&2; $(BIN)/python "$$file"; done
+
+# The browser tests drive Chromium; without it they are skipped, and say so.
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \
+	as_root=$$( [ "$$(id -u)" = 0 ] || echo "sudo -n" ); \
+	{ command -v apt-get && $$as_root true && $$as_root apt-get update \
+		&& $$as_root apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1 \
+		|| echo "No Chromium here: the browser tests will be skipped. Install it with your package manager." >&2
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find trainer dashboard tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} +

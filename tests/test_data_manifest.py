@@ -1,0 +1,137 @@
+"""Rows, their digest, what can be trained on, and the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.data.decode import decode
+from trainer.data.manifest import Manifest, build, check_trainable, natural_key
+from trainer.data.source import load
+from trainer.errors import InputError
+
+
+def _manifest(label: str, split: str, *, made: tuple[str, ...] = ()) -> Manifest:
+    """One character per row: class and (t)rain, (v)al, t(e)st."""
+    names = {"t": "train", "v": "val", "e": "test"}
+    return build(
+        name="toy",
+        sample_id=[f"row{i}" for i in range(len(label))],
+        label=list(label),
+        split=[names[one] for one in split],
+        content=["00" * 32] * len(label),
+        caption=[f"caption {i}" for i in range(len(label))],
+        images=[bytes([i]) for i in range(len(label))],
+        made_splits=made,
+    )
+
+
+def test_taking_rows_moves_all_columns_together_and_keeps_the_digest() -> None:
+    whole = _manifest("aabb", "ttve")
+    part = whole.take([3, 1])
+    assert part.sample_id == ("row3", "row1")
+    assert part.label_n.tolist() == [1, 0]
+    assert part.split_n.tolist() == ["test", "train"]
+    assert part.caption == ("caption 3", "caption 1")
+    assert part.images == (b"\x03", b"\x01")
+    assert part.classes == whole.classes
+    assert part.digest == whole.digest
+    assert len(whole.take([])) == 0
+
+
+def test_the_digest_does_not_depend_on_the_order_of_reading() -> None:
+    columns = {
+        "sample_id": ["a", "b"],
+        "label": ["x", "y"],
+        "split": ["train", "val"],
+        "content": ["11", "22"],
+    }
+    backwards = {name: list(reversed(values)) for name, values in columns.items()}
+    assert build(name="one", **columns).digest == build(name="other", **backwards).digest
+
+
+@pytest.mark.parametrize("column", ["sample_id", "label", "split", "content", "caption", "group"])
+def test_the_digest_depends_on_every_column(column: str) -> None:
+    columns = {
+        "sample_id": ["a", "b"],
+        "label": ["x", "y"],
+        "split": ["train", "val"],
+        "content": ["11", "22"],
+        "caption": ["", "c"],
+        "group": ["", "g"],
+    }
+    before = build(name="toy", **columns).digest
+    columns[column] = [columns[column][0], "test"]
+    assert build(name="toy", **columns).digest != before
+
+
+def test_two_rows_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="both called 'a'"):
+        build(name="toy", sample_id=["a", "a"], label=["x", "y"], split=["train"] * 2, content=["1", "2"])
+
+
+@given(st.permutations(["1", "01", "2", "10", "fold2", "fold10", "x", "x1y", "x1z"]))
+def test_classes_stand_in_natural_order_whatever_comes_first(names: list[str]) -> None:
+    expected = ["01", "1", "2", "10", "fold2", "fold10", "x", "x1y", "x1z"]
+    assert sorted(names, key=natural_key) == expected
+
+
+@given(st.lists(st.text(max_size=8)))
+def test_any_class_names_can_be_ordered(names: list[str]) -> None:
+    assert len(sorted(set(names), key=natural_key)) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("label", "split", "made", "message"),
+    [
+        ("", "", (), "no usable rows"),
+        ("aaa", "tve", (), "a single class, 'a'"),
+        ("aabb", "tvee", (), r"too few rows of 'b' \(0\)"),
+        ("aaabb", "tvett", ("train", "val", "test"), r"'b' \(2\).*at least 3 for train \+ val \+ test"),
+        ("aabbe", "tvtve", ("val",), r"'e' \(0\).*at least 2 for train \+ val"),
+        ("aaabbb", "tvevev", ("train", "val", "test"), "no training row of 'b'"),
+        ("aabb", "tete", (), "no val rows"),
+        ("aabb", "tvtv", (), "no test rows"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(
+    label: str, split: str, made: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check_trainable(_manifest(label, split, made=made))
+
+
+def test_the_smallest_trainable_data_passes() -> None:
+    check_trainable(_manifest("abab", "ttve"))
+    check_trainable(_manifest("aaabbb", "tvetve", made=("train", "val", "test")))
+
+
+def test_the_demo_has_pictures_that_show_its_features() -> None:
+    demo = load("demo", seed=0)
+    check_trainable(demo)
+    assert len(demo) == 1797
+    assert demo.classes == tuple("0123456789")
+    assert demo.features_nd is not None
+    assert demo.images is not None
+    assert demo.features_nd.shape == (1797, 64)
+    assert demo.features_nd.dtype == np.float32
+    picture = decode(demo.images[0])
+    assert picture.shape == (32, 32, 3)
+    assert np.abs(picture[::4, ::4, 0].ravel() / 255 - demo.features_nd[0]).max() < 0.5 / 255 + 1e-6
+
+
+def test_the_demo_is_the_same_each_time_and_its_split_follows_the_seed() -> None:
+    assert load("demo", seed=0).digest == load("demo", seed=0).digest
+    assert load("demo", seed=0).digest != load("demo", seed=1).digest
+
+
+def test_what_is_not_there_is_refused_and_the_choices_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no file or folder .*demo, a folder of images.*\.npz"):
+        load(str(tmp_path / "nothing"), seed=0)
+    (tmp_path / "table.xlsx").write_bytes(b"x")
+    with pytest.raises(InputError, match="not a kind of data"):
+        load(str(tmp_path / "table.xlsx"), seed=0)

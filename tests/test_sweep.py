@@ -1,0 +1,352 @@
+"""The sweep command from end to end: real data, a real encoder, a real store."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import REPO
+from mlflow import MlflowClient
+from picture_files import encoded
+from safetensors.torch import load_file
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from tiny_clip import save_tiny_clip
+
+from trainer.cli import CameToNothing
+from trainer.errors import InputError
+from trainer.heads.data import Scale
+from trainer.heads.head import Head
+from trainer.heads.spec import HeadSpec
+from trainer.sweep import SweepConfig, run
+from trainer.tracking.schema import Artifact, Kind, Stopped, Summary, Tag
+
+QUICK = {"width": {"choice": [8, 16]}, "epochs": 9, "patience": 9}
+PROMISED = {
+    *("mlflow_run_id", "study", "trials", "complete", "pruned", "failed", "best_val_f1_macro"),
+    *("test_f1_macro", "test_f1_macro_ci95", "test_accuracy", "test_accuracy_ci95"),
+    *("encoder_calls", "elapsed_s", "trials_per_s"),
+}
+
+
+@pytest.fixture
+def space_file(tmp_path: Path) -> Path:
+    path = tmp_path / "space.yaml"
+    path.write_text(yaml.safe_dump(QUICK))
+    return path
+
+
+@pytest.fixture
+def config(tracking_uri: str, tmp_path: Path, space_file: Path) -> SweepConfig:
+    return SweepConfig(
+        data=str(features_file(tmp_path / "three.npz", classes=3)),
+        tracking_uri=tracking_uri,
+        cache_dir=tmp_path / "cache",
+        space=space_file,
+        trials=6,
+        seeds=2,
+        at_once=3,
+        device="cpu",
+        study="study",
+    )
+
+
+def features_file(path: Path, *, classes: int = 2, rows: int = 40, seed: int = 0) -> Path:
+    """Ready features of overlapping clouds."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(classes, 6)) * 1.2
+    arrays: dict[str, Any] = {}
+    for split in ("train", "val", "test"):
+        y = np.arange(rows) % classes
+        arrays[f"{split}_x"] = (centres[y] + random.normal(size=(rows, 6))).astype(np.float32)
+        arrays[f"{split}_y"] = y
+    np.savez(path, **arrays)
+    return path
+
+
+def folder_of(uri: str, run_id: str) -> Path:
+    return Path(MlflowClient(uri).get_run(run_id).info.artifact_uri.removeprefix("file://"))
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trainer.sweep", *arguments],
+        cwd=REPO,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+# --- what a sweep leaves ----------------------------------------------------------------------
+
+
+def test_the_command_ends_with_one_line_of_json_that_holds_every_promised_figure(
+    config: SweepConfig,
+) -> None:
+    done = command(
+        *("--data", "demo", "--trials", "4", "--seeds", "2", "--device", "cpu"),
+        *("--tracking-uri", config.tracking_uri, "--space", str(config.space)),
+        *("--cache-dir", str(config.cache_dir)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    figures = json.loads(done.stdout)
+    assert set(figures) >= PROMISED
+    assert figures["trials"] == 4 == figures["complete"] + figures["pruned"] + figures["failed"]
+    assert figures["test_accuracy_ci95"][0] <= figures["test_accuracy"] <= figures["test_accuracy_ci95"][1]
+    assert "found 1797 = used 1797 + quarantined 0" in done.stderr
+
+
+def test_a_sweep_is_a_tree_in_mlflow_with_every_table_beside_it(config: SweepConfig) -> None:
+    figures = run(config)
+    client = MlflowClient(config.tracking_uri)
+    parent = client.get_run(figures["mlflow_run_id"])
+    children = client.search_runs(
+        [parent.info.experiment_id], f"tags.`{Tag.PARENT}` = '{parent.info.run_id}'"
+    )
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags[Tag.KIND] == Kind.SWEEP
+    assert sorted(int(child.data.tags[Tag.TRIAL]) for child in children) == list(range(6))
+    best = next(c for c in children if int(c.data.tags[Tag.TRIAL]) == figures["best_trial"])
+    assert best.data.metrics["best_val_f1_macro"] == pytest.approx(figures["best_val_f1_macro"])
+    history = client.get_metric_history(best.info.run_id, "val_f1_macro")
+    assert [point.step for point in history] == list(range(1, len(history) + 1))
+    folder = folder_of(config.tracking_uri, parent.info.run_id)
+    for name in (
+        *(Artifact.TRIALS, Artifact.CURVES, Artifact.PREDICTIONS, Artifact.PROJECTION, Artifact.SAMPLES),
+        *(Artifact.CONFIG, Artifact.SUMMARY, Artifact.CONFUSION_PNG),
+    ):
+        assert (folder / name).stat().st_size > 0, name
+    assert len(pd.read_parquet(folder / Artifact.TRIALS)) == 6
+
+
+def test_the_figures_are_those_of_the_logged_predictions(config: SweepConfig, tmp_path: Path) -> None:
+    config = dataclasses.replace(config, data=str(features_file(tmp_path / "two.npz")))
+    figures = run(config)
+    folder = folder_of(config.tracking_uri, figures["mlflow_run_id"])
+    predictions = pd.read_parquet(folder / Artifact.PREDICTIONS)
+    test = predictions[(predictions["head"] == "best") & (predictions["split"] == "test")]
+    assert figures["test_accuracy"] == pytest.approx(accuracy_score(test["label"], test["pred"]))
+    assert figures["test_f1_macro"] == pytest.approx(f1_score(test["label"], test["pred"], average="macro"))
+    positive = np.stack(test["probs"].to_numpy())[:, 1]
+    assert figures["test_auroc"] == pytest.approx(roc_auc_score(test["label"] == "1", positive), abs=1e-6)
+    assert set(predictions["split"]) == {"train", "val", "test"}
+
+
+def test_the_logged_head_gives_the_logged_probabilities(config: SweepConfig) -> None:
+    figures = run(config)
+    folder = folder_of(config.tracking_uri, figures["mlflow_run_id"])
+    described = json.loads((folder / Artifact.HEAD / "head.json").read_text())
+    tensors = load_file(folder / Artifact.HEAD / "head.safetensors")
+    spec = described["spec"] | {name: tuple(described["spec"][name]) for name in ("hidden", "milestones")}
+    head = Head(HeadSpec(**spec), Scale(tensors.pop("scale.centre"), described["scale_factor"]), tensors)
+    predictions = pd.read_parquet(folder / Artifact.PREDICTIONS)
+    test = predictions[(predictions["head"] == "best") & (predictions["split"] == "test")]
+    ours = head.probabilities(torch.from_numpy(np.load(config.data)["test_x"]))
+    np.testing.assert_allclose(ours.numpy(), np.stack(test["probs"].to_numpy()), atol=1e-6)
+
+
+def test_pictures_are_encoded_once_and_the_second_run_makes_no_encoder_call(
+    config: SweepConfig, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    for index in range(40):
+        shade = 60 if index % 2 else 190
+        image = np.clip(random.normal(shade, 50, size=(32, 32, 3)), 0, 255).astype(np.uint8)
+        path = tmp_path / "pictures" / ("dark" if index % 2 else "light") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(image))
+    save_tiny_clip(tmp_path / "clip")
+    config = dataclasses.replace(
+        config, data=str(tmp_path / "pictures"), encoder=str(tmp_path / "clip"), study=None
+    )
+    first, second = run(config), run(config)
+    assert first["encoder_calls"] > 0
+    assert second["encoder_calls"] == 0
+    assert second["test_accuracy"] == first["test_accuracy"]
+    assert second["mlflow_run_id"] != first["mlflow_run_id"]
+    folder = folder_of(config.tracking_uri, second["mlflow_run_id"])
+    assert pd.read_parquet(folder / Artifact.SAMPLES)["thumbnail"].notna().all()
+
+
+def test_one_seed_has_no_interval_and_the_figures_stay_json(config: SweepConfig) -> None:
+    figures = run(dataclasses.replace(config, seeds=1, trials=3))
+    assert figures["best_val_f1_macro_ci95"] == [None, None]
+    json.dumps(figures, allow_nan=False)
+
+
+# --- resuming ---------------------------------------------------------------------------------
+
+
+def test_a_finished_study_run_again_does_nothing_and_says_the_same(config: SweepConfig) -> None:
+    first, again = run(config), run(config)
+    changing = (Summary.ELAPSED_S,)
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in first.items() if k not in changing
+    }
+
+
+def test_a_finished_study_goes_on_when_more_trials_are_asked_for(config: SweepConfig) -> None:
+    first = run(config)
+    more = run(dataclasses.replace(config, trials=9))
+    assert more["mlflow_run_id"] == first["mlflow_run_id"]
+    assert more["trials"] == 9
+    whole = run(dataclasses.replace(config, trials=9, study="in one go"))
+    folders = [folder_of(config.tracking_uri, figures["mlflow_run_id"]) for figures in (more, whole)]
+    a, b = (pd.read_parquet(folder / Artifact.TRIALS) for folder in folders)
+    columns = ["trial", "state", "param.lr", "val_f1_macro"]
+    pd.testing.assert_frame_equal(a[columns], b[columns])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [({"seeds": 3}, "seeds was 2 and is 3"), ({"space": None}, "space: width")]
+)
+def test_a_study_refuses_to_go_on_with_something_changed(
+    config: SweepConfig, change: dict[str, Any], named: str
+) -> None:
+    first = run(config)
+    with pytest.raises(InputError, match=named):
+        run(dataclasses.replace(config, trials=9, **change))
+    assert MlflowClient(config.tracking_uri).get_run(first["mlflow_run_id"]).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
+    config: SweepConfig, how: signal.Signals
+) -> None:
+    arguments = [
+        *("--data", config.data, "--trials", "200", "--seeds", "2", "--at-once", "4", "--study", "study"),
+        *("--device", "cpu"),
+        *("--tracking-uri", config.tracking_uri, "--space", str(config.space)),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer.sweep", *arguments], cwd=REPO, stderr=subprocess.DEVNULL
+    )
+    client = MlflowClient(config.tracking_uri)
+    experiment = _first_commit(client)
+    process.send_signal(how)
+    assert process.wait(timeout=60) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    parent = client.search_runs([experiment], f"tags.`{Tag.KIND}` = '{Kind.SWEEP}'")[0]
+    if how == signal.SIGINT:
+        assert parent.info.status == "KILLED"
+        assert parent.data.tags[Tag.STOPPED] == Stopped.INTERRUPTED
+    folder = folder_of(config.tracking_uri, parent.info.run_id)
+    done = pd.read_parquet(folder / Artifact.TRIALS).query("state != 'running'")
+    assert 0 < len(done) < 200
+
+    budget = len(done) + 3
+    figures = run(dataclasses.replace(config, trials=budget, at_once=4))
+    assert figures["mlflow_run_id"] == parent.info.run_id
+    trials = pd.read_parquet(folder / Artifact.TRIALS)
+    assert sorted(trials["trial"]) == list(range(budget))
+    kept = trials[trials["trial"].isin(done["trial"])]
+    pd.testing.assert_series_equal(kept["val_f1_macro"], done["val_f1_macro"], check_index=False)
+    children = client.search_runs([experiment], f"tags.`{Tag.PARENT}` = '{parent.info.run_id}'")
+    finished = [c for c in children if c.data.tags.get(Tag.STOPPED) != Stopped.LOST]
+    assert sorted(int(child.data.tags[Tag.TRIAL]) for child in finished) == list(range(budget))
+
+
+def _first_commit(client: MlflowClient) -> str:
+    """Wait until a trial is on record; returns the experiment's id."""
+    for _ in range(600):
+        experiment = client.get_experiment_by_name("headroom")
+        if experiment is not None:
+            found = client.search_runs([experiment.experiment_id], f"tags.`{Tag.KIND}` = '{Kind.SWEEP}'")
+            if found:
+                path = Path(found[0].info.artifact_uri.removeprefix("file://")) / Artifact.TRIALS
+                if path.exists() and (pd.read_parquet(path)["state"] != "running").any():
+                    return experiment.experiment_id
+        time.sleep(0.1)
+    raise AssertionError("no trial was committed within a minute")
+
+
+# --- bad input --------------------------------------------------------------------------------
+
+
+def _pictures(folder: Path, **classes: int) -> Path:
+    random = np.random.default_rng(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, count in classes.items():
+        (folder / name).mkdir()
+        for index in range(count):
+            image = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            (folder / name / f"{index}.png").write_bytes(encoded(image))
+    return folder
+
+
+def _npz(path: Path, **changes: Any) -> Path:
+    arrays = dict(np.load(features_file(path)))
+    np.savez(path, **{name: value for name, value in (arrays | changes).items() if value is not None})
+    return path
+
+
+BAD = {
+    "no such path": (lambda t: ["--data", str(t / "nowhere")], "nowhere"),
+    "an empty folder": (lambda t: ["--data", str(_pictures(t / "empty"))], "empty"),
+    "one class only": (lambda t: ["--data", str(_pictures(t / "one", cat=9))], "cat"),
+    "a class with fewer rows than splits": (
+        lambda t: ["--data", str(_pictures(t / "few", cat=9, dog=2))],
+        "dog",
+    ),
+    "an npz without train_y": (lambda t: ["--data", str(_npz(t / "a.npz", train_y=None))], "train_y"),
+    "an npz with NaN": (
+        lambda t: ["--data", str(_npz(t / "a.npz", val_x=np.full((40, 6), np.nan)))],
+        "val_x",
+    ),
+    "an npz of mismatched lengths": (
+        lambda t: ["--data", str(_npz(t / "a.npz", train_y=np.zeros(39, int)))],
+        "39",
+    ),
+    "an encoder that cannot be had": (
+        lambda t: ["--data", str(_pictures(t / "ok", cat=9, dog=9)), "--encoder", "nobody/no-such-model"],
+        "nobody/no-such-model",
+    ),
+    "trials below one": (lambda t: ["--trials", "0"], "--trials"),
+    "a share above one": (lambda t: ["--max-bad", "3"], "--max-bad"),
+    "an unknown pruner": (lambda t: ["--pruner", "axe"], "pruner"),
+    "an unknown flag": (lambda t: ["--trails", "3"], "--trails"),
+    "a space that is not there": (lambda t: ["--space", str(t / "no.yaml")], "no.yaml"),
+    "a file store": (lambda t: ["--tracking-uri", str(t / "mlruns")], "mlruns"),
+}
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.replace(" ", "-"))
+def test_bad_input_is_refused_in_a_paragraph_that_names_it(case: str, tmp_path: Path) -> None:
+    arguments, named = BAD[case]
+    uri = f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}"
+    flags = ["--tracking-uri", uri, "--cache-dir", str(tmp_path / "cache"), *arguments(tmp_path)]
+    done = command(*flags)
+    assert done.returncode == 2, done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_sweep_of_which_no_trial_completes_fails_and_says_what_to_do(
+    config: SweepConfig, tmp_path: Path
+) -> None:
+    wild = tmp_path / "wild.yaml"
+    wild.write_text(yaml.safe_dump(QUICK | {"lr": 1e30, "optimizer": "sgd", "scheduler": "none"}))
+    with pytest.raises(CameToNothing, match="learning rate"):
+        run(dataclasses.replace(config, space=wild, trials=2))
+    client = MlflowClient(config.tracking_uri)
+    parents = client.search_runs(
+        [client.get_experiment_by_name("headroom").experiment_id], f"tags.`{Tag.KIND}` = '{Kind.SWEEP}'"
+    )
+    assert [parent.info.status for parent in parents] == ["FAILED"]
+    assert "learning rate" in parents[0].data.tags[Tag.ERROR]

@@ -1,0 +1,329 @@
+"""The writer: what a sweep leaves in MLflow, however it ends."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPO
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from trainer.errors import InputError
+from trainer.tracking import schema
+from trainer.tracking.children import ChildRun
+from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag, TrialState
+from trainer.tracking.studies import close_lost_runs, find_study
+from trainer.tracking.writer import SweepWriter
+
+EXPERIMENT = "tests"
+FRAME = pd.DataFrame({"trial": [0, 1], "val_f1_macro": [0.5, np.nan], "state": ["complete", "failed"]})
+
+SWEEP = """
+import sys, time
+sys.path.insert(0, "tests")
+import test_tracking_writer as t
+writer = t.start(sys.argv[1])
+writer.trials([t.child(0)])
+t.half_written(sys.argv[1], writer.run_id, trial=1)
+print(writer.run_id, flush=True)
+time.sleep(600)
+"""
+
+
+def start(uri: str, *, study: str = "a study", params: Mapping[str, object] | None = None) -> SweepWriter:
+    return SweepWriter.start(
+        tracking_uri=uri,
+        experiment=EXPERIMENT,
+        study=study,
+        tags={Tag.DATA: "demo"},
+        params=params or {"trials": 2},
+        config_yaml="seeds: 3\n",
+    )
+
+
+def child(
+    trial: int,
+    *,
+    state: TrialState = TrialState.COMPLETE,
+    loss: tuple[float, ...] = (1.0, 0.5),
+    message: str = "",
+) -> ChildRun:
+    return ChildRun(
+        trial=trial,
+        name=f"trial {trial}",
+        state=state,
+        params={"lr": 0.01, "width": None},
+        epochs={"val_loss": loss},
+        final={"best_val_f1_macro": 0.9},
+        started_ms=1_000_000,
+        ended_ms=1_002_000,
+        message=message,
+    )
+
+
+def half_written(uri: str, run_id: str, *, trial: int) -> None:
+    """What a kill leaves of a child: a run that never got its status."""
+    experiment = run_of(uri, run_id).info.experiment_id
+    MlflowClient(uri).create_run(experiment, tags={Tag.PARENT: run_id, Tag.TRIAL: str(trial)})
+
+
+def run_of(uri: str, run_id: str) -> Run:
+    return MlflowClient(uri).get_run(run_id)
+
+
+def children_of(uri: str, run_id: str) -> dict[str, Run]:
+    """Child runs by trial number; fails where a trial has two."""
+    client = MlflowClient(uri)
+    experiment = run_of(uri, run_id).info.experiment_id
+    found = client.search_runs([experiment], f"tags.`{Tag.PARENT}` = '{run_id}'")
+    by_trial = {run.data.tags[Tag.TRIAL]: run for run in found}
+    assert len(by_trial) == len(found)
+    return by_trial
+
+
+def age(uri: str, run_id: str) -> None:
+    """Make the run's last sign of life too old."""
+    MlflowClient(uri).set_tag(run_id, Tag.HEARTBEAT, str(time.time() - schema.HEARTBEAT_LOST_S - 1))
+
+
+@pytest.fixture
+def killed(tracking_uri: str) -> str:
+    """Id of a run whose process was killed while it wrote its second child."""
+    command = [sys.executable, "-c", SWEEP, tracking_uri]
+    process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    return run_id
+
+
+def test_a_sweep_is_a_tree_of_runs_in_mlflow(tracking_uri: str, tmp_path: Path) -> None:
+    failed = child(2, state=TrialState.FAILED, message="its loss stopped being a number")
+    with start(tracking_uri) as writer:
+        writer.trials([child(0), child(1, state=TrialState.PRUNED), failed])
+        writer.metrics({"best_val_f1_macro": 0.9}, step=3)
+    parent = run_of(tracking_uri, writer.run_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags[Tag.KIND] == Kind.SWEEP
+    assert parent.data.tags[Tag.DATA] == "demo"
+    assert parent.data.params == {"trials": "2"}
+    assert parent.data.metrics == {"best_val_f1_macro": 0.9}
+    folder = tmp_path / "artifacts" / writer.run_id / "artifacts"
+    assert (folder / Artifact.CONFIG).read_text() == "seeds: 3\n"
+    children = children_of(tracking_uri, writer.run_id)
+    assert [children[t].info.status for t in "012"] == ["FINISHED", "KILLED", "FAILED"]
+    assert children["1"].data.tags[Tag.TRIAL_STATE] == TrialState.PRUNED
+    assert children["2"].data.tags[Tag.ERROR] == "its loss stopped being a number"
+    assert children["0"].data.params == {"lr": "0.01"}
+    assert (children["0"].info.start_time, children["0"].info.end_time) == (1_000_000, 1_002_000)
+    history = MlflowClient(tracking_uri).get_metric_history(children["0"].info.run_id, "val_loss")
+    assert [(m.step, m.value, m.timestamp) for m in history] == [(1, 1.0, 1_001_000), (2, 0.5, 1_002_000)]
+
+
+def test_more_epochs_and_params_than_one_batch_takes_are_all_logged(tracking_uri: str) -> None:
+    loss = tuple(float(epoch) for epoch in range(2_345))
+    with start(tracking_uri, params={f"p{i}": i for i in range(234)}) as writer:
+        writer.trials([child(0, loss=loss)])
+    run_id = children_of(tracking_uri, writer.run_id)["0"].info.run_id
+    history = MlflowClient(tracking_uri).get_metric_history(run_id, "val_loss")
+    assert sorted(metric.value for metric in history) == list(loss)
+    assert len(run_of(tracking_uri, writer.run_id).data.params) == 234
+
+
+def test_what_is_not_a_number_is_left_out_rather_than_stored_as_zero(tracking_uri: str) -> None:
+    with start(tracking_uri) as writer:
+        writer.trials([child(0, loss=(1.0, math.nan, math.inf, 0.25))])
+        writer.metrics({"test_auroc": math.nan, "test_accuracy": 0.5})
+    run_id = children_of(tracking_uri, writer.run_id)["0"].info.run_id
+    history = MlflowClient(tracking_uri).get_metric_history(run_id, "val_loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 1.0), (4, 0.25)]
+    assert run_of(tracking_uri, writer.run_id).data.metrics == {"test_accuracy": 0.5}
+
+
+def test_texts_longer_than_mlflow_takes_are_cut_with_an_ellipsis(tracking_uri: str) -> None:
+    study = "s" * 9_000
+    with start(tracking_uri, study=study, params={"space": "x" * 7_000}) as writer:
+        pass
+    run = run_of(tracking_uri, writer.run_id)
+    assert run.data.params["space"] == "x" * 5_999 + "…"
+    assert run.data.tags[Tag.STUDY] == "s" * 7_999 + "…"
+
+
+def test_tables_read_back_as_they_were_written_and_the_last_one_counts(tracking_uri: str) -> None:
+    with start(tracking_uri) as writer:
+        assert writer.read_table(Artifact.TRIALS) is None
+        writer.table(Artifact.TRIALS, FRAME.head(1))
+        writer.table(Artifact.TRIALS, FRAME)
+        writer.file("head/head.json", b"{}")
+        pd.testing.assert_frame_equal(writer.read_table(Artifact.TRIALS), FRAME)
+    listed = {entry.path for entry in MlflowClient(tracking_uri).list_artifacts(writer.run_id)}
+    assert listed == {Artifact.CONFIG, Artifact.TRIALS, "head"}  # no temporary file, no lock
+
+
+def test_an_interrupted_sweep_is_killed_and_labelled_with_its_half_written_child(tracking_uri: str) -> None:
+    writer = start(tracking_uri)
+    half_written(tracking_uri, writer.run_id, trial=0)
+    with pytest.raises(KeyboardInterrupt), writer:
+        raise KeyboardInterrupt
+    for run in (run_of(tracking_uri, writer.run_id), children_of(tracking_uri, writer.run_id)["0"]):
+        assert run.info.status == "KILLED"
+        assert run.data.tags[Tag.STOPPED] == Stopped.INTERRUPTED
+
+
+def test_a_failed_sweep_says_why(tracking_uri: str) -> None:
+    with pytest.raises(ZeroDivisionError), start(tracking_uri) as writer:
+        _ = 1 / 0
+    run = run_of(tracking_uri, writer.run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags[Tag.STOPPED] == Stopped.ERROR
+    assert run.data.tags[Tag.ERROR] == "ZeroDivisionError: division by zero"
+
+
+def test_a_killed_sweep_is_closed_as_lost_at_its_last_heartbeat(tracking_uri: str, killed: str) -> None:
+    assert close_lost_runs(tracking_uri, EXPERIMENT) == []  # its heartbeat is young yet
+    age(tracking_uri, killed)
+    assert close_lost_runs(tracking_uri, EXPERIMENT) == [killed]
+    parent, children = run_of(tracking_uri, killed), children_of(tracking_uri, killed)
+    assert [run.info.status for run in (parent, children["0"], children["1"])] == [
+        "KILLED",
+        "FINISHED",
+        "KILLED",
+    ]
+    assert parent.data.tags[Tag.STOPPED] == children["1"].data.tags[Tag.STOPPED] == Stopped.LOST
+    assert Tag.STOPPED not in children["0"].data.tags
+    assert parent.info.end_time >= parent.info.start_time
+    assert close_lost_runs(tracking_uri, EXPERIMENT) == []
+
+
+def test_runs_of_other_programs_are_never_closed(tracking_uri: str) -> None:
+    with start(tracking_uri) as writer:
+        client, ours = MlflowClient(tracking_uri), run_of(tracking_uri, writer.run_id)
+        foreign = client.create_run(ours.info.experiment_id, start_time=0).info.run_id
+        assert close_lost_runs(tracking_uri, EXPERIMENT) == []
+    assert run_of(tracking_uri, foreign).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("closed_first", [False, True], ids=["at once", "closed as lost"])
+def test_a_killed_sweep_is_resumed_without_a_second_child_for_any_trial(
+    tracking_uri: str, killed: str, closed_first: bool
+) -> None:
+    if closed_first:
+        age(tracking_uri, killed)
+        close_lost_runs(tracking_uri, EXPERIMENT)
+    with SweepWriter.resume(tracking_uri=tracking_uri, run_id=killed) as writer:
+        run = run_of(tracking_uri, killed)
+        assert run.info.status == "RUNNING"
+        assert Tag.STOPPED not in run.data.tags
+        writer.trials([child(0), child(1)])
+        writer.trials([child(1), child(2)])
+    children = children_of(tracking_uri, killed)
+    assert sorted(children) == ["0", "1", "2"]
+    assert {run.info.status for run in children.values()} == {"FINISHED"}
+    assert run_of(tracking_uri, killed).info.status == "FINISHED"
+
+
+def test_a_study_has_one_writer_at_a_time(tracking_uri: str) -> None:
+    with start(tracking_uri) as writer:
+        with pytest.raises(InputError, match=r"a study is being written by another process"):
+            SweepWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
+        assert run_of(tracking_uri, writer.run_id).info.status == "RUNNING"
+    SweepWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id).finish()
+
+
+def test_a_sweep_that_was_closed_as_lost_while_the_machine_slept_can_still_finish(tracking_uri: str) -> None:
+    with start(tracking_uri) as writer:
+        age(tracking_uri, writer.run_id)
+        close_lost_runs(tracking_uri, EXPERIMENT)
+    run = run_of(tracking_uri, writer.run_id)
+    assert run.info.status == "FINISHED"
+    assert Tag.STOPPED not in run.data.tags
+
+
+def test_the_heart_beats_through_a_locked_store_and_stops_with_the_run(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "HEARTBEAT_EVERY_S", 0.02)
+
+    def beats_after(moment: float) -> bool:
+        for _ in range(1_000):
+            if float(run_of(tracking_uri, writer.run_id).data.tags[Tag.HEARTBEAT]) > moment:
+                return True
+            time.sleep(0.02)
+        return False
+
+    with start(tracking_uri) as writer:
+        assert beats_after(time.time())
+        path = Path(tracking_uri.removeprefix("sqlite:///"))
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("ALTER TABLE tags RENAME TO hidden")  # every beat fails
+            time.sleep(0.2)
+            connection.execute("ALTER TABLE hidden RENAME TO tags")
+        assert beats_after(time.time())
+    assert not writer._heart.is_alive()
+
+
+def test_a_study_is_found_by_name_the_newest_run_first(tracking_uri: str) -> None:
+    assert find_study(tracking_uri, EXPERIMENT, "any") is None
+    name = """o'clock "x" `y` \\ %"""
+    ids = []
+    for _ in range(2):
+        with start(tracking_uri, study=name) as writer:
+            ids.append(writer.run_id)
+            live = find_study(tracking_uri, EXPERIMENT, name)
+            time.sleep(0.002)  # run starts are kept in whole milliseconds
+    found = find_study(tracking_uri, EXPERIMENT, name)
+    assert live is not None
+    assert found is not None
+    assert (live.run_id, live.state) == (ids[1], RunState.LIVE)
+    assert (found.run_id, found.state) == (ids[1], RunState.DONE)
+    assert found.params == {"trials": "2"}
+    assert find_study(tracking_uri, EXPERIMENT, "o'clock") is None
+
+
+def test_a_deleted_experiment_is_refused_with_the_cure(tracking_uri: str) -> None:
+    client = MlflowClient(tracking_uri)
+    client.delete_experiment(client.create_experiment(EXPERIMENT))
+    for use in (
+        start,
+        lambda uri: find_study(uri, EXPERIMENT, "s"),
+        lambda uri: close_lost_runs(uri, EXPERIMENT),
+    ):
+        with pytest.raises(InputError, match="mlflow experiments restore --experiment-id 1"):
+            use(tracking_uri)
+
+
+def test_a_moved_store_is_refused_with_the_cure(tracking_uri: str, tmp_path: Path) -> None:
+    with start(tracking_uri) as writer:
+        pass
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    uri = f"sqlite:///{moved}/mlflow.db"
+    with (
+        closing(sqlite3.connect(tmp_path / "mlflow.db")) as here,
+        closing(sqlite3.connect(moved / "mlflow.db")) as there,
+    ):
+        here.backup(there)
+    (tmp_path / "artifacts").rename(moved / "artifacts")
+    for use in (start, lambda uri: SweepWriter.resume(tracking_uri=uri, run_id=writer.run_id)):
+        with pytest.raises(InputError, match=f"ln -s {moved}/artifacts {tmp_path}/artifacts"):
+            use(uri)
+    (tmp_path / "artifacts").symlink_to(moved / "artifacts")
+    SweepWriter.resume(tracking_uri=uri, run_id=writer.run_id).finish()
+
+
+def test_a_run_that_does_not_exist_cannot_be_resumed(tracking_uri: str) -> None:
+    with pytest.raises(InputError, match="There is no run 0123"):
+        SweepWriter.resume(tracking_uri=tracking_uri, run_id="0123")

@@ -1,0 +1,160 @@
+"""Ready features: an ``.npz`` or ``.safetensors`` with train_x, train_y and, if wanted, val and test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.manifest import SPLITS, Manifest, build
+from trainer.data.split import complete_splits
+from trainer.errors import InputError
+
+SUFFIXES = (".npz", ".safetensors")
+
+
+def read(path: Path, *, name: str, seed: int) -> Manifest:
+    """Read ``{train,val,test}_{x,y}`` and an optional ``classes``.
+
+    ``x`` is numeric [N, D], ``y`` [N] class numbers or names. ``classes`` names the class numbers
+    (in a safetensors file, which holds no text arrays: a JSON list under "classes" in the metadata).
+    Train alone is split 70/15/15; train and test give 15 % of train to val.
+
+    Raises:
+        InputError: not such a file; a missing, misshapen, non-finite or contradictory array.
+    """
+    arrays = _load(path, name)
+    splits = [
+        split for split in SPLITS if f"{split}_x" in arrays or f"{split}_y" in arrays or split == "train"
+    ]
+    x = {split: _features(arrays, f"{split}_x", name) for split in splits}
+    y = {split: _labels(arrays, f"{split}_y", name) for split in splits}
+    for split in splits:
+        _check_pair(x[split], y[split], split, name)
+        if x[split].shape[1] != x["train"].shape[1]:
+            raise InputError(
+                f"{name}: train_x has {x['train'].shape[1]} features per row, {split}_x has "
+                f"{x[split].shape[1]}. All splits must come from the same encoder."
+            )
+    label = [name_of for split in splits for name_of in _class_names(y[split], arrays.get("classes"), name)]
+    _check_seen_in_train(label, n_train=len(y["train"]), name=name)
+
+    sample_id = [f"{split}/{i:06d}" for split in splits for i in range(len(y[split]))]
+    given_n = np.concatenate([np.full(len(y[split]), split if len(splits) > 1 else "") for split in splits])
+    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
+    split_n, made = complete_splits(given_n, label_n, ("",) * len(label), seed=seed, name=name)
+    features_nd = np.ascontiguousarray(np.concatenate([x[split] for split in splits]))
+    return build(
+        name=name,
+        sample_id=sample_id,
+        label=label,
+        split=split_n,
+        content=[hashlib.sha256(row.tobytes()).hexdigest() for row in features_nd],
+        features_nd=features_nd,
+        made_splits=made,
+    )
+
+
+def _load(path: Path, name: str) -> dict[str, np.ndarray]:
+    try:
+        if path.suffix.lower() == ".npz":
+            return _load_npz(path)
+        return _load_safetensors(path)
+    except InputError:
+        raise
+    except Exception as error:  # both readers raise many kinds on a file that is not theirs
+        kind = path.suffix.lower()
+        raise InputError(
+            f"{name} cannot be read as {kind}: {error}. Write it with "
+            + ("numpy.savez(path, train_x=…, train_y=…)" if kind == ".npz" else "safetensors.numpy.save_file")
+            + ", features as numbers and labels as numbers or text, no Python objects."
+        ) from error
+
+
+def _load_npz(path: Path) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is not an npz archive, or it is cut short")
+    with np.load(path, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files if key == "classes" or key[:-2] in SPLITS}
+
+
+def _load_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        metadata = file.metadata() or {}
+    if "classes" in metadata:
+        arrays["classes"] = np.array(json.loads(metadata["classes"]), dtype=str)
+    return arrays
+
+
+def _get(arrays: dict[str, np.ndarray], key: str, name: str) -> np.ndarray:
+    if key not in arrays:
+        found = ", ".join(sorted(arrays)) or "nothing"
+        raise InputError(
+            f"{name} lacks {key}; found: {found}. Expected train_x, train_y and, if wanted, val_x, val_y, "
+            "test_x, test_y and classes."
+        )
+    return arrays[key]
+
+
+def _features(arrays: dict[str, np.ndarray], key: str, name: str) -> np.ndarray:
+    """float32 [N, D], finite."""
+    x = _get(arrays, key, name)
+    if x.ndim != 2 or x.dtype.kind not in "fiu" or x.shape[1] == 0:
+        raise InputError(
+            f"{name}: {key} has shape {x.shape} and type {x.dtype}; expected numbers of shape [rows, "
+            "features], one vector per row."
+        )
+    with np.errstate(over="ignore"):  # what overflows float32 is found, and named, below
+        x = x.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{name}: {key} has NaN or infinite values in {len(bad)} of {len(x)} rows, the first is row "
+            f"{bad[0]}. Remove these rows or compute them again."
+        )
+    return x
+
+
+def _labels(arrays: dict[str, np.ndarray], key: str, name: str) -> np.ndarray:
+    y = _get(arrays, key, name)
+    if y.ndim != 1 or y.dtype.kind not in "iuUS":
+        raise InputError(
+            f"{name}: {key} has shape {y.shape} and type {y.dtype}; expected one whole number or one text "
+            "per row: the class."
+        )
+    return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
+
+
+def _check_pair(x: np.ndarray, y: np.ndarray, split: str, name: str) -> None:
+    if len(x) != len(y):
+        raise InputError(
+            f"{name}: {split}_x has {len(x)} rows and {split}_y has {len(y)}. Each row needs one label."
+        )
+
+
+def _class_names(y: np.ndarray, classes: np.ndarray | None, name: str) -> list[str]:
+    """The class name of each row."""
+    if y.dtype.kind == "U" or classes is None:
+        return [str(value) for value in y.tolist()]
+    names = [str(value) for value in np.asarray(classes).ravel().tolist()]
+    if len(y) and (y.min() < 0 or y.max() >= len(names)):
+        raise InputError(
+            f"{name}: classes holds {len(names)} names, but labels run from {y.min()} to {y.max()}. "
+            f"Expected 0 to {len(names) - 1}."
+        )
+    return [names[value] for value in y.tolist()]
+
+
+def _check_seen_in_train(label: list[str], *, n_train: int, name: str) -> None:
+    unseen = sorted(set(label[n_train:]) - set(label[:n_train]))
+    if unseen:
+        raise InputError(
+            f"{name}: {len(unseen)} classes of val or test have no training row, such as "
+            f"{', '.join(map(repr, unseen[:5]))}. Add training rows or leave these classes out."
+        )

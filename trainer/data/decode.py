@@ -1,0 +1,121 @@
+"""Image bytes → RGB, by one written policy.
+
+The policy, whose version goes into the key of every cached vector: decode fully; before that refuse
+more than MAX_PIXELS, and strips longer than MAX_ASPECT times their width; scale 16 bits to 8 (never
+clip); apply the EXIF orientation; take the first frame; lay transparency on white; convert CMYK and
+the rest to RGB. Colour profiles are ignored.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+DECODE_POLICY = "1"
+MAX_PIXELS = 120_000_000  # a 108-megapixel phone photo passes; as RGB it takes 360 MB at most
+MAX_ASPECT = 200  # encoders scale the *shorter* side to theirs: 1 × 30,000 would become 224 × 6.7 million
+# Only these: some of Pillow's other readers start programs (EPS) or are rarely exercised.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+
+Image.init()  # registers all readers now, rather than in the midst of threads
+# What Pillow warns about (a damaged EXIF block, more than 89 megapixels) is either decided here or harmless.
+warnings.filterwarnings("ignore", module="PIL")
+
+# EXIF 2.3, tag 0x0112: how to turn what is stored into what was seen.
+_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Undecodable(Exception):
+    """The bytes are not a picture that can be used. ``reason`` says why, for people."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def decode(image: Path | bytes) -> np.ndarray:
+    """Decode one picture by the policy above.
+
+    Returns:
+        uint8 [H, W, 3].
+
+    Raises:
+        Undecodable: truncated, not a picture, too large, or pixels without a known range.
+    """
+    try:
+        data = image if isinstance(image, bytes) else image.read_bytes()
+        if not data:
+            raise Undecodable("empty file")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            width, height = opened.size
+            if width * height > MAX_PIXELS:
+                raise Undecodable(f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS:,} in all")
+            if max(width, height) > MAX_ASPECT * min(width, height):
+                raise Undecodable(f"a strip: {width} x {height} pixels, the limit is 1 to {MAX_ASPECT}")
+            opened.load()
+            return np.array(_upright(_to_rgb(opened), _orientation(opened)))
+    except Undecodable:
+        raise
+    except Image.DecompressionBombError as error:
+        raise Undecodable(f"too large: the limit is {MAX_PIXELS:,} pixels") from error
+    except Image.UnidentifiedImageError as error:
+        raise Undecodable(f"not an image (begins with {data[:8]!r})") from error
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+        raise Undecodable(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
+    """A WebP no larger than ``side`` × ``side`` pixels, of the picture's proportions.
+
+    Args:
+        image_hwc: uint8 [H, W, 3].
+    """
+    image = Image.fromarray(image_hwc)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=80)
+    return buffer.getvalue()
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return _from_16_bits(np.asarray(image)).convert("RGB")
+    if image.mode == "F":
+        raise Undecodable("floating-point pixels have no known range; save the image with 8 or 16 bits")
+    if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bits(pixels_hw: np.ndarray) -> Image.Image:
+    """Scale 0…65535 to 0…255: ``convert("RGB")`` would clip everything above 255 to white."""
+    if pixels_hw.min() < 0 or pixels_hw.max() > 65535:
+        raise Undecodable("32-bit pixels have no known range; save the image with 8 or 16 bits")
+    return Image.fromarray(np.round(pixels_hw / 257.0).astype(np.uint8))
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8. Read after ``load``: the TIFF reader turns its pictures itself."""
+    try:
+        return image.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block round an undamaged picture
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    method = _ORIENTATION.get(orientation)
+    return image if method is None else image.transpose(method)

@@ -1,0 +1,218 @@
+"""A folder of images → rows. Files are hashed here and decoded later."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from trainer.data.manifest import Manifest, Quarantined, build
+from trainer.data.metadata import Entry, read_metadata
+from trainer.data.split import complete_splits
+from trainer.errors import InputError
+
+EXTENSIONS = frozenset(
+    f".{name}"
+    for name in "jpg jpeg jpe jfif png apng webp bmp dib gif tif tiff ppm pgm pbm pnm".split()  # noqa: SIM905
+)
+# Spellings seen in public data sets. Any case.
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+HASH_THREADS = 8  # hashing waits for the disk and releases the interpreter
+
+
+class _Found(NamedTuple):
+    """An image file, not yet opened."""
+
+    path: Path
+    parts: tuple[str, ...]  # below the root, printable
+    split: str  # "" where the folder has no split folders
+
+
+def read(root: Path, *, name: str, seed: int) -> Manifest:
+    """Read class folders, or ``train val test`` folders of class folders, with optional metadata.
+
+    A ``metadata.csv`` or ``metadata.jsonl`` in the root or in a split folder may add caption and
+    group; if it has a label column, that column gives every row's class. Without split folders
+    70/15/15 are drawn; with train and test but no val, a stratified 15 % of train becomes val.
+
+    Hidden files, other extensions and what links back into this folder are passed over. What has
+    an image's name and cannot be used (empty, unreadable, not a regular file) is quarantined.
+
+    Raises:
+        InputError: no images; images without a class; split folders beside other folders, or an
+            unusable combination of splits; unusable metadata.
+    """
+    found, quarantined = _find(root)
+    found, split_folders = _assign_splits(found, name)
+    entries, has_labels = read_metadata(root, split_folders)
+    found, content, bad = _hash(found)
+    quarantined += bad
+    present = {"/".join(row.parts) for row in found} | {row.path for row in quarantined}
+    quarantined += [
+        Quarantined(sample_id, f"named in {entry.source}, but there is no such image")
+        for sample_id, entry in entries.items()
+        if sample_id not in present
+    ]
+    if not found:
+        raise InputError(_nothing(name, quarantined))
+    sample_id = ["/".join(row.parts) for row in found]
+    label = _labels(found, entries, has_labels=has_labels, name=name)
+    blank = Entry(source="")
+    group = [entries.get(one, blank).group for one in sample_id]
+    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
+    given_n = np.array([row.split for row in found], dtype="U5")
+    split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
+    return build(
+        name=name,
+        sample_id=sample_id,
+        label=label,
+        split=split_n,
+        content=content,
+        caption=[entries.get(one, blank).caption for one in sample_id],
+        group=group,
+        images=[row.path for row in found],
+        quarantined=quarantined,
+        made_splits=made,
+    )
+
+
+def printable(text: str) -> str:
+    """A file name as text that can be printed and stored: bytes that are not UTF-8 become ``\\xNN``."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _find(root: Path) -> tuple[list[_Found], list[Quarantined]]:
+    """Every visible file with an image's extension below ``root``, in order of name."""
+    found: list[_Found] = []
+    quarantined: list[Quarantined] = []
+    for path, problem in _walk(root, {os.path.realpath(root)}):
+        parts = tuple(printable(part) for part in path.relative_to(root).parts)
+        if problem:
+            quarantined.append(Quarantined("/".join(parts), problem))
+        else:
+            found.append(_Found(path, parts, ""))
+    return sorted(found, key=lambda row: row.parts), quarantined
+
+
+def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
+    """Yield (path, problem) of files that are named like images; ``problem`` is "" where usable so far.
+
+    A link to a folder is followed once, and only where it leads out of what is read anyway (so a
+    loop ends): ``seen`` holds the real paths of the root and of the folders that links led to.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        yield folder, f"this folder cannot be read: {error.strerror}"
+        return
+    for name in names:
+        path = folder / name
+        if name.startswith("."):
+            continue
+        if path.is_dir():
+            if path.is_symlink() and not _leads_out(path, seen):
+                continue
+            yield from _walk(path, seen)
+        elif path.suffix.lower() in EXTENSIONS:
+            yield path, _problem(path)
+
+
+def _leads_out(link: Path, seen: set[str]) -> bool:
+    real = os.path.realpath(link)
+    if any(os.path.commonpath([real, other]) in (real, other) for other in seen):
+        return False
+    seen.add(real)
+    return True
+
+
+def _problem(path: Path) -> str:
+    """Why a file cannot be opened safely. Only ``stat``: opening a pipe would wait for ever."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        return "a link to nothing" if path.is_symlink() else f"cannot be read: {error.strerror}"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return "" if status.st_size else "empty file"
+
+
+def _assign_splits(found: list[_Found], name: str) -> tuple[list[_Found], dict[str, str]]:
+    """Move a leading split folder into ``split``. Returns the split folders too: folder → split."""
+    tops = sorted({row.parts[0] for row in found if len(row.parts) > 1})
+    splits = {top: SPLIT_FOLDERS[top.lower()] for top in tops if top.lower() in SPLIT_FOLDERS}
+    others = [top for top in tops if top not in splits]
+    loose = [row.parts[0] for row in found if len(row.parts) == 1]
+    if not splits:
+        return found, {}
+    if others or loose:
+        raise InputError(
+            f"{name} has the split folders {', '.join(splits)} and beside them {(others + loose)[0]!r}, "
+            "which belongs to no split. Move it into one of them, or out of this folder; if "
+            f"{next(iter(splits))!r} is a class, give its folder another name."
+        )
+    return [row._replace(split=splits[row.parts[0]]) for row in found], splits
+
+
+def _hash(found: list[_Found]) -> tuple[list[_Found], list[str], list[Quarantined]]:
+    """SHA-256 of every file; those that cannot be read go to quarantine."""
+    with ThreadPoolExecutor(HASH_THREADS) as pool:
+        results = list(pool.map(_sha256, [row.path for row in found]))
+    kept = [(row, result) for row, result in zip(found, results, strict=True) if isinstance(result, str)]
+    bad = [
+        Quarantined("/".join(row.parts), f"cannot be read: {result.strerror}")
+        for row, result in zip(found, results, strict=True)
+        if isinstance(result, OSError)
+    ]
+    return [row for row, _ in kept], [content for _, content in kept], bad
+
+
+def _sha256(path: Path) -> str | OSError:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return error
+
+
+def _labels(found: list[_Found], entries: dict[str, Entry], *, has_labels: bool, name: str) -> list[str]:
+    """Class names: from the metadata's label column if there is one, else from the folders."""
+    if has_labels:
+        label = [
+            entries["/".join(row.parts)].label if "/".join(row.parts) in entries else "" for row in found
+        ]
+        cure = (
+            "Fill in the label column for every image, or remove the column to use folder names as classes."
+        )
+    else:
+        label = [
+            row.parts[1 if row.split else 0] if len(row.parts) > (2 if row.split else 1) else ""
+            for row in found
+        ]
+        cure = "Put each image into a folder named after its class, or add metadata.csv (file_name, label)."
+    without = ["/".join(row.parts) for row, one in zip(found, label, strict=True) if not one]
+    if without:
+        raise InputError(f"{name}: {len(without)} images have no class, such as {without[0]!r}. {cure}")
+    return label
+
+
+def _nothing(name: str, quarantined: list[Quarantined]) -> str:
+    reasons = "; ".join(f"{path}: {reason}" for path, reason in quarantined[:3])
+    detail = f" {len(quarantined)} files were found and cannot be used, such as {reasons}." if reasons else ""
+    return (
+        f"{name} holds no usable images.{detail} Expected one folder per class with images in it "
+        f"({', '.join(sorted(EXTENSIONS))}), if wanted below train/, val/ and test/."
+    )

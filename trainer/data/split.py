@@ -1,0 +1,134 @@
+"""Drawing splits: stratified by class, seeded, never dividing a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainer.data.manifest import SPLITS
+from trainer.errors import InputError
+
+FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test where the data brings no split
+VAL_FROM_TRAIN = (0.85, 0.15, 0.0)  # where it brings train and test
+
+
+def complete_splits(
+    split_n: np.ndarray, label_n: np.ndarray, group: Sequence[str], *, seed: int, name: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Add the splits that the data does not bring.
+
+    No split at all ("" in every row): 70/15/15 are drawn. Train and test without val: a stratified
+    15 % of train becomes val. All three: nothing changes.
+
+    Returns:
+        split_n, unicode [N]; and the splits that were drawn.
+
+    Raises:
+        InputError: any other combination, since which rows should play which part would be a guess.
+    """
+    present = set(np.unique(split_n))
+    if present == {""} or not present:
+        return grouped_stratified_split(label_n, group, seed=seed), SPLITS
+    if present == set(SPLITS):
+        return split_n, ()
+    if present == {"train", "test"}:
+        train = np.flatnonzero(split_n == "train")
+        split_n = split_n.copy()
+        split_n[train] = grouped_stratified_split(
+            label_n[train], [group[int(i)] for i in train], seed=seed, fractions=VAL_FROM_TRAIN
+        )
+        return split_n, ("val",)
+    absent = [split for split in SPLITS if split not in present]
+    given = " and ".join(split for split in SPLITS if split in present)
+    raise InputError(
+        f"{name} has {given} but no {' and no '.join(absent)}. Give train "
+        "and test (val is then taken from train), or all three, or the rows without any split (then "
+        "70/15/15 are drawn): for a folder, pass the train folder itself."
+    )
+
+
+def grouped_stratified_split(
+    label_n: np.ndarray,
+    group: Sequence[str],
+    *,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+) -> np.ndarray:
+    """Draw train, val and test so that every class keeps its share of each.
+
+    Groups go first, the largest before the smaller, each to the split that still wants most of its
+    rows (the idea of iterative stratification, Sechidis et al. 2011); rows of no group then fill
+    up the shares exactly. A class with at least as many groups (a row of no group counts as one)
+    as there are splits gets into every split; where groups hold several classes this is tried, and
+    cannot always be had.
+
+    Args:
+        label_n: int [N].
+        group: N names; rows of one name stay together, "" is a group of its own.
+        fractions: shares of train, val, test; a share of 0 leaves that split empty.
+
+    Returns:
+        unicode [N] of "train", "val", "test". The same for the same arguments.
+    """
+    label_n = np.asarray(label_n, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    _, label_n = np.unique(label_n, return_inverse=True)
+    total_c = np.bincount(label_n)
+    need_cs = total_c[:, None] * np.asarray(fractions)[None, :]  # rows wanted, less rows placed
+    missing_cs = np.tile(np.asarray(fractions) > 0, (len(total_c), 1))  # splits without a row of the class
+    split_n = np.full(len(label_n), -1, dtype=np.int64)
+
+    named, single = _rows_by_group(group)
+    units_c = np.bincount(label_n[single], minlength=len(total_c))
+    for rows in named:
+        units_c[np.unique(label_n[rows])] += 1
+    order = rng.permutation(len(named))
+    for rows in sorted((named[i] for i in order), key=len, reverse=True):
+        count_c = np.bincount(label_n[rows], minlength=len(total_c))
+        split = _place(count_c, need_cs, missing_cs, units_c)
+        split_n[rows] = split
+        need_cs[:, split] -= count_c
+        missing_cs[count_c > 0, split] = False
+        units_c[count_c > 0] -= 1
+    for class_index in range(len(total_c)):
+        rows = rng.permutation(single[label_n[single] == class_index])
+        split_n[rows] = _fill(len(rows), need_cs[class_index], missing_cs[class_index])
+    return np.array(SPLITS)[split_n]
+
+
+def _rows_by_group(group: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Rows of each named group in order of first appearance, and the rows of none."""
+    by_name: dict[str, list[int]] = {}
+    for row, name in enumerate(group):
+        by_name.setdefault(name, []).append(row)
+    single = np.array(by_name.pop("", []), dtype=np.int64)
+    return [np.array(rows) for rows in by_name.values()], single
+
+
+def _place(count_c: np.ndarray, need_cs: np.ndarray, missing_cs: np.ndarray, units_c: np.ndarray) -> int:
+    """The split for one group. A class that is running out of groups insists on a split it is not in yet."""
+    allowed_s = missing_cs.any(axis=0) | (need_cs.max(axis=0) > 0)
+    present = np.flatnonzero(count_c)
+    for class_index in present[np.argsort(units_c[present], kind="stable")]:
+        missing_s = missing_cs[class_index]
+        if units_c[class_index] <= missing_s.sum() and (allowed_s & missing_s).any():
+            allowed_s = allowed_s & missing_s
+    wanted_s = (count_c[:, None] * need_cs).sum(axis=0)
+    return int(np.argmax(np.where(allowed_s, wanted_s, -np.inf)))
+
+
+def _fill(n: int, need_s: np.ndarray, missing_s: np.ndarray) -> np.ndarray:
+    """Split indices for ``n`` rows of one class: one to each split it is not in, the rest by need."""
+    first = np.flatnonzero(missing_s)[:n]
+    need_s = need_s.copy()
+    need_s[first] -= 1
+    need_s = np.maximum(need_s, 0)
+    rest = n - len(first)
+    if rest == 0:
+        return first
+    share_s = rest * need_s / need_s.sum() if need_s.sum() > 0 else rest * np.eye(3)[0]
+    whole_s = np.floor(share_s).astype(np.int64)
+    remainder = np.argsort(whole_s - share_s, kind="stable")[: rest - whole_s.sum()]
+    whole_s[remainder] += 1
+    return np.concatenate([first, np.repeat(np.arange(3), whole_s)])

@@ -1,0 +1,138 @@
+"""Rows → vectors, each picture encoded once in its life."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.manifest import Manifest, Quarantined
+from trainer.errors import InputError, TooManyBadFiles
+from trainer.features.encoder import resolve
+from trainer.features.key import identity
+from trainer.features.loop import LazyEncoder, encode_missing
+from trainer.features.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What an extraction found and did. Always ``found == used + len(quarantined)``."""
+
+    found: int  # rows and quarantined files together
+    used: int  # rows that have a vector
+    quarantined: tuple[Quarantined, ...]
+    reused: int  # rows whose vector was there already, or is the same picture's as another row's
+    encoded: int  # distinct pictures encoded now; reused + encoded == used
+    encoder_calls: int  # forward passes
+    elapsed_s: float
+    encoder: str  # for people: name and key; "ready features" where the data brought its vectors
+    warnings: tuple[str, ...]  # such as a damaged shard that was set aside
+
+
+@dataclass(frozen=True)
+class Features:
+    """Rows with their vectors."""
+
+    manifest: Manifest  # the rows that have a vector; its quarantined names the rest
+    vectors_nd: np.ndarray  # float32 [N, D]
+    report: ExtractReport
+
+
+def extract(
+    manifest: Manifest,
+    *,
+    encoder: str,
+    cache_dir: Path,
+    device: str = "auto",
+    dtype: str = "float32",
+    batch_size: int = 64,
+    max_bad: float = 0.05,
+    progress: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Give every row its vector: from the data itself, from the store, or from the encoder.
+
+    Pictures that cannot be read or decoded leave the rows and are named in ``quarantined``. What
+    was encoded is stored at once, so that a run that was killed goes on where it stopped. A run
+    that finds everything stored imports neither torch nor transformers.
+
+    Args:
+        encoder: a local folder or Hugging Face id of a CLIP model; unused where the data brings features.
+        cache_dir: holds the feature store. One process at a time encodes with one encoder.
+        device: "auto", "cpu", "cuda".
+        dtype: what the encoder computes in, "float32" or "bfloat16".
+        max_bad: the share of files, 0 to 1, that may be quarantined.
+        progress: called with (distinct pictures done, distinct pictures), first before any is encoded.
+
+    Raises:
+        InputError: the encoder is not to be had or gives unusable vectors; the cache cannot be written.
+        TooManyBadFiles: more than ``max_bad`` of the files are quarantined. Vectors made so far stay stored.
+    """
+    started = time.perf_counter()
+    _check_bad(manifest, {}, max_bad)
+    if manifest.features_nd is not None:
+        report = _report(manifest, encoded=0, calls=0, encoder="ready features", warnings=(), started=started)
+        return Features(manifest, manifest.features_nd, report)
+    if batch_size < 1:
+        raise InputError(f"The batch size is {batch_size}; it must be 1 or more.")
+    folder = resolve(encoder)
+    key = identity(folder, dtype=dtype, cache_dir=cache_dir)
+    store = FeatureStore(cache_dir / "features", key)
+    lazy = LazyEncoder(folder, device=device, dtype=dtype)
+    bad: dict[int, str] = {}
+    encoded = 0
+    if any(content not in store for content in manifest.content):
+        with store.owner():
+            bad, encoded = encode_missing(manifest, store, lazy, batch_size=batch_size, progress=progress)
+    _check_bad(manifest, bad, max_bad)
+    manifest = _without(manifest, bad)
+    _, vectors_nd = store.lookup(manifest.content)
+    warnings = list(store.warnings)
+    if key.fields["preprocessing_source"] == "defaults":
+        warnings.append(f"{encoder} has no preprocessor_config.json; CLIP's published settings were used.")
+    report = _report(
+        manifest,
+        encoded=encoded,
+        calls=lazy.calls,
+        encoder=f"{encoder} ({dtype}, key {key.digest[:16]})",
+        warnings=warnings,
+        started=started,
+    )
+    return Features(manifest, vectors_nd, report)
+
+
+def _without(manifest: Manifest, bad: dict[int, str]) -> Manifest:
+    """The rows that are not bad; the bad ones join the quarantined."""
+    keep = [row for row in range(len(manifest)) if row not in bad]
+    more = tuple(Quarantined(manifest.sample_id[row], bad[row]) for row in sorted(bad))
+    return replace(manifest.take(keep), quarantined=manifest.quarantined + more)
+
+
+def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
+    quarantined = _without(manifest, bad).quarantined if bad else manifest.quarantined
+    found = len(manifest) + len(manifest.quarantined)
+    if found and len(quarantined) / found > max_bad:
+        first = "; ".join(f"{path}: {reason}" for path, reason in quarantined[:5])
+        raise TooManyBadFiles(
+            f"{manifest.name}: {len(quarantined)} of {found} files ({len(quarantined) / found:.1%}) cannot "
+            f"be used, more than the {max_bad:.1%} that --max-bad allows. The first: {first}. Repair or "
+            "remove them, or raise --max-bad."
+        )
+
+
+def _report(
+    manifest: Manifest, *, encoded: int, calls: int, encoder: str, warnings: Sequence[str], started: float
+) -> ExtractReport:
+    return ExtractReport(
+        found=len(manifest) + len(manifest.quarantined),
+        used=len(manifest),
+        quarantined=manifest.quarantined,
+        reused=len(manifest) - encoded,
+        encoded=encoded,
+        encoder_calls=calls,
+        elapsed_s=time.perf_counter() - started,
+        encoder=encoder,
+        warnings=tuple(warnings),
+    )

@@ -1,0 +1,147 @@
+"""Vectors on disk, by the SHA-256 of the picture. One folder per encoder key, shards that never change.
+
+A shard is a safetensors file (vectors [n, D], content uint8 [n, 32]) and a small JSON with its
+SHA-256, written last: a shard without its JSON does not exist. Both appear by rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from trainer import atomic
+from trainer.errors import InputError
+from trainer.features.key import STORED_DTYPE, EncoderKey
+
+
+class FeatureStore:
+    """The vectors of one encoder key.
+
+    Attributes:
+        folder: where they are.
+        warnings: what was wrong with shards that were set aside; their pictures count as not stored.
+    """
+
+    def __init__(self, root: Path, key: EncoderKey) -> None:
+        """Open ``root/<key>``, making it if need be. Every shard is read and its SHA-256 checked.
+
+        Raises:
+            InputError: the folder cannot be made or written.
+        """
+        self.folder = root / key.digest[:16]
+        self.warnings: list[str] = []
+        self._shards: dict[str, np.ndarray] = {}  # name → vectors [n, D], as stored
+        self._where: dict[str, tuple[str, int]] = {}  # content → shard name, row
+        try:
+            if not (self.folder / "key.json").is_file():
+                atomic.write_bytes(self.folder / "key.json", json.dumps(key.fields, indent=1).encode())
+        except OSError as error:
+            raise InputError(
+                f"The cache folder {root} cannot be written: {error.strerror}. Pass another --cache-dir."
+            ) from error
+        self._read_new()
+
+    def __contains__(self, content: str) -> bool:
+        return content in self._where
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def lookup(self, content: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Find vectors.
+
+        Returns:
+            found: bool [N]; vectors: float32 [found.sum(), D] of those that were found, in their order.
+        """
+        found_n = np.array([one in self._where for one in content], dtype=bool)
+        places = [self._where[one] for one in content if one in self._where]
+        width = next(iter(self._shards.values())).shape[1] if self._shards else 0
+        vectors_nd = np.empty((len(places), width), dtype=np.float32)
+        for i, (name, row) in enumerate(places):
+            vectors_nd[i] = self._shards[name][row]
+        return found_n, vectors_nd
+
+    def append(self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str]) -> None:
+        """Store one shard, durably. Call it inside :meth:`owner`.
+
+        Args:
+            content: SHA-256 hex of each picture.
+            vectors_nd: float32 [N, D].
+            sample_id: N names, for the error.
+
+        Raises:
+            InputError: a vector has NaN, or values beyond the range of the stored float16.
+        """
+        with np.errstate(over="ignore"):
+            stored_nd = np.ascontiguousarray(vectors_nd, dtype=STORED_DTYPE)
+        bad = np.flatnonzero(~np.isfinite(stored_nd).all(axis=1))
+        if len(bad):
+            raise InputError(
+                f"The encoder gave {sample_id[bad[0]]} (and {len(bad) - 1} more) a vector with NaN or values "
+                f"beyond the range of {STORED_DTYPE}. Its weights are damaged or do not suit; use another."
+            )
+        from safetensors.numpy import save
+
+        content_n32 = np.frombuffer(bytes.fromhex("".join(content)), dtype=np.uint8).reshape(-1, 32)
+        data = save({"vectors": stored_nd, "content": content_n32})
+        sha256 = hashlib.sha256(data).hexdigest()
+        atomic.write_bytes(self.folder / f"{sha256[:16]}.safetensors", data)
+        note = {"sha256": sha256, "n": len(stored_nd), "d": stored_nd.shape[1]}
+        atomic.write_bytes(self.folder / f"{sha256[:16]}.json", json.dumps(note).encode())
+        self._add(sha256[:16], content, stored_nd)
+
+    @contextmanager
+    def owner(self) -> Iterator[None]:
+        """Hold the key's lock: one process encodes at a time, and sees what the one before it stored.
+
+        Waits for as long as another holds it. A killed owner's lock falls with its process.
+        """
+        from filelock import FileLock
+
+        with FileLock(self.folder / ".lock"):
+            for left_over in self.folder.glob(".*.tmp"):  # of a writer that was killed
+                left_over.unlink(missing_ok=True)
+            self._read_new()
+            yield
+
+    def _read_new(self) -> None:
+        for note in sorted(self.folder.glob("*.json")):
+            if note.name == "key.json" or note.stem in self._shards:
+                continue
+            try:
+                self._add(note.stem, *_read_shard(note))
+            except (OSError, ValueError, KeyError) as error:
+                self._set_aside(note.stem, error)
+
+    def _add(self, name: str, content: Sequence[str], vectors_nd: np.ndarray) -> None:
+        self._shards[name] = vectors_nd
+        self._where.update((one, (name, row)) for row, one in enumerate(content))
+
+    def _set_aside(self, name: str, error: Exception) -> None:
+        bad = self.folder / "bad"
+        bad.mkdir(exist_ok=True)
+        for suffix in (".json", ".safetensors"):
+            path = self.folder / f"{name}{suffix}"
+            if path.exists():
+                os.replace(path, bad / path.name)
+        self.warnings.append(
+            f"Stored vectors were damaged and are made again: {name}.safetensors ({error}), moved to {bad}."
+        )
+
+
+def _read_shard(note: Path) -> tuple[list[str], np.ndarray]:
+    """Contents and vectors of one shard; ValueError where it is not what was written."""
+    from safetensors.numpy import load
+
+    expected = json.loads(note.read_text())
+    data = note.with_suffix(".safetensors").read_bytes()
+    if hashlib.sha256(data).hexdigest() != expected["sha256"]:
+        raise ValueError("its SHA-256 is not the one it was written with")
+    tensors = load(data)
+    return [row.tobytes().hex() for row in tensors["content"]], tensors["vectors"]

@@ -1,0 +1,80 @@
+"""Child runs: one per trial, below the sweep's parent run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.tracking.client import runs, tag_is
+from trainer.tracking.schema import Kind, Stopped, Tag, TrialState
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAILED: "FAILED"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildRun:
+    """One finished trial, as MLflow shall show it."""
+
+    trial: int
+    name: str
+    state: TrialState  # any but RUNNING
+    params: Mapping[str, object]  # None: has no meaning for this trial, not logged
+    epochs: Mapping[str, Sequence[float]]  # metric → one value per epoch, the first being epoch 1
+    final: Mapping[str, float]
+    started_ms: int  # UNIX milliseconds
+    ended_ms: int
+    message: str = ""  # of a failed trial: what went wrong
+
+
+def tags_of(child: ChildRun, parent: Run) -> dict[str, object]:
+    """Tags of a trial's run."""
+    tags: dict[str, object] = {
+        Tag.PARENT: parent.info.run_id,
+        Tag.KIND: Kind.TRIAL,
+        Tag.TRIAL: child.trial,
+        Tag.TRIAL_STATE: child.state,
+    }
+    return {**tags, Tag.ERROR: child.message} if child.message else tags
+
+
+def metrics_of(child: ChildRun) -> Iterator[Metric]:
+    """Per-epoch metrics (step = epoch, spread evenly over the trial's time), then the final ones.
+
+    What is not a finite number is left out: MLflow would store 0.
+    """
+    from mlflow.entities import Metric
+
+    length_ms = child.ended_ms - child.started_ms
+    for name, values in child.epochs.items():
+        for epoch, value in enumerate(values, start=1):
+            if math.isfinite(value):
+                time_ms = child.started_ms + length_ms * epoch // len(values)
+                yield Metric(name, float(value), time_ms, epoch)
+    for name, value in child.final.items():
+        if math.isfinite(value):
+            yield Metric(name, float(value), child.ended_ms, 0)
+
+
+def take_stock(client: MlflowClient, parent: Run) -> set[int]:
+    """Trials that have a whole child run. Half-written ones are deleted, to be written anew."""
+    whole = set()
+    for run in runs(client, parent.info.experiment_id, where=tag_is(Tag.PARENT, parent.info.run_id)):
+        if run.info.status == "RUNNING" or Tag.STOPPED in run.data.tags:
+            client.delete_run(run.info.run_id)
+        elif Tag.TRIAL in run.data.tags:
+            whole.add(int(run.data.tags[Tag.TRIAL]))
+    return whole
+
+
+def close_half_written(client: MlflowClient, parent: Run, *, stopped: Stopped, ended_ms: int) -> None:
+    """Mark the children that were being written when their sweep stopped as KILLED."""
+    where = f"{tag_is(Tag.PARENT, parent.info.run_id)} AND attributes.status = 'RUNNING'"
+    for run in runs(client, parent.info.experiment_id, where=where):
+        client.set_tag(run.info.run_id, Tag.STOPPED, stopped)
+        client.set_terminated(run.info.run_id, "KILLED", max(ended_ms, run.info.start_time))

@@ -1,0 +1,66 @@
+"""Sweeps that are already in the store: found by the name of their study, closed where their process died."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.tracking.children import close_half_written
+from trainer.tracking.client import connect, find_experiment, runs, tag_is
+from trainer.tracking.schema import Kind, RunState, Stopped, Tag, run_state
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """A sweep that is already in the store."""
+
+    run_id: str
+    state: RunState
+    tags: dict[str, str]
+    params: dict[str, str]
+
+
+def find_study(tracking_uri: str, experiment: str, study: str) -> StudyRun | None:
+    """The newest sweep of that study, if there is one.
+
+    A state of LIVE says that the last heartbeat is young, not that the process lives: one that was
+    killed a moment ago looks the same. ``SweepWriter.resume`` tells the two apart.
+    """
+    client = connect(tracking_uri)
+    found = find_experiment(client, experiment)
+    if found is None:
+        return None
+    for run in runs(client, found.experiment_id, where=tag_is(Tag.KIND, Kind.SWEEP)):
+        if run.data.tags.get(Tag.STUDY) == study:  # compared here: a filter cannot quote every name
+            return StudyRun(run.info.run_id, state_of(run), run.data.tags, run.data.params)
+    return None
+
+
+def close_lost_runs(tracking_uri: str, experiment: str) -> list[str]:
+    """Close the runs of processes that died without a word, with their half-written children.
+
+    Returns:
+        Ids of the parent runs closed: KILLED, labelled lost, ended at their last heartbeat.
+    """
+    client = connect(tracking_uri)
+    found = find_experiment(client, experiment)
+    if found is None:
+        return []
+    open_runs = runs(client, found.experiment_id, where="attributes.status = 'RUNNING'")
+    lost = [run for run in open_runs if Tag.HEARTBEAT in run.data.tags and state_of(run) is not RunState.LIVE]
+    for run in lost:
+        ended_ms = int(float(run.data.tags[Tag.HEARTBEAT]) * 1000)
+        close_half_written(client, run, stopped=Stopped.LOST, ended_ms=ended_ms)
+        client.set_tag(run.info.run_id, Tag.STOPPED, Stopped.LOST)
+        client.set_terminated(run.info.run_id, "KILLED", max(ended_ms, run.info.start_time))
+    return [run.info.run_id for run in lost]
+
+
+def state_of(run: Run) -> RunState:
+    """A run's state as people see it, at this moment."""
+    heartbeat = run.data.tags.get(Tag.HEARTBEAT)
+    return run_state(run.info.status, float(heartbeat) if heartbeat else None, time.time())

@@ -1,0 +1,79 @@
+"""The tables of a finished sweep, from plain arrays, under the schema's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from trainer.tracking.schema import Predictions, Projection, Quarantine, Samples
+
+
+def predictions(
+    probabilities_nc: np.ndarray,
+    *,
+    head: str,
+    trial: int,
+    seed: int,
+    sample_id: Sequence[str],
+    split_n: np.ndarray,
+    label_n: np.ndarray,
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """PREDICTIONS of one head: one row per sample."""
+    names = np.asarray(classes, dtype=object)
+    pred_n = probabilities_nc.argmax(1)
+    return pd.DataFrame(
+        {
+            Predictions.HEAD: head,
+            Predictions.TRIAL: np.int32(trial),
+            Predictions.SEED: np.int16(seed),
+            Predictions.SAMPLE_ID: sample_id,
+            Predictions.SPLIT: split_n,
+            Predictions.LABEL: names[label_n],
+            Predictions.PRED: names[pred_n],
+            Predictions.CONFIDENCE: probabilities_nc[np.arange(len(pred_n)), pred_n].astype(np.float32),
+            Predictions.PROBS: list(probabilities_nc.astype(np.float32)),
+        }
+    )
+
+
+def projection(sample_id: Sequence[str], xy_n2: np.ndarray) -> pd.DataFrame:
+    """PROJECTION: where each sample stands on the map."""
+    return pd.DataFrame(
+        {
+            Projection.SAMPLE_ID: sample_id,
+            Projection.X: xy_n2[:, 0].astype(np.float32),
+            Projection.Y: xy_n2[:, 1].astype(np.float32),
+        }
+    )
+
+
+def samples(
+    rows: Sequence[int],
+    *,
+    sample_id: Sequence[str],
+    split_n: np.ndarray,
+    label_n: np.ndarray,
+    classes: Sequence[str],
+    caption: Sequence[str],
+    group: Sequence[str],
+    thumbnail: Callable[[int], bytes | None],
+) -> pd.DataFrame:
+    """SAMPLES of the chosen ``rows``; ``thumbnail`` makes the small picture of a row, or None."""
+    return pd.DataFrame(
+        {
+            Samples.SAMPLE_ID: [sample_id[row] for row in rows],
+            Samples.SPLIT: [str(split_n[row]) for row in rows],
+            Samples.LABEL: [classes[label_n[row]] for row in rows],
+            Samples.CAPTION: [caption[row] for row in rows],
+            Samples.GROUP: [group[row] for row in rows],
+            Samples.THUMBNAIL: [thumbnail(row) for row in rows],
+        }
+    )
+
+
+def quarantine(entries: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """QUARANTINE: (path, reason) of every file that could not be used."""
+    return pd.DataFrame(entries, columns=[Quarantine.PATH, Quarantine.REASON])

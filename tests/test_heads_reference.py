@@ -20,6 +20,7 @@ from trainer.heads import streams
 from trainer.heads.data import TrainingData, prepare
 from trainer.heads.losses import balanced_class_weights, cross_entropy
 from trainer.heads.metrics import f1_macro
+from trainer.heads.optimizer import Optimizer
 from trainer.heads.population import Population
 from trainer.heads.schedules import Plateau, lr_table, milestone_epochs, warmup_steps
 from trainer.heads.spec import HeadSpec
@@ -309,6 +310,35 @@ def test_a_population_in_float64_equals_plain_torch_loops() -> None:
                 ours = outcome.curves[metric][index]
                 ours = ours[np.isfinite(ours)]
                 np.testing.assert_allclose(ours, values, rtol=1e-9, atol=1e-9, err_msg=f"{metric} of {spec}")
+
+
+def test_both_ways_of_moving_heads_give_the_same_numbers() -> None:
+    specs = [
+        HeadSpec(optimizer=optimizer, weight_decay=decay, clip_norm=clip, momentum=0.8)  # type: ignore[arg-type]
+        for optimizer in ("adam", "adamw", "sgd")
+        for decay in (0.0, 0.1)
+        for clip in (None, 0.3)
+    ]
+    random = torch.Generator().manual_seed(0)
+
+    def draw(rows: int, columns: int) -> torch.Tensor:
+        return torch.randn(2, len(specs), rows, columns, generator=random, dtype=torch.float64)
+
+    start = [draw(3, 4), draw(3, 1)]
+    each, together = [p.clone() for p in start], [p.clone() for p in start]
+    ways = [
+        (each, Optimizer(specs, each, per_head=True)),
+        (together, Optimizer(specs, together, per_head=False)),
+    ]
+    lr_sk = torch.rand(2, len(specs), generator=random, dtype=torch.float64) * 0.1
+    lr_sk[0, 0] = 0
+    for _ in range(6):
+        gradients = [draw(3, 4), draw(3, 1)]
+        for parameters, optimizer in ways:
+            optimizer.step(parameters, gradients, lr_sk)
+    for a, b, first in zip(each, together, start, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+        assert torch.equal(a[0, 0], first[0, 0])
 
 
 def same_curves(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import save
 from trainer.analysis import statistics
 from trainer.analysis.figures import confusion_png
 from trainer.analysis.projection import sample_rows, tsne
-from trainer.data.decode import decode, thumbnail
+from trainer.data.decode import Undecodable, decode, thumbnail
 from trainer.features.extract import Features
 from trainer.progress import say
 from trainer.search.finalists import Finalist
@@ -103,10 +104,6 @@ class Answers:
         say(f"Drawing the map (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
         xy_n2 = tsne(self.features.vectors_nd[rows], seed=self.seed)
         writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in rows], xy_n2))
-
-        def picture(row: int) -> bytes | None:
-            return None if manifest.images is None else thumbnail(decode(manifest.images[row]))
-
         frame = tables.samples(
             rows.tolist(),
             sample_id=manifest.sample_id,
@@ -115,9 +112,22 @@ class Answers:
             classes=manifest.classes,
             caption=manifest.caption,
             group=manifest.group,
-            thumbnail=picture,
+            thumbnails=self._thumbnails(rows),
         )
         writer.table(Artifact.SAMPLES, frame)
+
+    def _thumbnails(self, rows: np.ndarray) -> list[bytes | None]:
+        def picture(row: int) -> bytes | None:
+            try:
+                return thumbnail(decode(images[row]))
+            except (Undecodable, OSError):  # it was readable when it was encoded: the file is gone since
+                return None
+
+        if self.manifest.images is None:
+            return [None] * len(rows)
+        images = self.manifest.images
+        with ThreadPoolExecutor() as pool:  # decoding releases the interpreter
+            return list(pool.map(picture, rows.tolist()))
 
     def _confusion_picture(self, study: str) -> bytes:
         label_n, probs_nc = self._test

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -59,9 +59,9 @@ def samples(
     classes: Sequence[str],
     caption: Sequence[str],
     group: Sequence[str],
-    thumbnail: Callable[[int], bytes | None],
+    thumbnails: Sequence[bytes | None],
 ) -> pd.DataFrame:
-    """SAMPLES of the chosen ``rows``; ``thumbnail`` makes the small picture of a row, or None."""
+    """SAMPLES of the chosen ``rows``, each with its small picture."""
     return pd.DataFrame(
         {
             Samples.SAMPLE_ID: [sample_id[row] for row in rows],
@@ -69,7 +69,7 @@ def samples(
             Samples.LABEL: [classes[label_n[row]] for row in rows],
             Samples.CAPTION: [caption[row] for row in rows],
             Samples.GROUP: [group[row] for row in rows],
-            Samples.THUMBNAIL: [thumbnail(row) for row in rows],
+            Samples.THUMBNAIL: thumbnails,
         }
     )
 

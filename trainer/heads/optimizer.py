@@ -45,7 +45,7 @@ class Optimizer:
         self.any_clip = any(s.clip_norm is not None for s in specs)
         self.clip = over_heads([torch.inf if s.clip_norm is None else s.clip_norm for s in specs])
         adaptive = [spec.optimizer != "sgd" for spec in specs]
-        self.adaptive = torch.tensor(adaptive, device=like.device)[:, None, None]
+        self.adaptive = over_heads([float(a) for a in adaptive])
         self.keep_rate = over_heads(
             [BETA1 if a else s.momentum for a, s in zip(adaptive, specs, strict=True)]
         )
@@ -108,14 +108,14 @@ class Optimizer:
     def _step_all(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], lr_sk: Tensor) -> None:
         # SGD is the same rule without the division: its moving sum takes gradients whole, and its root is 1.
         lr = lr_sk[:, :, None, None].to(parameters[0].dtype)
-        bias1 = torch.where(self.adaptive, 1 - BETA1**self.steps, 1.0)
+        bias1 = 1 - BETA1**self.steps * self.adaptive
         bias2 = 1 - BETA2**self.steps
         for p, g, m, v in zip(parameters, gradients, self.first, self.second, strict=True):
             g = torch.addcmul(g, self.l2, p)
             p.mul_(1 - lr * self.shrink)
             m.mul_(self.keep_rate).addcmul_(g, self.take_rate)
             v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
-            root = torch.where(self.adaptive, v.sqrt().div_(bias2**0.5).add_(EPSILON), 1.0)
+            root = torch.where(self.adaptive > 0, v.sqrt().div_(bias2**0.5).add_(EPSILON), 1.0)
             p.sub_((m * (lr / bias1)).div_(root))
 
     def _clipped(self, gradients: Sequence[Tensor]) -> list[Tensor]:

@@ -1,0 +1,33 @@
+"""Entry of the dashboard: ``streamlit run dashboard/Home.py``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:  # streamlit puts only this file's folder there
+    sys.path.insert(0, str(ROOT))
+
+import streamlit as st  # noqa: E402
+
+from dashboard import sidebar  # noqa: E402
+
+st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "dashboard" / "icon.svg"), layout="wide")
+page = st.navigation(
+    {
+        "Headroom": [
+            st.Page("views/home.py", title="Sweeps", icon=":material/leaderboard:", default=True),
+            st.Page("views/curves.py", title="Curves", icon=":material/show_chart:", url_path="curves"),
+            st.Page("views/confusion.py", title="Confusion", icon=":material/grid_on:", url_path="confusion"),
+            st.Page(
+                "views/embeddings.py",
+                title="Embeddings",
+                icon=":material/scatter_plot:",
+                url_path="embeddings",
+            ),
+        ]
+    }
+)
+sidebar.show()
+page.run()

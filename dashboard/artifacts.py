@@ -1,0 +1,125 @@
+"""Files of a run: where they lie, and how they are read while somebody may be writing them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlparse
+
+import pandas as pd
+
+T = TypeVar("T")
+RETRY_AFTER_S = 0.2
+
+
+class StoreProblem(RuntimeError):
+    """The store, or a file in it, cannot be shown. The message is one paragraph for people.
+
+    ``mend`` holds the commands that put it right, where there are any.
+    """
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        super().__init__(message)
+        self.mend = mend
+
+
+class ArtifactsMoved(StoreProblem):
+    """The folder that the store names for a run's files is gone: somebody moved or deleted it."""
+
+
+def local_folder(artifact_uri: str) -> Path | None:
+    """The folder behind an artifact URI on this machine; ``None`` for a server or an object store."""
+    parsed = urlparse(artifact_uri)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.path))
+    return Path(artifact_uri) if parsed.scheme == "" else None
+
+
+def check_not_moved(artifact_uri: str, database: Path | None) -> None:
+    """Local artifact locations are absolute in MLflow, and it lists a moved folder as an empty one.
+
+    A run without a single file is a different thing: there the folder of its experiment exists.
+
+    Raises:
+        ArtifactsMoved: with the commands that mend it, as far as they can be known.
+    """
+    folder = local_folder(artifact_uri)
+    if folder is None or folder.exists() or folder.parent.parent.exists():
+        return
+    message = (
+        f"The files of this run were in {folder}, and that folder is no longer there. MLflow keeps absolute "
+        "paths, so a store that was moved or copied still points at the old place. Move the files back, or "
+        "point the store at the new place."
+    )
+    raise ArtifactsMoved(message, mend=_mend(folder, database))
+
+
+def _mend(folder: Path, database: Path | None) -> str:
+    """Commands that point the store at the files, if these lie beside the database where ours do."""
+    if database is None or "artifacts" not in folder.parts:
+        return ""
+    cut = folder.parts.index("artifacts") + 1
+    old, new = Path(*folder.parts[:cut]), database.parent / "artifacts"
+    if not (new / Path(*folder.parts[cut:])).exists():
+        return ""
+    change = f"replace({{0}}, '{old.as_uri()}', '{new.as_uri()}')"
+    return "\n".join(
+        f'sqlite3 {database} "UPDATE {table} SET {column} = {change.format(column)}"'
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+    )
+
+
+def version(artifact_uri: str, name: str) -> tuple[int, int] | None:
+    """What changes when a local file changes: (time, size). ``None``: absent, or not on this machine."""
+    folder = local_folder(artifact_uri)
+    try:
+        found = (folder / name).stat() if folder else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+
+def read_table(artifact_uri: str, name: str) -> pd.DataFrame | None:
+    """A Parquet artifact; ``None`` where it does not exist (yet).
+
+    Raises:
+        StoreProblem: it exists and cannot be read, not even at the second attempt.
+    """
+    return _read(artifact_uri, name, pd.read_parquet)
+
+
+def read_json(artifact_uri: str, name: str) -> dict[str, Any] | None:
+    """A JSON artifact; ``None`` where it does not exist (yet). Raises as `read_table` does."""
+    return _read(artifact_uri, name, lambda path: json.loads(path.read_text()))
+
+
+def _read(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
+    try:
+        return _attempt(artifact_uri, name, parse)
+    except Exception:
+        time.sleep(RETRY_AFTER_S)  # most likely a writer was at it
+    try:
+        return _attempt(artifact_uri, name, parse)
+    except Exception as error:
+        raise StoreProblem(
+            f"{name} of this run cannot be read: {error}. If the run is still going, wait for its next "
+            "checkpoint; if not, the file is damaged, and running the sweep again under the same study name "
+            "writes it anew."
+        ) from error
+
+
+def _attempt(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
+    folder = local_folder(artifact_uri)
+    if folder is not None:
+        path = folder / name
+        return parse(path) if path.exists() else None
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    if name not in {item.path for item in list_artifacts(artifact_uri=artifact_uri)}:
+        return None
+    with TemporaryDirectory() as scratch:
+        return parse(Path(download_artifacts(artifact_uri=f"{artifact_uri}/{name}", dst_path=scratch)))

@@ -1,0 +1,158 @@
+"""Training curves: mean and interval per group, and how many trials they stand on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts.palette import PAN
+
+Y_LABELS = 36  # pixels for the labels of a y axis, so that charts above each other line up
+PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 10}  # the last label of the x axis stands out
+
+
+def curves(
+    bands: pd.DataFrame,
+    raw: pd.DataFrame,
+    best: pd.DataFrame,
+    *,
+    order: list[str],
+    palette: list[str],
+    title: str,
+    legend: str,
+    log: bool,
+    extent: tuple[float, float],
+    step: str = "epoch",
+    height: int = 430,
+) -> alt.LayerChart | alt.FacetChart:
+    """Mean per group with its 95 % band over faint single trials.
+
+    Args:
+        bands: `frames.bands`.
+        raw: `frames.lines`, already thinned; may be empty.
+        best: ``group, trial, epoch, value`` of the trials' best epochs; may be empty.
+        order: groups in the order of the legend, ``palette`` their colours.
+        title: of the y axis, with its unit.
+        legend: title of the legend.
+        log: logarithmic y axis; parts of a band at or below zero are cut off.
+        extent: of the y axis where it is linear; what lies beyond (bands of two trials do) is cut.
+        step: title of the x axis.
+    """
+    if log:
+        bands = bands[bands["mean"] > 0].assign(low=lambda f: f["low"].clip(lower=f["mean"].min() / 2))
+        raw, best = raw[raw["value"] > 0], best[best["value"] > 0]
+    scale = alt.Scale(type="log") if log else alt.Scale(domain=_with_margin(extent), nice=False)
+    colour = alt.Color(
+        "group:N",
+        title=legend,
+        sort=order,
+        scale=alt.Scale(domain=order, range=palette),
+        legend=None if len(order) == 1 else _legend_above(order),
+    )
+    x = alt.X(
+        "epoch:Q",
+        title=step,
+        axis=alt.Axis(tickMinStep=1, tickCount=15, format="d", grid=False, labelFlush=True),
+        scale=alt.Scale(nice=False, domain=_ends(bands["epoch"])),
+    )
+    y_axis = alt.Axis(minExtent=Y_LABELS)
+    pick = alt.selection_point(fields=["group"], bind="legend", name="group")
+    hover = alt.selection_point(nearest=True, on="pointerover", empty=False, name="near", clear="pointerout")
+    seen = alt.condition(pick, alt.value(1.0), alt.value(0.12))
+    faint = (
+        alt.Chart(raw)
+        .mark_line(strokeWidth=1, clip=True)
+        .encode(
+            x=x,
+            y=alt.Y("value:Q", title=title, scale=scale, axis=y_axis),
+            color=colour,
+            detail="trial:N",
+            opacity=alt.condition(pick, alt.value(0.22), alt.value(0.03)),
+        )
+    )
+    base = alt.Chart(bands).encode(x=x, color=colour)
+    band = base.mark_area(clip=True).encode(
+        y=alt.Y("low:Q", title=title, scale=scale),
+        y2="high:Q",
+        opacity=alt.condition(pick, alt.value(0.2), alt.value(0.03)),
+    )
+    mean = base.mark_line(strokeWidth=2.5, clip=True).encode(y=alt.Y("mean:Q", title=title), opacity=seen)
+    points = base.mark_point(size=70, filled=True, clip=True).encode(
+        y=alt.Y("mean:Q", title=title),
+        opacity=alt.condition(hover, alt.value(1.0), alt.value(0.0)),
+        tooltip=[
+            alt.Tooltip("group:N", title=legend),
+            alt.Tooltip("epoch:Q", title=step, format="d"),
+            alt.Tooltip("mean:Q", format=".4g"),
+            alt.Tooltip("low:Q", title="95 % from", format=".4g"),
+            alt.Tooltip("high:Q", title="95 % to", format=".4g"),
+            alt.Tooltip("n:Q", title="n (trials)", format="d"),
+        ],
+    )
+    marks = (
+        alt.Chart(best)
+        .mark_point(size=34, filled=True, shape="diamond", clip=True)
+        .encode(
+            x=x,
+            y=alt.Y("value:Q", title=title),
+            color=colour,
+            opacity=alt.condition(pick, alt.value(0.85), alt.value(0.05)),
+        )
+    )
+    pan: Any = alt.selection_interval(**PAN, name="pan")  # type: ignore[arg-type]
+    layers = [mean.add_params(pick, pan), points.add_params(hover)]
+    if len(best):  # an empty layer has no extent, and Vega warns
+        layers.insert(1, marks)
+    if (bands["n"] > 1).any():
+        layers.insert(0, band)
+    if len(raw):
+        layers.insert(0, faint)
+    return alt.layer(*layers).properties(height=height, padding=PADDING)
+
+
+def trials_left(bands: pd.DataFrame, *, order: list[str], palette: list[str], height: int = 90) -> alt.Chart:
+    """How many trials each mean stands on, epoch by epoch."""
+    return (
+        alt.Chart(bands)
+        .mark_line(interpolate="step-after", strokeWidth=1.5)
+        .encode(
+            x=alt.X(
+                "epoch:Q",
+                title=None,
+                axis=alt.Axis(labels=False, ticks=False, grid=False),
+                scale=alt.Scale(nice=False, domain=_ends(bands["epoch"])),
+            ),
+            y=alt.Y(
+                "n:Q",
+                title="n (trials)",
+                axis=alt.Axis(tickCount=2, tickMinStep=1, format="d", minExtent=Y_LABELS),
+                scale=alt.Scale(zero=True),
+            ),
+            color=alt.Color("group:N", sort=order, scale=alt.Scale(domain=order, range=palette), legend=None),
+            tooltip=["group:N", alt.Tooltip("epoch:Q", format="d"), alt.Tooltip("n:Q", format="d")],
+        )
+        .properties(height=height, padding=PADDING)
+    )
+
+
+def _legend_above(order: list[str]) -> alt.Legend:
+    widest = max(map(len, order))
+    return alt.Legend(
+        orient="top",
+        columns=max(1, 950 // (7 * widest + 34)),  # pixels of a page over those of an entry
+        symbolType="stroke",
+        symbolStrokeWidth=3,
+        symbolOpacity=1,
+        labelLimit=260,
+    )
+
+
+def _with_margin(extent: tuple[float, float]) -> list[float]:
+    margin = (extent[1] - extent[0]) * 0.04 or abs(extent[0]) * 0.1 or 0.1
+    return [extent[0] - margin, extent[1] + margin]
+
+
+def _ends(values: pd.Series) -> list[float]:
+    return [float(values.min()), float(values.max())]

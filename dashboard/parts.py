@@ -1,0 +1,154 @@
+"""What the pages share: the frame around a run, and the designed states where there is nothing to draw."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+import streamlit as st
+
+from dashboard import state, text
+from dashboard.artifacts import StoreProblem
+from dashboard.info import SweepInfo
+from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
+
+LOOKS = {  # state → (icon, colour of the badge)
+    RunState.LIVE: (":material/play_circle:", "blue"),
+    RunState.DONE: (":material/check_circle:", "green"),
+    RunState.INTERRUPTED: (":material/pause_circle:", "orange"),
+    RunState.FAILED: (":material/error:", "red"),
+}
+STOPPED = {
+    Stopped.INTERRUPTED: "It was stopped by hand.",
+    Stopped.LOST: "Its process ended without a word; the last sign of life is more than a minute old.",
+}
+
+
+def page(title: str, show: Callable[[SweepInfo], None], *, named: bool = True) -> None:
+    """A page about the chosen run: title, banner, then ``show``, redrawn every few seconds while live.
+
+    ``named``: whether the run's name stands beside the title.
+    """
+    try:
+        infos = state.sweeps()
+    except StoreProblem as problem:
+        st.header(title)
+        trouble(problem)
+        return
+    if not infos:
+        first_visit()
+        return
+    info = state.chosen(infos)
+    heading(title, info, named=named)
+    st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show)
+
+
+def _body(info: SweepInfo, show: Callable[[SweepInfo], None]) -> None:
+    try:
+        now = next((found for found in state.sweeps() if found.run_id == info.run_id), info)
+        if now.state != info.state:
+            st.rerun()  # it ended, or came back to life: the frame around this fragment changes too
+        banner(now)
+        show(now)
+    except StoreProblem as problem:
+        trouble(problem)
+
+
+def heading(title: str, info: SweepInfo, *, named: bool) -> None:
+    """Title of the page, and beside it which run it is about."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(title, width="content")
+        st.space("stretch")
+        if named:
+            st.text(text.clean(info.name, longest=60))
+        badge(info)
+
+
+def badge(info: SweepInfo) -> None:
+    icon, colour = LOOKS[info.state]
+    st.badge(str(info.state), icon=icon, color=colour)  # type: ignore[arg-type]
+
+
+def banner(info: SweepInfo) -> None:
+    """What a person should know before looking at the figures."""
+    if not info.ours:
+        st.info(
+            "Another program wrote this run: its parameters and metrics are shown, as far as it logged them.",
+            icon=":material/extension:",
+        )
+    elif info.state == RunState.LIVE:
+        st.caption(
+            f":material/autorenew: Still running; this page redraws itself every {state.REFRESH_S} seconds."
+        )
+    elif info.state == RunState.FAILED:
+        st.error("This sweep failed. What it said:", icon=":material/error:")
+        st.code(info.error or "(no message was recorded)", language=None, wrap_lines=True)
+    elif info.state == RunState.INTERRUPTED:
+        why = STOPPED.get(Stopped(info.stopped), "") if info.stopped in list(Stopped) else ""
+        st.warning(
+            f"This sweep was interrupted; what it had finished is shown. {why} To go on where it stopped:",
+            icon=":material/pause_circle:",
+        )
+        st.code(resume_command(info), language="bash", wrap_lines=True)
+
+
+def resume_command(info: SweepInfo) -> str:
+    """The command that continues an interrupted sweep."""
+    words = ["python", "-m", "trainer.sweep", "--study", info.study]
+    words += ["--data", info.data] if info.data else []
+    words += ["--encoder", info.encoder] if info.encoder else []
+    return shlex.join([*words, "--tracking-uri", default_tracking_uri()])
+
+
+def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
+    """A designed nothing: what is missing and when it will be there."""
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown(f"## {icon}", width="content")
+        st.markdown(message, width="content", text_alignment="center")
+        st.space("small")
+
+
+def missing(info: SweepInfo, what: str) -> None:
+    """Say why a finished sweep's table is not there."""
+    if not info.ours:
+        empty(f"Another program wrote this run, and it logged no {what}. Its curves are on the Curves page.")
+    elif info.state == RunState.LIVE:
+        empty(f"There are no {what} before the sweep is done. The curves can be watched meanwhile.")
+    else:
+        empty(f"This sweep ended before it had any {what}.")
+
+
+def trouble(problem: StoreProblem) -> None:
+    """Show a problem of the store, and how to mend it."""
+    st.error(text.plain(problem, longest=1500), icon=":material/database_off:")
+    if problem.mend:
+        st.text("To point the store at the files beside it:")
+        st.code(problem.mend, language="bash", wrap_lines=True)
+
+
+def first_visit() -> None:
+    """What this is, and the one command to begin with."""
+    st.title("Headroom")
+    st.markdown(
+        "Train many small heads on frozen vision-language features, and see what the results mean. "
+        "There is no sweep here yet."
+    )
+    with st.container(border=True):
+        st.markdown("**Start with the demo**: nothing to download, no GPU needed.")
+        st.code("make demo", language="bash")
+        st.markdown("Then reload this page. Your own data is one option away:")
+        st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language="bash")
+    for icon, name, what in (
+        ("leaderboard", "Sweeps", "all runs, the best configurations with their intervals"),
+        ("show_chart", "Curves", "training and validation of every trial, grouped by any hyperparameter"),
+        ("grid_on", "Confusion", "which classes are taken for which, and the pictures behind it"),
+        ("scatter_plot", "Embeddings", "a map of the features, coloured by label, mistake or confidence"),
+    ):
+        st.markdown(f":material/{icon}: **{name}**: {what}")
+    st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")
+
+
+def sentence(words: str) -> None:
+    """The one sentence under a chart that says what it shows. Foreign words in it must be `plain`."""
+    st.caption(words)

@@ -1,0 +1,95 @@
+"""What lasts between reruns: caches, the chosen run, and how both follow the URL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import artifacts
+from dashboard.info import SweepInfo
+from dashboard.store import Store
+from trainer.tracking.schema import Artifact, RunState, default_tracking_uri
+
+RUN = "run"  # query parameter and session key: id of the chosen run
+REFRESH_S = 5  # how often a page of a live sweep redraws itself
+LIST_TTL_S = 3
+FILES = {
+    "trials": Artifact.TRIALS,
+    "curves": Artifact.CURVES,
+    "predictions": Artifact.PREDICTIONS,
+    "projection": Artifact.PROJECTION,
+    "samples": Artifact.SAMPLES,
+    "summary": Artifact.SUMMARY,
+}
+
+
+@st.cache_resource(show_spinner=False)
+def _store(tracking_uri: str) -> Store:
+    return Store(tracking_uri)
+
+
+@st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
+def _sweeps(tracking_uri: str) -> list[SweepInfo]:
+    return _store(tracking_uri).sweeps()
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading the run …")
+def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
+    """``version`` is only there to be part of the cache's key."""
+    return getattr(_store(tracking_uri), part)(run_id)
+
+
+def sweeps() -> list[SweepInfo]:
+    """All runs, newest first. Raises `StoreProblem`."""
+    return _sweeps(default_tracking_uri())
+
+
+def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
+    """One table of a run: ``trials``, ``curves``, ``predictions``, ``projection`` or ``samples``.
+
+    Cached until the file behind it changes. Raises `StoreProblem`.
+    """
+    return _part(default_tracking_uri(), info.run_id, part, _version(info, part))
+
+
+def summary(info: SweepInfo) -> dict[str, Any]:
+    """The figures of a finished sweep; empty before. Raises `StoreProblem`."""
+    return _part(default_tracking_uri(), info.run_id, "summary", _version(info, "summary")) or {}
+
+
+def _version(info: SweepInfo, part: str) -> Hashable:
+    on_disk = artifacts.version(info.artifact_uri, FILES[part]) if info.ours else None
+    if on_disk:
+        return on_disk
+    beat = int(time.time() // REFRESH_S) if info.state == RunState.LIVE else None
+    return info.state, info.ended_ms, beat
+
+
+def is_dark() -> bool:
+    """Whether the reader's page has the dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def chosen(infos: list[SweepInfo]) -> SweepInfo:
+    """The run that the URL asks for, else the one chosen before, else the newest sweep of ours."""
+    by_id = {info.run_id: info for info in infos}
+    wanted = st.query_params.get(RUN) or st.session_state.get(RUN)
+    if wanted in by_id:
+        info = by_id[wanted]
+    else:
+        if wanted:
+            st.toast("The run in the address is not in this store.", icon=":material/link_off:")
+        info = next((info for info in infos if info.ours), infos[0])
+    choose(info.run_id)
+    return info
+
+
+def choose(run_id: str) -> None:
+    """Make a run the chosen one on every page, and put it into the address."""
+    st.session_state[RUN] = run_id
+    if st.query_params.get(RUN) != run_id:
+        st.query_params[RUN] = run_id

@@ -1,0 +1,169 @@
+"""Training curves of all trials, grouped by a hyperparameter."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, foreign, frames, parts, state, text
+from dashboard.info import SweepInfo
+from trainer.tracking.schema import PARAM_PREFIX, Curves, RunState, Trials, TrialState
+
+MOST_RAW = 60  # faint lines; more are a grey smear and slow to draw
+NAMES = {  # our series, in the order in which people ask for them
+    ("val", "f1_macro"): "validation macro-F1",
+    ("val", "loss"): "validation loss",
+    ("train", "loss"): "training loss",
+    ("val", "accuracy"): "validation accuracy",
+    ("train", "lr"): "learning rate",
+}
+ALL, SEED, STATE = "all trials", "seed", "state"
+
+
+class Asked(NamedTuple):
+    """What the controls say."""
+
+    series: str
+    by: str
+    epochs: tuple[int, int]
+    log: bool
+    hide_pruned: bool
+    raw_too: bool
+
+
+def show(info: SweepInfo) -> None:
+    trials, curves = state.table(info, "trials"), state.table(info, "curves")
+    if trials is None or curves is None or curves.empty:
+        if info.state == RunState.LIVE:
+            parts.empty("No epoch has ended yet.")
+        else:
+            parts.missing(info, "curves")
+        return
+    names = series_names(curves)
+    asked = controls(trials, curves, names)
+    if asked.hide_pruned:
+        trials = trials[trials[Trials.STATE] != TrialState.PRUNED]
+    curves = curves[
+        curves[Curves.TRIAL].isin(trials[Trials.TRIAL]) & curves[Curves.EPOCH].between(*asked.epochs)
+    ]
+    groups = grouping(trials, curves, asked.by)
+    lines = frames.lines(curves, *names[asked.series], None if asked.by == SEED else groups)
+    if lines.empty:
+        parts.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
+        return
+    draw(trials, lines, groups, asked, step="epoch" if info.ours else "step")
+    if not info.ours and len(trials) > foreign.MOST_CHILDREN:
+        parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
+
+
+def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Name for people → (split, metric); ours first."""
+    found = frames.series(curves)
+    ours = [pair for pair in NAMES if pair in found]
+    rest = [pair for pair in found if pair not in NAMES]
+    return {NAMES.get(pair) or text.plain(" ".join(pair).strip()): pair for pair in ours + rest}
+
+
+def controls(trials: pd.DataFrame, curves: pd.DataFrame, names: dict[str, tuple[str, str]]) -> Asked:
+    """The row of controls; all are kept in the address."""
+    columns = {text.plain(name.removeprefix(PARAM_PREFIX)): name for name in frames.parameters(trials)}
+    options = [ALL, *columns, STATE, SEED]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        series = st.selectbox("Metric", list(names), key="metric", bind="query-params", width=200)
+        by = st.selectbox("Group by", options, key="group", bind="query-params", width=170)
+        epochs = epoch_range(curves)
+        log = st.toggle("Log y", key="log", bind="query-params")
+        hide_pruned = st.toggle("Hide pruned", key="hide_pruned", bind="query-params")
+        raw_too = st.toggle("Single trials", value=True, key="raw", bind="query-params")
+    return Asked(series, columns.get(by, by), epochs, log, hide_pruned, raw_too)
+
+
+def epoch_range(curves: pd.DataFrame) -> tuple[int, int]:
+    """Which epochs to draw: the first few often hide the differences between the later ones."""
+    first, last = int(curves[Curves.EPOCH].min()), int(curves[Curves.EPOCH].max())
+    if first == last:
+        return first, last
+    return st.slider("Epochs", first, last, (first, last), key=f"epochs-{first}-{last}", width=190)
+
+
+def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> frames.Groups:
+    if by == ALL:
+        return frames.one_group(trials, ALL)
+    if by == SEED:
+        order = [f"seed {seed}" for seed in sorted(curves[Curves.SEED].unique())]
+        return frames.Groups(pd.Series(dtype=object), order, ordered=False)
+    return frames.group_by(trials, by)
+
+
+def draw(
+    trials: pd.DataFrame,
+    lines: pd.DataFrame,
+    groups: frames.Groups,
+    asked: Asked,
+    *,
+    step: str,
+) -> None:
+    bands = frames.bands(lines)
+    order = [name for name in groups.order if name in set(bands["group"])]
+    palette = charts.colours(order, ordered=groups.ordered, quiet=(frames.NOT_USED, frames.OTHER))
+    raw = frames.thin(lines, MOST_RAW) if asked.raw_too else lines.head(0)
+    best = best_epochs(trials, raw)
+    chart = charts.curves(
+        bands,
+        raw,
+        best,
+        step=step,
+        order=order,
+        palette=palette,
+        title=asked.series,
+        legend=text.clean(asked.by.removeprefix(PARAM_PREFIX)),
+        log=asked.log,
+        extent=frames.axis_range(lines["value"]),
+    )
+    st.altair_chart(chart, width="stretch")
+    if bands["n"].max() > 1:
+        st.altair_chart(charts.trials_left(bands, order=order, palette=palette), width="stretch")
+    parts.sentence(explain(bands, lines, raw, best, label=asked.series))
+
+
+def best_epochs(trials: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
+    """The point of each drawn line at its trial's best epoch (mean over seeds, rounded)."""
+    if Trials.BEST_EPOCH not in trials or raw.empty:
+        return raw.head(0)
+    best = trials.set_index(Trials.TRIAL)[Trials.BEST_EPOCH].round()
+    return raw[raw[Curves.EPOCH] == raw[Curves.TRIAL].map(best)]
+
+
+def explain(
+    bands: pd.DataFrame, lines: pd.DataFrame, raw: pd.DataFrame, best: pd.DataFrame, *, label: str
+) -> str:
+    """What the chart shows, on how many trials, and what it leaves out."""
+    sizes = lines.groupby("group")[Curves.TRIAL].nunique()
+    drawn = raw[["group", Curves.TRIAL]].drop_duplicates().shape[0]
+    total = int(sizes.sum())
+    if sizes.max() == 1:
+        return f"{label} of {text.count(total, 'run')} (n = 1 per line), so there is no interval to draw."
+    counts = f"n = {total}"
+    if len(sizes) > 1:
+        counts += f" in {len(sizes)} groups of {sizes.min()}"
+        counts += f" to {sizes.max()}" if sizes.max() > sizes.min() else ""
+    words = [
+        f"Mean {label} of the trials ({counts}) and its 95 % t-interval; seeds of a trial are averaged first."
+    ]
+    start, end = bands.groupby(Curves.EPOCH)["n"].sum().iloc[[0, -1]]
+    if end < start:
+        words.append(f"n falls from {start} to {end} as trials stop early: a late mean is one of survivors.")
+    if len(best):
+        words.append("Diamonds mark each trial's best epoch.")
+    low, high = frames.axis_range(lines["value"])
+    beyond = lines.loc[~lines["value"].between(low, high), Curves.TRIAL].nunique()
+    if beyond:
+        words.append(f"{text.count(beyond, 'trial')} went beyond the axis, which a log axis would show.")
+    if 0 < drawn < total:
+        words.append(f"Of the single trials {drawn} of {total} are drawn.")
+    return " ".join(words)
+
+
+parts.page("Curves", show)

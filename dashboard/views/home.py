@@ -1,0 +1,184 @@
+"""All sweeps; the chosen one's headline figures, progress and best configurations."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, frames, leaderboard, parts, state, text
+from dashboard.artifacts import StoreProblem
+from dashboard.info import SweepInfo
+from dashboard.store import NEWEST
+from trainer.tracking.schema import RunState, Summary, Trials, default_tracking_uri
+
+BEST = 15  # rows of the leaderboard
+STATE_MARKS = {
+    RunState.LIVE: "● live",
+    RunState.DONE: "✓ done",
+    RunState.INTERRUPTED: "‖ interrupted",
+    RunState.FAILED: "✕ failed",
+}
+
+
+def main() -> None:
+    try:
+        infos = state.sweeps()
+    except StoreProblem as problem:
+        st.header("Sweeps")
+        parts.trouble(problem)
+        return
+    if not infos:
+        parts.first_visit()
+        return
+    info = state.chosen(infos)
+    st.header("Sweeps")
+    every = state.REFRESH_S if any(found.state == RunState.LIVE for found in infos) else None
+    st.fragment(sweep_table, run_every=every)(info.run_id)
+    parts.page(text.plain(info.name), results, named=False)
+
+
+def sweep_table(chosen: str) -> None:
+    """One line per run; a click opens it below, and on every page."""
+    infos = state.sweeps()
+    ids = [info.run_id for info in infos]
+    key = "sweeps-" + hashlib.blake2b("".join(ids).encode(), digest_size=6).hexdigest()
+    rows = [ids.index(chosen)] if chosen in ids else []
+    if key not in st.session_state or st.session_state[key]["selection"]["rows"] != rows:
+        st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+
+    def opened() -> None:
+        picked = st.session_state[key]["selection"]["rows"]
+        if picked:
+            state.choose(ids[picked[0]])
+
+    st.dataframe(
+        sweep_rows(infos),
+        key=key,
+        on_select=opened,
+        selection_mode="single-row-required",
+        hide_index=True,
+        placeholder="–",
+        column_config=SWEEP_COLUMNS,
+    )
+    if state.chosen(infos).run_id != chosen:
+        st.rerun()  # the rest of the page, and the sidebar, are about another run now
+    shown = f"the newest {NEWEST} runs" if len(infos) == NEWEST else text.count(len(infos), "run")
+    parts.sentence(
+        f"{shown.capitalize()} in {text.plain(default_tracking_uri(), longest=120)}. Click a row to open it."
+    )
+
+
+SWEEP_COLUMNS: dict[str, Any] = {
+    "trials": st.column_config.NumberColumn("trials", width="small", help="proposed so far"),
+    "best val macro-F1": st.column_config.TextColumn(help="best trial, mean over seeds [95 % interval]"),
+    "test macro-F1": st.column_config.TextColumn(help="the chosen head on the test rows [95 % interval]"),
+    "started": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
+}
+
+
+def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
+    """The table of runs as people read it."""
+    return pd.DataFrame(
+        {
+            "state": STATE_MARKS[info.state],
+            "run": text.clean(info.name, longest=60),
+            "data": text.clean(info.data or (info.experiment if not info.ours else "")),
+            "encoder": text.clean(info.encoder),
+            "trials": info.figures.trials,
+            "complete": info.figures.complete,
+            "pruned": info.figures.pruned,
+            "failed": info.figures.failed,
+            "best val macro-F1": text.interval(info.figures.best_val, info.figures.best_val_ci95),
+            "test macro-F1": text.interval(info.figures.test, info.figures.test_ci95),
+            "started": info.started,
+            "took": text.duration(info.duration_s),
+        }
+        for info in infos
+    ).astype(dict.fromkeys(("trials", "complete", "pruned", "failed"), "Int64"))
+
+
+def results(info: SweepInfo) -> None:
+    trials = state.table(info, "trials")
+    if trials is None or trials.empty:
+        parts.empty(
+            "No trial has ended yet." if info.state == RunState.LIVE else "No trial ended in this run."
+        )
+    elif info.ours:
+        headline(info, state.summary(info))
+        progress(trials)
+        leaderboard.show(trials, BEST)
+    else:
+        leaderboard.show_foreign(trials)
+
+
+def headline(info: SweepInfo, summary: dict[str, Any]) -> None:
+    """The figures that the command printed last, or those so far."""
+    counts = summary.get(Summary.COUNTS, {})
+    cells = [
+        ("Best val macro-F1", text.score(info.figures.best_val), _ends(info.figures.best_val_ci95)),
+        ("Test macro-F1", text.score(info.figures.test), _ends(info.figures.test_ci95)),
+        (
+            "Test accuracy",
+            text.score(summary.get(Summary.TEST_ACCURACY)),
+            _ends(summary.get(Summary.TEST_ACCURACY_CI95)),
+        ),
+        (
+            "Trials",
+            text.count(info.figures.trials),
+            f"{info.figures.pruned} pruned, {info.figures.failed} failed",
+        ),
+        (
+            "Rows",
+            text.count(sum(counts.values())) if counts else "–",
+            ", ".join(f"{split} {n:,}" for split, n in counts.items() if split != "train"),
+        ),
+        ("Took", text.duration(info.duration_s, short=True), _speed(summary.get(Summary.TRIALS_PER_S))),
+    ]
+    if summary.get(Summary.TEST_AUROC) is not None:
+        cells.insert(
+            3,
+            (
+                "Test AUROC",
+                text.score(summary[Summary.TEST_AUROC]),
+                _ends(summary.get(Summary.TEST_AUROC_CI95)),
+            ),
+        )
+    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
+        )
+
+
+def _ends(ends: Any) -> str:
+    return f"95 % {text.score(ends[0])} – {text.score(ends[1])}" if ends else ""
+
+
+def _speed(per_s: float | None) -> str:
+    return "" if per_s is None else f"{text.value(per_s)} trials per s"
+
+
+def progress(trials: pd.DataFrame) -> None:
+    frame = frames.best_so_far(trials)
+    if frame.empty:
+        return
+    best = frames.top(trials, BEST)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.subheader("Best so far")
+        st.altair_chart(charts.best_so_far(frame), width="stretch")
+    with right:
+        st.subheader("Best trials")
+        st.altair_chart(charts.intervals(best), width="stretch")
+    left_out = len(trials) - len(frame)
+    without = f"; {text.count(left_out, 'trial')} without a score not drawn" if left_out else ""
+    parts.sentence(
+        f"Each dot is a trial in the order in which they ended (n = {len(frame)}, means over "
+        f"{text.count(int(trials[Trials.SEEDS].max()), 'seed')}); the line is the best complete one so far"
+        f"{without}. Right: the {len(best)} best with 95 % t-intervals over seeds, cut at the edge."
+    )
+
+
+main()

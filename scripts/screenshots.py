@@ -1,0 +1,121 @@
+"""Pictures of the dashboard for the documentation: four pages, light and dark.
+
+    python scripts/screenshots.py [--tracking-uri sqlite:///mlruns/mlflow.db] [--run RUN_ID] [--out docs/img]
+
+Needs Chromium (or Chrome) on the PATH and Playwright's Python package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH, HEIGHT, TALLEST = 1400, 900, 2000  # pixels
+COLOURS = 128  # of the PNG's palette: a quarter of the size, and no difference to be seen
+SHOTS = {  # file name → page and controls
+    "sweeps": "",
+    "curves": "curves?group=lr&metric=validation+loss",
+    "confusion": "confusion",
+    "embeddings": "embeddings",
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+START_WITHIN_S = 60
+FINISHED = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+def find_browser() -> str | None:
+    """Path of a Chromium or Chrome; ``None`` where there is none."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def serving(tracking_uri: str) -> Iterator[str]:
+    """The dashboard on a free port, looking at a store; yields its address, without a slash at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py", "--server.port", str(port)]
+    options = ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    environment = {**os.environ, "HEADROOM_TRACKING_URI": tracking_uri}
+    server = subprocess.Popen(
+        [*command, *options, "--server.address", "127.0.0.1"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(address, server)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"The dashboard did not start within {START_WITHIN_S} s; its messages are above.")
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run and what it sent is drawn."""
+    page.wait_for_selector("[data-testid=stHeading]", timeout=60_000)
+    page.wait_for_selector(FINISHED, timeout=60_000)
+    page.wait_for_timeout(1500)  # charts and tables draw themselves after the script is done
+
+
+def take(page: Page, address: str, target: Path) -> None:
+    """One page, whole up to `TALLEST`, as a PNG of few colours."""
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.goto(address)
+    settle(page)
+    height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').offsetHeight")
+    page.set_viewport_size({"width": WIDTH, "height": min(max(height, HEIGHT), TALLEST)})
+    settle(page)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    print(f"{target} ({target.stat().st_size // 1024} KiB)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tracking-uri", default=f"sqlite:///{ROOT / 'mlruns' / 'mlflow.db'}")
+    parser.add_argument("--run", default="", help="id of the run to show; default: the newest sweep")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "img")
+    arguments = parser.parse_args()
+    browser_path = find_browser()
+    if browser_path is None:
+        sys.exit("No Chromium here; install it with your package manager.")
+    with serving(arguments.tracking_uri) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        for theme in ("light", "dark"):
+            page = browser.new_page(color_scheme=theme)  # type: ignore[arg-type]
+            for name, query in SHOTS.items():
+                run = f"{'&' if '?' in query else '?'}run={arguments.run}" if arguments.run else ""
+                take(page, f"{address}/{query}{run}", arguments.out / f"{name}-{theme}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,331 @@
+"""MLflow stores for the tests of the dashboard, written by the contract in `trainer.tracking.schema`.
+
+The rows are scikit-learn's handwritten digits (they come with the library), the heads nearest-centroid
+classifiers of different sharpness: real images, real mistakes, no training.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.metrics import f1_score
+
+from trainer.tracking.schema import Artifact, Curves, Kind, Metric, RunState, Stopped, Tag, TrialState
+
+STATUS = {"done": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+HOSTILE = "![x](http://evil.example/x.png) <img src=x onerror=alert(1)> :red[a] **b** `c` $d$"
+RUNG = 1 / 3  # share of the epochs after which a pruned trial stops
+
+
+def sweep(
+    tracking_uri: str,
+    *,
+    study: str = "digits",
+    state: str = "done",
+    trials: int = 6,
+    seeds: int = 2,
+    epochs: int = 9,
+    rows: int = 120,
+    images: bool = True,
+    name: str | None = None,
+    classes: list[str] | None = None,
+    started: float | None = None,
+    heartbeat_age_s: float = 0.0,
+) -> str:
+    """Write one sweep in a given `RunState`; returns its run id."""
+    started = time.time() - 300 if started is None else started
+    client = MlflowClient(tracking_uri)
+    tags = {
+        Tag.KIND: Kind.SWEEP,
+        Tag.STUDY: study,
+        Tag.DATA: "demo",
+        Tag.ENCODER: "demo",
+        Tag.HEARTBEAT: str(time.time() - heartbeat_age_s),
+    }
+    if state == RunState.INTERRUPTED:
+        tags[Tag.STOPPED] = Stopped.INTERRUPTED
+    if state == RunState.FAILED:
+        tags |= {Tag.STOPPED: Stopped.ERROR, Tag.ERROR: "The disk is full: no space left for features."}
+    run = client.create_run(
+        experiment(client, tracking_uri),
+        run_name=name or study,
+        tags=tags,
+        start_time=int(started * 1000),
+    )
+    run_id, folder = run.info.run_id, folder_of(run.info.artifact_uri)
+    done = trials if state == RunState.DONE else trials * 2 // 3
+    curves, table = training(done, seeds, epochs)
+    if state != RunState.FAILED:
+        folder.mkdir(parents=True)
+        table.to_parquet(folder / Artifact.TRIALS)
+        curves.to_parquet(folder / Artifact.CURVES)
+        for step, best in enumerate(table["val_f1_macro"].dropna().cummax(), start=1):
+            client.log_metric(run_id, Metric.BEST_VAL_F1_MACRO, best, step=step)
+    if state == RunState.DONE:
+        _results(folder, table, run_id=run_id, study=study, rows=rows, images=images, classes=classes)
+    for row in table.head(3).itertuples():
+        child(client, run, row, curves)
+    if state in STATUS:
+        client.set_terminated(run_id, STATUS[state], end_time=int((started + 240) * 1000))
+    return run_id
+
+
+def foreign(tracking_uri: str, *, name: str = "somebody's transformer", epochs: int = 8) -> str:
+    """A run that another program wrote: parameters, per-epoch metrics, nothing else."""
+    client = MlflowClient(tracking_uri)
+    run_id = client.create_run(experiment(client, tracking_uri, "other"), run_name=name).info.run_id
+    client.log_param(run_id, "learning.rate", "0.001")
+    client.log_param(run_id, "optimiser", "lion")
+    for epoch in range(epochs):
+        client.log_metric(run_id, "eval/loss", 2.0 / (epoch + 1), step=epoch)
+        client.log_metric(run_id, "eval/accuracy", 1 - 0.9 / (epoch + 1), step=epoch)
+    client.set_terminated(run_id)
+    return run_id
+
+
+def foreign_tree(tracking_uri: str, *, children: int = 3) -> str:
+    """A parent run of another program with its own children."""
+    client = MlflowClient(tracking_uri)
+    experiment_id = experiment(client, tracking_uri, "other")
+    parent = client.create_run(experiment_id, run_name="grid").info.run_id
+    for number in range(children):
+        run = client.create_run(experiment_id, run_name=f"child {number}", tags={Tag.PARENT: parent})
+        client.log_param(run.info.run_id, "depth", number)
+        for epoch in range(4):
+            client.log_metric(run.info.run_id, "loss", 1 / (1 + epoch + number), step=epoch)
+        client.set_terminated(run.info.run_id)
+    client.set_terminated(parent)
+    return parent
+
+
+def experiment(client: MlflowClient, tracking_uri: str, name: str = "headroom") -> str:
+    """Id of the experiment of that name, made where missing, its artifacts beside the database."""
+    found = client.get_experiment_by_name(name)
+    if found:
+        return str(found.experiment_id)
+    root = Path(tracking_uri.removeprefix("sqlite:///")).parent / "artifacts" / name
+    return str(client.create_experiment(name, artifact_location=root.as_uri()))
+
+
+def child(client: MlflowClient, parent: Any, row: Any, curves: pd.DataFrame) -> None:
+    """One trial as a child run, the way the MLflow UI shows it."""
+    run = client.create_run(
+        parent.info.experiment_id,
+        run_name=f"trial {row.trial}",
+        tags={
+            Tag.KIND: Kind.TRIAL,
+            Tag.PARENT: parent.info.run_id,
+            Tag.TRIAL: str(row.trial),
+            Tag.TRIAL_STATE: row.state,
+        },
+    )
+    scores = curves[(curves["trial"] == row.trial) & (curves["metric"] == "f1_macro")]
+    means = scores.groupby("epoch")["value"].mean()
+    entries = [
+        mlflow.entities.Metric(Metric.VAL_F1_MACRO, float(value), 0, int(epoch))
+        for epoch, value in means.items()
+    ]
+    client.log_batch(run.info.run_id, metrics=entries)
+    client.set_terminated(run.info.run_id)
+
+
+def folder_of(artifact_uri: str) -> Path:
+    return Path(unquote(urlparse(artifact_uri).path))
+
+
+def training(trials: int, seeds: int, epochs: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Made-up training of ``trials`` × ``seeds`` heads: the tables CURVES and TRIALS."""
+    random = np.random.default_rng(0)
+    curves, rows = [], []
+    for trial in range(trials):
+        params = _params(random, trial)
+        state = _trial_state(trial)
+        length = max(2, int(epochs * RUNG)) if state == TrialState.PRUNED else epochs
+        skill = 0.93 - 0.035 * (np.log10(params["lr"]) + 2.2) ** 2 - 0.04 * (params["depth"] == 0)
+        per_seed = [_seed_curves(random, trial, seed, length, skill, params["lr"]) for seed in range(seeds)]
+        curves += per_seed
+        rows.append(_trial_row(trial, state, params, per_seed))
+    return pd.concat(curves, ignore_index=True), pd.DataFrame(rows)
+
+
+def _trial_state(trial: int) -> TrialState:
+    if trial % 10 == 9:
+        return TrialState.FAILED
+    return TrialState.PRUNED if trial % 3 == 2 else TrialState.COMPLETE
+
+
+def _params(random: np.random.Generator, trial: int) -> dict[str, Any]:
+    depth = int(random.integers(0, 3))
+    return {
+        "depth": depth,
+        "width": int(random.choice([64, 128, 256])) if depth else None,
+        "lr": float(10 ** random.uniform(-4, -1)),
+        "weight_decay": float(10 ** random.uniform(-5, 0)),
+        "dropout": float(random.uniform(0, 0.6)) if depth else None,
+        "optimizer": str(random.choice(["adam", "adamw", "sgd"])),
+        "scheduler": ["none", "step", "cosine", "onecycle", "plateau", "exponential", "multistep"][trial % 7],
+        "batch_size": 128,
+        "epochs": 60,
+    }
+
+
+def _seed_curves(
+    random: np.random.Generator, trial: int, seed: int, epochs: int, skill: float, lr: float
+) -> pd.DataFrame:
+    epoch = np.arange(1, epochs + 1)
+    learned = 1 - np.exp(-epoch / (3 + 2 * random.random()))
+    noise = random.normal(0, 0.008, epochs)
+    f1 = skill * learned + noise
+    loss = 2.3 - 2.05 * learned * skill + 0.004 * np.maximum(epoch - 15, 0) + noise
+    series = {
+        ("train", "loss"): 2.3 - 2.2 * learned * skill + noise / 2,
+        ("val", "loss"): loss,
+        ("val", "f1_macro"): f1,
+        ("val", "accuracy"): f1 + 0.01,
+        ("train", "lr"): lr * (1 + np.cos(np.pi * epoch / epochs)) / 2,
+    }
+    parts = [
+        pd.DataFrame(
+            {
+                Curves.TRIAL: np.int32(trial),
+                Curves.SEED: np.int16(seed),
+                Curves.EPOCH: epoch.astype(np.int16),
+                Curves.SPLIT: split,
+                Curves.METRIC: metric,
+                Curves.VALUE: values.astype(np.float32),
+            }
+        )
+        for (split, metric), values in series.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _trial_row(
+    trial: int, state: TrialState, params: dict[str, Any], per_seed: list[pd.DataFrame]
+) -> dict[str, Any]:
+    scores = [frame.loc[frame["metric"] == "f1_macro", "value"] for frame in per_seed]
+    best = np.array([score.max() for score in scores])
+    spread = float(best.std(ddof=1) / np.sqrt(len(best))) if len(best) > 1 else None
+    message = {"failed": "The loss became infinite at epoch 3.", "pruned": "Below the median at epoch 3."}
+    return {
+        "trial": trial,
+        "state": str(state),
+        "seeds": len(per_seed),
+        "epochs": len(scores[0]),
+        "best_epoch": float(np.mean([score.argmax() + 1 for score in scores])),
+        "val_f1_macro": None if state == TrialState.FAILED else float(best.mean()),
+        "val_f1_macro_se": spread,
+        "val_f1_macro_low": None if spread is None else float(best.mean() - 4.3 * spread),
+        "val_f1_macro_high": None if spread is None else float(best.mean() + 4.3 * spread),
+        "val_accuracy": float(best.mean() + 0.01),
+        "val_loss": 0.4,
+        "parameters": 650 * (1 + 40 * params["depth"]),
+        "started_s": float(trial),
+        "finished_s": float(trial + 2),
+        "message": message.get(str(state), ""),
+        **{f"param.{name}": value for name, value in params.items()},
+    }
+
+
+def _results(
+    folder: Path,
+    table: pd.DataFrame,
+    *,
+    run_id: str,
+    study: str,
+    rows: int,
+    images: bool,
+    classes: list[str] | None,
+) -> None:
+    """What a finished sweep has besides: predictions, a map, pictures and the summary."""
+    digits = load_digits()
+    names = np.array(classes or [str(digit) for digit in range(10)])
+    x, y = digits.data[:rows] / 16, digits.target[:rows]
+    y = (y if len(names) <= 10 else 10 * y + np.arange(rows) % 10) % len(names)
+    split = np.where(np.arange(rows) % 5 < 3, "train", np.where(np.arange(rows) % 5 == 3, "val", "test"))
+    ids = np.array([f"digit-{i:04d}" for i in range(rows)])
+    centres = np.stack([x[y == c].mean(axis=0) for c in range(len(names))])
+    best = int(table.loc[table["state"] == TrialState.COMPLETE, "val_f1_macro"].idxmax())
+    heads = {"best": (12.0, best), "best linear": (1.5, 0)}
+    predictions = [_predict(h, t, sharp, x @ centres.T, y, names) for h, (sharp, t) in heads.items()]
+    frame = pd.concat([p.assign(sample_id=ids, split=split) for p in predictions], ignore_index=True)
+    frame.to_parquet(folder / Artifact.PREDICTIONS)
+    centred = x - x.mean(axis=0)
+    xy = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    pd.DataFrame({"sample_id": ids, "x": xy[:, 0], "y": xy[:, 1]}).to_parquet(folder / Artifact.PROJECTION)
+    pictures = [webp(image) if images else None for image in digits.images[:rows]]
+    pd.DataFrame(
+        {
+            "sample_id": ids,
+            "split": split,
+            "label": names[y],
+            "caption": [f"a photo of the digit {names[c]}" for c in y],
+            "group": "",
+            "thumbnail": pictures,
+        }
+    ).to_parquet(folder / Artifact.SAMPLES)
+    test = frame[(frame["split"] == "test") & (frame["head"] == "best")]
+    f1 = float(f1_score(test["label"], test["pred"], average="macro"))
+    states = table["state"].value_counts()
+    summary = {
+        "mlflow_run_id": run_id,
+        "study": study,
+        "trials": len(table),
+        **{state: int(states.get(state, 0)) for state in ("complete", "pruned", "failed")},
+        "best_trial": best,
+        "best_val_f1_macro": float(table.loc[best, "val_f1_macro"]),
+        "best_val_f1_macro_ci95": list(
+            table.loc[best, ["val_f1_macro_low", "val_f1_macro_high"]].astype(float)
+        ),
+        "test_f1_macro": f1,
+        "test_f1_macro_ci95": [f1 - 0.02, f1 + 0.02],
+        "test_accuracy": float((test["label"] == test["pred"]).mean()),
+        "test_accuracy_ci95": [f1 - 0.02, min(f1 + 0.02, 1.0)],
+        "encoder_calls": 12,
+        "elapsed_s": 240.0,
+        "trials_per_s": len(table) / 240,
+        "classes": list(names),
+        "counts": {part: int((split == part).sum()) for part in ("train", "val", "test")},
+        "dimension": 64,
+        "heads": {head: {"trial": trial, "seed": 0} for head, (_, trial) in heads.items()},
+    }
+    (folder / Artifact.SUMMARY).write_text(json.dumps(summary))
+
+
+def _predict(
+    head: str, trial: int, sharpness: float, scores_nc: np.ndarray, y: np.ndarray, names: np.ndarray
+) -> pd.DataFrame:
+    logits = (scores_nc - scores_nc.mean(axis=0)) * sharpness / 4
+    probs = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probs /= probs.sum(axis=1, keepdims=True)
+    return pd.DataFrame(
+        {
+            "head": head,
+            "trial": trial,
+            "seed": 0,
+            "label": names[y],
+            "pred": names[probs.argmax(axis=1)],
+            "confidence": probs.max(axis=1).astype(np.float32),
+            "probs": list(probs.astype(np.float32)),
+        }
+    )
+
+
+def webp(image: np.ndarray, side: int = 48) -> bytes:
+    """A small picture of an 8×8 digit."""
+    file = io.BytesIO()
+    Image.fromarray((image * 15.9).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC).save(
+        file, "WEBP"
+    )
+    return file.getvalue()

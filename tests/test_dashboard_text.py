@@ -1,0 +1,85 @@
+"""Words for people, and the disarming of words from strangers."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard import text
+
+MARKDOWN = re.compile(r"!\[|\]\(|\]\[|\]:|\*|`|~|\$|<|>|:[a-z]+\[|:[a-z_/]+:|://|www\.\w|&#?\w+;|^\s*[#\-+=]")
+
+
+@given(
+    st.text(alphabet=st.one_of(st.characters(), st.sampled_from("[]()!*_`~$<>:&#|\\-+=@/.w1")), max_size=60)
+)
+def test_plain_text_holds_nothing_that_markdown_acts_on(name: str) -> None:
+    assert not MARKDOWN.search(text.plain(name))
+
+
+@pytest.mark.parametrize(
+    "name", ["![x](http://evil.example/x.png)", "[a]: http://evil.example", ":material/bolt:", "<img src=x>"]
+)
+def test_images_links_icons_and_tags_in_names_are_taken_apart(name: str) -> None:
+    assert not MARKDOWN.search(text.plain(name))
+    assert text.clean(name) == name  # as text, for places that render none, it stays what it was
+
+
+@given(st.text(max_size=300))
+def test_cleaned_text_is_one_short_line_without_control_characters(name: str) -> None:
+    cleaned = text.clean(name, longest=40)
+    assert len(cleaned) <= 40
+    assert cleaned.isprintable()
+
+
+def test_direction_marks_that_disguise_a_name_are_removed() -> None:
+    assert text.clean("exe.\u202egnp\u202c") == "exe.gnp"
+
+
+def test_an_everyday_name_looks_as_before() -> None:
+    assert text.plain("flowers_vit-b32 (3 seeds)").replace(text.JOINER, "") == "flowers_vit-b32 (3 seeds)"
+
+
+def test_a_score_without_a_value_is_a_dash_and_never_nan() -> None:
+    assert [text.score(0.8734), text.score(None), text.score(float("nan"))] == ["0.873", "–", "–"]
+
+
+def test_an_interval_stands_in_brackets_behind_its_score() -> None:
+    assert text.interval(0.8734, (0.861, 0.8837)) == "0.873 [0.861, 0.884]"
+    assert text.interval(0.8734, None) == "0.873"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "short"),
+    [
+        (0.85, "850 ms", "850 ms"),
+        (42, "42 s", "42 s"),
+        (185, "3 min 5 s", "3.1 min"),
+        (7800, "2 h 10 min", "2.2 h"),
+        (356400, "4 d 3 h", "4.1 d"),
+        (None, "–", "–"),
+    ],
+)
+def test_durations_have_the_units_that_people_use(seconds: float | None, words: str, short: str) -> None:
+    assert (text.duration(seconds), text.duration(seconds, short=True)) == (words, short)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(64.0, "64"), (0.00123456, "0.00123"), (1.5e-5, "1.5e-5"), (True, "True"), ("adam", "adam")],
+)
+def test_hyperparameters_are_written_with_three_digits(number: object, words: str) -> None:
+    assert text.value(number) == words
+
+
+def test_counts_agree_with_their_noun() -> None:
+    assert [text.count(1, "run"), text.count(1797, "run"), text.count(None)] == ["1 run", "1,797 runs", "–"]
+
+
+def test_how_long_ago_counts_from_the_given_moment() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert text.ago(now - timedelta(minutes=3), now=now) == "3 min 0 s ago"

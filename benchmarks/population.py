@@ -97,14 +97,15 @@ def main() -> None:
     arms: dict[str, Arm] = {"together": together, "one_by_one": one_by_one, "by_hand": by_hand}
     for rows, features, width in ((2000, 512, 64), (2000, 512, 256), (8000, 768, 256)):
         data = random_data(rows, features, 20, args.device)
+        epochs = max(1, args.epochs * 2000 // rows)  # as many steps for each size
         specs = [
-            HeadSpec(hidden=(width,), lr=lr, dropout=0.2, epochs=args.epochs, patience=args.epochs)
+            HeadSpec(hidden=(width,), lr=lr, dropout=0.2, epochs=epochs, patience=epochs)
             for lr in np.geomspace(1e-4, 1e-2, args.heads).tolist()
         ]
         best = dict.fromkeys(arms, math.inf)
         for _ in range(args.repeats):
             for name, arm in arms.items():
-                took = seconds(arm, specs, data, list(range(args.seeds)), args.epochs)
+                took = seconds(arm, specs, data, list(range(args.seeds)), epochs)
                 best[name] = min(best[name], took)
         result[f"{rows}x{features} width {width}"] = {
             **{f"{name}_s": round(took, 3) for name, took in best.items()},

@@ -17,9 +17,14 @@ st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "dashboard" / "ic
 page = st.navigation(
     {
         "Headroom": [
-            st.Page("views/home.py", title="Sweeps", icon=":material/leaderboard:", default=True),
-            st.Page("views/curves.py", title="Curves", icon=":material/show_chart:", url_path="curves"),
-            st.Page("views/confusion.py", title="Confusion", icon=":material/grid_on:", url_path="confusion"),
+            st.Page("views/home.py", title="Home", icon=":material/leaderboard:", default=True),
+            st.Page("views/curves.py", title="Loss curves", icon=":material/show_chart:", url_path="curves"),
+            st.Page(
+                "views/confusion.py",
+                title="Confusion matrix",
+                icon=":material/grid_on:",
+                url_path="confusion",
+            ),
             st.Page(
                 "views/embeddings.py",
                 title="Embeddings",

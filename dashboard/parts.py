@@ -112,7 +112,7 @@ def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
 def missing(info: SweepInfo, what: str) -> None:
     """Say why a finished sweep's table is not there."""
     if not info.ours:
-        empty(f"Another program wrote this run, and it logged no {what}. Its curves are on the Curves page.")
+        empty(f"Another program wrote this run, and it logged no {what}. What it has is under “Loss curves”.")
     elif info.state == RunState.LIVE:
         empty(f"There are no {what} before the sweep is done. The curves can be watched meanwhile.")
     else:
@@ -140,10 +140,18 @@ def first_visit() -> None:
         st.markdown("Then reload this page. Your own data is one option away:")
         st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language="bash")
     for icon, name, what in (
-        ("leaderboard", "Sweeps", "all runs, the best configurations with their intervals"),
-        ("show_chart", "Curves", "training and validation of every trial, grouped by any hyperparameter"),
-        ("grid_on", "Confusion", "which classes are taken for which, and the pictures behind it"),
-        ("scatter_plot", "Embeddings", "a map of the features, coloured by label, mistake or confidence"),
+        ("leaderboard", "Home", "all runs, the best configurations with their intervals"),
+        (
+            "show_chart",
+            "Loss curves",
+            "training and validation of every trial, grouped by any hyperparameter",
+        ),
+        ("grid_on", "Confusion matrix", "which classes are taken for which, and the pictures behind it"),
+        (
+            "scatter_plot",
+            "Embeddings",
+            "a map of the features, drawn by t-SNE, coloured by label, mistake or confidence",
+        ),
     ):
         st.markdown(f":material/{icon}: **{name}**: {what}")
     st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT, TALLEST = 1400, 900, 2000  # pixels
 COLOURS = 128  # of the PNG's palette: a quarter of the size, and no difference to be seen
 SHOTS = {  # file name → page and controls
-    "sweeps": "",
+    "home": "",
     "curves": "curves?group=lr&metric=validation+loss",
     "confusion": "confusion",
     "embeddings": "embeddings",

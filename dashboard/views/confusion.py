@@ -165,4 +165,4 @@ def pictures(info: SweepInfo, rows: pd.DataFrame, pair: pd.Series) -> None:
     )
 
 
-parts.page("Confusion", show)
+parts.page("Confusion matrix", show)

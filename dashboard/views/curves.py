@@ -166,4 +166,4 @@ def explain(
     return " ".join(words)
 
 
-parts.page("Curves", show)
+parts.page("Loss curves", show)

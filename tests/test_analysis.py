@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from trainer.analysis import statistics as s
@@ -30,17 +31,27 @@ def test_the_bootstrap_over_cells_agrees_with_the_bootstrap_over_rows() -> None:
     random = np.random.default_rng(0)
     label = random.integers(4, size=300)
     pred = np.where(random.random(300) < 0.7, label, random.integers(4, size=300))
-    accuracy, f1 = s.bootstrap(label, pred, classes=4, seed=1, draws=4000)
+    f1 = s.bootstrap_f1_macro(s.confusion_matrix(label, pred, classes=4), seed=1, draws=4000)
     by_rows = []
     for _ in range(1500):
         rows = random.integers(300, size=300)
         by_rows.append(f1_score(label[rows], pred[rows], average="macro"))
     low, high = np.quantile(by_rows, [0.025, 0.975])
+    assert f1.value == pytest.approx(f1_score(label, pred, average="macro"))
     assert f1.low == pytest.approx(low, abs=0.01)
     assert f1.high == pytest.approx(high, abs=0.01)
-    # the textbook's normal interval for a proportion
-    reach = 1.96 * math.sqrt(accuracy.value * (1 - accuracy.value) / 300)
-    assert accuracy.high - accuracy.low == pytest.approx(2 * reach, rel=0.1)
+
+
+@pytest.mark.parametrize(("right", "rows"), [(0, 5), (3, 3), (70, 100), (1, 1000)])
+def test_the_interval_of_a_share_equals_scipys(right: int, rows: int) -> None:
+    expected = binomtest(right, rows).proportion_ci(method="wilson")
+    ours = s.wilson(right, rows)
+    assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_an_interval_over_seeds_stays_where_a_score_can_lie() -> None:
+    interval, _ = s.mean_over_seeds(np.array([0.67, 1.0]))
+    assert (interval.low, interval.high) == (0, 1)
 
 
 def test_the_interval_over_seeds_covers_the_true_mean_95_times_in_100() -> None:

@@ -320,6 +320,10 @@ BAD = {
     "an unknown pruner": (lambda t: ["--pruner", "axe"], "pruner"),
     "an unknown flag": (lambda t: ["--trails", "3"], "--trails"),
     "a space that is not there": (lambda t: ["--space", str(t / "no.yaml")], "no.yaml"),
+    "a server that does not answer": (
+        lambda t: ["--tracking-uri", "http://127.0.0.1:9"],
+        "http://127.0.0.1:9",
+    ),
     "a file store": (lambda t: ["--tracking-uri", str(t / "mlruns")], "mlruns"),
 }
 

@@ -50,10 +50,13 @@ class Answers:
         return self.manifest.label_n[rows], self.probabilities[0][rows]
 
     def test_figures(self) -> dict[str, Any]:
-        """The best head on the test rows, with 95 % bootstrap intervals; and what the run consists of."""
+        """The best head on the test rows, with 95 % intervals over rows; and what the run consists of."""
         label_n, probs_nc = self._test
         classes = self.manifest.classes
-        accuracy, f1 = statistics.bootstrap(label_n, probs_nc.argmax(1), classes=len(classes), seed=self.seed)
+        pred_n = probs_nc.argmax(1)
+        confusion = statistics.confusion_matrix(label_n, pred_n, classes=len(classes))
+        accuracy = statistics.wilson(int((pred_n == label_n).sum()), len(label_n))
+        f1 = statistics.bootstrap_f1_macro(confusion, seed=self.seed)
         figures: dict[str, Any] = {
             Summary.TEST_F1_MACRO: f1.value,
             Summary.TEST_F1_MACRO_CI95: [f1.low, f1.high],

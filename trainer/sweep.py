@@ -77,7 +77,9 @@ def run(config: SweepConfig) -> dict[str, Any]:
 
     from trainer.search.record import Ledger
     from trainer.search.space import load_space
+    from trainer.tracking import database
 
+    database.check(config.tracking_uri)
     space = load_space(config.space)
     device = cli.pick_device(config.device)
     features = read_features(config, device)

@@ -54,7 +54,9 @@ def intervals(best: pd.DataFrame, *, height: int = 300) -> alt.LayerChart:
         "name:N", sort=list(frame["name"]), title="trial", axis=alt.Axis(labelOverlap=False, labelFlush=False)
     )
     low, high = frame["val_f1_macro"].min(), frame["val_f1_macro"].max()
-    margin = 0.25 * (high - low) or 0.01  # an interval that is wider than this is cut, not the dots squeezed
+    reach = (frame["val_f1_macro_high"] - frame["val_f1_macro_low"]).median() / 2
+    # room for the usual interval; a much wider one is cut, not the dots squeezed
+    margin = max(0.25 * (high - low), 0 if pd.isna(reach) else 1.2 * reach) or 0.01
     scale = alt.Scale(domain=[max(low - margin, 0), min(high + margin, 1)], nice=False)
     x = alt.X("val_f1_macro:Q", title="validation macro-F1", scale=scale)
     base = alt.Chart(frame).encode(

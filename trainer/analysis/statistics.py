@@ -18,17 +18,18 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_over_seeds(values_s: np.ndarray) -> tuple[Interval, float]:
-    """Mean of S seeds with Student's t-interval, and its standard error.
+def mean_over_seeds(score_s: np.ndarray) -> tuple[Interval, float]:
+    """Mean of a score (0 to 1) over S seeds with Student's t-interval, and its standard error.
 
-    With one seed there is no interval: low, high and standard error are NaN.
+    The interval is cut to where a score can lie. With one seed there is none: low, high and standard
+    error are NaN.
     """
-    mean, count = float(np.mean(values_s)), len(values_s)
+    mean, count = float(np.mean(score_s)), len(score_s)
     if count < 2:
         return Interval(mean, math.nan, math.nan), math.nan
-    error = float(np.std(values_s, ddof=1)) / math.sqrt(count)
+    error = float(np.std(score_s, ddof=1)) / math.sqrt(count)
     reach = float(stats.t.ppf(0.975, count - 1)) * error
-    return Interval(mean, mean - reach, mean + reach), error
+    return Interval(mean, max(mean - reach, 0.0), min(mean + reach, 1.0)), error
 
 
 def confusion_matrix(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> np.ndarray:
@@ -53,28 +54,30 @@ def f1_macro(confusion: np.ndarray) -> np.ndarray:
     return f1.sum(-1) / (either > 0).sum(-1)
 
 
-def bootstrap(
-    label_n: np.ndarray, pred_n: np.ndarray, *, classes: int, seed: int, draws: int = 2000
-) -> tuple[Interval, Interval]:
-    """Accuracy and macro-F1 of one set of predictions, with percentile-bootstrap intervals over rows.
+def wilson(right: int, rows: int) -> Interval:
+    """Share of right answers with Wilson's score interval (Wilson 1927), which holds for few rows too."""
+    share, z = right / rows, float(stats.norm.ppf(0.975))
+    centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    reach = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    return Interval(share, max(centre - reach, 0.0), min(centre + reach, 1.0))
+
+
+def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -> Interval:
+    """Macro-F1 of a confusion matrix [C, C] of counts, with a percentile-bootstrap interval over rows.
 
     Resampling N rows with replacement is a multinomial draw over the cells of the confusion matrix
     (Efron & Tibshirani 1993, ch. 6, applied to counts), which costs cells instead of rows.
     """
-    observed = confusion_matrix(label_n, pred_n, classes=classes)
-    cells = np.flatnonzero(observed)
-    rows = len(label_n)
-    counts = np.random.default_rng(seed).multinomial(rows, observed.flat[cells] / rows, size=draws)
-    accuracies, f1s = np.empty(draws), np.empty(draws)
-    chunk = max(1, 20_000_000 // classes**2)
+    cells, rows, classes = np.flatnonzero(confusion), int(confusion.sum()), len(confusion)
+    counts = np.random.default_rng(seed).multinomial(rows, confusion.flat[cells] / rows, size=draws)
+    scores = np.empty(draws)
+    chunk = max(1, 20_000_000 // classes**2)  # matrices held at once
     for start in range(0, draws, chunk):
         part = counts[start : start + chunk]
-        flat = np.zeros((len(part), classes * classes), dtype=np.int64)
-        flat[:, cells] = part
-        drawn = flat.reshape(-1, classes, classes)
-        accuracies[start : start + chunk] = accuracy(drawn)
-        f1s[start : start + chunk] = f1_macro(drawn)
-    return _interval(accuracy(observed), accuracies), _interval(f1_macro(observed), f1s)
+        drawn = np.zeros((len(part), classes * classes), dtype=np.int64)
+        drawn[:, cells] = part
+        scores[start : start + chunk] = f1_macro(drawn.reshape(-1, classes, classes))
+    return _interval(f1_macro(confusion), scores)
 
 
 def bootstrap_auroc(positive_n: np.ndarray, score_n: np.ndarray, *, seed: int, draws: int = 1000) -> Interval:

@@ -11,6 +11,8 @@ import logging
 import os
 import sqlite3
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -38,6 +40,7 @@ NETWORK_FILESYSTEMS = {
 }
 SIDECARS = ("-journal", "-wal", "-shm")
 IN_USE_AFTER_S = 5.0
+SERVER_TIMEOUT_S = 10.0
 
 
 def prepare(tracking_uri: str) -> None:
@@ -64,6 +67,25 @@ def prepare(tracking_uri: str) -> None:
         raise InputError(
             f"The tracking store {path} cannot be created or upgraded: {error}. Pass --tracking-uri with a "
             "path in a folder that you may write to, for example sqlite:////tmp/mlflow.db."
+        ) from error
+
+
+def check(tracking_uri: str) -> None:
+    """Refuse a store that cannot be used, before hours are spent on what it should record. Makes nothing.
+
+    Raises:
+        InputError: see `sqlite_path`; or a server that does not answer.
+    """
+    if sqlite_path(tracking_uri) is not None or not tracking_uri.startswith("http"):
+        return
+    try:
+        urllib.request.urlopen(tracking_uri, timeout=SERVER_TIMEOUT_S).close()
+    except urllib.error.HTTPError:
+        pass  # it answers; whether it lets us in is MLflow's to say
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The MLflow server {tracking_uri} does not answer: {error}. Start it (mlflow server), correct "
+            "--tracking-uri, or leave it out to use this checkout's own store."
         ) from error
 
 

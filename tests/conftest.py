@@ -44,3 +44,17 @@ def tracking_uri(migrated_database: Path, tmp_path: Path) -> str:
             "UPDATE experiments SET artifact_location = ? || '/' || experiment_id", [artifacts]
         )
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def saved_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small CLIP model in a folder that no test changes."""
+    from tiny_clip import save_tiny_clip
+
+    return save_tiny_clip(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def model(saved_clip: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(saved_clip, tmp_path / "model"))

@@ -11,24 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from picture_files import noise
-from tiny_clip import WIDTH, save_tiny_clip
+from tiny_clip import WIDTH
 
 from trainer.errors import InputError
 from trainer.features.encoder import ClipEncoder, resolve
 
 REPO = Path(__file__).resolve().parents[1]
 IMAGES = [noise(i, height=20 + 7 * i, width=60 - 5 * i) for i in range(5)]
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_clip(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def model(saved: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
-    return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
 def _plain(folder: Path, images: list[np.ndarray]) -> np.ndarray:
@@ -46,22 +35,22 @@ def _cosine(a_nd: np.ndarray, b_nd: np.ndarray) -> np.ndarray:
     return (a_nd * b_nd).sum(1) / np.linalg.norm(a_nd, axis=1) / np.linalg.norm(b_nd, axis=1)
 
 
-def test_vectors_are_those_of_the_plain_model(saved: Path) -> None:
-    encoder = ClipEncoder(saved, device="cpu")
+def test_vectors_are_those_of_the_plain_model(saved_clip: Path) -> None:
+    encoder = ClipEncoder(saved_clip, device="cpu")
     vectors_nd = encoder.encode(IMAGES)
     assert vectors_nd.shape == (5, WIDTH)
     assert vectors_nd.dtype == np.float32
-    assert _cosine(vectors_nd, _plain(saved, IMAGES)).min() > 0.99999
+    assert _cosine(vectors_nd, _plain(saved_clip, IMAGES)).min() > 0.99999
     assert encoder.calls == 1
 
 
-def test_a_vision_tower_saved_alone_gives_the_same_vectors(saved: Path, tmp_path: Path) -> None:
+def test_a_vision_tower_saved_alone_gives_the_same_vectors(saved_clip: Path, tmp_path: Path) -> None:
     from transformers import CLIPVisionModel
 
-    CLIPVisionModel.from_pretrained(saved).save_pretrained(tmp_path)
-    shutil.copy(saved / "preprocessor_config.json", tmp_path)
+    CLIPVisionModel.from_pretrained(saved_clip).save_pretrained(tmp_path)
+    shutil.copy(saved_clip / "preprocessor_config.json", tmp_path)
     assert resolve(str(tmp_path)) == tmp_path
-    alone, whole = (ClipEncoder(folder, device="cpu").encode(IMAGES) for folder in (tmp_path, saved))
+    alone, whole = (ClipEncoder(folder, device="cpu").encode(IMAGES) for folder in (tmp_path, saved_clip))
     assert np.array_equal(alone, whole)
 
 
@@ -76,8 +65,10 @@ def test_a_checkpoint_stored_in_float16_computes_in_float32(model: Path) -> None
     assert not np.array_equal(after, after.astype(np.float16).astype(np.float32))
 
 
-def test_bfloat16_is_close_to_float32(saved: Path) -> None:
-    exact, rough = (ClipEncoder(saved, device="cpu", dtype=d).encode(IMAGES) for d in ("float32", "bfloat16"))
+def test_bfloat16_is_close_to_float32(saved_clip: Path) -> None:
+    exact, rough = (
+        ClipEncoder(saved_clip, device="cpu", dtype=d).encode(IMAGES) for d in ("float32", "bfloat16")
+    )
     assert rough.dtype == np.float32
     assert 0.99 < _cosine(exact, rough).min() < 1
 
@@ -105,10 +96,10 @@ def test_the_image_settings_of_the_first_published_models_are_understood(model: 
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5), (1, 3), (3, 200), (200, 3)])
-def test_the_smallest_pictures_are_not_taken_for_channels(saved: Path, height: int, width: int) -> None:
+def test_the_smallest_pictures_are_not_taken_for_channels(saved_clip: Path, height: int, width: int) -> None:
     grey = np.full((height, width, 3), [200, 100, 0], np.uint8)
     large = np.full((64, 64, 3), [200, 100, 0], np.uint8)
-    small_nd, large_nd = (ClipEncoder(saved, device="cpu").encode([one]) for one in (grey, large))
+    small_nd, large_nd = (ClipEncoder(saved_clip, device="cpu").encode([one]) for one in (grey, large))
     assert np.allclose(small_nd, large_nd, atol=1e-4)
 
 
@@ -139,18 +130,18 @@ def test_torn_weights_are_refused(model: Path) -> None:
         ClipEncoder(model, device="cpu")
 
 
-def test_an_unknown_device_is_refused(saved: Path) -> None:
+def test_an_unknown_device_is_refused(saved_clip: Path) -> None:
     with pytest.raises(InputError, match="no device 'tpu'"):
-        ClipEncoder(saved, device="tpu")
+        ClipEncoder(saved_clip, device="tpu")
 
 
-def test_loading_is_silent(saved: Path) -> None:
+def test_loading_is_silent(saved_clip: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from trainer.features.encoder import ClipEncoder;"
         "ClipEncoder(Path(sys.argv[1]), device='cpu').encode([np.zeros((9, 9, 3), np.uint8)])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(saved)], cwd=REPO, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(saved_clip)], cwd=REPO, capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("", "")
 
@@ -192,7 +183,7 @@ def test_an_id_that_cannot_be_fetched_names_the_id_and_the_cures(hub_cache: Path
 
 
 def test_an_id_in_the_cache_needs_no_network_and_half_a_model_is_not_enough(
-    hub_cache: Path, saved: Path
+    hub_cache: Path, saved_clip: Path
 ) -> None:
     commit = "0" * 40
     repo = hub_cache / "models--some--clip"
@@ -200,8 +191,8 @@ def test_an_id_in_the_cache_needs_no_network_and_half_a_model_is_not_enough(
     (repo / "refs").mkdir(parents=True)
     (repo / "refs" / "main").write_text(commit)
     snapshot.mkdir(parents=True)
-    shutil.copy(saved / "config.json", snapshot)
+    shutil.copy(saved_clip / "config.json", snapshot)
     with pytest.raises(InputError, match="neither a local folder nor in the local cache"):
         resolve("some/clip")
-    shutil.copy(saved / "model.safetensors", snapshot)
+    shutil.copy(saved_clip / "model.safetensors", snapshot)
     assert resolve("some/clip") == snapshot

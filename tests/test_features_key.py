@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
-from tiny_clip import save_tiny_clip
 
 from trainer.errors import InputError
 from trainer.features.key import EncoderKey, identity, weight_files
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_clip(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def model(saved: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
-    return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
 def _key(model: Path, tmp_path: Path, dtype: str = "float32") -> EncoderKey:
     return identity(model, dtype=dtype, cache_dir=tmp_path / "cache")
 
 
-def test_the_place_of_a_model_is_no_part_of_its_key(model: Path, saved: Path, tmp_path: Path) -> None:
-    assert _key(model, tmp_path) == _key(saved, tmp_path)
+def test_the_place_of_a_model_is_no_part_of_its_key(model: Path, saved_clip: Path, tmp_path: Path) -> None:
+    assert _key(model, tmp_path) == _key(saved_clip, tmp_path)
 
 
 def test_other_weights_are_another_key_even_of_the_same_size_and_under_the_same_name(

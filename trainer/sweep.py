@@ -131,9 +131,13 @@ def read_features(config: SweepConfig, device: str) -> Features:
         say(f"Warning: {warning}")
     say(
         f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
-        f"duplicates 0. Vectors: {report.reused} from the cache, {report.encoded} encoded in "
-        f"{report.encoder_calls} encoder calls."
+        "duplicates 0."
     )
+    if manifest.features_nd is None:
+        say(
+            f"Features: {report.reused} from the cache, {report.encoded} encoded now "
+            f"({report.encoder_calls} encoder calls, {report.elapsed_s:.1f} s)."
+        )
     return features
 
 

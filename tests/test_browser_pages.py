@@ -117,15 +117,15 @@ def test_a_click_in_the_table_opens_that_sweep_on_every_page(
     stores.sweep(tracking_uri, name="newer", started=time.time() - 1000)
     watched = Watched(browser, address)
     page = watched.open("")
-    expect(page.get_by_role("heading", name="newer")).to_be_visible()
+    expect(page.get_by_role("heading", name="newer", exact=True)).to_be_visible()
     table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
     assert table is not None
     row = table["height"] / 3  # a header and two rows
     page.mouse.click(table["x"] + 15, table["y"] + 2.5 * row)
-    expect(page.get_by_role("heading", name="older")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_role("heading", name="older", exact=True)).to_be_visible(timeout=WITHIN_MS)
     assert f"run={old}" in page.url
-    page.get_by_role("link", name="Confusion").click()
-    expect(page.get_by_role("heading", name="Confusion")).to_be_visible(timeout=WITHIN_MS)
+    page.get_by_role("link", name="Confusion matrix", exact=True).click()
+    expect(page.get_by_role("heading", name="Confusion matrix", exact=True)).to_be_visible(timeout=WITHIN_MS)
     expect(page.locator("[data-testid=stMain] [data-testid=stText]").first).to_have_text("older")
     page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
     assert f"run={old}" in page.url

@@ -202,3 +202,24 @@ def sample_evenly(points: pd.DataFrame, most: int) -> pd.DataFrame:
         return points
     shares = points.groupby(Samples.LABEL, group_keys=False)
     return shares.sample(frac=most / len(points), random_state=0).sort_index()
+
+
+def landmarks(points: pd.DataFrame, *, columns: int = 18, rows: int = 12, fewest: int = 2) -> pd.DataFrame:
+    """One point for each cell of a grid over the map: of the points there the one nearest to their middle.
+
+    Cells with less than ``fewest`` points have none: an outlier is no landmark.
+
+    Args:
+        points: with ``x`` and ``y``.
+    """
+    if points.empty:
+        return points
+    cells = [
+        pd.cut(points[axis], count, labels=False, include_lowest=True)
+        for axis, count in (("x", columns), ("y", rows))
+    ]
+    cell = cells[0] * rows + cells[1]
+    middle = points.groupby(cell)[["x", "y"]].transform("mean")
+    distance = (points["x"] - middle["x"]) ** 2 + (points["y"] - middle["y"]) ** 2
+    crowded = cell.groupby(cell).transform("size") >= min(fewest, len(points))
+    return points.loc[distance[crowded].groupby(cell[crowded]).idxmin()]

@@ -49,6 +49,7 @@ class SweepInfo:
     study: str
     data: str
     encoder: str
+    command: str  # goes on where the run stopped
     figures: Figures
     started: datetime | None
     duration_s: float | None
@@ -78,6 +79,7 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> Swee
         study=tags.get(Tag.STUDY, ""),
         data=tags.get(Tag.DATA, ""),
         encoder=tags.get(Tag.ENCODER, ""),
+        command=tags.get(Tag.COMMAND, ""),
         figures=figures,
         started=_moment(run.info.start_time),
         duration_s=_duration_s(run, heartbeat, state, now),

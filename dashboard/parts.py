@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 
 import streamlit as st
@@ -89,15 +88,7 @@ def banner(info: SweepInfo) -> None:
             f"This sweep was interrupted; what it had finished is shown. {why} To go on where it stopped:",
             icon=":material/pause_circle:",
         )
-        st.code(resume_command(info), language="bash", wrap_lines=True)
-
-
-def resume_command(info: SweepInfo) -> str:
-    """The command that continues an interrupted sweep."""
-    words = ["python", "-m", "trainer.sweep", "--study", info.study]
-    words += ["--data", info.data] if info.data else []
-    words += ["--encoder", info.encoder] if info.encoder else []
-    return shlex.join([*words, "--tracking-uri", default_tracking_uri()])
+        st.code(info.command, language="bash", wrap_lines=True)
 
 
 def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:

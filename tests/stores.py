@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def sweep(
     epochs: int = 9,
     rows: int = 120,
     images: bool = True,
+    spoiled: bool = True,
     name: str | None = None,
     classes: list[str] | None = None,
     started: float | None = None,
@@ -50,7 +52,8 @@ def sweep(
         Tag.KIND: Kind.SWEEP,
         Tag.STUDY: study,
         Tag.DATA: "demo",
-        Tag.ENCODER: "demo",
+        Tag.ENCODER: "demo (float32, key 0123456789abcdef)",
+        Tag.COMMAND: shlex.join(["python", "-m", "trainer.sweep", "--study", study]),
         Tag.HEARTBEAT: str(time.time() - heartbeat_age_s),
     }
     if state == RunState.INTERRUPTED:
@@ -73,7 +76,16 @@ def sweep(
         for step, best in enumerate(table["val_f1_macro"].dropna().cummax(), start=1):
             client.log_metric(run_id, Metric.BEST_VAL_F1_MACRO, best, step=step)
     if state == RunState.DONE:
-        _results(folder, table, run_id=run_id, study=study, rows=rows, images=images, classes=classes)
+        _results(
+            folder,
+            table,
+            run_id=run_id,
+            study=study,
+            rows=rows,
+            images=images,
+            spoiled=spoiled,
+            classes=classes,
+        )
     for row in table.head(3).itertuples():
         child(client, run, row, curves)
     if state in STATUS:
@@ -246,6 +258,7 @@ def _results(
     study: str,
     rows: int,
     images: bool,
+    spoiled: bool,
     classes: list[str] | None,
 ) -> None:
     """What a finished sweep has besides: predictions, a map, pictures and the summary."""
@@ -272,6 +285,7 @@ def _results(
             "label": names[y],
             "caption": [f"a photo of the digit {names[c]}" for c in y],
             "group": "",
+            "spoiled_how": np.where((split == "train") & (y == 3), "blur", "") if spoiled else None,
             "thumbnail": pictures,
         }
     ).to_parquet(folder / Artifact.SAMPLES)

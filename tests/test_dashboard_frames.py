@@ -209,3 +209,16 @@ def test_a_confusion_matrix_draws_figures_only_where_they_can_be_read(count: int
     chart = charts.confusion(cells, classes, normalised=False, side=400, dark=False).to_dict()
     marks = [layer["mark"]["type"] for layer in chart["layer"]]
     assert ("text" in marks) == (count <= 20)
+
+
+def test_landmarks_are_points_of_the_map_one_for_each_crowded_cell() -> None:
+    random = np.random.default_rng(0)
+    points = pd.DataFrame(random.normal(size=(500, 2)), columns=["x", "y"])
+    points.loc[500] = [40.0, 40.0]  # far out and alone
+    marks = frames.landmarks(points, columns=6, rows=4, fewest=2)
+    assert 0 < len(marks) <= 24
+    assert 500 not in marks.index
+    assert set(marks.index) <= set(points.index)
+    pd.testing.assert_frame_equal(marks, frames.landmarks(points, columns=6, rows=4, fewest=2))
+    assert frames.landmarks(points.head(0)).empty
+    assert len(frames.landmarks(points.head(1))) == 1

@@ -49,7 +49,7 @@ def test_a_finished_sweep_has_its_figures_from_the_summary(tracking_uri: str) ->
     summary = Store(tracking_uri).summary(run_id)
     assert summary is not None
     assert (info.run_id, info.state, info.ours) == (run_id, RunState.DONE, True)
-    assert (info.study, info.data, info.encoder) == ("digits", "demo", "demo")
+    assert (info.study, info.data, info.encoder) == ("digits", "demo", "demo (float32, key 0123456789abcdef)")
     figures = info.figures
     assert (figures.trials, figures.complete, figures.pruned, figures.failed) == (6, 4, 2, 0)
     assert figures.test == summary["test_f1_macro"]

@@ -26,6 +26,7 @@ def _manifest(label: str, split: str, *, made: tuple[str, ...] = ()) -> Manifest
         content=["00" * 32] * len(label),
         caption=[f"caption {i}" for i in range(len(label))],
         images=[bytes([i]) for i in range(len(label))],
+        spoiled=[f"how {i}" for i in range(len(label))],
         made_splits=made,
     )
 
@@ -38,6 +39,7 @@ def test_taking_rows_moves_all_columns_together_and_keeps_the_digest() -> None:
     assert part.split_n.tolist() == ["test", "train"]
     assert part.caption == ("caption 3", "caption 1")
     assert part.images == (b"\x03", b"\x01")
+    assert part.spoiled == ("how 3", "how 1")
     assert part.classes == whole.classes
     assert part.digest == whole.digest
     assert len(whole.take([])) == 0
@@ -130,7 +132,7 @@ def test_the_demo_is_the_same_each_time_and_its_split_follows_the_seed() -> None
 
 
 def test_what_is_not_there_is_refused_and_the_choices_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no file or folder .*demo, a folder of images.*\.npz"):
+    with pytest.raises(InputError, match=r"no file or folder .*demo; a folder of images.*\.npz"):
         load(str(tmp_path / "nothing"), seed=0)
     (tmp_path / "table.xlsx").write_bytes(b"x")
     with pytest.raises(InputError, match="not a kind of data"):

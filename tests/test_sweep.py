@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import tyro
 import yaml
 from conftest import REPO
 from mlflow import MlflowClient
@@ -212,6 +214,22 @@ def test_a_finished_study_goes_on_when_more_trials_are_asked_for(config: SweepCo
     pd.testing.assert_frame_equal(a[columns], b[columns])
 
 
+def test_the_figures_of_a_study_that_was_stopped_while_it_grew_speak_of_all_its_trials(
+    config: SweepConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(config)
+    with monkeypatch.context() as patched:
+        patched.setattr("trainer.sweep.conclude", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(dataclasses.replace(config, trials=9))
+    again = run(config)
+    assert again["trials"] == 9 == again["complete"] + again["pruned"] + again["failed"]
+
+
+def _interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("change", "named"), [({"seeds": 3}, "seeds was 2 and is 3"), ({"space": None}, "space: width")]
 )
@@ -244,6 +262,11 @@ def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
     if how == signal.SIGINT:
         assert parent.info.status == "KILLED"
         assert parent.data.tags[Tag.STOPPED] == Stopped.INTERRUPTED
+    resuming = tyro.cli(SweepConfig, args=shlex.split(parent.data.tags[Tag.COMMAND])[3:])
+    asked = dataclasses.replace(
+        config, trials=200, at_once=4, study="study", cache_dir=SweepConfig().cache_dir
+    )
+    assert resuming == asked
     folder = folder_of(config.tracking_uri, parent.info.run_id)
     done = pd.read_parquet(folder / Artifact.TRIALS).query("state != 'running'")
     assert 0 < len(done) < 200

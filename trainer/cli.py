@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import secrets
+import shlex
 import signal
 import sys
 import time
@@ -72,21 +74,15 @@ def require_at_least(config: Common, **least: int) -> None:
             raise InputError(f"{flag} is {getattr(config, name)}; it must be at least {bound}.")
 
 
-def pick_device(wanted: str) -> str:
-    """The torch device behind ``--device``: ``auto`` is CUDA where there is one.
-
-    Raises:
-        InputError: ``cuda`` is asked for and torch can use none.
-    """
-    import torch
-
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "--device cuda: torch finds no CUDA device on this machine. Pass --device cpu, or leave it out."
-        )
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
+def command_line(module: str, config: Common, **changed: Any) -> str:
+    """The shell command that gives ``config`` again, ``changed`` in part; default flags are left out."""
+    words = ["python", "-m", module]
+    for flag in dataclasses.fields(config):
+        value = changed.get(flag.name, getattr(config, flag.name))
+        usual = flag.default if flag.default_factory is dataclasses.MISSING else flag.default_factory()
+        if value != usual and value is not None:
+            words += ["--" + flag.name.replace("_", "-"), str(value)]
+    return shlex.join(words)
 
 
 def new_name(stem: str) -> str:

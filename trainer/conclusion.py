@@ -44,18 +44,17 @@ class Answers:
         return finalist.head.probabilities(x_nd).cpu().numpy()
 
     @cached_property
-    def _test(self) -> tuple[np.ndarray, np.ndarray]:
-        """Labels [N] of the test rows and the best head's probabilities [N, C]."""
+    def _confusion(self) -> np.ndarray:
+        """Counts [C, C] of the best head on the test rows, true class by row."""
         rows = self.manifest.rows("test")
-        return self.manifest.label_n[rows], self.probabilities[0][rows]
+        pred_n = self.probabilities[0][rows].argmax(1)
+        classes = len(self.manifest.classes)
+        return statistics.confusion_matrix(self.manifest.label_n[rows], pred_n, classes=classes)
 
     def test_figures(self) -> dict[str, Any]:
         """The best head on the test rows, with 95 % intervals over rows; and what the run consists of."""
-        label_n, probs_nc = self._test
-        classes = self.manifest.classes
-        pred_n = probs_nc.argmax(1)
-        confusion = statistics.confusion_matrix(label_n, pred_n, classes=len(classes))
-        accuracy = statistics.wilson(int((pred_n == label_n).sum()), len(label_n))
+        classes, confusion = self.manifest.classes, self._confusion
+        accuracy = statistics.wilson(int(np.trace(confusion)), int(confusion.sum()))
         f1 = statistics.bootstrap_f1_macro(confusion, seed=self.seed)
         figures: dict[str, Any] = {
             Summary.TEST_F1_MACRO: f1.value,
@@ -64,7 +63,9 @@ class Answers:
             Summary.TEST_ACCURACY_CI95: [accuracy.low, accuracy.high],
         }
         if len(classes) == 2:
-            area = statistics.bootstrap_auroc(label_n == 1, probs_nc[:, 1], seed=self.seed)
+            rows = self.manifest.rows("test")
+            score_n = self.probabilities[0][rows, 1]
+            area = statistics.bootstrap_auroc(self.manifest.label_n[rows] == 1, score_n, seed=self.seed)
             figures[Summary.TEST_AUROC] = area.value
             figures[Summary.TEST_AUROC_CI95] = [area.low, area.high]
         return figures | {
@@ -115,6 +116,7 @@ class Answers:
             classes=manifest.classes,
             caption=manifest.caption,
             group=manifest.group,
+            spoiled=manifest.spoiled,
             thumbnails=self._thumbnails(rows),
         )
         writer.table(Artifact.SAMPLES, frame)
@@ -133,12 +135,9 @@ class Answers:
             return list(pool.map(picture, rows.tolist()))
 
     def _confusion_picture(self, study: str) -> bytes:
-        label_n, probs_nc = self._test
-        classes = self.manifest.classes
-        confusion = statistics.confusion_matrix(label_n, probs_nc.argmax(1), classes=len(classes))
-        share = float(statistics.accuracy(confusion))
-        title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {len(label_n)} test rows"
-        return confusion_png(confusion, classes=classes, title=title)
+        share, n = float(statistics.accuracy(self._confusion)), int(self._confusion.sum())
+        title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {n} test rows"
+        return confusion_png(self._confusion, classes=self.manifest.classes, title=title)
 
     def _head_files(self) -> dict[str, bytes]:
         best = self.heads[0]

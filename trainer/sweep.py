@@ -40,8 +40,8 @@ class SweepConfig(cli.Common):
     """What to search, on what."""
 
     data: str = "demo"
-    """`demo`, an image folder (class folders, also below train/ val/ test/), or an .npz or .safetensors
-    file of ready features (train_x, train_y, val_x, …)."""
+    """`demo`; an image folder (class folders, also below train/ val/ test/); a .csv, .tsv, .jsonl or .parquet
+    table; .tar shards or a folder of them; an .npz or .safetensors file of ready features."""
     encoder: str = "openai/clip-vit-base-patch32"
     """Hugging Face id or local folder of a CLIP model. Ready features need none."""
     trials: int = 64
@@ -75,21 +75,23 @@ def run(config: SweepConfig) -> dict[str, Any]:
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
 
+    from trainer.features.encoder import pick_device
     from trainer.search.record import Ledger
     from trainer.search.space import load_space
     from trainer.tracking import database
 
     database.check(config.tracking_uri)
     space = load_space(config.space)
-    device = cli.pick_device(config.device)
+    device = pick_device(config.device)
     features = read_features(config, device)
     data = training_data(features, device)
     with open_run(config, features, space) as writer:
         ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
-        stored = writer.read_file(Artifact.SUMMARY)
-        if stored is not None and len(ledger.finished) >= config.trials:
+        summary = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
+        # A study that was extended and stopped half-way has more trials than its summary speaks of.
+        if summary.get(Summary.TRIALS) == len(ledger.finished) >= config.trials:
             say(f"Study {writer.study}: all of its {len(ledger.finished)} trials are on record.")
-            figures = json.loads(stored) | {
+            figures = summary | {
                 Summary.ENCODER_CALLS: features.report.encoder_calls,
                 Summary.ELAPSED_S: round(time.time() - began, 3),
             }
@@ -191,6 +193,7 @@ def open_run(config: SweepConfig, features: Features, space: Space) -> SweepWrit
             Tag.DATA: config.data,
             Tag.DIGEST: features.manifest.digest,
             Tag.ENCODER: features.report.encoder,
+            Tag.COMMAND: cli.command_line("trainer.sweep", config, study=study),
             Tag.IDENTITY: json.dumps(identity),
         },
         params=command,

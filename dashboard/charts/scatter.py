@@ -12,39 +12,56 @@ from dashboard.charts.palette import CATEGORIES, GREY, ORDERED, PAN, RED, colour
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
 
 
+PICTURE = 34  # pixels on the map
+
+
 def scatter(
-    points: pd.DataFrame, *, colour: str, title: str, classes: list[str], height: int = 620
-) -> alt.Chart:
-    """A map of points ``x, y, label, pred, confidence, outcome, split, caption, image``.
+    points: pd.DataFrame,
+    *,
+    colour: str,
+    title: str,
+    classes: list[str],
+    pictures: pd.DataFrame | None = None,
+    height: int = 620,
+) -> alt.LayerChart:
+    """A map of points ``x, y, label, pred, confidence, outcome, split, caption, spoiled, image``.
 
     ``colour`` is one of these columns. A class has a colour and a shape, so that more classes than
-    colours can be told apart; ``image`` (a data URI or null) shows in the tooltip.
+    colours can be told apart; of ``spoiled`` the first, the rows as they were, is grey. ``image`` (a data
+    URI or null) shows in the tooltip. The rows of ``pictures`` are drawn as their ``image``.
     """
     axis = alt.Axis(title=None, labels=False, ticks=False, domain=False, grid=False)
-    chart = (
+    place = {
+        "x": alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False, padding=12, nice=False)),
+        "y": alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False, padding=12, nice=False)),
+        "tooltip": [
+            alt.Tooltip("image:N"),
+            alt.Tooltip("label:N"),
+            alt.Tooltip("pred:N", title="predicted"),
+            alt.Tooltip("confidence:Q", format=".1%"),
+            alt.Tooltip("split:N"),
+            alt.Tooltip("caption:N"),
+            alt.Tooltip("sample_id:N", title="sample"),
+            *([alt.Tooltip("spoiled:N")] if colour == "spoiled" else []),
+        ],
+    }
+    size = max(14, min(60, 60_000 // max(len(points), 1)))
+    dots = (
         alt.Chart(points)
-        .mark_point(filled=True, size=max(14, min(60, 60_000 // max(len(points), 1))), opacity=0.8)
-        .encode(
-            x=alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False, padding=12, nice=False)),
-            y=alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False, padding=12, nice=False)),
-            tooltip=[
-                alt.Tooltip("image:N"),
-                alt.Tooltip("label:N"),
-                alt.Tooltip("pred:N", title="predicted"),
-                alt.Tooltip("confidence:Q", format=".1%"),
-                alt.Tooltip("split:N"),
-                alt.Tooltip("caption:N"),
-                alt.Tooltip("sample_id:N", title="sample"),
-            ],
-            **_point_colours(colour, title, classes),
-        )
+        .mark_point(filled=True, size=size, opacity=0.8)
+        .encode(**place, **_point_colours(colour, title, classes))
     )
     pan: Any = alt.selection_interval(**PAN, name="pan")  # type: ignore[arg-type]
-    if colour == "confidence":
-        return chart.add_params(pan).properties(height=height)
-    pick = alt.selection_point(fields=[colour], bind="legend", name="pick")
-    shown = alt.condition(pick, alt.value(0.85), alt.value(0.06))
-    return chart.encode(opacity=shown).add_params(pan, pick).properties(height=height)
+    layers, params = [dots], [pan]
+    if pictures is not None and not pictures.empty:
+        shown_as = alt.Chart(pictures).mark_image(width=PICTURE, height=PICTURE)
+        layers.append(shown_as.encode(**place, url="image:N"))
+    if colour != "confidence":
+        pick = alt.selection_point(fields=[colour], bind="legend", name="pick")
+        shown = alt.condition(pick, alt.value(0.85), alt.value(0.06))
+        layers, params = [layer.encode(opacity=shown) for layer in layers], [pan, pick]
+    layered: Any = alt.layer(layers[0].add_params(*params), *layers[1:])
+    return layered.properties(height=height)
 
 
 def _point_colours(colour: str, title: str, classes: list[str]) -> dict[str, Any]:
@@ -64,6 +81,7 @@ def _point_colours(colour: str, title: str, classes: list[str]) -> dict[str, Any
             "color": alt.Color("split:N", title=title, scale=alt.Scale(domain=names, range=CATEGORIES[:3]))
         }
     # One shape more for each round through the colours.
+    quiet = tuple(classes[:1]) if colour == "spoiled" else ()
     shapes = [SHAPES[i // len(CATEGORIES) % len(SHAPES)] for i in range(len(classes))]
     legend = alt.Legend(symbolLimit=0, labelLimit=180, columns=1 + (len(classes) - 1) // 28)
     return {
@@ -71,7 +89,7 @@ def _point_colours(colour: str, title: str, classes: list[str]) -> dict[str, Any
             f"{colour}:N",
             title=title,
             sort=classes,
-            scale=alt.Scale(domain=classes, range=colours(classes, ordered=False)),
+            scale=alt.Scale(domain=classes, range=colours(classes, ordered=False, quiet=quiet)),
             legend=legend,
         ),
         "shape": alt.Shape(

@@ -19,6 +19,8 @@ COLOURS = {
     "confidence": "confidence",
     "split": "split",
 }
+SPOILED = "spoiled"  # offered where the data knows its spoiled rows
+UNHARMED = "as it was"
 EVERY = "all"
 
 
@@ -28,7 +30,9 @@ def show(info: SweepInfo) -> None:
     if projection is None or samples is None or predictions is None:
         parts.missing(info, "points of a map")
         return
-    colour, head, split = controls(predictions)
+    known = samples.get(Samples.SPOILED, pd.Series(dtype=object)).notna().any()
+    colours = [*COLOURS, SPOILED] if known else list(COLOURS)
+    colour, head, split, shows_pictures = controls(predictions, colours, pictured=samples_pictured(samples))
     every = points(projection, samples, predictions[predictions[Predictions.HEAD] == head])
     chosen = every if split == EVERY else every[every["split"] == split]
     drawn = frames.sample_evenly(chosen, MOST_POINTS)
@@ -38,10 +42,17 @@ def show(info: SweepInfo) -> None:
     classes = [text.clean(name, longest=40) for name in state.summary(info).get(Summary.CLASSES, [])]
     names = classes or sorted(set(every["label"]) | set(every["pred"]))
     present = [name for name in names if name in set(every["label"]) | set(every["pred"])]
-    st.altair_chart(
-        charts.scatter(with_pictures(drawn), colour=COLOURS[colour], title=colour, classes=present),
-        width="stretch",
+    if colour == SPOILED:
+        present = [UNHARMED, *sorted(set(every[SPOILED]) - {UNHARMED})]
+    drawn = with_pictures(drawn)
+    chart = charts.scatter(
+        drawn,
+        colour=COLOURS.get(colour, SPOILED),
+        title=colour,
+        classes=present,
+        pictures=frames.landmarks(drawn.dropna(subset="image")) if shows_pictures else None,
     )
+    st.altair_chart(chart, width="stretch")
     wrong = int((drawn["outcome"] == "wrong").sum())
     rows = predictions[Predictions.SAMPLE_ID].nunique()
     parts.sentence(
@@ -52,27 +63,37 @@ def show(info: SweepInfo) -> None:
     )
 
 
-def controls(predictions: pd.DataFrame) -> tuple[str, str, str]:
-    """Colour, head and split, all kept in the address."""
+def samples_pictured(samples: pd.DataFrame) -> bool:
+    return bool(samples[Samples.THUMBNAIL].notna().any())
+
+
+def controls(predictions: pd.DataFrame, colours: list[str], *, pictured: bool) -> tuple[str, str, str, bool]:
+    """Colour, head, split and whether pictures are drawn, all kept in the address."""
     heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
     splits = [name for name in ("train", "val", "test") if name in set(predictions[Predictions.SPLIT])]
     with st.container(horizontal=True, gap="medium"):
         head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=250)
         colour = st.segmented_control(
-            "Colour by", list(COLOURS), default="label", required=True, key="colour", bind="query-params"
+            "Colour by", colours, default="label", required=True, key="colour", bind="query-params"
         )
         split = st.segmented_control(
             "Rows", [EVERY, *splits], default=EVERY, required=True, key="rows", bind="query-params"
         )
-    return colour, heads[head], split
+        shows_pictures = pictured and st.toggle("Pictures", value=True, key="pictures", bind="query-params")
+    return colour, heads[head], split, shows_pictures
 
 
 def points(projection: pd.DataFrame, samples: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """One row per point with everything the chart and its tooltip need."""
     told = predictions[["sample_id", "label", "pred", "confidence", "split"]]
-    seen = samples[[Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL]]
+    seen = samples[[Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL]].assign(
+        **{SPOILED: samples.get(Samples.SPOILED)}
+    )
     frame = projection.merge(told, on="sample_id").merge(seen, on="sample_id", how="left")
     frame["outcome"] = (frame["label"] == frame["pred"]).map({True: "right", False: "wrong"})
+    frame[SPOILED] = [
+        text.clean(how, longest=40) if isinstance(how, str) and how else UNHARMED for how in frame[SPOILED]
+    ]
     for name in ("label", "pred"):
         frame[name] = frame[name].map(lambda label: text.clean(label, longest=40))
     for name in ("caption", "sample_id"):

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import io
 import warnings
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from trainer.data.manifest import Stored
 
 DECODE_POLICY = "1"
 MAX_PIXELS = 120_000_000  # a 108-megapixel phone photo passes; as RGB it takes 360 MB at most
@@ -45,7 +46,7 @@ class Undecodable(Exception):
         self.reason = reason
 
 
-def decode(image: Path | bytes) -> np.ndarray:
+def decode(image: Stored | bytes) -> np.ndarray:
     """Decode one picture by the policy above.
 
     Returns:

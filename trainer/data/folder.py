@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from trainer.data import files
 from trainer.data.manifest import Manifest, Quarantined, build
 from trainer.data.metadata import Entry, read_metadata
-from trainer.data.split import complete_splits
+from trainer.data.split import complete_splits, split_called
 from trainer.errors import InputError
-
-EXTENSIONS = frozenset(
-    f".{name}"
-    for name in "jpg jpeg jpe jfif png apng webp bmp dib gif tif tiff ppm pgm pbm pnm".split()  # noqa: SIM905
-)
-# Spellings seen in public data sets. Any case.
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-HASH_THREADS = 8  # hashing waits for the disk and releases the interpreter
 
 
 class _Found(NamedTuple):
@@ -90,17 +72,12 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     )
 
 
-def printable(text: str) -> str:
-    """A file name as text that can be printed and stored: bytes that are not UTF-8 become ``\\xNN``."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
 def _find(root: Path) -> tuple[list[_Found], list[Quarantined]]:
     """Every visible file with an image's extension below ``root``, in order of name."""
     found: list[_Found] = []
     quarantined: list[Quarantined] = []
     for path, problem in _walk(root, {os.path.realpath(root)}):
-        parts = tuple(printable(part) for part in path.relative_to(root).parts)
+        parts = tuple(files.printable(part) for part in path.relative_to(root).parts)
         if problem:
             quarantined.append(Quarantined("/".join(parts), problem))
         else:
@@ -127,8 +104,8 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
             if path.is_symlink() and not _leads_out(path, seen):
                 continue
             yield from _walk(path, seen)
-        elif path.suffix.lower() in EXTENSIONS:
-            yield path, _problem(path)
+        elif path.suffix.lower() in files.EXTENSIONS:
+            yield path, files.problem(path)
 
 
 def _leads_out(link: Path, seen: set[str]) -> bool:
@@ -139,21 +116,10 @@ def _leads_out(link: Path, seen: set[str]) -> bool:
     return True
 
 
-def _problem(path: Path) -> str:
-    """Why a file cannot be opened safely. Only ``stat``: opening a pipe would wait for ever."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        return "a link to nothing" if path.is_symlink() else f"cannot be read: {error.strerror}"
-    if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    return "" if status.st_size else "empty file"
-
-
 def _assign_splits(found: list[_Found], name: str) -> tuple[list[_Found], dict[str, str]]:
     """Move a leading split folder into ``split``. Returns the split folders too: folder → split."""
     tops = sorted({row.parts[0] for row in found if len(row.parts) > 1})
-    splits = {top: SPLIT_FOLDERS[top.lower()] for top in tops if top.lower() in SPLIT_FOLDERS}
+    splits = {top: split for top in tops if (split := split_called(top)) is not None}
     others = [top for top in tops if top not in splits]
     loose = [row.parts[0] for row in found if len(row.parts) == 1]
     if not splits:
@@ -169,8 +135,7 @@ def _assign_splits(found: list[_Found], name: str) -> tuple[list[_Found], dict[s
 
 def _hash(found: list[_Found]) -> tuple[list[_Found], list[str], list[Quarantined]]:
     """SHA-256 of every file; those that cannot be read go to quarantine."""
-    with ThreadPoolExecutor(HASH_THREADS) as pool:
-        results = list(pool.map(_sha256, [row.path for row in found]))
+    results = files.hash_all([row.path for row in found])
     kept = [(row, result) for row, result in zip(found, results, strict=True) if isinstance(result, str)]
     bad = [
         Quarantined("/".join(row.parts), f"cannot be read: {result.strerror}")
@@ -178,14 +143,6 @@ def _hash(found: list[_Found]) -> tuple[list[_Found], list[str], list[Quarantine
         if isinstance(result, OSError)
     ]
     return [row for row, _ in kept], [content for _, content in kept], bad
-
-
-def _sha256(path: Path) -> str | OSError:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return error
 
 
 def _labels(found: list[_Found], entries: dict[str, Entry], *, has_labels: bool, name: str) -> list[str]:
@@ -214,5 +171,5 @@ def _nothing(name: str, quarantined: list[Quarantined]) -> str:
     detail = f" {len(quarantined)} files were found and cannot be used, such as {reasons}." if reasons else ""
     return (
         f"{name} holds no usable images.{detail} Expected one folder per class with images in it "
-        f"({', '.join(sorted(EXTENSIONS))}), if wanted below train/, val/ and test/."
+        f"({', '.join(sorted(files.EXTENSIONS))}), if wanted below train/, val/ and test/."
     )

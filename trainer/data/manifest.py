@@ -7,14 +7,21 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from trainer.errors import InputError
 
 SPLITS = ("train", "val", "test")
+
+
+class Stored(Protocol):
+    """A picture that is read when somebody wants it: a path, or a place inside a larger file."""
+
+    def read_bytes(self) -> bytes:
+        """Raises OSError."""
+        ...
 
 
 class Quarantined(NamedTuple):
@@ -30,17 +37,21 @@ class Manifest:
 
     name: str  # what --data said, for people
     sample_id: tuple[str, ...]  # unique; relative path for files, "train/000017" for arrays
-    label_n: np.ndarray  # int64 [N], index into classes
+    label_n: np.ndarray  # int64 [N], index into classes; -1 where a row has no label
     classes: tuple[str, ...]  # natural order: "2" before "10"
     split_n: np.ndarray  # unicode [N]: "train" | "val" | "test"
     caption: tuple[str, ...]  # "" where there is none
     group: tuple[str, ...]  # "" where there is none
-    images: tuple[Path | bytes, ...] | None  # where the pictures are; bytes stay undecoded
+    images: tuple[Stored | bytes, ...] | None  # where the pictures are; bytes stay undecoded
     content: tuple[str, ...]  # SHA-256 hex of each row's image bytes, or of its vector's bytes
     features_nd: np.ndarray | None  # float32 [N, D] for data that comes as ready features
     quarantined: tuple[Quarantined, ...]
     digest: str  # SHA-256 hex over all rows that were read, in sample_id order
     made_splits: tuple[str, ...] = ()  # the splits that the data did not bring and we drew from its rows
+    spoiled: tuple[str, ...] | None = (
+        None  # how a row is known to be spoiled, "" if it is not: judges filters,
+    )
+    # and is never used to train or to choose; None where nothing is known
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -66,6 +77,7 @@ class Manifest:
             images=None if self.images is None else pick(self.images),
             content=pick(self.content),
             features_nd=None if self.features_nd is None else self.features_nd[index],
+            spoiled=None if self.spoiled is None else pick(self.spoiled),
         )
 
 
@@ -78,15 +90,16 @@ def build(
     content: Sequence[str],
     caption: Sequence[str] | None = None,
     group: Sequence[str] | None = None,
-    images: Sequence[Path | bytes] | None = None,
+    images: Sequence[Stored | bytes] | None = None,
     features_nd: np.ndarray | None = None,
     quarantined: Sequence[Quarantined] = (),
     made_splits: tuple[str, ...] = (),
+    spoiled: Sequence[str] | None = None,
 ) -> Manifest:
     """Put columns together: class indices and the digest are worked out here.
 
     Args:
-        label: the class *name* of each row.
+        label: the class *name* of each row, "" where it has none.
         caption, group: may be left out, which means "" for every row.
 
     Raises:
@@ -100,8 +113,8 @@ def build(
         if one in seen:
             raise InputError(f"{name}: two rows are both called {one!r}. Give every row a name of its own.")
         seen.add(one)
-    classes = tuple(sorted(set(label), key=natural_key))
-    index = {class_name: i for i, class_name in enumerate(classes)}
+    classes = tuple(sorted(set(label) - {""}, key=natural_key))
+    index = {class_name: i for i, class_name in enumerate(classes)} | {"": -1}
     columns = zip(sample_id, content, label, map(str, split), caption, group, strict=True)
     return Manifest(
         name=name,
@@ -117,6 +130,7 @@ def build(
         quarantined=tuple(quarantined),
         digest=_digest(sorted(columns)),
         made_splits=made_splits,
+        spoiled=None if spoiled is None else tuple(spoiled),
     )
 
 
@@ -134,12 +148,18 @@ def check_trainable(manifest: Manifest) -> None:
     """Refuse data on which no head can be trained, chosen and tested.
 
     Raises:
-        InputError: no rows; one class only; a class with too few rows for the splits (three where
-            we drew all splits, two where we drew val from train, one training row otherwise); no
-            val or no test rows.
+        InputError: no rows; rows without a label; one class only; a class with too few rows for the
+            splits (three where we drew all splits, two where we drew val from train, one training row
+            otherwise); no val or no test rows.
     """
     if len(manifest) == 0:
         raise InputError(f"{manifest.name} has no usable rows{_first_reasons(manifest)}.")
+    without = np.flatnonzero(manifest.label_n < 0)
+    if len(without):
+        raise InputError(
+            f"{manifest.name} has {len(without)} rows without a label, such as "
+            f"{manifest.sample_id[without[0]]!r}. Heads learn from labels: add them, or leave these rows out."
+        )
     if len(manifest.classes) < 2:
         raise InputError(
             f"{manifest.name} has a single class, {manifest.classes[0]!r}; a classifier needs two or more. "

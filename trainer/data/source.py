@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import trainer.data.arrays as arrays
-import trainer.data.demo as demo
-import trainer.data.folder as folder
+from trainer.data import arrays, demo, folder, shards, table
+from trainer.data.files import EXTENSIONS
 from trainer.data.manifest import Manifest
 from trainer.errors import InputError
+
+TAKES = (
+    "--data takes demo; a folder of images (one sub-folder per class, if wanted below train/ val/ test/); a "
+    ".csv, .tsv, .jsonl or .parquet table with a path and a label in each row; .tar shards as img2dataset "
+    "writes them, or a folder of them; an .npz or .safetensors file with train_x and train_y"
+)
 
 
 def load(data: str, *, seed: int) -> Manifest:
     """Read what ``--data`` names. Pictures are hashed, not decoded.
 
     Args:
-        data: ``demo``; a folder of images; an ``.npz`` or ``.safetensors`` of ready features.
+        data: ``demo``, or the path of a folder, a table, tar shards or ready features.
         seed: draws the splits that the data does not bring.
 
     Raises:
@@ -25,13 +30,16 @@ def load(data: str, *, seed: int) -> Manifest:
         return demo.read(seed=seed)
     path = Path(data).expanduser()
     if path.is_dir():
-        return folder.read(path, name=data, seed=seed)
-    takes = (
-        "--data takes demo, a folder of images (one sub-folder per class, if wanted below train/ val/ "
-        "test/), or an .npz or .safetensors file with train_x and train_y"
-    )
+        return (shards if _is_shards(path) else folder).read(path, name=data, seed=seed)
     if not path.exists():
-        raise InputError(f"There is no file or folder {data!r}. {takes}. Check the spelling and the path.")
-    if path.is_file() and path.suffix.lower() in arrays.SUFFIXES:
-        return arrays.read(path, name=data, seed=seed)
-    raise InputError(f"{data!r} is not a kind of data that can be read. {takes}.")
+        raise InputError(f"There is no file or folder {data!r}. {TAKES}. Check the spelling and the path.")
+    kind = path.suffix.lower()
+    for room, suffixes in ((arrays, arrays.SUFFIXES), (table, table.SUFFIXES), (shards, (shards.SUFFIX,))):
+        if path.is_file() and kind in suffixes:
+            return room.read(path, name=data, seed=seed)
+    raise InputError(f"{data!r} is not a kind of data that can be read. {TAKES}.")
+
+
+def _is_shards(path: Path) -> bool:
+    """Tar files and no pictures beside them."""
+    return bool(shards.found_in(path)) and not any(p.suffix.lower() in EXTENSIONS for p in path.iterdir())

@@ -10,6 +10,17 @@ from trainer.data.manifest import SPLITS
 from trainer.errors import InputError
 
 FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test where the data brings no split
+# Spellings seen in public data sets. Any case.
+SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
 VAL_FROM_TRAIN = (0.85, 0.15, 0.0)  # where it brings train and test
 
 
@@ -46,6 +57,11 @@ def complete_splits(
         "and test (val is then taken from train), or all three, or the rows without any split (then "
         "70/15/15 are drawn): for a folder, pass the train folder itself."
     )
+
+
+def split_called(name: str) -> str | None:
+    """train, val or test, where a data set may spell it differently; None where it is none of them."""
+    return SPELLINGS.get(name.strip().lower())
 
 
 def grouped_stratified_split(

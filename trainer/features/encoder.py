@@ -73,7 +73,7 @@ class ClipEncoder:
 
         self.calls = 0
         self._autocast = dtype == "bfloat16"
-        self._device = torch.device(_device(device))
+        self._device = torch.device(pick_device(device))
         self._processor = CLIPImageProcessorPil.from_dict(preprocessing(folder)[0])
         self._model = _vision_tower(folder).to(self._device)
 
@@ -108,7 +108,12 @@ class ClipEncoder:
         return vectors.float().cpu().numpy()
 
 
-def _device(name: str) -> str:
+def pick_device(name: str) -> str:
+    """The torch device behind ``--device``: ``auto`` is CUDA where there is one.
+
+    Raises:
+        InputError: no such device, or torch can use none of the kind.
+    """
     import torch
 
     if name == "auto":
@@ -116,7 +121,10 @@ def _device(name: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise InputError(f"There is no device {name!r}. Choose auto, cpu or cuda.")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"Device {name!r} was asked for, and torch finds no GPU. Use --device auto or cpu.")
+        raise InputError(
+            f"--device {name}: torch finds no CUDA device on this machine. Pass --device cpu, or leave it "
+            "out."
+        )
     return name
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.decode import Undecodable, decode
-from trainer.data.manifest import Manifest
+from trainer.data.manifest import Manifest, Stored
 from trainer.features.encoder import ClipEncoder
 from trainer.features.store import FeatureStore
 
@@ -133,7 +133,7 @@ def _prepare(manifest: Manifest, rows: list[int], lazy: LazyEncoder) -> _Prepare
     return rows[0], None, bad
 
 
-def _read(image: Path | bytes, content: str) -> bytes:
+def _read(image: Stored | bytes, content: str) -> bytes:
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:

@@ -38,6 +38,7 @@ class Tag:
     DATA = "headroom.data"  # what --data said
     DIGEST = "headroom.data_digest"  # names exactly this data
     ENCODER = "headroom.encoder"
+    COMMAND = "headroom.command"  # the shell command that goes on where this run stopped
     IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed
     HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the writer's last sign of life
     STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
@@ -179,6 +180,7 @@ class Samples:
     LABEL = "label"
     CAPTION = "caption"  # "" where there is none
     GROUP = "group"  # "" where there is none
+    SPOILED = "spoiled_how"  # how the row was spoiled, "" if it was not; null where nothing is known
     THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no pictures
 
 

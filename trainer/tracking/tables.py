@@ -59,6 +59,7 @@ def samples(
     classes: Sequence[str],
     caption: Sequence[str],
     group: Sequence[str],
+    spoiled: Sequence[str] | None,
     thumbnails: Sequence[bytes | None],
 ) -> pd.DataFrame:
     """SAMPLES of the chosen ``rows``, each with its small picture."""
@@ -69,6 +70,7 @@ def samples(
             Samples.LABEL: [classes[label_n[row]] for row in rows],
             Samples.CAPTION: [caption[row] for row in rows],
             Samples.GROUP: [group[row] for row in rows],
+            Samples.SPOILED: [None if spoiled is None else spoiled[row] for row in rows],
             Samples.THUMBNAIL: thumbnails,
         }
     )

@@ -1,0 +1,166 @@
+"""Tar shards as img2dataset (webdataset) writes them → rows. Pictures stay in the shards."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from trainer.data import files
+from trainer.data.manifest import Manifest, Quarantined, build
+from trainer.data.split import complete_splits, split_called
+from trainer.errors import InputError
+
+SUFFIX = ".tar"
+LARGEST_NOTE = 1 << 20  # bytes of a .json, .txt or .cls that are read
+TAKES = (
+    "A shard is a tar of files that share a key: 000001.jpg with, if you have them, 000001.txt (caption), "
+    "000001.cls (label) and 000001.json (label, caption, group, split)"
+)
+
+
+class _Sample(NamedTuple):
+    """What the members of one key say."""
+
+    sample_id: str
+    image: files.Slice | None
+    content: str
+    notes: dict[str, str]
+    split: str
+
+
+def found_in(path: Path) -> list[Path]:
+    """The shards that a path stands for: itself, or those in a folder (and in its train, val, test)."""
+    if path.is_file():
+        return [path] if path.suffix.lower() == SUFFIX else []
+    inside = [p for pattern in ("*.tar", "*/*.tar") for p in path.glob(pattern) if not p.name.startswith(".")]
+    return sorted(inside)
+
+
+def read(path: Path, *, name: str, seed: int) -> Manifest:
+    """Read the shards in order of name. Files of one key are one row; a key without a picture is quarantined.
+
+    A shard that is cut short keeps the pictures that are whole, and is itself quarantined with how many. The
+    split is that of the folder (train, val, test), else of the .json, else drawn.
+
+    Raises:
+        InputError: no pictures; a split of another name.
+    """
+    samples: list[_Sample] = []
+    quarantined: list[Quarantined] = []
+    for shard in found_in(path):
+        folder = shard.parent.name if path not in (shard, shard.parent) else ""
+        for one in _samples(shard, split_called(folder) or "", quarantined):
+            if one.image is None:
+                quarantined.append(Quarantined(one.sample_id, "a key without a picture"))
+            else:
+                samples.append(one)
+    if not samples:
+        first = "; ".join(f"{where}: {reason}" for where, reason in quarantined[:3])
+        raise InputError(f"{name} holds no usable pictures{f' ({first})' if first else ''}. {TAKES}.")
+    label = [one.notes.get("label", "") for one in samples]
+    group = [one.notes.get("group", "") for one in samples]
+    given_n = np.array([_split(one, name) for one in samples], dtype="U5")
+    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
+    split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
+    return build(
+        name=name,
+        sample_id=[one.sample_id for one in samples],
+        label=label,
+        split=split_n,
+        content=[one.content for one in samples],
+        caption=[one.notes.get("caption", "") for one in samples],
+        group=group,
+        images=[one.image for one in samples if one.image is not None],
+        quarantined=quarantined,
+        made_splits=made,
+    )
+
+
+def _samples(shard: Path, split: str, quarantined: list[Quarantined]) -> Iterator[_Sample]:
+    """One sample for each key; keys stand side by side in a shard, as webdataset requires."""
+    wrong = files.problem(shard)
+    if wrong:
+        quarantined.append(Quarantined(shard.name, wrong))
+        return
+    current: _Sample | None = None
+    whole = 0
+    try:
+        with tarfile.open(shard, "r:") as tar, shard.open("rb") as raw:
+            end = 0
+            for member in tar:
+                end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                if not member.isreg():
+                    continue
+                key, suffix = _key(member.name)
+                if current is None or current.sample_id != f"{shard.stem}/{key}":
+                    if current is not None:
+                        yield current
+                    current = _Sample(f"{shard.stem}/{files.printable(key)}", None, "", {}, split)
+                data = _data(raw, member)
+                whole += 1
+                current = _with_member(current, shard, member, suffix, data)
+            raw.seek(end)
+            if (
+                len(raw.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE
+            ):  # Python's tarfile takes a missing end for one
+                raise tarfile.ReadError("it has no end")
+    except (OSError, tarfile.TarError, EOFError) as error:
+        quarantined.append(Quarantined(shard.name, f"cut short or damaged after {whole} files: {error}"))
+    if current is not None:
+        yield current
+
+
+def _key(name: str) -> tuple[str, str]:
+    """webdataset's rule: the key ends at the first dot of the file's own name."""
+    path = PurePosixPath(name)
+    stem, _, suffix = path.name.partition(".")
+    return str(path.parent / stem), f".{suffix.lower()}"
+
+
+def _data(raw: io.BufferedReader, member: tarfile.TarInfo) -> bytes:
+    raw.seek(member.offset_data)
+    data = raw.read(member.size)
+    if len(data) < member.size:
+        raise tarfile.ReadError(f"{member.name} is not whole")
+    return data
+
+
+def _with_member(sample: _Sample, shard: Path, member: tarfile.TarInfo, suffix: str, data: bytes) -> _Sample:
+    if suffix in files.EXTENSIONS and sample.image is None:
+        image = files.Slice(shard, member.offset_data, member.size)
+        return sample._replace(image=image, content=hashlib.sha256(data).hexdigest())
+    if len(data) > LARGEST_NOTE:
+        return sample
+    text = data.decode("utf-8", "replace").strip()
+    said = {".txt": {"caption": text}, ".cls": {"label": text}, ".json": _json(text)}.get(suffix, {})
+    return sample._replace(notes=said | sample.notes if suffix == ".json" else sample.notes | said)
+
+
+def _json(text: str) -> dict[str, str]:
+    """The entries that a row has a place for; a .txt or .cls beside it counts for more."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    return {
+        key: str(value[key]).strip()
+        for key in ("label", "caption", "group", "split")
+        if value.get(key) is not None
+    }
+
+
+def _split(sample: _Sample, name: str) -> str:
+    given = sample.split or sample.notes.get("split", "")
+    split = split_called(given) if given else ""
+    if split is None:
+        raise InputError(f"{name}: {sample.sample_id} is in the split {given!r}. Use train, val and test.")
+    return split

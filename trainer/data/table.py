@@ -1,0 +1,299 @@
+"""A table of pictures → rows: CSV, TSV, JSON lines or Parquet, with a path or the bytes in each row."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as arrow
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as parquet
+
+from trainer.data import files
+from trainer.data.manifest import Manifest, Quarantined, build
+from trainer.data.split import complete_splits, split_called
+from trainer.errors import InputError
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+# What people call these columns, the first that is there counts. Any case.
+NAMES = {
+    "picture": ("path", "file_name", "filename", "filepath", "image_path", "image", "file"),
+    "id": ("sample_id", "id", "key", "image_id"),
+    "label": ("label", "class", "class_name", "category"),
+    "caption": ("caption", "captions", "text"),
+    "group": ("group", "group_id"),
+    "split": ("split",),
+}
+TAKES = (
+    "A table has one row per picture and a header: path (or, in Parquet, image with the bytes), label and, "
+    "if you have them, caption, group, split, sample_id"
+)
+CAPTIONS_JOINED_BY = " | "
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture's bytes in a Parquet file. Like a path, it is read when somebody wants it."""
+
+    path: Path
+    column: str
+    row_group: int
+    row: int  # in the row group
+
+    def read_bytes(self) -> bytes:
+        """Raises OSError as a path would."""
+        try:
+            return _bytes_of(_row_group(self.path, self.column, self.row_group)[self.row]) or b""
+        except arrow.ArrowException as error:
+            raise OSError(f"{self.path.name}: {error}") from error
+
+
+@dataclass
+class _Rows:
+    """Columns of the manifest on their way."""
+
+    sample_id: list[str] = field(default_factory=list)
+    images: list[Any] = field(default_factory=list)
+    content: list[str] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)  # rows of the table
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+
+def read(path: Path, *, name: str, seed: int) -> Manifest:
+    """Read one table.
+
+    Paths count from the folder that the table is in. A TSV of two columns without a header is read as
+    Conceptual Captions are written: caption, path. Several captions of a picture, in a list or in several
+    rows, are joined by " | ". Rows whose picture is not there are quarantined. Without splits 70/15/15 are
+    drawn. Only the small columns are held in memory; bytes are hashed, and read again when they are needed.
+
+    Raises:
+        InputError: unreadable; no column for the picture; web addresses; an unknown split; two rows of one
+            picture that contradict each other.
+    """
+    try:
+        table, stored = _small_columns(path)
+    except (OSError, ValueError, csv.Error, arrow.ArrowException) as error:
+        raise InputError(f"{name} cannot be read: {error}. {TAKES}; text is UTF-8.") from error
+    column = _columns(table.column_names + ([stored] if stored else []), name)
+    if table.num_rows == 0:
+        raise InputError(f"{name} has no rows. {TAKES}.")
+    text = {role: _text(table.column(one)) for role, one in column.items() if one != stored}
+    label = _class_names(table, column.get("label"), text.get("label"))
+    blank = [""] * table.num_rows
+    caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
+    if stored:
+        rows = _from_cells(path, stored, text.get("id"))
+    else:
+        rows = _from_paths(path.parent, text["picture"], name)
+        caption = _caption_of_each(text["picture"], caption, (label, group, split), name)
+    if not rows.sample_id:
+        raise InputError(
+            f"{name}: none of its {table.num_rows} rows has a usable picture{_such_as(rows)}. {TAKES}."
+        )
+    label = [label[at] for at in rows.at]
+    group = [group[at] for at in rows.at]
+    given_n = np.array([_split(split[at], at, name) for at in rows.at], dtype="U5")
+    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
+    split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
+    return build(
+        name=name,
+        sample_id=rows.sample_id,
+        label=label,
+        split=split_n,
+        content=rows.content,
+        caption=[caption[at] for at in rows.at],
+        group=group,
+        images=rows.images,
+        quarantined=rows.quarantined,
+        made_splits=made,
+    )
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
+    """The table without pictures; and the name of the column that holds their bytes, if one does."""
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        with parquet.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            stored = next(
+                (f.name for f in schema if f.name.lower() in NAMES["picture"] and _holds_bytes(f.type)), None
+            )
+            return file.read([f.name for f in schema if not _holds_bytes(f.type)]), stored
+    if kind == ".jsonl":
+        return arrow.json.read_json(path), None
+    separator = "\t" if kind == ".tsv" else ","
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = next(csv.reader(file, delimiter=separator), [])
+    headless = kind == ".tsv" and len(first) == 2 and not _known(first)
+    names = ["caption", "path"] if headless else None
+    return arrow.csv.read_csv(
+        path,
+        read_options=arrow.csv.ReadOptions(column_names=names),
+        parse_options=arrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        convert_options=arrow.csv.ConvertOptions(
+            column_types={one: arrow.string() for one in names or first},  # the class "007" stays that
+            strings_can_be_null=False,
+        ),
+    ), None
+
+
+def _holds_bytes(kind: arrow.DataType) -> bool:
+    """Bytes, bare or as Hugging Face writes pictures: a struct of bytes and path."""
+    bare = arrow.types.is_binary(kind) or arrow.types.is_large_binary(kind)
+    return bare or (arrow.types.is_struct(kind) and any(f.name == "bytes" for f in kind))
+
+
+def _bytes_of(cell: arrow.Scalar) -> bytes | None:
+    value = cell.as_py()
+    return value.get("bytes") if isinstance(value, dict) else value
+
+
+def _known(names: Sequence[str]) -> bool:
+    return any(one.lower() in known for one in names for known in NAMES.values())
+
+
+def _columns(present: Sequence[str], name: str) -> dict[str, str]:
+    """Role → the table's own name of the column."""
+    own = {one.strip().lower(): one for one in present}
+    column = {
+        role: next(own[known] for known in names if known in own)
+        for role, names in NAMES.items()
+        if any(known in own for known in names)
+    }
+    if "picture" not in column:
+        raise InputError(
+            f"{name} has the columns {', '.join(map(repr, present))} and none for the picture. {TAKES}."
+        )
+    return column
+
+
+def _text(column: arrow.ChunkedArray) -> list[str]:
+    return [_as_text(value) for value in column.to_pylist()]
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return CAPTIONS_JOINED_BY.join(filter(None, map(_as_text, value)))
+    return str(value).strip()
+
+
+def _class_names(table: arrow.Table, column: str | None, label: list[str] | None) -> list[str]:
+    """Labels as names: Hugging Face writes numbers, and their names into the file's metadata."""
+    if column is None or label is None:
+        return [""] * table.num_rows
+    notes = (table.schema.metadata or {}).get(b"huggingface")
+    names = None
+    if notes:
+        features = json.loads(notes).get("info", {}).get("features", {})
+        names = features.get(column, {}).get("names")
+    if not names:
+        return label
+    return [names[int(one)] if one.isdigit() and int(one) < len(names) else one for one in label]
+
+
+@lru_cache(maxsize=8)  # rows are mostly asked for in order, by several threads
+def _row_group(path: Path, column: str, index: int) -> arrow.ChunkedArray:
+    with parquet.ParquetFile(path) as file:
+        return file.read_row_group(index, [column]).column(0)
+
+
+# --- pictures ---------------------------------------------------------------------------------
+
+
+def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
+    """Hash every picture in the file, one row group in memory at a time."""
+    rows, at = _Rows(), 0
+    with parquet.ParquetFile(path) as file:
+        for index in range(file.num_row_groups):
+            for row, cell in enumerate(file.read_row_group(index, [column]).column(0)):
+                data = _bytes_of(cell)
+                sample_id = names[at] if names else f"row/{at:08d}"
+                if data:
+                    rows.sample_id.append(sample_id)
+                    rows.images.append(Cell(path, column, index, row))
+                    rows.content.append(hashlib.sha256(data).hexdigest())
+                    rows.at.append(at)
+                else:
+                    rows.quarantined.append(Quarantined(sample_id, f"row {at + 1} has no bytes in {column}"))
+                at += 1
+    return rows
+
+
+def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
+    address = next((one for one in names if one.startswith(("http://", "https://"))), None)
+    if address:
+        raise InputError(
+            f"{name} holds web addresses, such as {address}. Headroom downloads nothing: fetch the pictures "
+            "with img2dataset, and pass the folder of its shards or a table of the local paths."
+        )
+    rows = _Rows()
+    seen: dict[str, int] = {}
+    distinct = [one for at, one in enumerate(names) if seen.setdefault(one, at) == at]
+    paths = [folder / one for one in distinct]
+    problems = [
+        files.problem(path) if one else "no path in this row"
+        for one, path in zip(distinct, paths, strict=True)
+    ]
+    usable = [i for i, wrong in enumerate(problems) if not wrong]
+    hashes = dict(zip(usable, files.hash_all([paths[i] for i in usable]), strict=True))
+    for i, one in enumerate(distinct):
+        result = hashes.get(i)
+        if isinstance(result, str):
+            rows.sample_id.append(files.printable(one))
+            rows.images.append(paths[i])
+            rows.content.append(result)
+            rows.at.append(seen[one])
+        else:
+            reason = problems[i] or f"cannot be read: {result.strerror}"  # type: ignore[union-attr]
+            rows.quarantined.append(Quarantined(files.printable(one) or f"row {seen[one] + 1}", reason))
+    return rows
+
+
+def _caption_of_each(
+    picture: list[str], caption: list[str], others: Sequence[list[str]], name: str
+) -> list[str]:
+    """Captions of all rows of a picture, together at each of them; the other columns must not differ."""
+    rows_of: dict[str, list[int]] = {}
+    for row, one in enumerate(picture):
+        rows_of.setdefault(one, []).append(row)
+    together = list(caption)
+    for one, rows in rows_of.items():
+        for column in others if len(rows) > 1 else ():
+            values = sorted({column[row] for row in rows})
+            if len(values) > 1:
+                raise InputError(
+                    f"{name} has {one!r} in {len(rows)} rows that contradict each other: {values[0]!r} and "
+                    f"{values[1]!r}. Rows of one picture may differ in their caption only."
+                )
+        joined = CAPTIONS_JOINED_BY.join(dict.fromkeys(filter(None, (caption[row] for row in rows))))
+        for row in rows:
+            together[row] = joined
+    return together
+
+
+def _split(given: str, row: int, name: str) -> str:
+    if not given:
+        return ""
+    split = split_called(given)
+    if split is None:
+        raise InputError(f"{name}: row {row + 1} is in the split {given!r}. Use train, val and test.")
+    return split
+
+
+def _such_as(rows: _Rows) -> str:
+    first = "; ".join(f"{path}: {reason}" for path, reason in rows.quarantined[:3])
+    return f" ({first})" if first else ""

@@ -204,22 +204,26 @@ def sample_evenly(points: pd.DataFrame, most: int) -> pd.DataFrame:
     return shares.sample(frac=most / len(points), random_state=0).sort_index()
 
 
-def landmarks(points: pd.DataFrame, *, columns: int = 18, rows: int = 12, fewest: int = 2) -> pd.DataFrame:
-    """One point for each cell of a grid over the map: of the points there the one nearest to their middle.
+def landmarks(points: pd.DataFrame, *, columns: int = 22, rows: int = 15, fewest: int = 3) -> pd.DataFrame:
+    """Points spread over the map, each the middle one of a cell of a grid, the most crowded cells first.
 
-    Cells with less than ``fewest`` points have none: an outlier is no landmark.
+    No two are nearer than a cell in both directions, so that pictures of a cell's size do not cover each
+    other. Cells with less than ``fewest`` points have none: an outlier is no landmark.
 
     Args:
         points: with ``x`` and ``y``.
     """
     if points.empty:
         return points
-    cells = [
-        pd.cut(points[axis], count, labels=False, include_lowest=True)
-        for axis, count in (("x", columns), ("y", rows))
-    ]
-    cell = cells[0] * rows + cells[1]
-    middle = points.groupby(cell)[["x", "y"]].transform("mean")
-    distance = (points["x"] - middle["x"]) ** 2 + (points["y"] - middle["y"]) ** 2
-    crowded = cell.groupby(cell).transform("size") >= min(fewest, len(points))
-    return points.loc[distance[crowded].groupby(cell[crowded]).idxmin()]
+    place = points[["x", "y"]] - points[["x", "y"]].min()
+    place *= [columns, rows] / place.max().replace(0, 1)  # in cells
+    cell = place.clip(upper=[columns - 0.5, rows - 0.5], axis=1).astype(int).apply(tuple, axis=1)
+    distance = (place - place.groupby(cell).transform("mean")).pow(2).sum(axis=1)
+    crowd = cell.groupby(cell).size().sort_values(ascending=False, kind="stable")
+    middle = distance.groupby(cell).idxmin()
+    kept: list = []
+    for one in crowd.index[crowd >= min(fewest, len(points))]:
+        gap = (place.loc[kept] - place.loc[middle[one]]).abs().max(axis=1)
+        if not (gap < 1).any():
+            kept.append(middle[one])
+    return points.loc[kept]

@@ -211,14 +211,22 @@ def test_a_confusion_matrix_draws_figures_only_where_they_can_be_read(count: int
     assert ("text" in marks) == (count <= 20)
 
 
-def test_landmarks_are_points_of_the_map_one_for_each_crowded_cell() -> None:
+def test_landmarks_are_points_of_the_map_far_enough_apart_for_their_pictures() -> None:
     random = np.random.default_rng(0)
     points = pd.DataFrame(random.normal(size=(500, 2)), columns=["x", "y"])
     points.loc[500] = [40.0, 40.0]  # far out and alone
-    marks = frames.landmarks(points, columns=6, rows=4, fewest=2)
-    assert 0 < len(marks) <= 24
-    assert 500 not in marks.index
+    points = points.set_index(points.index + 1000)
+    marks = frames.landmarks(points, columns=60, rows=40, fewest=2)
+    assert len(marks) > 3
+    assert 1500 not in marks.index
     assert set(marks.index) <= set(points.index)
-    pd.testing.assert_frame_equal(marks, frames.landmarks(points, columns=6, rows=4, fewest=2))
+    cell = (points.max() - points.min()) / [60, 40]
+    steps = np.abs((marks.to_numpy()[:, None] - marks.to_numpy()[None]) / cell.to_numpy()).max(axis=2)
+    assert steps[~np.eye(len(marks), dtype=bool)].min() >= 1
+    pd.testing.assert_frame_equal(marks, frames.landmarks(points, columns=60, rows=40, fewest=2))
+
+
+def test_a_map_of_no_point_or_of_one_has_as_many_landmarks() -> None:
+    points = pd.DataFrame({"x": [3.0], "y": [4.0]})
     assert frames.landmarks(points.head(0)).empty
-    assert len(frames.landmarks(points.head(1))) == 1
+    assert len(frames.landmarks(points)) == 1

@@ -58,8 +58,12 @@ def scatter(
         layers.append(shown_as.encode(**place, url="image:N"))
     if colour != "confidence":
         pick = alt.selection_point(fields=[colour], bind="legend", name="pick")
-        shown = alt.condition(pick, alt.value(0.85), alt.value(0.06))
-        layers, params = [layer.encode(opacity=shown) for layer in layers], [pan, pick]
+        solid = (0.85, 1.0)  # dots let others through, pictures do not
+        layers = [
+            layer.encode(opacity=alt.condition(pick, alt.value(full), alt.value(0.06)))
+            for layer, full in zip(layers, solid, strict=False)
+        ]
+        params = [pan, pick]
     layered: Any = alt.layer(layers[0].add_params(*params), *layers[1:])
     return layered.properties(height=height)
 

@@ -93,16 +93,14 @@ def encoder_saw_none_of_it(frame: pd.DataFrame) -> Found:
 
 def no_near_duplicates(frame: pd.DataFrame) -> Found:
     """No test picture has a near-duplicate in train: by perceptual hash with colours, and with features."""
+    from scripts.demo_pack.measure import encode
     from trainer.features.encoder import ClipEncoder
 
     train, test = frame[frame.split == "train"], frame[frame.split == "test"]
     some, others = ([pixels(image) for image in part.image] for part in (train, test))
     like = likeness.near_duplicates(some, others)
     encoder = ClipEncoder(ENCODER, device="cpu")
-    vectors = [
-        np.concatenate([encoder.encode(part[i : i + 128]) for i in range(0, len(part), 128)])
-        for part in (some, others)
-    ]
+    vectors = [encode(encoder, part) for part in (some, others)]
     centre = vectors[0].mean(0)
     unit = [(v - centre) / np.linalg.norm(v - centre, axis=1, keepdims=True) for v in vectors]
     cosine = unit[0] @ unit[1].T

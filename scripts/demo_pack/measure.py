@@ -54,8 +54,8 @@ def probes(rows: Manifest, encoder: Path, sources: Path | None) -> dict[str, Any
     """The same probe on the features of the encoder, of its untrained twin, of the teacher, and on pixels."""
     pictures = [decode(image) for image in rows.images or ()]
     features: dict[str, Callable[[], np.ndarray]] = {
-        "nano_clip": lambda: _encode(ClipEncoder(encoder, device="cpu"), pictures),
-        "random_weights": lambda: _encode(untrained(encoder), pictures),
+        "nano_clip": lambda: encode(ClipEncoder(encoder, device="cpu"), pictures),
+        "random_weights": lambda: encode(untrained(encoder), pictures),
         "raw_pixels_16": lambda: _pixels(pictures),
     }
     if sources is not None:
@@ -96,7 +96,8 @@ def untrained(encoder: Path) -> ClipEncoder:
         return ClipEncoder(Path(folder), device="cpu")
 
 
-def _encode(encoder: ClipEncoder, pictures: list[np.ndarray]) -> np.ndarray:
+def encode(encoder: ClipEncoder, pictures: list[np.ndarray]) -> np.ndarray:
+    """uint8 [H, W, 3] each → float32 [N, D]."""
     return np.concatenate([encoder.encode(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)])
 
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from scripts.demo_pack.render import tiles
+from scripts.demo_pack.student import SIDE
 
-SIDE = 128
 PER_DRAWING = 4
 TILES = 24  # pieces of one photograph
 PER_TILE = 3

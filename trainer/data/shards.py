@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.data import files
 from trainer.data.manifest import Manifest, Quarantined, build
-from trainer.data.split import complete_splits, split_called
+from trainer.data.split import complete_splits, read_split, split_called
 from trainer.errors import InputError
 
 SUFFIX = ".tar"
@@ -66,7 +66,11 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         raise InputError(f"{name} holds no usable pictures{f' ({first})' if first else ''}. {TAKES}.")
     label = [one.notes.get("label", "") for one in samples]
     group = [one.notes.get("group", "") for one in samples]
-    given_n = np.array([_split(one, name) for one in samples], dtype="U5")
+    given = [
+        read_split(one.split or one.notes.get("split", ""), where=f"{name}: {one.sample_id}")
+        for one in samples
+    ]
+    given_n = np.array(given, dtype="U5")
     label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
     split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
     return build(
@@ -156,11 +160,3 @@ def _json(text: str) -> dict[str, str]:
         for key in ("label", "caption", "group", "split")
         if value.get(key) is not None
     }
-
-
-def _split(sample: _Sample, name: str) -> str:
-    given = sample.split or sample.notes.get("split", "")
-    split = split_called(given) if given else ""
-    if split is None:
-        raise InputError(f"{name}: {sample.sample_id} is in the split {given!r}. Use train, val and test.")
-    return split

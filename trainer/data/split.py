@@ -64,6 +64,18 @@ def split_called(name: str) -> str | None:
     return SPELLINGS.get(name.strip().lower())
 
 
+def read_split(given: str, *, where: str) -> str:
+    """The split that a row names, "" where it names none.
+
+    Raises:
+        InputError: it names something else; ``where`` says which row.
+    """
+    split = split_called(given) if given else ""
+    if split is None:
+        raise InputError(f"{where} is in the split {given!r}. Use train, val and test.")
+    return split
+
+
 def grouped_stratified_split(
     label_n: np.ndarray,
     group: Sequence[str],

@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 
 from trainer.data import files
 from trainer.data.manifest import Manifest, Quarantined, build
-from trainer.data.split import complete_splits, split_called
+from trainer.data.split import complete_splits, read_split
 from trainer.errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -101,7 +101,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         )
     label = [label[at] for at in rows.at]
     group = [group[at] for at in rows.at]
-    given_n = np.array([_split(split[at], at, name) for at in rows.at], dtype="U5")
+    given_n = np.array([read_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at], dtype="U5")
     label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
     split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
     return build(
@@ -283,15 +283,6 @@ def _caption_of_each(
         for row in rows:
             together[row] = joined
     return together
-
-
-def _split(given: str, row: int, name: str) -> str:
-    if not given:
-        return ""
-    split = split_called(given)
-    if split is None:
-        raise InputError(f"{name}: row {row + 1} is in the split {given!r}. Use train, val and test.")
-    return split
 
 
 def _such_as(rows: _Rows) -> str:

@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .PHONY: help setup demo dashboard ui test lint bench chromium clean
 
 help:
-	@echo "make demo       train heads on a small data set; needs no network and no GPU"
+	@echo "make demo       encode the built-in pictures, search for the best head; needs no GPU"
 	@echo "make dashboard  look at the results: http://127.0.0.1:8501"
 	@echo "make ui         MLflow's own pages on the same results: http://127.0.0.1:5000"
 	@echo "make test       lint, types, import directions, all tests"
@@ -28,8 +28,12 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	@$(BIN)/python -m trainer.sweep --data demo --trials 64 --seeds 3
-	@echo "Look at it: make dashboard (http://127.0.0.1:8501) or make ui (http://127.0.0.1:5000)" >&2
+	@$(BIN)/python -m trainer.sweep --data demo --encoder demo --trials 64 --seeds 3
+	@{ echo "Look at it: make dashboard, then http://127.0.0.1:8501"; \
+	   echo "  Embeddings        the classes as regions; hover for the pictures; colour by spoiled"; \
+	   echo "  Confusion matrix  what is taken for what"; \
+	   echo "  Loss curves       all 64 configurations at once, by any hyperparameter"; \
+	   echo "or make ui for MLflow's own pages: http://127.0.0.1:5000"; } >&2
 
 dashboard: setup
 	@$(BIN)/streamlit run dashboard/Home.py

@@ -5,9 +5,10 @@
     python scripts/build_demo_pack.py --measure  # what the encoder is worth: JSON, also put into the card
 
 Making needs Debian (apt-get, libcairo2), npm, unzip, the libraries in scripts/demo_pack/requirements.txt
-and, on two cores, about two hours; nearly all of it is the encoder's training. Everything is seeded; what is
-made on the way stays in .cache/demo_pack. Checking and measuring need nothing but Headroom itself (measuring
-the teacher beside the encoder needs what making has fetched).
+and, on two cores, an hour and a half; most of it is the encoder's training (with glibc, setting
+MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 made its steps a fifth faster). Everything is seeded;
+what is made on the way stays in .cache/demo_pack (9 GB). Checking and measuring need nothing but Headroom
+itself (measuring the teacher beside the encoder needs what making has fetched).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from scripts.demo_pack.pack import ENCODER, PACK, PICTURES  # noqa: E402
+from trainer.data.demo import ENCODER, PACK, PICTURES  # noqa: E402
 
 WORK = REPO / ".cache" / "demo_pack"
 CIFAR = REPO.parent / "shared" / "data" / "cifar10_small"
@@ -32,7 +33,7 @@ def make() -> None:
     import numpy as np
     import pandas as pd
 
-    from scripts.demo_pack import lesson, pictures, render, sources, teacher, views, words
+    from scripts.demo_pack import card, lesson, pictures, render, sources, student, teacher, views, words
 
     sources.fetch(WORK / "sources")
     if not (WORK / "drawn" / "drawings.parquet").exists():
@@ -50,10 +51,13 @@ def make() -> None:
         pictures.rest(drawings, pixels, chosen, seed=SEED).to_parquet(learnt / "drawings.parquet")
     seen = pd.read_parquet(learnt / "drawings.parquet")
     photographs = list(sources.photographs(WORK / "sources"))
-    views.make(pixels, seen.index.to_numpy(), seen.ink.to_numpy(), photographs, learnt, seed=SEED)
+    often = np.array([views.how_many(source) for source in seen.source])
+    rows, ink = seen.index.to_numpy(), seen.ink.to_numpy()
+    views.make(pixels, rows, ink, often, photographs, learnt, seed=SEED)
     teacher.ask(WORK / "sources", learnt)
     words.train_tokenizer(seen, ENCODER)
     lesson.train(learnt, seen, ENCODER, seed=SEED)
+    card.keep_training_facts(student.facts() | views.facts() | lesson.facts())
     names = pd.concat(
         [seen[["source", "name"]].assign(group=[pictures.short(group) for group in seen.group]),
          pd.DataFrame({"source": "photograph", "name": [name for name, _ in photographs], "group": ""})]

@@ -112,23 +112,29 @@ def test_the_smallest_trainable_data_passes() -> None:
     check_trainable(_manifest("aaabbb", "tvetve", made=("train", "val", "test")))
 
 
-def test_the_demo_has_pictures_that_show_its_features() -> None:
-    demo = load("demo", seed=0)
-    check_trainable(demo)
-    assert len(demo) == 1797
-    assert demo.classes == tuple("0123456789")
-    assert demo.features_nd is not None
-    assert demo.images is not None
-    assert demo.features_nd.shape == (1797, 64)
-    assert demo.features_nd.dtype == np.float32
-    picture = decode(demo.images[0])
-    assert picture.shape == (32, 32, 3)
-    assert np.abs(picture[::4, ::4, 0].ravel() / 255 - demo.features_nd[0]).max() < 0.5 / 255 + 1e-6
+def test_the_demo_is_real_pictures_with_captions_and_splits_of_its_own() -> None:
+    pack = load("demo", seed=0)
+    check_trainable(pack)
+    assert 10 <= len(pack.classes) <= 16
+    assert 1500 <= len(pack) <= 2500
+    assert pack.images is not None
+    assert decode(pack.images[0]).shape == (128, 128, 3)
+    assert np.mean([caption != "" for caption in pack.caption]) > 0.98
+    assert pack.made_splits == ()
+    assert pack.digest == load("demo", seed=1).digest
 
 
-def test_the_demo_is_the_same_each_time_and_its_split_follows_the_seed() -> None:
-    assert load("demo", seed=0).digest == load("demo", seed=0).digest
-    assert load("demo", seed=0).digest != load("demo", seed=1).digest
+def test_the_demo_separates_series_and_spoils_training_rows_alone() -> None:
+    pack = load("demo", seed=0)
+    splits: dict[str, set[str]] = {}
+    for group, split in zip(pack.group, pack.split_n, strict=True):
+        splits.setdefault(group, set()).add(str(split))
+    assert max(len(found) for found in splits.values()) == 1
+    assert pack.spoiled is not None
+    spoiled = np.array([how != "" for how in pack.spoiled])
+    assert 0.05 < spoiled[pack.rows("train")].mean() < 0.3
+    assert not spoiled[pack.rows("val")].any()
+    assert not spoiled[pack.rows("test")].any()
 
 
 def test_what_is_not_there_is_refused_and_the_choices_are_named(tmp_path: Path) -> None:

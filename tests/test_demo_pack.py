@@ -1,22 +1,108 @@
-"""The recipe of the demo pack."""
+"""The demo pack keeps its promises, and the recipe's checks can fail."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from scripts.demo_pack import likeness, pictures, sources, spoil, words
+from scripts.demo_pack import check, likeness, pictures, sources, spoil, words
+from trainer.data.demo import ENCODER, PICTURES
+
+
+@pytest.fixture(scope="module")
+def pack() -> pd.DataFrame:
+    return pd.read_parquet(PICTURES)
+
+
+# --- the pack -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("promise", check.PROMISES, ids=lambda promise: promise.__name__)
+def test_the_pack_keeps_its_promise(pack: pd.DataFrame, promise: Callable) -> None:
+    _, broken = promise(pack)
+    assert broken == []
+
+
+def _one_series_in_two_splits(frame: pd.DataFrame) -> None:
+    frame.loc[frame[frame.split == "test"].index[0], "group"] = frame[frame.split == "train"].group.iloc[0]
+
+
+def _a_test_picture_in_train(frame: pd.DataFrame) -> None:
+    whole = frame[(frame.split == "train") & (frame.spoiled_how == "")]
+    frame.at[whole.index[5], "image"] = frame[frame.split == "test"].image.iloc[7]
+
+
+def _a_spoiled_test_row(frame: pd.DataFrame) -> None:
+    frame.loc[frame[frame.split == "test"].index[0], "spoiled_how"] = "blur"
+
+
+def _a_class_without_val(frame: pd.DataFrame) -> None:
+    frame.loc[(frame.label == "building") & (frame.split == "val"), "split"] = "train"
+
+
+def _a_blank_picture(frame: pd.DataFrame) -> None:
+    row = frame[frame.spoiled_how == ""].index[3]
+    frame.at[row, "image"] = pictures.webp(Image.new("RGB", (128, 128), "white"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "promise"),
+    [
+        (_one_series_in_two_splits, check.groups_apart),
+        (_a_test_picture_in_train, check.no_near_duplicates),
+        (_a_spoiled_test_row, check.spoiled_rows),
+        (_a_class_without_val, check.counts),
+        (_a_blank_picture, check.counts),
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_the_check_sees_a_harmed_pack(pack: pd.DataFrame, harm: Callable, promise: Callable) -> None:
+    harmed = pack.copy()
+    harm(harmed)
+    assert promise(harmed)[1] != []
+
+
+def test_the_encoder_loads_as_any_clip_does_and_puts_words_beside_pictures(pack: pd.DataFrame) -> None:
+    """Through transformers alone, as a stranger would load it; CARD.md has the figures on all rows."""
+    import torch
+    from transformers import CLIPModel, CLIPTokenizer
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    clip = CLIPModel.from_pretrained(ENCODER, dtype=torch.float32).eval()
+    tokens = CLIPTokenizer.from_pretrained(ENCODER)(
+        ["a drawing of a flag", "a drawing of an animal", "a drawing of a playing card"],
+        padding=True,
+        return_tensors="pt",
+    )
+    rows = pack[pack.split == "test"]
+    shown = [
+        check.pixels(rows[rows.label == name].image.iloc[i])
+        for name in ("flag", "animal", "playing card")
+        for i in range(5)
+    ]
+    seen = CLIPImageProcessorPil.from_pretrained(ENCODER)(list(shown), return_tensors="pt")
+    with torch.inference_mode():
+        logits_per_image = clip(**tokens, **seen).logits_per_image
+    right = (logits_per_image.argmax(1).numpy() == np.repeat([0, 1, 2], 5)).sum()
+    assert right >= 9  # by chance 5
+
+
+# --- the recipe ---------------------------------------------------------------------------------------------
 
 
 def test_a_class_is_its_folders_less_the_exceptions() -> None:
-    assert pictures.label_of("animals/birds/penguin/tux.svg", []) == "bird"
-    assert pictures.label_of("animals/birdsong.svg", []) == ""
-    assert pictures.label_of("people/smilies/smile.svg", []) == "smiley"
+    assert pictures.label_of("animals/birds/penguin/tux.svg", []) == "animal"
+    assert pictures.label_of("animalsong/bird.svg", []) == ""
+    assert pictures.label_of("people/smilies/smile.svg", []) == ""
     assert pictures.label_of("people/clothing/hats/hat.svg", []) == ""
     assert pictures.label_of("transportation/car.svg", ["car"]) == "vehicle"
     assert pictures.label_of("transportation/stop.svg", ["roadsign"]) == ""
+    assert pictures.label_of("geography/italy.svg", ["italy", "map"]) == "map"
+    assert pictures.label_of("geography/moon.svg", ["moon"]) == ""
 
 
 def _drawings(*rows: tuple[str, str, str]) -> pd.DataFrame:

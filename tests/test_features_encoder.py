@@ -14,7 +14,8 @@ from picture_files import noise
 from tiny_clip import WIDTH
 
 from trainer.errors import InputError
-from trainer.features.encoder import ClipEncoder, resolve
+from trainer.features.encoder import ImageEncoder
+from trainer.features.hub import resolve
 
 REPO = Path(__file__).resolve().parents[1]
 IMAGES = [noise(i, height=20 + 7 * i, width=60 - 5 * i) for i in range(5)]
@@ -36,7 +37,7 @@ def _cosine(a_nd: np.ndarray, b_nd: np.ndarray) -> np.ndarray:
 
 
 def test_vectors_are_those_of_the_plain_model(saved_clip: Path) -> None:
-    encoder = ClipEncoder(saved_clip, device="cpu")
+    encoder = ImageEncoder(saved_clip, device="cpu")
     vectors_nd = encoder.encode(IMAGES)
     assert vectors_nd.shape == (5, WIDTH)
     assert vectors_nd.dtype == np.float32
@@ -50,7 +51,7 @@ def test_a_vision_tower_saved_alone_gives_the_same_vectors(saved_clip: Path, tmp
     CLIPVisionModel.from_pretrained(saved_clip).save_pretrained(tmp_path)
     shutil.copy(saved_clip / "preprocessor_config.json", tmp_path)
     assert resolve(str(tmp_path)) == tmp_path
-    alone, whole = (ClipEncoder(folder, device="cpu").encode(IMAGES) for folder in (tmp_path, saved_clip))
+    alone, whole = (ImageEncoder(folder, device="cpu").encode(IMAGES) for folder in (tmp_path, saved_clip))
     assert np.array_equal(alone, whole)
 
 
@@ -58,29 +59,29 @@ def test_a_checkpoint_stored_in_float16_computes_in_float32(model: Path) -> None
     import torch
     from transformers import CLIPModel
 
-    before = ClipEncoder(model, device="cpu").encode(IMAGES)
+    before = ImageEncoder(model, device="cpu").encode(IMAGES)
     CLIPModel.from_pretrained(model, dtype=torch.float16).save_pretrained(model)
-    after = ClipEncoder(model, device="cpu").encode(IMAGES)
+    after = ImageEncoder(model, device="cpu").encode(IMAGES)
     assert _cosine(before, after).min() > 0.9999
     assert not np.array_equal(after, after.astype(np.float16).astype(np.float32))
 
 
 def test_bfloat16_is_close_to_float32(saved_clip: Path) -> None:
     exact, rough = (
-        ClipEncoder(saved_clip, device="cpu", dtype=d).encode(IMAGES) for d in ("float32", "bfloat16")
+        ImageEncoder(saved_clip, device="cpu", dtype=d).encode(IMAGES) for d in ("float32", "bfloat16")
     )
     assert rough.dtype == np.float32
     assert 0.99 < _cosine(exact, rough).min() < 1
 
 
 def test_without_image_settings_the_published_ones_are_used(model: Path) -> None:
-    before = ClipEncoder(model, device="cpu").encode(IMAGES)
+    before = ImageEncoder(model, device="cpu").encode(IMAGES)
     (model / "preprocessor_config.json").unlink()
-    assert np.array_equal(ClipEncoder(model, device="cpu").encode(IMAGES), before)
+    assert np.array_equal(ImageEncoder(model, device="cpu").encode(IMAGES), before)
 
 
 def test_the_image_settings_of_the_first_published_models_are_understood(model: Path) -> None:
-    before = ClipEncoder(model, device="cpu").encode(IMAGES)
+    before = ImageEncoder(model, device="cpu").encode(IMAGES)
     settings = json.loads((model / "preprocessor_config.json").read_text())
     old = {
         name: settings[name] for name in ("image_mean", "image_std", "resample", "do_resize", "do_normalize")
@@ -92,14 +93,14 @@ def test_the_image_settings_of_the_first_published_models_are_understood(model: 
         "do_center_crop": True,
     }
     (model / "preprocessor_config.json").write_text(json.dumps(old))
-    assert np.array_equal(ClipEncoder(model, device="cpu").encode(IMAGES), before)
+    assert np.array_equal(ImageEncoder(model, device="cpu").encode(IMAGES), before)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5), (1, 3), (3, 200), (200, 3)])
 def test_the_smallest_pictures_are_not_taken_for_channels(saved_clip: Path, height: int, width: int) -> None:
     grey = np.full((height, width, 3), [200, 100, 0], np.uint8)
     large = np.full((64, 64, 3), [200, 100, 0], np.uint8)
-    small_nd, large_nd = (ClipEncoder(saved_clip, device="cpu").encode([one]) for one in (grey, large))
+    small_nd, large_nd = (ImageEncoder(saved_clip, device="cpu").encode([one]) for one in (grey, large))
     assert np.allclose(small_nd, large_nd, atol=1e-4)
 
 
@@ -112,33 +113,34 @@ def test_weights_that_leave_a_layer_empty_are_refused(model: Path) -> None:
     with pytest.raises(
         InputError, match=r"1 tensors are missing, such as encoder\.layers\.1\.mlp\.fc1\.weight"
     ):
-        ClipEncoder(model, device="cpu")
+        ImageEncoder(model, device="cpu")
 
 
 def test_weights_of_another_shape_are_refused(model: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     config["vision_config"]["intermediate_size"] = 48
     (model / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="cannot be loaded as a CLIP vision tower"):
-        ClipEncoder(model, device="cpu")
+    with pytest.raises(InputError, match="cannot be loaded as a CLIPVisionModel"):
+        ImageEncoder(model, device="cpu")
 
 
 def test_torn_weights_are_refused(model: Path) -> None:
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(InputError, match="cannot be loaded"):
-        ClipEncoder(model, device="cpu")
+        ImageEncoder(model, device="cpu")
 
 
 def test_an_unknown_device_is_refused(saved_clip: Path) -> None:
     with pytest.raises(InputError, match="no device 'tpu'"):
-        ClipEncoder(saved_clip, device="tpu")
+        ImageEncoder(saved_clip, device="tpu")
 
 
 def test_loading_is_silent(saved_clip: Path) -> None:
     code = (
-        "import sys, numpy as np; from pathlib import Path; from trainer.features.encoder import ClipEncoder;"
-        "ClipEncoder(Path(sys.argv[1]), device='cpu').encode([np.zeros((9, 9, 3), np.uint8)])"
+        "import sys, numpy as np; from pathlib import Path;"
+        "from trainer.features.encoder import ImageEncoder;"
+        "ImageEncoder(Path(sys.argv[1]), device='cpu').encode([np.zeros((9, 9, 3), np.uint8)])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(saved_clip)], cwd=REPO, capture_output=True, text=True, check=True
@@ -151,7 +153,7 @@ def test_loading_is_silent(saved_clip: Path) -> None:
 
 def test_a_model_of_another_kind_is_refused_by_its_type(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(InputError, match="model of type 'bert'; the encoder must be a CLIP model"):
+    with pytest.raises(InputError, match=r"model of type 'bert'.*one of these: CLIP, SigLIP"):
         resolve(str(tmp_path))
 
 

@@ -18,7 +18,7 @@ from trainer.data.manifest import Manifest
 from trainer.data.source import load
 from trainer.errors import InputError, TooManyBadFiles
 from trainer.features import loop
-from trainer.features.encoder import ClipEncoder
+from trainer.features.encoder import ImageEncoder
 from trainer.features.extract import Features, extract
 
 REPO = Path(__file__).resolve().parents[1]
@@ -48,7 +48,9 @@ def _extract(data: Manifest | Path, model: Path, tmp_path: Path, **options: obje
 def test_each_row_gets_the_vector_of_its_own_picture(pictures: Path, model: Path, tmp_path: Path) -> None:
     features = _extract(pictures, model, tmp_path)
     assert features.manifest.images is not None
-    expected_nd = ClipEncoder(model, device="cpu").encode([decode(path) for path in features.manifest.images])
+    expected_nd = ImageEncoder(model, device="cpu").encode(
+        [decode(path) for path in features.manifest.images]
+    )
     assert features.vectors_nd.shape == (20, WIDTH)
     assert np.abs(features.vectors_nd - expected_nd).max() < 2e-3  # stored as float16
     assert (features.report.encoded, features.report.encoder_calls) == (20, 5)
@@ -204,6 +206,16 @@ def test_ready_features_pass_through_without_an_encoder(tmp_path: Path) -> None:
     assert features.vectors_nd is manifest.features_nd
     assert (features.report.encoder_calls, features.report.used) == (0, 12)
     assert not (tmp_path / "cache").exists()
+
+
+def test_the_word_demo_stands_for_the_encoder_that_comes_with_the_code(tmp_path: Path) -> None:
+    manifest = load("demo", seed=0).take(range(8))
+    features = _extract(manifest, Path("demo"), tmp_path)
+    assert features.report.encoder.startswith("demo (")
+    unit_nd = features.vectors_nd / np.linalg.norm(features.vectors_nd, axis=1, keepdims=True)
+    assert np.all(
+        (unit_nd @ unit_nd.T)[~np.eye(8, dtype=bool)] < 0.999
+    )  # different pictures, different vectors
 
 
 def test_when_nothing_is_usable_no_vectors_come_out(tmp_path: Path, model: Path) -> None:

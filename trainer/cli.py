@@ -55,6 +55,8 @@ def main(config_type: type[Config], run: Callable[[Config], dict[str, Any]], des
         sys.exit(2)
     except (TooManyBadFiles, CameToNothing) as error:
         say(f"Error: {error}")
+        if isinstance(error, CameToNothing) and error.figures is not None:
+            print(json.dumps(error.figures))
         sys.exit(1)
     except KeyboardInterrupt:
         say("Interrupted. Everything finished is on record; the study's name resumes it.")
@@ -63,7 +65,11 @@ def main(config_type: type[Config], run: Callable[[Config], dict[str, Any]], des
 
 
 class CameToNothing(RuntimeError):
-    """The command ran as asked and has no result (exit code 1)."""
+    """The command ran as asked and found nothing good (exit code 1). ``figures`` are printed all the same."""
+
+    def __init__(self, message: str, figures: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.figures = figures
 
 
 def require_at_least(config: Common, **least: int) -> None:

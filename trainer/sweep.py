@@ -20,6 +20,7 @@ import yaml
 from trainer import cli
 from trainer.errors import InputError
 from trainer.progress import bar, say
+from trainer.reading import Reading, read_features
 from trainer.tracking.schema import Artifact, Metric, Summary, Tag, Trials, TrialState
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
@@ -36,14 +37,9 @@ LIVE_EVERY_S = 2.0  # how often the tables of a running batch are rewritten
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig(cli.Common):
+class SweepConfig(Reading):
     """What to search, on what."""
 
-    data: str = "demo"
-    """`demo`; an image folder (class folders, also below train/ val/ test/); a .csv, .tsv, .jsonl or .parquet
-    table; .tar shards or a folder of them; an .npz or .safetensors file of ready features."""
-    encoder: str = "openai/clip-vit-base-patch32"
-    """Hugging Face id or local folder of a CLIP model. Ready features need none."""
     trials: int = 64
     """How many configurations to try, counting those of a resumed study."""
     seeds: int = 3
@@ -56,10 +52,6 @@ class SweepConfig(cli.Common):
     """How losing configurations are given up early."""
     at_once: int = 16
     """Configurations trained side by side."""
-    batch_size: int = 64
-    """Images per call of the encoder."""
-    max_bad: float = 0.05
-    """Largest share of images that may be unreadable."""
 
 
 def run(config: SweepConfig) -> dict[str, Any]:
@@ -72,10 +64,8 @@ def run(config: SweepConfig) -> dict[str, Any]:
     """
     began = time.time()
     cli.require_at_least(config, trials=1, seeds=1, at_once=1, batch_size=1, seed=0)
-    if not 0 <= config.max_bad <= 1:
-        raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
 
-    from trainer.features.encoder import pick_device
+    from trainer.features.tower import pick_device
     from trainer.search.record import Ledger
     from trainer.search.space import load_space
     from trainer.tracking import database
@@ -83,7 +73,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
     database.check(config.tracking_uri)
     space = load_space(config.space)
     device = pick_device(config.device)
-    features = read_features(config, device)
+    features = read_features(config, device, to_train=True)
     data = training_data(features, device)
     with open_run(config, features, space) as writer:
         ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
@@ -106,41 +96,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
     return {name: value for name, value in figures.items() if name not in Summary.ONLY_IN_FILE}
 
 
-# --- data and features ------------------------------------------------------------------------
-
-
-def read_features(config: SweepConfig, device: str) -> Features:
-    """Rows with their vectors, from the cache where they are in it."""
-    from trainer.data.manifest import check_trainable
-    from trainer.data.source import load
-    from trainer.features.extract import extract
-
-    manifest = load(config.data, seed=config.seed)
-    check_trainable(manifest)
-    with bar("Encoding", "images") as progress:
-        features = extract(
-            manifest,
-            encoder=config.encoder,
-            cache_dir=config.cache_dir,
-            device=device,
-            batch_size=config.batch_size,
-            max_bad=config.max_bad,
-            progress=progress.update,
-        )
-    check_trainable(features.manifest)
-    report = features.report
-    for warning in report.warnings:
-        say(f"Warning: {warning}")
-    say(
-        f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
-        "duplicates 0."
-    )
-    if manifest.features_nd is None:
-        say(
-            f"Features: {report.reused} from the cache, {report.encoded} encoded now "
-            f"({report.encoder_calls} encoder calls, {report.elapsed_s:.1f} s)."
-        )
-    return features
+# --- data ------------------------------------------------------------------------
 
 
 def training_data(features: Features, device: str) -> TrainingData:

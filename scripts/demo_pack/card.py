@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from scripts.demo_pack import lesson, pictures, sources, student, views
-from scripts.demo_pack.pack import PACK, PICTURES
+from scripts.demo_pack import pictures, sources
 from trainer import atomic
+from trainer.data.demo import PACK, PICTURES
 
+TRAINING = PACK / "training.json"
 KINDS = {
     "caption_swapped": "has the caption of a row of another class",
     "label_wrong": "has another class as its label",
@@ -20,6 +21,11 @@ KINDS = {
     "crop": "shows a corner of the picture only, sometimes nothing",
     "near_duplicate": "was added: another one again, trimmed by a few pixels and badly compressed",
 }
+
+
+def keep_training_facts(facts: dict[str, Any]) -> None:
+    """Beside the encoder: the card tells of the training that made it, whatever the recipe says later."""
+    atomic.write_bytes(TRAINING, json.dumps(facts, indent=1).encode())
 
 
 def write(report: dict[str, Any]) -> None:
@@ -37,24 +43,16 @@ def _pack_facts(frame: pd.DataFrame) -> dict[str, Any]:
         "pictures": f"{len(frame):,}",
         "side": pictures.SIDE,
         "per_class": _table(_per_class(frame)),
+        "fewest": int(frame[frame.split == "test"].label.value_counts().min()),
         "spoiled": "\n".join(kinds),
     }
 
 
 def _training_facts(seen: pd.DataFrame) -> dict[str, Any]:
     return {
-        "layers": student.LAYERS,
-        "width": student.WIDTH,
-        "patch": student.PATCH,
-        "text_layers": student.TEXT_LAYERS,
-        "text_width": student.TEXT_WIDTH,
-        "embedding": student.EMBEDDING,
         "drawings": f"{int((seen.source != 'photograph').sum()):,}",
         "photographs": int((seen.source == "photograph").sum()),
-        "per_drawing": views.PER_DRAWING,
-        "per_photograph": views.TILES * views.PER_TILE,
-        "steps": " and ".join(f"{phase.steps:,} steps at {phase.side} px" for phase in lesson.PHASES),
-        "batch": lesson.BATCH,
+        **json.loads(TRAINING.read_text()),
         "per_source": _table(_per_source(seen)),
     }
 

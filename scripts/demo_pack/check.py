@@ -14,8 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from scripts.demo_pack import likeness, sources, spoil
-from scripts.demo_pack.pack import ENCODER, PACK, PICTURES
 from scripts.demo_pack.render import is_blank
+from trainer.data.demo import ENCODER, PACK, PICTURES
 
 MEGABYTE = 1_000_000
 FEATURE_COSINE = (
@@ -94,12 +94,12 @@ def encoder_saw_none_of_it(frame: pd.DataFrame) -> Found:
 def no_near_duplicates(frame: pd.DataFrame) -> Found:
     """No test picture has a near-duplicate in train: by perceptual hash with colours, and with features."""
     from scripts.demo_pack.measure import encode
-    from trainer.features.encoder import ClipEncoder
+    from trainer.features.encoder import ImageEncoder
 
     train, test = frame[frame.split == "train"], frame[frame.split == "test"]
     some, others = ([pixels(image) for image in part.image] for part in (train, test))
     like = likeness.near_duplicates(some, others)
-    encoder = ClipEncoder(ENCODER, device="cpu")
+    encoder = ImageEncoder(ENCODER, device="cpu")
     vectors = [encode(encoder, part) for part in (some, others)]
     centre = vectors[0].mean(0)
     unit = [(v - centre) / np.linalg.norm(v - centre, axis=1, keepdims=True) for v in vectors]

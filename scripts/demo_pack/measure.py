@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from scripts.demo_pack import pack, words
 from trainer.analysis import statistics
+from trainer.data import demo
 from trainer.data.decode import decode
 from trainer.data.manifest import SPLITS, Manifest
 from trainer.data.source import load
-from trainer.features.encoder import ClipEncoder
+from trainer.features.encoder import ImageEncoder, TextEncoder
 
 PROMPTS = ("a drawing of a {}", "a picture of a {}", "clip art: {}", "an icon of a {}", "{}")
 STRENGTHS = tuple(
@@ -40,7 +40,7 @@ def everything(encoder: Path, cifar: Path | None, sources: Path | None) -> dict[
         cifar: the folder of CIFAR-10 pictures; its figures are left out without it.
         sources: where the recipe's packages lie; without them the teacher's figures are left out.
     """
-    rows = pack.read()
+    rows = demo.read()
     report: dict[str, Any] = {"pack": probes(rows, encoder, sources)}
     if cifar is not None:
         report["cifar10_small"] = probes(load(str(cifar), seed=0), encoder, sources)
@@ -54,7 +54,7 @@ def probes(rows: Manifest, encoder: Path, sources: Path | None) -> dict[str, Any
     """The same probe on the features of the encoder, of its untrained twin, of the teacher, and on pixels."""
     pictures = [decode(image) for image in rows.images or ()]
     features: dict[str, Callable[[], np.ndarray]] = {
-        "nano_clip": lambda: encode(ClipEncoder(encoder, device="cpu"), pictures),
+        "nano_clip": lambda: encode(ImageEncoder(encoder, device="cpu"), pictures),
         "random_weights": lambda: encode(untrained(encoder), pictures),
         "raw_pixels_16": lambda: _pixels(pictures),
     }
@@ -85,7 +85,7 @@ def probe(features_nd: np.ndarray, rows: Manifest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def untrained(encoder: Path) -> ClipEncoder:
+def untrained(encoder: Path) -> ImageEncoder:
     """The same architecture and preprocessing, with the random weights it began with."""
     from transformers import CLIPConfig, CLIPModel
 
@@ -93,10 +93,10 @@ def untrained(encoder: Path) -> ClipEncoder:
     with tempfile.TemporaryDirectory() as folder:
         CLIPModel(CLIPConfig.from_pretrained(encoder)).save_pretrained(folder)
         shutil.copy(encoder / "preprocessor_config.json", folder)
-        return ClipEncoder(Path(folder), device="cpu")
+        return ImageEncoder(Path(folder), device="cpu")
 
 
-def encode(encoder: ClipEncoder, pictures: list[np.ndarray]) -> np.ndarray:
+def encode(encoder: ImageEncoder, pictures: list[np.ndarray]) -> np.ndarray:
     """uint8 [H, W, 3] each → float32 [N, D]."""
     return np.concatenate([encoder.encode(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)])
 
@@ -120,22 +120,15 @@ def _ask_teacher(sources: Path, pictures: list[np.ndarray]) -> np.ndarray:
 
 def text_figures(data: Manifest, encoder: Path) -> dict[str, Any]:
     """Zero-shot, CLIP score of true against shuffled captions, retrieval: on the pack's test rows."""
-    from transformers import CLIPModel, CLIPTokenizer
+    texts = TextEncoder(encoder, device="cpu")
 
-    clip = CLIPModel.from_pretrained(encoder, dtype=torch.float32).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(encoder)
-    processor = ClipEncoder(encoder, device="cpu")
-
-    @torch.inference_mode()
-    def say(texts: list[str]) -> torch.Tensor:
-        tokens = tokenizer(texts, padding=True, truncation=True, max_length=words.LENGTH, return_tensors="pt")
-        return F.normalize(clip.text_projection(clip.text_model(**tokens).pooler_output), dim=-1)
+    def say(some: list[str]) -> torch.Tensor:
+        return F.normalize(torch.from_numpy(texts.encode(some)[0]), dim=-1)
 
     test = data.rows("test")
-    pixels = np.stack([processor.preprocess(decode(data.images[i])) for i in test])  # type: ignore[index]
-    with torch.inference_mode():
-        seen = clip.vision_model(pixel_values=torch.from_numpy(pixels)).pooler_output
-        image = F.normalize(clip.visual_projection(seen), dim=-1)
+    pictures = [decode(data.images[i]) for i in test]  # type: ignore[index]
+    seen = encode(ImageEncoder(encoder, device="cpu", space="shared"), pictures)
+    image = F.normalize(torch.from_numpy(seen), dim=-1)
     label = data.label_n[test]
     captions = [data.caption[i] for i in test]
     return {

@@ -19,6 +19,14 @@ EMBEDDING = 128
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 
+def facts() -> dict[str, int]:
+    """For the card."""
+    return {
+        "layers": LAYERS, "width": WIDTH, "patch": PATCH,
+        "text_layers": TEXT_LAYERS, "text_width": TEXT_WIDTH, "embedding": EMBEDDING,
+    }  # fmt: skip
+
+
 def architecture(vocabulary: int, end_id: int, start_id: int):
     """A CLIPModel with fresh weights."""
     from transformers import CLIPConfig, CLIPModel

@@ -12,16 +12,33 @@ from tqdm import tqdm
 from scripts.demo_pack.render import tiles
 from scripts.demo_pack.student import SIDE
 
-PER_DRAWING = 4
-TILES = 24  # pieces of one photograph
+CLIP_ART = 12  # views of each drawing of Open Clip Art: the pack's own kind, of which there are few
+EMOJI = 3
+ICON = 1  # of an interface icon: there are many, and they are alike
+ICONS = ("game-icons", "flat-color-icons", "streamline-")
+TILES = 36  # pieces of one photograph
 PER_TILE = 3
 BATCH = 256
+
+
+def facts() -> dict[str, str]:
+    """For the card."""
+    drawn = f"{CLIP_ART} views of each drawing of Open Clip Art, {EMOJI} of each emoji, {ICON} of each icon"
+    return {"views": f"{drawn}, {TILES * PER_TILE} pieces of each photograph"}
+
+
+def how_many(source: str) -> int:
+    """How often each drawing of a source is shown."""
+    if source == "openclipart":
+        return CLIP_ART
+    return ICON if source.startswith(ICONS) else EMOJI
 
 
 def make(
     pixels: np.ndarray,
     rows: np.ndarray,
     ink: np.ndarray,
+    often: np.ndarray,
     photographs: list[tuple[str, bytes]],
     folder: Path,
     *,
@@ -33,6 +50,7 @@ def make(
         pixels: uint8 [all, S, S, 4].
         rows: int [n] into ``pixels``: the drawings to show.
         ink: bool [n]: drawn in one colour, which is therefore free.
+        often: int [n]: how many views of each.
     """
     if (folder / "origin.npy").exists():
         return
@@ -41,7 +59,7 @@ def make(
         tile for name, content in tqdm(photographs, desc="cut") for tile in tiles(name, content, count=TILES)
     ]
     tiles_nchw = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).contiguous()
-    origin = np.concatenate([np.tile(np.arange(len(rows)), PER_DRAWING), np.full(len(cut) * PER_TILE, -1)])
+    origin = np.concatenate([np.repeat(np.arange(len(rows)), often), np.full(len(cut) * PER_TILE, -1)])
     views = np.lib.format.open_memmap(
         folder / "views.npy", mode="w+", dtype=np.uint8, shape=(len(origin), 3, SIDE, SIDE)
     )
@@ -130,8 +148,10 @@ def recoloured(rgb: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
 def poor_copies(rgb: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
     """A quarter of them as if enlarged from 24 to 64 pixels, as small pictures are."""
     poor = torch.nonzero(torch.rand(len(rgb), generator=draw) < 0.25)[:, 0]
-    for side in (24, 32, 48, 64):
-        some = poor[torch.randint(4, (len(poor),), generator=draw) == (24, 32, 48, 64).index(side)]
+    sides = (24, 32, 48, 64)
+    which = torch.randint(len(sides), (len(poor),), generator=draw)
+    for i, side in enumerate(sides):
+        some = poor[which == i]
         if len(some):
             small = F.interpolate(rgb[some], side, mode="area")
             rgb[some] = F.interpolate(small, SIDE, mode="bicubic", align_corners=False)

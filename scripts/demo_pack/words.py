@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,18 @@ def concept(title: str, keywords: list[str]) -> str:
     return re.sub(r"[\d_\W]+", " ", title.lower()).strip() or " ".join(keywords)
 
 
+AS_WRITTEN = 0.3  # of the captions
+
+
+def as_written(title: str, keywords: Sequence[str]) -> str:
+    """Title and keywords as people wrote them, mistakes and all: the captions of the pack."""
+    return ", ".join([title, *keywords] if title else keywords)
+
+
 def speak(title: str, keywords: list[str], rng: np.random.Generator) -> str:
     """One of the many ways to caption a drawing: the title or not, some of the keywords, in any order."""
+    if rng.random() < AS_WRITTEN:
+        return as_written(title, keywords)
     words = list(rng.permutation(keywords)[: int(rng.integers(0, 5))]) if len(keywords) else []
     if title and (not words or rng.random() < 0.8):
         words = [title, *words]

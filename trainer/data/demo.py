@@ -1,43 +1,35 @@
-"""The demo: 1,797 handwritten digits that come with scikit-learn. Nothing to download."""
+"""The built-in data: drawings of Open Clip Art, with the folders and captions that people gave them.
+
+``demo_pack/CARD.md`` tells where they come from; ``scripts/build_demo_pack.py`` makes them. The encoder
+beside them, a small CLIP, is what ``--encoder demo`` stands for.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
+from pathlib import Path
 
-import numpy as np
-from PIL import Image
+import pyarrow.parquet as parquet
 
 from trainer.data.manifest import Manifest, build
-from trainer.data.split import complete_splits
 
-ENLARGE = 4  # 8 × 8 pixels are too few to look at
+NAME = "demo"
+PACK = Path(__file__).with_name("demo_pack")
+PICTURES = PACK / "pictures.parquet"
+ENCODER = PACK / "encoder"
 
 
-def read(*, seed: int) -> Manifest:
-    """Digits 0 to 9 with their 64 pixels, scaled to 0…1, as features. All splits are drawn by ``seed``."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    label_n = digits.target.astype(np.int64)
-    n = len(label_n)
-    images = [_png(pixels_hw) for pixels_hw in digits.images]
-    split_n, made = complete_splits(np.full(n, ""), label_n, ("",) * n, seed=seed, name="demo")
+def read() -> Manifest:
+    """The pictures in their own splits. Some training rows are spoiled on purpose (``Manifest.spoiled``)."""
+    columns = parquet.read_table(PICTURES).to_pydict()
     return build(
-        name="demo",
-        sample_id=[f"digit/{i:04d}" for i in range(n)],
-        label=[str(digit) for digit in label_n],
-        split=split_n,
-        content=[hashlib.sha256(image).hexdigest() for image in images],
-        images=images,
-        features_nd=(digits.data / 16.0).astype(np.float32),
-        made_splits=made,
+        name=NAME,
+        sample_id=columns["sample_id"],
+        label=columns["label"],
+        split=columns["split"],
+        caption=columns["caption"],
+        group=columns["group"],
+        images=columns["image"],
+        content=[hashlib.sha256(image).hexdigest() for image in columns["image"]],
+        spoiled=columns["spoiled_how"],
     )
-
-
-def _png(pixels_hw: np.ndarray) -> bytes:
-    """[8, 8] of 0…16 → a grey PNG of 32 × 32."""
-    grey_hw = np.round(pixels_hw * (255 / 16)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(np.kron(grey_hw, np.ones((ENLARGE, ENLARGE), np.uint8))).save(buffer, format="PNG")
-    return buffer.getvalue()

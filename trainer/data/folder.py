@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.data import files
+from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, build
 from trainer.data.metadata import Entry, read_metadata
 from trainer.data.split import complete_splits, split_called
@@ -57,7 +58,7 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     group = [entries.get(one, blank).group for one in sample_id]
     label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
     given_n = np.array([row.split for row in found], dtype="U5")
-    split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
+    split_n, made = complete_splits(given_n, label_n, bound(content, group), seed=seed, name=name)
     return build(
         name=name,
         sample_id=sample_id,

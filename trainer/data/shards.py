@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.data import files
+from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, build
 from trainer.data.split import complete_splits, read_split, split_called
 from trainer.errors import InputError
@@ -72,13 +73,14 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     ]
     given_n = np.array(given, dtype="U5")
     label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
-    split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
+    content = [one.content for one in samples]
+    split_n, made = complete_splits(given_n, label_n, bound(content, group), seed=seed, name=name)
     return build(
         name=name,
         sample_id=[one.sample_id for one in samples],
         label=label,
         split=split_n,
-        content=[one.content for one in samples],
+        content=content,
         caption=[one.notes.get("caption", "") for one in samples],
         group=group,
         images=[one.image for one in samples if one.image is not None],

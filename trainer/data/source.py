@@ -26,8 +26,8 @@ def load(data: str, *, seed: int) -> Manifest:
     Raises:
         InputError: there is no such thing, or it cannot be read as rows.
     """
-    if data == "demo":
-        return demo.read(seed=seed)
+    if data == demo.NAME:
+        return demo.read()
     path = Path(data).expanduser()
     if path.is_dir():
         return (shards if _is_shards(path) else folder).read(path, name=data, seed=seed)

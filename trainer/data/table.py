@@ -18,6 +18,7 @@ import pyarrow.json
 import pyarrow.parquet as parquet
 
 from trainer.data import files
+from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, build
 from trainer.data.split import complete_splits, read_split
 from trainer.errors import InputError
@@ -103,7 +104,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     group = [group[at] for at in rows.at]
     given_n = np.array([read_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at], dtype="U5")
     label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
-    split_n, made = complete_splits(given_n, label_n, group, seed=seed, name=name)
+    split_n, made = complete_splits(given_n, label_n, bound(rows.content, group), seed=seed, name=name)
     return build(
         name=name,
         sample_id=rows.sample_id,

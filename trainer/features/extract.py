@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.data.duplicates import repeats, same_picture
 from trainer.data.manifest import Manifest, Quarantined
 from trainer.errors import InputError, TooManyBadFiles
-from trainer.features.encoder import resolve
+from trainer.features.families import family_of
+from trainer.features.hub import resolve
 from trainer.features.key import identity
 from trainer.features.loop import LazyEncoder, encode_missing
 from trainer.features.store import FeatureStore
@@ -19,13 +21,15 @@ from trainer.features.store import FeatureStore
 
 @dataclass(frozen=True)
 class ExtractReport:
-    """What an extraction found and did. Always ``found == used + len(quarantined)``."""
+    """What an extraction found and did. ``found == used + len(quarantined) + dropped_duplicates``, always."""
 
     found: int  # rows and quarantined files together
     used: int  # rows that have a vector
     quarantined: tuple[Quarantined, ...]
+    dropped_duplicates: int  # rows that were left out because another shows the same picture
+    duplicates: int  # rows, used or dropped, whose picture another row before them shows
     reused: int  # rows whose vector was there already, or is the same picture's as another row's
-    encoded: int  # distinct pictures encoded now; reused + encoded == used
+    encoded: int  # distinct pictures encoded now; reused + encoded == used + dropped_duplicates
     encoder_calls: int  # forward passes
     elapsed_s: float
     encoder: str  # for people: name and key; "ready features" where the data brought its vectors
@@ -50,6 +54,7 @@ def extract(
     dtype: str = "float32",
     batch_size: int = 64,
     max_bad: float = 0.05,
+    drop_duplicates: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Features:
     """Give every row its vector: from the data itself, from the store, or from the encoder.
@@ -59,11 +64,12 @@ def extract(
     that finds everything stored imports neither torch nor transformers.
 
     Args:
-        encoder: a local folder or Hugging Face id of a CLIP model; unused where the data brings features.
+        encoder: ``demo``, a local folder or a Hugging Face id; unused where the data brings features.
         cache_dir: holds the feature store. One process at a time encodes with one encoder.
         device: "auto", "cpu", "cuda".
         dtype: what the encoder computes in, "float32" or "bfloat16".
         max_bad: the share of files, 0 to 1, that may be quarantined.
+        drop_duplicates: of rows that show the same picture keep one, see :func:`duplicates.repeats`.
         progress: called with (distinct pictures done, distinct pictures), first before any is encoded.
 
     Raises:
@@ -73,8 +79,12 @@ def extract(
     started = time.perf_counter()
     _check_bad(manifest, {}, max_bad)
     if manifest.features_nd is not None:
-        report = _report(manifest, encoded=0, calls=0, encoder="ready features", warnings=(), started=started)
-        return Features(manifest, manifest.features_nd, report)
+        kept = _distinct(manifest, drop_duplicates)
+        assert kept.features_nd is not None
+        report = _report(
+            manifest, kept, encoded=0, calls=0, encoder="ready features", warnings=(), started=started
+        )
+        return Features(kept, kept.features_nd, report)
     if batch_size < 1:
         raise InputError(f"The batch size is {batch_size}; it must be 1 or more.")
     folder = resolve(encoder)
@@ -88,19 +98,24 @@ def extract(
             bad, encoded = encode_missing(manifest, store, lazy, batch_size=batch_size, progress=progress)
     _check_bad(manifest, bad, max_bad)
     manifest = _without(manifest, bad)
-    _, vectors_nd = store.lookup(manifest.content)
+    kept = _distinct(manifest, drop_duplicates)
+    _, vectors_nd = store.lookup(kept.content)
     warnings = list(store.warnings)
     if key.fields["preprocessing_source"] == "defaults":
-        warnings.append(f"{encoder} has no preprocessor_config.json; CLIP's published settings were used.")
+        usual = family_of(folder).name
+        warnings.append(
+            f"{encoder} has no preprocessor_config.json; the usual settings of {usual} were used."
+        )
     report = _report(
         manifest,
+        kept,
         encoded=encoded,
         calls=lazy.calls,
         encoder=f"{encoder} ({dtype}, key {key.digest[:16]})",
         warnings=warnings,
         started=started,
     )
-    return Features(manifest, vectors_nd, report)
+    return Features(kept, vectors_nd, report)
 
 
 def _without(manifest: Manifest, bad: dict[int, str]) -> Manifest:
@@ -108,6 +123,10 @@ def _without(manifest: Manifest, bad: dict[int, str]) -> Manifest:
     keep = [row for row in range(len(manifest)) if row not in bad]
     more = tuple(Quarantined(manifest.sample_id[row], bad[row]) for row in sorted(bad))
     return replace(manifest.take(keep), quarantined=manifest.quarantined + more)
+
+
+def _distinct(manifest: Manifest, drop: bool) -> Manifest:
+    return manifest.take(np.flatnonzero(~repeats(manifest))) if drop else manifest
 
 
 def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
@@ -123,12 +142,21 @@ def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
 
 
 def _report(
-    manifest: Manifest, *, encoded: int, calls: int, encoder: str, warnings: Sequence[str], started: float
+    manifest: Manifest,
+    kept: Manifest,
+    *,
+    encoded: int,
+    calls: int,
+    encoder: str,
+    warnings: Sequence[str],
+    started: float,
 ) -> ExtractReport:
     return ExtractReport(
         found=len(manifest) + len(manifest.quarantined),
-        used=len(manifest),
+        used=len(kept),
         quarantined=manifest.quarantined,
+        dropped_duplicates=len(manifest) - len(kept),
+        duplicates=sum(len(rows) - 1 for rows in same_picture(manifest.content)),
         reused=len(manifest) - encoded,
         encoded=encoded,
         encoder_calls=calls,

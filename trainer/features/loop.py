@@ -15,14 +15,14 @@ import numpy as np
 
 from trainer.data.decode import Undecodable, decode
 from trainer.data.manifest import Manifest, Stored
-from trainer.features.encoder import ClipEncoder
+from trainer.features.encoder import ImageEncoder
 from trainer.features.store import FeatureStore
 
 COMMIT_EVERY = 2048  # pictures per shard: what a crash can lose
 COMMIT_AFTER_S = 60.0  # and no more than a minute of a slow encoder's work
 THREADS = min(32, (os.cpu_count() or 1) + 2)  # decoding releases the interpreter; some wait for the disk
 
-# One picture on its way: a row that shows it, pixels [3, side, side] if usable, row → why it is bad.
+# One picture on its way: a row that shows it, pixels uint8 [3, height, width] if usable, row → why it is bad.
 _Prepared = tuple[int, np.ndarray | None, dict[int, str]]
 
 
@@ -31,13 +31,13 @@ class LazyEncoder:
 
     def __init__(self, folder: Path, *, device: str, dtype: str) -> None:
         self._folder, self._device, self._dtype = folder, device, dtype
-        self._loaded: ClipEncoder | None = None
+        self._loaded: ImageEncoder | None = None
         self._lock = threading.Lock()  # the first pictures come from several threads at once
 
-    def get(self) -> ClipEncoder:
+    def get(self) -> ImageEncoder:
         with self._lock:
             if self._loaded is None:
-                self._loaded = ClipEncoder(self._folder, device=self._device, dtype=self._dtype)
+                self._loaded = ImageEncoder(self._folder, device=self._device, dtype=self._dtype)
             return self._loaded
 
     @property
@@ -129,7 +129,7 @@ def _prepare(manifest: Manifest, rows: list[int], lazy: LazyEncoder) -> _Prepare
             image_hwc = decode(data)
         except Undecodable as error:  # the same bytes everywhere: no copy is better
             return row, None, bad | {other: error.reason for other in rows if other not in bad}
-        return row, lazy.get().preprocess(image_hwc), bad
+        return row, lazy.get().prepare(image_hwc), bad
     return rows[0], None, bad
 
 

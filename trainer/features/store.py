@@ -53,6 +53,10 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self._where)
 
+    def contents(self) -> list[str]:
+        """SHA-256 hex of every picture that has a vector, sorted."""
+        return sorted(self._where)
+
     def lookup(self, content: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Find vectors.
 
@@ -102,9 +106,7 @@ class FeatureStore:
 
         Waits for as long as another holds it. A killed owner's lock falls with its process.
         """
-        from filelock import FileLock
-
-        with FileLock(self.folder / ".lock"):
+        with locked(self.folder):
             for left_over in self.folder.glob(".*.tmp"):  # of a writer that was killed
                 left_over.unlink(missing_ok=True)
             self._read_new()
@@ -115,7 +117,7 @@ class FeatureStore:
             if note.name == "key.json" or note.stem in self._shards:
                 continue
             try:
-                self._add(note.stem, *_read_shard(note))
+                self._add(note.stem, *read_shard(note))
             except (OSError, ValueError, KeyError) as error:
                 self._set_aside(note.stem, error)
 
@@ -135,7 +137,16 @@ class FeatureStore:
         )
 
 
-def _read_shard(note: Path) -> tuple[list[str], np.ndarray]:
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a key's folder, waiting for as long as another process does."""
+    from filelock import FileLock
+
+    with FileLock(folder / ".lock"):
+        yield
+
+
+def read_shard(note: Path) -> tuple[list[str], np.ndarray]:
     """Contents and vectors of one shard; ValueError where it is not what was written."""
     from safetensors.numpy import load
 

@@ -1,0 +1,134 @@
+"""What lies in the feature cache: list it, verify it, free space, carry vectors elsewhere and back.
+
+    python -m trainer.cache list
+    python -m trainer.cache verify
+    python -m trainer.cache prune --key 3f2a
+    python -m trainer.cache export --key 3f2a --file features.npz
+    python -m trainer.cache import --file features.npz
+
+A key names an encoder with all that its vectors depend on; the first characters of its name are enough.
+The last line on stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from trainer import cli
+from trainer.features import catalogue
+from trainer.progress import bar, say
+from trainer.tracking import schema
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cache:
+    cache_dir: Path = schema.REPO_ROOT / ".cache" / "headroom"
+    """Where features are kept."""
+
+    @property
+    def root(self) -> Path:
+        return self.cache_dir / "features"
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(_Cache):
+    """Say which encoders have how many vectors."""
+
+    def run(self) -> dict[str, Any]:
+        found = catalogue.entries(self.root)
+        for entry in found:
+            what = f"{entry.vectors:,} vectors of {entry.width} numbers, {entry.bytes / 1e6:,.1f} MB"
+            say(f"{entry.folder.name}  {what}  {describe(entry)}")
+        told = ("vectors", "width", "shards", "bytes")
+        keys = [{"key": one.folder.name} | {name: getattr(one, name) for name in told} for one in found]
+        return {"keys": keys, "bytes": sum(entry.bytes for entry in found)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify(_Cache):
+    """Read everything and compare it with what was written. Exit code 1 if anything is damaged; the next
+    extraction sets damaged shards aside and encodes their pictures again."""
+
+    def run(self) -> dict[str, Any]:
+        found = catalogue.entries(self.root)
+        total, done = sum(entry.shards for entry in found), 0
+        damaged = []
+        with bar("Verifying", "shards") as progress:
+            for entry in found:
+                for damage in catalogue.verify(entry):
+                    done += 1
+                    progress.update(done, total)
+                    if damage is not None:
+                        damaged.append(damage)
+        for damage in damaged:
+            say(f"Damaged: {damage.path}: {damage.reason}")
+        figures = {"shards": done, "damaged": len(damaged), "paths": [str(damage.path) for damage in damaged]}
+        if damaged:
+            raise cli.CameToNothing(
+                f"{len(damaged)} of {done} shards are damaged. Run the extraction again: it makes them anew.",
+                figures,
+            )
+        return figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune(_Cache):
+    """Remove all vectors of one encoder."""
+
+    key: str
+    """The key, or how its name begins."""
+
+    def run(self) -> dict[str, Any]:
+        entry = catalogue.find(self.root, self.key)
+        freed = catalogue.prune(entry)
+        say(f"Removed {entry.folder.name}: {entry.vectors:,} vectors, {freed / 1e6:,.1f} MB.")
+        return {"key": entry.folder.name, "removed": entry.vectors, "freed_bytes": freed}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(_Cache):
+    """Write all vectors of one encoder into a file."""
+
+    key: str
+    """The key, or how its name begins."""
+    file: Path
+    """What to write: .npz or .parquet."""
+
+    def run(self) -> dict[str, Any]:
+        entry = catalogue.find(self.root, self.key)
+        return {
+            "key": entry.folder.name,
+            "exported": catalogue.export(entry, self.file),
+            "file": str(self.file),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import(_Cache):
+    """Put the vectors of an exported file into the cache."""
+
+    file: Path
+    """What `export` wrote."""
+
+    def run(self) -> dict[str, Any]:
+        entry, new = catalogue.bring_in(self.file, self.root)
+        say(f"{entry.folder.name}: {new:,} vectors are new, {entry.vectors:,} are there.")
+        return {"key": entry.folder.name, "imported": new, "vectors": entry.vectors}
+
+
+Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubcommandPrefixes]
+
+
+def describe(entry: catalogue.Entry) -> str:
+    """One line on what made a key's vectors."""
+    fields = entry.key.fields
+    weights = next(iter(fields.get("weights", {}).values()), "?")[:8]
+    return f"{fields.get('pooling', '?')}, {fields.get('compute_dtype', '?')}, weights {weights}"
+
+
+if __name__ == "__main__":
+    cli.main(Command, lambda command: command.run(), __doc__)  # type: ignore[arg-type]

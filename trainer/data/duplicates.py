@@ -1,0 +1,72 @@
+"""The same picture more than once: counted always, never divided between splits that we draw, refused where
+it stands in train and in test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainer.data.manifest import Manifest
+from trainer.errors import InputError
+
+KEPT_FIRST = ("test", "val", "train")  # test rows are never filtered
+
+
+def same_picture(content: Sequence[str]) -> list[np.ndarray]:
+    """For each picture that several rows hold, these rows; pictures in order of first appearance."""
+    rows_of: dict[str, list[int]] = {}
+    for row, one in enumerate(content):
+        rows_of.setdefault(one, []).append(row)
+    return [np.array(rows) for rows in rows_of.values() if len(rows) > 1]
+
+
+def bound(content: Sequence[str], group: Sequence[str]) -> list[str]:
+    """Groups with the same picture's rows joined: what must not be divided. "" is a row that stands alone."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    unit = list(group)
+    for rows in same_picture(content):
+        together = f"\0{content[rows[0]]}"  # no group that data can bring
+        for row in rows:
+            if group[row]:
+                parent[root(group[row])] = root(together)
+            else:
+                unit[row] = together
+    return [root(name) if name else "" for name in unit]
+
+
+def repeats(manifest: Manifest) -> np.ndarray:
+    """bool [N]: a row whose picture another row has, too, and which can go. Of each picture one row stays: a
+    test row if there is one, else one of val, else the first."""
+    again_n = np.zeros(len(manifest), dtype=bool)
+    for rows in same_picture(manifest.content):
+        rank = [KEPT_FIRST.index(str(manifest.split_n[row])) for row in rows]
+        again_n[np.delete(rows, int(np.argmin(rank)))] = True
+    return again_n
+
+
+def refuse_leaks(manifest: Manifest) -> None:
+    """Refuse data in which one picture stands in train and in test or val.
+
+    Raises:
+        InputError: naming pairs and what can be done.
+    """
+    pairs = []
+    for rows in same_picture(manifest.content):
+        train = [row for row in rows if manifest.split_n[row] == "train"]
+        others = [row for row in rows if manifest.split_n[row] != "train"]
+        pairs += [(manifest.sample_id[a], manifest.sample_id[b]) for a in train[:1] for b in others]
+    if pairs:
+        named = "; ".join(f"{a} and {b}" for a, b in pairs[:5]) + ("; …" if len(pairs) > 5 else "")
+        raise InputError(
+            f"{manifest.name}: {len(pairs)} pictures of test or val stand in train as well ({named}). A head "
+            "would be judged on what it has learnt by heart. Remove them, pass --drop-duplicates (the "
+            "training rows go), or --allow-leaks if this is meant."
+        )

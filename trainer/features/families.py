@@ -1,0 +1,157 @@
+"""The encoders that Headroom knows, by the ``model_type`` in a model's own ``config.json``, and how each
+makes one vector of a picture or a text: frozen, pooled as its paper does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.errors import InputError
+from trainer.features.saved import read_json
+
+Space = Literal["pooled", "shared"]  # the image tower's own output; the space that images and texts share
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A part of a saved model, and what of its output is the vector."""
+
+    part: str  # transformers' class
+    vector: str  # a key of VECTORS; part of the key of what is stored
+    options: dict[str, Any] = field(default_factory=dict)  # of the class's constructor
+    inside: str = ""  # prefix of its weights in a whole model, where transformers does not find them
+    spare: tuple[str, ...] = ()  # modules of it that are not needed
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one kind of model turns pictures, and texts where it can, into vectors."""
+
+    name: str
+    source: str  # how the paper pools
+    processor: str  # the image processor that is meant where settings name none (preparation.KINDS)
+    image: Tower
+    shared_image: Tower | None = None
+    text: Tower | None = None
+
+    def tower(self, space: Space) -> Tower:
+        """The image tower that ends in ``space``.
+
+        Raises:
+            InputError: the model has no text, so that there is no shared space.
+        """
+        tower = self.image if space == "pooled" else self.shared_image
+        if tower is None:
+            able = dict.fromkeys(one.name for one in FAMILIES.values() if one.text)
+            raise InputError(
+                f"A {self.name} has no text tower, so images and texts share no space. Pass one of these: "
+                f"{', '.join(able)}."
+            )
+        return tower
+
+
+# What is read from a tower's output. ResNet's pooled output keeps two axes of length 1.
+VECTORS = {
+    "pooler_output": lambda model, inputs: model(**inputs).pooler_output.flatten(1),
+    "last_hidden_state[:, 0]": lambda model, inputs: model(**inputs).last_hidden_state[:, 0],
+    "visual_projection": lambda model, inputs: model.visual_projection(
+        model.vision_model(**inputs).pooler_output
+    ),
+    "text_projection": lambda model, inputs: model.text_projection(model.text_model(**inputs).pooler_output),
+    "vision_proj": lambda model, inputs: model.vision_proj(
+        model.vision_model(**inputs).last_hidden_state[:, 0]
+    ),
+    "text_proj": lambda model, inputs: model.text_proj(model.text_encoder(**inputs).last_hidden_state[:, 0]),
+}
+
+_CLIP = Family(
+    "CLIP",
+    "class token after the last layer norm (Radford et al. 2021)",
+    "CLIP",
+    image=Tower("CLIPVisionModel", "pooler_output"),
+    # The whole model: its halves look for the width of the shared space in another place of config.json.
+    shared_image=Tower("CLIPModel", "visual_projection", spare=("text_model",)),
+    text=Tower("CLIPModel", "text_projection", spare=("vision_model",)),
+)
+_SIGLIP = Family(
+    "SigLIP",
+    "attention pooling (Zhai et al. 2023)",
+    "Siglip",
+    image=Tower("SiglipVisionModel", "pooler_output"),
+    shared_image=Tower("SiglipVisionModel", "pooler_output"),
+    text=Tower("SiglipTextModel", "pooler_output"),
+)
+_BLIP = Family(
+    "BLIP",
+    "class token after the last layer norm (Li et al. 2022)",
+    "Blip",
+    image=Tower("BlipVisionModel", "pooler_output", inside="vision_model."),
+    shared_image=Tower("BlipForImageTextRetrieval", "vision_proj", spare=("text_encoder",)),
+    text=Tower("BlipForImageTextRetrieval", "text_proj", spare=("vision_model",)),
+)
+_DINOV2 = Family(
+    "DINOv2",
+    "class token after the last layer norm (Oquab et al. 2023)",
+    "Bit",
+    image=Tower("Dinov2Model", "pooler_output"),
+)
+_DINOV3 = Family(
+    "DINOv3",
+    "class token after the last layer norm (Siméoni et al. 2025)",
+    "DINOv3ViT",
+    image=Tower("DINOv3ViTModel", "pooler_output"),
+)
+# The pooler of these two is a dense layer that classification checkpoints do not have.
+_VIT = Family(
+    "ViT",
+    "class token after the last layer norm (Dosovitskiy et al. 2021)",
+    "ViT",
+    image=Tower("ViTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
+)
+_DEIT = Family(
+    "DeiT",
+    "class token after the last layer norm (Touvron et al. 2021)",
+    "DeiT",
+    image=Tower("DeiTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
+)
+_RESNET = Family(
+    "ResNet",
+    "mean over all places (He et al. 2016)",
+    "ConvNext",
+    image=Tower("ResNetModel", "pooler_output"),
+)
+FAMILIES = {
+    "clip": _CLIP,
+    "clip_vision_model": _CLIP,
+    "siglip": _SIGLIP,
+    "siglip_vision_model": _SIGLIP,
+    "blip": _BLIP,
+    "blip_vision_model": _BLIP,
+    "dinov2": _DINOV2,
+    "dinov3_vit": _DINOV3,
+    "vit": _VIT,
+    "deit": _DEIT,
+    "resnet": _RESNET,
+}
+
+
+def family_of(folder: Path) -> Family:
+    """The family of the model in ``folder``.
+
+    Raises:
+        InputError: it is of a kind that Headroom does not know.
+    """
+    model_type = read_json(folder / "config.json").get("model_type")
+    if model_type not in FAMILIES:
+        known = ", ".join(dict.fromkeys(family.name for family in FAMILIES.values()))
+        hint = (
+            " Of SigLIP2, the models of fixed resolution (…-patch16-224 and the like) are read."
+            if str(model_type).startswith("siglip2")
+            else ""
+        )
+        raise InputError(
+            f"{folder} is a model of type {model_type!r}. The encoder must be one of these: {known}; such as "
+            f"openai/clip-vit-base-patch32.{hint}"
+        )
+    return FAMILIES[model_type]

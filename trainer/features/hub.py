@@ -1,0 +1,86 @@
+"""What ``--encoder`` names → the folder of a saved model. transformers is not needed here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.data import demo
+from trainer.errors import InputError
+from trainer.features.families import family_of
+from trainer.features.saved import weight_files
+
+HUB_TIMEOUT_S = 5  # without a network the answer should come in seconds
+_CURES = (
+    "Pass a local folder made with save_pretrained, set HF_ENDPOINT to a mirror, put a copy into the Hugging "
+    "Face cache (HF_HOME), or try --encoder demo, the small CLIP that comes with Headroom"
+)
+
+
+def default_encoder(data: str) -> str:
+    """What an encoder that was not named stands for: the built-in CLIP for the built-in data, else B/32."""
+    return demo.NAME if data == demo.NAME else "openai/clip-vit-base-patch32"
+
+
+def resolve(name: str) -> Path:
+    """The folder of the model called ``name``: ``demo``, a local folder, else a Hugging Face id.
+
+    An id is looked up in the local cache first and fetched only if it is not there.
+
+    Raises:
+        InputError: not to be had, or of a kind that Headroom does not know.
+    """
+    local = Path(name).expanduser()
+    if name == demo.NAME:
+        folder = demo.ENCODER
+    elif local.is_dir():
+        folder = local
+    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith("."):
+        folder = _from_hub(name)
+    else:
+        raise InputError(f"There is no folder {name!r}, and it cannot be a Hugging Face id. {_CURES}.")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{name} holds no config.json, so it is not a saved model. {_CURES}.")
+    family_of(folder)
+    return folder
+
+
+def _from_hub(model_id: str) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    cached = _cached(model_id)
+    if cached is not None:
+        return cached
+    try:
+        info: Any = HfApi().model_info(model_id, timeout=HUB_TIMEOUT_S)
+        files = _wanted([sibling.rfilename for sibling in info.siblings])
+        return Path(
+            snapshot_download(model_id, revision=info.sha, allow_patterns=files, etag_timeout=HUB_TIMEOUT_S)
+        )
+    except Exception as error:  # no network, no such model, no access: the hub's library raises many kinds
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"The encoder {model_id!r} is neither a local folder nor in the local cache, and the Hugging "
+            f"Face hub could not be reached or has no such model ({first_line}). {_CURES}."
+        ) from error
+
+
+def _cached(model_id: str) -> Path | None:
+    """The cached snapshot, if it is whole."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(model_id, local_files_only=True))
+        weight_files(folder)
+    except (OSError, ValueError):  # not there, half there, or no valid id: the hub will say
+        return None
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _wanted(names: Sequence[str]) -> list[str]:
+    """Settings, and the weights once: safetensors, or .bin where a model has nothing else."""
+    settings = [name for name in names if re.fullmatch(r"[^/]+\.(json|txt)", name)]
+    safe = [name for name in names if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors", name)]
+    return settings + (safe or [n for n in names if re.fullmatch(r"pytorch_model(-\d+-of-\d+)?\.bin", n)])

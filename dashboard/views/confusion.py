@@ -90,12 +90,13 @@ def class_table(rows: pd.DataFrame, classes: list[str]) -> None:
         placeholder="–",
         height="content" if len(classes) <= 16 else 520,
         column_config={
-            "precision": st.column_config.NumberColumn("precision", format="%.3f"),
-            "recall": st.column_config.NumberColumn("recall", format="%.3f"),
+            "class": st.column_config.TextColumn("class", width=100),
+            "precision": st.column_config.NumberColumn("precision", format="%.3f", width=68),
+            "recall": st.column_config.NumberColumn("recall", format="%.3f", width=52),
             "f1": st.column_config.ProgressColumn(
-                "F1", format="%.3f", min_value=0.0, max_value=1.0, color="blue"
+                "F1", format="%.3f", min_value=0.0, max_value=1.0, color="blue", width=108
             ),
-            "support": st.column_config.NumberColumn("n", help="rows with this label"),
+            "support": st.column_config.NumberColumn("n", help="rows with this label", width=42),
         },
     )
     parts.sentence(

@@ -207,3 +207,24 @@ def test_pixels_are_those_of_the_processor_for_any_shape(
     ours = preparation(processor.to_dict(), kind="CLIP")
     mean, std = (np.array(value, np.float32).reshape(3, 1, 1) for value in (ours.mean, ours.std))
     assert np.allclose((ours.pixels(picture).astype(np.float32) - mean) / std, theirs, atol=1e-5)
+
+
+def test_a_dinov3_is_read_by_the_numbers_in_its_settings(tmp_path: Path) -> None:
+    """Its own processor needs torchvision, so the pixels here are those of :func:`preparation`."""
+    import torch
+    from transformers import DINOv3ViTConfig, DINOv3ViTModel
+
+    torch.manual_seed(0)
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = DINOv3ViTModel(DINOv3ViTConfig(image_size=32, patch_size=8, **layers)).eval()
+    model.save_pretrained(tmp_path)
+    settings = {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"height": 32, "width": 32}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    encoder = ImageEncoder(tmp_path, device="cpu")
+    pixels = np.stack([encoder.prepare(one) for one in PICTURES]) / 255.0
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    scaled = (pixels - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1)
+    with torch.inference_mode():
+        expected = model(pixel_values=torch.from_numpy(scaled.astype(np.float32))).pooler_output
+    assert encoder.family is FAMILIES["dinov3_vit"]
+    assert np.allclose(encoder.encode(PICTURES), expected.numpy(), atol=1e-5)

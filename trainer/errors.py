@@ -8,5 +8,10 @@ class InputError(ValueError):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, without what follows it: a line for a message of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class TooManyBadFiles(RuntimeError):
     """More files were quarantined than ``--max-bad`` allows (exit code 1)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable
@@ -11,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from scripts.demo_pack import likeness, sources, spoil
 from scripts.demo_pack.render import is_blank
+from trainer.data.decode import decode
 from trainer.data.demo import ENCODER, PACK, PICTURES
 
 MEGABYTE = 1_000_000
@@ -59,7 +58,7 @@ def counts(frame: pd.DataFrame) -> Found:
     if silent > 0.02:
         broken.append(f"{silent:.1%} have no caption")
     blank = [
-        row.sample_id for row in frame.itertuples() if row.spoiled_how == "" and is_blank(pixels(row.image))
+        row.sample_id for row in frame.itertuples() if row.spoiled_how == "" and is_blank(decode(row.image))
     ]
     broken += [f"{name} is blank" for name in blank]
     splits = {str(split): int(n) for split, n in frame.split.value_counts().items()}
@@ -97,7 +96,7 @@ def no_near_duplicates(frame: pd.DataFrame) -> Found:
     from trainer.features.encoder import ImageEncoder
 
     train, test = frame[frame.split == "train"], frame[frame.split == "test"]
-    some, others = ([pixels(image) for image in part.image] for part in (train, test))
+    some, others = ([decode(image) for image in part.image] for part in (train, test))
     like = likeness.near_duplicates(some, others)
     encoder = ImageEncoder(ENCODER, device="cpu")
     vectors = [encode(encoder, part) for part in (some, others)]
@@ -160,10 +159,6 @@ def sizes(frame: pd.DataFrame) -> Found:
 
 def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def pixels(image: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
 
 
 def _spoiled(frame: pd.DataFrame) -> np.ndarray:

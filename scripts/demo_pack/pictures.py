@@ -16,6 +16,7 @@ from scripts.demo_pack import words
 from scripts.demo_pack.likeness import near_duplicates
 from scripts.demo_pack.render import is_blank, on_white
 from scripts.demo_pack.spoil import spoil
+from trainer.data.duplicates import Joined
 from trainer.data.split import grouped_stratified_split
 
 SIDE = 128  # pixels
@@ -64,7 +65,7 @@ def choose(drawings: pd.DataFrame, pixels: np.ndarray, *, seed: int) -> pd.DataF
     frame = frame.sort_values("name").reset_index(drop=True)
     frame["sample_id"] = [name.removesuffix(".svg") for name in frame.name]
     frame["caption"] = [words.as_written(t, k) for t, k in zip(frame.title, frame.keywords, strict=True)]
-    labels = frame.label.astype("category").cat.codes.to_numpy()
+    labels = frame.label.to_numpy(dtype=str)
     frame["split"] = grouped_stratified_split(labels, list(frame.group), seed=seed, fractions=FRACTIONS)
     return frame[["row", "sample_id", "label", "caption", "author", "group", "split"]]
 
@@ -89,14 +90,7 @@ def label_of(name: str, keywords: Sequence[str]) -> str:
 def series(frame: pd.DataFrame) -> list[str]:
     """One name for what one author drew in one go: the same first word of the file name, or the same title
     apart from numbers. Generic one-word titles ("card") do not tie anything together."""
-    parent: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while parent.setdefault(key, key) != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
+    joined = Joined()
     firsts = []
     for name, title, author in zip(frame.name, frame.title, frame.author, strict=True):
         path = PurePosixPath(name)
@@ -104,9 +98,9 @@ def series(frame: pd.DataFrame) -> list[str]:
         first = f"{author}/{path.parent}/{stem}" if author else name
         name_words = re.sub(r"[\d_\W]+", " ", re.sub(r"^clipart by [^-]*-", "", title.lower())).split()
         if author and len(name_words) > 1:
-            parent[root(first)] = root(f"{author}/title/{' '.join(name_words)}")
+            joined.join(first, to=f"{author}/title/{' '.join(name_words)}")
         firsts.append(first)
-    return [root(first) for first in firsts]
+    return [joined.root(first) for first in firsts]
 
 
 def _first_of_each(frame: pd.DataFrame, pixels: np.ndarray) -> pd.Index:

@@ -44,8 +44,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
 
     sample_id = [f"{split}/{i:06d}" for split in splits for i in range(len(y[split]))]
     given_n = np.concatenate([np.full(len(y[split]), split if len(splits) > 1 else "") for split in splits])
-    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
-    split_n, made = complete_splits(given_n, label_n, ("",) * len(label), seed=seed, name=name)
+    split_n, made = complete_splits(given_n, np.array(label), ("",) * len(label), seed=seed, name=name)
     features_nd = np.ascontiguousarray(np.concatenate([x[split] for split in splits]))
     return build(
         name=name,

@@ -7,39 +7,47 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.data.manifest import Manifest
+from trainer.data.manifest import Manifest, rows_of
 from trainer.errors import InputError
 
 KEPT_FIRST = ("test", "val", "train")  # test rows are never filtered
 
 
+class Joined:
+    """Names that belong together, directly or in several steps (union-find)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def join(self, name: str, to: str) -> None:
+        """From now on ``name``, and all that it stands with, goes by what ``to`` goes by."""
+        self._parent[self.root(name)] = self.root(to)
+
+    def root(self, name: str) -> str:
+        """The one name by which all that belong together go."""
+        while self._parent.setdefault(name, name) != name:
+            self._parent[name] = self._parent[self._parent[name]]
+            name = self._parent[name]
+        return name
+
+
 def same_picture(content: Sequence[str]) -> list[np.ndarray]:
     """For each picture that several rows hold, these rows; pictures in order of first appearance."""
-    rows_of: dict[str, list[int]] = {}
-    for row, one in enumerate(content):
-        rows_of.setdefault(one, []).append(row)
-    return [np.array(rows) for rows in rows_of.values() if len(rows) > 1]
+    return [np.array(rows) for rows in rows_of(content).values() if len(rows) > 1]
 
 
 def bound(content: Sequence[str], group: Sequence[str]) -> list[str]:
     """Groups with the same picture's rows joined: what must not be divided. "" is a row that stands alone."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
+    joined = Joined()
     unit = list(group)
     for rows in same_picture(content):
         together = f"\0{content[rows[0]]}"  # no group that data can bring
         for row in rows:
             if group[row]:
-                parent[root(group[row])] = root(together)
+                joined.join(group[row], to=together)
             else:
                 unit[row] = together
-    return [root(name) if name else "" for name in unit]
+    return [joined.root(name) if name else "" for name in unit]
 
 
 def repeats(manifest: Manifest) -> np.ndarray:

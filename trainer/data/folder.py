@@ -56,9 +56,8 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     label = _labels(found, entries, has_labels=has_labels, name=name)
     blank = Entry(source="")
     group = [entries.get(one, blank).group for one in sample_id]
-    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
     given_n = np.array([row.split for row in found], dtype="U5")
-    split_n, made = complete_splits(given_n, label_n, bound(content, group), seed=seed, name=name)
+    split_n, made = complete_splits(given_n, np.array(label), bound(content, group), seed=seed, name=name)
     return build(
         name=name,
         sample_id=sample_id,

@@ -134,6 +134,14 @@ def build(
     )
 
 
+def rows_of(values: Sequence[str]) -> dict[str, list[int]]:
+    """Value → the rows that have it, in order of first appearance."""
+    rows: dict[str, list[int]] = {}
+    for row, value in enumerate(values):
+        rows.setdefault(value, []).append(row)
+    return rows
+
+
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which "2" comes before "10" and "fold2" before "fold10"."""
     key = []

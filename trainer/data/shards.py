@@ -72,9 +72,8 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         for one in samples
     ]
     given_n = np.array(given, dtype="U5")
-    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
     content = [one.content for one in samples]
-    split_n, made = complete_splits(given_n, label_n, bound(content, group), seed=seed, name=name)
+    split_n, made = complete_splits(given_n, np.array(label), bound(content, group), seed=seed, name=name)
     return build(
         name=name,
         sample_id=[one.sample_id for one in samples],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.data.manifest import SPLITS
+from trainer.data.manifest import SPLITS, rows_of
 from trainer.errors import InputError
 
 FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test where the data brings no split
@@ -92,14 +92,13 @@ def grouped_stratified_split(
     cannot always be had.
 
     Args:
-        label_n: int [N].
+        label_n: [N], numbers or names.
         group: N names; rows of one name stay together, "" is a group of its own.
         fractions: shares of train, val, test; a share of 0 leaves that split empty.
 
     Returns:
         unicode [N] of "train", "val", "test". The same for the same arguments.
     """
-    label_n = np.asarray(label_n, dtype=np.int64)
     rng = np.random.default_rng(seed)
     _, label_n = np.unique(label_n, return_inverse=True)
     total_c = np.bincount(label_n)
@@ -127,9 +126,7 @@ def grouped_stratified_split(
 
 def _rows_by_group(group: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
     """Rows of each named group in order of first appearance, and the rows of none."""
-    by_name: dict[str, list[int]] = {}
-    for row, name in enumerate(group):
-        by_name.setdefault(name, []).append(row)
+    by_name = rows_of(group)
     single = np.array(by_name.pop("", []), dtype=np.int64)
     return [np.array(rows) for rows in by_name.values()], single
 

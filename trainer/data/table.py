@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 
 from trainer.data import files
 from trainer.data.duplicates import bound
-from trainer.data.manifest import Manifest, Quarantined, build
+from trainer.data.manifest import Manifest, Quarantined, build, rows_of
 from trainer.data.split import complete_splits, read_split
 from trainer.errors import InputError
 
@@ -103,8 +103,9 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     label = [label[at] for at in rows.at]
     group = [group[at] for at in rows.at]
     given_n = np.array([read_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at], dtype="U5")
-    label_n = np.unique(np.array(label, dtype=str), return_inverse=True)[1]
-    split_n, made = complete_splits(given_n, label_n, bound(rows.content, group), seed=seed, name=name)
+    split_n, made = complete_splits(
+        given_n, np.array(label), bound(rows.content, group), seed=seed, name=name
+    )
     return build(
         name=name,
         sample_id=rows.sample_id,
@@ -268,11 +269,8 @@ def _caption_of_each(
     picture: list[str], caption: list[str], others: Sequence[list[str]], name: str
 ) -> list[str]:
     """Captions of all rows of a picture, together at each of them; the other columns must not differ."""
-    rows_of: dict[str, list[int]] = {}
-    for row, one in enumerate(picture):
-        rows_of.setdefault(one, []).append(row)
     together = list(caption)
-    for one, rows in rows_of.items():
+    for one, rows in rows_of(picture).items():
         for column in others if len(rows) > 1 else ():
             values = sorted({column[row] for row in rows})
             if len(values) > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.errors import InputError
+from trainer.errors import InputError, first_line
 from trainer.features.families import Space, family_of
 from trainer.features.preparation import preparation
 from trainer.features.saved import image_settings, read_json
@@ -92,9 +92,8 @@ class TextEncoder:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the libraries raise many kinds
-            first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"The tokenizer in {folder} cannot be loaded: {first_line}. Fetch or save it again."
+                f"The tokenizer in {folder} cannot be loaded: {first_line(error)}. Fetch or save it again."
             ) from error
         self.length = int(read_json(folder / "config.json")["text_config"]["max_position_embeddings"])
         # SigLIP learnt from texts padded to the full length (Zhai et al. 2023, published code).

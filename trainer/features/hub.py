@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data import demo
-from trainer.errors import InputError
+from trainer.errors import InputError, first_line
 from trainer.features.families import family_of
 from trainer.features.saved import weight_files
 
@@ -60,10 +60,9 @@ def _from_hub(model_id: str) -> Path:
             snapshot_download(model_id, revision=info.sha, allow_patterns=files, etag_timeout=HUB_TIMEOUT_S)
         )
     except Exception as error:  # no network, no such model, no access: the hub's library raises many kinds
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"The encoder {model_id!r} is neither a local folder nor in the local cache, and the Hugging "
-            f"Face hub could not be reached or has no such model ({first_line}). {_CURES}."
+            f"Face hub could not be reached or has no such model ({first_line(error)}). {_CURES}."
         ) from error
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.decode import Undecodable, decode
-from trainer.data.manifest import Manifest, Stored
+from trainer.data.manifest import Manifest, Stored, rows_of
 from trainer.features.encoder import ImageEncoder
 from trainer.features.store import FeatureStore
 
@@ -58,13 +58,11 @@ def encode_missing(
     Returns:
         row → why its picture is bad; and how many distinct pictures were encoded.
     """
-    rows_of: dict[str, list[int]] = {}
-    for row, content in enumerate(manifest.content):
-        rows_of.setdefault(content, []).append(row)
-    missing = [rows for content, rows in rows_of.items() if content not in store]
-    done = len(rows_of) - len(missing)
+    pictures = rows_of(manifest.content)
+    missing = [rows for content, rows in pictures.items() if content not in store]
+    done = len(pictures) - len(missing)
     report = progress or (lambda done, total: None)
-    report(done, len(rows_of))
+    report(done, len(pictures))
     bad: dict[int, str] = {}
     encoded = 0
     shard = _Shard(manifest, store)
@@ -80,7 +78,7 @@ def encode_missing(
                 shard.add([row for row, _ in ready], vectors_bd)
             encoded += len(ready)
             done += len(batch)
-            report(done, len(rows_of))
+            report(done, len(pictures))
         shard.commit()
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for pictures that nobody will encode

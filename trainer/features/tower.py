@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.errors import InputError
+from trainer.errors import InputError, first_line
 from trainer.features.families import VECTORS, Tower
 from trainer.features.saved import weight_files
 
@@ -94,9 +94,8 @@ def _load(folder: Path, tower: Tower) -> torch.nn.Module:
             )
             model, info = loaded
     except Exception as error:  # torn files, other shapes: the libraries raise many kinds
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"The weights in {folder} cannot be loaded as a {tower.part}: {first_line}. Fetch or save "
+            f"The weights in {folder} cannot be loaded as a {tower.part}: {first_line(error)}. Fetch or save "
             "the model again."
         ) from error
     absent = sorted({*info["missing_keys"], *map(str, info["mismatched_keys"])})

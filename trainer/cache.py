@@ -125,7 +125,7 @@ Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubco
 
 def describe(entry: catalogue.Entry) -> str:
     """One line on what made a key's vectors."""
-    fields = entry.key.fields
+    fields = entry.key.fields if entry.key else {}
     weights = next(iter(fields.get("weights", {}).values()), "?")[:8]
     return f"{fields.get('pooling', '?')}, {fields.get('compute_dtype', '?')}, weights {weights}"
 

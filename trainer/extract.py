@@ -25,7 +25,7 @@ def run(config: Reading) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable. What was encoded stays stored.
     """
     began = time.time()
-    cli.require_at_least(config, batch_size=1, seed=0)
+    cli.require_at_least(config, seed=0)
     from trainer.features.tower import pick_device
 
     features = read_features(config, pick_device(config.device), to_train=False)
@@ -44,6 +44,9 @@ def run(config: Reading) -> dict[str, Any]:
         "encoded": report.encoded,
         "encoder_calls": report.encoder_calls,
         "images_per_s": round(report.encoded / report.elapsed_s, 1),
+        "batch_size": report.batch_size,
+        "processes": report.processes,
+        "share_of_time": {what: round(share, 3) for what, share in report.share.items()},
         "quarantine": [{"path": path, "reason": reason} for path, reason in report.quarantined],
         "encoder": report.encoder,
         "elapsed_s": round(time.time() - began, 3),

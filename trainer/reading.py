@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trainer import cli
 from trainer.errors import InputError
 from trainer.progress import bar, say
 
 if TYPE_CHECKING:
-    from trainer.features.extract import Features
+    from trainer.features.extract import ExtractReport, Features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +19,19 @@ class Reading(cli.Common):
 
     data: str = "demo"
     """`demo`; an image folder (class folders, also below train/ val/ test/); a .csv, .tsv, .jsonl or .parquet
-    table; .tar shards or a folder of them; an .npz or .safetensors file of ready features."""
+    table; .tar shards or a folder of them; a folder that save_to_disk of the datasets library wrote, or
+    `hf:owner/name` (`hf:owner/name:config`) for a data set of the Hugging Face hub; an .npz or .safetensors
+    file of ready features."""
     encoder: str | None = None
     """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
     ResNet. Left out: `demo` for `--data demo`, else openai/clip-vit-base-patch32. Ready features need
     none."""
-    batch_size: int = 64
-    """Images per call of the encoder."""
+    batch_size: int | Literal["auto"] = "auto"
+    """Images per call of the encoder. auto: the fastest of a few, measured once and remembered."""
+    workers: int | Literal["auto"] = "auto"
+    """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the encoder computes in. auto: bfloat16 where the device does so natively."""
     max_bad: float = 0.05
     """Largest share of images that may be unreadable."""
     drop_duplicates: bool = False
@@ -63,7 +69,9 @@ def read_features(config: Reading, device: str, *, to_train: bool) -> Features:
             encoder=config.encoder or default_encoder(config.data),
             cache_dir=config.cache_dir,
             device=device,
+            dtype=config.dtype,
             batch_size=config.batch_size,
+            workers=config.workers,
             max_bad=config.max_bad,
             drop_duplicates=config.drop_duplicates,
             progress=progress.update,
@@ -79,8 +87,17 @@ def read_features(config: Reading, device: str, *, to_train: bool) -> Features:
         + (f" {report.duplicates} of the rows repeat another one's picture." if report.duplicates else "")
     )
     if manifest.features_nd is None:
-        say(
-            f"Features: {report.reused} from the cache, {report.encoded} encoded now "
-            f"({report.encoder_calls} encoder calls, {report.elapsed_s:.1f} s)."
-        )
+        say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")
     return features
+
+
+def _how(report: ExtractReport) -> str:
+    """How the encoding went, for people: speed, settings, where the time was spent."""
+    if not report.encoded:
+        return ""
+    by = f"{report.processes} processes" if report.processes else "threads"
+    spent = ", ".join(f"{what} {share:.0%}" for what, share in report.share.items() if share >= 0.005)
+    return (
+        f" in {report.elapsed_s:.1f} s ({report.encoded / report.elapsed_s:.0f} images/s; batches of "
+        f"{report.batch_size}, decoded by {by}; time for {spent})"
+    )

@@ -63,7 +63,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
         CameToNothing: every trial diverged.
     """
     began = time.time()
-    cli.require_at_least(config, trials=1, seeds=1, at_once=1, batch_size=1, seed=0)
+    cli.require_at_least(config, trials=1, seeds=1, at_once=1, seed=0)
 
     from trainer.features.tower import pick_device
     from trainer.search.record import Ledger

@@ -3,7 +3,8 @@
 The policy, whose version goes into the key of every cached vector: decode fully; before that refuse
 more than MAX_PIXELS, and strips longer than MAX_ASPECT times their width; scale 16 bits to 8 (never
 clip); apply the EXIF orientation; take the first frame; lay transparency on white; convert CMYK and
-the rest to RGB. Colour profiles are ignored.
+the rest to RGB. Colour profiles are ignored. A JPEG for an encoder is read at 1/2, 1/4 or 1/8 of its size
+where that leaves twice what the encoder takes: several times faster, and what comes out is nearly the same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from PIL import Image
 
 from trainer.data.manifest import Stored
 
-DECODE_POLICY = "1"
+DECODE_POLICY = "2"
 MAX_PIXELS = 120_000_000  # a 108-megapixel phone photo passes; as RGB it takes 360 MB at most
 MAX_ASPECT = 200  # encoders scale the *shorter* side to theirs: 1 × 30,000 would become 224 × 6.7 million
 # Only these: some of Pillow's other readers start programs (EPS) or are rarely exercised.
@@ -46,8 +47,11 @@ class Undecodable(Exception):
         self.reason = reason
 
 
-def decode(image: Stored | bytes) -> np.ndarray:
+def decode(image: Stored | bytes, *, least: int | None = None) -> np.ndarray:
     """Decode one picture by the policy above.
+
+    Args:
+        least: pixels that each side of a JPEG shall keep if it is read at a fraction; None for full size.
 
     Returns:
         uint8 [H, W, 3].
@@ -65,6 +69,8 @@ def decode(image: Stored | bytes) -> np.ndarray:
                 raise Undecodable(f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS:,} in all")
             if max(width, height) > MAX_ASPECT * min(width, height):
                 raise Undecodable(f"a strip: {width} x {height} pixels, the limit is 1 to {MAX_ASPECT}")
+            if least is not None:
+                opened.draft(None, (least, least))  # does nothing to other formats
             opened.load()
             return np.array(_upright(_to_rgb(opened), _orientation(opened)))
     except Undecodable:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.data.manifest import Stored
+
 EXTENSIONS = frozenset(
     f".{name}"
     for name in "jpg jpeg jpe jfif png apng webp bmp dib gif tif tiff ppm pgm pbm pnm".split()  # noqa: SIM905
@@ -53,15 +55,17 @@ def problem(path: Path) -> str:
     return "" if status.st_size else "empty file"
 
 
-def hash_all(paths: Sequence[Path]) -> list[str | OSError]:
-    """SHA-256 hex of every file, or why it could not be read."""
+def hash_all(images: Sequence[Stored]) -> list[str | OSError]:
+    """SHA-256 hex of every picture's bytes, or why they could not be read."""
     with ThreadPoolExecutor(HASH_THREADS) as pool:
-        return list(pool.map(_sha256, paths))
+        return list(pool.map(_sha256, images))
 
 
-def _sha256(path: Path) -> str | OSError:
+def _sha256(image: Stored) -> str | OSError:
     try:
-        with path.open("rb") as file:
+        if not isinstance(image, Path):
+            return hashlib.sha256(image.read_bytes()).hexdigest()
+        with image.open("rb") as file:  # in pieces: it may be anything, of any size
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return error

@@ -17,27 +17,17 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as parquet
 
-from trainer.data import files
+from trainer.data import columns, files
 from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, build, rows_of
 from trainer.data.split import complete_splits, read_split
 from trainer.errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-# What people call these columns, the first that is there counts. Any case.
-NAMES = {
-    "picture": ("path", "file_name", "filename", "filepath", "image_path", "image", "file"),
-    "id": ("sample_id", "id", "key", "image_id"),
-    "label": ("label", "class", "class_name", "category"),
-    "caption": ("caption", "captions", "text"),
-    "group": ("group", "group_id"),
-    "split": ("split",),
-}
 TAKES = (
     "A table has one row per picture and a header: path (or, in Parquet, image with the bytes), label and, "
     "if you have them, caption, group, split, sample_id"
 )
-CAPTIONS_JOINED_BY = " | "
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Cell:
     def read_bytes(self) -> bytes:
         """Raises OSError as a path would."""
         try:
-            return _bytes_of(_row_group(self.path, self.column, self.row_group)[self.row]) or b""
+            return columns.bytes_of(_row_group(self.path, self.column, self.row_group)[self.row]) or b""
         except arrow.ArrowException as error:
             raise OSError(f"{self.path.name}: {error}") from error
 
@@ -87,7 +77,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     column = _columns(table.column_names + ([stored] if stored else []), name)
     if table.num_rows == 0:
         raise InputError(f"{name} has no rows. {TAKES}.")
-    text = {role: _text(table.column(one)) for role, one in column.items() if one != stored}
+    text = {role: columns.text(table.column(one)) for role, one in column.items() if one != stored}
     label = _class_names(table, column.get("label"), text.get("label"))
     blank = [""] * table.num_rows
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
@@ -129,10 +119,8 @@ def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
     if kind == ".parquet":
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
-            stored = next(
-                (f.name for f in schema if f.name.lower() in NAMES["picture"] and _holds_bytes(f.type)), None
-            )
-            return file.read([f.name for f in schema if not _holds_bytes(f.type)]), stored
+            small = [f.name for f in schema if not columns.holds_bytes(f.type)]
+            return file.read(small), columns.with_bytes(schema)
     if kind == ".jsonl":
         return arrow.json.read_json(path), None
     separator = "\t" if kind == ".tsv" else ","
@@ -151,46 +139,18 @@ def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
     ), None
 
 
-def _holds_bytes(kind: arrow.DataType) -> bool:
-    """Bytes, bare or as Hugging Face writes pictures: a struct of bytes and path."""
-    bare = arrow.types.is_binary(kind) or arrow.types.is_large_binary(kind)
-    return bare or (arrow.types.is_struct(kind) and any(f.name == "bytes" for f in kind))
-
-
-def _bytes_of(cell: arrow.Scalar) -> bytes | None:
-    value = cell.as_py()
-    return value.get("bytes") if isinstance(value, dict) else value
-
-
 def _known(names: Sequence[str]) -> bool:
-    return any(one.lower() in known for one in names for known in NAMES.values())
+    return any(one.lower() in known for one in names for known in columns.NAMES.values())
 
 
 def _columns(present: Sequence[str], name: str) -> dict[str, str]:
     """Role → the table's own name of the column."""
-    own = {one.strip().lower(): one for one in present}
-    column = {
-        role: next(own[known] for known in names if known in own)
-        for role, names in NAMES.items()
-        if any(known in own for known in names)
-    }
+    column = columns.by_role(present)
     if "picture" not in column:
         raise InputError(
             f"{name} has the columns {', '.join(map(repr, present))} and none for the picture. {TAKES}."
         )
     return column
-
-
-def _text(column: arrow.ChunkedArray) -> list[str]:
-    return [_as_text(value) for value in column.to_pylist()]
-
-
-def _as_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return CAPTIONS_JOINED_BY.join(filter(None, map(_as_text, value)))
-    return str(value).strip()
 
 
 def _class_names(table: arrow.Table, column: str | None, label: list[str] | None) -> list[str]:
@@ -202,9 +162,7 @@ def _class_names(table: arrow.Table, column: str | None, label: list[str] | None
     if notes:
         features = json.loads(notes).get("info", {}).get("features", {})
         names = features.get(column, {}).get("names")
-    if not names:
-        return label
-    return [names[int(one)] if one.isdigit() and int(one) < len(names) else one for one in label]
+    return columns.class_names(label, names)
 
 
 @lru_cache(maxsize=8)  # rows are mostly asked for in order, by several threads
@@ -222,7 +180,7 @@ def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
     with parquet.ParquetFile(path) as file:
         for index in range(file.num_row_groups):
             for row, cell in enumerate(file.read_row_group(index, [column]).column(0)):
-                data = _bytes_of(cell)
+                data = columns.bytes_of(cell)
                 sample_id = names[at] if names else f"row/{at:08d}"
                 if data:
                     rows.sample_id.append(sample_id)
@@ -278,7 +236,7 @@ def _caption_of_each(
                     f"{name} has {one!r} in {len(rows)} rows that contradict each other: {values[0]!r} and "
                     f"{values[1]!r}. Rows of one picture may differ in their caption only."
                 )
-        joined = CAPTIONS_JOINED_BY.join(dict.fromkeys(filter(None, (caption[row] for row in rows))))
+        joined = columns.CAPTIONS_JOINED_BY.join(dict.fromkeys(filter(None, (caption[row] for row in rows))))
         for row in rows:
             together[row] = joined
     return together

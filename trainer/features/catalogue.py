@@ -17,7 +17,7 @@ from trainer import atomic
 from trainer.errors import InputError
 from trainer.features.key import EncoderKey, digest_of
 from trainer.features.saved import read_json
-from trainer.features.store import FeatureStore, locked, read_shard
+from trainer.features.store import DAMAGED, FeatureStore, locked, read_shard
 
 FORMATS = (".npz", ".parquet")
 _KEY = "headroom_key"  # where a file that is carried away keeps the key's fields, as JSON
@@ -28,9 +28,9 @@ class Entry:
     """The vectors of one encoder key, by what their shards' notes say."""
 
     folder: Path
-    key: EncoderKey
+    key: EncoderKey | None  # None where key.json is damaged
     shards: int
-    vectors: int
+    vectors: int  # in shards whose note can be read
     width: int  # 0 where there are none
     bytes: int  # on disk, with everything that lies beside them
 
@@ -64,12 +64,17 @@ def find(root: Path, name: str) -> Entry:
 
 
 def verify(entry: Entry) -> Iterator[Damage | None]:
-    """Read every shard and compare its SHA-256: one result for each, ``None`` where it is whole."""
+    """Read every shard and compare its SHA-256: one result for each, ``None`` where it is whole.
+
+    A damaged key.json is one more.
+    """
+    if entry.key is None:
+        yield Damage(entry.folder / "key.json", "it is not the key that the folder is named after")
     for note in _notes(entry.folder):
         try:
             read_shard(note)
             yield None
-        except (OSError, ValueError, KeyError) as error:
+        except DAMAGED as error:
             yield Damage(note.with_suffix(".safetensors"), str(error))
 
 
@@ -89,9 +94,14 @@ def export(entry: Entry, path: Path) -> int:
     for each picture, the vector as a list of float32.
 
     Raises:
-        InputError: another ending.
+        InputError: another ending; a damaged key.json.
     """
     _check_ending(path)
+    if entry.key is None:
+        raise InputError(
+            f"{entry.folder / 'key.json'} is damaged, so that nobody can say what made these vectors. Run an "
+            "extraction with their encoder: it writes the file again."
+        )
     store = FeatureStore(entry.folder.parent, entry.key)
     content = store.contents()
     vectors_nd = store.lookup(content)[1].astype(np.float16)
@@ -132,16 +142,33 @@ def bring_in(path: Path, root: Path) -> tuple[Entry, int]:
 
 
 def _entry(folder: Path) -> Entry:
-    fields = read_json(folder / "key.json")
-    notes = [json.loads(note.read_text()) for note in _notes(folder)]
+    notes = [_noted(note) for note in _notes(folder)]
     return Entry(
         folder=folder,
-        key=EncoderKey(fields, digest_of(fields)),
+        key=_key(folder),
         shards=len(notes),
-        vectors=sum(note["n"] for note in notes),
-        width=notes[0]["d"] if notes else 0,
+        vectors=sum(n for n, _ in notes),
+        width=max((d for _, d in notes), default=0),
         bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
     )
+
+
+def _key(folder: Path) -> EncoderKey | None:
+    try:
+        fields = read_json(folder / "key.json")
+    except InputError:
+        return None
+    digest = digest_of(fields)
+    return EncoderKey(fields, digest) if digest.startswith(folder.name) else None
+
+
+def _noted(note: Path) -> tuple[int, int]:
+    """Vectors and their width by a shard's note; (0, 0) where it is damaged, which :func:`verify` says."""
+    try:
+        said = json.loads(note.read_text())
+        return int(said["n"]), int(said["d"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, 0
 
 
 def _notes(folder: Path) -> list[Path]:

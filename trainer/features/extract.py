@@ -12,11 +12,13 @@ import numpy as np
 from trainer.data.duplicates import repeats, same_picture
 from trainer.data.manifest import Manifest, Quarantined
 from trainer.errors import InputError, TooManyBadFiles
+from trainer.features.encoder import preparation_of
 from trainer.features.families import family_of
 from trainer.features.hub import resolve
 from trainer.features.key import identity
-from trainer.features.loop import LazyEncoder, encode_missing
+from trainer.features.loop import Auto, LazyEncoder, Work, encode_missing
 from trainer.features.store import FeatureStore
+from trainer.features.tower import pick_device, pick_dtype
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,12 @@ class ExtractReport:
     duplicates: int  # rows, used or dropped, whose picture another row before them shows
     reused: int  # rows whose vector was there already, or is the same picture's as another row's
     encoded: int  # distinct pictures encoded now; reused + encoded == used + dropped_duplicates
-    encoder_calls: int  # forward passes
+    encoder_calls: int  # forward passes, with those that measured the batch size
     elapsed_s: float
+    batch_size: int  # pictures per call of the encoder; 0 where nothing was encoded
+    processes: int  # that decoded; 0: threads did
+    share: dict[str, float]  # of elapsed_s that the encoding thread spent on: load, decode (it waited for
+    # pictures), transfer, encode, write (it waited for the disk)
     encoder: str  # for people: name and key; "ready features" where the data brought its vectors
     warnings: tuple[str, ...]  # such as a damaged shard that was set aside
 
@@ -52,7 +58,8 @@ def extract(
     cache_dir: Path,
     device: str = "auto",
     dtype: str = "float32",
-    batch_size: int = 64,
+    batch_size: int | Auto = 64,
+    workers: int | Auto = 0,
     max_bad: float = 0.05,
     drop_duplicates: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -67,7 +74,10 @@ def extract(
         encoder: ``demo``, a local folder or a Hugging Face id; unused where the data brings features.
         cache_dir: holds the feature store. One process at a time encodes with one encoder.
         device: "auto", "cpu", "cuda".
-        dtype: what the encoder computes in, "float32" or "bfloat16".
+        dtype: what the encoder computes in, "float32", "bfloat16", or "auto": bfloat16 where ``device``
+            computes in it natively.
+        batch_size: pictures per call of the encoder, "auto": measured, see :mod:`trainer.features.batches`.
+        workers: processes that decode, 0 for threads, "auto": processes once threads do not keep up.
         max_bad: the share of files, 0 to 1, that may be quarantined.
         drop_duplicates: of rows that show the same picture keep one, see :func:`duplicates.repeats`.
         progress: called with (distinct pictures done, distinct pictures), first before any is encoded.
@@ -82,25 +92,37 @@ def extract(
         kept = _distinct(manifest, drop_duplicates)
         assert kept.features_nd is not None
         report = _report(
-            manifest, kept, encoded=0, calls=0, encoder="ready features", warnings=(), started=started
+            manifest, kept, Work(), calls=0, encoder="ready features", warnings=(), started=started
         )
         return Features(kept, kept.features_nd, report)
-    if batch_size < 1:
-        raise InputError(f"The batch size is {batch_size}; it must be 1 or more.")
+    if batch_size != "auto" and batch_size < 1:
+        raise InputError(f"The batch size is {batch_size}; it must be 1 or more, or auto.")
+    if workers != "auto" and workers < 0:
+        raise InputError(f"The number of workers is {workers}; it must be 0 or more, or auto.")
     folder = resolve(encoder)
+    if dtype == "auto":
+        dtype = pick_dtype(dtype, pick_device(device))
     key = identity(folder, dtype=dtype, cache_dir=cache_dir)
     store = FeatureStore(cache_dir / "features", key)
     lazy = LazyEncoder(folder, device=device, dtype=dtype)
-    bad: dict[int, str] = {}
-    encoded = 0
+    work = Work()
     if any(content not in store for content in manifest.content):
         with store.owner():
-            bad, encoded = encode_missing(manifest, store, lazy, batch_size=batch_size, progress=progress)
-    _check_bad(manifest, bad, max_bad)
-    manifest = _without(manifest, bad)
+            work = encode_missing(
+                manifest,
+                store,
+                lazy,
+                preparation_of(folder),
+                batch_size=batch_size,
+                workers=workers,
+                memory=cache_dir / "batch_sizes.json",
+                progress=progress,
+            )
+    _check_bad(manifest, work.bad, max_bad)
+    manifest = _without(manifest, work.bad)
     kept = _distinct(manifest, drop_duplicates)
     _, vectors_nd = store.lookup(kept.content)
-    warnings = list(store.warnings)
+    warnings = store.warnings + work.said
     if key.fields["preprocessing_source"] == "defaults":
         usual = family_of(folder).name
         warnings.append(
@@ -109,7 +131,7 @@ def extract(
     report = _report(
         manifest,
         kept,
-        encoded=encoded,
+        work,
         calls=lazy.calls,
         encoder=f"{encoder} ({dtype}, key {key.digest[:16]})",
         warnings=warnings,
@@ -144,23 +166,27 @@ def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
 def _report(
     manifest: Manifest,
     kept: Manifest,
+    work: Work,
     *,
-    encoded: int,
     calls: int,
     encoder: str,
     warnings: Sequence[str],
     started: float,
 ) -> ExtractReport:
+    elapsed_s = time.perf_counter() - started
     return ExtractReport(
         found=len(manifest) + len(manifest.quarantined),
         used=len(kept),
         quarantined=manifest.quarantined,
         dropped_duplicates=len(manifest) - len(kept),
         duplicates=sum(len(rows) - 1 for rows in same_picture(manifest.content)),
-        reused=len(manifest) - encoded,
-        encoded=encoded,
+        reused=len(manifest) - work.encoded,
+        encoded=work.encoded,
         encoder_calls=calls,
-        elapsed_s=time.perf_counter() - started,
+        elapsed_s=elapsed_s,
+        batch_size=work.batch_size,
+        processes=work.processes,
+        share={what: seconds / elapsed_s for what, seconds in work.seconds.items()},
         encoder=encoder,
         warnings=tuple(warnings),
     )

@@ -1,29 +1,33 @@
-"""The encoding loop: threads read, decode and prepare; one thread encodes; shards are stored as they fill."""
+"""The encoding loop: pictures come prepared, one thread encodes, one stores; what is too large is halved."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from trainer.data.decode import Undecodable, decode
-from trainer.data.manifest import Manifest, Stored, rows_of
+from trainer.data.manifest import Manifest, rows_of
+from trainer.errors import InputError
+from trainer.features.batches import remembered_batch_size
 from trainer.features.encoder import ImageEncoder
+from trainer.features.feed import CORES, Feed, Prepared, Wanted
+from trainer.features.preparation import Preparation
 from trainer.features.store import FeatureStore
+from trainer.features.tower import TooLarge
 
+Auto = Literal["auto"]
 COMMIT_EVERY = 2048  # pictures per shard: what a crash can lose
 COMMIT_AFTER_S = 60.0  # and no more than a minute of a slow encoder's work
-THREADS = min(32, (os.cpu_count() or 1) + 2)  # decoding releases the interpreter; some wait for the disk
-
-# One picture on its way: a row that shows it, pixels uint8 [3, height, width] if usable, row → why it is bad.
-_Prepared = tuple[int, np.ndarray | None, dict[int, str]]
+WATCHED_S = 2.0  # for so long threads decode before it is judged whether they keep up …
+STARVED = 0.25  # … which they do not where the encoder waits for longer than this share of the time
+AHEAD = 2  # batches that are being decoded while one is encoded
 
 
 class LazyEncoder:
@@ -32,75 +36,236 @@ class LazyEncoder:
     def __init__(self, folder: Path, *, device: str, dtype: str) -> None:
         self._folder, self._device, self._dtype = folder, device, dtype
         self._loaded: ImageEncoder | None = None
-        self._lock = threading.Lock()  # the first pictures come from several threads at once
 
     def get(self) -> ImageEncoder:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = ImageEncoder(self._folder, device=self._device, dtype=self._dtype)
-            return self._loaded
+        if self._loaded is None:
+            self._loaded = ImageEncoder(self._folder, device=self._device, dtype=self._dtype)
+        return self._loaded
 
     @property
     def calls(self) -> int:
         return 0 if self._loaded is None else self._loaded.calls
 
 
+@dataclass
+class Work:
+    """What the loop did."""
+
+    bad: dict[int, str] = field(default_factory=dict)  # row → why its picture is bad
+    encoded: int = 0  # distinct pictures
+    batch_size: int = 0  # the last that was used; 0 where nothing was encoded
+    processes: int = 0  # that decoded; 0 where threads did
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("load", "decode", "transfer", "encode", "write"), 0.0)
+    )  # how long the encoding thread waited for each
+    said: list[str] = field(default_factory=list)  # for people
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - began
+
+
 def encode_missing(
     manifest: Manifest,
     store: FeatureStore,
     lazy: LazyEncoder,
+    preparation: Preparation,
     *,
-    batch_size: int,
+    batch_size: int | Auto,
+    workers: int | Auto,
+    memory: Path,
     progress: Callable[[int, int], None] | None,
-) -> tuple[dict[int, str], int]:
+) -> Work:
     """Encode every distinct picture that is not stored yet. Call it as the store's owner.
 
-    Returns:
-        row → why its picture is bad; and how many distinct pictures were encoded.
+    Args:
+        batch_size: pictures per call of the encoder, "auto": the fastest of a few that are tried with noise.
+        workers: processes that decode, 0: threads; "auto": threads, and processes when they do not keep up.
+        memory: a file in which the batch size that was found is remembered.
     """
     pictures = rows_of(manifest.content)
-    missing = [rows for content, rows in pictures.items() if content not in store]
-    done = len(pictures) - len(missing)
-    report = progress or (lambda done, total: None)
-    report(done, len(pictures))
-    bad: dict[int, str] = {}
-    encoded = 0
-    shard = _Shard(manifest, store)
-    pool = ThreadPoolExecutor(THREADS)
+    missing = [(content, rows) for content, rows in pictures.items() if content not in store]
+    work = Work(processes=0 if workers == "auto" else workers)
+    counted = _Counted(progress, done=len(pictures) - len(missing), total=len(pictures))
+    feed = Feed(
+        (_wanted(manifest, content, rows) for content, rows in missing),
+        preparation,
+        processes=work.processes,
+        ahead=AHEAD * (64 if batch_size == "auto" else batch_size),
+    )
+    shard = _Shard(manifest, store, expected=len(missing))
     try:
-        prepared = _ahead(pool, lambda rows: _prepare(manifest, rows, lazy), missing, depth=2 * batch_size)
-        for batch in _batches(prepared, batch_size):
-            ready = [(row, pixels) for row, pixels, _ in batch if pixels is not None]
-            for _, _, reasons in batch:
-                bad.update(reasons)
-            if ready:
-                vectors_bd = lazy.get().forward(np.stack([pixels for _, pixels in ready]))
-                shard.add([row for row, _ in ready], vectors_bd)
-            encoded += len(ready)
-            done += len(batch)
-            report(done, len(pictures))
-        shard.commit()
+        prepared = iter(feed)
+        first = _next_usable(prepared, work, counted)  # bad pictures alone need no encoder
+        if first is not None:
+            with work.timed("load"):
+                encoder = lazy.get()
+                size = batch_size
+                if size == "auto":
+                    size = remembered_batch_size(encoder, store.folder.name, memory, most=len(missing))
+            caller = _Caller(encoder, size, work)
+            began = time.perf_counter()
+            flying: _Flight | None = None
+            for batch in _batches(first, prepared, size, work):
+                started = caller.start(batch)
+                if flying is not None:
+                    _land(flying, shard, work, counted)
+                flying = started
+                if workers == "auto" and work.processes == 0 and CORES > 2:
+                    lived = time.perf_counter() - began
+                    if lived > WATCHED_S and work.seconds["decode"] > STARVED * lived:
+                        work.processes = CORES
+                        feed.use_processes(CORES)
+            if flying is not None:
+                _land(flying, shard, work, counted)
+        with work.timed("write"):
+            shard.commit()
     finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for pictures that nobody will encode
-    return bad, encoded
+        feed.close()
+        shard.close()
+    return work
+
+
+def _wanted(manifest: Manifest, content: str, rows: list[int]) -> Wanted:
+    assert manifest.images is not None
+    return Wanted(tuple(rows), tuple(manifest.images[row] for row in rows), content)
+
+
+# --- batches on their way ---------------------------------------------------------------------
+
+
+@dataclass
+class _Flight:
+    """A batch that the encoder has begun."""
+
+    batch: list[Prepared]  # usable or not
+    rows: list[int]  # of the usable ones
+    vectors: list[Callable[[], np.ndarray]]  # wait for them: float32 [b, D] each
+
+
+class _Caller:
+    """Calls the encoder with as many pictures at once as its memory holds."""
+
+    def __init__(self, encoder: ImageEncoder, size: int, work: Work) -> None:
+        self._encoder, self._size, self._work = encoder, size, work
+        work.batch_size = size
+
+    def start(self, batch: list[Prepared]) -> _Flight:
+        pixels = [one.pixels for one in batch if one.pixels is not None]
+        vectors, at = [], 0
+        while at < len(pixels):
+            piece = pixels[at : at + self._size]
+            try:
+                vectors.append(self._begin(piece))
+                at += len(piece)
+            except TooLarge:
+                self._halve()
+        return _Flight(batch, [one.row for one in batch if one.pixels is not None], vectors)
+
+    def _begin(self, pixels: list[np.ndarray]) -> Callable[[], np.ndarray]:
+        count = len(pixels)
+        full = pixels + pixels[-1:] * (self._encoder.full(self._size) - count)
+        with self._work.timed("transfer"):
+            sent = self._encoder.send(np.stack(full))
+        with self._work.timed("encode"):
+            wait = self._encoder.begin(sent)
+        return lambda: wait()[:count]
+
+    def _halve(self) -> None:
+        """Nothing is lost: the pictures that did not fit are called again, in halves."""
+        self._encoder.forget()
+        if self._size == 1:
+            raise InputError(
+                "The device has no memory for a single picture. What was encoded is kept; free memory, "
+                "choose a smaller encoder, or pass --device cpu."
+            )
+        self._size //= 2
+        self._work.batch_size = self._size
+        self._work.said.append(
+            f"Memory was too small for {2 * self._size} pictures at once; went on with half."
+        )
+
+
+def _land(flight: _Flight, shard: _Shard, work: Work, counted: _Counted) -> None:
+    with work.timed("encode"):
+        vectors = [wait() for wait in flight.vectors]
+    with work.timed("write"):
+        if vectors:
+            shard.add(flight.rows, vectors)
+    work.encoded += len(flight.rows)
+    for one in flight.batch:
+        work.bad.update(one.bad)
+    counted.more(len(flight.batch))
+
+
+def _next_usable(prepared: Iterator[Prepared], work: Work, counted: _Counted) -> Prepared | None:
+    for one in prepared:
+        if one.pixels is not None:
+            return one
+        work.bad.update(one.bad)
+        counted.more(1)
+    return None
+
+
+def _batches(first: Prepared, others: Iterator[Prepared], size: int, work: Work) -> Iterator[list[Prepared]]:
+    with work.timed("decode"):
+        batch = [first, *islice(others, size - 1)]
+    while batch:
+        yield batch
+        with work.timed("decode"):
+            batch = list(islice(others, size))
+
+
+class _Counted:
+    """Distinct pictures done, of how many."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, *, done: int, total: int) -> None:
+        self._tell = progress or (lambda done, total: None)
+        self._done, self._total = done, total
+        self.more(0)
+
+    def more(self, count: int) -> None:
+        self._done += count
+        self._tell(self._done, self._total)
 
 
 class _Shard:
-    """Vectors on their way to the store."""
+    """Vectors on their way to the store, which a thread of its own writes."""
 
-    def __init__(self, manifest: Manifest, store: FeatureStore) -> None:
-        self._manifest, self._store = manifest, store
+    def __init__(self, manifest: Manifest, store: FeatureStore, *, expected: int) -> None:
+        self._manifest, self._store, self._expected = manifest, store, expected
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
         self._clear()
 
-    def add(self, rows: list[int], vectors_bd: np.ndarray) -> None:
+    def add(self, rows: list[int], vectors: list[np.ndarray]) -> None:
+        if self._expected:  # before the first: the width is known, and no hours are lost yet
+            self._store.check_room(self._expected, vectors[0].shape[1])
+            self._expected = 0
         self._rows += rows
-        self._vectors.append(vectors_bd)
+        self._vectors += vectors
         if len(self._rows) >= COMMIT_EVERY or time.perf_counter() - self._since > COMMIT_AFTER_S:
-            self.commit()
+            self._begin()
 
     def commit(self) -> None:
+        """Returns when everything is stored; raises what went wrong with it."""
+        self._begin()
+        if self._writing is not None:
+            self._writing.result()
+
+    def close(self) -> None:
+        self._writer.shutdown()
+
+    def _begin(self) -> None:
+        if self._writing is not None:
+            self._writing.result()  # one shard at a time: memory stays bounded, and errors come out
         if self._rows:
-            self._store.append(
+            self._writing = self._writer.submit(
+                self._store.append,
                 [self._manifest.content[row] for row in self._rows],
                 np.concatenate(self._vectors),
                 sample_id=[self._manifest.sample_id[row] for row in self._rows],
@@ -111,61 +276,3 @@ class _Shard:
         self._rows: list[int] = []
         self._vectors: list[np.ndarray] = []
         self._since = time.perf_counter()
-
-
-def _prepare(manifest: Manifest, rows: list[int], lazy: LazyEncoder) -> _Prepared:
-    """Read and decode one picture, which several rows may share: a copy that is gone leaves the others."""
-    assert manifest.images is not None
-    bad: dict[int, str] = {}
-    for row in rows:
-        try:
-            data = _read(manifest.images[row], manifest.content[row])
-        except Undecodable as error:
-            bad[row] = error.reason
-            continue
-        try:
-            image_hwc = decode(data)
-        except Undecodable as error:  # the same bytes everywhere: no copy is better
-            return row, None, bad | {other: error.reason for other in rows if other not in bad}
-        return row, lazy.get().prepare(image_hwc), bad
-    return rows[0], None, bad
-
-
-def _read(image: Stored | bytes, content: str) -> bytes:
-    try:
-        data = image if isinstance(image, bytes) else image.read_bytes()
-    except OSError as error:
-        raise Undecodable(
-            f"was there when the data was listed, now cannot be read: {error.strerror}"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != content:
-        raise Undecodable("changed since the data was listed")
-    return data
-
-
-def _ahead(
-    pool: ThreadPoolExecutor,
-    work: Callable[[list[int]], _Prepared],
-    items: Sequence[list[int]],
-    *,
-    depth: int,
-) -> Iterator[_Prepared]:
-    """Results in order, with up to ``depth`` items in work or waiting: memory stays bounded."""
-    queue: deque[Future[_Prepared]] = deque()
-    for item in items:
-        queue.append(pool.submit(work, item))
-        if len(queue) > depth:
-            yield queue.popleft().result()
-    while queue:
-        yield queue.popleft().result()
-
-
-def _batches(prepared: Iterator[_Prepared], size: int) -> Iterator[list[_Prepared]]:
-    batch: list[_Prepared] = []
-    for one in prepared:
-        batch.append(one)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

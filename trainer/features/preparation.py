@@ -60,6 +60,20 @@ class Preparation:
     mean: tuple[float, ...]  # per channel, of pixels 0…255
     std: tuple[float, ...]
 
+    @property
+    def shape(self) -> Size:
+        """Height and width of what comes out."""
+        shape = self.crop or self.exact
+        assert shape is not None
+        return shape
+
+    @property
+    def least(self) -> int | None:
+        """Pixels that each side of a picture must have for :meth:`pixels` to lose nothing that can be seen;
+        None where only the picture's full size will do."""
+        sides = self.exact or ((self.shorter,) if self.shorter else ())
+        return 2 * max(sides) if sides else None
+
     def pixels(self, image_hwc: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] → uint8 [3, height, width]. Safe in threads."""
         image = Image.fromarray(image_hwc)

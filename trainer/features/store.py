@@ -9,15 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 
 from trainer import atomic
 from trainer.errors import InputError
 from trainer.features.key import STORED_DTYPE, EncoderKey
+
+DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)  # what reading a damaged shard raises
+SHA256_BYTES = 32
 
 
 class FeatureStore:
@@ -38,9 +43,10 @@ class FeatureStore:
         self.warnings: list[str] = []
         self._shards: dict[str, np.ndarray] = {}  # name → vectors [n, D], as stored
         self._where: dict[str, tuple[str, int]] = {}  # content → shard name, row
+        noted, data = self.folder / "key.json", json.dumps(key.fields, indent=1).encode()
         try:
-            if not (self.folder / "key.json").is_file():
-                atomic.write_bytes(self.folder / "key.json", json.dumps(key.fields, indent=1).encode())
+            if not noted.is_file() or noted.read_bytes() != data:
+                atomic.write_bytes(noted, data)
         except OSError as error:
             raise InputError(
                 f"The cache folder {root} cannot be written: {error.strerror}. Pass another --cache-dir."
@@ -80,7 +86,7 @@ class FeatureStore:
             sample_id: N names, for the error.
 
         Raises:
-            InputError: a vector has NaN, or values beyond the range of the stored float16.
+            InputError: a vector has NaN, or values beyond the range of the stored float16; the disk is full.
         """
         with np.errstate(over="ignore"):
             stored_nd = np.ascontiguousarray(vectors_nd, dtype=STORED_DTYPE)
@@ -92,13 +98,33 @@ class FeatureStore:
             )
         from safetensors.numpy import save
 
-        content_n32 = np.frombuffer(bytes.fromhex("".join(content)), dtype=np.uint8).reshape(-1, 32)
+        content_n32 = np.frombuffer(bytes.fromhex("".join(content)), dtype=np.uint8).reshape(-1, SHA256_BYTES)
         data = save({"vectors": stored_nd, "content": content_n32})
         sha256 = hashlib.sha256(data).hexdigest()
-        atomic.write_bytes(self.folder / f"{sha256[:16]}.safetensors", data)
         note = {"sha256": sha256, "n": len(stored_nd), "d": stored_nd.shape[1]}
-        atomic.write_bytes(self.folder / f"{sha256[:16]}.json", json.dumps(note).encode())
+        try:
+            atomic.write_bytes(self.folder / f"{sha256[:16]}.safetensors", data)
+            atomic.write_bytes(self.folder / f"{sha256[:16]}.json", json.dumps(note).encode())
+        except OSError as error:
+            raise InputError(self._no_room(f"{error.strerror}. A shard takes", len(data))) from error
         self._add(sha256[:16], content, stored_nd)
+
+    def check_room(self, count: int, width: int) -> None:
+        """Refuse to begin what the disk has no room for.
+
+        Raises:
+            InputError: so many vectors of so many numbers need more bytes than are free.
+        """
+        needed = count * (width * np.dtype(STORED_DTYPE).itemsize + SHA256_BYTES)
+        if needed > shutil.disk_usage(self.folder).free:
+            raise InputError(self._no_room(f"{count:,} vectors of {width} numbers take", needed))
+
+    def _no_room(self, why: str, needed: int) -> str:
+        free = shutil.disk_usage(self.folder).free
+        return (
+            f"The cache folder {self.folder} cannot be written: {why} {needed:,} bytes, {free:,} are free. "
+            "What was stored before is whole. Make room or pass another --cache-dir, then run again."
+        )
 
     @contextmanager
     def owner(self) -> Iterator[None]:
@@ -118,7 +144,7 @@ class FeatureStore:
                 continue
             try:
                 self._add(note.stem, *read_shard(note))
-            except (OSError, ValueError, KeyError) as error:
+            except DAMAGED as error:
                 self._set_aside(note.stem, error)
 
     def _add(self, name: str, content: Sequence[str], vectors_nd: np.ndarray) -> None:
@@ -155,4 +181,6 @@ def read_shard(note: Path) -> tuple[list[str], np.ndarray]:
     if hashlib.sha256(data).hexdigest() != expected["sha256"]:
         raise ValueError("its SHA-256 is not the one it was written with")
     tensors = load(data)
+    if list(tensors["vectors"].shape) != [expected["n"], expected["d"]]:
+        raise ValueError("its note speaks of another number of vectors")
     return [row.tobytes().hex() for row in tensors["content"]], tensors["vectors"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,10 @@ from trainer.features.saved import weight_files
 
 if TYPE_CHECKING:
     import torch
+
+
+class TooLarge(Exception):
+    """The device has no memory for so many at once."""
 
 
 class LoadedTower:
@@ -43,16 +47,68 @@ class LoadedTower:
         self._model = _load(folder, tower).to(self.device)
 
     def __call__(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """What the model takes, on :attr:`device` → float32 [B, D], on the CPU."""
+        """What the model takes, on :attr:`device` → float32 [B, D], on the CPU.
+
+        Raises:
+            TooLarge: the device has no memory for so many.
+        """
+        return self.begin(**inputs)()
+
+    def begin(self, **inputs: torch.Tensor) -> Callable[[], torch.Tensor]:
+        """The same, without waiting for a GPU: call what comes back to wait."""
         import torch
 
         # TF32, on by default for convolutions, keeps 10 bits of mantissa: float32 shall mean float32.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
-        with torch.inference_mode(), exact, autocast:
-            vectors = self._vector(self._model, inputs)
+        with room(), torch.inference_mode(), exact, autocast:
+            vectors = self._vector(self._model, inputs).float()
         self.calls += 1
-        return vectors.float().cpu()
+        if not vectors.is_cuda:
+            return lambda: vectors
+        # The copy is queued behind this batch and before the next: to wait for it is not to wait for that.
+        there = torch.empty(vectors.shape, pin_memory=True)
+        there.copy_(vectors, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+
+        def wait() -> torch.Tensor:
+            copied.synchronize()
+            return there
+
+        return wait
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Raises TooLarge where torch has no memory for what happens inside."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TooLarge from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # what torch says of a CPU's memory
+            raise
+        raise TooLarge from error
+
+
+def pick_dtype(name: str, device: str) -> str:
+    """What ``--dtype`` stands for on a device: ``auto`` is bfloat16 where the device computes in it natively.
+
+    On a Xeon with AMX that is three times as fast as float32, on a GPU more.
+    """
+    import torch
+
+    if name != "auto":
+        return name
+    if device.startswith("cuda"):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = torch.cpu.get_capabilities()
+        native = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return "bfloat16" if native else "float32"
 
 
 def pick_device(name: str) -> str:

@@ -1,0 +1,66 @@
+"""What the columns of a table are called, and what their values say as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as arrow
+
+# What people call these columns, the first that is there counts. Any case.
+NAMES = {
+    "picture": ("path", "file_name", "filename", "filepath", "image_path", "image", "img", "file"),
+    "id": ("sample_id", "id", "key", "image_id"),
+    "label": ("label", "class", "class_name", "category"),
+    "caption": ("caption", "captions", "text"),
+    "group": ("group", "group_id"),
+    "split": ("split",),
+}
+CAPTIONS_JOINED_BY = " | "
+
+
+def by_role(present: Iterable[str]) -> dict[str, str]:
+    """Role → the table's own name of the column, for the roles that it has a column for."""
+    own = {one.strip().lower(): one for one in present}
+    return {
+        role: next(own[known] for known in names if known in own)
+        for role, names in NAMES.items()
+        if any(known in own for known in names)
+    }
+
+
+def holds_bytes(kind: arrow.DataType) -> bool:
+    """Bytes, bare or as Hugging Face writes pictures: a struct of bytes and path."""
+    bare = arrow.types.is_binary(kind) or arrow.types.is_large_binary(kind)
+    return bare or (arrow.types.is_struct(kind) and any(f.name == "bytes" for f in kind))
+
+
+def with_bytes(schema: arrow.Schema) -> str | None:
+    """The first column that is called like a picture and holds bytes."""
+    return next((f.name for f in schema if f.name.lower() in NAMES["picture"] and holds_bytes(f.type)), None)
+
+
+def bytes_of(cell: arrow.Scalar) -> bytes | None:
+    """What a cell of such a column holds, None if nothing."""
+    value = cell.as_py()
+    return value.get("bytes") if isinstance(value, dict) else value
+
+
+def text(column: arrow.ChunkedArray) -> list[str]:
+    """Each value as text: "" for none, the entries of a list joined by " | "."""
+    return [_as_text(value) for value in column.to_pylist()]
+
+
+def class_names(label: list[str], names: Sequence[str] | None) -> list[str]:
+    """Labels as names where they are written as numbers of ``names``; -1 is then a row without a label."""
+    if not names:
+        return label
+    name = {str(number): one for number, one in enumerate(names)} | {"-1": ""}
+    return [name.get(one, one) for one in label]
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return CAPTIONS_JOINED_BY.join(filter(None, map(_as_text, value)))
+    return str(value).strip()

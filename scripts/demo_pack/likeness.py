@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from scipy.fft import dctn
+
+from trainer.analysis.picture import perceptual_hash
 
 MOST_BITS = 4  # of 64
 LEAST_COSINE = 0.985
-
-
-def perceptual_hash(rgb: np.ndarray) -> np.ndarray:
-    """bool [64]: the signs of the 8 × 8 lowest frequencies of the grey picture against their median
-    (pHash, Zauner 2010)."""
-    grey = np.asarray(
-        Image.fromarray(rgb).convert("L").resize((32, 32), Image.Resampling.BOX), dtype=np.float32
-    )
-    low = dctn(grey, norm="ortho")[:8, :8].ravel()
-    return low > np.median(low[1:])
 
 
 def thumb_vector(rgb: np.ndarray) -> np.ndarray:

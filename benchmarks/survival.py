@@ -1,9 +1,10 @@
 """Extraction killed at random moments: ``python benchmarks/survival.py [--kills 100]``.
 
 Every child encodes the same pictures into one store, and is killed (SIGKILL) at a moment drawn between its
-birth and half the time that an undisturbed one takes; the next goes on where it stopped. After each kill all shards are read; when a store is full,
-its vectors are compared with the undisturbed ones bit by bit, and an empty store is begun. Prints one JSON
-line: shards that were torn, lost or held a picture twice, and whether the vectors were the same.
+birth and half the time that an undisturbed one takes; the next goes on where it stopped. After each kill all
+shards are read; when a store is full, its vectors are compared with the undisturbed ones bit by bit, and an
+empty store is begun. Prints one JSON line: shards that were torn, lost or held a picture twice, and whether
+the vectors were the same.
 """
 
 from __future__ import annotations

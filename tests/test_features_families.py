@@ -15,11 +15,12 @@ from tiny_encoders import MODELS, save_tiny
 
 from trainer.data.demo import ENCODER as DEMO
 from trainer.errors import InputError
-from trainer.features.encoder import ImageEncoder, TextEncoder
+from trainer.features.encoder import ImageEncoder
 from trainer.features.families import FAMILIES, family_of
 from trainer.features.key import identity
 from trainer.features.preparation import KINDS, preparation
 from trainer.features.saved import image_settings
+from trainer.features.text_encoder import TextEncoder
 
 PICTURES = [
     noise(i, height=h, width=w) for i, (h, w) in enumerate([(20, 60), (64, 64), (90, 31), (7, 7), (200, 150)])
@@ -95,7 +96,7 @@ def test_texts_and_images_of_a_clip_meet_where_the_whole_model_puts_them() -> No
     pixels = (np.stack([image.prepare(one) for one in PICTURES]) / 127.5 - 1).astype(np.float32)
     with torch.inference_mode():
         whole = clip(**tokens, pixel_values=torch.from_numpy(pixels))
-    text_be, _ = TextEncoder(DEMO, device="cpu").encode(TEXTS)
+    text_be = TextEncoder(DEMO, device="cpu").encode(TEXTS)
     assert np.allclose(_unit(text_be), whole.text_embeds.numpy(), atol=1e-5)
     assert np.allclose(_unit(image.encode(PICTURES)), whole.image_embeds.numpy(), atol=1e-5)
 
@@ -124,7 +125,7 @@ def test_texts_and_images_meet_where_the_whole_model_puts_them(saved: dict[str, 
                 tokens["input_ids"], scaled, attention_mask=tokens["attention_mask"], use_itm_head=False
             )[0]
             text = seen = None
-    text_be, _ = TextEncoder(folder, device="cpu").encode(TEXTS[:3])
+    text_be = TextEncoder(folder, device="cpu").encode(TEXTS[:3])
     image_be = image.encode(PICTURES[:3])
     if name == "siglip":
         assert np.allclose(_unit(text_be), text.numpy(), atol=1e-5)
@@ -136,8 +137,9 @@ def test_texts_and_images_meet_where_the_whole_model_puts_them(saved: dict[str, 
 def test_a_text_that_does_not_fit_is_cut_and_says_so() -> None:
     encoder = TextEncoder(DEMO, device="cpu")
     long = "cat " * 100
-    vectors_be, cut = encoder.encode(["a cat", long, long + "and a dog"])
-    assert cut.tolist() == [False, True, True]
+    texts = ["a cat", long, long + "and a dog"]
+    assert encoder.tokens.cut(texts).tolist() == [False, True, True]
+    vectors_be = encoder.encode(texts)
     assert np.allclose(vectors_be[1], vectors_be[2], atol=1e-6)
 
 

@@ -22,7 +22,8 @@ from trainer.data import demo
 from trainer.data.decode import decode
 from trainer.data.manifest import SPLITS, Manifest
 from trainer.data.source import load
-from trainer.features.encoder import ImageEncoder, TextEncoder
+from trainer.features.encoder import ImageEncoder
+from trainer.features.text_encoder import TextEncoder
 
 PROMPTS = ("a drawing of a {}", "a picture of a {}", "clip art: {}", "an icon of a {}", "{}")
 STRENGTHS = tuple(
@@ -123,7 +124,7 @@ def text_figures(data: Manifest, encoder: Path) -> dict[str, Any]:
     texts = TextEncoder(encoder, device="cpu")
 
     def say(some: list[str]) -> torch.Tensor:
-        return F.normalize(torch.from_numpy(texts.encode(some)[0]), dim=-1)
+        return F.normalize(torch.from_numpy(texts.encode(some)), dim=-1)
 
     test = data.rows("test")
     pictures = [decode(data.images[i]) for i in test]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Pictures → vectors and texts → vectors, with the frozen towers of one model."""
+"""Pictures → vectors, with the frozen image tower of a model."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.errors import InputError, first_line
 from trainer.features.families import Space, family_of
 from trainer.features.preparation import Preparation, Size, preparation
-from trainer.features.saved import image_settings, read_json
+from trainer.features.saved import image_settings
 from trainer.features.tower import LoadedTower, room
 
 if TYPE_CHECKING:
     import torch
-
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
 
 
 class ImageEncoder:
@@ -125,48 +122,3 @@ class ImageEncoder:
 def preparation_of(folder: Path) -> Preparation:
     """How the model in ``folder`` wants its pictures. Needs no torch. InputError as :func:`preparation`."""
     return preparation(image_settings(folder)[0], kind=family_of(folder).processor)
-
-
-class TextEncoder:
-    """A frozen text tower and its tokenizer: into the space that images and texts share."""
-
-    def __init__(self, folder: Path, *, device: str = "auto", dtype: str = "float32") -> None:
-        """Load the text tower of the model in ``folder``.
-
-        Raises:
-            InputError: the model has no text tower; tokenizer or weights cannot be used; no such device.
-        """
-        from transformers import AutoTokenizer
-
-        family = family_of(folder)
-        family.tower("shared")
-        assert family.text is not None
-        # transformers makes an empty tokenizer where there are no words, and every text becomes the same.
-        if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-            raise InputError(f"{folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}). Save it there too.")
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # the libraries raise many kinds
-            raise InputError(
-                f"The tokenizer in {folder} cannot be loaded: {first_line(error)}. Fetch or save it again."
-            ) from error
-        self.length = int(read_json(folder / "config.json")["text_config"]["max_position_embeddings"])
-        # SigLIP learnt from texts padded to the full length (Zhai et al. 2023, published code).
-        self._padding = "max_length" if family.name == "SigLIP" else "longest"
-        self._masked = family.name != "SigLIP"
-        self._tower = LoadedTower(folder, family.text, device=device, dtype=dtype)
-
-    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Encode a batch.
-
-        Returns:
-            float32 [B, E], and bool [B]: the text had more than :attr:`length` tokens and was cut.
-        """
-        whole = self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
-        tokens = self._tokenizer(
-            list(texts), padding=self._padding, truncation=True, max_length=self.length, return_tensors="pt"
-        )
-        wanted = ("input_ids", "attention_mask") if self._masked else ("input_ids",)
-        inputs = {name: tokens[name].to(self._tower.device) for name in wanted}
-        cut = np.array([len(ids) > self.length for ids in whole])
-        return self._tower(**inputs).numpy(), cut

@@ -50,6 +50,12 @@ class Family:
             )
         return tower
 
+    def text_tower(self) -> Tower:
+        """The text tower, which ends in the shared space. InputError where there is none."""
+        self.tower("shared")
+        assert self.text is not None
+        return self.text
+
 
 # What is read from a tower's output. ResNet's pooled output keeps two axes of length 1.
 VECTORS = {

@@ -13,7 +13,7 @@ from trainer import atomic
 from trainer.data.decode import DECODE_POLICY
 from trainer.errors import InputError
 from trainer.features.families import Space, family_of
-from trainer.features.saved import image_settings, read_json, weight_files
+from trainer.features.saved import image_settings, read_json, tokenizer_files, weight_files
 
 FEATURES_VERSION = "2"  # raise it when the code of this room changes what comes out
 STORED_DTYPE = "float16"
@@ -37,8 +37,7 @@ def identity(folder: Path, *, dtype: str, cache_dir: Path, space: Space = "poole
     Raises:
         InputError: an unknown ``dtype`` or kind of model; a folder without weights.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"There is no dtype {dtype!r} to encode with. Choose one of {', '.join(DTYPES)}.")
+    _check_dtype(dtype)
     tower = family_of(folder).tower(space)
     processing, source = image_settings(folder)
     fields = {
@@ -56,9 +55,34 @@ def identity(folder: Path, *, dtype: str, cache_dir: Path, space: Space = "poole
     return EncoderKey(fields=json.loads(json.dumps(fields)), digest=digest_of(fields))
 
 
+def text_identity(folder: Path, *, dtype: str, cache_dir: Path) -> EncoderKey:
+    """The key of the text tower of the model in ``folder``: what its texts' vectors depend on.
+
+    Raises:
+        InputError: an unknown ``dtype`` or kind of model; a folder without weights.
+    """
+    _check_dtype(dtype)
+    text = family_of(folder).text_tower()
+    fields = {
+        "weights": {file.name: _remembered_sha256(file, cache_dir) for file in weight_files(folder)},
+        "config": read_json(folder / "config.json"),
+        "tokenizer": {file.name: _remembered_sha256(file, cache_dir) for file in tokenizer_files(folder)},
+        "pooling": f"{text.part}: {text.vector}",
+        "compute_dtype": dtype,
+        "stored_dtype": STORED_DTYPE,
+        "features_version": FEATURES_VERSION,
+    }
+    return EncoderKey(fields=json.loads(json.dumps(fields)), digest=digest_of(fields))
+
+
 def digest_of(fields: dict[str, Any]) -> str:
     """SHA-256 hex of a key's fields."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in DTYPES:
+        raise InputError(f"There is no dtype {dtype!r} to encode with. Choose one of {', '.join(DTYPES)}.")
 
 
 def _remembered_sha256(file: Path, cache_dir: Path) -> str:

@@ -8,6 +8,15 @@ from typing import Any
 
 from trainer.errors import InputError
 
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "spiece.model",
+    "tokenizer.model",
+)
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; InputError where it is not one."""
@@ -56,3 +65,8 @@ def image_settings(folder: Path) -> tuple[dict[str, Any], str]:
     config = read_json(folder / "config.json")
     side = config.get("vision_config", config).get("image_size", 224)
     return {"size": side, "crop_size": {"height": side, "width": side}}, "defaults"
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files that hold a model's words, [] where there are none."""
+    return [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]

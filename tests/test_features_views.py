@@ -1,0 +1,94 @@
+"""Views: drawn from the picture's content, within what was asked for, and the same for ever."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from picture_files import noise
+
+from trainer.errors import InputError
+from trainer.features.views import Augmentation, crop, draw, recolour
+
+STILL = Augmentation(least_area=1, stretch=1, flip=0, brightness=0, contrast=0, saturation=0, hue=0)
+CONTENT = hashlib.sha256(b"a picture").hexdigest()
+CONTENTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
+STRAYING = st.builds(
+    Augmentation,
+    least_area=st.floats(0.01, 1),
+    stretch=st.floats(1, 10),
+    flip=st.floats(0, 1),
+    brightness=st.floats(0, 1),
+    contrast=st.floats(0, 1),
+    saturation=st.floats(0, 1),
+    hue=st.floats(0, 0.5),
+)
+
+
+@settings(deadline=None)
+@given(STRAYING, CONTENTS, st.integers(1, 1000), st.integers(0, 2**31))
+def test_a_view_stays_within_what_was_asked_for_and_comes_out_the_same(
+    how: Augmentation, content: str, view: int, seed: int
+) -> None:
+    drawn = draw(how, content, view, seed=seed)
+    left, top, right, bottom = drawn.box
+    assert 0 <= left < right <= 1 + 1e-9
+    assert 0 <= top < bottom <= 1 + 1e-9
+    assert how.least_area - 1e-6 <= (right - left) * (bottom - top) <= 1 + 1e-6
+    for factor, reach in zip(drawn.colours, (how.brightness, how.contrast, how.saturation), strict=False):
+        assert abs(factor - 1) <= reach + 1e-6
+    assert abs(drawn.colours[3]) <= 2 * np.pi * how.hue + 1e-6
+    again = draw(how, content, view, seed=seed)
+    assert again.box == drawn.box
+    assert np.array_equal(again.colours, drawn.colours)
+
+
+def test_pictures_views_and_seeds_differ() -> None:
+    other = hashlib.sha256(b"another picture").hexdigest()
+    drawn = [
+        draw(Augmentation(), content, view, seed=seed).box
+        for content in (CONTENT, other)
+        for view in (1, 2)
+        for seed in (0, 1)
+    ]
+    assert len(set(drawn)) == 8
+
+
+def test_half_of_the_views_are_mirrored() -> None:
+    mirrored = [draw(Augmentation(), CONTENT, view, seed=0).colours[4] for view in range(1, 401)]
+    assert 0.4 < np.mean(mirrored) < 0.6
+
+
+def test_without_any_straying_the_picture_comes_back() -> None:
+    import torch
+
+    image = noise(0, height=20, width=30)
+    drawn = draw(STILL, CONTENT, 1, seed=0)
+    pixels = crop(image, drawn, shape=(20, 30), resample=3)
+    assert np.array_equal(pixels, image.transpose(2, 0, 1))
+    same = recolour(torch.from_numpy(pixels)[None].float(), torch.from_numpy(drawn.colours)[None])
+    assert np.abs(same.numpy()[0] - pixels).max() < 0.01
+
+
+def test_colours_are_changed_picture_by_picture() -> None:
+    import torch
+
+    pixels = torch.from_numpy(noise(1).transpose(2, 0, 1)[None]).float().repeat(3, 1, 1, 1)
+    still = [1, 1, 1, 0, 0]
+    darker_mirrored_grey = [[0.5, 1, 1, 0, 0], [1, 1, 1, 0, 1], [1, 1, 0, 0, 0]]
+    darker, mirrored, grey = recolour(pixels, torch.tensor(darker_mirrored_grey, dtype=torch.float32))
+    assert torch.allclose(darker, pixels[0] / 2, atol=0.01)
+    assert torch.allclose(mirrored, pixels[0].flip(-1), atol=0.01)
+    assert torch.allclose(grey[0], grey[2], atol=0.01)
+    assert torch.allclose(recolour(pixels[:1], torch.tensor([still]).float())[0], pixels[0], atol=0.01)
+
+
+@pytest.mark.parametrize("wrong", [{"least_area": 0.0}, {"stretch": 0.5}, {"hue": 0.6}, {"flip": 2.0}])
+def test_strengths_that_make_no_sense_are_named(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(InputError, match=f"--augment.{name.replace('_', '-')} is"):
+        Augmentation(**wrong).check()
+    Augmentation().check()

@@ -1,0 +1,86 @@
+"""Texts → vectors, with the frozen text tower of a model that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.errors import InputError, first_line
+from trainer.features.families import family_of
+from trainer.features.saved import TOKENIZER_FILES, read_json, tokenizer_files
+from trainer.features.tower import LoadedTower
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Tokens:
+    """A model's tokenizer: how it takes texts apart, and how much of one it can see.
+
+    Attributes:
+        length: the most tokens of a text that the model sees.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Load the tokenizer of the model in ``folder``.
+
+        Raises:
+            InputError: the model has no text tower, or no tokenizer that can be used.
+        """
+        from transformers import AutoTokenizer
+
+        family = family_of(folder)
+        family.text_tower()
+        # transformers makes an empty tokenizer where there are no words, and every text becomes the same.
+        if not tokenizer_files(folder):
+            raise InputError(f"{folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}). Save it there too.")
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # the libraries raise many kinds
+            raise InputError(
+                f"The tokenizer in {folder} cannot be loaded: {first_line(error)}. Fetch or save it again."
+            ) from error
+        self.length = int(read_json(folder / "config.json")["text_config"]["max_position_embeddings"])
+        # SigLIP learnt from texts padded to the full length (Zhai et al. 2023, published code).
+        self._padding = "max_length" if family.name == "SigLIP" else "longest"
+        self._wanted = ("input_ids",) if family.name == "SigLIP" else ("input_ids", "attention_mask")
+
+    def cut(self, texts: Sequence[str]) -> np.ndarray:
+        """bool [N]: a text has more than :attr:`length` tokens; the model does not see its end."""
+        whole = self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
+        return np.array([len(ids) > self.length for ids in whole], dtype=bool)
+
+    def inputs(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """What the text tower takes, on the CPU: int64 [B, L] each."""
+        tokens = self._tokenizer(
+            list(texts), padding=self._padding, truncation=True, max_length=self.length, return_tensors="pt"
+        )
+        return {name: tokens[name] for name in self._wanted}
+
+
+class TextEncoder:
+    """A frozen text tower and its tokenizer: into the space that images and texts share."""
+
+    def __init__(
+        self, folder: Path, *, device: str = "auto", dtype: str = "float32", tokens: Tokens | None = None
+    ) -> None:
+        """Load the text tower of the model in ``folder``, and its tokenizer unless it is given.
+
+        Raises:
+            InputError: the model has no text tower; tokenizer or weights cannot be used; no such device.
+        """
+        self.tokens = tokens or Tokens(folder)
+        self._tower = LoadedTower(folder, family_of(folder).text_tower(), device=device, dtype=dtype)
+
+    @property
+    def calls(self) -> int:
+        """Forward passes so far."""
+        return self._tower.calls
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode a batch → float32 [B, E]. A text's end beyond :attr:`Tokens.length` is not seen."""
+        inputs = {name: one.to(self._tower.device) for name, one in self.tokens.inputs(texts).items()}
+        return self._tower(**inputs).numpy()

@@ -133,7 +133,7 @@ def wanted(folder: Path) -> list[Wanted]:
     manifest = load(str(folder), seed=0)
     assert manifest.images is not None
     return [
-        Wanted((i,), (image,), content)
+        Wanted((i,), (image,), content, views=(0,), measure=False)
         for i, (image, content) in enumerate(zip(manifest.images, manifest.content, strict=True))
     ]
 
@@ -164,7 +164,7 @@ def main() -> None:
         encoder = LazyEncoder(saved, device=device, dtype=dtype).get()
         size = fastest_batch_size(encoder)
         feed = Feed(iter(wanted(folder)), preparation_of(saved), processes=0, ahead=64)
-        prepared = [one.pixels for one in feed if one.pixels is not None]
+        prepared = [view.pixels for one in feed for view in one.views]
         feed.close()
         seen: dict[str, object] = {}
         processes = 0 if CORES <= 2 else CORES

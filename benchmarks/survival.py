@@ -3,8 +3,8 @@
 Every child encodes the same pictures into one store, and is killed (SIGKILL) at a moment drawn between its
 birth and half the time that an undisturbed one takes; the next goes on where it stopped. After each kill all
 shards are read; when a store is full, its vectors are compared with the undisturbed ones bit by bit, and an
-empty store is begun. Prints one JSON line: shards that were torn, lost or held a picture twice, and whether
-the vectors were the same.
+empty store is begun. Prints one JSON line: shards that were torn, lost or held a picture twice, pictures with
+a vector but no measures, and whether the vectors were the same.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,13 @@ from trainer.features.extract import extract
 from trainer.features.store import read_shard
 
 PER_SHARD = 8  # pictures: there shall be many moments at which a shard is being written
+
+
+class Shard(NamedTuple):
+    """Of vectors, or of measures."""
+
+    measures: bool
+    name: str
 
 
 def extract_in_child(manifest: Manifest, encoder: str, cache: Path, *, kill_after_s: float | None) -> bool:
@@ -56,15 +64,16 @@ def extract_in_child(manifest: Manifest, encoder: str, cache: Path, *, kill_afte
     return status == signal.SIGKILL
 
 
-def shards_in(cache: Path) -> tuple[dict[str, list[str]], int]:
+def shards_in(cache: Path) -> tuple[dict[Shard, list[str]], int]:
     """The pictures of each whole shard; and how many shards are torn."""
-    whole: dict[str, list[str]] = {}
+    whole: dict[Shard, list[str]] = {}
     torn = 0
     for entry in catalogue.entries(cache / "features"):
         torn += sum(damage is not None for damage in catalogue.verify(entry))
+        measures = entry.key is not None and "measures" in entry.key.fields
         for note in entry.folder.glob("*.json"):
             if note.name != "key.json":
-                whole[note.stem] = read_shard(note)[0]
+                whole[Shard(measures, note.stem)] = read_shard(note)[0]
     return whole, torn
 
 
@@ -76,21 +85,26 @@ def ordeal(manifest: Manifest, encoder: str, folder: Path, *, kills: int, seed: 
     longest_s = time.perf_counter() - began
     expected_nd = np.load(folder / "calm" / "vectors.npy")
     rng = np.random.default_rng(seed)
-    figures = {"kills": 0, "with_shards_half_done": 0, "stores": 0, "torn": 0, "lost": 0, "doubled": 0}
+    counted = ("kills", "with_shards_half_done", "stores", "torn", "lost", "doubled", "unmeasured")
+    figures = dict.fromkeys(counted, 0)
     identical = True
     while figures["kills"] < kills:
         cache = folder / f"store{figures['stores']}"
         cache.mkdir()
         figures["stores"] += 1
-        before: dict[str, list[str]] = {}
-        while figures["kills"] < kills and len(before) * PER_SHARD < len(manifest):
+        before: dict[Shard, list[str]] = {}
+        while figures["kills"] < kills and len(before) * PER_SHARD < 2 * len(manifest):
             delay_s = float(rng.uniform(0, longest_s / 2))
             figures["kills"] += extract_in_child(manifest, encoder, cache, kill_after_s=delay_s)
             after, torn = shards_in(cache)
-            pictures = [content for shard in after.values() for content in shard]
+            vectors, measures = (
+                [one for shard, content in after.items() if shard.measures == kind for one in content]
+                for kind in (False, True)
+            )
             figures["torn"] += torn
             figures["lost"] += len(before.keys() - after.keys())
-            figures["doubled"] += len(pictures) - len(set(pictures))
+            figures["doubled"] += sum(len(kind) - len(set(kind)) for kind in (vectors, measures))
+            figures["unmeasured"] += len(set(vectors) - set(measures))
             figures["with_shards_half_done"] += bool(list(cache.glob("features/*/.*.tmp")))
             before = after
         extract_in_child(manifest, encoder, cache, kill_after_s=None)

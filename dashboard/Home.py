@@ -31,8 +31,12 @@ page = st.navigation(
                 icon=":material/scatter_plot:",
                 url_path="embeddings",
             ),
+            st.Page(
+                "views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"
+            ),
         ]
     }
 )
-sidebar.show()
+if page.url_path != "quality":  # which is about data, not about the chosen sweep
+    sidebar.show()
 page.run()

@@ -39,11 +39,11 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepInfo:
-    """A run that is nobody's child: a sweep of ours, or a run of another program."""
+    """A run that is nobody's child: a sweep or an extraction of ours, or a run of another program."""
 
     run_id: str
     name: str
-    ours: bool
+    kind: Kind | None  # None: another program's
     state: RunState
     experiment: str
     study: str
@@ -58,10 +58,15 @@ class SweepInfo:
     artifact_uri: str
     ended_ms: int | None
 
+    @property
+    def ours(self) -> bool:
+        return self.kind is not None
 
-def is_ours(run: Any) -> bool:
-    """Whether an MLflow run is a sweep of this program."""
-    return bool(run.data.tags.get(Tag.KIND) == Kind.SWEEP)
+
+def kind_of(run: Any) -> Kind | None:
+    """Whether an MLflow run is a sweep or an extraction of this program."""
+    kind = run.data.tags.get(Tag.KIND)
+    return Kind(kind) if kind in (Kind.SWEEP, Kind.EXTRACTION) else None
 
 
 def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> SweepInfo:
@@ -73,7 +78,7 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> Swee
     return SweepInfo(
         run_id=run.info.run_id,
         name=run.info.run_name or run.info.run_id,
-        ours=is_ours(run),
+        kind=kind_of(run),
         state=state,
         experiment=experiment,
         study=tags.get(Tag.STUDY, ""),

@@ -23,28 +23,39 @@ STOPPED = {
 }
 
 
-def page(title: str, show: Callable[[SweepInfo], None], *, named: bool = True) -> None:
+def page(
+    title: str,
+    show: Callable[[SweepInfo], None],
+    *,
+    named: bool = True,
+    runs: Callable[[], list[SweepInfo]] = state.sweeps,
+    key: str = state.RUN,
+    none: Callable[[], None] | None = None,
+) -> None:
     """A page about the chosen run: title, banner, then ``show``, redrawn every few seconds while live.
 
-    ``named``: whether the run's name stands beside the title.
+    Args:
+        named: whether the run's name stands beside the title.
+        runs: those to choose from, ``key`` being where the choice is kept.
+        none: shows what there is to say without any; left out, that of the first visit.
     """
     try:
-        infos = state.sweeps()
+        infos = runs()
     except StoreProblem as problem:
         st.header(title)
         trouble(problem)
         return
     if not infos:
-        first_visit()
+        (none or first_visit)()
         return
-    info = state.chosen(infos)
+    info = state.chosen(infos, key=key)
     heading(title, info, named=named)
-    st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show)
+    st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show, runs)
 
 
-def _body(info: SweepInfo, show: Callable[[SweepInfo], None]) -> None:
+def _body(info: SweepInfo, show: Callable[[SweepInfo], None], runs: Callable[[], list[SweepInfo]]) -> None:
     try:
-        now = next((found for found in state.sweeps() if found.run_id == info.run_id), info)
+        now = next((found for found in runs() if found.run_id == info.run_id), info)
         if now.state != info.state:
             st.rerun()  # it ended, or came back to life: the frame around this fragment changes too
         banner(now)
@@ -80,12 +91,12 @@ def banner(info: SweepInfo) -> None:
             f":material/autorenew: Still running; this page redraws itself every {state.REFRESH_S} seconds."
         )
     elif info.state == RunState.FAILED:
-        st.error("This sweep failed. What it said:", icon=":material/error:")
+        st.error("This run failed. What it said:", icon=":material/error:")
         st.code(info.error or "(no message was recorded)", language=None, wrap_lines=True)
     elif info.state == RunState.INTERRUPTED:
         why = STOPPED.get(Stopped(info.stopped), "") if info.stopped in list(Stopped) else ""
         st.warning(
-            f"This sweep was interrupted; what it had finished is shown. {why} To go on where it stopped:",
+            f"This run was interrupted; what it had finished is shown. {why} To go on where it stopped:",
             icon=":material/pause_circle:",
         )
         st.code(info.command, language="bash", wrap_lines=True)
@@ -142,6 +153,11 @@ def first_visit() -> None:
             "scatter_plot",
             "Embeddings",
             "a map of the features, drawn by t-SNE, coloured by label, mistake or confidence",
+        ),
+        (
+            "image_search",
+            "Data quality",
+            "unusable files, copies and near-duplicates, the most extreme pictures",
         ),
     ):
         st.markdown(f":material/{icon}: **{name}**: {what}")

@@ -15,6 +15,7 @@ from dashboard.store import Store
 from trainer.tracking.schema import Artifact, RunState, default_tracking_uri
 
 RUN = "run"  # query parameter and session key: id of the chosen run
+REPORT = "report"  # the same for the run that the page "Data quality" shows
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -24,6 +25,9 @@ FILES = {
     "projection": Artifact.PROJECTION,
     "samples": Artifact.SAMPLES,
     "summary": Artifact.SUMMARY,
+    "quarantine": Artifact.QUARANTINE,
+    "pictures": Artifact.PICTURES,
+    "duplicates": Artifact.DUPLICATES,
 }
 
 
@@ -37,6 +41,11 @@ def _sweeps(tracking_uri: str) -> list[SweepInfo]:
     return _store(tracking_uri).sweeps()
 
 
+@st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
+def _extractions(tracking_uri: str) -> list[SweepInfo]:
+    return _store(tracking_uri).extractions()
+
+
 @st.cache_data(max_entries=64, show_spinner="Reading the run …")
 def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
     """``version`` is only there to be part of the cache's key."""
@@ -44,12 +53,22 @@ def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
 
 
 def sweeps() -> list[SweepInfo]:
-    """All runs, newest first. Raises `StoreProblem`."""
+    """All runs but extractions, newest first. Raises `StoreProblem`."""
     return _sweeps(default_tracking_uri())
 
 
+def reports() -> list[SweepInfo]:
+    """What says something of the data: extractions, then sweeps that quarantined files, each newest first.
+
+    Of sweeps only those whose files are on this machine: to ask a server for each would take too long.
+    Raises `StoreProblem`.
+    """
+    quarantined = [info for info in sweeps() if artifacts.version(info.artifact_uri, Artifact.QUARANTINE)]
+    return _extractions(default_tracking_uri()) + quarantined
+
+
 def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
-    """One table of a run: ``trials``, ``curves``, ``predictions``, ``projection`` or ``samples``.
+    """One table of a run: ``trials``, ``curves`` or another of `FILES`.
 
     Cached until the file behind it changes. Raises `StoreProblem`.
     """
@@ -74,22 +93,22 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chosen(infos: list[SweepInfo]) -> SweepInfo:
-    """The run that the URL asks for, else the one chosen before, else the newest sweep of ours."""
+def chosen(infos: list[SweepInfo], *, key: str = RUN) -> SweepInfo:
+    """The run that the URL asks for, else the one chosen before, else the newest of ours."""
     by_id = {info.run_id: info for info in infos}
-    wanted = st.query_params.get(RUN) or st.session_state.get(RUN)
+    wanted = st.query_params.get(key) or st.session_state.get(key)
     if wanted in by_id:
         info = by_id[wanted]
     else:
         if wanted:
             st.toast("The run in the address is not in this store.", icon=":material/link_off:")
         info = next((info for info in infos if info.ours), infos[0])
-    choose(info.run_id)
+    choose(info.run_id, key=key)
     return info
 
 
-def choose(run_id: str) -> None:
-    """Make a run the chosen one on every page, and put it into the address."""
-    st.session_state[RUN] = run_id
-    if st.query_params.get(RUN) != run_id:
-        st.query_params[RUN] = run_id
+def choose(run_id: str, *, key: str = RUN) -> None:
+    """Make a run the chosen one (on every page, or as the report), and put it into the address."""
+    st.session_state[key] = run_id
+    if st.query_params.get(key) != run_id:
+        st.query_params[key] = run_id

@@ -10,8 +10,10 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,8 +22,8 @@ import pandas as pd
 
 from dashboard import artifacts, foreign
 from dashboard.artifacts import StoreProblem
-from dashboard.info import Figures, SweepInfo, describe, figures_so_far, final_figures, is_ours
-from trainer.tracking.schema import Artifact, Tag
+from dashboard.info import Figures, SweepInfo, describe, figures_so_far, final_figures, kind_of
+from trainer.tracking.schema import Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
 
@@ -62,39 +64,28 @@ class Store:
             ) from error
 
     def sweeps(self) -> list[SweepInfo]:
-        """The newest `NEWEST` runs that are nobody's child, newest first; none where there is no store."""
-        if self.is_empty():
-            return []
-        names = {e.experiment_id: e.name for e in self._ask("search_experiments")}
-        runs = self._ask(
-            "search_runs",
-            list(names),
-            filter_string=f"tags.`{Tag.PARENT}` IS NULL",
-            max_results=NEWEST,
-            order_by=["attributes.start_time DESC"],
+        """The newest `NEWEST` runs that are nobody's child and no extraction, newest first; none where there
+        is no store."""
+        return self._infos(
+            f"tags.`{Tag.PARENT}` IS NULL", lambda run: kind_of(run) != Kind.EXTRACTION, self._figures
         )
-        now = time.time()
-        return [
-            describe(
-                run,
-                experiment=names.get(run.info.experiment_id, ""),
-                figures=self._figures(run) if is_ours(run) else Figures(),
-                now=now,
-            )
-            for run in runs
-        ]
+
+    def extractions(self) -> list[SweepInfo]:
+        """The newest `NEWEST` extractions, newest first; none where there is no store."""
+        where = f"tags.`{Tag.KIND}` = '{Kind.EXTRACTION}'"
+        return self._infos(where, lambda run: True, lambda run: Figures())
 
     def trials(self, run_id: str) -> pd.DataFrame | None:
         """`schema.Trials`, one row per trial; for another program's run see `foreign.trials`."""
         run = self._run(run_id)
-        if is_ours(run):
+        if kind_of(run):
             return self._table(run, Artifact.TRIALS)
         return foreign.trials(foreign.members(self._client, run))
 
     def curves(self, run_id: str) -> pd.DataFrame | None:
         """`schema.Curves`, long form; for another program's run see `foreign.curves`."""
         run = self._run(run_id)
-        if is_ours(run):
+        if kind_of(run):
             return self._table(run, Artifact.CURVES)
         return foreign.curves(self._client, foreign.members(self._client, run))
 
@@ -110,9 +101,50 @@ class Store:
         """`schema.Samples`; ``None`` until the sweep is done."""
         return self._table(self._run(run_id), Artifact.SAMPLES)
 
+    def quarantine(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.Quarantine`; ``None`` for a sweep in which every file could be used."""
+        return self._table(self._run(run_id), Artifact.QUARANTINE)
+
+    def pictures(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.Pictures` of an extraction."""
+        return self._table(self._run(run_id), Artifact.PICTURES)
+
+    def duplicates(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.Duplicates` of an extraction."""
+        return self._table(self._run(run_id), Artifact.DUPLICATES)
+
     def summary(self, run_id: str) -> dict[str, Any] | None:
-        """`schema.Summary`; ``None`` until the sweep is done."""
+        """`schema.Summary`, or `schema.Extracted` of an extraction; ``None`` until the run is done."""
         return self._summary(self._run(run_id))
+
+    def _infos(
+        self, where: str, wanted: Callable[[Any], bool], figures: Callable[[Any], Figures]
+    ) -> list[SweepInfo]:
+        if self.is_empty():
+            return []
+        names = {e.experiment_id: e.name for e in self._ask("search_experiments")}
+        now = time.time()
+        return [
+            describe(run, experiment=names.get(run.info.experiment_id, ""), figures=figures(run), now=now)
+            for run in islice(filter(wanted, self._runs(list(names), where)), NEWEST)
+        ]
+
+    def _runs(self, experiments: list[str], where: str) -> Iterator[Any]:
+        """Newest first, in as many requests as it takes."""
+        token = None
+        while True:
+            page = self._ask(
+                "search_runs",
+                experiments,
+                filter_string=where,
+                max_results=NEWEST,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     @cached_property
     def _client(self) -> Any:
@@ -154,10 +186,12 @@ class Store:
         return self._summaries[key]
 
     def _check_not_moved(self, run: Any) -> None:
-        if is_ours(run) and run.info.status != "RUNNING":  # a new run makes its folder with its first file
+        if kind_of(run) and run.info.status != "RUNNING":  # a new run makes its folder with its first file
             artifacts.check_not_moved(run.info.artifact_uri, self.database)
 
     def _figures(self, run: Any) -> Figures:
+        if kind_of(run) != Kind.SWEEP:
+            return Figures()
         try:
             # A sweep that was resumed has the summary of its earlier end until it ends again.
             summary = self._summary(run) if run.info.status == "FINISHED" else None

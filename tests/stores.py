@@ -22,7 +22,19 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score
 
-from trainer.tracking.schema import Artifact, Curves, Kind, Metric, RunState, Stopped, Tag, TrialState
+from trainer.tracking.schema import (
+    Artifact,
+    Curves,
+    Duplicates,
+    Extracted,
+    Kind,
+    Metric,
+    Pictures,
+    RunState,
+    Stopped,
+    Tag,
+    TrialState,
+)
 
 STATUS = {"done": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 HOSTILE = "![x](http://evil.example/x.png) <img src=x onerror=alert(1)> :red[a] **b** `c` $d$"
@@ -91,6 +103,90 @@ def sweep(
     if state in STATUS:
         client.set_terminated(run_id, STATUS[state], end_time=int((started + 240) * 1000))
     return run_id
+
+
+def extraction(
+    tracking_uri: str,
+    *,
+    name: str = "digits",
+    rows: int = 60,
+    measured: bool = True,
+    hostile: bool = False,
+    started: float | None = None,
+) -> str:
+    """Write one finished extraction; returns its run id."""
+    started = time.time() - 100 if started is None else started
+    client = MlflowClient(tracking_uri)
+    tags = {
+        Tag.KIND: Kind.EXTRACTION,
+        Tag.DATA: HOSTILE if hostile else "path/to/digits",
+        Tag.ENCODER: HOSTILE if hostile else "demo (float32, key 0123456789abcdef)",
+        Tag.COMMAND: "python -m trainer.extract --data path/to/digits",
+        Tag.HEARTBEAT: str(time.time()),
+    }
+    run = client.create_run(
+        experiment(client, tracking_uri),
+        run_name=HOSTILE if hostile else name,
+        tags=tags,
+        start_time=int(started * 1000),
+    )
+    folder = folder_of(run.info.artifact_uri)
+    folder.mkdir(parents=True)
+    quarantine(HOSTILE if hostile else "").to_parquet(folder / Artifact.QUARANTINE)
+    table = _pictures(rows, measured, prefix=HOSTILE if hostile else "")
+    table.to_parquet(folder / Artifact.PICTURES)
+    ids = table[Pictures.SAMPLE_ID]
+    pairs = [(8, 0, Duplicates.NEAR, 0.99), (9, 1, Duplicates.NEAR, 0.95), (0, 2, Duplicates.SAME, 1.0)]
+    pairs += [(5, 6, Duplicates.NEAR, 0.97), (1, 3, Duplicates.NEAR, 0.93)]
+    split = table[Pictures.SPLIT]
+    pd.DataFrame(
+        [(ids[a], ids[b], split[a], split[b], likeness, kind) for a, b, kind, likeness in pairs],
+        columns=[
+            *(Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B, Duplicates.SPLIT_A, Duplicates.SPLIT_B),
+            *(Duplicates.LIKENESS, Duplicates.KIND),
+        ],
+    ).to_parquet(folder / Artifact.DUPLICATES)
+    figures = {
+        Extracted.RUN_ID: run.info.run_id,
+        Extracted.FOUND: rows + 5,
+        Extracted.USED: rows,
+        Extracted.QUARANTINED: 3,
+        Extracted.DROPPED: 2,
+        Extracted.DUPLICATES: 3,
+        Extracted.ENCODED: rows,
+        Extracted.NEAR_DUPLICATES: {"test/train": 2, "train/train": 2},
+        Extracted.NEAR_LEAKS: 2,
+        Extracted.NOT_COMPARED: 0,
+        Extracted.ENCODER: tags[Tag.ENCODER],
+    }
+    (folder / Artifact.SUMMARY).write_text(json.dumps(figures))
+    client.set_terminated(run.info.run_id, end_time=int((started + 60) * 1000))
+    return run.info.run_id
+
+
+def quarantine(prefix: str = "") -> pd.DataFrame:
+    """QUARANTINE of three files."""
+    reasons = ["not an image (begins with b'<html>')", "empty file", "not an image (begins with b'GIT')"]
+    return pd.DataFrame(
+        {"path": [f"{prefix}{i}.jpg" for i in range(3)], "reason": [prefix + r for r in reasons]}
+    )
+
+
+def _pictures(rows: int, measured: bool, prefix: str) -> pd.DataFrame:
+    """PICTURES of the first digits: 0 to 6 of every ten are train, 7 val, 8 and 9 test."""
+    digits, random = load_digits(), np.random.default_rng(0)
+    values = {name: random.lognormal(0, 0.5, rows) if measured else np.nan for name in Pictures.MEASURES}
+    return pd.DataFrame(
+        {
+            Pictures.SAMPLE_ID: [f"{prefix}digit-{i:04d}" for i in range(rows)],
+            Pictures.SPLIT: [
+                ("train", "val", "test")[max(0, i % 10 - 6) if i % 10 < 9 else 2] for i in range(rows)
+            ],
+            Pictures.LABEL: [f"{prefix}{digit}" for digit in digits.target[:rows]],
+            **values,
+            Pictures.THUMBNAIL: [webp(image) for image in digits.images[:rows]],
+        }
+    )
 
 
 def foreign(tracking_uri: str, *, name: str = "somebody's transformer", epochs: int = 8) -> str:

@@ -159,11 +159,31 @@ def test_hovering_a_point_of_the_map_shows_its_picture(
     watched.check()
 
 
+def test_the_page_on_data_shows_pairs_extremes_and_the_chosen_measure(
+    browser: Browser, address: str, tracking_uri: str
+) -> None:
+    run_id = stores.extraction(tracking_uri)
+    watched = Watched(browser, address, color_scheme="dark")
+    page = watched.open(f"quality?report={run_id}&measure=sharpness")
+    main = page.locator("[data-testid=stMain]")
+    expect(main.get_by_text("found 65 = used 60 + quarantined 3 + dropped duplicates 2")).to_be_visible()
+    expect(main.get_by_text("Sharpness of 60 pictures")).to_be_visible(timeout=WITHIN_MS)
+    page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
+    assert main.locator("img").count() >= 2 * 2 + 16
+    page.get_by_role("radio", name="entropy").click()
+    expect(main.get_by_text("Entropy of 60 pictures")).to_be_visible(timeout=WITHIN_MS)
+    assert "measure=entropy" in page.url
+    assert f"report={run_id}" in page.url
+    watched.check()
+
+
 def test_hostile_names_fetch_nothing_and_run_nothing(
     browser: Browser, address: str, tracking_uri: str
 ) -> None:
     stores.sweep(tracking_uri, name=stores.HOSTILE, classes=[stores.HOSTILE, "<img src=http://evil.example>"])
+    stores.extraction(tracking_uri, hostile=True)
     watched = Watched(browser, address)
+    watched.open("quality")
     for path in PAGES:
         page = watched.open(path)
         page.locator("[data-testid=stSidebar] input").click()

@@ -72,7 +72,7 @@ def words(app: AppTest) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "views/quality.py"])
 def test_every_page_opens_on_every_kind_of_store(uri: str, page: str, kind: str) -> None:
     fill(uri, kind)
     app = open_page(page)

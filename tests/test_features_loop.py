@@ -171,13 +171,13 @@ def test_the_time_is_accounted_for(pictures: Path, saved_clip: Path, tmp_path: P
 
 
 def test_a_large_jpeg_is_read_at_a_fraction_and_looks_the_same(saved_clip: Path) -> None:
-    smooth = np.kron(noise(3, height=8, width=12).astype(np.float32), np.ones((60, 60, 1), np.float32))
+    smooth = np.kron(noise(3, height=8, width=12).astype(np.float32), np.ones((280, 280, 1), np.float32))
     data = encoded(smooth.astype(np.uint8), kind="JPEG")
     preparation = preparation_of(saved_clip)
-    assert preparation.least == 64
+    assert preparation.least == 512  # twice its 32 would be less than what is measured needs
     small, whole = decode(data, least=preparation.least), decode(data)
-    assert whole.shape == (480, 720, 3)
-    assert small.shape == (120, 180, 3)  # a quarter: an eighth would leave 60 pixels
+    assert whole.shape == (2240, 3360, 3)
+    assert small.shape == (560, 840, 3)  # a quarter: an eighth would leave 280 pixels
     difference = preparation.pixels(small).astype(float) - preparation.pixels(whole)
     assert np.abs(difference).mean() < 1.5
 

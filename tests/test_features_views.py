@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import noise
+from picture_files import class_folders, noise
 
+from trainer.data.decode import decode
+from trainer.data.source import load
 from trainer.errors import InputError
-from trainer.features.views import Augmentation, crop, draw, recolour
+from trainer.features.encoder import ImageEncoder, preparation_of
+from trainer.features.extract import Features, extract
+from trainer.features.views import Augmentation, Straying, crop, draw, recolour
 
 STILL = Augmentation(least_area=1, stretch=1, flip=0, brightness=0, contrast=0, saturation=0, hue=0)
 CONTENT = hashlib.sha256(b"a picture").hexdigest()
@@ -92,3 +97,59 @@ def test_strengths_that_make_no_sense_are_named(wrong: dict[str, float]) -> None
     with pytest.raises(InputError, match=f"--augment.{name.replace('_', '-')} is"):
         Augmentation(**wrong).check()
     Augmentation().check()
+
+
+# --- views on their way through the extraction ------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return class_folders(tmp_path / "pictures", {"a": 15, "b": 15})
+
+
+def _extract(pictures: Path, model: Path, cache: Path, views: int, **options: object) -> Features:
+    options = {"batch_size": 8, "device": "cpu", "views": views} | options
+    return extract(load(str(pictures), seed=0), encoder=str(model), cache_dir=cache, **options)
+
+
+def test_each_view_is_encoded_and_the_picture_itself_stays_as_it_was(
+    pictures: Path, saved_clip: Path, tmp_path: Path
+) -> None:
+    straying = Straying(Augmentation(), seed=5)
+    plain = _extract(pictures, saved_clip, tmp_path / "plain", 0)
+    features = _extract(pictures, saved_clip, tmp_path / "views", 3, straying=straying)
+    manifest = features.manifest
+    assert np.array_equal(features.vectors_nd, plain.vectors_nd)
+    train = manifest.rows("train")
+    assert features.views_vnd is not None
+    assert features.views_vnd.shape == (3, len(train), plain.vectors_nd.shape[1])
+    encoder, preparation = ImageEncoder(saved_clip, device="cpu"), preparation_of(saved_clip)
+    assert manifest.images is not None
+    for view in (1, 2, 3):
+        drawn = [draw(straying.how, manifest.content[row], view, seed=5) for row in train]
+        cut = [
+            crop(decode(manifest.images[row]), one, shape=preparation.shape, resample=preparation.resample)
+            for row, one in zip(train, drawn, strict=True)
+        ]
+        expected_nd = encoder.begin(encoder.send(np.stack(cut)), np.stack([one.colours for one in drawn]))()
+        assert np.allclose(features.views_vnd[view - 1], expected_nd, atol=2e-3)
+
+
+def test_views_are_stored_one_by_one(pictures: Path, saved_clip: Path, tmp_path: Path) -> None:
+    one = _extract(pictures, saved_clip, tmp_path, 1)
+    three = _extract(pictures, saved_clip, tmp_path, 3)
+    assert one.views_vnd is not None
+    assert three.views_vnd is not None
+    assert np.array_equal(three.views_vnd[0], one.views_vnd[0])
+    assert not np.array_equal(three.views_vnd[1], three.views_vnd[2])
+    assert three.report.encoded == len(one.manifest.rows("train"))  # only they have views
+    again = _extract(pictures, saved_clip, tmp_path, 3)
+    assert again.report.encoder_calls == 0
+    assert np.array_equal(again.views_vnd, three.views_vnd)
+    other = _extract(pictures, saved_clip, tmp_path, 1, straying=Straying(Augmentation(), seed=1))
+    assert not np.array_equal(other.views_vnd, one.views_vnd)
+
+
+def test_a_negative_number_of_views_is_refused(pictures: Path, saved_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="number of views is -1"):
+        _extract(pictures, saved_clip, tmp_path, -1)

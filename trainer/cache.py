@@ -6,7 +6,8 @@
     python -m trainer.cache export --key 3f2a --file features.npz
     python -m trainer.cache import --file features.npz
 
-A key names an encoder with all that its vectors depend on; the first characters of its name are enough.
+A key names an encoder with all that its vectors depend on; the first characters of its name are enough. One
+key holds what was measured of the pictures, whichever encoder they were read for.
 The last line on stdout is one JSON object.
 """
 
@@ -126,6 +127,8 @@ Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubco
 def describe(entry: catalogue.Entry) -> str:
     """One line on what made a key's vectors."""
     fields = entry.key.fields if entry.key else {}
+    if "measures" in fields:
+        return "measures of pictures"
     weights = next(iter(fields.get("weights", {}).values()), "?")[:8]
     return f"{fields.get('pooling', '?')}, {fields.get('compute_dtype', '?')}, weights {weights}"
 

@@ -80,14 +80,28 @@ def require_at_least(config: Common, **least: int) -> None:
             raise InputError(f"{flag} is {getattr(config, name)}; it must be at least {bound}.")
 
 
+def settings(config: Common) -> dict[str, Any]:
+    """Every flag with its value, paths as text: for a run's parameters and its YAML."""
+    return {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
+
+
 def command_line(module: str, config: Common, **changed: Any) -> str:
     """The shell command that gives ``config`` again, ``changed`` in part; default flags are left out."""
     words = ["python", "-m", module]
     for flag in dataclasses.fields(config):
         value = changed.get(flag.name, getattr(config, flag.name))
         usual = flag.default if flag.default_factory is dataclasses.MISSING else flag.default_factory()
-        if value != usual and value is not None:
-            words += ["--" + flag.name.replace("_", "-"), str(value)]
+        name = flag.name.replace("_", "-")
+        if value == usual or value is None:
+            continue
+        if dataclasses.is_dataclass(value):
+            for inner in dataclasses.fields(value):
+                if getattr(value, inner.name) != inner.default:
+                    words += [f"--{name}.{inner.name.replace('_', '-')}", str(getattr(value, inner.name))]
+        elif isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", str(value)]
     return shlex.join(words)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +16,7 @@ from safetensors.torch import save
 from trainer.analysis import statistics
 from trainer.analysis.figures import confusion_png
 from trainer.analysis.projection import sample_rows, tsne
-from trainer.data.decode import Undecodable, decode, thumbnail
+from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
 from trainer.progress import say
 from trainer.search.finalists import Finalist
@@ -117,22 +116,9 @@ class Answers:
             caption=manifest.caption,
             group=manifest.group,
             spoiled=manifest.spoiled,
-            thumbnails=self._thumbnails(rows),
+            thumbnails=thumbnails(manifest, rows.tolist()),
         )
         writer.table(Artifact.SAMPLES, frame)
-
-    def _thumbnails(self, rows: np.ndarray) -> list[bytes | None]:
-        def picture(row: int) -> bytes | None:
-            try:
-                return thumbnail(decode(images[row]))
-            except (Undecodable, OSError):  # it was readable when it was encoded: the file is gone since
-                return None
-
-        if self.manifest.images is None:
-            return [None] * len(rows)
-        images = self.manifest.images
-        with ThreadPoolExecutor() as pool:  # decoding releases the interpreter
-            return list(pool.map(picture, rows.tolist()))
 
     def _confusion_picture(self, study: str) -> bytes:
         share, n = float(statistics.accuracy(self._confusion)), int(self._confusion.sum())

@@ -11,6 +11,8 @@ from trainer.progress import bar, say
 
 if TYPE_CHECKING:
     from trainer.features.extract import ExtractReport, Features
+    from trainer.features.families import Space
+    from trainer.features.views import Augmentation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +36,31 @@ class Reading(cli.Common):
     """What the encoder computes in. auto: bfloat16 where the device does so natively."""
     max_bad: float = 0.05
     """Largest share of images that may be unreadable."""
+    measure: bool = True
+    """Also measure each picture that is encoded (size, brightness, sharpness …: some 3 ms), which the page
+    "Data quality" and the search for near-duplicates need. Those that were
+    encoded before are not measured."""
     drop_duplicates: bool = False
     """Of a picture that stands in the data several times keep one row: a test row if there is one."""
     allow_leaks: bool = False
     """Go on although a picture stands in train and in test."""
 
 
-def read_features(config: Reading, device: str, *, to_train: bool) -> Features:
+def read_features(
+    config: Reading,
+    device: str,
+    *,
+    to_train: bool,
+    space: Space = "pooled",
+    views: int = 0,
+    augment: Augmentation | None = None,
+) -> Features:
     """Rows with their vectors, from the cache where they are in it; says what was found.
 
     Args:
         to_train: refuse data on which no head can be trained.
+        space, views: as :func:`trainer.features.extract.extract` takes them.
+        augment: how views differ from their picture; None for the usual.
 
     Raises:
         InputError: data or encoder cannot be used.
@@ -55,6 +71,7 @@ def read_features(config: Reading, device: str, *, to_train: bool) -> Features:
     from trainer.data.source import load
     from trainer.features.extract import extract
     from trainer.features.hub import default_encoder
+    from trainer.features.views import Augmentation, Straying
 
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
@@ -70,10 +87,14 @@ def read_features(config: Reading, device: str, *, to_train: bool) -> Features:
             cache_dir=config.cache_dir,
             device=device,
             dtype=config.dtype,
+            space=space,
+            views=views,
+            straying=Straying(augment or Augmentation(), seed=config.seed),
             batch_size=config.batch_size,
             workers=config.workers,
             max_bad=config.max_bad,
             drop_duplicates=config.drop_duplicates,
+            measure=config.measure,
             progress=progress.update,
         )
     if to_train:

@@ -7,7 +7,6 @@ Data → features (cached) → heads, many at once → MLflow. The last line on 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 import warnings
@@ -140,7 +139,7 @@ def open_run(config: SweepConfig, features: Features, space: Space) -> SweepWrit
             return SweepWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or cli.new_name(config.data)
     say(f"Study {study}: {config.trials} trials × {config.seeds} seeds. `--study {study}` resumes it.")
-    command = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
+    command = cli.settings(config)
     return SweepWriter.start(
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,

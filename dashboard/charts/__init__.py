@@ -4,6 +4,7 @@ from dashboard.charts.confusion import MOST_SQUARE, confusion
 from dashboard.charts.curves import curves, trials_left
 from dashboard.charts.palette import colours
 from dashboard.charts.progress import best_so_far, intervals
+from dashboard.charts.quality import histogram
 from dashboard.charts.scatter import scatter
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "colours",
     "confusion",
     "curves",
+    "histogram",
     "intervals",
     "scatter",
     "trials_left",

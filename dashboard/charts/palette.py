@@ -6,6 +6,7 @@ from __future__ import annotations
 BLUE, ORANGE, GREEN, RED = "#2A86D1", "#E69F00", "#12A47C", "#DB5A1F"
 CATEGORIES = [BLUE, ORANGE, GREEN, "#C96AA1", "#8264C9", "#53B4E6", RED, "#9A8A3C"]
 ORDERED = ["#7B54C0", "#3F7FC8", "#1C9F93", "#7DB043", "#E5A31B"]  # low to high
+SPLITS = {"train": BLUE, "val": ORANGE, "test": GREEN}
 GREY = "#8B919B"
 PAN = {"bind": "scales", "zoom": "wheel![event.shiftKey]"}  # a plain wheel goes on scrolling the page
 

@@ -21,7 +21,7 @@ NAMES = (
 )
 
 
-def measure(image_hwc: np.ndarray) -> np.ndarray:
+def measure(image_hwc: np.ndarray, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """All of :data:`NAMES` of one picture. Always finite.
 
     Width, height and hash are the picture's own; the rest is measured after its longer side has been brought
@@ -29,11 +29,12 @@ def measure(image_hwc: np.ndarray) -> np.ndarray:
 
     Args:
         image_hwc: uint8 [H, W, 3], at least one pixel.
+        size: width and height as stored, where the picture was read at a fraction; None: those it has.
 
     Returns:
         float64 [M].
     """
-    height, width, _ = image_hwc.shape
+    width, height = size or image_hwc.shape[1::-1]
     picture = Image.fromarray(image_hwc)
     # Of Pillow's filters the one with which sharpness depends least on the size a photo was stored at.
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)

@@ -15,7 +15,7 @@ import numpy as np
 
 from trainer import atomic
 from trainer.errors import InputError
-from trainer.features.key import EncoderKey, digest_of
+from trainer.features.key import STORED_DTYPES, EncoderKey, digest_of
 from trainer.features.saved import read_json
 from trainer.features.store import DAMAGED, FeatureStore, locked, read_shard
 
@@ -25,7 +25,7 @@ _KEY = "headroom_key"  # where a file that is carried away keeps the key's field
 
 @dataclass(frozen=True)
 class Entry:
-    """The vectors of one encoder key, by what their shards' notes say."""
+    """The vectors, or measures, of one key, by what their shards' notes say."""
 
     folder: Path
     key: EncoderKey | None  # None where key.json is damaged
@@ -90,8 +90,8 @@ def prune(entry: Entry) -> int:
 def export(entry: Entry, path: Path) -> int:
     """Write all vectors of a key into one file; returns how many. Damaged shards are set aside.
 
-    ``.npz``: content (SHA-256 of each picture, hex), vectors [N, D] float16, and the key. ``.parquet``: a row
-    for each picture, the vector as a list of float32.
+    ``.npz``: content (SHA-256 of each picture, hex), vectors [N, D] as stored, and the key. ``.parquet``: a
+    row for each picture, the vector as a list of float32.
 
     Raises:
         InputError: another ending; a damaged key.json.
@@ -104,7 +104,7 @@ def export(entry: Entry, path: Path) -> int:
         )
     store = FeatureStore(entry.folder.parent, entry.key)
     content = store.contents()
-    vectors_nd = store.lookup(content)[1].astype(np.float16)
+    vectors_nd = store.lookup(content)[1].astype(store.dtype)
     text = json.dumps(entry.key.fields)
     if path.suffix == ".npz":
         buffer = io.BytesIO()
@@ -128,11 +128,14 @@ def bring_in(path: Path, root: Path) -> tuple[Entry, int]:
             raise ValueError(f"{len(content)} contents for vectors of shape {vectors_nd.shape}")
         if any(len(one) != 64 or set(one) - set("0123456789abcdef") for one in content):
             raise ValueError("content is not SHA-256 in hexadecimal")
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        key = EncoderKey(fields, digest_of(fields))
+        if key.stored_dtype not in STORED_DTYPES:
+            raise ValueError(f"stored as {key.stored_dtype!r}, which is none of {', '.join(STORED_DTYPES)}")
+    except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} is not a file that `python -m trainer.cache export` wrote: {error}."
         ) from error
-    store = FeatureStore(root, EncoderKey(fields, digest_of(fields)))
+    store = FeatureStore(root, key)
     with store.owner():
         new = [i for i, one in enumerate(content) if one not in store]
         if new:
@@ -206,5 +209,5 @@ def _read_parquet(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
     table = pq.read_table(path)
     key = (table.schema.metadata or {})[_KEY.encode()]
     vectors = table["vector"].combine_chunks()
-    vectors_nd = vectors.flatten().to_numpy().reshape(len(table), -1).astype(np.float16)
+    vectors_nd = vectors.flatten().to_numpy().reshape(len(table), -1)
     return table["content"].to_pylist(), vectors_nd, json.loads(key)

@@ -12,6 +12,7 @@ from trainer.features.families import Space, family_of
 from trainer.features.preparation import Preparation, Size, preparation
 from trainer.features.saved import image_settings
 from trainer.features.tower import LoadedTower, room
+from trainer.features.views import recolour
 
 if TYPE_CHECKING:
     import torch
@@ -96,10 +97,19 @@ class ImageEncoder:
         with room():
             return pixels.pin_memory().to(self._tower.device, non_blocking=True)
 
-    def begin(self, pixels: torch.Tensor) -> Callable[[], np.ndarray]:
-        """What was sent → float32 [B, D], once what comes back is called. TooLarge as above."""
+    def begin(self, pixels: torch.Tensor, colours_b5: np.ndarray | None = None) -> Callable[[], np.ndarray]:
+        """What was sent → float32 [B, D], once what comes back is called. TooLarge as above.
+
+        Args:
+            colours_b5: float32 [B, 5], how each picture is changed first: :func:`views.recolour`.
+        """
+        import torch
+
         with room():
-            ready = (pixels.float() - self._mean) / self._std
+            ready = pixels.float()
+            if colours_b5 is not None:
+                ready = recolour(ready, torch.from_numpy(colours_b5).to(ready.device))
+            ready = (ready - self._mean) / self._std
         wait = self._tower.begin(pixel_values=ready)
         return lambda: wait().numpy()
 

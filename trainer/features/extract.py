@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from trainer.data.duplicates import repeats, same_picture
 from trainer.data.manifest import Manifest, Quarantined
 from trainer.errors import InputError, TooManyBadFiles
 from trainer.features.encoder import preparation_of
-from trainer.features.families import family_of
+from trainer.features.families import Space, family_of
 from trainer.features.hub import resolve
 from trainer.features.key import identity
 from trainer.features.loop import Auto, LazyEncoder, Work, encode_missing
+from trainer.features.measures import lookup_measures, measures_store
 from trainer.features.store import FeatureStore
 from trainer.features.tower import pick_device, pick_dtype
+from trainer.features.views import Augmentation, Straying
+
+DEFAULT_STRAYING = Straying(Augmentation(), seed=0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,10 @@ class Features:
 
     manifest: Manifest  # the rows that have a vector; its quarantined names the rest
     vectors_nd: np.ndarray  # float32 [N, D]
+    measures_nm: np.ndarray | None  # float32 [N, M], columns as in trainer.analysis.picture.NAMES; NaN for a
+    # picture whose vector was stored without them; None where the data brought its vectors
     report: ExtractReport
+    views_vnd: np.ndarray | None = None  # float32 [V, N, D], views 1…V of the N rows of train
 
 
 def extract(
@@ -58,10 +66,14 @@ def extract(
     cache_dir: Path,
     device: str = "auto",
     dtype: str = "float32",
+    space: Space = "pooled",
+    views: int = 0,
+    straying: Straying = DEFAULT_STRAYING,
     batch_size: int | Auto = 64,
     workers: int | Auto = 0,
     max_bad: float = 0.05,
     drop_duplicates: bool = False,
+    measure: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Features:
     """Give every row its vector: from the data itself, from the store, or from the encoder.
@@ -76,10 +88,14 @@ def extract(
         device: "auto", "cpu", "cuda".
         dtype: what the encoder computes in, "float32", "bfloat16", or "auto": bfloat16 where ``device``
             computes in it natively.
+        space: "pooled", the image tower's own output, or "shared", the space of images and texts.
+        views: how many views to make of each training picture besides itself, for augmentation.
+        straying: how these differ from it.
         batch_size: pictures per call of the encoder, "auto": measured, see :mod:`trainer.features.batches`.
         workers: processes that decode, 0 for threads, "auto": processes once threads do not keep up.
         max_bad: the share of files, 0 to 1, that may be quarantined.
         drop_duplicates: of rows that show the same picture keep one, see :func:`duplicates.repeats`.
+        measure: measure each picture that is encoded, once in its life.
         progress: called with (distinct pictures done, distinct pictures), first before any is encoded.
 
     Raises:
@@ -94,25 +110,38 @@ def extract(
         report = _report(
             manifest, kept, Work(), calls=0, encoder="ready features", warnings=(), started=started
         )
-        return Features(kept, kept.features_nd, report)
+        return Features(kept, kept.features_nd, None, report)
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"The batch size is {batch_size}; it must be 1 or more, or auto.")
     if workers != "auto" and workers < 0:
         raise InputError(f"The number of workers is {workers}; it must be 0 or more, or auto.")
+    if views < 0:
+        raise InputError(f"The number of views is {views}; it must be 0 or more.")
+    straying.how.check()
     folder = resolve(encoder)
     if dtype == "auto":
         dtype = pick_dtype(dtype, pick_device(device))
-    key = identity(folder, dtype=dtype, cache_dir=cache_dir)
-    store = FeatureStore(cache_dir / "features", key)
-    lazy = LazyEncoder(folder, device=device, dtype=dtype)
+    keys = [
+        identity(folder, dtype=dtype, cache_dir=cache_dir, space=space, view=view, straying=straying)
+        for view in range(views + 1)
+    ]
+    stores = [FeatureStore(cache_dir / "features", key) for key in keys]
+    measures = measures_store(cache_dir / "features") if measure else None
+    lazy = LazyEncoder(folder, device=device, dtype=dtype, space=space)
     work = Work()
-    if any(content not in store for content in manifest.content):
-        with store.owner():
+    train = [manifest.content[row] for row in manifest.rows("train")]
+    wanted = [manifest.content, *[train] * views]
+    if any(content not in store for store, some in zip(stores, wanted, strict=True) for content in some):
+        with ExitStack() as owned:
+            for store in sorted(stores, key=lambda one: one.folder):  # one order for all: none waits for ever
+                owned.enter_context(store.owner())
             work = encode_missing(
                 manifest,
-                store,
+                stores,
                 lazy,
                 preparation_of(folder),
+                straying=straying,
+                measures=measures,
                 batch_size=batch_size,
                 workers=workers,
                 memory=cache_dir / "batch_sizes.json",
@@ -121,9 +150,10 @@ def extract(
     _check_bad(manifest, work.bad, max_bad)
     manifest = _without(manifest, work.bad)
     kept = _distinct(manifest, drop_duplicates)
-    _, vectors_nd = store.lookup(kept.content)
-    warnings = store.warnings + work.said
-    if key.fields["preprocessing_source"] == "defaults":
+    _, vectors_nd = stores[0].lookup(kept.content)
+    warnings = [said for one in stores for said in one.warnings]
+    warnings += (measures.warnings if measures else []) + work.said
+    if keys[0].fields["preprocessing_source"] == "defaults":
         usual = family_of(folder).name
         warnings.append(
             f"{encoder} has no preprocessor_config.json; the usual settings of {usual} were used."
@@ -133,11 +163,23 @@ def extract(
         kept,
         work,
         calls=lazy.calls,
-        encoder=f"{encoder} ({dtype}, key {key.digest[:16]})",
+        encoder=f"{encoder} ({dtype}, key {keys[0].digest[:16]})",
         warnings=warnings,
         started=started,
     )
-    return Features(kept, vectors_nd, report)
+    return Features(
+        kept,
+        vectors_nd,
+        lookup_measures(measures, kept.content),
+        report,
+        _views(kept, stores[1:]) if views else None,
+    )
+
+
+def _views(manifest: Manifest, stores: Sequence[FeatureStore]) -> np.ndarray:
+    """float32 [V, N, D] of the rows of train."""
+    train = [manifest.content[row] for row in manifest.rows("train")]
+    return np.stack([store.lookup(train)[1] for store in stores])
 
 
 def _without(manifest: Manifest, bad: dict[int, str]) -> Manifest:

@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.data.decode import Undecodable, decode
+from trainer.data.decode import Undecodable, decode_sized
 from trainer.data.manifest import Stored
 from trainer.errors import InputError
+from trainer.features.measures import measures_of
 from trainer.features.preparation import Preparation
+from trainer.features.views import Straying, crop, draw
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(32, CORES + 2)  # decoding releases the interpreter; some wait for the disk
@@ -32,13 +34,24 @@ class Wanted(NamedTuple):
     rows: tuple[int, ...]
     images: tuple[Stored | bytes, ...]  # for each row, where its copy is
     content: str  # SHA-256 hex of the bytes that were listed
+    views: tuple[int, ...]  # what to make of it: 0 is the picture as it is, 1, 2, … stray from it
+    measure: bool  # whether it is to be measured, too
+
+
+class View(NamedTuple):
+    """One view of one picture, for the encoder."""
+
+    number: int
+    pixels: np.ndarray  # uint8 [3, height, width]
+    colours: np.ndarray | None  # float32 [5], see trainer.features.views.Drawn; None for the picture as it is
 
 
 class Prepared(NamedTuple):
     """What became of it."""
 
     row: int  # one that shows the picture
-    pixels: np.ndarray | None  # uint8 [3, height, width], None if no copy can be used
+    views: list[View]  # those that were wanted; none if no copy can be used
+    measures: np.ndarray | None  # float64 [M], None if none were wanted or no copy can be used
     bad: dict[int, str]  # row → why its copy cannot be used
 
 
@@ -46,15 +59,22 @@ class Feed:
     """Iterate to get a :class:`Prepared` for each picture wanted, in order; memory stays bounded."""
 
     def __init__(
-        self, wanted: Iterable[Wanted], preparation: Preparation, *, processes: int, ahead: int
+        self,
+        wanted: Iterable[Wanted],
+        preparation: Preparation,
+        *,
+        straying: Straying | None = None,
+        processes: int,
+        ahead: int,
     ) -> None:
         """Begin nothing yet.
 
         Args:
+            straying: how views other than 0 differ from the picture; None where only that is wanted.
             processes: how many processes decode; with 0 it is threads of this one, which start at once.
             ahead: how many pictures may be in work or waiting.
         """
-        self._wanted, self._preparation = iter(wanted), preparation
+        self._wanted, self._how = iter(wanted), (preparation, straying)
         self._tasks = max(ahead // TOGETHER, 2)
         self._pools: list[Executor] = []
         if processes:
@@ -76,7 +96,7 @@ class Feed:
         queue: deque[Future[list[Prepared]]] = deque()
         try:
             while task := list(islice(self._wanted, TOGETHER)):
-                queue.append(self._pools[-1].submit(_prepare_all, task, self._preparation))
+                queue.append(self._pools[-1].submit(_prepare_all, task, *self._how))
                 if len(queue) > self._tasks:
                     yield from queue.popleft().result()
             while queue:
@@ -93,7 +113,7 @@ class Feed:
             pool.shutdown(cancel_futures=True)
 
 
-def prepare(wanted: Wanted, preparation: Preparation) -> Prepared:
+def prepare(wanted: Wanted, preparation: Preparation, straying: Straying | None) -> Prepared:
     """Read and decode one picture, which several rows may share: a copy that is gone leaves the others."""
     bad: dict[int, str] = {}
     for row, image in zip(wanted.rows, wanted.images, strict=True):
@@ -103,15 +123,31 @@ def prepare(wanted: Wanted, preparation: Preparation) -> Prepared:
             bad[row] = error.reason
             continue
         try:
-            image_hwc = decode(data, least=preparation.least)
+            decoded = decode_sized(data, least=preparation.least)
+            measures = measures_of(data, decoded, least=preparation.least) if wanted.measure else None
         except Undecodable as error:  # the same bytes everywhere: no copy is better
-            return Prepared(row, None, bad | {one: error.reason for one in wanted.rows if one not in bad})
-        return Prepared(row, preparation.pixels(image_hwc), bad)
-    return Prepared(wanted.rows[0], None, bad)
+            also = {one: error.reason for one in wanted.rows if one not in bad}
+            return Prepared(row, [], None, bad | also)
+        views = [
+            _view(decoded.image_hwc, number, wanted.content, preparation, straying) for number in wanted.views
+        ]
+        return Prepared(row, views, measures, bad)
+    return Prepared(wanted.rows[0], [], None, bad)
 
 
-def _prepare_all(task: list[Wanted], preparation: Preparation) -> list[Prepared]:
-    return [prepare(wanted, preparation) for wanted in task]
+def _view(
+    image_hwc: np.ndarray, number: int, content: str, preparation: Preparation, straying: Straying | None
+) -> View:
+    if number == 0:
+        return View(0, preparation.pixels(image_hwc), None)
+    assert straying is not None
+    drawn = draw(straying.how, content, number, seed=straying.seed)
+    cut = crop(image_hwc, drawn, shape=preparation.shape, resample=preparation.resample)
+    return View(number, cut, drawn.colours)
+
+
+def _prepare_all(task: list[Wanted], preparation: Preparation, straying: Straying | None) -> list[Prepared]:
+    return [prepare(wanted, preparation, straying) for wanted in task]
 
 
 def _read(image: Stored | bytes, content: str) -> bytes:

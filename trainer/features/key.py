@@ -14,25 +14,40 @@ from trainer.data.decode import DECODE_POLICY
 from trainer.errors import InputError
 from trainer.features.families import Space, family_of
 from trainer.features.saved import image_settings, read_json, tokenizer_files, weight_files
+from trainer.features.views import Straying, described
 
 FEATURES_VERSION = "2"  # raise it when the code of this room changes what comes out
-STORED_DTYPE = "float16"
+STORED_DTYPE = "float16"  # of an encoder's vectors
+STORED_DTYPES = ("float16", "float32")
 DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
 class EncoderKey:
-    """What an encoder's vectors depend on."""
+    """What an encoder's vectors, or the measures of pictures, depend on."""
 
     fields: dict[str, Any]  # JSON: written beside the vectors, for people
     digest: str  # SHA-256 hex of the fields
 
+    @property
+    def stored_dtype(self) -> str:
+        """In what the numbers are stored."""
+        return self.fields.get("stored_dtype", STORED_DTYPE)
 
-def identity(folder: Path, *, dtype: str, cache_dir: Path, space: Space = "pooled") -> EncoderKey:
+
+def identity(
+    folder: Path,
+    *,
+    dtype: str,
+    cache_dir: Path,
+    space: Space = "pooled",
+    view: int = 0,
+    straying: Straying | None = None,
+) -> EncoderKey:
     """The key of the model in ``folder``, computing in ``dtype``.
 
-    The weights' SHA-256 is remembered in ``cache_dir`` by path, size and time of change, so that
-    gigabytes are read once.
+    View 0 is the picture as it is, whatever ``straying`` says. The weights' SHA-256 is remembered in
+    ``cache_dir`` by path, size and time of change, so that gigabytes are read once.
 
     Raises:
         InputError: an unknown ``dtype`` or kind of model; a folder without weights.
@@ -49,7 +64,7 @@ def identity(folder: Path, *, dtype: str, cache_dir: Path, space: Space = "poole
         "compute_dtype": dtype,
         "stored_dtype": STORED_DTYPE,
         "decode_policy": DECODE_POLICY,
-        "view": "0",  # no augmentation
+        "view": "0" if view == 0 or straying is None else {"number": view, **described(straying)},
         "features_version": FEATURES_VERSION,
     }
     return EncoderKey(fields=json.loads(json.dumps(fields)), digest=digest_of(fields))

@@ -46,6 +46,10 @@ KINDS = {
     "ConvNext": _Kind(384, False, False, Image.Resampling.BICUBIC, HALF, HALF),
     "DINOv3ViT": _Kind(224, True, False, Image.Resampling.BILINEAR, IMAGENET_MEAN, IMAGENET_STD),
 }
+# Pixels that are kept of each side of a JPEG that is read at a fraction. What is measured of a picture (at
+# 256, see trainer.analysis.picture) must not depend on the encoder it is read for: with 512 most encoders,
+# which take up to 256, share one reading with the measures.
+LEAST = 512
 CONVNEXT_WARPS_FROM = 384  # pixels: below it the middle is cut out (Liu et al. 2022, the published code)
 
 
@@ -69,10 +73,10 @@ class Preparation:
 
     @property
     def least(self) -> int | None:
-        """Pixels that each side of a picture must have for :meth:`pixels` to lose nothing that can be seen;
-        None where only the picture's full size will do."""
+        """Pixels that each side of a picture must have for :meth:`pixels` to lose nothing that can be seen,
+        :data:`LEAST` or more; None where only the picture's full size will do."""
         sides = self.exact or ((self.shorter,) if self.shorter else ())
-        return 2 * max(sides) if sides else None
+        return max(LEAST, 2 * max(sides)) if sides else None
 
     def pixels(self, image_hwc: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] → uint8 [3, height, width]. Safe in threads."""

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from trainer import atomic
 from trainer.errors import InputError
-from trainer.features.key import STORED_DTYPE, EncoderKey
+from trainer.features.key import EncoderKey
 
 DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)  # what reading a damaged shard raises
 SHA256_BYTES = 32
@@ -30,6 +30,7 @@ class FeatureStore:
 
     Attributes:
         folder: where they are.
+        dtype: in what they are stored.
         warnings: what was wrong with shards that were set aside; their pictures count as not stored.
     """
 
@@ -40,6 +41,7 @@ class FeatureStore:
             InputError: the folder cannot be made or written.
         """
         self.folder = root / key.digest[:16]
+        self.dtype = np.dtype(key.stored_dtype)
         self.warnings: list[str] = []
         self._shards: dict[str, np.ndarray] = {}  # name → vectors [n, D], as stored
         self._where: dict[str, tuple[str, int]] = {}  # content → shard name, row
@@ -86,15 +88,15 @@ class FeatureStore:
             sample_id: N names, for the error.
 
         Raises:
-            InputError: a vector has NaN, or values beyond the range of the stored float16; the disk is full.
+            InputError: a vector has NaN, or values beyond the range of what is stored; the disk is full.
         """
         with np.errstate(over="ignore"):
-            stored_nd = np.ascontiguousarray(vectors_nd, dtype=STORED_DTYPE)
+            stored_nd = np.ascontiguousarray(vectors_nd, dtype=self.dtype)
         bad = np.flatnonzero(~np.isfinite(stored_nd).all(axis=1))
         if len(bad):
             raise InputError(
                 f"The encoder gave {sample_id[bad[0]]} (and {len(bad) - 1} more) a vector with NaN or values "
-                f"beyond the range of {STORED_DTYPE}. Its weights are damaged or do not suit; use another."
+                f"beyond the range of {self.dtype}. Its weights are damaged or do not suit; use another."
             )
         from safetensors.numpy import save
 
@@ -115,7 +117,7 @@ class FeatureStore:
         Raises:
             InputError: so many vectors of so many numbers need more bytes than are free.
         """
-        needed = count * (width * np.dtype(STORED_DTYPE).itemsize + SHA256_BYTES)
+        needed = count * (width * self.dtype.itemsize + SHA256_BYTES)
         if needed > shutil.disk_usage(self.folder).free:
             raise InputError(self._no_room(f"{count:,} vectors of {width} numbers take", needed))
 
@@ -159,7 +161,7 @@ class FeatureStore:
             if path.exists():
                 os.replace(path, bad / path.name)
         self.warnings.append(
-            f"Stored vectors were damaged and are made again: {name}.safetensors ({error}), moved to {bad}."
+            f"Stored vectors were damaged and count as missing: {name}.safetensors ({error}), moved to {bad}."
         )
 
 

@@ -8,8 +8,8 @@ filter, where the picture is decoded; mirroring and colours are changed by korni
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,7 @@ from trainer.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-COLOURS = 5  # numbers that say how a view's colours differ, and whether it is mirrored
+VIEWS_VERSION = "1"  # raise it when the code below draws or changes otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,18 @@ class Augmentation:
             if not low <= value <= high:
                 flag = "--augment." + field.name.replace("_", "-")
                 raise InputError(f"{flag} is {value}; it must be between {low} and {high}.")
+
+
+class Straying(NamedTuple):
+    """What all views 1, 2, … of all pictures depend on, besides the picture and the view's number."""
+
+    how: Augmentation
+    seed: int
+
+
+def described(straying: Straying) -> dict[str, Any]:
+    """As JSON, for the key of what is made so."""
+    return {"seed": straying.seed, **asdict(straying.how), "views_version": VIEWS_VERSION}
 
 
 class Drawn(NamedTuple):

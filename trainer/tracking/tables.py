@@ -1,13 +1,13 @@
-"""The tables of a finished sweep, from plain arrays, under the schema's names."""
+"""The tables of a finished sweep and of an extraction, from plain arrays, under the schema's names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from trainer.tracking.schema import Predictions, Projection, Quarantine, Samples
+from trainer.tracking.schema import Duplicates, Pictures, Predictions, Projection, Quarantine, Samples
 
 
 def predictions(
@@ -79,3 +79,46 @@ def samples(
 def quarantine(entries: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """QUARANTINE: (path, reason) of every file that could not be used."""
     return pd.DataFrame(entries, columns=[Quarantine.PATH, Quarantine.REASON])
+
+
+def pictures(
+    *,
+    sample_id: Sequence[str],
+    split_n: np.ndarray,
+    label_n: np.ndarray,
+    classes: Sequence[str],
+    measures: Mapping[str, np.ndarray],
+    thumbnails: Mapping[int, bytes | None],
+) -> pd.DataFrame:
+    """PICTURES: every row, with its measures [N] by name; a few have a thumbnail, by row."""
+    return pd.DataFrame(
+        {
+            Pictures.SAMPLE_ID: list(sample_id),
+            Pictures.SPLIT: split_n.astype(object),
+            Pictures.LABEL: [classes[label] if label >= 0 else "" for label in label_n],
+            **{name: np.asarray(measures[name], dtype=np.float32) for name in Pictures.MEASURES},
+            Pictures.THUMBNAIL: pd.Series([thumbnails.get(i) for i in range(len(sample_id))], dtype=object),
+        }
+    )
+
+
+def duplicates(
+    pairs_p2: np.ndarray,
+    *,
+    likeness_p: np.ndarray,
+    kind: Sequence[str],
+    sample_id: Sequence[str],
+    split_n: np.ndarray,
+) -> pd.DataFrame:
+    """DUPLICATES: pairs of rows int64 [P, 2], in the order given."""
+    a, b = pairs_p2.T
+    return pd.DataFrame(
+        {
+            Duplicates.SAMPLE_ID_A: [sample_id[row] for row in a],
+            Duplicates.SAMPLE_ID_B: [sample_id[row] for row in b],
+            Duplicates.SPLIT_A: split_n[a].astype(object),
+            Duplicates.SPLIT_B: split_n[b].astype(object),
+            Duplicates.LIKENESS: likeness_p.astype(np.float32),
+            Duplicates.KIND: list(kind),
+        }
+    )

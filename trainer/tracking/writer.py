@@ -1,4 +1,4 @@
-"""The one writer to MLflow: a sweep is a parent run, its trials are child runs.
+"""The one writer to MLflow: a sweep is a parent run, its trials are child runs; an extraction is one run.
 
 Everything is written synchronously: asynchronous logging lost 52-132 metrics per kill, batches none.
 """
@@ -34,7 +34,7 @@ NAME_LENGTH = 250  # MLflow's limit for a run's name
 
 
 class SweepWriter:
-    """Writes one sweep. Use it in a ``with`` block: the run is closed however the block ends.
+    """Writes one sweep, or one extraction. Use it in a ``with`` block: the run is closed however it ends.
 
     Left normally the run is FINISHED; by KeyboardInterrupt KILLED and labelled interrupted; by any
     other exception FAILED with its text. Until then a thread sets the heartbeat tag.
@@ -63,14 +63,15 @@ class SweepWriter:
         tags: Mapping[str, str],
         params: Mapping[str, object],
         config_yaml: str,
+        kind: Kind = Kind.SWEEP,
     ) -> Self:
-        """Open a new parent run for ``study``.
+        """Open a new run by the name of its ``study`` (of an extraction: by its own).
 
         Raises:
             InputError: the store or the experiment cannot be used.
         """
         client = connect(tracking_uri)
-        ours = {Tag.KIND: Kind.SWEEP, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
+        ours = {Tag.KIND: kind, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
         experiment_id = open_experiment(client, experiment)
         run = client.create_run(
             experiment_id, tags=_texts({**tags, **ours}), run_name=cut(study, NAME_LENGTH)

@@ -1,0 +1,79 @@
+"""How a measure of the pictures is spread, split by split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts.palette import GREY, SPLITS
+
+# Of an axis over orders of magnitude.
+TICKS = [0, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000]
+
+
+def histogram(bins: pd.DataFrame, *, title: str, wide: bool, height: int = 280) -> alt.LayerChart:
+    """`frames.histogram`: a step line over a faint area for each split, which the legend names with its n.
+
+    Args:
+        title: of the x axis, with its unit.
+        wide: bins are even in log(1 + value), and so is the axis.
+    """
+    totals = bins.drop_duplicates("split").set_index("split")["total"]
+    present = [split for split in SPLITS if split in totals.index]
+    names = {split: f"{split} (n = {totals[split]:,})" for split in present}
+    bins = bins.assign(name=bins["split"].map(names))
+    low, high = float(bins["low"].min()), float(bins["high"].max())
+    x = alt.X(
+        "low:Q",
+        title=title,
+        scale=alt.Scale(type="symlog", constant=1, domain=[low, high], nice=False)
+        if wide
+        else alt.Scale(domain=[low, high], nice=False),
+        axis=alt.Axis(grid=False, values=_ticks(low, high)) if wide else alt.Axis(grid=False),
+    )
+    y = alt.Y(
+        "share:Q",
+        title="share of the split’s pictures",
+        axis=alt.Axis(format=".0%", tickCount=5),
+        stack=None,  # areas lie over each other, they do not add up
+    )
+    colour = alt.Color(
+        "name:N",
+        title=None,
+        sort=list(names.values()),
+        scale=alt.Scale(domain=list(names.values()), range=[SPLITS.get(split, GREY) for split in present]),
+        legend=alt.Legend(
+            orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=260
+        ),
+    )
+    # A step needs a point at either end: the last bin's right edge is one more.
+    last = bins[bins["high"] == bins["high"].max()]
+    outline = alt.Chart(pd.concat([bins, last.assign(low=last["high"])])).encode(x=x, y=y, color=colour)
+    steps: dict[str, Any] = {"interpolate": "step-after"}
+    for_reading = (
+        alt.Chart(bins)
+        .mark_rect(opacity=0)
+        .encode(
+            x=x,
+            x2="high:Q",
+            y=y,
+            y2=alt.datum(0),
+            tooltip=[
+                alt.Tooltip("split:N"),
+                alt.Tooltip("low:Q", title="from", format=".4~g"),
+                alt.Tooltip("high:Q", title="to", format=".4~g"),
+                alt.Tooltip("n:Q", title="pictures", format=",d"),
+                alt.Tooltip("share:Q", title="of its split", format=".1%"),
+            ],
+        )
+    )
+    line = outline.mark_line(strokeWidth=2, **steps)
+    return (outline.mark_area(opacity=0.12, **steps) + line + for_reading).properties(height=height)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """The round numbers in the range; its ends where there are too few of them."""
+    inside = [float(tick) for tick in TICKS if low <= tick <= high]
+    return inside if len(inside) > 1 else [low, *inside, high]

@@ -1,0 +1,303 @@
+"""What is wrong with the pictures: unusable files, copies and near-duplicates, extremes of every measure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, frames, parts, state, text
+from dashboard.info import SweepInfo
+from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine
+
+TITLE = "Data quality"
+COMMAND = "python -m trainer.extract --data path/to/images"
+NEW_LINE = "  \n"  # in Markdown
+NO_PICTURE = ":material/hide_image:"
+WIDTH, OF_A_PAIR = 104, 86  # pixels of a picture on the page
+
+
+class Measure(NamedTuple):
+    """How a measure is told to people."""
+
+    title: str  # of the axis, with its unit
+    low: str  # what the pictures at either end are
+    high: str
+    says: str
+    wide: bool = False  # over orders of magnitude
+
+
+MEASURES = {
+    Pictures.BRIGHTNESS: Measure(
+        "mean brightness (0 is black, 1 white)", "Darkest", "Brightest", "the mean of a picture’s grey values"
+    ),
+    Pictures.CONTRAST: Measure(
+        "contrast (standard deviation of brightness, 0 to 0.5)",
+        "Lowest contrast",
+        "Highest contrast",
+        "how far a picture’s grey values spread; 0 is a single grey",
+    ),
+    Pictures.SHARPNESS: Measure(
+        "sharpness (variance of the Laplacian, squared 8-bit steps)",
+        "Least sharp",
+        "Sharpest",
+        "how strongly neighbouring pixels differ; blurred and empty pictures lie left, noisy ones right",
+        wide=True,
+    ),
+    Pictures.ENTROPY: Measure(
+        "entropy of the grey values (bits, 0 to 8)",
+        "Plainest",
+        "Richest in greys",
+        "how many greys a picture makes use of; drawings and blank pictures lie on the left",
+    ),
+    Pictures.COLOURFULNESS: Measure(
+        "colourfulness (0 is grey, 15 slight, 45 average, 82 high)",
+        "Least colourful",
+        "Most colourful",
+        "spread and distance from grey of a picture’s colours (Hasler and Süsstrunk 2003)",
+    ),
+    Pictures.SIZE: Measure(
+        "shorter side (pixels, as stored)",
+        "Smallest",
+        "Largest",
+        "the shorter side of the file’s picture; an encoder enlarges what is smaller than its input",
+        wide=True,
+    ),
+}
+
+
+def show(info: SweepInfo) -> None:
+    pick(info)
+    if info.kind == Kind.SWEEP:
+        unusable(info)
+        parts.sentence("A sweep keeps its unusable files alone. The rest of this page needs an extraction:")
+        st.code(COMMAND, language="bash")
+        return
+    summary = state.summary(info)
+    if not summary:
+        parts.empty("This extraction has not logged its figures.")
+        return
+    account(info, summary)
+    unusable(info)
+    duplicates(info, summary)
+    measures(info)
+
+
+def pick(info: SweepInfo) -> None:
+    """Which extraction the page is about; of sweeps, those that quarantined files."""
+    infos = state.reports()
+    names = {found.run_id: _label(found) for found in infos}
+    picked = st.selectbox(
+        "Extraction",
+        list(names),
+        index=list(names).index(info.run_id) if info.run_id in names else 0,
+        format_func=names.__getitem__,
+        key=f"reports-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
+        width=520,
+    )
+    if picked is not None and picked != info.run_id:
+        state.choose(picked, key=state.REPORT)
+        st.rerun()
+
+
+def _label(info: SweepInfo) -> str:
+    started = f"{info.started:%d %b %H:%M}" if info.started else ""
+    kind = "" if info.kind == Kind.EXTRACTION else "sweep "
+    return f"{kind}{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
+
+
+def account(info: SweepInfo, summary: dict[str, Any]) -> None:
+    """Everything that was found, and what became of it."""
+    near = sum(summary.get(Extracted.NEAR_DUPLICATES, {}).values())
+    cells = [
+        ("Found", summary[Extracted.FOUND], "rows and unusable files"),
+        ("Used", summary[Extracted.USED], f"{summary[Extracted.ENCODED]:,} encoded in this run"),
+        ("Unusable", summary[Extracted.QUARANTINED], "quarantined, with a reason"),
+        (
+            "Dropped copies",
+            summary[Extracted.DROPPED],
+            f"{summary[Extracted.DUPLICATES]:,} rows repeat a picture",
+        ),
+        ("Near-duplicates", near, f"{summary[Extracted.NEAR_LEAKS]:,} of test or val in train"),
+    ]
+    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            label,
+            text.count(value),
+            below,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+        )
+    parts.sentence(
+        f"{text.plain(info.data, longest=60)}: found {summary[Extracted.FOUND]:,} = used "
+        f"{summary[Extracted.USED]:,} + quarantined {summary[Extracted.QUARANTINED]:,} + dropped duplicates "
+        f"{summary[Extracted.DROPPED]:,}. Encoder: {text.plain(summary[Extracted.ENCODER])}."
+    )
+
+
+def unusable(info: SweepInfo) -> None:
+    """Files that were quarantined, with the reason of each."""
+    st.subheader("Unusable files")
+    quarantine = state.table(info, "quarantine")
+    if quarantine is None or quarantine.empty:
+        parts.empty("Every file that was found could be used.", ":material/check_circle:")
+        return
+    reasons = frames.reasons(quarantine)
+    left, right = st.columns([2, 5], gap="large")
+    with left:
+        shown = reasons.assign(reason=[text.clean(reason, longest=60) for reason in reasons["reason"]])
+        st.dataframe(shown, hide_index=True, height=_height(len(shown)), column_config={"n": "files"})
+    with right:
+        shown = pd.DataFrame(
+            {name: [text.clean(v, longest=300) for v in quarantine[name]] for name in quarantine.columns}
+        )
+        columns = {Quarantine.PATH: "file", Quarantine.REASON: "why it cannot be used"}
+        st.dataframe(shown, hide_index=True, height=_height(len(shown)), column_config=columns)
+    parts.sentence(
+        f"{text.count(len(quarantine), 'file')} could not be used, for {text.count(len(reasons), 'reason')}; "
+        "the command goes on as long as they are no more than --max-bad of all."
+    )
+
+
+def _height(rows: int) -> Any:
+    return "content" if rows <= 10 else 400
+
+
+def duplicates(info: SweepInfo, summary: dict[str, Any]) -> None:
+    """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
+    st.subheader("Copies and near-duplicates")
+    pairs, pictures = state.table(info, "duplicates"), state.table(info, "pictures")
+    if pairs is None or pictures is None:
+        parts.empty("This extraction logged no pairs.")
+        return
+    counts = frames.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
+    left_out = summary[Extracted.NOT_COMPARED]
+    without = f" {text.count(left_out, 'row')} took no part, not having been measured." if left_out else ""
+    if counts.empty:
+        parts.empty(
+            f"No two rows are copies or near-duplicates of each other.{without}", ":material/check_circle:"
+        )
+        return
+    left, right = st.columns([2, 5], gap="large")
+    with left:
+        picked = st.dataframe(
+            counts,
+            key=f"between-{info.run_id}",
+            on_select="rerun",
+            selection_mode="single-row-required",
+            selection_default={"selection": {"rows": [0]}},
+            hide_index=True,
+            column_config={
+                "between": st.column_config.TextColumn("splits", help="leaks come first"),
+                Duplicates.SAME: st.column_config.NumberColumn("same bytes", help="pairs of copies"),
+                Duplicates.NEAR: st.column_config.NumberColumn(
+                    "near", help="pairs of different pictures with like hashes and like vectors"
+                ),
+            },
+        ).selection.rows
+    between = counts["between"].iloc[min(picked[0], len(counts) - 1) if picked else 0]
+    one, other = between.split("/")
+    chosen = pairs[(pairs[Duplicates.SPLIT_A] == one) & (pairs[Duplicates.SPLIT_B] == other)]
+    shown = chosen.groupby(Duplicates.KIND, sort=False).head(Duplicates.PAIRS).iloc[::-1]
+    shown = shown.sort_values(Duplicates.LIKENESS, ascending=False, kind="stable").head(Duplicates.PAIRS)
+    with right:
+        thumbnails = pictures.set_index(Pictures.SAMPLE_ID)[Pictures.THUMBNAIL]
+        with st.container(horizontal=True, gap="small"):
+            for pair in shown.to_dict("records"):
+                _pair(pair, thumbnails)
+    parts.sentence(
+        f"{len(shown)} of {text.count(len(chosen), 'pair')} on record between {one} and {other}, the closest "
+        "first, each row with its nearest; click another line of the table for others. Near means a like "
+        f"perceptual hash and a like vector; likeness is the vectors’ cosine.{without}"
+    )
+
+
+def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
+    near = pair[Duplicates.KIND] == Duplicates.NEAR
+    with st.container(border=True, width=2 * OF_A_PAIR + 42, gap="xsmall"):
+        with st.container(horizontal=True, gap="xsmall"):
+            for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B):
+                _picture(thumbnails.get(pair[name]), OF_A_PAIR)
+        how = f"near, likeness {pair[Duplicates.LIKENESS]:.3f}" if near else "same bytes"
+        ids = (
+            text.plain(pair[name], longest=60) for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B)
+        )
+        st.caption(NEW_LINE.join((how, *ids)))
+
+
+def _picture(thumbnail: Any, width: int) -> None:
+    if isinstance(thumbnail, bytes):
+        st.image(thumbnail, width=width)
+    else:
+        with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
+            st.markdown(NO_PICTURE, width="content")
+
+
+def measures(info: SweepInfo) -> None:
+    """How the chosen measure is spread, and the pictures at either end of it."""
+    st.subheader("Measures")
+    pictures = state.table(info, "pictures")
+    if pictures is None or pictures[Pictures.BRIGHTNESS].isna().all():
+        parts.empty("None of these rows was measured: they are ready features, or were encoded before.")
+        return
+    name = st.segmented_control(
+        "Measure",
+        list(MEASURES),
+        default=Pictures.BRIGHTNESS,
+        required=True,
+        key="measure",
+        bind="query-params",
+    )
+    measure = MEASURES[name]
+    pictures = frames.with_size(pictures)
+    bins = frames.histogram(pictures, name, wide=measure.wide)
+    st.altair_chart(charts.histogram(bins, title=measure.title, wide=measure.wide), width="stretch")
+    measured = int(pictures[name].notna().sum())
+    unmeasured = len(pictures) - measured
+    without = f" {text.count(unmeasured, 'row')} without measures are left out." if unmeasured else ""
+    parts.sentence(
+        f"{name.capitalize()} of {text.count(measured, 'picture')} (n = {measured:,}): {measure.says}. Each "
+        f"split adds up to 100 %, so that splits of different size can be compared.{without}"
+    )
+    for title, rows in zip((measure.low, measure.high), frames.extremes(pictures, name), strict=True):
+        extreme(title, rows, name)
+    parts.sentence(
+        "The pictures at either end, with value, split, label and name: look here for spoiled ones."
+    )
+
+
+def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
+    st.markdown(f"**{title}**")
+    with st.container(horizontal=True, gap="small"):
+        for row in rows.to_dict("records"):
+            with st.container(width=WIDTH + 8, gap="xxsmall"):
+                _picture(row[Pictures.THUMBNAIL], WIDTH)
+                label = text.plain(row[Pictures.LABEL] or "no label", longest=24)
+                value = float(row[name])
+                told = f"{value:,.0f}" if value >= 100 else text.value(value)
+                lines = (
+                    f"{told} · {row[Pictures.SPLIT]}",
+                    label,
+                    text.plain(row[Pictures.SAMPLE_ID], longest=40),
+                )
+                st.caption(NEW_LINE.join(lines))
+
+
+def nothing_yet() -> None:
+    """There may be sweeps, but nobody has looked at the data."""
+    if not state.sweeps():
+        parts.first_visit()
+        return
+    st.header(TITLE)
+    parts.empty(
+        "No extraction is on record yet. This command encodes your pictures (those in the cache are not "
+        "encoded again), measures them, and looks for copies and near-duplicates:",
+        ":material/image_search:",
+    )
+    st.code(COMMAND, language="bash")
+
+
+parts.page(TITLE, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)

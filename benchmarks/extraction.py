@@ -56,7 +56,8 @@ def lay_out(folder: Path, count: int) -> list[Path]:
     files = []
     for i in range(count):
         source = (photos if i % 2 else small)[i // 2 % len(photos)]
-        files.append(folder / f"{i:06d}.jpg")
+        files.append(folder / ("photograph" if i % 2 else "small") / f"{i:06d}.jpg")
+        files[-1].parent.mkdir(parents=True, exist_ok=True)
         data = tiled(source) if i % TILED_EVERY == 1 else source.read_bytes()
         files[-1].write_bytes(data + i.to_bytes(4, "big"))  # behind the picture's end: another SHA-256
     return files
@@ -154,7 +155,6 @@ def main() -> None:
     dtype = pick_dtype("auto", device)
     with tempfile.TemporaryDirectory() as temporary:
         folder, saved = Path(temporary) / "pictures", Path(temporary) / "b32"
-        folder.mkdir()
         files = lay_out(folder, asked.pictures)
         torch.manual_seed(0)
         CLIPModel(CLIPConfig()).save_pretrained(saved)

@@ -82,6 +82,10 @@ class Feed:
         else:
             self._pools.append(ThreadPoolExecutor(THREADS))
 
+    def keep_ahead(self, pictures: int) -> None:
+        """Let so many pictures be in work or waiting, if that is more than before."""
+        self._tasks = max(self._tasks, pictures // TOGETHER)
+
     def use_processes(self, count: int) -> None:
         """From the next picture on, decode in ``count`` processes. What is in work is finished where it is.
 

@@ -138,6 +138,7 @@ def encode_missing(
                 size = batch_size
                 if size == "auto":
                     size = remembered_batch_size(encoder, stores[0].folder.name, memory, most=len(missing))
+            feed.keep_ahead(AHEAD * size)
             caller = _Caller(encoder, size, work)
             began = time.perf_counter()
             flying: _Flight | None = None

@@ -80,6 +80,14 @@ def require_at_least(config: Common, **least: int) -> None:
             raise InputError(f"{flag} is {getattr(config, name)}; it must be at least {bound}.")
 
 
+def close_lost_runs(config: Common) -> None:
+    """Close the runs whose process died without a word, and say so. Before a new one is opened."""
+    from trainer.tracking import studies
+
+    for run_id in studies.close_lost_runs(config.tracking_uri, config.experiment):
+        say(f"Run {run_id} is closed as interrupted: its process had died.")
+
+
 def settings(config: Common) -> dict[str, Any]:
     """Every flag with its value, paths as text: for a run's parameters and its YAML."""
     return {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}

@@ -142,11 +142,9 @@ def open_run(config: ExtractConfig, features: Features) -> SweepWriter:
     """A run of its own in the same experiment as the sweeps."""
     import yaml
 
-    from trainer.tracking.studies import close_lost_runs
     from trainer.tracking.writer import SweepWriter
 
-    for run_id in close_lost_runs(config.tracking_uri, config.experiment):
-        say(f"Run {run_id} is closed as interrupted: its process had died.")
+    cli.close_lost_runs(config)
     command = cli.settings(config)
     return SweepWriter.start(
         tracking_uri=config.tracking_uri,

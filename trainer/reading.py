@@ -38,8 +38,7 @@ class Reading(cli.Common):
     """Largest share of images that may be unreadable."""
     measure: bool = True
     """Also measure each picture that is encoded (size, brightness, sharpness …: some 3 ms), which the page
-    "Data quality" and the search for near-duplicates need. Those that were
-    encoded before are not measured."""
+    "Data quality" and the search for near-duplicates need. Those encoded before are not measured."""
     drop_duplicates: bool = False
     """Of a picture that stands in the data several times keep one row: a test row if there is one."""
     allow_leaks: bool = False

@@ -119,11 +119,10 @@ def training_data(features: Features, device: str) -> TrainingData:
 
 def open_run(config: SweepConfig, features: Features, space: Space) -> SweepWriter:
     """A new parent run, or that of the study to resume."""
-    from trainer.tracking.studies import close_lost_runs, find_study
+    from trainer.tracking.studies import find_study
     from trainer.tracking.writer import SweepWriter
 
-    for run_id in close_lost_runs(config.tracking_uri, config.experiment):
-        say(f"Run {run_id} is closed as interrupted: its process had died.")
+    cli.close_lost_runs(config)
     identity = {
         "data digest": features.manifest.digest,
         "encoder": features.report.encoder,

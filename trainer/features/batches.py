@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer import atomic
-from trainer.errors import InputError
-from trainer.features.saved import read_json
+from trainer.features.memory import recall, remember
 from trainer.features.tower import TooLarge
 
 if TYPE_CHECKING:
@@ -34,16 +30,13 @@ def remembered_batch_size(encoder: ImageEncoder, key: str, memory: Path, *, most
         memory: a JSON file.
         most: pictures there are.
     """
-    known: dict[str, int] = {}
-    with suppress(InputError):  # a damaged memory is an empty one
-        known = read_json(memory) if memory.is_file() else {}
+    known = recall(memory)
     name = f"{key} on {encoder.device_name}"
     if not isinstance(known.get(name), int) or known[name] < 1:
         if most <= TRIED[0]:
             return TRIED[0]  # not worth the measuring
         known[name] = fastest_batch_size(encoder)
-        with suppress(OSError):  # if the cache cannot be written, the store will say so
-            atomic.write_bytes(memory, json.dumps(known, indent=1).encode())
+        remember(memory, known)
     return known[name]
 
 

@@ -13,7 +13,7 @@ from trainer.features.hub import resolve
 from trainer.features.key import text_identity
 from trainer.features.store import FeatureStore
 from trainer.features.text_encoder import TextEncoder, Tokens
-from trainer.features.tower import pick_device, pick_dtype
+from trainer.features.tower import pick_dtype
 
 BATCH = 256  # texts per call of the encoder
 
@@ -47,8 +47,7 @@ def encode_texts(
         InputError: the encoder has no text tower or cannot be used; the cache cannot be written.
     """
     folder = resolve(encoder)
-    if dtype == "auto":
-        dtype = pick_dtype(dtype, pick_device(device))
+    dtype = pick_dtype(dtype, device)
     tokens = Tokens(folder)
     store = FeatureStore(cache_dir / "features", text_identity(folder, dtype=dtype, cache_dir=cache_dir))
     content = [hashlib.sha256(text.encode()).hexdigest() for text in texts]

@@ -20,7 +20,7 @@ from trainer.features.key import identity
 from trainer.features.loop import Auto, LazyEncoder, Work, encode_missing
 from trainer.features.measures import lookup_measures, measures_store
 from trainer.features.store import FeatureStore
-from trainer.features.tower import pick_device, pick_dtype
+from trainer.features.tower import pick_dtype
 from trainer.features.views import Augmentation, Straying
 
 DEFAULT_STRAYING = Straying(Augmentation(), seed=0)
@@ -119,8 +119,7 @@ def extract(
         raise InputError(f"The number of views is {views}; it must be 0 or more.")
     straying.how.check()
     folder = resolve(encoder)
-    if dtype == "auto":
-        dtype = pick_dtype(dtype, pick_device(device))
+    dtype = pick_dtype(dtype, device)
     keys = [
         identity(folder, dtype=dtype, cache_dir=cache_dir, space=space, view=view, straying=straying)
         for view in range(views + 1)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import atomic
 from trainer.data.decode import DECODE_POLICY
 from trainer.errors import InputError
 from trainer.features.families import Space, family_of
+from trainer.features.memory import recall, remember
 from trainer.features.saved import image_settings, read_json, tokenizer_files, weight_files
 from trainer.features.views import Straying, described
 
@@ -104,15 +103,12 @@ def _remembered_sha256(file: Path, cache_dir: Path) -> str:
     file = file.resolve()
     status = file.stat()
     memory = cache_dir / "weights.json"  # path → [size, mtime_ns, sha256]
-    known: dict[str, list] = {}
-    with suppress(InputError):  # a damaged memory is an empty one
-        known = read_json(memory) if memory.is_file() else {}
+    known = recall(memory)
     stamp = [status.st_size, status.st_mtime_ns]
     if known.get(str(file), [])[:2] == stamp:
         return known[str(file)][2]
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     known[str(file)] = [*stamp, sha256]
-    with suppress(OSError):  # a full cache may be read-only; if it has to be written, the store will say
-        atomic.write_bytes(memory, json.dumps(known, indent=1).encode())
+    remember(memory, known)
     return sha256

@@ -59,7 +59,8 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 
     Trials without a score (failed, running) are left out.
     """
-    ended = trials.dropna(subset=[Trials.VAL_F1_MACRO]).sort_values(Trials.FINISHED_S, kind="stable")
+    ended = trials[trials[Trials.STATE] != TrialState.RUNNING].dropna(subset=[Trials.VAL_F1_MACRO])
+    ended = ended.sort_values(Trials.FINISHED_S, kind="stable")
     complete = ended[Trials.VAL_F1_MACRO].where(ended[Trials.STATE] == TrialState.COMPLETE)
     return pd.DataFrame(
         {

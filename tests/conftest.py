@@ -18,6 +18,11 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 import sqlite3
 
 import pytest
+from hypothesis import settings
+
+# the same examples in every run; people who look for new ones pass --hypothesis-profile=default
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.load_profile("fixed")
 
 REPO = Path(__file__).resolve().parents[1]
 SHARED = REPO.parent / "shared" / "data"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_rel
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from trainer.analysis import statistics as s
@@ -67,6 +67,29 @@ def test_one_seed_has_no_interval() -> None:
     interval, error = s.mean_over_seeds(np.array([0.7]))
     assert interval.value == pytest.approx(0.7)
     assert all(math.isnan(x) for x in (interval.low, interval.high, error))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), pairs=st.integers(2, 30))
+def test_the_interval_of_a_paired_difference_equals_scipys(seed: int, pairs: int) -> None:
+    a, b = np.random.default_rng(seed).random((2, pairs))
+    expected = ttest_rel(a, b).confidence_interval(0.95)
+    ours = s.paired_difference(a, b)
+    assert ours == pytest.approx((float(np.mean(a - b)), expected.low, expected.high))
+
+
+def test_what_both_scores_of_a_pair_share_does_not_widen_their_difference() -> None:
+    random = np.random.default_rng(3)
+    shared, own = random.normal(0.7, 0.1, size=8), random.normal(0, 0.001, size=8)
+    difference = s.paired_difference(shared - 0.02, shared + own)
+    assert difference.low < -0.02 < difference.high < 0
+
+
+def test_one_pair_has_a_difference_and_no_interval() -> None:
+    difference = s.paired_difference(np.array([0.7]), np.array([0.9]))
+    assert difference.value == pytest.approx(-0.2)
+    assert math.isnan(difference.low)
+    assert math.isnan(difference.high)
 
 
 def test_auroc_equals_scikit_learns_and_lies_in_its_interval() -> None:

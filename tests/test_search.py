@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,10 +16,11 @@ from hypothesis import strategies as st
 from trainer.errors import InputError
 from trainer.heads.data import TrainingData, prepare
 from trainer.search import finalists
-from trainer.search.loop import TrialRecord, search
-from trainer.search.record import Ledger, curves_frame, finished_trials, trials_frame
+from trainer.search.export import export
+from trainer.search.loop import Pace, Step, TrialRecord, search
+from trainer.search.record import Ledger, finished_trials
 from trainer.search.space import MATTERS, Space, head_spec, load_space
-from trainer.search.study import Study, rungs
+from trainer.search.study import Finished, Pruner, Study, front, linear_path, rungs
 
 QUICK = """
 width: {choice: [8, 16]}
@@ -39,13 +43,41 @@ def blobs() -> TrainingData:
     return prepare(x[:90], y[:90], val_x_nd=x[90:], val_y_n=y[90:], classes=3)
 
 
-def run(study: Study, *, trials: int, at_once: int = 8) -> tuple[Ledger, list[list[TrialRecord]]]:
-    ledger, seen = Ledger(), []
-    for records in search(study, blobs(), seeds=(0, 1), trials=trials, at_once=at_once, pruner="median"):
-        seen.append(records)
-        if all(record.state != "running" for record in records):
-            ledger.add(records)
+def run(
+    study: Study,
+    *,
+    trials: int,
+    pruner: Pruner = "median",
+    ledger: Ledger | None = None,
+    enough: Callable[[], str] = lambda: "",
+) -> tuple[Ledger, list[Step]]:
+    """Search to the end, or on from a ledger."""
+    ledger, seen = ledger or Ledger(), []
+    study.recall(ledger.finished)
+    for step in search(
+        study,
+        blobs(),
+        seeds=(0, 1),
+        trials=trials,
+        pace=Pace(at_once=8, pruner=pruner),
+        again=ledger.cut_off,
+        enough=enough,
+    ):
+        seen.append(step)
+        ledger.add(step.ended)
     return ledger, seen
+
+
+def cut_short(study: Study, *, trials: int, steps: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables as they stand after so many steps, with what is under way."""
+    ledger = Ledger()
+    pace = Pace(at_once=8, pruner="median")
+    running: list[TrialRecord] = []
+    for step in itertools.islice(search(study, blobs(), seeds=(0, 1), trials=trials, pace=pace), steps):
+        ledger.add(step.ended)
+        running = step.running
+    trials_table, curves = ledger.with_records(running)
+    return _through_parquet(trials_table), curves
 
 
 # --- the space --------------------------------------------------------------------------------
@@ -115,33 +147,139 @@ def test_rungs_stand_at_a_ninth_and_a_third(epochs: int, expected: list[int]) ->
 # --- budget, pruning, resuming ----------------------------------------------------------------
 
 
-def test_a_search_runs_exactly_the_trials_asked_for(quick_space: Space) -> None:
-    ledger, seen = run(Study(quick_space, seed=3, pruner="median"), trials=27)
-    assert sorted(t.number for t in ledger.finished) == list(range(27))
-    assert {record.state for record in seen[0]} == {"running"}
-    assert ledger.count("complete") + ledger.count("pruned") + ledger.count("failed") == 27
+@pytest.mark.parametrize("pruner", ["median", "halving", "none"])
+def test_a_search_runs_exactly_the_trials_asked_for(quick_space: Space, pruner: Pruner) -> None:
+    ledger, seen = run(Study(quick_space, seed=3, pruner=pruner), trials=43, pruner=pruner)
+    assert sorted(t.number for t in ledger.finished) == list(range(43))
+    assert ledger.count("complete") + ledger.count("pruned") + ledger.count("failed") == 43
+    assert all(not step.running for step in seen[-1:])
     pruned = ledger.trials[ledger.trials["state"] == "pruned"]
-    assert len(pruned) > 0
+    assert (len(pruned) > 0) == (pruner != "none")
     assert (pruned["epochs"] < 6).all()
     assert pruned["message"].str.contains("rung").all()
 
 
-def test_a_resumed_search_proposes_what_the_uninterrupted_one_does(quick_space: Space) -> None:
-    whole, _ = run(Study(quick_space, seed=5, pruner="median"), trials=32)
-    first, _ = run(Study(quick_space, seed=5, pruner="median"), trials=16)
-    resumed = Study(quick_space, seed=5, pruner="median")
-    table = _through_parquet(first.trials)
-    resumed.recall(finished_trials(table))
-    ledger = Ledger(table, first.curves)
-    for records in search(resumed, blobs(), seeds=(0, 1), trials=32, at_once=8, pruner="median"):
-        if all(record.state != "running" for record in records):
-            ledger.add(records)
+def test_a_crew_far_on_is_full_as_long_as_there_are_trials_to_begin(quick_space: Space) -> None:
+    """Those that stay wait for others: no stretch is gone by a few, until the end."""
+    ledger, seen = run(Study(quick_space, seed=3, pruner="median", path=0), trials=64)
+    sizes = []
+    before: set[int] = set()
+    begun = 0
+    for step in seen:
+        now = {record.number for record in step.running}
+        known = before | now | {record.number for record in step.ended}
+        moved = [r for r in [*step.running, *step.ended] if r.number in before and len(r.rungs) > 1]
+        if begun < 64 and known == before:
+            sizes.append(len({r.number for r in moved}))
+        begun, before = max(begun, max(known) + 1), now
+    assert len(ledger.finished) == 64
+    assert sizes
+    assert min(sizes) >= 8
+
+
+def test_a_search_goes_on_with_the_very_trials_that_were_under_way(quick_space: Space) -> None:
+    tables = cut_short(Study(quick_space, seed=5, pruner="median"), trials=40, steps=3)
+    under_way = tables[0][tables[0]["state"] == "running"].set_index("trial")
+    assert len(under_way)
+    ledger, _ = run(Study(quick_space, seed=5, pruner="median"), trials=40, ledger=Ledger(*tables))
+    assert sorted(t.number for t in ledger.finished) == list(range(40))
+    after = _through_parquet(ledger.trials).set_index("trial").loc[under_way.index]
+    parameters = [c for c in under_way.columns if c.startswith("param.")]
+    pd.testing.assert_frame_equal(after[parameters], under_way[parameters], check_dtype=False)
+
+
+def test_a_finished_study_that_goes_on_proposes_what_it_would_have_in_one_go(quick_space: Space) -> None:
+    """As long as nobody waits: without pruning, trials come in whole crews."""
+    whole, _ = run(Study(quick_space, seed=5, pruner="none"), trials=48, pruner="none")
+    first, _ = run(Study(quick_space, seed=5, pruner="none"), trials=40, pruner="none")
+    ledger = Ledger(_through_parquet(first.trials), first.curves)
+    run(Study(quick_space, seed=5, pruner="none"), trials=48, pruner="none", ledger=ledger)
     columns = [c for c in whole.trials.columns if c not in ("started_s", "finished_s")]
-    pd.testing.assert_frame_equal(
-        _through_parquet(ledger.trials)[columns].reset_index(drop=True),
-        _through_parquet(whole.trials)[columns].reset_index(drop=True),
-        check_dtype=False,
+    a, b = (
+        _through_parquet(one.trials)[columns].sort_values("trial").reset_index(drop=True)
+        for one in (ledger, whole)
     )
+    pd.testing.assert_frame_equal(a, b, check_dtype=False)
+
+
+def test_a_search_that_has_enough_gives_up_what_is_under_way(quick_space: Space) -> None:
+    calls = itertools.count()
+    ledger, seen = run(
+        Study(quick_space, seed=1, pruner="median"),
+        trials=1000,
+        enough=lambda: "It was enough." if next(calls) > 4 else "",
+    )
+    assert 0 < len(ledger.finished) < 1000
+    assert not seen[-1].running
+    given_up = [record for record in seen[-1].ended if record.message == "It was enough."]
+    assert all(record.state == "pruned" for record in given_up)
+
+
+# --- what is proposed -------------------------------------------------------------------------
+
+
+def test_a_study_begins_with_logistic_regressions_of_many_strengths() -> None:
+    path = linear_path(load_space())
+    assert len(path) == 16
+    assert all(params["solver"] == "lbfgs" and params["depth"] == 0 for params in path)
+    assert {params["scaling"] for params in path} == {"centre", "standardise"}
+    strengths = sorted({params["l2"] for params in path})
+    assert strengths[0] == pytest.approx(1e-4)
+    assert strengths[-1] == pytest.approx(10)
+    proposals = Study(load_space(), seed=0, pruner="none", path=5).ask(8)
+    assert [p.params for p in proposals[:5]] == path[:5]
+    assert proposals[5].params not in path
+
+
+def test_without_a_logistic_regression_in_the_space_there_is_no_path(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("depth: {choice: [1, 2]}\n")
+    assert linear_path(load_space(tmp_path / "space.yaml")) == []
+
+
+def test_augmented_views_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("augment: true\n")
+    with pytest.raises(InputError, match="--views"):
+        load_space(tmp_path / "space.yaml")
+    assert load_space(tmp_path / "space.yaml", views=2).fixed["augment"] is True
+    assert "augment" in load_space(views=2).varying
+
+
+@settings(max_examples=60, deadline=None)
+@given(points=st.lists(st.tuples(st.integers(0, 6), st.integers(1, 6)), max_size=12))
+def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]]) -> None:
+    def beaten(a: tuple[int, int]) -> bool:
+        return any(b != a and b[0] >= a[0] and b[1] <= a[1] for b in points)
+
+    found = front([(float(score), size) for score, size in points])
+    assert sorted(found) == [i for i, point in enumerate(points) if not beaten(point)]
+
+
+def test_small_heads_are_sought_where_size_counts() -> None:
+    space = load_space()
+    found = {}
+    for objective in ("f1", "f1+size"):
+        study = Study(space, seed=0, pruner="none", path=0, objective=objective)  # type: ignore[arg-type]
+        for number, proposal in enumerate(study.ask(48)):
+            size = proposal.spec.parameters(features=512, classes=10)
+            score = 0.8 + size / 1e7  # larger heads are a little better
+            study.tell(Finished(number, proposal.params, "complete", score, {}, parameters=size))
+        found[objective] = np.median([p.spec.parameters(features=512, classes=10) for p in study.ask(32)])
+    assert found["f1+size"] < found["f1"]
+
+
+def test_a_study_can_be_read_by_optuna_where_it_was_exported_to(quick_space: Space, tmp_path: Path) -> None:
+    ledger, _ = run(Study(quick_space, seed=2, pruner="median"), trials=24)
+    url = f"sqlite:///{tmp_path}/study.db"
+    export(ledger.finished, space=quick_space, study="birds", url=url)
+    loaded = optuna.load_study(study_name="birds", storage=url)
+    assert loaded.best_value == max(t.score for t in ledger.finished if t.state == "complete")
+    assert [t.state.name.lower() for t in loaded.trials] == [
+        {"failed": "fail"}.get(t.state, t.state) for t in sorted(ledger.finished, key=lambda t: t.number)
+    ]
+    with pytest.raises(InputError, match="birds already"):
+        export(ledger.finished, space=quick_space, study="birds", url=url)
+    with pytest.raises(InputError, match="nowhere"):
+        export([], space=quick_space, study="x", url="sqlite:////nowhere/at/all.db")
 
 
 def _through_parquet(frame: pd.DataFrame) -> pd.DataFrame:
@@ -152,20 +290,12 @@ def _through_parquet(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.read_parquet(buffer)
 
 
-def test_trials_that_were_running_are_forgotten_on_resume(quick_space: Space) -> None:
-    study = Study(quick_space, seed=1, pruner="median")
-    records = next(iter(search(study, blobs(), seeds=(0,), trials=4, at_once=4, pruner="median")))
-    ledger = Ledger(trials_frame(records, began=0), curves_frame(records))
-    assert ledger.finished == []
-    assert len(ledger.trials) == len(ledger.curves) == 0
-
-
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_params_survive_the_table(seed: int) -> None:
     proposals = Study(load_space(), seed=seed, pruner="none").ask(6)
     rows = [
-        {"trial": p.number, "state": "complete", "val_f1_macro": 0.5, "rungs": "{}"}
+        {"trial": p.number, "state": "complete", "val_f1_macro": 0.5, "rungs": "{}", "parameters": 7}
         | {f"param.{name}": value for name, value in p.params.items()}
         for p in proposals
     ]
@@ -204,7 +334,7 @@ def test_the_finalists_are_the_best_and_the_best_of_every_other_depth(quick_spac
 def test_a_finalist_trained_again_scores_what_its_record_says(quick_space: Space) -> None:
     ledger, _ = run(Study(quick_space, seed=0, pruner="median"), trials=24)
     chosen = finalists.choose(ledger.finished)
-    population_scores = finalists.train(chosen, blobs(), seeds=(0, 1))
+    population_scores = finalists.train(chosen, blobs(), seeds=(0, 1), precision="float32")
     for finalist in population_scores:
         curves = ledger.curves[
             (ledger.curves["trial"] == finalist.trial) & (ledger.curves["metric"] == "f1_macro")

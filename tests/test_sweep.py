@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 import torch
@@ -157,7 +158,8 @@ def test_the_logged_head_gives_the_logged_probabilities(config: SweepConfig) -> 
     described = json.loads((folder / Artifact.HEAD / "head.json").read_text())
     tensors = load_file(folder / Artifact.HEAD / "head.safetensors")
     spec = described["spec"] | {name: tuple(described["spec"][name]) for name in ("hidden", "milestones")}
-    head = Head(HeadSpec(**spec), Scale(tensors.pop("scale.centre"), described["scale_factor"]), tensors)
+    scale = Scale(tensors.pop("scale.centre"), tensors.pop("scale.matrix"), described["unit_norm"])
+    head = Head(HeadSpec(**spec), scale, tensors)
     predictions = pd.read_parquet(folder / Artifact.PREDICTIONS)
     test = predictions[(predictions["head"] == "best") & (predictions["split"] == "test")]
     ours = head.probabilities(torch.from_numpy(np.load(config.data)["test_x"]))
@@ -193,6 +195,89 @@ def test_one_seed_has_no_interval_and_the_figures_stay_json(config: SweepConfig)
     json.dumps(figures, allow_nan=False)
 
 
+# --- ending early, looking again --------------------------------------------------------------
+
+
+def test_a_sweep_ends_at_its_target(config: SweepConfig) -> None:
+    figures = run(dataclasses.replace(config, trials=500, target=0.5))
+    assert figures["trials"] < 500
+    assert figures["best_val_f1_macro"] >= 0.5
+    trials = pd.read_parquet(folder_of(config.tracking_uri, figures["mlflow_run_id"]) / Artifact.TRIALS)
+    assert "running" not in set(trials["state"])
+
+
+def test_a_sweep_ends_when_its_time_is_over_and_says_so_of_what_it_gave_up(
+    config: SweepConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.sweep.LIVE_EVERY_S", 0.0)
+    figures = run(dataclasses.replace(config, trials=100_000, timeout=0.5))
+    assert 0 < figures["trials"] < 100_000
+    trials = pd.read_parquet(folder_of(config.tracking_uri, figures["mlflow_run_id"]) / Artifact.TRIALS)
+    assert set(trials["state"]) <= {"complete", "pruned", "failed"}
+    assert trials[trials["state"] == "pruned"]["message"].str.contains("rung|--timeout").all()
+
+
+def test_a_trial_trained_again_alone_gives_the_curve_on_record(config: SweepConfig) -> None:
+    config = dataclasses.replace(config, trials=24, at_once=6)
+    figures = run(config)
+    again = run(dataclasses.replace(config, rerun=figures["mlflow_run_id"]))
+    assert again["trial"] == figures["best_trial"]
+    client = MlflowClient(config.tracking_uri)
+    parent = client.get_run(figures["mlflow_run_id"])
+    for child in client.search_runs([parent.info.experiment_id], f"tags.`{Tag.KIND}` = '{Kind.TRIAL}'"):
+        again = run(dataclasses.replace(config, rerun=child.info.run_id))
+        assert again["trial"] == int(child.data.tags[Tag.TRIAL])
+        assert max(again["apart"].values()) < 1e-6
+
+
+def test_a_trial_whose_record_was_changed_is_found_to_differ(config: SweepConfig) -> None:
+    figures = run(config)
+    path = folder_of(config.tracking_uri, figures["mlflow_run_id"]) / Artifact.CURVES
+    curves = pd.read_parquet(path)
+    curves.loc[curves["split"] == "val", "value"] += 1e-5
+    curves.to_parquet(path)
+    with pytest.raises(CameToNothing, match="differs from its record"):
+        run(dataclasses.replace(config, rerun=figures["mlflow_run_id"]))
+
+
+def test_a_rerun_of_what_is_no_sweep_or_of_changed_data_is_refused(
+    config: SweepConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="no run"):
+        run(dataclasses.replace(config, rerun="0" * 32))
+    figures = run(config)
+    features_file(Path(config.data), classes=3, seed=1)
+    with pytest.raises(InputError, match="digest"):
+        run(dataclasses.replace(config, rerun=figures["mlflow_run_id"]))
+
+
+def test_the_profile_adds_up_and_the_export_holds_every_trial(config: SweepConfig, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    figures = run(dataclasses.replace(config, profile=True, export_optuna=url))
+    spent = figures["profile"]["seconds"]
+    assert figures["profile"]["search_s"] <= figures["elapsed_s"] + 0.5
+    assert {"proposing", "training", "judging", "tables", "MLflow (beside)"} <= set(spent)
+    assert len(optuna.load_study(study_name="study", storage=url).trials) == 6
+
+
+def test_where_size_counts_the_front_is_reported_the_smallest_head_first(config: SweepConfig) -> None:
+    front = run(dataclasses.replace(config, objective="f1+size", trials=12))["front"]
+    sizes = [member["parameters"] for member in front]
+    scores = [member["val_f1_macro"] for member in front]
+    assert sizes == sorted(sizes)
+    assert scores == sorted(scores)
+
+
+def test_the_best_configuration_is_trained_anew_with_seeds_that_did_not_choose_it(
+    config: SweepConfig,
+) -> None:
+    figures = run(dataclasses.replace(config, fresh_seeds=4))
+    low, high = figures["fresh_val_f1_macro_ci95"]
+    assert low <= figures["fresh_val_f1_macro"] <= high
+    assert figures["fresh_seeds"] == 4
+    assert "fresh_val_f1_macro" not in run(dataclasses.replace(config, fresh_seeds=0, study="none"))
+
+
 # --- resuming ---------------------------------------------------------------------------------
 
 
@@ -205,15 +290,16 @@ def test_a_finished_study_run_again_does_nothing_and_says_the_same(config: Sweep
 
 
 def test_a_finished_study_goes_on_when_more_trials_are_asked_for(config: SweepConfig) -> None:
+    config = dataclasses.replace(config, pruner="none")
     first = run(config)
-    more = run(dataclasses.replace(config, trials=9))
+    more = run(dataclasses.replace(config, trials=7))
     assert more["mlflow_run_id"] == first["mlflow_run_id"]
-    assert more["trials"] == 9
-    whole = run(dataclasses.replace(config, trials=9, study="in one go"))
+    assert more["trials"] == 7
+    whole = run(dataclasses.replace(config, trials=7, study="in one go"))
     folders = [folder_of(config.tracking_uri, figures["mlflow_run_id"]) for figures in (more, whole)]
-    a, b = (pd.read_parquet(folder / Artifact.TRIALS) for folder in folders)
-    columns = ["trial", "state", "param.lr", "val_f1_macro"]
-    pd.testing.assert_frame_equal(a[columns], b[columns])
+    a, b = (pd.read_parquet(folder / Artifact.TRIALS).sort_values("trial") for folder in folders)
+    columns = ["trial", "state", "param.lr", "param.l2", "val_f1_macro"]
+    pd.testing.assert_frame_equal(a[columns].reset_index(drop=True), b[columns].reset_index(drop=True))
 
 
 def test_the_figures_of_a_study_that_was_stopped_while_it_grew_speak_of_all_its_trials(
@@ -230,6 +316,34 @@ def test_the_figures_of_a_study_that_was_stopped_while_it_grew_speak_of_all_its_
 
 def _interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_trials_that_were_killed_before_mlflow_showed_them_are_shown_by_the_resumed_study(
+    config: SweepConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("trainer.mirror.Mirror._work", lambda self: None)  # never writes
+        patched.setattr("trainer.mirror.INTERRUPTED_S", 0.0)
+        patched.setattr("trainer.sweep.conclude", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    client = MlflowClient(config.tracking_uri)
+    parent = client.search_runs(["1"], f"tags.`{Tag.KIND}` = '{Kind.SWEEP}'")[0]
+    assert parent.info.status == "KILLED"
+    assert _shown(client, parent.info.run_id) == []
+    assert run(config)["mlflow_run_id"] == parent.info.run_id
+    assert _shown(client, parent.info.run_id) == list(range(6))
+    child = client.search_runs(["1"], f"tags.`{Tag.PARENT}` = '{parent.info.run_id}'")[0]
+    client.delete_run(child.info.run_id)
+    run(config)  # there is nothing left to search
+    assert _shown(client, parent.info.run_id) == list(range(6))
+
+
+def _shown(client: MlflowClient, run_id: str) -> list[int]:
+    """Trials that have a child run, as often as they have one."""
+    found = client.search_runs(["1"], f"tags.`{Tag.PARENT}` = '{run_id}'")
+    assert all(child.info.status != "RUNNING" for child in found)
+    return sorted(int(child.data.tags[Tag.TRIAL]) for child in found)
 
 
 @pytest.mark.parametrize(
@@ -340,6 +454,8 @@ BAD = {
         lambda t: ["--data", str(_pictures(t / "ok", cat=9, dog=9)), "--encoder", "nobody/no-such-model"],
         "nobody/no-such-model",
     ),
+    "a target above one": (lambda t: ["--target", "2"], "--target"),
+    "a timeout of no time": (lambda t: ["--timeout", "0"], "--timeout"),
     "trials below one": (lambda t: ["--trials", "0"], "--trials"),
     "a share above one": (lambda t: ["--max-bad", "3"], "--max-bad"),
     "an unknown pruner": (lambda t: ["--pruner", "axe"], "pruner"),
@@ -370,7 +486,9 @@ def test_a_sweep_of_which_no_trial_completes_fails_and_says_what_to_do(
     config: SweepConfig, tmp_path: Path
 ) -> None:
     wild = tmp_path / "wild.yaml"
-    wild.write_text(yaml.safe_dump(QUICK | {"lr": 1e30, "optimizer": "sgd", "scheduler": "none"}))
+    wild.write_text(
+        yaml.safe_dump(QUICK | {"lr": 1e30, "optimizer": "sgd", "scheduler": "none", "solver": "descent"})
+    )
     with pytest.raises(CameToNothing, match="learning rate"):
         run(dataclasses.replace(config, space=wild, trials=2))
     client = MlflowClient(config.tracking_uri)

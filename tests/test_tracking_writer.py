@@ -19,8 +19,12 @@ import pytest
 from conftest import REPO
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from stores import training
 
+from trainer import mirror
 from trainer.errors import InputError
+from trainer.mirror import Mirror
+from trainer.search.record import Ledger
 from trainer.tracking import schema
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag, TrialState
@@ -327,3 +331,145 @@ def test_a_moved_store_is_refused_with_the_cure(tracking_uri: str, tmp_path: Pat
 def test_a_run_that_does_not_exist_cannot_be_resumed(tracking_uri: str) -> None:
     with pytest.raises(InputError, match="There is no run 0123"):
         SweepWriter.resume(tracking_uri=tracking_uri, run_id="0123")
+
+
+# --- the mirror of the tables -----------------------------------------------------------------
+
+
+def ledger_of(trials: int) -> Ledger:
+    """A record of as many trials, complete, pruned and failed: 2 seeds of 9 epochs."""
+    curves, rows = training(10, 2, 9)
+    return Ledger(rows.head(trials).assign(rungs="{}"), curves[curves["trial"] < trials])
+
+
+class Slow(SweepWriter):
+    """Notes the order of its children and takes 20 ms for each."""
+
+    order: tuple[int, ...] = ()
+
+    def _trial(self, child: ChildRun) -> None:
+        time.sleep(0.02)
+        super()._trial(child)
+        self.order += (child.trial,)
+
+
+@pytest.fixture
+def slow(tracking_uri: str) -> Slow:
+    return Slow.start(
+        tracking_uri=tracking_uri, experiment=EXPERIMENT, study="s", tags={}, params={}, config_yaml=""
+    )
+
+
+def test_child_runs_say_what_the_tables_say(tracking_uri: str) -> None:
+    ledger, client = ledger_of(10), MlflowClient(tracking_uri)
+    with start(tracking_uri) as writer, Mirror(writer) as thread:
+        thread.follow(ledger)
+        thread.catch_up()
+        assert run_of(tracking_uri, writer.run_id).info.status == "RUNNING"
+    children = children_of(tracking_uri, writer.run_id)
+    assert len(children) == 10
+    means = ledger.curves.groupby(["trial", "split", "metric", "epoch"])["value"].mean()
+    for trial, row in zip(ledger.finished, ledger.trials.to_dict("records"), strict=True):
+        run = children[str(trial.number)]
+        assert run.data.tags[Tag.TRIAL_STATE] == trial.state
+        assert run.data.tags.get(Tag.ERROR, "") == row["message"]
+        assert run.data.params == {name: str(value) for name, value in trial.params.items()}
+        assert run.info.end_time - run.info.start_time == 2_000
+        for name, column in (("best_val_f1_macro", "val_f1_macro"), ("best_epoch", "best_epoch")):
+            assert run.data.metrics.get(name, math.nan) == pytest.approx(row[column], nan_ok=True)
+        for name, key in (("train_loss", ("train", "loss")), ("val_f1_macro", ("val", "f1_macro"))):
+            history = client.get_metric_history(run.info.run_id, name)
+            expected = means[(trial.number, *key)]
+            assert [point.step for point in history] == list(expected.index)
+            assert [point.value for point in history] == pytest.approx(expected.tolist())
+    best = client.get_metric_history(writer.run_id, "best_val_f1_macro")
+    assert [(point.step, point.value) for point in best] == [(10, ledger.trials["val_f1_macro"].max())]
+
+
+def test_the_mirror_keeps_the_order_and_is_waited_for_only_when_far_behind(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "MOST_BEHIND", 3)
+    with slow, Mirror(slow) as thread:
+        thread.follow(ledger_of(2))
+        at_once_s = thread.waited_s
+        thread.follow(ledger_of(10))
+        assert 0 < thread.behind <= 3
+        assert thread.waited_s > at_once_s
+    assert slow.order == tuple(range(10))
+    assert thread.behind == 0
+    assert thread.busy_s > 0
+
+
+def test_children_that_a_kill_left_out_are_written_once_when_the_study_is_resumed(tracking_uri: str) -> None:
+    ledger, client = ledger_of(6), MlflowClient(tracking_uri)
+    with start(tracking_uri) as writer, Mirror(writer) as thread:
+        thread.follow(ledger_of(5))
+    before = children_of(tracking_uri, writer.run_id)
+    client.delete_run(before.pop("3").info.run_id)
+    client.delete_run(before.pop("1").info.run_id)
+    half_written(tracking_uri, writer.run_id, trial=3)
+    for _ in range(2):
+        resumed = SweepWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
+        with resumed, Mirror(resumed) as thread:
+            thread.follow(ledger)
+        after = children_of(tracking_uri, writer.run_id)
+        assert sorted(after) == list("012345")
+        assert all(run.info.status != "RUNNING" for run in after.values())
+        assert {trial: after[trial].info.run_id for trial in before} == {
+            trial: run.info.run_id for trial, run in before.items()
+        }
+
+
+@pytest.mark.parametrize("where", ["at the next hand-over", "at the end"])
+def test_an_error_of_the_mirror_is_raised_in_the_sweep(
+    tracking_uri: str, slow: Slow, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def fail(_: ChildRun) -> None:
+        raise OSError("the server is away")
+
+    def sweep() -> None:
+        with slow, Mirror(slow) as thread:
+            thread.follow(ledger_of(2))
+            if where == "at the next hand-over":
+                thread._thread.join()
+                thread.follow(ledger_of(4))
+                raise AssertionError("it was lost")
+
+    monkeypatch.setattr(slow, "_trial", fail)
+    with pytest.raises(OSError, match="the server is away"):
+        sweep()
+    parent = run_of(tracking_uri, slow.run_id)
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags[Tag.ERROR] == "OSError: the server is away"
+
+
+def test_an_interrupt_waits_a_moment_for_the_mirror_and_closes_the_run(
+    tracking_uri: str, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "INTERRUPTED_S", 0.05)
+    thread = Mirror(slow)
+
+    def sweep() -> None:
+        with slow, thread:
+            thread.follow(ledger_of(10))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep()
+    assert not thread._thread.is_alive()
+    parent = run_of(tracking_uri, slow.run_id)
+    assert (parent.info.status, parent.data.tags[Tag.STOPPED]) == ("KILLED", Stopped.INTERRUPTED)
+    children = children_of(tracking_uri, slow.run_id)
+    assert len(children) == len(slow.order) < 10  # none is half-written
+
+
+def test_the_heart_beats_while_the_mirror_is_busy(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "HEARTBEAT_EVERY_S", 0.01)
+    writer, beats = start(tracking_uri), []
+    set_tag = writer._client.set_tag
+    monkeypatch.setattr(writer._client, "set_tag", lambda *call: (set_tag(*call), beats.append(call[1])))
+    with writer:
+        with Mirror(writer) as thread:
+            thread.follow(ledger_of(10))
+        assert beats.count(Tag.HEARTBEAT) >= 5  # some 15 without waiting for calls of the mirror

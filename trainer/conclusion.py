@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +21,57 @@ from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
 from trainer.progress import say
 from trainer.search.finalists import Finalist
+from trainer.search.study import Finished, front
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Summary
 from trainer.tracking.writer import SweepWriter
 
 MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
+
+
+def trained_anew(f1_macro: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Figures of the heads trained with fresh seeds: validation macro-F1 [S] by name, the best first."""
+    best_s = f1_macro["best"]
+    mean, _ = statistics.mean_over_seeds(best_s)
+    leads = {
+        name: _plain(statistics.paired_difference(best_s, other_s))
+        for name, other_s in f1_macro.items()
+        if name != "best"
+    }
+    return {
+        Summary.FRESH_VAL_F1_MACRO: mean.value,
+        Summary.FRESH_VAL_F1_MACRO_CI95: _plain(mean)[1:],
+        Summary.FRESH_SEEDS: len(best_s),
+        Summary.FRESH_LEAD: leads,
+    }
+
+
+def _plain(interval: statistics.Interval) -> list[float | None]:
+    """For JSON, which has no NaN."""
+    return [None if math.isnan(bound) else bound for bound in interval]
+
+
+def say_how_it_held(selected: float, fresh: dict[str, Any]) -> None:
+    """What is left of the best score with other random numbers, for the person."""
+    low, high = fresh[Summary.FRESH_VAL_F1_MACRO_CI95]
+    interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+    say(
+        f"Validation macro-F1 of the best trial: selected {selected:.4f}, trained anew with "
+        f"{fresh[Summary.FRESH_SEEDS]} fresh seeds {fresh[Summary.FRESH_VAL_F1_MACRO]:.4f}{interval}."
+    )
+    for name, (lead, low, high) in fresh[Summary.FRESH_LEAD].items():
+        sure = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
+        say(f"  its lead over the {name} trial, seed by seed: {lead:+.4f}{sure}")
+
+
+def front_of(trials: Sequence[Finished]) -> list[dict[str, Any]]:
+    """The completed trials that no other beats in macro-F1 and head size both, the smallest head first."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    members = [complete[i] for i in front([(trial.score, trial.parameters) for trial in complete])]
+    return [
+        {"trial": trial.number, "val_f1_macro": trial.score, "parameters": trial.parameters}
+        for trial in members
+    ]
 
 
 class Answers:
@@ -127,10 +174,11 @@ class Answers:
 
     def _head_files(self) -> dict[str, bytes]:
         best = self.heads[0]
-        tensors = {"scale.centre": best.head.scale.centre_d, **best.head.tensors}
+        scale = best.head.scale
+        tensors = {"scale.centre": scale.centre_d, "scale.matrix": scale.matrix, **best.head.tensors}
         described = {
             "spec": dataclasses.asdict(best.head.spec),
-            "scale_factor": best.head.scale.factor,
+            "unit_norm": scale.unit_norm,
             "classes": list(self.manifest.classes),
             "encoder": self.features.report.encoder,
             "trial": best.trial,

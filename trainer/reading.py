@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trainer.features.extract import ExtractReport, Features
     from trainer.features.families import Space
     from trainer.features.views import Augmentation
+    from trainer.heads.data import TrainingData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,23 @@ def read_features(
     if manifest.features_nd is None:
         say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")
     return features
+
+
+def training_data(features: Features, device: str) -> TrainingData:
+    """Training and validation rows of what was read, on the device, with the views if there are any."""
+    from trainer.heads.data import prepare
+
+    manifest, x_nd = features.manifest, features.vectors_nd
+    train, val = manifest.rows("train"), manifest.rows("val")
+    return prepare(
+        x_nd[train],
+        manifest.label_n[train],
+        val_x_nd=x_nd[val],
+        val_y_n=manifest.label_n[val],
+        classes=len(manifest.classes),
+        views_vnd=features.views_vnd,
+        device=device,
+    )
 
 
 def _how(report: ExtractReport) -> str:

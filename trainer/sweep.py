@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from trainer import cli
 from trainer.errors import InputError
 from trainer.progress import bar, say
-from trainer.reading import Reading, read_features
-from trainer.tracking.schema import Artifact, Metric, Summary, Tag, Trials, TrialState
+from trainer.reading import Reading, read_features, training_data
+from trainer.stopwatch import Stopwatch
+from trainer.tracking.schema import Artifact, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
 if TYPE_CHECKING:
     from trainer.features.extract import Features
     from trainer.heads.data import TrainingData
-    from trainer.search.loop import TrialRecord
+    from trainer.heads.population import Precision
+    from trainer.mirror import Mirror
     from trainer.search.record import Ledger
     from trainer.search.space import Space
-    from trainer.tracking.writer import ChildRun, SweepWriter
+    from trainer.tracking.writer import SweepWriter
 
-LIVE_EVERY_S = 2.0  # how often the tables of a running batch are rewritten
+LIVE_EVERY_S = 2.0  # how often the tables are rewritten for trials that are under way
+# names on the stopwatch
+SETTING_UP, TUNING, RECORDING, CONCLUDING = "reading the data", "tuning", "tables", "conclusion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,28 @@ class SweepConfig(Reading):
     """Name of the study: one that exists is resumed. Left out, a new name is made."""
     space: Path | None = None
     """YAML file whose lines replace those of trainer/search/space.yaml."""
+    timeout: float | None = None
+    """Seconds after which no further stretch of training is begun; what is under way then is given up."""
+    target: float | None = None
+    """Validation macro-F1 (0 to 1, mean over seeds) at which the search ends."""
+    objective: Literal["f1", "f1+size"] = "f1"
+    """f1+size: look for small heads as well as good ones, and report which ones no other beats in both."""
     pruner: Literal["median", "halving", "none"] = "median"
     """How losing configurations are given up early."""
     at_once: int = 16
     """Configurations trained side by side."""
+    views: int = 0
+    """Augmented views of each training picture that heads may be trained on (`augment` in the space)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the factors of matrix products are rounded to. auto: bfloat16 where the device has it natively."""
+    fresh_seeds: int = 5
+    """How often the chosen heads are trained anew at the end, with seeds that had no part in choosing."""
+    profile: bool = False
+    """Print where the time went."""
+    export_optuna: str | None = None
+    """Also write the study to this Optuna database when it is done, for optuna-dashboard: sqlite:///study.db."""
+    rerun: str | None = None
+    """Id of a run (a sweep: its best trial; a trial): train it again, alone, and compare with the record."""
 
 
 def run(config: SweepConfig) -> dict[str, Any]:
@@ -59,23 +78,36 @@ def run(config: SweepConfig) -> dict[str, Any]:
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        CameToNothing: every trial diverged.
+        CameToNothing: every trial diverged; or a trial trained again differs from its record.
     """
     began = time.time()
-    cli.require_at_least(config, trials=1, seeds=1, at_once=1, seed=0)
+    stopwatch = Stopwatch()
+    cli.require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0)
+    if config.target is not None and not 0 < config.target <= 1:
+        raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
+    if config.timeout is not None and config.timeout <= 0:
+        raise InputError(f"--timeout is {config.timeout}; it must be a number of seconds above 0.")
+    if config.rerun is not None:
+        from trainer.rerun import rerun
+
+        return rerun(config, config.rerun)
 
     from trainer.features.tower import pick_device
+    from trainer.mirror import Mirror
+    from trainer.opening import open_run
     from trainer.search.record import Ledger
     from trainer.search.space import load_space
     from trainer.tracking import database
 
-    database.check(config.tracking_uri)
-    space = load_space(config.space)
-    device = pick_device(config.device)
-    features = read_features(config, device, to_train=True)
-    data = training_data(features, device)
-    with open_run(config, features, space) as writer:
+    with stopwatch.on(SETTING_UP):
+        database.check(config.tracking_uri)
+        space = load_space(config.space, views=config.views)
+        device = pick_device(config.device)
+        features = read_features(config, device, to_train=True, views=config.views)
+        data = training_data(features, device)
+    with open_run(config, identity(config, features, space)) as writer, Mirror(writer) as mirror:
         ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
+        mirror.follow(ledger)
         summary = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
         # A study that was extended and stopped half-way has more trials than its summary speaks of.
         if summary.get(Summary.TRIALS) == len(ledger.finished) >= config.trials:
@@ -85,188 +117,160 @@ def run(config: SweepConfig) -> dict[str, Any]:
                 Summary.ELAPSED_S: round(time.time() - began, 3),
             }
         else:
-            rate = search(config, space=space, data=data, ledger=ledger, writer=writer)
-            figures = conclude(config, features=features, data=data, ledger=ledger, writer=writer) | {
+            rate = search(
+                config,
+                space=space,
+                data=data,
+                ledger=ledger,
+                writer=writer,
+                mirror=mirror,
+                stopwatch=stopwatch,
+            )
+            with stopwatch.on(CONCLUDING):
+                figures = conclude(config, features=features, data=data, ledger=ledger, writer=writer)
+            mirror.catch_up()
+            figures |= {
                 Summary.ENCODER_CALLS: features.report.encoder_calls,
                 Summary.ELAPSED_S: round(time.time() - began, 3),
                 Summary.TRIALS_PER_S: round(rate, 3),
             }
             writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+        if config.profile:
+            figures |= {Summary.PROFILE: profile(stopwatch, mirror, elapsed_s=time.time() - began)}
+        study = writer.study
+    if config.export_optuna is not None:
+        from trainer.search.export import export
+
+        export(ledger.finished, space=space, study=study, url=config.export_optuna)
+        say(f"The study is in {config.export_optuna}: optuna-dashboard {config.export_optuna}")
     return {name: value for name, value in figures.items() if name not in Summary.ONLY_IN_FILE}
 
 
-# --- data ------------------------------------------------------------------------
-
-
-def training_data(features: Features, device: str) -> TrainingData:
-    """Training and validation rows, on the device."""
-    from trainer.heads.data import prepare
-
-    manifest, x_nd = features.manifest, features.vectors_nd
-    train, val = manifest.rows("train"), manifest.rows("val")
-    return prepare(
-        x_nd[train],
-        manifest.label_n[train],
-        val_x_nd=x_nd[val],
-        val_y_n=manifest.label_n[val],
-        classes=len(manifest.classes),
-        device=device,
-    )
-
-
-# --- the run in MLflow ------------------------------------------------------------------------
-
-
-def open_run(config: SweepConfig, features: Features, space: Space) -> SweepWriter:
-    """A new parent run, or that of the study to resume."""
-    from trainer.tracking.studies import find_study
-    from trainer.tracking.writer import SweepWriter
-
-    cli.close_lost_runs(config)
-    identity = {
+def identity(config: SweepConfig, features: Features, space: Space) -> dict[str, Any]:
+    """What must not change while a study goes on: its trials could not be compared."""
+    return {
         "data digest": features.manifest.digest,
         "encoder": features.report.encoder,
+        "direction": "maximize",
+        "objective": config.objective,
+        "precision": precision(config),
+        "views": config.views,
         "seed": config.seed,
         "seeds": config.seeds,
         "pruner": config.pruner,
         **{f"space: {name}": line for name, line in space.text.items()},
     }
-    if config.study is not None:
-        earlier = find_study(config.tracking_uri, config.experiment, config.study)
-        if earlier is not None:
-            refuse_change(config.study, before=json.loads(earlier.tags[Tag.IDENTITY]), now=identity)
-            return SweepWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
-    study = config.study or cli.new_name(config.data)
-    say(f"Study {study}: {config.trials} trials × {config.seeds} seeds. `--study {study}` resumes it.")
-    command = cli.settings(config)
-    return SweepWriter.start(
-        tracking_uri=config.tracking_uri,
-        experiment=config.experiment,
-        study=study,
-        tags={
-            Tag.DATA: config.data,
-            Tag.DIGEST: features.manifest.digest,
-            Tag.ENCODER: features.report.encoder,
-            Tag.COMMAND: cli.command_line("trainer.sweep", config, study=study),
-            Tag.IDENTITY: json.dumps(identity),
-        },
-        params=command,
-        config_yaml=yaml.safe_dump({"command": command, "identity": identity}, sort_keys=False),
-    )
 
 
-def refuse_change(study: str, *, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """A study goes on only with the data, encoder and space that it began with.
+def precision(config: SweepConfig) -> Precision:
+    """What ``--precision`` stands for on this machine."""
+    from trainer.features.tower import pick_dtype
 
-    Raises:
-        InputError: naming each difference.
-    """
-    now = json.loads(json.dumps(now))  # the same round trip as the record: tuples become lists
-    changed = [
-        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in {**before, **now}
-        if before.get(name) != now.get(name)
-    ]
-    if changed:
-        raise InputError(
-            f"The study {study} cannot be resumed like this: {'; '.join(changed)}. Go back to what it began "
-            "with, or pass another --study."
-        )
+    return pick_dtype(config.precision, config.device)  # type: ignore[return-value]
 
 
 # --- search, and the end ----------------------------------------------------------------------
 
 
 def search(
-    config: SweepConfig, *, space: Space, data: TrainingData, ledger: Ledger, writer: SweepWriter
+    config: SweepConfig,
+    *,
+    space: Space,
+    data: TrainingData,
+    ledger: Ledger,
+    writer: SweepWriter,
+    mirror: Mirror,
+    stopwatch: Stopwatch,
 ) -> float:
     """Run the trials that are missing from the ledger; returns trials per second."""
     from trainer.search import loop
-    from trainer.search.study import Study
+    from trainer.search.study import Study, head_seeds
 
-    study = Study(space, seed=config.seed, pruner=config.pruner)
+    study = Study(
+        space,
+        seed=config.seed,
+        pruner=config.pruner,
+        path=config.trials // 2,
+        objective=config.objective,
+    )
     study.recall(ledger.finished)
     before = len(ledger.finished)
-    if before:
-        say(f"Resuming {writer.study}: {before} of {config.trials} trials are on record.")
+    if before or ledger.cut_off:
+        say(
+            f"Resuming {writer.study}: {before} of {config.trials} trials are on record, "
+            f"{len(ledger.cut_off)} were under way and are run again."
+        )
     started, written = time.time(), 0.0
-    with bar("Searching", "trials") as progress:
-        for records in loop.search(
-            study,
-            data,
-            seeds=head_seeds(config),
-            trials=config.trials,
+    with stopwatch.on(TUNING):
+        pace = loop.Pace(
             at_once=config.at_once,
             pruner=config.pruner,
+            precision=precision(config),
+            slab_bytes=slab_bytes(config, data),
+        )
+
+    def enough() -> str:
+        if config.timeout is not None and time.time() - started > config.timeout:
+            return f"Given up when the {config.timeout:g} s of --timeout were over."
+        best = ledger.best()
+        if config.target is not None and best is not None and best[Trials.VAL_F1_MACRO] >= config.target:
+            return f"Given up when another trial had reached the --target of {config.target:g}."
+        return ""
+
+    with bar("Searching", "trials") as progress:
+        for ended, running in loop.search(
+            study,
+            data,
+            seeds=head_seeds(config.seed, config.seeds),
+            trials=config.trials,
+            pace=pace,
+            again=ledger.cut_off,
+            enough=enough,
+            stopwatch=stopwatch,
         ):
-            ended = sum(record.state != "running" for record in records)
-            done = len(ledger.finished) + ended
-            if ended == len(records):
-                commit(records, ledger, writer)
-                written = time.time()
-            elif time.time() - written > LIVE_EVERY_S:
-                write_tables(*ledger.with_records(records), writer)
-                written = time.time()
-            progress.update(done, config.trials, state_of(ledger))
+            with stopwatch.on(RECORDING):
+                # TRIALS is written last: a trial counts once it stands there
+                ledger.add(ended)
+                if ended or time.time() - written > LIVE_EVERY_S:
+                    trials, curves = ledger.with_records(running)
+                    writer.table(Artifact.CURVES, curves)
+                    writer.table(Artifact.TRIALS, trials)
+                    written = time.time()
+                mirror.follow(ledger)
+            rate = (len(ledger.finished) - before) / (time.time() - started)
+            progress.update(len(ledger.finished), config.trials, state_of(ledger, rate))
+    if (
+        len(ledger.finished) == before and ledger.cut_off
+    ):  # there was enough already: nothing is under way now
+        writer.table(Artifact.TRIALS, ledger.trials)
     return (len(ledger.finished) - before) / (time.time() - started)
 
 
-def head_seeds(config: SweepConfig) -> list[int]:
-    """The seeds of a configuration's heads."""
-    return [config.seed * 1000 + index for index in range(config.seeds)]
+def slab_bytes(config: SweepConfig, data: TrainingData) -> float | None:
+    """How much to train side by side: on a CPU measured once and remembered, on a GPU everything."""
+    import torch
 
+    from trainer.features.memory import recall, remember
+    from trainer.heads.tuning import fastest_slab
 
-def commit(records: list[TrialRecord], ledger: Ledger, writer: SweepWriter) -> None:
-    """Put finished trials on record. TRIALS is written last: a trial counts once it stands there."""
-    writer.trials([child_run(record) for record in records])
-    ledger.add(records)
-    write_tables(ledger.trials, ledger.curves, writer)
-    best = ledger.best()
-    if best is not None:
-        writer.metrics({Metric.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO]}, step=len(ledger.finished))
-
-
-def write_tables(trials: Any, curves: Any, writer: SweepWriter) -> None:
-    """CURVES, then TRIALS."""
-    writer.table(Artifact.CURVES, curves)
-    writer.table(Artifact.TRIALS, trials)
-
-
-def child_run(record: TrialRecord) -> ChildRun:
-    """A finished trial as MLflow shall show it: means over seeds."""
-    import numpy as np
-
-    from trainer.analysis.statistics import mean_over_seeds
-    from trainer.tracking.writer import ChildRun
-
-    outcome = record.outcome
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # an epoch of a diverged head has no finite value
-        epochs = {name: np.nanmean(values_se, axis=0).tolist() for name, values_se in outcome.curves.items()}
-    score, _ = mean_over_seeds(outcome.val_f1_macro_s)
-    assert record.finished is not None
-    return ChildRun(
-        trial=record.number,
-        name=f"trial {record.number}",
-        state=TrialState(record.state),
-        params=record.params,
-        epochs=epochs,
-        final={
-            Metric.BEST_VAL_F1_MACRO: score.value,
-            Metric.BEST_VAL_F1_MACRO_LOW: score.low,
-            Metric.BEST_VAL_F1_MACRO_HIGH: score.high,
-            Metric.BEST_EPOCH: float(outcome.best_epoch_s.mean()),
-        },
-        started_ms=int(record.started * 1000),
-        ended_ms=int(record.finished * 1000),
-        message=record.message,
+    if data.train.x_nd.device.type != "cpu":
+        return None
+    memory = config.cache_dir / "slabs.json"
+    name = (
+        f"{torch.get_num_threads()} threads, {data.features} features, {data.classes} classes, "
+        f"{config.seeds} seeds, {precision(config)}"
     )
+    known = recall(memory)
+    if name not in known:
+        known[name] = fastest_slab(data, seeds=range(config.seeds), precision=precision(config))
+        remember(memory, known)
+    return float(known[name])
 
 
-def state_of(ledger: Ledger) -> str:
+def state_of(ledger: Ledger, rate: float) -> str:
     """The line behind the progress bar."""
     best = ledger.best()
-    counts = f"{ledger.count('pruned')} pruned, {ledger.count('failed')} failed"
+    counts = f"{rate:.1f}/s, {ledger.count('pruned')} pruned, {ledger.count('failed')} failed"
     if best is None:
         return counts
     low, high = best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH]
@@ -284,6 +288,7 @@ def conclude(
     """
     from trainer import conclusion
     from trainer.search import finalists
+    from trainer.search.study import head_seeds
 
     chosen = finalists.choose(ledger.finished)
     best = ledger.best()
@@ -291,10 +296,18 @@ def conclude(
         raise cli.CameToNothing(
             "No trial completed: every loss stopped being a finite number. Narrow the learning rate, for "
             "example with a file of the one line `lr: {log: [1.0e-5, 1.0e-2]}`, passed as --space."
+            if config.timeout is None
+            else f"No trial completed within the {config.timeout:g} s of --timeout. Give it more time."
         )
-    heads = finalists.train(chosen, data, seeds=head_seeds(config))
+    how: dict[str, Any] = {"precision": precision(config)}
+    heads = finalists.train(chosen, data, seeds=head_seeds(config.seed, config.seeds), **how)
     answers = conclusion.Answers(features, heads, seed=config.seed)
     answers.log(writer)
+    fresh: dict[str, Any] = {}
+    if config.fresh_seeds:
+        seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
+        fresh = conclusion.trained_anew(finalists.rerun(chosen, data, seeds=seeds, **how))
+        conclusion.say_how_it_held(best[Trials.VAL_F1_MACRO], fresh)
     figures = {
         Summary.RUN_ID: writer.run_id,
         Summary.STUDY: writer.study,
@@ -306,11 +319,41 @@ def conclude(
             None if bound != bound else bound
             for bound in (best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH])
         ],
+        **fresh,
         **answers.test_figures(),
     }
-    tested = (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.TEST_AUROC)
+    if config.objective == "f1+size":
+        figures[Summary.FRONT] = conclusion.front_of(ledger.finished)
+    tested = (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.TEST_AUROC, Summary.FRESH_VAL_F1_MACRO)
     writer.metrics({name: figures[name] for name in tested if name in figures})
     return figures
+
+
+def profile(stopwatch: Stopwatch, mirror: Mirror, *, elapsed_s: float) -> dict[str, Any]:
+    """Where the time of the search went, in seconds and as shares of it; said to the person, too.
+
+    MLflow's runs are written by a thread beside the search. Its seconds are of processor time, which it takes
+    from the trainer, and count in ``overhead`` like the others.
+    """
+    from trainer.search.loop import JUDGING, PROPOSING, TRAINING
+
+    spent = dict(stopwatch.spent_s) | {"MLflow (beside)": mirror.busy_s}
+    whole = sum(spent.get(name, 0.0) for name in (PROPOSING, TRAINING, JUDGING, RECORDING))
+    costs = [spent.get(name, 0.0) for name in (PROPOSING, JUDGING, RECORDING, "MLflow (beside)")]
+    overhead = sum(costs) / whole if whole else 0.0
+    width = max(map(len, spent))
+    for name, seconds in spent.items():
+        say(f"  {name:<{width}} {seconds:8.2f} s")
+    say(
+        f"Sampler, storage and tracking: {overhead:.1%} of the search's {whole:.1f} s "
+        f"({elapsed_s:.1f} s in all)."
+    )
+    return {
+        "seconds": {name: round(seconds, 3) for name, seconds in spent.items()},
+        "search_s": round(whole, 3),
+        "overhead": round(overhead, 4),
+        "waited_for_mlflow_s": round(mirror.waited_s, 3),
+    }
 
 
 if __name__ == "__main__":

@@ -107,7 +107,10 @@ def results(info: SweepInfo) -> None:
             "No trial has ended yet." if info.state == RunState.LIVE else "No trial ended in this run."
         )
     elif info.ours:
-        headline(info, state.summary(info))
+        summary = state.summary(info)
+        headline(info, summary)
+        if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
+            parts.sentence(how_it_held(summary))
         progress(trials)
         leaderboard.show(trials, BEST)
     else:
@@ -150,6 +153,23 @@ def headline(info: SweepInfo, summary: dict[str, Any]) -> None:
         column.metric(
             label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
         )
+
+
+def how_it_held(summary: dict[str, Any]) -> str:
+    """What is left of the best score, chosen among many, with random numbers that had no part in choosing."""
+    ends = summary[Summary.FRESH_VAL_F1_MACRO_CI95]
+    fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], None if ends[0] is None else ends)
+    leads = [
+        f"{lead:+.3f}"
+        + (f" [{low:+.3f}, {high:+.3f}]" if low is not None else "")
+        + f" over the {name} trial"
+        for name, (lead, low, high) in summary.get(Summary.FRESH_LEAD, {}).items()
+    ]
+    return (
+        f"Selected with validation macro-F1 {text.score(summary.get(Summary.BEST_VAL_F1_MACRO))}, the best "
+        f"trial has {fresh} when trained anew with {text.count(summary[Summary.FRESH_SEEDS], 'fresh seed')}"
+        + (f", and leads by {'; '.join(leads)} (seed by seed)." if leads else ".")
+    )
 
 
 def _ends(ends: Any) -> str:

@@ -24,12 +24,29 @@ def mean_over_seeds(score_s: np.ndarray) -> tuple[Interval, float]:
     The interval is cut to where a score can lie. With one seed there is none: low, high and standard
     error are NaN.
     """
-    mean, count = float(np.mean(score_s)), len(score_s)
+    (mean, low, high), error = _student(score_s)
+    return Interval(mean, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))), error
+
+
+def paired_difference(score_a_s: np.ndarray, score_b_s: np.ndarray) -> Interval:
+    """Mean of a - b over S pairs (two configurations, seed by seed) with Student's t-interval.
+
+    The interval is that of the differences themselves (Student 1908, "The probable error of a mean",
+    whose first example is such a pair of columns), so what both scores of a pair share does not widen
+    it. With one pair there is none: low and high are NaN.
+    """
+    interval, _ = _student(np.asarray(score_a_s) - np.asarray(score_b_s))
+    return interval
+
+
+def _student(value_s: np.ndarray) -> tuple[Interval, float]:
+    """Mean with Student's t-interval, and its standard error; NaN where one value has none."""
+    mean, count = float(np.mean(value_s)), len(value_s)
     if count < 2:
         return Interval(mean, math.nan, math.nan), math.nan
-    error = float(np.std(score_s, ddof=1)) / math.sqrt(count)
+    error = float(np.std(value_s, ddof=1)) / math.sqrt(count)
     reach = float(stats.t.ppf(0.975, count - 1)) * error
-    return Interval(mean, max(mean - reach, 0.0), min(mean + reach, 1.0)), error
+    return Interval(mean, mean - reach, mean + reach), error
 
 
 def confusion_matrix(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a population trains on: vectors and labels, scaled once, on the device."""
+"""What a population trains on: vectors and labels on the device, scaled in the ways that heads ask for."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.heads.spec import Scaling
+
+LEAST_VARIANCE = 1e-4  # whitening: directions with less than this share of the largest variance are left out
+
 
 class Scale(NamedTuple):
-    """x → (x - centre) · factor. One factor for all dimensions keeps the geometry of the features."""
+    """x → (x - centre) · matrix, after each row was divided by its norm where ``unit_norm``."""
 
     centre_d: Tensor  # [D]
-    factor: float
+    matrix: Tensor  # [1]: one factor; [D]: one per dimension; [D, D]: a linear map
+    unit_norm: bool = False
 
     def apply(self, x_nd: Tensor) -> Tensor:
-        """Scaled features [N, D]."""
-        return (x_nd - self.centre_d) * self.factor
+        """Scaled features [..., D]."""
+        if self.unit_norm:
+            x_nd = torch.nn.functional.normalize(x_nd, dim=-1)
+        centred = x_nd - self.centre_d
+        return centred @ self.matrix if self.matrix.ndim == 2 else centred * self.matrix
 
 
 class Split(NamedTuple):
@@ -27,13 +35,47 @@ class Split(NamedTuple):
     y_n: Tensor  # int64 [N]
 
 
-class TrainingData(NamedTuple):
-    """Training and validation rows, already scaled, and the scale that any later row needs."""
+class Scaled(NamedTuple):
+    """The rows under one scaling, which was found on training rows (not on their augmented views)."""
 
-    train: Split
-    val: Split
-    classes: int
+    train_x_nd: Tensor  # [N, D]
+    views_x_nd: Tensor  # [(1 + V) · N, D]: the training rows, then their first views, then their second …
+    val_x_nd: Tensor
     scale: Scale
+
+
+class TrainingData:
+    """Training and validation rows as they came, and on demand scaled.
+
+    Args:
+        train, val: rows on the device that trains, unscaled.
+        views_vnd: [V, N, D], augmented views of the training rows, or None.
+    """
+
+    def __init__(self, train: Split, val: Split, *, classes: int, views_vnd: Tensor | None = None) -> None:
+        self.train, self.val, self.classes, self.views_vnd = train, val, classes, views_vnd
+        self._scaled: dict[str, Scaled] = {}
+
+    @property
+    def rows(self) -> int:
+        """Training rows N."""
+        return len(self.train.y_n)
+
+    @property
+    def features(self) -> int:
+        """Dimensions D."""
+        return self.train.x_nd.shape[1]
+
+    def scaled(self, scaling: Scaling) -> Scaled:
+        """The rows under a scaling; computed once."""
+        if scaling not in self._scaled:
+            scale = find_scale(self.train.x_nd, scaling)
+            train_x_nd = scale.apply(self.train.x_nd)
+            views_x_nd = train_x_nd
+            if self.views_vnd is not None:
+                views_x_nd = torch.cat([train_x_nd, scale.apply(self.views_vnd).flatten(0, 1)])
+            self._scaled[scaling] = Scaled(train_x_nd, views_x_nd, scale.apply(self.val.x_nd), scale)
+        return self._scaled[scaling]
 
 
 def prepare(
@@ -43,21 +85,52 @@ def prepare(
     val_x_nd: np.ndarray,
     val_y_n: np.ndarray,
     classes: int,
+    views_vnd: np.ndarray | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> TrainingData:
-    """Centre on the training mean and scale to a mean variance of one per dimension.
+    """Put arrays on the device that trains."""
 
-    Encoders differ in scale by orders of magnitude (unit-norm embeddings, pooled activations of
-    norm 10 and more); after this, one range of learning rates serves them all.
-    """
-    wide = torch.as_tensor(train_x_nd, dtype=torch.float64)
-    centre_d = wide.mean(0)
-    spread = (wide - centre_d).square().mean().sqrt().item()
-    scale = Scale(centre_d.to(device, dtype), 1 / spread if spread > 0 else 1.0)
+    def tensor(x: np.ndarray) -> Tensor:
+        return torch.as_tensor(x, dtype=dtype).to(device)
 
     def split(x_nd: np.ndarray, y_n: np.ndarray) -> Split:
-        x = torch.as_tensor(x_nd, dtype=dtype).to(device)
-        return Split(scale.apply(x), torch.as_tensor(y_n, dtype=torch.int64).to(device))
+        return Split(tensor(x_nd), torch.as_tensor(y_n, dtype=torch.int64).to(device))
 
-    return TrainingData(split(train_x_nd, train_y_n), split(val_x_nd, val_y_n), classes, scale)
+    return TrainingData(
+        split(train_x_nd, train_y_n),
+        split(val_x_nd, val_y_n),
+        classes=classes,
+        views_vnd=None if views_vnd is None or len(views_vnd) == 0 else tensor(views_vnd),
+    )
+
+
+def find_scale(x_nd: Tensor, scaling: Scaling) -> Scale:
+    """The scale that brings these rows to a mean of 0 and a mean variance of 1 per dimension.
+
+    Encoders differ in scale by orders of magnitude (unit-norm embeddings, pooled activations of norm 10 and
+    more); after this, one range of learning rates serves them all. ``centre`` keeps the geometry: one factor
+    for all dimensions. ``unit_norm`` is the same after dividing each row by its norm. ``standardise`` has a
+    factor for each dimension. ``whiten`` turns to the principal axes and gives each the same variance; axes
+    with next to none, or beyond the rank of the rows, become 0. Computed in float64.
+    """
+    wide = x_nd.double()
+    if scaling == "unit_norm":
+        wide = torch.nn.functional.normalize(wide, dim=1)
+    centre_d = wide.mean(0)
+    centred = wide - centre_d
+    if scaling == "standardise":
+        matrix = _inverse(centred.square().mean(0).sqrt())
+    elif scaling == "whiten":
+        variance_d, axes_dd = torch.linalg.eigh(centred.T @ centred / len(wide))
+        used = variance_d > LEAST_VARIANCE * variance_d.max()
+        spread = torch.where(used, variance_d.clamp_min(0).sqrt(), 0)
+        matrix = axes_dd * _inverse(spread) * (len(used) / used.sum().clamp_min(1)).sqrt()
+    else:
+        matrix = _inverse(centred.square().mean().sqrt().unsqueeze(0))
+    return Scale(centre_d.to(x_nd), matrix.to(x_nd), scaling == "unit_norm")
+
+
+def _inverse(spread: Tensor) -> Tensor:
+    """1 / spread, and 0 where there is none: a dimension that never changes says nothing."""
+    return torch.where(spread > 0, 1 / spread.clamp_min(torch.finfo(spread.dtype).tiny), 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainer.heads.data import Scale
 from trainer.heads.spec import HeadSpec
-from trainer.heads.stack import ACTIVATIONS, NORM_EPSILON
+from trainer.heads.stack import ACTIVATIONS, COSINE_EPSILON, NORM_EPSILON
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,11 @@ class Head:
                 gain, shift = self.tensors[f"norms.{layer}.weight"], self.tensors[f"norms.{layer}.bias"]
                 h = F.layer_norm(h, (h.shape[-1],), gain, shift, eps=NORM_EPSILON)
             h = ACTIVATIONS[self.spec.activation](h)
-        return F.linear(h, self.tensors[f"layers.{depth}.weight"], self.tensors[f"layers.{depth}.bias"])
+        weight = self.tensors[f"layers.{depth}.weight"]
+        if self.spec.output == "linear":
+            return F.linear(h, weight, self.tensors[f"layers.{depth}.bias"])
+        length, weight_length = ((t.square().sum(1) + COSINE_EPSILON).sqrt() for t in (h, weight))
+        return self.spec.cosine_scale * (h @ weight.T) / (length[:, None] * weight_length)
 
     @torch.inference_mode()
     def probabilities(self, x_nd: Tensor, *, batch_size: int = 8192) -> Tensor:

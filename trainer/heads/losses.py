@@ -1,6 +1,8 @@
-"""Cross-entropy of many heads at once."""
+"""Losses of many heads at once: cross-entropy, smoothed, focal, class-weighted, of mixed rows."""
 
 from __future__ import annotations
+
+import functools
 
 import torch
 from torch import Tensor
@@ -12,37 +14,74 @@ def cross_entropy(
     *,
     smoothing_k: Tensor,
     class_weight_kc: Tensor,
+    focal_gamma_k: Tensor | None = None,
     sample_weight_skb: Tensor | None = None,
+    share_skb: Tensor | None = None,
 ) -> Tensor:
-    """Weighted, label-smoothed cross-entropy of each head: [S, K].
+    """Weighted, label-smoothed, focal cross-entropy of each head, of mixed rows if wanted: [S, K].
 
-    The same formula as ``torch.nn.functional.cross_entropy`` with ``weight``, ``label_smoothing``
-    and ``reduction="mean"``: both terms are divided by the weight of the batch's targets.
+    Without focus and mixing, the formula of ``torch.nn.functional.cross_entropy`` with ``weight``,
+    ``label_smoothing`` and ``reduction="mean"``: both terms are divided by the weight of the batch's targets.
+    Focus multiplies each row's own term with (1 - p)^γ, p being the probability of its label (Lin et al.
+    2017, eq. 4). A mixed row counts as ``share`` of a row with its own label and 1 - share of one with the
+    label of its mirror image in the batch, row B-1-b (mixup, Zhang et al. 2018).
 
     Args:
         logits_skcb: [S, K, C, B]: seeds, heads, classes, rows.
         target_sb: int64 [S, B].
         smoothing_k: [K], 0 for none.
         class_weight_kc: [K, C], ones for none.
+        focal_gamma_k: [K], 0 for none.
         sample_weight_skb: [S, K, B]; 0 leaves a row out for a head (a filter, a fold). A batch in which
             a head has no row at all counts as zero loss and moves nothing.
+        share_skb: [S, K, B], between 0 and 1; None where nothing is mixed.
     """
-    classes = logits_skcb.shape[2]
-    log_p = logits_skcb.log_softmax(dim=2)
-    index = target_sb[:, None, None, :].expand(-1, logits_skcb.shape[1], 1, -1)
+    summed = functools.partial(
+        _summed,
+        logits_skcb.log_softmax(dim=2),
+        smoothing_k=smoothing_k,
+        class_weight_kc=class_weight_kc,
+        focal_gamma_k=focal_gamma_k,
+    )
+    if share_skb is None:
+        total_sk, weight_sk = summed(target_sb, sample_weight_skb=sample_weight_skb)
+    else:
+        kept = 1.0 if sample_weight_skb is None else sample_weight_skb
+        own_sk, own_weight_sk = summed(target_sb, sample_weight_skb=kept * share_skb)
+        partner_sk, partner_weight_sk = summed(target_sb.flip(1), sample_weight_skb=kept * (1 - share_skb))
+        total_sk, weight_sk = own_sk + partner_sk, own_weight_sk + partner_weight_sk
+    return total_sk / weight_sk.clamp_min(torch.finfo(total_sk.dtype).tiny)
+
+
+def _summed(
+    log_p: Tensor,
+    target_sb: Tensor,
+    *,
+    smoothing_k: Tensor,
+    class_weight_kc: Tensor,
+    focal_gamma_k: Tensor | None,
+    sample_weight_skb: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Sum of the rows' losses and sum of their weights, each [S, K]."""
+    heads, classes = log_p.shape[1:3]
+    index = target_sb[:, None, None, :].expand(-1, heads, 1, -1)
     weight_skb = class_weight_kc.T[target_sb].permute(0, 2, 1)  # [C, K][S, B] → [S, B, K] → [S, K, B]
-    target_term = -log_p.gather(2, index).squeeze(2) * weight_skb
+    log_p_target = log_p.gather(2, index).squeeze(2)
+    term_skb = -log_p_target * weight_skb
+    if focal_gamma_k is not None and bool(focal_gamma_k.any()):
+        # 1 - p by expm1, and never quite 0: the slope of a power below 1 is infinite there
+        rest = (-torch.expm1(log_p_target)).clamp_min(torch.finfo(log_p.dtype).eps)
+        term_skb = term_skb * rest ** focal_gamma_k[:, None]
     if sample_weight_skb is not None:
-        target_term = target_term * sample_weight_skb
+        term_skb = term_skb * sample_weight_skb
         weight_skb = weight_skb * sample_weight_skb
-    total_sk = weight_skb.sum(-1).clamp_min(torch.finfo(logits_skcb.dtype).tiny)
-    loss_sk = target_term.sum(-1) / total_sk
+    total_sk, weight_sk = term_skb.sum(-1), weight_skb.sum(-1)
     if not bool(smoothing_k.any()):
-        return loss_sk
+        return total_sk, weight_sk
     spread_skb = -(log_p * class_weight_kc[:, :, None]).sum(2)
     if sample_weight_skb is not None:
         spread_skb = spread_skb * sample_weight_skb
-    return (1 - smoothing_k) * loss_sk + smoothing_k / classes * spread_skb.sum(-1) / total_sk
+    return (1 - smoothing_k) * total_sk + smoothing_k / classes * spread_skb.sum(-1), weight_sk
 
 
 def balanced_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor) -> Tensor:
@@ -50,7 +89,21 @@ def balanced_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor) ->
 
     A class of which a head keeps no row gets weight 0: it cannot occur as a target.
     """
-    one_hot_nc = torch.nn.functional.one_hot(label_n, classes).to(kept_kn.dtype)
-    count_kc = kept_kn @ one_hot_nc
+    count_kc = _counts(label_n, classes, kept_kn)
     weight_kc = kept_kn.sum(1, keepdim=True) / (classes * count_kc.clamp_min(1))
     return torch.where(count_kc > 0, weight_kc, 0)
+
+
+def effective_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor, beta_k: Tensor) -> Tensor:
+    """Weights (1 - β) / (1 - β^n_c) over each head's own rows: [K, C], of mean 1 over the classes that occur.
+
+    The class-balanced loss of Cui et al. 2019 (eq. 4): β = 0 weighs all classes alike, β → 1 by 1 / n_c.
+    """
+    count_kc = _counts(label_n, classes, kept_kn)
+    beta = beta_k[:, None]
+    raw_kc = torch.where(count_kc > 0, (1 - beta) / (1 - beta**count_kc), 0)
+    return raw_kc * (count_kc > 0).sum(1, keepdim=True) / raw_kc.sum(1, keepdim=True)
+
+
+def _counts(label_n: Tensor, classes: int, kept_kn: Tensor) -> Tensor:
+    return kept_kn @ torch.nn.functional.one_hot(label_n, classes).to(kept_kn.dtype)

@@ -24,7 +24,7 @@ class Optimizer:
 
     Args:
         specs: K configurations, in the order of the K axis.
-        parameters: the tensors that every `step` will be given.
+        parameters: the tensors that every `step` will be given, the same ones until `keep` or `join`.
         per_head: which of the two ways; by default the one that suits the device.
     """
 
@@ -42,6 +42,7 @@ class Optimizer:
             return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
 
         self.specs = list(specs)
+        self._own: list[list[list[Tensor]]] | None = None
         self.any_clip = any(s.clip_norm is not None for s in specs)
         self.clip = over_heads([torch.inf if s.clip_norm is None else s.clip_norm for s in specs])
         adaptive = [spec.optimizer != "sgd" for spec in specs]
@@ -69,8 +70,9 @@ class Optimizer:
         count = torch.tensor(float(self.steps))
         counts = [count] * len(parameters)
         rates = lr_sk.flatten().tolist()
-        heads = zip(*(_by_head(t) for t in (parameters, gradients, self.first, self.second)), strict=True)
-        for slot, (p, g, m, v) in enumerate(heads):
+        if self._own is None:  # taking tensors apart takes as long as moving a small head
+            self._own = [_by_head(tensors) for tensors in (parameters, self.first, self.second)]
+        for slot, (p, m, v, g) in enumerate(zip(*self._own, _by_head(gradients), strict=True)):
             spec, lr = self.specs[slot % len(self.specs)], rates[slot]
             if lr == 0:
                 continue
@@ -127,6 +129,17 @@ class Optimizer:
         """Go on with these heads only."""
         self.first = [m[:, index_k].contiguous() for m in self.first]
         self.second = [v[:, index_k].contiguous() for v in self.second]
+        self._describe(specs, like=self.first[0])
+
+    def join(self, others: Sequence[Optimizer], specs: Sequence[HeadSpec]) -> None:
+        """Take in the heads of others that have taken as many steps, after one's own."""
+        assert all(other.steps == self.steps for other in others)
+        self.first = [
+            torch.cat(same, dim=1) for same in zip(self.first, *(o.first for o in others), strict=True)
+        ]
+        self.second = [
+            torch.cat(same, dim=1) for same in zip(self.second, *(o.second for o in others), strict=True)
+        ]
         self._describe(specs, like=self.first[0])
 
 

@@ -109,6 +109,8 @@ class Plateau:
     that would move the rate by no more than 1e-8.
     """
 
+    OF_HEADS = ("applies_k", "gamma_k", "lr_k", "patience_k", "factor_sk", "best_sk", "bad_sk")
+
     def __init__(self, specs: Sequence[HeadSpec], *, seeds: int, device: torch.device | str = "cpu") -> None:
         heads = len(specs)
         self.applies_k = torch.tensor([s.scheduler == "plateau" for s in specs], device=device)
@@ -132,8 +134,11 @@ class Plateau:
         self.bad_sk = torch.where(drop, 0, self.bad_sk)
 
     def keep(self, index_k: Tensor) -> None:
-        """Go on with these heads only."""
-        for name in ("applies_k", "gamma_k", "lr_k", "patience_k"):
-            setattr(self, name, getattr(self, name)[index_k])
-        for name in ("factor_sk", "best_sk", "bad_sk"):
-            setattr(self, name, getattr(self, name)[:, index_k])
+        """Go on with these heads only, in this order."""
+        for name in self.OF_HEADS:
+            setattr(self, name, getattr(self, name)[..., index_k])
+
+    def join(self, others: Sequence[Plateau]) -> None:
+        """Take in the heads of others, after one's own."""
+        for name in self.OF_HEADS:
+            setattr(self, name, torch.cat([getattr(one, name) for one in (self, *others)], dim=-1))

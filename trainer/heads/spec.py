@@ -11,7 +11,20 @@ Optimizer = Literal["adam", "adamw", "sgd"]
 Scheduler = Literal[
     "none", "step", "multistep", "exponential", "cosine", "onecycle", "warmup_cosine", "plateau"
 ]
-ClassWeight = Literal["none", "balanced"]
+ClassWeight = Literal["none", "balanced", "effective"]
+Scaling = Literal["centre", "standardise", "unit_norm", "whiten"]
+Output = Literal["linear", "cosine"]
+Solver = Literal["descent", "lbfgs"]
+
+CHOICES = {
+    "activation": Activation,
+    "optimizer": Optimizer,
+    "scheduler": Scheduler,
+    "class_weight": ClassWeight,
+    "scaling": Scaling,
+    "output": Output,
+    "solver": Solver,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,16 +32,27 @@ class HeadSpec:
     """A linear head (``hidden == ()``) or an MLP: Linear → LayerNorm → activation → dropout, per layer.
 
     Epochs count from 1; fields that do not apply (``momentum`` of Adam, ``gamma`` of cosine) are ignored.
+    With ``solver="lbfgs"`` a linear head is a logistic regression, fitted to its optimum on all rows at once;
+    of the fields only ``scaling``, ``l2``, ``label_smoothing``, ``class_weight`` and ``epochs`` (the most
+    iterations) apply then.
 
     Raises:
         ValueError: a value outside its range; the message names the field.
     """
 
     hidden: tuple[int, ...] = ()
+    output: Output = "linear"  # cosine: cosine_scale × cosine of the last layer's input and a class's weights
+    cosine_scale: float = 16.0
     activation: Activation = "relu"
     layer_norm: bool = False
     dropout: float = 0.0  # share of hidden units set to zero while training
 
+    scaling: Scaling = "centre"  # what is done to the features first, see `trainer.heads.data.Scale`
+    augment: bool = False  # train on augmented views, too: each row in each epoch is one of its views
+    mixup: float = 0.0  # alpha of mixup (Zhang et al. 2018) on the features; 0 for none
+
+    solver: Solver = "descent"
+    l2: float = 0.1  # lbfgs: strength λ of λ/2·‖W‖² beside the mean loss; scikit-learn's C is 1 / (n·λ)
     optimizer: Optimizer = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.0  # decoupled for adamw, added to the gradient for adam and sgd
@@ -44,23 +68,22 @@ class HeadSpec:
     plateau_patience: int = 5  # plateau: epochs without a lower validation loss that are put up with
 
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0  # focal loss (Lin et al. 2017): easy rows count (1 - p)^γ; 0 for cross-entropy
     class_weight: ClassWeight = "none"
+    class_beta: float = 0.99  # effective: β of the class-balanced loss (Cui et al. 2019)
 
     batch_size: int = 128
     epochs: int = 60
     patience: int = 12  # epochs without a better validation macro-F1 before the head stops
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("activation", Activation),
-            ("optimizer", Optimizer),
-            ("scheduler", Scheduler),
-            ("class_weight", ClassWeight),
-        ):
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; allowed: {', '.join(get_args(allowed))}"
                 )
+        if self.solver == "lbfgs" and (self.hidden or self.output != "linear"):
+            raise ValueError("solver is 'lbfgs'; expected a linear head without hidden layers")
         self._check("hidden", all(width >= 1 for width in self.hidden), "widths of at least 1")
         self._check("dropout", 0 <= self.dropout < 1, "0 ≤ dropout < 1")
         self._check("lr", self.lr > 0, "lr > 0")
@@ -73,6 +96,11 @@ class HeadSpec:
         self._check("milestones", all(0 < m < 1 for m in self.milestones), "shares between 0 and 1")
         self._check("warmup", 0 < self.warmup < 1, "0 < warmup < 1")
         self._check("plateau_patience", self.plateau_patience >= 0, "plateau_patience ≥ 0")
+        self._check("cosine_scale", self.cosine_scale > 0, "cosine_scale > 0")
+        self._check("mixup", self.mixup >= 0, "mixup ≥ 0")
+        self._check("l2", self.l2 > 0, "l2 > 0")
+        self._check("focal_gamma", self.focal_gamma >= 0, "focal_gamma ≥ 0")
+        self._check("class_beta", 0 <= self.class_beta < 1, "0 ≤ class_beta < 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "0 ≤ label_smoothing < 1")
         for name in ("batch_size", "epochs", "patience"):
             self._check(name, getattr(self, name) >= 1, f"{name} ≥ 1")
@@ -82,12 +110,15 @@ class HeadSpec:
             raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
 
     @property
-    def stack_key(self) -> tuple[tuple[int, ...], int]:
-        """Heads with the same key can be trained as one stack of tensors."""
-        return self.hidden, self.batch_size
+    def cohort_key(self) -> tuple[object, ...]:
+        """Heads with the same key can be trained as one tensor program."""
+        if self.solver == "lbfgs":
+            return self.solver, self.scaling
+        return self.solver, self.hidden, self.batch_size
 
     def parameters(self, *, features: int, classes: int) -> int:
         """How many weights and biases (LayerNorm's included) such a head has."""
         widths = (features, *self.hidden, classes)
         dense = sum(a * b + b for a, b in itertools.pairwise(widths))
-        return dense + (2 * sum(self.hidden) if self.layer_norm else 0)
+        unused = classes if self.output == "cosine" else 0  # a cosine has no bias
+        return dense - unused + (2 * sum(self.hidden) if self.layer_norm else 0)

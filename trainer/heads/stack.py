@@ -1,7 +1,7 @@
 """Heads of one shape, as one stack of tensors.
 
 Every tensor carries seeds first and heads second, ``[S, K, …]``, and activations carry units before
-rows, ``[S, K, H, B]``. So the first layer of all heads of a seed is one matrix product,
+rows, ``[S, K, H, B]``. So the first layer of all heads that see the same rows is one matrix product per seed,
 ``W[K·H, D] @ x[D, B]``, and a head's own weights are the slice ``[s, k]``, in ``torch.nn.Linear``'s layout.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.heads import streams
-from trainer.heads.spec import HeadSpec
+from trainer.heads.spec import HeadSpec, Scaling
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -25,6 +25,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
 }
 NORM_EPSILON = 1e-5
+COSINE_EPSILON = 1e-12  # below the square root of a squared norm: a ReLU layer may be all zeros
 
 
 class Layer(NamedTuple):
@@ -36,25 +37,33 @@ class Layer(NamedTuple):
     shift: Tensor | None  # [S, K, H, 1]
 
 
-class Run(NamedTuple):
-    """Neighbouring heads that treat their hidden units alike."""
+class Feed(NamedTuple):
+    """Neighbouring heads that see the same rows, scaled alike."""
 
     start: int
     stop: int
+    scaling: Scaling
+    augment: bool
+
+
+class Run(NamedTuple):
+    """Neighbouring heads that treat their hidden units alike."""
+
+    heads: int
     activation: str
     layer_norm: bool
 
 
-def sort_key(spec: HeadSpec) -> tuple[str, bool]:
-    """Heads sorted by this form the fewest runs."""
-    return spec.activation, spec.layer_norm
+def sort_key(spec: HeadSpec) -> tuple[bool, str, bool, str, bool]:
+    """Heads sorted by this form the fewest feeds and runs, and those with a cosine come last."""
+    return spec.output == "cosine", spec.scaling, spec.augment, spec.activation, spec.layer_norm
 
 
 class Stack:
     """The weights of S · K heads of one hidden shape, and their forward pass.
 
     Args:
-        specs: K configurations with the same ``hidden``.
+        specs: K configurations with the same ``hidden``, in the order of `sort_key`.
         seeds: S seeds; each has its own initial weights and dropout noise.
     """
 
@@ -88,52 +97,99 @@ class Stack:
 
     def _describe(self, specs: Sequence[HeadSpec]) -> None:
         reference = self.layers[0].weight
-        self.dropout_k = torch.tensor(
-            [spec.dropout for spec in specs], dtype=reference.dtype, device=reference.device
-        )
+
+        def over_heads(values: list[float]) -> Tensor:
+            return torch.tensor(values, dtype=reference.dtype, device=reference.device)
+
+        self.dropout_k = over_heads([spec.dropout for spec in specs])
         self.any_dropout = any(spec.dropout > 0 for spec in specs)
-        self.runs, start = [], 0
-        for (activation, layer_norm), members in groupby(specs, key=sort_key):
+        self.runs = [
+            Run(len(list(members)), *key)
+            for key, members in groupby(specs, key=lambda spec: (spec.activation, spec.layer_norm))
+        ]
+        self.feeds, start = [], 0
+        for key, members in groupby(specs, key=lambda spec: (spec.scaling, spec.augment)):
             stop = start + len(list(members))
-            self.runs.append(Run(start, stop, activation, layer_norm))
+            self.feeds.append(Feed(start, stop, *key))
             start = stop
+        self.linear = sum(spec.output == "linear" for spec in specs)  # the heads after these have a cosine
+        self.cosine_scale_k11 = over_heads([spec.cosine_scale for spec in specs])[self.linear :, None, None]
+        self.has_bias_k11 = over_heads([float(spec.output == "linear") for spec in specs])[:, None, None]
+        self._gradient: Tensor | None = None
 
     def parameters(self) -> list[Tensor]:
         """All tensors, each [S, K, rows, columns]."""
         return [tensor for layer in self.layers for tensor in layer if tensor is not None]
 
-    def forward(self, x_sbd: Tensor, *, dropout_step: int | None = None) -> Tensor:
-        """Logits [S, K, C, B] of a batch x [S, B, D] (or [1, N, D], the same rows for every seed).
+    def forward(
+        self, x_fsbd: Sequence[Tensor], *, dropout_step: int | None = None, share_skb: Tensor | None = None
+    ) -> Tensor:
+        """Logits [S, K, C, B].
 
         Args:
+            x_fsbd: the batch [S, B, D] of each of `feeds` (or [1, N, D], the same rows for every seed).
             dropout_step: number of the training step, which names the dropout noise; ``None`` to evaluate.
+            share_skb: mixup: how much of itself each row keeps; the rest is row B-1-b of the batch.
         """
-        first = self.layers[0]
-        seeds, heads, units, inputs = first.weight.shape
-        x_sdb = x_sbd.transpose(1, 2).expand(seeds, -1, -1)
-        z = torch.baddbmm(
-            first.bias.reshape(seeds, heads * units, 1),
-            first.weight.reshape(seeds, heads * units, inputs),
-            x_sdb,
-        ).view(seeds, heads, units, -1)
-        for depth, (layer, following) in enumerate(pairwise(self.layers)):
+        if self._gradient is None or self._gradient.shape != self.layers[0].weight.shape:
+            self._gradient = torch.empty_like(self.layers[0].weight)
+        z = _FirstLayer.apply(
+            self.layers[0].weight, self._bias(0), tuple(self.feeds), tuple(x_fsbd), self._gradient
+        )
+        if share_skb is not None:
+            # the first layer is linear, so mixing what it returns is mixing what it was given
+            z = z.flip(3) + share_skb.unsqueeze(2) * (z - z.flip(3))
+        hidden = None
+        for depth, layer in enumerate(self.layers[:-1]):
             hidden = self._hidden(z, layer)
             if dropout_step is not None and self.any_dropout:
                 hidden = self._drop(hidden, step=dropout_step, depth=depth)
-            z = following.weight @ hidden + following.bias
-        return z
+            z = self.layers[depth + 1].weight @ hidden + self._bias(depth + 1)
+        if self.linear == z.shape[1]:
+            return z
+        dot, cosine = z.split([self.linear, z.shape[1] - self.linear], dim=1)
+        length = self._input_norm(x_fsbd, share_skb) if hidden is None else _norm(hidden[:, self.linear :], 2)
+        weight_length = _norm(self.layers[-1].weight[:, self.linear :], 3)
+        return torch.cat([dot, self.cosine_scale_k11 * cosine / (length * weight_length)], dim=1)
+
+    def _bias(self, depth: int) -> Tensor:
+        """Biases [S, K, H, 1]; those of a cosine do not count."""
+        bias = self.layers[depth].bias
+        last = depth == len(self.layers) - 1
+        return bias * self.has_bias_k11 if last and self.linear < bias.shape[1] else bias
+
+    def _input_norm(self, x_fsbd: Sequence[Tensor], share_skb: Tensor | None) -> Tensor:
+        """Norm of what the cosine heads without hidden layers are given, mixed or not: [S, K', 1, B]."""
+        pieces = []
+        for feed, x_sbd in zip(self.feeds, x_fsbd, strict=True):
+            start = max(feed.start, self.linear)
+            if start >= feed.stop:
+                continue
+            square = x_sbd.square().sum(2).unsqueeze(1).expand(-1, feed.stop - start, -1)
+            if share_skb is not None:
+                own = share_skb[:, start : feed.stop]
+                both = (x_sbd * x_sbd.flip(1)).sum(2).unsqueeze(1)
+                square = own**2 * square + (1 - own) ** 2 * square.flip(2) + 2 * own * (1 - own) * both
+            pieces.append((square + COSINE_EPSILON).sqrt().unsqueeze(2))
+        return torch.cat(pieces, dim=1)
 
     def _hidden(self, z_skhb: Tensor, layer: Layer) -> Tensor:
         assert layer.gain is not None
         assert layer.shift is not None
+        sizes = [run.heads for run in self.runs]
         pieces = []
-        for start, stop, activation, layer_norm in self.runs:
-            piece = z_skhb[:, start:stop]
-            if layer_norm:
+        for run, piece, gain, shift in zip(
+            self.runs,
+            z_skhb.split(sizes, dim=1),
+            layer.gain.split(sizes, dim=1),
+            layer.shift.split(sizes, dim=1),
+            strict=True,
+        ):
+            if run.layer_norm:
                 piece = piece - piece.mean(2, keepdim=True)  # torch.var_mean is slow over a middle axis
                 piece = piece * torch.rsqrt(piece.square().mean(2, keepdim=True) + NORM_EPSILON)
-                piece = piece * layer.gain[:, start:stop] + layer.shift[:, start:stop]
-            pieces.append(ACTIVATIONS[activation](piece))
+                piece = piece * gain + shift
+            pieces.append(ACTIVATIONS[run.activation](piece))
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
     def _drop(self, hidden_skhb: Tensor, *, step: int, depth: int) -> Tensor:
@@ -145,18 +201,67 @@ class Stack:
         return hidden_skhb * ((uniform >= rate) / (1 - rate))
 
     def keep(self, index_k: Tensor, specs: Sequence[HeadSpec]) -> None:
-        """Go on with these heads only."""
+        """Go on with these heads only, in this order."""
+        self._rebuild([self], lambda tensors: tensors[0][:, index_k].contiguous())
+        self._describe(specs)
 
-        def kept(tensor: Tensor) -> Tensor:
-            return tensor[:, index_k].contiguous()
+    def join(self, others: Sequence[Stack], specs: Sequence[HeadSpec]) -> None:
+        """Take in the heads of others of the same shape, after one's own; to be sorted by `keep`."""
+        self._rebuild([self, *others], lambda tensors: torch.cat(tensors, dim=1))
+        self._describe(specs)
+
+    def _rebuild(self, stacks: Sequence[Stack], change: Callable[[list[Tensor]], Tensor]) -> None:
+        def changed(tensors: tuple[Tensor | None, ...]) -> Tensor | None:
+            return None if tensors[0] is None else change(list(tensors))  # type: ignore[arg-type]
 
         self.layers = [
-            Layer(
-                weight=kept(layer.weight),
-                bias=kept(layer.bias),
-                gain=None if layer.gain is None else kept(layer.gain),
-                shift=None if layer.shift is None else kept(layer.shift),
-            )
-            for layer in self.layers
+            Layer(*(changed(tensors) for tensors in zip(*same, strict=True)))  # type: ignore[arg-type]
+            for same in zip(*(stack.layers for stack in stacks), strict=True)
         ]
-        self._describe(specs)
+
+
+def _norm(values: Tensor, dim: int) -> Tensor:
+    return (values.square().sum(dim, keepdim=True) + COSINE_EPSILON).sqrt()
+
+
+class _FirstLayer(torch.autograd.Function):
+    """W x + b of every head, each feed with its own x.
+
+    By hand, because autograd would make a tensor as large as W for every feed, and a new one for every step:
+    handing memory of this size back and forth took longer than the products themselves. The gradient of W
+    goes into a buffer that is used again in the next step.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        bias: Tensor,
+        feeds: tuple[Feed, ...],
+        x_fsbd: tuple[Tensor, ...],
+        gradient: Tensor,
+    ) -> Tensor:
+        seeds, heads, units, features = weight.shape
+        rows = x_fsbd[0].shape[1]
+        z = weight.new_empty(seeds, heads, units, rows)
+        for (start, stop, *_), x_sbd in zip(feeds, x_fsbd, strict=True):
+            torch.baddbmm(
+                bias[:, start:stop].reshape(seeds, -1, 1),
+                weight[:, start:stop].reshape(seeds, -1, features),
+                x_sbd.transpose(1, 2).expand(seeds, -1, -1),
+                out=z[:, start:stop].view(seeds, -1, rows),
+            )
+        ctx.feeds, ctx.x_fsbd, ctx.gradient = feeds, x_fsbd, gradient
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        (dz,) = slopes
+        seeds, features = dz.shape[0], ctx.gradient.shape[-1]
+        for (start, stop, *_), x_sbd in zip(ctx.feeds, ctx.x_fsbd, strict=True):
+            torch.bmm(
+                dz[:, start:stop].reshape(seeds, -1, dz.shape[-1]),
+                x_sbd.expand(seeds, -1, -1),
+                out=ctx.gradient[:, start:stop].view(seeds, -1, features),
+            )
+        return ctx.gradient, dz.sum(-1, keepdim=True), None, None, None

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import math
 
+import numpy as np
 import torch
+from scipy.special import betaincinv
 from torch import Tensor
 
 
@@ -25,6 +27,28 @@ def generator(*key: object, device: torch.device | str = "cpu") -> torch.Generat
 def sample_order(seeds: tuple[int, ...], *, epoch: int, rows: int) -> Tensor:
     """The order in which each seed walks through the training rows in one epoch: int64 [S, N]."""
     return torch.stack([torch.randperm(rows, generator=generator(seed, "order", epoch)) for seed in seeds])
+
+
+def views(seeds: tuple[int, ...], *, epoch: int, rows: int, count: int) -> Tensor:
+    """Which of its ``count`` views each training row shows in one epoch: int64 [S, N], from 0."""
+    return torch.stack(
+        [torch.randint(count, (rows,), generator=generator(seed, "views", epoch)) for seed in seeds]
+    )
+
+
+def mixup_shares(seeds: tuple[int, ...], *, alpha_k: np.ndarray, epoch: int, steps: int) -> Tensor:
+    """Mixup's share λ ~ Beta(α, α) for each step of one epoch: float64 [T, S, K], 1 where α is 0.
+
+    All heads of a seed share one uniform number per step, turned into λ by their own α.
+    """
+    uniform_ts = torch.stack(
+        [torch.rand(steps, generator=generator(seed, "mixup", epoch), dtype=torch.float64) for seed in seeds],
+        dim=1,
+    )
+    shares = np.ones((steps, len(seeds), len(alpha_k)))
+    mixed = alpha_k > 0
+    shares[..., mixed] = betaincinv(alpha_k[mixed], alpha_k[mixed], uniform_ts.numpy()[..., None])
+    return torch.from_numpy(shares)
 
 
 def dropout_uniforms(

@@ -1,13 +1,18 @@
-"""The few heads that are kept: trained again from their records, which common random numbers make exact."""
+"""The few heads that are kept: trained again from their records, which common random numbers make exact.
+
+And trained anew with other random numbers: the best of many was chosen because chance was kind to it, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from trainer.heads.data import TrainingData
 from trainer.heads.head import Head
-from trainer.heads.population import Population
+from trainer.heads.population import Population, Precision
 from trainer.search.space import head_spec
 from trainer.search.study import Finished
 
@@ -38,10 +43,11 @@ def choose(trials: Sequence[Finished]) -> dict[str, Finished]:
     return chosen
 
 
-def train(chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[int]) -> list[Finalist]:
+def train(
+    chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+) -> list[Finalist]:
     """Train the chosen configurations again and take, of each, the seed best on validation."""
-    population = Population([head_spec(dict(t.params)) for t in chosen.values()], data, seeds=seeds)
-    population.train(max(spec.epochs for spec in population.specs))
+    population = _trained(chosen, data, seeds=seeds, precision=precision)
     finalists = []
     for index, (name, trial) in enumerate(chosen.items()):
         scores_s = population.outcome(index).val_f1_macro_s
@@ -49,3 +55,20 @@ def train(chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[in
         head = population.head(index, seed_index=seed_index)
         finalists.append(Finalist(name, trial.number, seed_index, float(scores_s[seed_index]), head))
     return finalists
+
+
+def rerun(
+    chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+) -> dict[str, np.ndarray]:
+    """Validation macro-F1 [S] of each with fresh seeds, paired: seed for seed the same random numbers."""
+    population = _trained(chosen, data, seeds=seeds, precision=precision)
+    return {name: population.outcome(index).val_f1_macro_s for index, name in enumerate(chosen)}
+
+
+def _trained(
+    chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+) -> Population:
+    specs = [head_spec(dict(trial.params)) for trial in chosen.values()]
+    population = Population(specs, data, seeds=seeds, precision=precision)
+    population.train(max(spec.epochs for spec in population.specs))
+    return population

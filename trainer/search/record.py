@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 
 from trainer.analysis.statistics import mean_over_seeds
 from trainer.search.loop import TrialRecord
+from trainer.search.space import Params
 from trainer.search.study import Finished
 from trainer.tracking.schema import PARAM_PREFIX, Curves, Trials
 
@@ -80,12 +81,13 @@ class Ledger:
     """All trials of a study: those on record before, and those added since.
 
     Args:
-        trials, curves: the tables of the part that ran before, ``None`` for a new study. Trials that
-            were still running then are forgotten: they are run again.
+        trials, curves: the tables of the part that ran before, ``None`` for a new study. Of trials that
+            were still running then only what they were is kept (`cut_off`): they are run again.
     """
 
     def __init__(self, trials: pd.DataFrame | None = None, curves: pd.DataFrame | None = None) -> None:
         self.finished = [] if trials is None else finished_trials(trials)
+        self.cut_off = [] if trials is None else _unfinished(trials)
         numbers = [trial.number for trial in self.finished]
         self.trials = _of_trials(trials, numbers)
         self.curves = _of_trials(curves, numbers)
@@ -94,17 +96,21 @@ class Ledger:
         self.began = time.time() - spent_s
 
     def with_records(self, records: Sequence[TrialRecord]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """TRIALS and CURVES as they stand with these records, which may still be running."""
+        """TRIALS, in the order of numbers, and CURVES with these records, which may still be running."""
+        if not records:
+            return self.trials, self.curves
         trials = trials_frame(records, began=self.began)
+        if len(self.trials):
+            trials = pd.concat([self.trials, trials], ignore_index=True)
         return (
-            pd.concat([self.trials, trials], ignore_index=True) if len(self.trials) else trials,
+            trials.sort_values(Trials.TRIAL, ignore_index=True),
             pd.concat([self.curves, curves_frame(records)], ignore_index=True),
         )
 
     def add(self, records: Sequence[TrialRecord]) -> None:
         """Count these finished records in."""
         self.trials, self.curves = self.with_records(records)
-        self.finished = finished_trials(self.trials)
+        self.finished += finished_trials(trials_frame(records, began=self.began)) if records else []
 
     def count(self, state: str) -> int:
         """Trials in a state."""
@@ -125,17 +131,32 @@ def _of_trials(table: pd.DataFrame | None, numbers: Sequence[int]) -> pd.DataFra
 
 def finished_trials(trials: pd.DataFrame) -> list[Finished]:
     """The finished trials of a TRIALS table."""
-    params = [column for column in trials.columns if column.startswith(PARAM_PREFIX)]
     return [
         Finished(
             number=int(row[Trials.TRIAL]),
-            params={c.removeprefix(PARAM_PREFIX): _plain(row[c]) for c in params if not _is_null(row[c])},
+            params=params_of(row),
             state=row[Trials.STATE],
             score=float(row[Trials.VAL_F1_MACRO]),
             rungs={int(epoch): score for epoch, score in json.loads(row[Trials.RUNGS]).items()},
+            parameters=int(row[Trials.PARAMETERS]),
         )
         for row in trials[trials[Trials.STATE] != "running"].to_dict("records")
     ]
+
+
+def _unfinished(trials: pd.DataFrame) -> list[tuple[int, Params]]:
+    """Numbers and configurations of the trials that were under way."""
+    rows = trials[trials[Trials.STATE] == "running"].sort_values(Trials.TRIAL).to_dict("records")
+    return [(int(row[Trials.TRIAL]), params_of(row)) for row in rows]
+
+
+def params_of(row: Mapping[Hashable, Any]) -> Params:
+    """The hyperparameters in a row of TRIALS: those that have a value."""
+    return {
+        str(column).removeprefix(PARAM_PREFIX): _plain(value)
+        for column, value in row.items()
+        if str(column).startswith(PARAM_PREFIX) and not _is_null(value)
+    }
 
 
 def _is_null(value: Any) -> bool:

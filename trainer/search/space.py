@@ -29,25 +29,53 @@ def _is_deep(params: Params) -> bool:
     return params["depth"] > 0
 
 
-def _scheduler_in(*names: str) -> Callable[[Params], bool]:
-    return lambda params: params["scheduler"] in names
+def _is_linear(params: Params) -> bool:
+    return not _is_deep(params)
+
+
+def _is_regression(params: Params) -> bool:
+    return params.get("solver") == "lbfgs"
+
+
+def _descends(params: Params) -> bool:
+    return not _is_regression(params)
+
+
+def _where(name: str, *values: Any) -> Callable[[Params], bool]:
+    return lambda params: params.get(name) in values
 
 
 # Names that decide whether others matter come first; the rest say when they do.
-DECIDING = ("depth", "optimizer", "scheduler")
+DECIDING = ("depth", "solver", "output", "optimizer", "scheduler", "class_weight")
 MATTERS: dict[str, Callable[[Params], bool]] = {
+    "solver": _is_linear,
+    "l2": _is_regression,
+    "output": _descends,
+    "cosine_scale": _where("output", "cosine"),
     "width": _is_deep,
     "activation": _is_deep,
     "layer_norm": _is_deep,
     "dropout": _is_deep,
-    "momentum": lambda params: params["optimizer"] == "sgd",
-    "gamma": _scheduler_in("step", "multistep", "plateau"),
-    "step_size": _scheduler_in("step"),
-    "decay": _scheduler_in("exponential"),
-    "warmup": _scheduler_in("onecycle", "warmup_cosine"),
-    "plateau_patience": _scheduler_in("plateau"),
+    "augment": _descends,
+    "mixup": _descends,
+    "optimizer": _descends,
+    "lr": _descends,
+    "weight_decay": _descends,
+    "momentum": _where("optimizer", "sgd"),
+    "clip_norm": _descends,
+    "scheduler": _descends,
+    "gamma": _where("scheduler", "step", "multistep", "plateau"),
+    "step_size": _where("scheduler", "step"),
+    "decay": _where("scheduler", "exponential"),
+    "warmup": _where("scheduler", "onecycle", "warmup_cosine"),
+    "plateau_patience": _where("scheduler", "plateau"),
+    "focal_gamma": _descends,
+    "class_beta": _where("class_weight", "effective"),
+    "batch_size": _descends,
+    "patience": _descends,
 }
 WHOLE_NUMBERS = {"depth", "width", "step_size", "plateau_patience", "batch_size", "epochs", "patience"}
+SWITCHES = {"layer_norm", "augment"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +106,12 @@ class Space:
         line = self.varying.get("epochs")
         return int(self.fixed["epochs"] if line is None else max(_extremes(line)))
 
+    def may_be(self, name: str, value: Any) -> bool:
+        """Whether a name can take this value, as a choice or as its fixed value."""
+        line = self.varying.get(name)
+        choices = [self.fixed.get(name)] if line is None else _extremes(line)
+        return value in choices
+
     def distributions(self, params: Params) -> dict[str, BaseDistribution]:
         """The distributions behind those of ``params`` that vary."""
         return {name: self.varying[name] for name in params if name in self.varying}
@@ -89,13 +123,19 @@ def head_spec(params: Params) -> HeadSpec:
     return HeadSpec(hidden=(params.get("width", 0),) * params["depth"], **rest)
 
 
-def load_space(override: Path | None = None) -> Space:
+def load_space(override: Path | None = None, *, views: int = 0) -> Space:
     """The default space, with the lines of ``override`` in place of its own.
 
+    Args:
+        views: augmented views that there are of each training row: with any, ``augment`` is searched, too.
+
     Raises:
-        InputError: the file cannot be read, has an unknown name, or a line that is no distribution.
+        InputError: the file cannot be read, has an unknown name, or a line that is no distribution; or it
+            wants augmented views, and there are none.
     """
     text = _read(DEFAULT_SPACE)
+    if views:
+        text["augment"] = {"choice": [False, True]}
     if override is not None:
         lines = _read(override)
         for name in lines:
@@ -107,7 +147,10 @@ def load_space(override: Path | None = None) -> Space:
                     f"Known names: {', '.join(text)}."
                 )
         text = {**text, **lines}
-    return _parse(text, source=override or DEFAULT_SPACE)
+    space = _parse(text, source=override or DEFAULT_SPACE)
+    if not views and space.may_be("augment", True):
+        raise InputError(f"{override}: augment needs augmented views. Pass --views 4, or leave the line out.")
+    return space
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -191,7 +234,7 @@ def _check_value(name: str, value: Any) -> None:
             raise ValueError(f"{value} is not 0, 1 or 2 hidden layers")
     elif name == "width":
         HeadSpec(hidden=(value,))
-    elif name == "layer_norm":
+    elif name in SWITCHES:
         if not isinstance(value, bool):
             raise ValueError(f"{value!r} is not true or false")
     else:

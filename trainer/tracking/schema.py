@@ -249,6 +249,7 @@ class Metric:
     TEST_F1_MACRO = "test_f1_macro"  # on a sweep, once, for the chosen head
     TEST_ACCURACY = "test_accuracy"
     TEST_AUROC = "test_auroc"
+    FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # of the chosen configuration, trained anew with fresh seeds
 
 
 class Extracted:
@@ -301,6 +302,13 @@ class Summary:
     BEST_TRIAL = "best_trial"
     BEST_VAL_F1_MACRO = "best_val_f1_macro"
     BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"
+    # the best configuration trained anew with seeds that had no part in choosing it (--fresh-seeds):
+    FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # mean over those seeds
+    FRESH_VAL_F1_MACRO_CI95 = "fresh_val_f1_macro_ci95"  # t-interval; [null, null] for one seed
+    FRESH_SEEDS = "fresh_seeds"  # how many
+    FRESH_LEAD = "fresh_lead"  # {head name: [difference best - it, low, high]}, paired by seed
+    FRONT = "front"  # --objective f1+size: [{"trial", "val_f1_macro", "parameters"}], the smallest head first
+    PROFILE = "profile"  # --profile: where the time went
     TEST_F1_MACRO = "test_f1_macro"
     TEST_F1_MACRO_CI95 = "test_f1_macro_ci95"
     TEST_ACCURACY = "test_accuracy"

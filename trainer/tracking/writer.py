@@ -44,10 +44,10 @@ class SweepWriter:
         """For :meth:`start` and :meth:`resume`. ``claim``: see :func:`_claim`."""
         self.run_id: str = run.info.run_id
         self.study: str = run.data.tags.get(Tag.STUDY, "")
+        self.shown: set[int] = set()  # trials that have their whole child run
         self._client = client
         self._run = run
         self._folder = local_folder(run.info.artifact_uri)
-        self._done: set[int] = set()  # trials that have their child run already
         self._claim = claim
         self._lock = threading.Lock()  # one caller of MLflow at a time
         self._ended = threading.Event()
@@ -78,7 +78,7 @@ class SweepWriter:
         )
         writer = cls(client, run, claim=_claim(run))
         writer.file(Artifact.CONFIG, config_yaml.encode())
-        writer._log_params(writer.run_id, params)
+        writer._log(writer.run_id, params=params)
         writer._heart.start()
         return writer
 
@@ -104,7 +104,7 @@ class SweepWriter:
         client.set_tag(run_id, Tag.HEARTBEAT, str(time.time()))
         client.update_run(run_id, status="RUNNING")
         _clear_labels(client, run_id)
-        writer._done = take_stock(client, run)
+        writer.shown = take_stock(client, run)
         writer._heart.start()
         return writer
 
@@ -147,21 +147,15 @@ class SweepWriter:
         from mlflow.entities import Metric
 
         now_ms = int(time.time() * 1000)
-        self._log_metrics(
-            self.run_id,
-            [
-                Metric(name, float(value), now_ms, step)
-                for name, value in values.items()
-                if math.isfinite(value)
-            ],
-        )
+        entries = [Metric(k, float(v), now_ms, step) for k, v in values.items() if math.isfinite(v)]
+        self._log(self.run_id, metrics=entries)
 
     def trials(self, children: Sequence[ChildRun]) -> None:
         """Create one child run per finished trial; trials that have theirs already are passed over."""
         for child in children:
-            if child.trial not in self._done:
+            if child.trial not in self.shown:
                 self._trial(child)
-                self._done.add(child.trial)
+                self.shown.add(child.trial)
 
     def _trial(self, child: ChildRun) -> None:
         with self._lock:
@@ -171,8 +165,7 @@ class SweepWriter:
                 tags=_texts(tags_of(child, self._run)),
                 run_name=cut(child.name, NAME_LENGTH),
             )
-        self._log_params(run.info.run_id, child.params)
-        self._log_metrics(run.info.run_id, list(metrics_of(child)))
+        self._log(run.info.run_id, params=child.params, metrics=list(metrics_of(child)))
         with self._lock:  # last: a child that is still RUNNING is known to be half-written
             self._client.set_terminated(run.info.run_id, STATUS[child.state], child.ended_ms)
 
@@ -204,23 +197,17 @@ class SweepWriter:
         else:
             self.failed(error)
 
-    def _log_params(self, run_id: str, params: Mapping[str, object]) -> None:
+    def _log(
+        self, run_id: str, *, params: Mapping[str, object] | None = None, metrics: Sequence[Metric] = ()
+    ) -> None:
+        """Log in one call; the client cuts it into as many as MLflow's limits ask for."""
         from mlflow.entities import Param
-        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
+        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
-        entries = [Param(k, cut(v, MAX_PARAM_VAL_LENGTH)) for k, v in params.items() if v is not None]
-        for start in range(0, len(entries), MAX_PARAMS_TAGS_PER_BATCH):
-            with self._lock:
-                chunk = entries[start : start + MAX_PARAMS_TAGS_PER_BATCH]
-                self._client.log_batch(run_id, params=chunk, synchronous=True)
-
-    def _log_metrics(self, run_id: str, metrics: list[Metric]) -> None:
-        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
-
-        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
-            with self._lock:
-                chunk = metrics[start : start + MAX_METRICS_PER_BATCH]
-                self._client.log_batch(run_id, metrics=chunk, synchronous=True)
+        given = (params or {}).items()
+        entries = [Param(k, cut(v, MAX_PARAM_VAL_LENGTH)) for k, v in given if v is not None]
+        with self._lock:
+            self._client.log_batch(run_id, metrics=metrics, params=entries, synchronous=True)
 
     def _beat(self) -> None:
         while not self._ended.wait(schema.HEARTBEAT_EVERY_S):

@@ -1,0 +1,97 @@
+"""Two arms that are the same: ``python benchmarks/aa.py [--repeats 200]``.
+
+One configuration is compared with itself, with fresh seeds for every repeat and arm, as two
+configurations are compared: by the 95 % interval of the paired differences of validation macro-F1. The
+truth is zero, so 95 intervals in 100 should cover it. The features are those of the demo. Prints one
+JSON line: how many did, their share, and its Wilson interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from trainer.analysis.statistics import paired_difference, wilson
+from trainer.data.source import load
+from trainer.features.extract import extract
+from trainer.heads.data import TrainingData, prepare
+from trainer.heads.population import Population
+from trainer.heads.spec import HeadSpec
+from trainer.progress import bar
+
+SEEDS_AT_ONCE = 200
+
+
+def demo_features(device: str) -> TrainingData:
+    """The demo's training and validation rows, encoded for this run alone."""
+    with tempfile.TemporaryDirectory() as cache, bar("Encoding", "images") as progress:
+        features = extract(
+            load("demo", seed=0),
+            encoder="demo",
+            cache_dir=Path(cache),
+            device=device,
+            measure=False,
+            progress=progress.update,
+        )
+    manifest, x_nd = features.manifest, features.vectors_nd
+    train, val = manifest.rows("train"), manifest.rows("val")
+    return prepare(
+        x_nd[train],
+        manifest.label_n[train],
+        val_x_nd=x_nd[val],
+        val_y_n=manifest.label_n[val],
+        classes=len(manifest.classes),
+        device=device,
+    )
+
+
+def scores(spec: HeadSpec, data: TrainingData, *, seeds: int) -> np.ndarray:
+    """Validation macro-F1 of the configuration under each of so many seeds."""
+    parts = []
+    with bar("Training", "seeds") as progress:
+        for first in range(0, seeds, SEEDS_AT_ONCE):
+            part = range(first, min(first + SEEDS_AT_ONCE, seeds))
+            population = Population([spec], data, seeds=part)
+            population.train(spec.epochs)
+            parts.append(population.outcome(0).val_f1_macro_s)
+            progress.update(part.stop, seeds)
+    return np.concatenate(parts)
+
+
+def main() -> None:
+    layout = argparse.RawDescriptionHelpFormatter
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    flags.add_argument("--repeats", type=int, default=200)
+    flags.add_argument("--seeds", type=int, default=6, help="of each arm in each repeat")
+    flags.add_argument("--epochs", type=int, default=8)
+    flags.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    args = flags.parse_args()
+    spec = HeadSpec(hidden=(32,), dropout=0.2, lr=3e-3, epochs=args.epochs, patience=args.epochs)
+    data = demo_features(args.device)
+    shape = (args.repeats, 2, args.seeds)
+    score_ras = scores(spec, data, seeds=math.prod(shape)).reshape(shape)
+    intervals = [paired_difference(a_s, b_s) for a_s, b_s in score_ras]
+    covered = sum(interval.low <= 0 <= interval.high for interval in intervals)
+    share = wilson(covered, args.repeats)
+    figures = {
+        "repeats": args.repeats,
+        "seeds": args.seeds,
+        "covered": covered,
+        "share": share.value,
+        "share_ci95": [share.low, share.high],
+        "val_f1_macro": float(score_ras.mean()),
+        "val_f1_macro_sd": float(score_ras.std()),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

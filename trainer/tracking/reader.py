@@ -1,0 +1,61 @@
+"""Reading back what a sweep logged, from the id of its run or of one of its trials."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.errors import InputError
+from trainer.tracking.client import connect, refuse_moved
+from trainer.tracking.schema import Kind, Tag
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class RunFiles:
+    """The artifacts of a sweep.
+
+    Attributes:
+        trial: the trial's number where the run is a trial, else None.
+
+    Raises:
+        InputError: there is no such run, or it is neither a sweep nor a trial.
+    """
+
+    def __init__(self, tracking_uri: str, run_id: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        self._client = connect(tracking_uri)
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException as error:
+            raise InputError(f"There is no run {run_id} in {tracking_uri}: {error}") from error
+        kind = run.data.tags.get(Tag.KIND)
+        if kind not in (Kind.SWEEP, Kind.TRIAL):
+            raise InputError(f"Run {run_id} is neither a sweep nor a trial of one.")
+        self.trial = int(run.data.tags[Tag.TRIAL]) if kind == Kind.TRIAL else None
+        self.sweep = run.data.tags[Tag.PARENT] if kind == Kind.TRIAL else run_id
+        refuse_moved(self._client, self._client.get_experiment(run.info.experiment_id))
+
+    def read(self, artifact: str) -> bytes:
+        """A file that the sweep logged.
+
+        Raises:
+            InputError: it logged none by that name.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                return Path(self._client.download_artifacts(self.sweep, artifact, scratch)).read_bytes()
+            except (MlflowException, OSError) as error:
+                raise InputError(f"The sweep {self.sweep} has no {artifact}: {error}") from error
+
+    def table(self, artifact: str) -> pd.DataFrame:
+        """A Parquet table that the sweep logged; raises as `read`."""
+        import pandas as pd
+
+        return pd.read_parquet(io.BytesIO(self.read(artifact)))

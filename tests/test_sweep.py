@@ -33,6 +33,7 @@ from trainer.errors import InputError
 from trainer.heads.data import Scale
 from trainer.heads.head import Head
 from trainer.heads.spec import HeadSpec
+from trainer.heads.tuning import CANDIDATES
 from trainer.sweep import SweepConfig, run
 from trainer.tracking.schema import Artifact, Kind, Stopped, Summary, Tag
 
@@ -258,6 +259,16 @@ def test_the_profile_adds_up_and_the_export_holds_every_trial(config: SweepConfi
     assert figures["profile"]["search_s"] <= figures["elapsed_s"] + 0.5
     assert {"proposing", "training", "judging", "tables", "MLflow (beside)"} <= set(spent)
     assert len(optuna.load_study(study_name="study", storage=url).trials) == 6
+
+
+def test_how_much_to_train_side_by_side_is_measured_once_and_remembered(
+    config: SweepConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(config)
+    (known,) = json.loads((config.cache_dir / "slabs.json").read_text()).values()
+    assert known in CANDIDATES
+    monkeypatch.setattr("trainer.heads.tuning.fastest_slab", None)  # would fail if it were called
+    run(dataclasses.replace(config, study="another"))
 
 
 def test_where_size_counts_the_front_is_reported_the_smallest_head_first(config: SweepConfig) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten for trials that are under way
 # names on the stopwatch
 SETTING_UP, TUNING, RECORDING, CONCLUDING = "reading the data", "tuning", "tables", "conclusion"
+MLFLOW = "MLflow (beside)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +201,6 @@ def search(
             f"Resuming {writer.study}: {before} of {config.trials} trials are on record, "
             f"{len(ledger.cut_off)} were under way and are run again."
         )
-    started, written = time.time(), 0.0
     with stopwatch.on(TUNING):
         pace = loop.Pace(
             at_once=config.at_once,
@@ -208,6 +208,7 @@ def search(
             precision=precision(config),
             slab_bytes=slab_bytes(config, data),
         )
+    started, written = time.time(), 0.0
 
     def enough() -> str:
         if config.timeout is not None and time.time() - started > config.timeout:
@@ -337,9 +338,9 @@ def profile(stopwatch: Stopwatch, mirror: Mirror, *, elapsed_s: float) -> dict[s
     """
     from trainer.search.loop import JUDGING, PROPOSING, TRAINING
 
-    spent = dict(stopwatch.spent_s) | {"MLflow (beside)": mirror.busy_s}
+    spent = dict(stopwatch.spent_s) | {MLFLOW: mirror.busy_s}
     whole = sum(spent.get(name, 0.0) for name in (PROPOSING, TRAINING, JUDGING, RECORDING))
-    costs = [spent.get(name, 0.0) for name in (PROPOSING, JUDGING, RECORDING, "MLflow (beside)")]
+    costs = [spent.get(name, 0.0) for name in (PROPOSING, JUDGING, RECORDING, MLFLOW)]
     overhead = sum(costs) / whole if whole else 0.0
     width = max(map(len, spent))
     for name, seconds in spent.items():

@@ -37,6 +37,8 @@ class Descent(Cohort):
         super().__init__(specs, data, seeds=seeds, kept_kn=kept_kn)
         x = data.train.x_nd
         in_order = list(specs.values())
+        for spec in in_order:
+            data.scaled(spec.scaling)  # here, not in one of the threads that train
         self.batch_size = in_order[0].batch_size
         self.steps_per_epoch = math.ceil(data.rows / self.batch_size)
         self.stack = Stack(

@@ -106,8 +106,7 @@ class Population:
             same[home.specs[heads[0]].cohort_key].append(home.alone(heads, numbers=numbers))
         for first_of_them, *others in same.values():
             first_of_them.join(others)
-            slabs = together._slabs(first_of_them.heads, seeds=len(first_of_them.seeds))
-            for slab in slabs:
+            for slab in together._slabs(first_of_them.heads, seeds=len(first_of_them.seeds)):
                 together._admit(first_of_them.alone(slab, numbers=slab))
         return together
 

@@ -557,7 +557,7 @@ def read_flags() -> argparse.Namespace:
     flags.add_argument("--trials", type=int, default=16)
     flags.add_argument("--few", type=int, default=4, help="trials of optuna_dataloader_mlflow")
     flags.add_argument("--seeds", type=int, default=3)
-    flags.add_argument("--epochs", type=int, default=12, help="for 2,000 rows; others: as many steps")
+    flags.add_argument("--epochs", type=int, default=8)
     flags.add_argument("--at-once", type=int, default=16, help="trials of a batch")
     flags.add_argument("--repeats", type=int, default=3)
     flags.add_argument("--workers", type=int, default=os.cpu_count())
@@ -568,9 +568,7 @@ def read_flags() -> argparse.Namespace:
 def main() -> None:
     args = read_flags()
     settings = [
-        Setting(rows, features, width, max(1, args.epochs * 2000 // rows))
-        for rows, features in args.sizes
-        for width in args.widths
+        Setting(rows, features, width, args.epochs) for rows, features in args.sizes for width in args.widths
     ]
     clock = Clock(settings, args.repeats)
     measures: dict[str, Any] = {}

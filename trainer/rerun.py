@@ -113,5 +113,7 @@ def _apart(values_se: np.ndarray, record: pd.DataFrame, metric: str) -> float:
     recorded_se = np.full(values_se.shape, np.nan)
     if rows[Curves.EPOCH].max() > values_se.shape[1] or len(rows) != np.isfinite(values_se).sum():
         return float("inf")
+    if rows.empty:  # a head that diverged at once
+        return 0.0
     recorded_se[rows[Curves.SEED], rows[Curves.EPOCH] - 1] = rows[Curves.VALUE]
     return float(np.nanmax(np.abs(recorded_se - values_se)))

@@ -55,6 +55,8 @@ def say_how_it_held(selected: float, fresh: dict[str, Any]) -> None:
     """What is left of the best score with other random numbers, for the person."""
     low, high = fresh[Summary.FRESH_VAL_F1_MACRO_CI95]
     interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+    if low is not None and high - low < 1e-9:
+        interval += " (no seed changed anything: the rerun says nothing about luck in choosing)"
     say(
         f"Validation macro-F1 of the best trial: selected {selected:.4f}, trained anew with "
         f"{fresh[Summary.FRESH_SEEDS]} fresh seeds {fresh[Summary.FRESH_VAL_F1_MACRO]:.4f}{interval}."

@@ -159,6 +159,8 @@ def how_it_held(summary: dict[str, Any]) -> str:
     """What is left of the best score, chosen among many, with random numbers that had no part in choosing."""
     ends = summary[Summary.FRESH_VAL_F1_MACRO_CI95]
     fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], None if ends[0] is None else ends)
+    if ends[0] is not None and ends[1] - ends[0] < 1e-9:
+        fresh += " (no seed changed anything, so this says nothing about luck in choosing)"
     leads = [
         f"{lead:+.3f}"
         + (f" [{low:+.3f}, {high:+.3f}]" if low is not None else "")

@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from trainer.analysis.statistics import paired_difference, wilson
 from trainer.data.source import load
 from trainer.features.extract import extract
-from trainer.heads.data import TrainingData, prepare
+from trainer.heads.data import TrainingData
 from trainer.heads.population import Population
 from trainer.heads.spec import HeadSpec
 from trainer.progress import bar
+from trainer.reading import training_data
 
 SEEDS_AT_ONCE = 200
 
@@ -41,16 +42,7 @@ def demo_features(device: str) -> TrainingData:
             measure=False,
             progress=progress.update,
         )
-    manifest, x_nd = features.manifest, features.vectors_nd
-    train, val = manifest.rows("train"), manifest.rows("val")
-    return prepare(
-        x_nd[train],
-        manifest.label_n[train],
-        val_x_nd=x_nd[val],
-        val_y_n=manifest.label_n[val],
-        classes=len(manifest.classes),
-        device=device,
-    )
+    return training_data(features, device)
 
 
 def scores(spec: HeadSpec, data: TrainingData, *, seeds: int) -> np.ndarray:

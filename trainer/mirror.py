@@ -1,8 +1,7 @@
 """The trials as MLflow's own pages show them: a mirror of the tables, written behind the search.
 
-The tables are the record. A child run costs 31 ms, nine tenths of it Python in MLflow and SQLAlchemy.
-The search does not wait for it, but shares the interpreter's lock with it: 64 trials on a CPU took 12.0
-to 12.6 s with children in between, 11.7 s with this thread, 10.1 to 10.7 s without children.
+The tables are the record. A child run costs some 23 ms of processor time, nearly all of it Python in
+MLflow and SQLAlchemy. The search does not wait for it, but shares the interpreter's lock with it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from trainer.search.record import Ledger
     from trainer.tracking.writer import SweepWriter
 
-MOST_BEHIND = 256  # trials: 8 s of writing, the longest that the end of a sweep waits
+MOST_BEHIND = 256  # trials: 6 s of writing, the longest that the end of a sweep waits
 MOST_POINTS = 20  # of a curve: MLflow takes 0.08 ms of processor time for each, from the trainer's
 INTERRUPTED_S = 3.0  # what a person who pressed Ctrl-C waits; a resume writes the rest
 

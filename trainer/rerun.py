@@ -99,12 +99,13 @@ def _as_recorded(config: SweepConfig, command: dict[str, Any]) -> SweepConfig:
 
 
 def _best(trials: pd.DataFrame) -> int:
-    complete = trials[trials[Trials.STATE] == "complete"]
-    if complete.empty:
+    from trainer.search.finalists import choose
+    from trainer.search.record import finished_trials
+
+    chosen = choose(finished_trials(trials))
+    if not chosen:
         raise InputError("--rerun: that sweep has no completed trial.")
-    return int(
-        complete.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable")[Trials.TRIAL].iloc[0]
-    )
+    return chosen["best"].number
 
 
 def _apart(values_se: np.ndarray, record: pd.DataFrame, metric: str) -> float:

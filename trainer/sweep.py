@@ -240,9 +240,8 @@ def search(
                 mirror.follow(ledger)
             rate = (len(ledger.finished) - before) / (time.time() - started)
             progress.update(len(ledger.finished), config.trials, state_of(ledger, rate))
-    if (
-        len(ledger.finished) == before and ledger.cut_off
-    ):  # there was enough already: nothing is under way now
+    if ledger.cut_off and len(ledger.finished) == before:
+        # there was enough already, and nothing is under way any more
         writer.table(Artifact.TRIALS, ledger.trials)
     return (len(ledger.finished) - before) / (time.time() - started)
 

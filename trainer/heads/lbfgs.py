@@ -113,9 +113,9 @@ class LogisticPath:
         eigenvalue_d, vector_dd = torch.linalg.eigh(centred_nd.T @ centred_nd / len(x_nd))
         rank = min(x_nd.shape)
         self.basis_dr = vector_dd[:, -rank:]
-        one_n1 = wide_nd.new_ones(len(x_nd), 1)
-        self.z_nr = torch.cat([centred_nd @ self.basis_dr, one_n1], dim=1).to(x_nd)
-        self.variance_r = torch.cat([eigenvalue_d[-rank:].clamp_min(0), one_n1[0]]).to(x_nd)
+        self.z_nr = self.turned(x_nd)
+        variance_r = eigenvalue_d[-rank:].clamp_min(0)
+        self.variance_r = torch.cat([variance_r, variance_r.new_ones(1)]).to(x_nd)
         self.mean_variance = eigenvalue_d.mean().clamp_min(0).item()
 
     def _weigh(self, smoothing_k: Tensor, class_weight_kc: Tensor, kept_kn: Tensor) -> None:
@@ -138,7 +138,7 @@ class LogisticPath:
     def turned(self, x_nd: Tensor) -> Tensor:
         """Features in the coordinates of `theta_kcr`, the last of them 1: [N, R]."""
         z_nr = (x_nd.double() - self.centre_d) @ self.basis_dr
-        return torch.cat([z_nr, z_nr.new_ones(len(x_nd), 1)], dim=1).to(self.z_nr)
+        return torch.cat([z_nr, z_nr.new_ones(len(x_nd), 1)], dim=1).to(x_nd)
 
     def unturned(self, theta_cr: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [..., C, D] and biases [..., C] for features as they were given."""

@@ -110,7 +110,8 @@ class Ledger:
     def add(self, records: Sequence[TrialRecord]) -> None:
         """Count these finished records in."""
         self.trials, self.curves = self.with_records(records)
-        self.finished += finished_trials(trials_frame(records, began=self.began)) if records else []
+        numbers = [record.number for record in records]
+        self.finished += finished_trials(_of_trials(self.trials, numbers)) if records else []
 
     def count(self, state: str) -> int:
         """Trials in a state."""

@@ -177,18 +177,14 @@ class Study:
     def tell(self, trial: Finished) -> None:
         """Close a trial. Its record must be safe before this is called."""
         self._seen[trial.number] = trial
-        state = to_optuna(trial, self.space).state
+        state = _state(trial)
         value = trial.score if state is TrialState.COMPLETE else None
         self._optuna.tell(self._open.pop(trial.number), value, state=state)
 
 
 def to_optuna(trial: Finished, space: Space) -> optuna.trial.FrozenTrial:
     """A finished trial as Optuna has it."""
-    state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}[
-        trial.state
-    ]
-    if not math.isfinite(trial.score):
-        state = TrialState.FAIL
+    state = _state(trial)
     distributions = space.distributions(dict(trial.params))
     return optuna.trial.create_trial(
         state=state,
@@ -197,6 +193,12 @@ def to_optuna(trial: Finished, space: Space) -> optuna.trial.FrozenTrial:
         distributions=distributions,
         intermediate_values=dict(trial.rungs),
     )
+
+
+def _state(trial: Finished) -> TrialState:
+    if trial.state == "failed" or not math.isfinite(trial.score):
+        return TrialState.FAIL
+    return TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE
 
 
 def _fronts(points: Sequence[tuple[float, int]]) -> list[int]:

@@ -41,6 +41,20 @@ def connect(tracking_uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri)
 
 
+def find_run(client: MlflowClient, run_id: str) -> Run:
+    """The run of that id.
+
+    Raises:
+        InputError: there is none.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        raise InputError(f"There is no run {run_id} in {client.tracking_uri}: {error}") from error
+
+
 def find_experiment(client: MlflowClient, name: str) -> Experiment | None:
     """The experiment of that name, if there is one.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.errors import InputError
-from trainer.tracking.client import connect, refuse_moved
+from trainer.tracking.client import connect, find_run, refuse_moved
 from trainer.tracking.schema import Kind, Tag
 
 if TYPE_CHECKING:
@@ -26,13 +26,8 @@ class RunFiles:
     """
 
     def __init__(self, tracking_uri: str, run_id: str) -> None:
-        from mlflow.exceptions import MlflowException
-
         self._client = connect(tracking_uri)
-        try:
-            run = self._client.get_run(run_id)
-        except MlflowException as error:
-            raise InputError(f"There is no run {run_id} in {tracking_uri}: {error}") from error
+        run = find_run(self._client, run_id)
         kind = run.data.tags.get(Tag.KIND)
         if kind not in (Kind.SWEEP, Kind.TRIAL):
             raise InputError(f"Run {run_id} is neither a sweep nor a trial of one.")

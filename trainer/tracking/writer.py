@@ -21,7 +21,7 @@ from trainer import atomic
 from trainer.errors import InputError
 from trainer.tracking import schema
 from trainer.tracking.children import STATUS, ChildRun, close_half_written, metrics_of, tags_of, take_stock
-from trainer.tracking.client import connect, cut, local_folder, open_experiment, refuse_moved
+from trainer.tracking.client import connect, cut, find_run, local_folder, open_experiment, refuse_moved
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag
 from trainer.tracking.studies import state_of
 
@@ -90,13 +90,8 @@ class SweepWriter:
             InputError: the run does not exist, is being written by another process, or its artifacts
                 have moved.
         """
-        from mlflow.exceptions import MlflowException
-
         client = connect(tracking_uri)
-        try:
-            run = client.get_run(run_id)
-        except MlflowException as error:
-            raise InputError(f"There is no run {run_id} in {tracking_uri}: {error}") from error
+        run = find_run(client, run_id)
         refuse_moved(client, client.get_experiment(run.info.experiment_id))
         if local_folder(run.info.artifact_uri) is None and state_of(run) is RunState.LIVE:
             raise _busy(run)

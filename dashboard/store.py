@@ -64,10 +64,12 @@ class Store:
             ) from error
 
     def sweeps(self) -> list[SweepInfo]:
-        """The newest `NEWEST` runs that are nobody's child and no extraction, newest first; none where there
-        is no store."""
+        """The newest `NEWEST` runs that are nobody's child, neither extraction nor ablation, newest first;
+        none where there is no store."""
         return self._infos(
-            f"tags.`{Tag.PARENT}` IS NULL", lambda run: kind_of(run) != Kind.EXTRACTION, self._figures
+            f"tags.`{Tag.PARENT}` IS NULL",
+            lambda run: kind_of(run) not in (Kind.EXTRACTION, Kind.ABLATION),
+            self._figures,
         )
 
     def extractions(self) -> list[SweepInfo]:

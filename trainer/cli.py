@@ -106,6 +106,8 @@ def command_line(module: str, config: Common, **changed: Any) -> str:
             for inner in dataclasses.fields(value):
                 if getattr(value, inner.name) != inner.default:
                     words += [f"--{name}.{inner.name.replace('_', '-')}", str(getattr(value, inner.name))]
+        elif isinstance(value, tuple):
+            words += [f"--{name}", *map(str, value)]
         elif isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
         else:

@@ -70,6 +70,19 @@ class Quality:
             for pairs in (*self._copies(between), *self._alike(between))
         ]
 
+    @property
+    def group_n(self) -> np.ndarray | None:
+        """Near-duplicates and copies share a number, int64 [N]; a row that was not compared stands alone.
+        None where there were too many to compare."""
+        if self._too_many:
+            return None
+        group_n = np.arange(len(self._manifest))
+        if self._near is not None:
+            group_n[self._rows] = self._rows[self._near.group_n]
+        for stays, row in self._same:
+            group_n[row] = group_n[stays]
+        return group_n
+
     def figures(self) -> dict[str, Any]:
         """For the last line on stdout, by the names of :class:`Extracted`."""
         near, pairs = self._near, self.pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,7 @@ from trainer.errors import InputError
 from trainer.progress import bar, say
 
 if TYPE_CHECKING:
+    from trainer.data.manifest import Manifest
     from trainer.features.extract import ExtractReport, Features
     from trainer.features.families import Space
     from trainer.features.views import Augmentation
@@ -43,7 +45,12 @@ class Reading(cli.Common):
     drop_duplicates: bool = False
     """Of a picture that stands in the data several times keep one row: a test row if there is one."""
     allow_leaks: bool = False
-    """Go on although a picture stands in train and in test."""
+    """Go on although a picture, or a group, stands in train and in test."""
+    groups: str | None = None
+    """Regular expression that finds in a row's name what must not be divided between splits: '(person\\d+)_'
+    makes a group of each patient. Splits that the data brings stay."""
+    drop_shared_groups: bool = False
+    """Of a group that stands in several splits keep the rows of test, or else of val."""
 
 
 def read_features(
@@ -54,6 +61,7 @@ def read_features(
     space: Space = "pooled",
     views: int = 0,
     augment: Augmentation | None = None,
+    plant: Callable[[Manifest], Manifest] | None = None,
 ) -> Features:
     """Rows with their vectors, from the cache where they are in it; says what was found.
 
@@ -61,6 +69,7 @@ def read_features(
         to_train: refuse data on which no head can be trained.
         space, views: as :func:`trainer.features.extract.extract` takes them.
         augment: how views differ from their picture; None for the usual.
+        plant: what is to be done to the rows before they are encoded.
 
     Raises:
         InputError: data or encoder cannot be used.
@@ -68,14 +77,15 @@ def read_features(
     """
     from trainer.data.duplicates import refuse_leaks
     from trainer.data.manifest import check_trainable
-    from trainer.data.source import load
     from trainer.features.extract import extract
     from trainer.features.hub import default_encoder
     from trainer.features.views import Augmentation, Straying
 
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
-    manifest = load(config.data, seed=config.seed)
+    manifest = read_rows(config)
+    if plant is not None:
+        manifest = plant(manifest)
     if to_train:
         check_trainable(manifest)
     if manifest.features_nd is None and not (config.allow_leaks or config.drop_duplicates):
@@ -110,6 +120,27 @@ def read_features(
     if manifest.features_nd is None:
         say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")
     return features
+
+
+def read_rows(config: Reading) -> Manifest:
+    """The rows with their groups, none of which stands in two splits unless that is allowed.
+
+    Raises:
+        InputError: the data cannot be read; a group is divided.
+    """
+    from trainer.data.groups import drop_shared, refuse_divided, with_groups
+    from trainer.data.source import load
+
+    manifest = load(config.data, seed=config.seed)
+    if config.groups is not None:
+        manifest = with_groups(manifest, config.groups, seed=config.seed)
+    if config.drop_shared_groups:
+        whole, manifest = manifest, drop_shared(manifest)
+        if len(manifest) < len(whole):
+            say(f"Left out: {len(whole) - len(manifest)} rows whose group also stands in test or val.")
+    elif not config.allow_leaks:
+        refuse_divided(manifest)
+    return manifest
 
 
 def training_data(features: Features, device: str) -> TrainingData:

@@ -14,7 +14,8 @@ from trainer import cli
 from trainer.errors import InputError
 from trainer.progress import say
 from trainer.reading import read_features, training_data
-from trainer.tracking.schema import Artifact, Curves, Metric, Summary, Trials
+from trainer.recorded import recorded_head
+from trainer.tracking.schema import Artifact, Curves, Metric, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +37,6 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     """
     from trainer.features.tower import pick_device
     from trainer.heads.population import Population
-    from trainer.search.record import params_of
-    from trainer.search.space import head_spec
     from trainer.search.study import head_seeds
     from trainer.tracking.reader import RunFiles
 
@@ -45,25 +44,20 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     files = RunFiles(config.tracking_uri, run_id)
     recorded = yaml.safe_load(files.read(Artifact.CONFIG))
     then = _as_recorded(config, recorded["command"])
-    trials = files.table(Artifact.TRIALS)
-    number = files.trial if files.trial is not None else _best(trials)
-    row = trials[trials[Trials.TRIAL] == number]
-    if row.empty:
-        raise InputError(f"--rerun: trial {number} is not on the record of {run_id}.")
+    number, spec, epochs = recorded_head(files, flag="--rerun")
     device = pick_device(then.device)
     features = read_features(then, device, to_train=True, views=then.views)
     if features.manifest.digest != recorded["identity"]["data digest"]:
         raise InputError(
             f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."
         )
-    spec = head_spec(params_of(row.iloc[0].to_dict()))
     population = Population(
         [spec],
         training_data(features, device),
         seeds=head_seeds(then.seed, then.seeds),
         precision=recorded["identity"]["precision"],
     )
-    population.train(int(row[Trials.EPOCHS].iloc[0]))
+    population.train(epochs)
     curves = population.outcome(0).curves
     record = files.table(Artifact.CURVES)
     apart = {
@@ -96,16 +90,6 @@ def _as_recorded(config: SweepConfig, command: dict[str, Any]) -> SweepConfig:
     if then.get("space") is not None:
         then["space"] = Path(then["space"])
     return dataclasses.replace(config, **then)
-
-
-def _best(trials: pd.DataFrame) -> int:
-    from trainer.search.finalists import choose
-    from trainer.search.record import finished_trials
-
-    chosen = choose(finished_trials(trials))
-    if not chosen:
-        raise InputError("--rerun: that sweep has no completed trial.")
-    return chosen["best"].number
 
 
 def _apart(values_se: np.ndarray, record: pd.DataFrame, metric: str) -> float:

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trainer import cli
 from trainer.errors import InputError
+from trainer.opening import Studying, precision, slab_bytes
 from trainer.progress import bar, say
-from trainer.reading import Reading, read_features, training_data
+from trainer.reading import read_features, training_data
 from trainer.stopwatch import Stopwatch
-from trainer.tracking.schema import Artifact, Summary, Trials
+from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
 if TYPE_CHECKING:
     from trainer.features.extract import Features
     from trainer.heads.data import TrainingData
-    from trainer.heads.population import Precision
     from trainer.mirror import Mirror
     from trainer.search.record import Ledger
     from trainer.search.space import Space
@@ -38,15 +38,13 @@ MLFLOW = "MLflow (beside)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig(Reading):
+class SweepConfig(Studying):
     """What to search, on what."""
 
     trials: int = 64
     """How many configurations to try, counting those of a resumed study."""
     seeds: int = 3
     """How many times each configuration is trained, each time with other random numbers."""
-    study: str | None = None
-    """Name of the study: one that exists is resumed. Left out, a new name is made."""
     space: Path | None = None
     """YAML file whose lines replace those of trainer/search/space.yaml."""
     timeout: float | None = None
@@ -61,8 +59,6 @@ class SweepConfig(Reading):
     """Configurations trained side by side."""
     views: int = 0
     """Augmented views of each training picture that heads may be trained on (`augment` in the space)."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What the factors of matrix products are rounded to. auto: bfloat16 where the device has it natively."""
     fresh_seeds: int = 5
     """How often the chosen heads are trained anew at the end, with seeds that had no part in choosing."""
     profile: bool = False
@@ -106,7 +102,14 @@ def run(config: SweepConfig) -> dict[str, Any]:
         device = pick_device(config.device)
         features = read_features(config, device, to_train=True, views=config.views)
         data = training_data(features, device)
-    with open_run(config, identity(config, features, space)) as writer, Mirror(writer) as mirror:
+    opened = open_run(
+        config,
+        identity(config, features, space),
+        kind=Kind.SWEEP,
+        module="trainer.sweep",
+        about=f"{config.trials} trials × {config.seeds} seeds",
+    )
+    with opened as writer, Mirror(writer) as mirror:
         ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
         mirror.follow(ledger)
         summary = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
@@ -163,13 +166,6 @@ def identity(config: SweepConfig, features: Features, space: Space) -> dict[str,
     }
 
 
-def precision(config: SweepConfig) -> Precision:
-    """What ``--precision`` stands for on this machine."""
-    from trainer.features.tower import pick_dtype
-
-    return pick_dtype(config.precision, config.device)  # type: ignore[return-value]
-
-
 # --- search, and the end ----------------------------------------------------------------------
 
 
@@ -206,7 +202,7 @@ def search(
             at_once=config.at_once,
             pruner=config.pruner,
             precision=precision(config),
-            slab_bytes=slab_bytes(config, data),
+            slab_bytes=slab_bytes(config, data, seeds=config.seeds),
         )
     started, written = time.time(), 0.0
 
@@ -244,27 +240,6 @@ def search(
         # there was enough already, and nothing is under way any more
         writer.table(Artifact.TRIALS, ledger.trials)
     return (len(ledger.finished) - before) / (time.time() - started)
-
-
-def slab_bytes(config: SweepConfig, data: TrainingData) -> float | None:
-    """How much to train side by side: on a CPU measured once and remembered, on a GPU everything."""
-    import torch
-
-    from trainer.features.memory import recall, remember
-    from trainer.heads.tuning import fastest_slab
-
-    if data.train.x_nd.device.type != "cpu":
-        return None
-    memory = config.cache_dir / "slabs.json"
-    name = (
-        f"{torch.get_num_threads()} threads, {data.features} features, {data.classes} classes, "
-        f"{config.seeds} seeds, {precision(config)}"
-    )
-    known = recall(memory)
-    if name not in known:
-        known[name] = fastest_slab(data, seeds=range(config.seeds), precision=precision(config))
-        remember(memory, known)
-    return float(known[name])
 
 
 def state_of(ledger: Ledger, rate: float) -> str:

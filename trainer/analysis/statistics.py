@@ -35,8 +35,12 @@ def paired_difference(score_a_s: np.ndarray, score_b_s: np.ndarray) -> Interval:
     whose first example is such a pair of columns), so what both scores of a pair share does not widen
     it. With one pair there is none: low and high are NaN.
     """
-    interval, _ = _student(np.asarray(score_a_s) - np.asarray(score_b_s))
-    return interval
+    return mean_difference(np.asarray(score_a_s) - np.asarray(score_b_s))
+
+
+def mean_difference(difference_n: np.ndarray) -> Interval:
+    """Mean of N paired differences with Student's t-interval; with one there is none: its bounds are NaN."""
+    return _student(difference_n)[0]
 
 
 def _student(value_s: np.ndarray) -> tuple[Interval, float]:

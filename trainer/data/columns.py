@@ -50,6 +50,11 @@ def text(column: arrow.ChunkedArray) -> list[str]:
     return [_as_text(value) for value in column.to_pylist()]
 
 
+def captions_of(caption: str) -> list[str]:
+    """The captions that a row's text holds, apart again; none for ""."""
+    return [one for one in caption.split(CAPTIONS_JOINED_BY) if one.strip()]
+
+
 def class_names(label: list[str], names: Sequence[str] | None) -> list[str]:
     """Labels as names where they are written as numbers of ``names``; -1 is then a row without a label."""
     if not names:

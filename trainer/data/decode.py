@@ -116,6 +116,21 @@ def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
     return buffer.getvalue()
 
 
+def as_thumbnail(image_hwc: np.ndarray, side: int) -> bytes:
+    """A PNG of the picture's size, of what is left of it in a thumbnail.
+
+    Args:
+        image_hwc: uint8 [H, W, 3].
+        side: pixels of the thumbnail's shorter side.
+    """
+    image = Image.fromarray(image_hwc)
+    share = side / min(image.size)
+    small = image.resize([max(1, round(share * length)) for length in image.size], Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    small.resize(image.size, Image.Resampling.BICUBIC).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         return _from_16_bits(np.asarray(image)).convert("RGB")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.data.columns import CAPTIONS_JOINED_BY
 from trainer.errors import InputError
 
 NAMES = ("metadata.csv", "metadata.jsonl")
@@ -85,5 +86,5 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return " | ".join(_text(part) for part in value)
+        return CAPTIONS_JOINED_BY.join(_text(part) for part in value)
     return str(value).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -122,6 +123,30 @@ def grouped_stratified_split(
         rows = rng.permutation(single[label_n[single] == class_index])
         split_n[rows] = _fill(len(rows), need_cs[class_index], missing_cs[class_index])
     return np.array(SPLITS)[split_n]
+
+
+def folds(label_n: np.ndarray, group: Sequence[str], *, count: int, seed: int) -> np.ndarray:
+    """Cut rows into parts, each class evenly over them, no group divided: int64 [N], from 0.
+
+    ``group`` as in :func:`grouped_stratified_split`. The parts differ in size where groups are large. There
+    are ``count`` of them, or as many as the largest class has rows, if that is fewer, and at least two.
+
+    Raises:
+        ValueError: no class has two rows.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    unit_n = np.arange(len(label_n))
+    for rows in _rows_by_group(group)[0]:
+        unit_n[rows] = rows[0]
+    count = max(2, min(count, int(np.unique(label_n, return_counts=True)[1].max())))
+    fold_n = np.zeros(len(label_n), dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class with fewer rows than parts is in some of them only
+        cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        for number, (_, part) in enumerate(cutter.split(label_n, label_n, unit_n)):
+            fold_n[part] = number
+    return fold_n
 
 
 def _rows_by_group(group: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:

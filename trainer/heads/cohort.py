@@ -44,7 +44,7 @@ class Cohort(ABC):
     """
 
     OF_HEADS: tuple[str, ...] = (  # tensors whose last axis is K
-        *("patience_k", "epochs_k", "active_sk", "best_f1_sk", "best_epoch_sk", "ran_sk"),
+        *("patience_k", "epochs_k", "takes_last_k", "active_sk", "best_f1_sk", "best_epoch_sk", "ran_sk"),
     )
     OF_ROWS_OF_HEADS: tuple[str, ...] = ("class_weight_kc", "kept_kn")  # whose first axis is K
 
@@ -65,6 +65,7 @@ class Cohort(ABC):
         self.class_weight_kc = self._class_weights(in_order)
         self.patience_k = self._over_heads([s.patience for s in in_order])
         self.epochs_k = self._over_heads([s.epochs for s in in_order])
+        self.takes_last_k = torch.tensor([s.weights == "last" for s in in_order], device=x.device)
 
         shape = (len(seeds), len(specs))
         self.active_sk = torch.ones(shape, dtype=torch.bool, device=x.device)
@@ -174,7 +175,7 @@ class Cohort(ABC):
             for head, bad in zip(self.heads, (~finite_sk & self.active_sk).any(0).tolist(), strict=True)
             if bad
         }
-        better_sk = (val_f1_sk > self.best_f1_sk) & self.active_sk & finite_sk
+        better_sk = ((val_f1_sk > self.best_f1_sk) | self.takes_last_k) & self.active_sk & finite_sk
         self.best_f1_sk = torch.where(better_sk, val_f1_sk, self.best_f1_sk)
         self.best_epoch_sk = torch.where(better_sk, self.epoch, self.best_epoch_sk)
         if bool(better_sk.any()):

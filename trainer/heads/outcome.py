@@ -14,7 +14,8 @@ CURVE_METRICS = ("train_loss", "val_loss", "val_f1_macro", "val_accuracy", "lr")
 class Outcome:
     """What training one configuration returned; arrays over its S seeds.
 
-    ``val_*`` stand at each seed's best epoch (the first with its highest validation macro-F1).
+    ``val_*`` stand at each seed's best epoch (the first with its highest validation macro-F1; for a spec that
+    takes the last weights, the last).
     ``curves`` maps each of `CURVE_METRICS` to [S, E], NaN after a seed has stopped. Validation loss
     is plain cross-entropy, whatever the training loss, so that configurations can be compared. A logistic
     regression (``solver="lbfgs"``) has iterations for epochs, no learning rate, and all seeds alike.

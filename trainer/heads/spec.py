@@ -15,6 +15,7 @@ ClassWeight = Literal["none", "balanced", "effective"]
 Scaling = Literal["centre", "standardise", "unit_norm", "whiten"]
 Output = Literal["linear", "cosine"]
 Solver = Literal["descent", "lbfgs"]
+Weights = Literal["best", "last"]
 
 CHOICES = {
     "activation": Activation,
@@ -24,6 +25,7 @@ CHOICES = {
     "scaling": Scaling,
     "output": Output,
     "solver": Solver,
+    "weights": Weights,
 }
 
 
@@ -75,6 +77,9 @@ class HeadSpec:
     batch_size: int = 128
     epochs: int = 60
     patience: int = 12  # epochs without a better validation macro-F1 before the head stops
+    weights: Weights = (
+        "best"  # those of the epoch best on validation, or of the last; then patience is nothing
+    )
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -115,6 +120,10 @@ class HeadSpec:
         if self.solver == "lbfgs":
             return self.solver, self.scaling
         return self.solver, self.hidden, self.batch_size
+
+    def steps(self, rows: int) -> int:
+        """Optimiser steps that training on so many rows takes without stopping early."""
+        return self.epochs * (1 if self.solver == "lbfgs" else -(-rows // self.batch_size))
 
     def parameters(self, *, features: int, classes: int) -> int:
         """How many weights and biases (LayerNorm's included) such a head has."""

@@ -1,4 +1,4 @@
-"""Child runs: one per trial, below the sweep's parent run."""
+"""Child runs: one per trial of a sweep, one per cell of an ablation, below the parent run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 
 @dataclass(frozen=True, kw_only=True)
 class ChildRun:
-    """One finished trial, as MLflow shall show it."""
+    """One finished trial, or cell, as MLflow shall show it."""
 
     trial: int
     name: str
@@ -30,13 +30,14 @@ class ChildRun:
     started_ms: int  # UNIX milliseconds
     ended_ms: int
     message: str = ""  # of a failed trial: what went wrong
+    kind: Kind = Kind.TRIAL
 
 
 def tags_of(child: ChildRun, parent: Run) -> dict[str, object]:
     """Tags of a trial's run."""
     tags: dict[str, object] = {
         Tag.PARENT: parent.info.run_id,
-        Tag.KIND: Kind.TRIAL,
+        Tag.KIND: child.kind,
         Tag.TRIAL: child.trial,
         Tag.TRIAL_STATE: child.state,
     }

@@ -1,4 +1,4 @@
-"""Sweeps that are already in the store: found by the name of their study, closed where their process died."""
+"""Studies that are already in the store: found by their name, closed where their process died."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyRun:
-    """A sweep that is already in the store."""
+    """A sweep or an ablation that is already in the store."""
 
     run_id: str
     state: RunState
@@ -24,8 +24,8 @@ class StudyRun:
     params: dict[str, str]
 
 
-def find_study(tracking_uri: str, experiment: str, study: str) -> StudyRun | None:
-    """The newest sweep of that study, if there is one.
+def find_study(tracking_uri: str, experiment: str, study: str, *, kind: Kind = Kind.SWEEP) -> StudyRun | None:
+    """The newest run of that study and kind, if there is one.
 
     A state of LIVE says that the last heartbeat is young, not that the process lives: one that was
     killed a moment ago looks the same. ``SweepWriter.resume`` tells the two apart.
@@ -34,7 +34,7 @@ def find_study(tracking_uri: str, experiment: str, study: str) -> StudyRun | Non
     found = find_experiment(client, experiment)
     if found is None:
         return None
-    for run in runs(client, found.experiment_id, where=tag_is(Tag.KIND, Kind.SWEEP)):
+    for run in runs(client, found.experiment_id, where=tag_is(Tag.KIND, kind)):
         if run.data.tags.get(Tag.STUDY) == study:  # compared here: a filter cannot quote every name
             return StudyRun(run.info.run_id, state_of(run), run.data.tags, run.data.params)
     return None

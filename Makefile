@@ -6,10 +6,11 @@ SOURCES := trainer dashboard tests scripts benchmarks
 
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo dashboard ui test lint bench chromium clean
+.PHONY: help setup demo ablate dashboard ui test lint bench chromium clean
 
 help:
 	@echo "make demo       encode the built-in pictures, search for the best head; needs no GPU"
+	@echo "make ablate     plant a bad source in the built-in data, and see which filter helps and how sure that is"
 	@echo "make dashboard  look at the results: http://127.0.0.1:8501"
 	@echo "make ui         MLflow's own pages on the same results: http://127.0.0.1:5000"
 	@echo "make test       lint, types, import directions, all tests"
@@ -34,6 +35,9 @@ demo: setup
 	   echo "  Confusion matrix  what is taken for what"; \
 	   echo "  Loss curves       all 64 configurations at once, by any hyperparameter"; \
 	   echo "or make ui for MLflow's own pages: http://127.0.0.1:5000"; } >&2
+
+ablate: setup
+	@$(BIN)/python -m trainer.ablate --data demo --encoder demo --bad-source 0.4
 
 dashboard: setup
 	@$(BIN)/streamlit run dashboard/Home.py

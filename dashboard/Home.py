@@ -20,6 +20,12 @@ page = st.navigation(
             st.Page("views/home.py", title="Home", icon=":material/leaderboard:", default=True),
             st.Page("views/curves.py", title="Loss curves", icon=":material/show_chart:", url_path="curves"),
             st.Page(
+                "views/hyperparameters.py",
+                title="Hyperparameters",
+                icon=":material/tune:",
+                url_path="hyperparameters",
+            ),
+            st.Page(
                 "views/confusion.py",
                 title="Confusion matrix",
                 icon=":material/grid_on:",
@@ -32,11 +38,17 @@ page = st.navigation(
                 url_path="embeddings",
             ),
             st.Page(
+                "views/ablation.py",
+                title="Filter ablations",
+                icon=":material/filter_alt:",
+                url_path="ablation",
+            ),
+            st.Page(
                 "views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"
             ),
         ]
     }
 )
-if page.url_path != "quality":  # which is about data, not about the chosen sweep
+if page.url_path not in ("quality", "ablation"):  # which are not about the chosen sweep
     sidebar.show()
 page.run()

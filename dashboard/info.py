@@ -39,7 +39,7 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepInfo:
-    """A run that is nobody's child: a sweep or an extraction of ours, or a run of another program."""
+    """A run that is nobody's child: a sweep, an ablation or an extraction of ours, or another program's run."""
 
     run_id: str
     name: str
@@ -64,9 +64,9 @@ class SweepInfo:
 
 
 def kind_of(run: Any) -> Kind | None:
-    """Whether an MLflow run is a sweep or an extraction of this program."""
+    """Whether an MLflow run is a sweep, an ablation or an extraction of this program."""
     kind = run.data.tags.get(Tag.KIND)
-    return Kind(kind) if kind in (Kind.SWEEP, Kind.EXTRACTION) else None
+    return Kind(kind) if kind in (Kind.SWEEP, Kind.ABLATION, Kind.EXTRACTION) else None
 
 
 def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> SweepInfo:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Literal
 
+import altair as alt
+import pandas as pd
 import streamlit as st
 
 from dashboard import state, text
@@ -162,6 +165,62 @@ def first_visit() -> None:
     ):
         st.markdown(f":material/{icon}: **{name}**: {what}")
     st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")
+
+
+def chart(
+    figure: alt.TopLevelMixin,
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    alt_text: str,
+    width: Literal["stretch", "content"] = "stretch",
+    key: str | None = None,
+    on_select: Literal["rerun", "ignore"] = "ignore",
+    selection_mode: str | list[str] | None = None,
+) -> Any:
+    """Draw a chart, with a way to take along what is behind it. Returns what is selected in it.
+
+    Args:
+        frame: the data behind the chart, as people would want it in a spreadsheet.
+        name: of the files that are taken along, without suffix, and unique on the page.
+        alt_text: what a person who cannot see the chart should know.
+    """
+    event = st.altair_chart(
+        figure,  # type: ignore[arg-type]
+        width=width,
+        alt=text.clean(alt_text, longest=300),
+        key=key,
+        on_select=on_select,
+        selection_mode=selection_mode,
+    )
+    export(frame, name=name, figure=figure)
+    return event
+
+
+def export(frame: pd.DataFrame, *, name: str, figure: alt.TopLevelMixin | None = None) -> None:
+    """A small menu below a chart or table: its data as CSV, its drawing as Vega-Lite. The chart's own menu,
+    at its upper right, has PNG and SVG."""
+    with st.popover("Export", icon=":material/download:", type="tertiary"):
+        st.download_button(
+            "Data (CSV)",
+            lambda: frame.to_csv(index=False).encode(),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            key=f"csv-{name}",
+            on_click="ignore",
+            type="tertiary",
+        )
+        if figure is not None:
+            st.download_button(
+                "Chart (Vega-Lite)",
+                lambda: figure.to_json().encode(),
+                file_name=f"{name}.vl.json",
+                mime="application/json",
+                key=f"vega-{name}",
+                on_click="ignore",
+                type="tertiary",
+            )
+            st.caption("PNG and SVG: the chart's own menu, at its upper right.")
 
 
 def sentence(words: str) -> None:

@@ -16,6 +16,7 @@ from trainer.tracking.schema import Artifact, RunState, default_tracking_uri
 
 RUN = "run"  # query parameter and session key: id of the chosen run
 REPORT = "report"  # the same for the run that the page "Data quality" shows
+ABLATION = "ablation"  # the same for the page "Filter ablations"
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -28,6 +29,9 @@ FILES = {
     "quarantine": Artifact.QUARANTINE,
     "pictures": Artifact.PICTURES,
     "duplicates": Artifact.DUPLICATES,
+    "ablation": Artifact.ABLATION,
+    "ablation_classes": Artifact.ABLATION_CLASSES,
+    "scores": Artifact.SCORES,
 }
 
 
@@ -46,6 +50,11 @@ def _extractions(tracking_uri: str) -> list[SweepInfo]:
     return _store(tracking_uri).extractions()
 
 
+@st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
+def _ablations(tracking_uri: str) -> list[SweepInfo]:
+    return _store(tracking_uri).ablations()
+
+
 @st.cache_data(max_entries=64, show_spinner="Reading the run …")
 def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
     """``version`` is only there to be part of the cache's key."""
@@ -53,8 +62,13 @@ def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
 
 
 def sweeps() -> list[SweepInfo]:
-    """All runs but extractions, newest first. Raises `StoreProblem`."""
+    """All runs but extractions and ablations, newest first. Raises `StoreProblem`."""
     return _sweeps(default_tracking_uri())
+
+
+def ablations() -> list[SweepInfo]:
+    """All ablations, newest first. Raises `StoreProblem`."""
+    return _ablations(default_tracking_uri())
 
 
 def reports() -> list[SweepInfo]:

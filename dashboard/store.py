@@ -77,6 +77,11 @@ class Store:
         where = f"tags.`{Tag.KIND}` = '{Kind.EXTRACTION}'"
         return self._infos(where, lambda run: True, lambda run: Figures())
 
+    def ablations(self) -> list[SweepInfo]:
+        """The newest `NEWEST` ablations, newest first; none where there is no store."""
+        where = f"tags.`{Tag.KIND}` = '{Kind.ABLATION}'"
+        return self._infos(where, lambda run: True, lambda run: Figures())
+
     def trials(self, run_id: str) -> pd.DataFrame | None:
         """`schema.Trials`, one row per trial; for another program's run see `foreign.trials`."""
         run = self._run(run_id)
@@ -115,8 +120,21 @@ class Store:
         """`schema.Duplicates` of an extraction."""
         return self._table(self._run(run_id), Artifact.DUPLICATES)
 
+    def ablation(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.Ablation`; ``None`` until the ablation is done."""
+        return self._table(self._run(run_id), Artifact.ABLATION)
+
+    def ablation_classes(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.AblationClasses`; ``None`` until the ablation is done."""
+        return self._table(self._run(run_id), Artifact.ABLATION_CLASSES)
+
+    def scores(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.Scores` of an ablation, from its beginning."""
+        return self._table(self._run(run_id), Artifact.SCORES)
+
     def summary(self, run_id: str) -> dict[str, Any] | None:
-        """`schema.Summary`, or `schema.Extracted` of an extraction; ``None`` until the run is done."""
+        """`schema.Summary`, `schema.Extracted` of an extraction or `schema.Ablated`; ``None`` until the run is
+        done."""
         return self._summary(self._run(run_id))
 
     def _infos(

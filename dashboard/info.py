@@ -39,7 +39,7 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepInfo:
-    """A run that is nobody's child: a sweep, an ablation or an extraction of ours, or another program's run."""
+    """A run that is nobody's child: a sweep, ablation or extraction of ours, or another program's run."""
 
     run_id: str
     name: str

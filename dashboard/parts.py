@@ -185,8 +185,8 @@ def chart(
         name: of the files that are taken along, without suffix, and unique on the page.
         alt_text: what a person who cannot see the chart should know.
     """
-    event = st.altair_chart(
-        figure,  # type: ignore[arg-type]
+    event = st.altair_chart(  # type: ignore[call-overload]
+        figure,
         width=width,
         alt=text.clean(alt_text, longest=300),
         key=key,

@@ -133,8 +133,7 @@ class Store:
         return self._table(self._run(run_id), Artifact.SCORES)
 
     def summary(self, run_id: str) -> dict[str, Any] | None:
-        """`schema.Summary`, `schema.Extracted` of an extraction or `schema.Ablated`; ``None`` until the run is
-        done."""
+        """`schema.Summary`, or `schema.Extracted` or `schema.Ablated`; ``None`` until the run is done."""
         return self._summary(self._run(run_id))
 
     def _infos(

@@ -14,40 +14,28 @@ import streamlit as st  # noqa: E402
 from dashboard import sidebar  # noqa: E402
 
 st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "dashboard" / "icon.svg"), layout="wide")
+# Without a section: its heading would stand in a list between the items, where readers of screens lose count.
 page = st.navigation(
-    {
-        "Headroom": [
-            st.Page("views/home.py", title="Home", icon=":material/leaderboard:", default=True),
-            st.Page("views/curves.py", title="Loss curves", icon=":material/show_chart:", url_path="curves"),
-            st.Page(
-                "views/hyperparameters.py",
-                title="Hyperparameters",
-                icon=":material/tune:",
-                url_path="hyperparameters",
-            ),
-            st.Page(
-                "views/confusion.py",
-                title="Confusion matrix",
-                icon=":material/grid_on:",
-                url_path="confusion",
-            ),
-            st.Page(
-                "views/embeddings.py",
-                title="Embeddings",
-                icon=":material/scatter_plot:",
-                url_path="embeddings",
-            ),
-            st.Page(
-                "views/ablation.py",
-                title="Filter ablations",
-                icon=":material/filter_alt:",
-                url_path="ablation",
-            ),
-            st.Page(
-                "views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"
-            ),
-        ]
-    }
+    [
+        st.Page("views/home.py", title="Home", icon=":material/leaderboard:", default=True),
+        st.Page("views/curves.py", title="Loss curves", icon=":material/show_chart:", url_path="curves"),
+        st.Page(
+            "views/hyperparameters.py",
+            title="Hyperparameters",
+            icon=":material/tune:",
+            url_path="hyperparameters",
+        ),
+        st.Page(
+            "views/confusion.py", title="Confusion matrix", icon=":material/grid_on:", url_path="confusion"
+        ),
+        st.Page(
+            "views/embeddings.py", title="Embeddings", icon=":material/scatter_plot:", url_path="embeddings"
+        ),
+        st.Page(
+            "views/ablation.py", title="Filter ablations", icon=":material/filter_alt:", url_path="ablation"
+        ),
+        st.Page("views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"),
+    ]
 )
 if page.url_path not in ("quality", "ablation"):  # which are not about the chosen sweep
     sidebar.show()

@@ -102,7 +102,7 @@ def banner(info: SweepInfo) -> None:
             f"This run was interrupted; what it had finished is shown. {why} To go on where it stopped:",
             icon=":material/pause_circle:",
         )
-        st.code(info.command, language="bash", wrap_lines=True)
+        st.code(info.command, language=None, wrap_lines=True)
 
 
 def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
@@ -129,7 +129,7 @@ def trouble(problem: StoreProblem) -> None:
     st.error(text.plain(problem, longest=1500), icon=":material/database_off:")
     if problem.mend:
         st.text("To point the store at the files beside it:")
-        st.code(problem.mend, language="bash", wrap_lines=True)
+        st.code(problem.mend, language=None, wrap_lines=True)
 
 
 def first_visit() -> None:
@@ -141,9 +141,9 @@ def first_visit() -> None:
     )
     with st.container(border=True):
         st.markdown("**Start with the demo**: nothing to download, no GPU needed.")
-        st.code("make demo", language="bash")
+        st.code("make demo", language=None)
         st.markdown("Then reload this page. Your own data is one option away:")
-        st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language="bash")
+        st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language=None)
     for icon, name, what in (
         ("leaderboard", "Home", "all runs, the best configurations with their intervals"),
         (

@@ -134,6 +134,8 @@ def run(config: AblateConfig) -> dict[str, Any]:
         others = read(dataclasses.replace(config, encoder=encoder), device, views=views)
         if others.manifest.sample_id != features.manifest.sample_id:
             raise InputError(f"{encoder} could not read the same pictures as {subjects[0].encoder}.")
+        if others.report.encoder in {subject.encoder for subject in subjects}:
+            raise InputError(f"{others.report.encoder} is among the encoders twice. Name each once.")
         subjects.append(prepared(config, device, others, cells, scored, spec))
     with open_run(
         config,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboard.charts.palette import GREY, SPLITS
 
+MOST_NAMED = 60  # classes; of more, some names are left out
 # Of an axis over orders of magnitude.
 TICKS = [0, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000]
 
@@ -71,6 +72,44 @@ def histogram(bins: pd.DataFrame, *, title: str, wide: bool, height: int = 280) 
     )
     line = outline.mark_line(strokeWidth=2, **steps)
     return (outline.mark_area(opacity=0.12, **steps) + line + for_reading).properties(height=height)
+
+
+def class_balance(balance: pd.DataFrame) -> alt.Chart:
+    """`health.class_balance`: for each class one bar per split, as shares of the splits."""
+    totals = balance.drop_duplicates("split").set_index("split")["total"]
+    present = [split for split in SPLITS if split in totals.index]
+    names = {split: f"{split} (n = {totals[split]:,})" for split in present}
+    order = list(dict.fromkeys(balance["label"]))
+    return (
+        alt.Chart(balance.assign(name=balance["split"].map(names)))
+        .mark_bar(cornerRadiusEnd=2)
+        .encode(
+            y=alt.Y(
+                "label:N",
+                sort=order,
+                title=None,
+                axis=alt.Axis(labelLimit=220, labelOverlap=len(order) > MOST_NAMED, ticks=False),
+            ),
+            yOffset=alt.YOffset("name:N", sort=list(names.values())),
+            x=alt.X("share:Q", title="share of the split’s rows", axis=alt.Axis(format=".0%", tickCount=6)),
+            color=alt.Color(
+                "name:N",
+                title=None,
+                sort=list(names.values()),
+                scale=alt.Scale(
+                    domain=list(names.values()), range=[SPLITS.get(split, GREY) for split in present]
+                ),
+                legend=alt.Legend(orient="top", labelLimit=260),
+            ),
+            tooltip=[
+                alt.Tooltip("label:N", title="class"),
+                alt.Tooltip("split:N"),
+                alt.Tooltip("n:Q", title="rows", format=",d"),
+                alt.Tooltip("share:Q", title="of its split", format=".1%"),
+            ],
+        )
+        .properties(height=max(120, min(11 * len(present), 30) * min(len(order), MOST_NAMED)))
+    )
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frames, parts, state, text
+from dashboard import charts, frames, health, parts, state, text
+from dashboard.charts.quality import class_balance
 from dashboard.info import SweepInfo
-from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine
+from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
 
 TITLE = "Data quality"
 COMMAND = "python -m trainer.extract --data path/to/images"
+ABLATE = "python -m trainer.ablate --data path/to/images"
+DOUBTFUL = 16  # labels that are shown
 NEW_LINE = "  \n"  # in Markdown
 NO_PICTURE = ":material/hide_image:"
 WIDTH, OF_A_PAIR = 104, 86  # pixels of a picture on the page
@@ -72,7 +75,7 @@ def show(info: SweepInfo) -> None:
     if info.kind == Kind.SWEEP:
         unusable(info)
         parts.sentence("A sweep keeps its unusable files alone. The rest of this page needs an extraction:")
-        st.code(COMMAND, language="bash")
+        st.code(COMMAND, language=None)
         return
     summary = state.summary(info)
     if not summary:
@@ -81,6 +84,8 @@ def show(info: SweepInfo) -> None:
     account(info, summary)
     unusable(info)
     duplicates(info, summary)
+    balance(info)
+    doubts(info)
     measures(info)
 
 
@@ -220,7 +225,7 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
     with st.container(border=True, width=2 * OF_A_PAIR + 42, gap="xsmall"):
         with st.container(horizontal=True, gap="xsmall"):
             for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B):
-                _picture(thumbnails.get(pair[name]), OF_A_PAIR)
+                _picture(thumbnails.get(pair[name]), OF_A_PAIR, name=pair[name])
         how = f"near, likeness {pair[Duplicates.LIKENESS]:.3f}" if near else "same bytes"
         ids = (
             text.plain(pair[name], longest=60) for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B)
@@ -228,12 +233,75 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
         st.caption(NEW_LINE.join((how, *ids)))
 
 
-def _picture(thumbnail: Any, width: int) -> None:
+def _picture(thumbnail: Any, width: int, *, name: str) -> None:
     if isinstance(thumbnail, bytes):
-        st.image(thumbnail, width=width)
+        st.image(thumbnail, width=width, alt=text.clean(name))
     else:
         with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
             st.markdown(NO_PICTURE, width="content")
+
+
+def balance(info: SweepInfo) -> None:
+    """How many rows each class has in each split."""
+    pictures = state.table(info, "pictures")
+    if pictures is None or (pictures[Pictures.LABEL] == "").all():
+        return
+    st.subheader("Classes")
+    counts = health.class_balance(pictures)
+    shown = counts.assign(label=[text.clean(name, longest=40) for name in counts["label"]])
+    parts.chart(
+        class_balance(shown),
+        shown,
+        name="classes",
+        alt_text=f"Bars: share of each of {shown['label'].nunique()} classes in each split",
+    )
+    ends = health.imbalance(counts)
+    says = ""
+    if ends is not None:
+        large, most, small, few = ends
+        ratio = f"{most / few:.1f} times as many" if few else "and the other has none"
+        says = (
+            f" In train {text.plain(large, longest=40)} has {most:,} rows, {text.plain(small, longest=40)} "
+            f"{few:,}: {ratio}. Macro-F1 counts every class alike; --class-weight balanced trains so."
+        )
+    parts.sentence(
+        f"Rows of each class as a share of its split (n = {len(pictures):,}). Splits that were drawn alike "
+        f"have bars of one length.{says}"
+    )
+
+
+def doubts(info: SweepInfo) -> None:
+    """Training rows whose label is likely wrong, from the newest ablation of the same data."""
+    st.subheader("Labels in doubt")
+    ablation = next((one for one in state.ablations() if one.data == info.data), None)
+    scores = None if ablation is None else state.table(ablation, "scores")
+    found = pd.DataFrame() if scores is None else health.doubtful(scores, DOUBTFUL)
+    if ablation is None or found.empty:
+        parts.sentence(
+            "Rows whose label a head that has not seen them finds unlikely are shown here once an ablation "
+            "of this data is on record:"
+        )
+        st.code(ABLATE, language=None)
+        return
+    with st.container(horizontal=True, gap="small"):
+        for row in found.to_dict("records"):
+            with st.container(width=WIDTH + 8, gap="xxsmall"):
+                _picture(row[Scores.THUMBNAIL], WIDTH, name=row[Scores.SAMPLE_ID])
+                known = f" ({text.plain(row[Scores.SPOILED], longest=24)})" if row[Scores.SPOILED] else ""
+                lines = (
+                    f"p = {row[health.AGREEMENT]:.3f}",
+                    f"{text.plain(row[Scores.LABEL], longest=24)}{known}",
+                    text.plain(row[Scores.SAMPLE_ID], longest=40),
+                )
+                st.caption(NEW_LINE.join(lines))
+    parts.export(found.drop(columns=Scores.THUMBNAIL), name="labels_in_doubt")
+    assert scores is not None
+    parts.sentence(
+        f"The {len(found)} of {text.count(len(scores), 'training row')} whose given label has the lowest "
+        "probability p out of fold, all classes taken as equally frequent; in brackets what is known to be "
+        f"wrong with a row. From the ablation {text.plain(ablation.name, longest=40)}: damage that was "
+        "planted in it shows here, too."
+    )
 
 
 def measures(info: SweepInfo) -> None:
@@ -274,7 +342,7 @@ def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
     with st.container(horizontal=True, gap="small"):
         for row in rows.to_dict("records"):
             with st.container(width=WIDTH + 8, gap="xxsmall"):
-                _picture(row[Pictures.THUMBNAIL], WIDTH)
+                _picture(row[Pictures.THUMBNAIL], WIDTH, name=row[Pictures.SAMPLE_ID])
                 label = text.plain(row[Pictures.LABEL] or "no label", longest=24)
                 value = float(row[name])
                 told = f"{value:,.0f}" if value >= 100 else text.value(value)
@@ -297,7 +365,7 @@ def nothing_yet() -> None:
         "encoded again), measures them, and looks for copies and near-duplicates:",
         ":material/image_search:",
     )
-    st.code(COMMAND, language="bash")
+    st.code(COMMAND, language=None)
 
 
 parts.page(TITLE, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)

@@ -1,4 +1,4 @@
-"""Pictures of the dashboard for the documentation: five pages, light and dark.
+"""Pictures of the dashboard for the documentation: every page, light, dark, and as a telephone shows it.
 
     python scripts/screenshots.py [--tracking-uri sqlite:///mlruns/mlflow.db] [--run RUN_ID] [--out docs/img]
 
@@ -25,12 +25,15 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT, TALLEST = 1400, 900, 2000  # pixels
+NARROW = 390  # of a telephone
 COLOURS = 256  # of the PNG's palette: a third of the size, and no difference to be seen
 SHOTS = {  # file name → page and controls
     "home": "",
     "curves": "curves?group=lr&metric=validation+loss",
+    "hyperparameters": "hyperparameters",
     "confusion": "confusion",
     "embeddings": "embeddings",
+    "ablation": "ablation",  # needs an ablation in the store
     "quality": "quality",  # needs an extraction in the store
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -85,13 +88,13 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(1500)  # charts and tables draw themselves after the script is done
 
 
-def take(page: Page, address: str, target: Path) -> None:
+def take(page: Page, address: str, target: Path, *, width: int = WIDTH) -> None:
     """One page, whole up to `TALLEST`, as a PNG of few colours."""
-    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.set_viewport_size({"width": width, "height": HEIGHT})
     page.goto(address)
     settle(page)
     height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').offsetHeight")
-    page.set_viewport_size({"width": WIDTH, "height": min(max(height, HEIGHT), TALLEST)})
+    page.set_viewport_size({"width": width, "height": min(max(height, HEIGHT), TALLEST)})
     settle(page)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,11 +113,15 @@ def main() -> None:
         sys.exit("No Chromium here; install it with your package manager.")
     with serving(arguments.tracking_uri) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        for theme in ("light", "dark"):
+        for kind, theme, width in (
+            ("light", "light", WIDTH),
+            ("dark", "dark", WIDTH),
+            ("narrow", "light", NARROW),
+        ):
             page = browser.new_page(color_scheme=theme)  # type: ignore[arg-type]
             for name, query in SHOTS.items():
                 run = f"{'&' if '?' in query else '?'}run={arguments.run}" if arguments.run else ""
-                take(page, f"{address}/{query}{run}", arguments.out / f"{name}-{theme}.png")
+                take(page, f"{address}/{query}{run}", arguments.out / f"{name}-{kind}.png", width=width)
         browser.close()
 
 

@@ -296,6 +296,7 @@ def test_a_dry_run_scores_captions_without_any_labels_and_writes_nothing(
     found = figures[Ablated.FILTERS]["clip>=top70%"]
     assert found["precision"] > 0.5
     assert figures[Ablated.WORDING]["rows"] == 1036
+    json.dumps(figures, allow_nan=False)
     assert runs_of(config.tracking_uri) == []
 
 

@@ -244,7 +244,7 @@ class Scored:
             "auroc": list(tells),
             "auroc_reworded": list(still_tells),
             # the score itself may rise: some encoders like short captions better, whatever they say
-            "breaks_the_match": change.high < -LEAST_CHANGE or still_tells.high < tells.value,
+            "breaks_the_match": bool(change.high < -LEAST_CHANGE or still_tells.high < tells.value),
         }
 
     def _tells_true(self, captions: list[list[str]], with_caption: np.ndarray) -> Interval:

@@ -32,10 +32,15 @@ def load_aesthetic(where: str) -> AestheticHead:
     except Exception as error:  # both readers raise many kinds on a file that is not theirs
         raise InputError(f"{where} cannot be read as weights: {first_line(error)}. {EXPECTED}.") from error
     weights = [name for name in tensors if name.rpartition(".")[2] == "weight"]
-    if len(weights) != 1 or tensors[weights[0]].ndim != 2 or len(tensors[weights[0]]) != 1:
+    bias = tensors.get(weights[0].removesuffix("weight") + "bias") if len(weights) == 1 else None
+    if (
+        len(weights) != 1
+        or tensors[weights[0]].ndim != 2
+        or len(tensors[weights[0]]) != 1
+        or (bias is not None and bias.size != 1)
+    ):
         shapes = ", ".join(f"{name} {list(one.shape)}" for name, one in tensors.items()) or "nothing"
         raise InputError(f"{where} is no linear predictor; it holds {shapes}. {EXPECTED}.")
-    bias = tensors.get(weights[0].removesuffix("weight") + "bias")
     weight_e = tensors[weights[0]][0].astype(np.float64)
     head = AestheticHead(weight_e, 0.0 if bias is None else float(bias.reshape(-1)[0]))
     if not (np.isfinite(weight_e).all() and np.isfinite(head.bias)):

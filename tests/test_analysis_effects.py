@@ -82,19 +82,25 @@ def test_macro_f1_with_a_row_left_out_equals_leaving_it_out(given_answers: Answe
     np.testing.assert_allclose(left_out, expected, atol=1e-6)
 
 
-def test_a_draw_equals_the_metric_of_the_rows_drawn() -> None:
-    """The draws of rows are those of the first use of the generator; with one seed nothing else is drawn."""
+def test_a_draw_equals_the_metric_of_the_rows_and_the_seeds_drawn() -> None:
     random = np.random.default_rng(0)
-    label = random.integers(3, size=40)
-    pred = np.where(random.random((1, 1, 40)) < 0.6, label, random.integers(3, size=(1, 1, 40)))
-    drawn = Bootstrap(Answers(label, pred, 3), seed=5, draws=20).arm(0)
-    weight_dn = np.random.default_rng(5).multinomial(40, np.full(40, 1 / 40), size=20)
-    for weight_n, f1, accuracy in zip(
-        weight_dn, drawn["f1_macro"].draws, drawn["accuracy"].draws, strict=True
-    ):
-        rows = np.repeat(np.arange(40), weight_n)
-        assert f1 == pytest.approx(f1_score(label[rows], pred[0, 0, rows], average="macro"), abs=1e-6)
-        assert accuracy == pytest.approx(accuracy_score(label[rows], pred[0, 0, rows]), abs=1e-6)
+    label = random.integers(2, size=40)
+    score = np.clip(label * 0.2 + random.random((1, 3, 40)) * 0.8, 0, 1)
+    pred = (score > [[[0.3], [0.5], [0.7]]]).astype(int)  # seeds that differ much
+    drawn = Bootstrap(Answers(label, pred, 2, score), seed=5, draws=20).arm(0)
+    again = np.random.default_rng(5)
+    weight_dn = again.multinomial(40, np.full(40, 1 / 40), size=20)
+    weight_ds = again.multinomial(3, np.full(3, 1 / 3), size=20)
+    assert (weight_ds != 1).any()
+    for draw, (weight_n, weight_s) in enumerate(zip(weight_dn, weight_ds, strict=True)):
+        rows, seeds = np.repeat(np.arange(40), weight_n), np.repeat(np.arange(3), weight_s)
+        actual, answered = label[rows], pred[0, seeds][:, rows]
+        f1 = mean_of_seeds(f1_score, actual, answered, average="macro", zero_division=0)
+        assert drawn["f1_macro"].draws[draw] == pytest.approx(f1, abs=1e-6)
+        accuracy = mean_of_seeds(accuracy_score, actual, answered)
+        assert drawn["accuracy"].draws[draw] == pytest.approx(accuracy, abs=1e-6)
+        area = mean_of_seeds(roc_auc_score, actual, score[0, seeds][:, rows])
+        assert drawn[AUROC].draws[draw] == pytest.approx(area)
 
 
 def test_a_difference_keeps_the_pairing_and_a_class_can_be_taken_alone() -> None:

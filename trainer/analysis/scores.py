@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 
 from trainer.analysis.statistics import Interval
@@ -16,6 +17,7 @@ Of = Literal["best", "mean", "worst"]  # which of several captions counts
 CLIP, AESTHETIC, QUALITY, AGREEMENT = "clip", "aesthetic", "quality", "agreement"
 TECHNICAL = ("sharpness", "contrast", "entropy", "size")  # what quality is made of; size: the shorter side
 LOGARITHMIC = ("sharpness", "size")
+NEAR = 1e-9
 
 
 class AestheticHead(NamedTuple):
@@ -54,8 +56,9 @@ def clip_score(
     cosine_m = cosine(image_ne[row_m], text_me)
     score_n = np.full(len(image_ne), np.nan)
     if of == "mean":
-        count_n = np.bincount(row_m, minlength=len(score_n))
-        total_n = np.bincount(row_m, weights=cosine_m, minlength=len(score_n))
+        known = ~np.isnan(cosine_m)
+        count_n = np.bincount(row_m[known], minlength=len(score_n))
+        total_n = np.bincount(row_m[known], weights=cosine_m[known], minlength=len(score_n))
         return np.divide(total_n, count_n, out=score_n, where=count_n > 0)
     (np.fmax if of == "best" else np.fmin).at(score_n, row_m, cosine_m)
     return score_n
@@ -133,17 +136,25 @@ def found_spoiled(keep_n: np.ndarray, spoiled_n: np.ndarray) -> Found:
 
 def separation(score_n: np.ndarray, spoiled_n: np.ndarray) -> Interval:
     """Area under the ROC curve with which a low score tells spoiled rows from the others, with the interval
-    of Hanley & McNeil 1982. Rows without a score do not count; NaN where only one kind is left."""
+    of Newcombe's method 5 (2006), which keeps its width where the area is 1. Rows without a score do not
+    count; NaN where only one kind is left."""
     known = ~np.isnan(score_n)
     spoiled_n, score_n = spoiled_n[known], score_n[known]
     yes, no = int(spoiled_n.sum()), int((~spoiled_n).sum())
     if not yes or not no:
         return Interval(np.nan, np.nan, np.nan)
     area = float(roc_auc_score(spoiled_n, -score_n))
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = (area * (1 - area) + (yes - 1) * (q1 - area**2) + (no - 1) * (q2 - area**2)) / (yes * no)
-    reach = float(stats.norm.ppf(0.975)) * np.sqrt(max(variance, 0))
-    return Interval(area, max(area - reach, 0.0), min(area + reach, 1.0))
+    z, others = float(stats.norm.ppf(0.975)), (yes + no) / 2 - 1
+
+    def excess(bound: float) -> float:
+        """How far the area found lies beyond z standard errors, if the true one were at the bound."""
+        pairs = 1 + others * (1 - bound) / (2 - bound) + others * bound / (1 + bound)
+        return abs(bound - area) - z * np.sqrt(bound * (1 - bound) * pairs / (yes * no))
+
+    # beside the area, which at 0 and 1 is a root itself
+    low = float(brentq(excess, 0.0, area - NEAR)) if area > NEAR else 0.0
+    high = float(brentq(excess, area + NEAR, 1.0)) if area < 1 - NEAR else 1.0
+    return Interval(area, low, high)
 
 
 def rows_of_captions(captions: Sequence[Sequence[str]]) -> tuple[list[str], np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def load_aesthetic(where: str) -> AestheticHead:
     Raises:
         InputError: there is no such file, it holds something else, or it would run code.
     """
-    path = Path(where).expanduser()
+    path = Path(os.path.expanduser(where))  # which, unlike Path's own, lets an unknown ~user be
     if not path.is_file():
         path = _from_hub(where)
     try:
@@ -63,13 +64,13 @@ def check_fits(head: AestheticHead, image_ne: np.ndarray, *, where: str, encoder
 
 
 def _tensors(path: Path) -> dict[str, np.ndarray]:
-    if path.suffix == ".safetensors":
-        from safetensors.numpy import load_file
-
-        return dict(load_file(path))
     import torch
+    from safetensors.torch import load_file
 
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    if path.suffix == ".safetensors":
+        loaded = load_file(path)
+    else:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(loaded, dict):
         raise ValueError(f"it holds a {type(loaded).__name__}, not named tensors")
     return {str(name): one.float().numpy() for name, one in loaded.items() if hasattr(one, "numpy")}

@@ -47,7 +47,8 @@ def out_of_fold(x_nd: Tensor, y_n: Tensor, fold_n: Tensor, *, classes: int) -> T
         rows = fold_n == fold
         probability_lnc[strength, rows] = (z_nr[rows] @ theta_cr.T).softmax(1)
     given_ln = probability_lnc.gather(2, y_n[None, :, None].expand(len(L2), -1, 1)).squeeze(2)
-    best = int(given_ln.clamp_min(torch.finfo(x_nd.dtype).tiny).log().mean(1).argmax())
     counts_cf = torch.nn.functional.one_hot(y_n, classes).T.to(x_nd) @ kept_fn.T
     unseen_n = counts_cf[y_n, fold_n] == 0
+    likely_ln = given_ln[:, ~unseen_n].clamp_min(torch.finfo(x_nd.dtype).tiny).log()
+    best = int(likely_ln.mean(1).argmax()) if likely_ln.shape[1] else 0
     return probability_lnc[best].masked_fill(unseen_n[:, None], torch.nan)

@@ -109,10 +109,13 @@ def run(config: AblateConfig) -> dict[str, Any]:
     began = time.time()
     cli.require_at_least(config, seeds=FEWEST_SEEDS, seed=0, retune=0)
     config.wording.check()
+    from trainer.ablation.design import read as read_filters
     from trainer.features.tower import pick_device
     from trainer.tracking import database
 
     database.check(config.tracking_uri)
+    written = [one for axis in config.grid for one in axis.split(",")] + list(config.filters)
+    list(read_filters(written))  # before anything is encoded
     device = pick_device(config.device)
     spec = head_of(config)
     views = views_of(config, spec)

@@ -84,10 +84,10 @@ def design(
     Raises:
         InputError: a filter cannot be read, asks for a score that is not there, or empties a class.
     """
-    crossed = product(*([Everything(), *_read(axis.split(","))] for axis in axes))
+    crossed = product(*([Everything(), *read(axis.split(","))] for axis in axes))
     found: list[Cell] = []
     seen: set[bytes] = set()
-    for one in (Everything(), *(both(*parts) for parts in crossed), *_read(alone)):
+    for one in (Everything(), *(both(*parts) for parts in crossed), *read(alone)):
         keep_n = keep(one, rows, why_not)
         if keep_n.tobytes() in seen:
             continue
@@ -142,7 +142,12 @@ def random_choice(cell: Cell, rows: Rows, *, seed: int, draw: int) -> np.ndarray
     return keep_n
 
 
-def _read(texts: Sequence[str]) -> Iterator[Filter]:
+def read(texts: Sequence[str]) -> Iterator[Filter]:
+    """Filters from their texts.
+
+    Raises:
+        InputError: one cannot be read.
+    """
     for text in texts:
         try:
             yield parse(text)

@@ -175,7 +175,7 @@ def chart(
     alt_text: str,
     width: Literal["stretch", "content"] = "stretch",
     key: str | None = None,
-    on_select: Literal["rerun", "ignore"] = "ignore",
+    on_select: Literal["rerun", "ignore"] | Callable[[], None] = "ignore",
     selection_mode: str | list[str] | None = None,
 ) -> Any:
     """Draw a chart, with a way to take along what is behind it. Returns what is selected in it.

@@ -126,3 +126,8 @@ def choose(run_id: str, *, key: str = RUN) -> None:
     st.session_state[key] = run_id
     if st.query_params.get(key) != run_id:
         st.query_params[key] = run_id
+
+
+def extractions() -> list[SweepInfo]:
+    """All extractions, newest first. Raises `StoreProblem`."""
+    return _extractions(default_tracking_uri())

@@ -54,6 +54,7 @@ def serving(tracking_uri: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py", "--server.port", str(port)]
     options = ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    options += ["--server.fileWatcherType", "none"]  # sources that change below it break its pickles
     environment = {**os.environ, "HEADROOM_TRACKING_URI": tracking_uri}
     server = subprocess.Popen(
         [*command, *options, "--server.address", "127.0.0.1"],

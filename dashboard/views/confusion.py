@@ -1,16 +1,51 @@
-"""Which classes a head takes for which, class by class figures, and the pictures behind a mistake."""
+"""Which classes a head takes for which, another head on the same rows, and the pictures behind every cell."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frames, parts, state, text
+from dashboard import answers, frames, gallery, links, parts, state, text
+from dashboard.charts.confusion import CELL, MOST_IN_CELLS, MOST_SQUARE, SIGNIFICANT, confusion
+from dashboard.charts.confusion import difference as difference_chart
 from dashboard.info import SweepInfo
+from dashboard.links import LABEL, PRED
 from trainer.tracking.schema import Predictions, Samples, Summary
 
 SPLITS = ["test", "val", "train"]
-MOST_PICTURES = 32
+NOBODY = "no other head"
+PAGE = "page"  # parameter of the address: which page of the cell's pictures
+WAYS_IN = 10  # cells that have a button
+FIRST, SECOND, ONLY_FIRST, ONLY_SECOND = "first", "second", "only first", "only second"
+REDRAWN = (
+    "redrawn-{}"  # session: how often a chart must forget its click, as another cell was chosen elsewhere
+)
+
+
+class Page(NamedTuple):
+    """What every section needs."""
+
+    info: SweepInfo
+    head: str
+    other: str | None  # the head that is compared with
+    split: str
+    normalised: bool
+    rows: pd.DataFrame  # of the head, in the split
+    other_rows: pd.DataFrame
+    pairs: pd.DataFrame  # `answers.paired`
+    classes: list[str]  # in the order of the axes
+    shown: dict[str, str]  # class → what stands for it in charts
+    cell: tuple[str, str] | None  # the chosen one
+
+    @property
+    def square(self) -> bool:
+        """Whether there is room for something beside a matrix."""
+        return len(self.classes) <= MOST_SQUARE
+
+    def says(self, name: str, longest: int = 40) -> str:
+        return text.plain(self.shown.get(name, name), longest=longest)
 
 
 def show(info: SweepInfo) -> None:
@@ -18,34 +53,44 @@ def show(info: SweepInfo) -> None:
     if predictions is None or predictions.empty:
         parts.missing(info, "predictions")
         return
-    rows, normalised = controls(predictions)
-    classes = class_order(state.summary(info), predictions)
-    shown = {name: text.clean(name, longest=40) for name in classes}
-    cells = frames.confusion(rows)
-    square = len(classes) <= charts.MOST_SQUARE  # then there is room for the table beside it
-    left, right = st.columns([3, 2], gap="large") if square else (st.container(), st.container())
-    with left:
-        matrix(cells, rows, classes, shown, normalised=normalised)
-    with right:
-        class_table(rows, classes)
-    mistakes(info, cells, rows)
+    page = controls(info, predictions)
+    if page.other is None:
+        cells = frames.confusion(page.rows)
+        worst_confusions(page, cells)
+        left, right = sides(page)
+        with left:
+            matrix(page, cells, page.rows, name="confusion")
+            says_accuracy(page)
+        with right:
+            pictures(page)
+    else:
+        compare(page, page.other)
+    class_tables(page)
 
 
-def controls(predictions: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
-    """The rows of one head and split, and whether to show shares."""
+def sides(page: Page) -> Any:
+    return st.columns([4, 3], gap="medium") if page.square else (st.container(), st.container())
+
+
+def controls(info: SweepInfo, predictions: pd.DataFrame) -> Page:
+    """The rows of one head, or two, in one split; all choices are kept in the address."""
     heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
     present = set(predictions[Predictions.SPLIT])
+    splits = [name for name in SPLITS if name in present] or sorted(present)
+    links.take_over(links.HEAD, "head", list(heads))
+    links.take_over(links.SPLIT, "split", splits)
     with st.container(horizontal=True, gap="medium"):
-        head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=250)
+        head = heads[st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)]
+        others = {shown: name for shown, name in heads.items() if name != head}
+        against = NOBODY
+        if others:
+            against = st.selectbox(
+                "Compare with", [NOBODY, *others], key="against", bind="query-params", width=200
+            )
         split = st.segmented_control(
-            "Split",
-            [name for name in SPLITS if name in present],
-            default=next(name for name in SPLITS if name in present),
-            required=True,
-            key="split",
-            bind="query-params",
+            "Split", splits, default=splits[0], required=True, key="split", bind="query-params"
         )
-        cells = st.segmented_control(
+        form = st.segmented_control(
             "Cells",
             ["counts", "share of label"],
             default="counts",
@@ -53,116 +98,381 @@ def controls(predictions: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
             key="cells",
             bind="query-params",
         )
-    chosen = (predictions[Predictions.HEAD] == heads[head]) & (predictions[Predictions.SPLIT] == split)
-    return predictions[chosen], cells != "counts"
-
-
-def class_order(summary: dict, predictions: pd.DataFrame) -> list[str]:
-    """The order in which the sweep keeps its classes; alphabetical where it is not known."""
-    seen = set(predictions[Predictions.LABEL]) | set(predictions[Predictions.PRED])
-    known = [name for name in summary.get(Summary.CLASSES, []) if name in seen]
-    return known + sorted(seen - set(known))
-
-
-def matrix(
-    cells: pd.DataFrame, rows: pd.DataFrame, classes: list[str], shown: dict[str, str], *, normalised: bool
-) -> None:
-    named = cells.assign(label=cells["label"].map(shown), pred=cells["pred"].map(shown))
-    side = max(300, min(540, 52 * len(classes)), 11 * len(classes))
-    chart = charts.confusion(
-        named, list(shown.values()), normalised=normalised, side=side, dark=state.is_dark()
+        here = predictions[predictions[Predictions.SPLIT] == split]
+        logged = state.summary(info).get(Summary.CLASSES, [])
+        orders = [answers.AS_LOGGED, answers.BY_NAME, answers.BY_SIMILARITY]
+        if logged == answers.by_name(logged):
+            orders.remove(answers.AS_LOGGED)
+        order = st.segmented_control(
+            "Order of classes", orders, default=orders[0], required=True, key="order", bind="query-params"
+        )
+    rows = here[here[Predictions.HEAD] == head]
+    other = others.get(against)
+    other_rows = here[here[Predictions.HEAD] == other]
+    classes = answers.class_order(pd.concat([rows, other_rows]), logged, order)
+    shown = answers.shown_names(classes)
+    pairs = answers.paired(rows, other_rows)
+    return Page(
+        info=info,
+        head=head,
+        other=other,
+        split=split,
+        normalised=form != "counts",
+        rows=rows,
+        other_rows=other_rows,
+        pairs=pairs,
+        classes=classes,
+        shown=shown,
+        cell=chosen_cell(classes, rows, pairs),
     )
-    st.altair_chart(chart, width="content" if len(classes) <= charts.MOST_SQUARE else "stretch")
+
+
+def chosen_cell(classes: list[str], rows: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, str] | None:
+    """The cell that the address asks for, else the surest difference, else the worst mistake."""
+    asked = st.query_params.get(LABEL), st.query_params.get(PRED)
+    if asked[0] in classes and asked[1] in classes:
+        return asked[0], asked[1]
+    if any(asked):
+        st.toast("The cell in the address has no row in this split.", icon=":material/link_off:")
+        for name in (LABEL, PRED):
+            st.query_params.pop(name, None)
+    differ = answers.compare_cells(pairs)
+    first = [*pairs_of(differ[differ["difference"] != 0]), *pairs_of(frames.mistakes(frames.confusion(rows)))]
+    return first[0] if first else None
+
+
+# --- A cell is chosen: by a click, by a button, by name --------------------------------------
+
+
+def choose(cell: tuple[str, str], by: str) -> None:
+    """Put the cell into the address. Charts other than ``by`` forget their click, so that it counts anew."""
+    st.query_params[LABEL], st.query_params[PRED] = cell
+    st.session_state[PAGE] = 1
+    for name in ("confusion", "confusion-other", "difference"):
+        if name != by:
+            st.session_state[REDRAWN.format(name)] = st.session_state.get(REDRAWN.format(name), 0) + 1
+
+
+def key_of(page: Page, name: str) -> str:
+    return f"{name}-{page.info.run_id}-{st.session_state.get(REDRAWN.format(name), 0)}"
+
+
+def clickable(page: Page, figure: Any, frame: pd.DataFrame, *, name: str, alt_text: str, size: int) -> None:
+    """A chart in which a click on a cell chooses it."""
+    key = key_of(page, name)
+    real = {words: one for one, words in page.shown.items()}
+
+    def clicked() -> None:
+        picked = st.session_state[key]["selection"].get(CELL)
+        label, pred = (real.get(picked[0].get(end)) for end in (LABEL, PRED)) if picked else (None, None)
+        if label is not None and pred is not None:
+            choose((label, pred), by=name)
+
+    with st.container(width=size if page.square else "stretch"):
+        parts.chart(
+            figure, frame, name=name, alt_text=alt_text, key=key, on_select=clicked, selection_mode=CELL
+        )
+
+
+def side(page: Page, room: int) -> int:
+    """Pixels of a matrix, where there is room for so many."""
+    return max(240, min(room, 130 + 46 * len(page.classes))) if page.square else 720
+
+
+def named(page: Page, cells: pd.DataFrame) -> pd.DataFrame:
+    return cells.assign(label=cells[LABEL].map(page.shown), pred=cells[PRED].map(page.shown))
+
+
+def framed(page: Page) -> tuple[str, str] | None:
+    return None if page.cell is None else (page.shown[page.cell[0]], page.shown[page.cell[1]])
+
+
+def matrix(page: Page, cells: pd.DataFrame, rows: pd.DataFrame, *, name: str, room: int = 560) -> None:
+    size = side(page, room)
+    figure = confusion(
+        named(page, cells),
+        list(page.shown.values()),
+        normalised=page.normalised,
+        side=size,
+        dark=state.is_dark(),
+        chosen=framed(page),
+    )
+    clickable(
+        page,
+        figure,
+        cells,
+        name=name,
+        alt_text=f"Confusion matrix of {len(page.classes)} classes and {len(rows)} rows of {page.split}. "
+        "The lists of labels and predictions below choose a cell without a mouse.",
+        size=size,
+    )
+
+
+def accuracy(rows: pd.DataFrame) -> str:
     hits, n = int((rows[Predictions.LABEL] == rows[Predictions.PRED]).sum()), len(rows)
+    return (
+        f"{text.count(n, 'row')} (n = {n:,}): {hits:,} right, accuracy "
+        f"{text.interval(hits / n if n else None, frames.wilson(hits, n))} (95 %, Wilson)"
+    )
+
+
+def says_accuracy(page: Page) -> None:
+    trained = " The head was trained on these rows." if page.split == "train" else ""
     parts.sentence(
-        f"{text.count(n, 'row')} (n = {n:,}), {text.count(len(classes))} classes: {hits:,} right, accuracy "
-        f"{text.interval(hits / n if n else None, frames.wilson(hits, n))} (95 %, Wilson). "
-        "Rows are labels, columns predictions; mistakes are orange, drawn stronger so that rare ones show."
+        f"{text.count(len(page.classes))} classes, {accuracy(page.rows)}. Rows are labels, columns "
+        f"predictions; mistakes are orange, drawn stronger so that rare ones show. {how_to(page)}{trained}"
     )
 
 
-def class_table(rows: pd.DataFrame, classes: list[str]) -> None:
-    figures = frames.per_class(rows, classes)
-    figures["class"] = [text.clean(name, longest=30) for name in classes]
-    st.dataframe(
-        figures,
-        hide_index=True,
-        placeholder="–",
-        height="content" if len(classes) <= 16 else 520,
-        column_config={
-            "class": st.column_config.TextColumn("class", width=100),
-            "precision": st.column_config.NumberColumn("precision", format="%.3f", width=68),
-            "recall": st.column_config.NumberColumn("recall", format="%.3f", width=52),
-            "f1": st.column_config.ProgressColumn(
-                "F1", format="%.3f", min_value=0.0, max_value=1.0, color="blue", width=108
-            ),
-            "support": st.column_config.NumberColumn("n", help="rows with this label", width=42),
-        },
+def how_to(page: Page) -> str:
+    zoom = "" if len(page.classes) <= MOST_IN_CELLS else " Shift and wheel zoom, drag moves."
+    return f"Click a cell for its pictures.{zoom}"
+
+
+# --- The pictures of the cell -----------------------------------------------------------------
+
+
+def pictures(page: Page) -> None:
+    """Every cell by name, and the rows of the chosen one."""
+    if page.cell is None:
+        return
+    pick_by_name(page, page.cell)
+    rows = cell_rows(page, page.cell)
+    cell_title(page, page.cell)
+    samples = state.table(page.info, "samples")
+    found = gallery.pictured(rows, samples)
+    said = found[Predictions.CONFIDENCE].map(lambda share: f"{share:.0%} sure")
+    gallery.show(
+        found.assign(**{gallery.SAYS: said}),
+        key=PAGE,
+        order="the most confident answer first; below each its probability, the caption and the name",
+        per_page=16 if page.square else 27,
     )
-    parts.sentence(
-        f"Class by class; macro-F1, their plain mean, is {text.score(figures['f1'].mean())} "
-        f"(n = {len(rows):,}). A small n makes a wild figure."
+    if len(found):
+        columns = [Predictions.SAMPLE_ID, LABEL, PRED, Predictions.CONFIDENCE, Samples.CAPTION]
+        parts.export(found[columns], name="cell")
+
+
+def ways_in(page: Page, cells: list[tuple[str, str]], counts: list[str], title: str) -> None:
+    """Cells as buttons, each with its count."""
+    says = dict(zip(cells, counts, strict=True))
+    st.session_state["ways-in"] = page.cell if page.cell in says else None
+
+    def picked() -> None:
+        cell = st.session_state["ways-in"] or page.cell
+        if cell:
+            choose(cell, by="")
+
+    st.pills(
+        title,
+        cells,
+        format_func=lambda cell: f"{page.says(cell[0], 20)} → {page.says(cell[1], 20)} · {says[cell]}",
+        key="ways-in",
+        on_change=picked,
+        wrap=True,
     )
 
 
-def mistakes(info: SweepInfo, cells: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """The worst confusions; the pictures of the chosen one."""
-    st.subheader("Worst confusions")
+def worst_confusions(page: Page, cells: pd.DataFrame) -> None:
     worst = frames.mistakes(cells)
     if worst.empty:
         parts.empty("No mistake in these rows.", ":material/check_circle:")
         return
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        picked = st.dataframe(
-            worst[["label", "pred", "n", "share", "support"]].assign(
-                label=[text.clean(name, longest=24) for name in worst["label"]],
-                pred=[text.clean(name, longest=24) for name in worst["pred"]],
-                share=100 * worst["share"],
+    first = worst.head(WAYS_IN)
+    title = f"Worst confusions ({len(first)} of {len(worst)} kinds, {int(worst['n'].sum()):,} rows in all)"
+    ways_in(page, pairs_of(first), [f"{n}" for n in first["n"]], title)
+
+
+def largest_differences(page: Page, cells: pd.DataFrame) -> None:
+    differ = cells[cells["difference"] != 0]
+    if differ.empty:
+        return
+    first = differ.head(WAYS_IN)
+    counts = [f"{d:+d}".replace("-", "−") for d in first["difference"]]
+    ways_in(page, pairs_of(first), counts, f"Surest differences ({len(first)} of {len(differ)} cells)")
+
+
+def pairs_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(cells[LABEL], cells[PRED], strict=True))
+
+
+def pick_by_name(page: Page, cell: tuple[str, str]) -> None:
+    """Any cell, also from the keyboard."""
+
+    def picked() -> None:
+        choose((st.session_state["cell-label"], st.session_state["cell-pred"]), by="")
+
+    st.session_state["cell-label"], st.session_state["cell-pred"] = cell
+    for column, words in zip(st.columns(2), ("Label", "Predicted"), strict=True):
+        key = "cell-label" if words == "Label" else "cell-pred"
+        column.selectbox(words, page.classes, format_func=page.says, key=key, on_change=picked)
+
+
+def cell_title(page: Page, cell: tuple[str, str]) -> None:
+    label, pred = (text.clean(page.shown[name], longest=40) for name in cell)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.text(f"{label}, answered rightly" if label == pred else f"{label} taken for {pred}")
+        st.page_link(
+            "views/embeddings.py",
+            label="See them on the map",
+            icon=":material/scatter_plot:",
+            query_params=links.cell(
+                page.info.run_id, head=page.head, split=page.split, label=cell[0], pred=cell[1]
             ),
-            key=f"worst-{info.run_id}",
-            on_select="rerun",
-            selection_mode="single-row-required",
-            selection_default={"selection": {"rows": [0]}},
-            hide_index=True,
-            height="content" if len(worst) <= 12 else 400,
-            column_config={
-                "pred": "predicted",
-                "share": st.column_config.NumberColumn("of label", format="%.1f %%"),
-                "support": st.column_config.NumberColumn("n of label"),
-            },
-        ).selection.rows
+        )
+
+
+def cell_rows(page: Page, cell: tuple[str, str]) -> pd.DataFrame:
+    """Those that the head puts into the cell; of two heads those of either, or of one alone."""
+    first = answers.cell(page.rows, *cell)
+    if page.other is None:
+        return first
+    second = answers.cell(page.other_rows, *cell)
+    ids = Predictions.SAMPLE_ID
+    sets = {
+        FIRST: first,
+        SECOND: second,
+        ONLY_FIRST: first[~first[ids].isin(second[ids])],
+        ONLY_SECOND: second[~second[ids].isin(first[ids])],
+    }
+    names = {FIRST: page.head, SECOND: page.other}
+    names |= {ONLY_FIRST: f"only {page.head}", ONLY_SECOND: f"only {page.other}"}
+    which = st.pills(
+        "Rows that are put there by",
+        list(sets),
+        default=FIRST,
+        required=True,
+        format_func=lambda one: text.plain(names[one], longest=40),
+        key="by",
+        bind="query-params",
+    )
+    return sets[which]
+
+
+# --- Two heads --------------------------------------------------------------------------------
+
+
+def compare(page: Page, other: str) -> None:
+    """Two matrices beside each other, and what differs between them on the same rows."""
+    first, second = text.plain(page.head), text.plain(other)
+    says_difference(page, first, second)
+    small = page.square and len(page.classes) <= MOST_IN_CELLS
+    columns = st.columns(2, gap="medium") if small else (st.container(), st.container())
+    for column, name, rows, key in zip(
+        columns,
+        (first, second),
+        (page.rows, page.other_rows),
+        ("confusion", "confusion-other"),
+        strict=True,
+    ):
+        with column:
+            st.markdown(f"**{name}**")
+            matrix(page, frames.confusion(rows), rows, name=key, room=480)
+            parts.sentence(f"{accuracy(rows)}. {how_to(page)}")
+    st.subheader("Difference")
+    cells = answers.compare_cells(page.pairs)
+    largest_differences(page, cells)
+    left, right = sides(page)
+    with left:
+        difference(page, cells, first, second)
     with right:
-        pair = worst.iloc[min(picked[0], len(worst) - 1) if picked else 0]
-        pictures(info, rows, pair)
+        pictures(page)
+
+
+def says_difference(page: Page, first: str, second: str) -> None:
+    found = answers.accuracy_difference(page.pairs)
+    if found is None:
+        parts.empty("The two heads answered no row in common.", ":material/compare_arrows:")
+        return
+    lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
+    without = f" {text.count(lost, 'row')} that only one of them answered are left out." if lost else ""
     parts.sentence(
-        f"{text.count(len(worst), 'kind')} of mistake, {text.count(int(worst['n'].sum()), 'row')} in all; "
-        "click one to see its pictures."
+        f"Accuracy of “{second}” less that of “{first}”, on the same {text.count(found.n, 'row')} of "
+        f"{page.split} (n = {found.n:,}): {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] (95 %, "
+        f"paired, Bonett and Price). {text.count(found.only_second, 'row')} only “{second}” has right, "
+        f"{found.only_first:,} only “{first}”: {p_value(found.p)} (exact McNemar test).{without}"
     )
 
 
-def pictures(info: SweepInfo, rows: pd.DataFrame, pair: pd.Series) -> None:
-    wrong = rows[(rows[Predictions.LABEL] == pair["label"]) & (rows[Predictions.PRED] == pair["pred"])]
-    wrong = wrong.sort_values(Predictions.CONFIDENCE, ascending=False)
-    samples = state.table(info, "samples")
-    if samples is None:
-        parts.missing(info, "pictures")
-        return
-    found = wrong.merge(samples[[Samples.SAMPLE_ID, Samples.THUMBNAIL]], on=Predictions.SAMPLE_ID)
-    found = found.dropna(subset=[Samples.THUMBNAIL])
-    st.text(f"{text.clean(pair['label'], longest=40)} taken for {text.clean(pair['pred'], longest=40)}")
-    if found.empty:
-        parts.empty("This sweep kept no pictures of these rows.", ":material/hide_image:")
-        return
-    first = found.head(MOST_PICTURES)
-    with st.container(horizontal=True, gap="small"):
-        for picture, share in zip(first[Samples.THUMBNAIL], first[Predictions.CONFIDENCE], strict=True):
-            st.image(picture, caption=f"{share:.0%}", width=72)
-    unseen = len(wrong) - len(found)
-    without = f" Of {unseen:,} no picture was kept: only rows on the map have one." if unseen else ""
+def p_value(p: float) -> str:
+    return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
+
+
+def difference(page: Page, cells: pd.DataFrame, first: str, second: str) -> None:
+    size = side(page, 560)
+    figure = difference_chart(
+        named(page, cells),
+        list(page.shown.values()),
+        side=size,
+        dark=state.is_dark(),
+        chosen=framed(page),
+    )
+    sure = int(cells["significant"].sum())
+    clickable(
+        page,
+        figure,
+        cells,
+        name="difference",
+        alt_text=f"Difference of two confusion matrices on {len(page.pairs)} rows; {sure} of {len(cells)} "
+        "cells differ significantly.",
+        size=size,
+    )
+    tested = int(((cells["only_first"] + cells["only_second"]) > 0).sum())
     parts.sentence(
-        f"{len(first)} of {text.count(len(wrong), 'row')}, the most confident first; below each, the "
-        f"probability that the head gave its wrong answer.{without}"
+        f"Rows more or less with “{second}” than with “{first}” (n = {len(page.pairs):,} pairs): blue is "
+        f"better, orange worse. {SIGNIFICANT} marks the {sure} of {text.count(len(cells), 'cell')} whose "
+        f"difference chance does not explain: exact sign test on the rows that only one of the two puts "
+        f"there ({tested} cells have such rows), Holm’s correction for all {len(cells)}, 5 %."
+    )
+
+
+# --- Class by class ---------------------------------------------------------------------------
+
+
+def class_tables(page: Page) -> None:
+    st.subheader("Class by class")
+    if page.other is None:
+        class_table(page, page.rows, "classes")
+        return
+    tabs = st.tabs([text.plain(page.head), text.plain(page.other)])
+    for tab, rows, name in zip(tabs, (page.rows, page.other_rows), ("classes", "classes-other"), strict=True):
+        with tab:
+            class_table(page, rows, name)
+
+
+def class_table(page: Page, rows: pd.DataFrame, name: str) -> None:
+    figures = answers.class_figures(rows, page.classes)
+    shown = pd.DataFrame({"class": [page.shown[one] for one in page.classes]})
+    shown["support"], shown["predicted"] = figures["support"], figures["predicted"]
+    for one in ("precision", "recall", "f1"):
+        shown[one] = figures[one]
+        shown[f"{one}_ci"] = [
+            "–" if pd.isna(low) else f"{low:.2f} – {high:.2f}"
+            for low, high in zip(figures[f"{one}_low"], figures[f"{one}_high"], strict=True)
+        ]
+    config: dict[str, Any] = {
+        "class": st.column_config.TextColumn("class", width=150),
+        "support": st.column_config.NumberColumn("n", help="rows with this label", width=60),
+        "predicted": st.column_config.NumberColumn("n predicted", help="rows that were given it", width=90),
+    }
+    for one, words in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
+        config[one] = st.column_config.ProgressColumn(
+            words, format="%.3f", min_value=0.0, max_value=1.0, color="blue", width=120
+        )
+        config[f"{one}_ci"] = st.column_config.TextColumn("95 %", width=95)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        placeholder="–",
+        height="content" if len(page.classes) <= 16 else 520,
+        column_config=config,
+    )
+    parts.export(figures, name=name)
+    parts.sentence(
+        f"{text.count(len(page.classes))} classes; macro-F1, their plain mean, is "
+        f"{text.score(figures['f1'].mean())} (n = {len(rows):,}). Intervals are Wilson’s, 95 %: precision "
+        "over the rows that were given the class, recall over those that have it, F1 by way of the right "
+        "ones among either. A small n makes a wild figure."
     )
 
 

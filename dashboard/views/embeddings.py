@@ -1,17 +1,21 @@
-"""A map of the features: what lies together, and where the mistakes are."""
+"""A map of the features: what lies together, where the mistakes are, and the pictures behind its points."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frames, parts, state, text
+from dashboard import answers, frames, gallery, links, parts, state, text
+from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import Predictions, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s
+NEIGHBOURS = 12
 COLOURS = {
     "label": "label",
     "prediction": "pred",
@@ -19,9 +23,30 @@ COLOURS = {
     "confidence": "confidence",
     "split": "split",
 }
+VALUES = {"correctness": ["right", "wrong"], "split": ["train", "val", "test"]}
 SPOILED = "spoiled"  # offered where the data knows its spoiled rows
-UNHARMED = "as it was"
+GROUP = "group"  # … where rows have a group: a patient, a person
+SCORE = "score"  # … where there are numbers of the rows
+SHADE = "number_shown"  # column of the chosen number
+UNHARMED, UNKNOWN = "as it was", "not known"
 EVERY = "all"
+CELL = (links.LABEL, links.PRED, links.SPLIT)  # parameters of the address: the cell whose rows are lit
+ADD, FIND, PAGE = "add", "find", "page"
+CLEARED = "map-cleared"  # session: how often the map was told to forget its box and its point
+MAP = "map-{}-{}"  # widget: of a run, and of how often it was cleared
+TABLE = "table-{}"
+
+
+class Map(NamedTuple):
+    """What every section needs."""
+
+    info: SweepInfo
+    head: str
+    every: pd.DataFrame  # every point
+    drawn: pd.DataFrame
+    lit: pd.Series | None  # which of the drawn ones stand out; None: nothing is dimmed
+    boxes: list[answers.Box]
+    point: str | None  # id of the chosen one
 
 
 def show(info: SweepInfo) -> None:
@@ -30,84 +55,421 @@ def show(info: SweepInfo) -> None:
     if projection is None or samples is None or predictions is None:
         parts.missing(info, "points of a map")
         return
-    known = samples.get(Samples.SPOILED, pd.Series(dtype=object)).notna().any()
-    colours = [*COLOURS, SPOILED] if known else list(COLOURS)
-    colour, head, split, shows_pictures = controls(predictions, colours, pictured=samples_pictured(samples))
-    every = points(projection, samples, predictions[predictions[Predictions.HEAD] == head])
+    classes = state.summary(info).get(Summary.CLASSES, [])
+    numbers = numbers_of(info, samples)
+    scored = bool(classes) or len(numbers.columns) > 0
+    colour, head, split, shows_pictures = controls(predictions, samples, scored=scored)
+    answered = predictions[predictions[Predictions.HEAD] == head]
+    every = points(projection, samples, answered)
     chosen = every if split == EVERY else every[every["split"] == split]
     drawn = frames.sample_evenly(chosen, MOST_POINTS)
     if drawn.empty:
         parts.empty("The map holds no row of this split.", ":material/filter_alt_off:")
         return
-    classes = [text.clean(name, longest=40) for name in state.summary(info).get(Summary.CLASSES, [])]
-    names = classes or sorted(set(every["label"]) | set(every["pred"]))
-    present = [name for name in names if name in set(every["label"]) | set(every["pred"])]
-    if colour == SPOILED:
-        present = [UNHARMED, *sorted(set(every[SPOILED]) - {UNHARMED})]
-    drawn = with_pictures(drawn)
-    chart = charts.scatter(
-        drawn,
-        colour=COLOURS.get(colour, SPOILED),
-        title=colour,
-        classes=present,
-        pictures=frames.landmarks(drawn.dropna(subset="image")) if shows_pictures else None,
-    )
-    st.altair_chart(chart, width="stretch")
-    wrong = int((drawn["outcome"] == "wrong").sum())
-    rows = predictions[Predictions.SAMPLE_ID].nunique()
-    parts.sentence(
-        f"A t-SNE of the features: {len(drawn):,} of the {rows:,} rows "
-        f"(n = {len(drawn):,}), {wrong:,} of them misjudged by “{text.plain(head)}”. Near points are alike; "
-        "distances between far groups and the axes mean nothing. Drag to move, Shift and wheel to zoom, "
-        "double-click to reset; click the legend to single out."
-    )
+    score = ""
+    if colour == SCORE:
+        numbers[answers.LABEL_PROBABILITY] = answers.label_probability(answered, classes)
+        score = pick_score(numbers)
+        drawn = drawn.assign(**{SHADE: drawn["sample_id"].map(numbers[score])})
+    drawn, column, values = coloured(drawn, every, colour, classes)
+    there = Map(info, head, every, drawn, lit_ones(drawn), boxes(), chosen_point(every))
+    draw(there, column, score or colour, values, shows_pictures=shows_pictures)
+    says(there, predictions, score, len(values))
+    selected(there)
+    neighbours(there)
 
 
-def samples_pictured(samples: pd.DataFrame) -> bool:
-    return bool(samples[Samples.THUMBNAIL].notna().any())
+def numbers_of(info: SweepInfo, samples: pd.DataFrame) -> pd.DataFrame:
+    """`answers.numbers`, with what the newest extraction and ablation of the same data measured."""
+    tables: list[pd.DataFrame | None] = []
+    for runs, part in ((state.extractions(), "pictures"), (state.ablations(), "scores")):
+        same = [run for run in runs if run.data == info.data]
+        tables.append(next((table for run in same if (table := state.table(run, part)) is not None), None))
+    return answers.numbers(samples, *tables)
 
 
-def controls(predictions: pd.DataFrame, colours: list[str], *, pictured: bool) -> tuple[str, str, str, bool]:
+def controls(predictions: pd.DataFrame, samples: pd.DataFrame, *, scored: bool) -> tuple[str, str, str, bool]:
     """Colour, head, split and whether pictures are drawn, all kept in the address."""
     heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
     splits = [name for name in ("train", "val", "test") if name in set(predictions[Predictions.SPLIT])]
+    colours = list(COLOURS)
+    if samples.get(Samples.SPOILED, pd.Series(dtype=object)).notna().any():
+        colours.append(SPOILED)
+    if samples[Samples.GROUP].fillna("").ne("").any():
+        colours.append(GROUP)
+    if scored:
+        colours.append(SCORE)
+    links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
-        head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=250)
+        head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)
         colour = st.segmented_control(
             "Colour by", colours, default="label", required=True, key="colour", bind="query-params"
         )
         split = st.segmented_control(
             "Rows", [EVERY, *splits], default=EVERY, required=True, key="rows", bind="query-params"
         )
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        st.text_input(
+            "Find",
+            key=FIND,
+            bind="query-params",
+            placeholder="a label, a name, words of a caption",
+            icon=":material/search:",
+            width=320,
+        )
+        st.toggle("Add boxes to the selection", key=ADD, bind="query-params")
+        pictured = bool(samples[Samples.THUMBNAIL].notna().any())
         shows_pictures = pictured and st.toggle("Pictures", value=True, key="pictures", bind="query-params")
     return colour, heads[head], split, shows_pictures
 
 
+def pick_score(numbers: pd.DataFrame) -> str:
+    names = {text.plain(name): name for name in numbers.columns}
+    return names[st.selectbox("Score", list(names), key="score", bind="query-params", width=320)]
+
+
 def points(projection: pd.DataFrame, samples: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row per point with everything the chart and its tooltip need."""
+    """One row per point with everything the chart, its tooltip and the tables need."""
     told = predictions[["sample_id", "label", "pred", "confidence", "split"]]
-    seen = samples[[Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL]].assign(
-        **{SPOILED: samples.get(Samples.SPOILED)}
-    )
-    frame = projection.merge(told, on="sample_id").merge(seen, on="sample_id", how="left")
+    kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.GROUP]
+    seen = samples[kept].assign(**{SPOILED: samples.get(Samples.SPOILED)})
+    numbered = projection.reset_index(drop=True).rename_axis("number").reset_index()
+    frame = numbered.merge(told, on="sample_id").merge(seen, on="sample_id", how="left")
     frame["outcome"] = (frame["label"] == frame["pred"]).map({True: "right", False: "wrong"})
     frame[SPOILED] = [
-        text.clean(how, longest=40) if isinstance(how, str) and how else UNHARMED for how in frame[SPOILED]
+        (text.clean(how, longest=40) or UNHARMED) if isinstance(how, str) else UNKNOWN
+        for how in frame[SPOILED]
     ]
-    for name in ("label", "pred"):
-        frame[name] = frame[name].map(lambda label: text.clean(label, longest=40))
-    for name in ("caption", "sample_id"):
-        frame[name] = frame[name].fillna("").map(lambda words: text.clean(words, longest=120))
+    frame[Samples.CAPTION] = frame[Samples.CAPTION].fillna("")
     return frame.sort_values("outcome", kind="stable")  # mistakes are drawn last, on top
 
 
-def with_pictures(frame: pd.DataFrame) -> pd.DataFrame:
-    """Thumbnails as data URIs, which the tooltip shows."""
+def coloured(
+    drawn: pd.DataFrame, every: pd.DataFrame, colour: str, logged: list[str]
+) -> tuple[pd.DataFrame, str, list[str]]:
+    """Points, the column that colours them, and its values as the legend has them (none: a number)."""
+    if colour in (SCORE, "confidence"):
+        return drawn, SHADE if colour == SCORE else colour, []
+    if colour == SPOILED:
+        return drawn, SPOILED, [UNHARMED, *sorted(set(every[SPOILED]) - {UNHARMED})]
+    if colour == GROUP:
+        groups, order = answers.largest_groups(every[GROUP])
+        return drawn.assign(**{GROUP: groups.reindex(drawn.index)}), GROUP, order
+    if colour in VALUES:
+        return drawn, COLOURS[colour], VALUES[colour]
+    return drawn, COLOURS[colour], answers.class_order(every, logged, answers.AS_LOGGED)
+
+
+# --- What is lit, dragged and clicked ---------------------------------------------------------
+
+
+def cell_asked() -> tuple[str | None, str | None, str | None]:
+    """Label, answer and split of the cell in the address."""
+    label, pred = (st.query_params.get(name) for name in (links.LABEL, links.PRED))
+    return label, pred, st.query_params.get(links.SPLIT, st.query_params.get("split"))
+
+
+def lit_ones(drawn: pd.DataFrame) -> pd.Series | None:
+    """Which points stand out: those of the cell that the address names, those that were found, or both."""
+    label, pred, split = cell_asked()
+    words = st.session_state.get(FIND, "").strip()
+    if label is None and pred is None and not words:
+        return None
+    lit = pd.Series(True, index=drawn.index)
+    for column, wanted in (("label", label), ("pred", pred), ("split", split)):
+        if wanted is not None:
+            lit &= drawn[column] == wanted
+    return lit & answers.matches(drawn, words) if words else lit
+
+
+def boxes() -> list[answers.Box]:
+    return answers.boxes_from(st.query_params.get(BOX, ""))
+
+
+def chosen_point(every: pd.DataFrame) -> str | None:
+    """The point that the address asks for."""
+    wanted = st.query_params.get(POINT)
+    if wanted is None or (every["sample_id"] == wanted).any():
+        return wanted
+    st.toast("The point in the address is not on this map.", icon=":material/link_off:")
+    del st.query_params[POINT]
+    return None
+
+
+def forget() -> None:
+    """Nothing is dragged nor clicked any more."""
+    for name in (BOX, POINT):
+        st.query_params.pop(name, None)
+    st.session_state[PAGE] = 1
+    st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
+
+
+def unlight() -> None:
+    """Nothing stands out any more."""
+    for name in (*CELL, "split"):
+        st.query_params.pop(name, None)
+    st.session_state[FIND] = ""
+    st.session_state[PAGE] = 1
+
+
+def touched(key: str, ids: pd.Series) -> None:
+    """Something happened on the map: a new box, a click on a point, or on nothing."""
+    now = st.session_state[key]["selection"]
+    before = st.session_state.get(f"{key}-before", {})
+    st.session_state[f"{key}-before"] = {name: now.get(name) for name in (BOX, POINT)}
+    box, point = now.get(BOX), now.get(POINT)
+    if box and box != before.get(BOX):
+        new = (*sorted(box["x"]), *sorted(box["y"]))
+        before_it = boxes()
+        if any(answers.same_box(new, one) for one in before_it):
+            return  # the map was moved, and the box with it
+        kept = before_it if st.session_state.get(ADD) else []
+        st.query_params[BOX] = answers.boxes_to([*kept, new])
+        st.session_state[PAGE] = 1
+    elif point and point != before.get(POINT):
+        st.query_params[POINT] = ids[int(point[0]["number"])]
+    elif not box and not point and (before.get(BOX) or before.get(POINT)):
+        for name in (BOX, POINT):
+            st.query_params.pop(name, None)
+
+
+def draw(there: Map, column: str, title: str, classes: list[str], *, shows_pictures: bool) -> None:
+    shown = answers.shown_names(classes) if column in ("label", "pred") else {}
+    drawn = for_chart(there.drawn, shown)
+    lit = drawn[there.lit] if there.lit is not None else None
+    around = neighbourhood(there)
+    bright = drawn if lit is None else lit
+    pictured = landmarks(bright.loc[bright["image"].notna(), ["x", "y"]], fewest=3 if lit is None else 1)
+    figure = scatter(
+        drawn,
+        colour=column,
+        title=text.clean(title, longest=40),
+        classes=[shown.get(name, name) for name in classes],
+        pictures=drawn.loc[pictured] if shows_pictures else None,
+        lit=lit,
+        marked=around[["x", "y", "number"]].assign(here=around["sample_id"] == there.point),
+        boxes=there.boxes,
+        extent=tuple(float(f(there.every[c])) for c in ("x", "y") for f in (min, max)),  # type: ignore[arg-type]
+        dark=state.is_dark(),
+    )
+    key = MAP.format(there.info.run_id, st.session_state.get(CLEARED, 0))
+    ids = there.every.set_index("number")["sample_id"]
+    parts.chart(
+        figure,
+        for_table(there.drawn).assign(x=there.drawn["x"], y=there.drawn["y"]),
+        name="map",
+        alt_text=f"Map of {len(drawn)} points, coloured by {title}. Find lists points without a mouse.",
+        key=key,
+        on_select=lambda: touched(key, ids),
+        selection_mode=[BOX, POINT, VIEW],
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def landmarks(places: pd.DataFrame, *, fewest: int) -> list[int]:
+    """Which points are drawn as their pictures."""
+    return list(frames.landmarks(places, fewest=fewest).index)
+
+
+def for_chart(frame: pd.DataFrame, shown: dict[str, str]) -> pd.DataFrame:
+    """Foreign words cut to what a tooltip holds, thumbnails as data URIs."""
     pictures = [
         f"data:image/webp;base64,{base64.b64encode(data).decode()}" if isinstance(data, bytes) else None
         for data in frame[Samples.THUMBNAIL]
     ]
-    return frame.drop(columns=Samples.THUMBNAIL).assign(image=pd.Series(pictures, index=frame.index))
+    words = {
+        name: [shown.get(v) or text.clean(v, longest=40) for v in frame[name]] for name in ("label", "pred")
+    }
+    words |= {name: [text.clean(v, longest=120) for v in frame[name]] for name in ("caption", "sample_id")}
+    words[GROUP] = [text.clean(v, longest=40) if isinstance(v, str) else "" for v in frame[GROUP]]
+    return frame.drop(columns=Samples.THUMBNAIL).assign(
+        image=pd.Series(pictures, index=frame.index, dtype=object), **words
+    )
+
+
+def says(there: Map, predictions: pd.DataFrame, score: str, named: int) -> None:
+    """How many are drawn of how many; what is lit, and how to get rid of that."""
+    drawn = there.drawn
+    wrong = int((drawn["outcome"] == "wrong").sum())
+    rows = predictions[Predictions.SAMPLE_ID].nunique()
+    legend = ""
+    if named > MOST_IN_LEGEND:
+        legend = f"{named} classes are too many for a legend: hovering names them, Find lights one up."
+    elif named and there.lit is None:
+        legend = "Click the legend to single out."
+    known = f" {score_known(drawn, score)}" if score else ""
+    parts.sentence(
+        f"A t-SNE of the features: {len(drawn):,} of the {rows:,} rows "
+        f"(n = {len(drawn):,}), {wrong:,} of them misjudged by “{text.plain(there.head)}”.{known} Near "
+        "points are alike; distances between far groups and the axes mean nothing. Drag a box to see its "
+        "pictures, click a point for its neighbours; Shift and drag moves, Shift and wheel zooms, "
+        f"double-click resets. {legend}"
+    )
+    if there.lit is None:
+        return
+    label, pred, split = cell_asked()
+    words = st.session_state.get(FIND, "").strip()
+    why = []
+    if label is not None or pred is not None:
+        what = [f"label {_quoted(label)}"] if label is not None else []
+        what += [f"answer {_quoted(pred)}"] if pred is not None else []
+        why.append(" and ".join(what) + (f" in {text.plain(split)}" if split else ""))
+    if words:
+        why.append(f"{_quoted(words)} in label, name or caption")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(
+            f"**{int(there.lit.sum()):,} of {len(drawn):,} points are lit**: {'; '.join(why)}.",
+            width="content",
+        )
+        st.button("Clear", icon=":material/close:", type="tertiary", key="unlight", on_click=unlight)
+
+
+def _quoted(words: object) -> str:
+    return f"“{text.plain(words, longest=40)}”"
+
+
+def score_known(drawn: pd.DataFrame, score: str) -> str:
+    known = int(drawn[SHADE].notna().sum())
+    grey = f"; the other {len(drawn) - known:,} are grey" if known < len(drawn) else ""
+    return (
+        f"Of {known:,} the {text.plain(score)} is on record{grey}; the lowest and the highest hundredth "
+        "share the colours of the ends."
+    )
+
+
+# --- Below the map ----------------------------------------------------------------------------
+
+
+def for_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """What is worth taking along of points."""
+    first = ["label", "pred", "confidence", SHADE, "distance", "split"]
+    columns = [*first, "sample_id", "caption", SPOILED, GROUP]
+    return frame[[name for name in columns if name in frame]]
+
+
+def selected(there: Map) -> None:
+    """Table and pictures of the points in the boxes; without a box of those that are lit."""
+    st.subheader("Selected points")
+    if not there.boxes and there.lit is None:
+        parts.empty(
+            "Drag a box on the map, or find something above, to see the pictures.", ":material/select_all:"
+        )
+        return
+    mask = there.lit if there.lit is not None else pd.Series(True, index=there.drawn.index)
+    what = "lit" if there.lit is not None else "drawn"
+    if there.boxes:
+        mask = mask & answers.within(there.drawn, there.boxes)
+    found = there.drawn[mask].sort_values("confidence", ascending=False, kind="stable")
+    count = len(there.boxes)
+    where = "" if not count else "in 1 box, " if count == 1 else f"in {count} boxes, "
+    base = int(there.lit.sum()) if there.lit is not None else len(there.drawn)
+    wrong = int((found["outcome"] == "wrong").sum())
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(
+            f"**{len(found):,}** {where}of {base:,} {what} (n = {len(found):,}), {wrong:,} misjudged.",
+            width="content",
+        )
+        if there.boxes:
+            st.button("Clear selection", icon=":material/close:", type="tertiary", on_click=forget)
+    if found.empty:
+        parts.empty("No point is here.", ":material/filter_alt_off:")
+        return
+    gallery.show(
+        found.assign(**{gallery.SAYS: [answer(row) for row in found.to_dict("records")]}),
+        key=PAGE,
+        order="the most confident answer first; below each the answer, its probability, caption and name",
+        per_page=27,
+    )
+    table(there, found)
+
+
+def answer(row: Mapping[Any, Any]) -> str:
+    arrow = "" if row["outcome"] == "right" else f"{text.clean(row['label'], longest=12)} → "
+    return f"{arrow}{text.clean(row['pred'], longest=14)} {row['confidence']:.0%}"
+
+
+def table(there: Map, found: pd.DataFrame) -> None:
+    """Points as a table; a row leads to its neighbours, for those who have no mouse."""
+    shown = for_table(found).copy()
+    for name in set(shown.columns) & {"sample_id", "label", "pred", "caption", GROUP, SPOILED}:
+        shown[name] = [text.clean(words, longest=200) for words in shown[name].fillna("")]
+    shown = shown.loc[:, [not shown[name].isin(["", UNKNOWN]).all() for name in shown.columns]]
+    key = TABLE.format(there.info.run_id)
+
+    def picked() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows and rows[0] < len(found):
+            st.query_params[POINT] = found["sample_id"].iloc[rows[0]]
+
+    st.dataframe(
+        shown,
+        key=key,
+        on_select=picked,
+        selection_mode="single-row",
+        hide_index=True,
+        height="content" if len(shown) <= 10 else 420,
+        column_config={
+            "sample_id": "sample",
+            "pred": "predicted",
+            "confidence": st.column_config.NumberColumn("confidence", format="%.3f"),
+            SHADE: st.column_config.NumberColumn("score", format="%.4g"),
+        },
+    )
+    parts.export(for_table(found), name="selected_points")
+    parts.sentence("A row of the table leads to its neighbours below.")
+
+
+def neighbourhood(there: Map) -> pd.DataFrame:
+    """The chosen point and those nearest to it on the map, itself first."""
+    if there.point is None:
+        return there.every.head(0)
+    here = there.every[there.every["sample_id"] == there.point]
+    return pd.concat([here.assign(distance=0.0), answers.nearest(there.every, there.point, NEIGHBOURS)])
+
+
+def neighbours(there: Map) -> None:
+    """What lies nearest to the chosen point, on the map alone."""
+    if there.point is None:
+        return
+    st.subheader("Nearest on the map")
+    found = neighbourhood(there)
+    here, others = found.iloc[0], found.iloc[1:]
+    alike = int((others["label"] == here["label"]).sum())
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(
+            f"{_quoted(here['sample_id'])}, label {_quoted(here['label'])}: **{alike} of {len(others)}** "
+            "nearest have the same label.",
+            width="content",
+        )
+        st.page_link(
+            "views/confusion.py",
+            label="Its cell of the confusion matrix",
+            icon=":material/grid_on:",
+            query_params=links.cell(
+                there.info.run_id,
+                head=there.head,
+                split=here["split"],
+                label=here["label"],
+                pred=here["pred"],
+            ),
+        )
+        st.button("Clear point", icon=":material/close:", type="tertiary", on_click=unpoint)
+    said = ["this one", *(f"{away:.2f} away" for away in others["distance"])]
+    labels = [text.clean(label, longest=14) for label in found["label"]]
+    gallery.show(
+        found.assign(**{gallery.SAYS: [f"{one} · {label}" for one, label in zip(said, labels, strict=True)]}),
+        key="near",
+        order=f"the point itself and those nearest among all {len(there.every):,} on the map, not in feature "
+        "space (features are not on record), ringed above: t-SNE keeps most neighbours, not all; distances "
+        "are in units of the map",
+        per_page=27,
+    )
+    parts.export(for_table(found), name="nearest_on_the_map")
+
+
+def unpoint() -> None:
+    st.query_params.pop(POINT, None)
+    st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
 
 
 parts.page("Embeddings", show)

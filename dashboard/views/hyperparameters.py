@@ -2,12 +2,612 @@
 
 from __future__ import annotations
 
-from dashboard import parts
+from typing import Any, NamedTuple
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from dashboard import foreign, importance, parts, state, text
+from dashboard import hyperparameters as hyper
+from dashboard.charts import hyperparameters as charts
+from dashboard.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
 from dashboard.info import SweepInfo
+from trainer.tracking.schema import PARAM_PREFIX, RunState, Trials, TrialState
+
+FEWEST = 2  # trials with a score that can be compared
+FIRST_AXES = 7  # axes of the parallel coordinates as they come
+FIRST_SLICES = 6
+IN_A_ROW = 3
+HUES = {TrialState.COMPLETE: "blue", TrialState.PRUNED: "gray", TrialState.FAILED: "red"}  # Streamlit's names
+OPENED_BY = "hyper-opened-by"  # session: name of the chart whose click opened the card
+SHOWN = "hyper-shown"  # session: the trial whose card is open, which stays while a live page redraws itself
+CLOSED = "hyper-closed-{}"  # session: how often a card that this chart opened was closed
+
+
+class Page(NamedTuple):
+    """What every section needs."""
+
+    info: SweepInfo
+    frame: pd.DataFrame  # `hyper.tidy`
+    objective: Objective
+    parameters: list[Parameter]  # the most important first
+    told: pd.DataFrame  # `importance.table`
+    chosen: int | None  # the trial of the open card
 
 
 def show(info: SweepInfo) -> None:
-    parts.missing(info, "trials")
+    trials = state.table(info, "trials")
+    if trials is None or trials.empty:
+        live = info.state == RunState.LIVE
+        parts.empty("No trial has ended yet." if live else "No trial ended in this run.")
+        return
+    objectives = hyper.objectives(trials)
+    if not objectives:
+        parts.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
+        return
+    objective = pick_objective(objectives, foreign_run=not info.ours)
+    frame = hyper.tidy(trials, objective)
+    found = hyper.parameters(frame)
+    told = important(frame, found, up=objective.up)
+    by_column = {parameter.column: parameter for parameter in found}
+    ranked = [by_column[column] for column in told["column"]]
+    page = Page(info, frame, objective, ranked, told, chosen_trial(frame))
+    scored = int(frame[SCORE].notna().sum())
+    if scored < FEWEST or not ranked:
+        nothing_to_compare(page, scored)
+    else:
+        importances(page)
+        parallel(page)
+        slices(page)
+        contour(page)
+        best_so_far(page)
+        rungs(page)
+    trial_table(page)
+    if page.chosen is not None and st.session_state.get(SHOWN) != page.chosen:
+        card(page)
 
 
+def pick_objective(objectives: dict[str, Objective], *, foreign_run: bool) -> Objective:
+    """What makes a trial good; asked where another program's metrics leave it open."""
+    if not foreign_run:
+        return next(iter(objectives.values()))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        name = st.selectbox("Objective", list(objectives), key="objective", bind="query-params", width=280)
+        guess = objectives[name]
+        lower = st.toggle(
+            "Lower is better", value=not guess.up, key=f"lower-{guess.column}", bind="query-params"
+        )
+    return guess._replace(up=not lower)
+
+
+@st.cache_data(max_entries=16, show_spinner="Weighing the hyperparameters …")
+def important(frame: pd.DataFrame, parameters: list[Parameter], *, up: bool) -> pd.DataFrame:
+    """`importance.table`, kept until a trial more has ended."""
+    return importance.table(frame, parameters, up=up)
+
+
+def chosen_trial(frame: pd.DataFrame) -> int | None:
+    """The trial that the address asks for."""
+    wanted = st.query_params.get(TRIAL)
+    if wanted is None:
+        return None
+    if wanted.isdecimal() and (frame[TRIAL] == int(wanted)).any():
+        return int(wanted)
+    st.toast("The trial in the address is not in this run.", icon=":material/link_off:")
+    del st.query_params[TRIAL]
+    return None
+
+
+def nothing_to_compare(page: Page, scored: int) -> None:
+    if scored < FEWEST:
+        parts.empty(
+            f"{text.count(scored, 'trial')} with a score: too few to compare hyperparameters. "
+            "What is known of each stands below.",
+            ":material/tune:",
+        )
+    else:
+        parts.empty(
+            f"All {text.count(len(page.frame), 'trial')} have the same hyperparameters, as far as they are "
+            "on record: there is nothing to compare.",
+            ":material/tune:",
+        )
+
+
+def importances(page: Page) -> None:
+    """Which parameters make the difference between the best trials and the others."""
+    st.subheader("Importance")
+    told = page.told[page.told["told"].astype(bool)]
+    few = page.told[~page.told["told"].astype(bool)]
+    if told.empty:
+        parts.empty(
+            f"Too few trials to tell: a parameter needs {importance.FEWEST} trials that have it and a score.",
+            ":material/hourglass_empty:",
+        )
+        return
+    stand_out = told[told["stands_out"]]
+    names = ", ".join(text.plain(title) for title in stand_out["title"]) or "none of them"
+    parts.chart(
+        charts.importance(told, dark=state.is_dark()),
+        page.told.drop(columns="column"),
+        name="importance",
+        alt_text=f"Importance of {len(told)} hyperparameters with intervals; above chance: {names}.",
+    )
+    trials = int(page.frame[SCORE].notna().sum())
+    parts.sentence(
+        f"How much of being among the best tenth (at least {importance.FEWEST_BEST}) of the trials each "
+        f"parameter explains by itself (PED-ANOVA, n = {trials} trials, whiskers: 95 % bootstrap over "
+        f"trials); 95 of 100 parameters without any effect stay below the orange tick. Above it: {names}. "
+        "A parameter that only some trials have is judged among those (n in the tooltip)."
+    )
+    if len(few):
+        listed = ", ".join(f"{text.plain(row.title)} (n = {row.n})" for row in few.itertuples())
+        parts.sentence(f"Too few to tell (less than {importance.FEWEST} trials have them): {listed}.")
+
+
+def by_title(parameters: list[Parameter]) -> dict[str, Parameter]:
+    """Parameters by the words that widgets show."""
+    return {text.plain(parameter.title): parameter for parameter in parameters}
+
+
+def parallel(page: Page) -> None:
+    """Every trial as a line across the parameters' axes."""
+    st.subheader("Parallel coordinates")
+    names = by_title(page.parameters)
+    picked = st.pills(
+        "Axes",
+        list(names),
+        selection_mode="multi",
+        default=list(names)[:FIRST_AXES],
+        key="axes",
+        bind="query-params",
+    )
+    shown = [names[name] for name in picked]
+    if not shown:
+        parts.empty("Choose at least one parameter above.", ":material/tune:")
+        return
+    kept = hyper.thin(page.frame, up=page.objective.up)
+    if page.chosen is not None:
+        kept = page.frame.loc[kept.index.union(page.frame.index[page.frame[TRIAL] == page.chosen])]
+    drawn = hyper.best_first(kept, up=page.objective.up).iloc[::-1]  # the best on top
+    lines, ticks = hyper.polylines(drawn, shown, page.objective)
+    colours = hyper.colour_range(page.frame[SCORE], up=page.objective.up)
+    figure = charts.parallel(
+        lines, ticks, objective=page.objective, colours=colours, chosen=page.chosen, dark=state.is_dark()
+    )
+    with st.container(
+        height=charts.parallel_height(ticks) + 20, border=False
+    ):  # scrolls sideways on a small screen
+        event = st.altair_chart(
+            figure,
+            width="content",
+            key=key_of(page, "parallel"),
+            on_select="rerun",
+            alt=f"{len(drawn)} trials as lines across {len(shown)} hyperparameters and the score.",
+        )
+    open_clicked(event, "parallel")
+    table = drawn[[TRIAL, STATE, SCORE, *(parameter.column for parameter in shown)]]
+    parts.export(table, name="parallel", figure=figure)
+    total = len(page.frame)
+    thinned = f", the {hyper.ALWAYS} best and the others evenly by number" if len(drawn) < total else ""
+    parts.sentence(
+        f"Each line is a trial: n = {len(drawn):,} of {text.count(total, 'trial')}{thinned}, "
+        f"coloured by {text.plain(page.objective.title)} ({ends(page, colours)}); pruned and failed ones are "
+        "faint. Axes whose values span orders of magnitude are logarithmic; what a trial does not have lies "
+        "below the axis. Click a line to open its trial."
+    )
+
+
+def ends(page: Page, colours: tuple[float, float]) -> str:
+    """What the ends of the colours leave out."""
+    scores = page.frame[SCORE].dropna()
+    beyond = int((scores < colours[0]).sum() + (scores > colours[1]).sum())
+    return f"{beyond} worst ones share a colour" if beyond else "all scores have their own colour"
+
+
+def slices(page: Page) -> None:
+    """One parameter each against the score."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.subheader("Slices", width="content")
+        st.space("stretch")
+        everything = st.toggle("All parameters", key="slices", bind="query-params")
+        better = st.toggle(
+            "Better half only", key="better", bind="query-params", help="stretches the axis of the score"
+        )
+    shown = page.parameters if everything else page.parameters[:FIRST_SLICES]
+    extent = score_extent(page, better=better)
+    legend_of_states(page.frame)
+    figures, rows_of = [], []
+    columns: list[Any] = []
+    for number, parameter in enumerate(shown):
+        if number % IN_A_ROW == 0:
+            columns = st.columns(IN_A_ROW, gap="medium")
+        rows = hyper.slice_of(page.frame, parameter)
+        if rows.empty:
+            continue
+        means = None if parameter.numeric else hyper.means(rows, parameter)
+        figure = charts.slices(
+            rows,
+            means,
+            parameter,
+            page.objective,
+            extent=extent,
+            chosen=page.chosen,
+            dark=state.is_dark(),
+            pick=f"{charts.PICK}_{number}",
+        )
+        figures.append(figure)
+        rows_of.append(rows.drop(columns="here").assign(parameter=parameter.title))
+        with columns[number % IN_A_ROW]:
+            alt_text = f"{parameter.title} against {page.objective.title}, {len(rows)} trials."
+            event = st.altair_chart(
+                figure,
+                width="stretch",
+                key=key_of(page, f"slice-{parameter.column}"),
+                on_select="rerun",
+                alt=text.clean(alt_text, longest=300),
+            )
+            open_clicked(event, f"slice-{parameter.column}")
+    if not figures:
+        return
+    parts.export(pd.concat(rows_of), name="slices", figure=alt.concat(*figures, columns=IN_A_ROW))
+    scores = page.frame[SCORE].dropna()
+    parts.sentence(
+        f"{len(figures)} of {len(page.parameters)} parameters, the most important first: each dot is a trial "
+        f"(n = {len(scores)} with a score; a parameter’s own n is smaller where only some have it). Bars: "
+        f"mean of the complete trials with each choice and its 95 % t-interval over trials."
+        f"{left_out(page.frame[SCORE], extent)} Click a dot to open its trial."
+    )
+
+
+def score_extent(page: Page, *, better: bool) -> tuple[float, float]:
+    scores = page.frame[SCORE].dropna()
+    middle = float(scores.median())
+    low, high = float(scores.min()), float(scores.max())
+    if not better:
+        return low, high
+    return (middle, high) if page.objective.up else (low, middle)
+
+
+def legend_of_states(frame: pd.DataFrame) -> None:
+    """One legend for all slices."""
+    present = set(frame.loc[frame[SCORE].notna(), STATE])
+    st.caption(" · ".join(f":{hue}[●] {name}" for name, hue in HUES.items() if name in present))
+
+
+def contour(page: Page) -> None:
+    """Two parameters at once: where are the good trials, and where has nobody looked?"""
+    st.subheader("Two at once")
+    names = by_title(page.parameters)
+    if len(names) < 2:
+        parts.empty("Only one hyperparameter differs between the trials.", ":material/grid_on:")
+        return
+    with st.container(horizontal=True, gap="medium"):
+        across = st.selectbox("Across", list(names), key="across", bind="query-params", width=240)
+        upwards = st.selectbox("Up", list(names), index=1, key="up", bind="query-params", width=240)
+    if across == upwards:
+        parts.empty("Choose two different parameters.", ":material/grid_on:")
+        return
+    first, second = names[across], names[upwards]
+    cells, dots = hyper.cells(page.frame, first, second)
+    if dots.empty:
+        parts.empty(
+            f"No trial has both {text.plain(first.title)} and {text.plain(second.title)}.",
+            ":material/grid_on:",
+        )
+        return
+    figure = charts.contour(
+        cells,
+        dots,
+        first,
+        second,
+        page.objective,
+        colours=hyper.colour_range(page.frame[SCORE], up=page.objective.up),
+        chosen=page.chosen,
+        dark=state.is_dark(),
+    )
+    table = page.frame.loc[dots.index, [TRIAL, STATE, SCORE, first.column, second.column]]
+    clickable(
+        page,
+        figure,
+        table,
+        name="two-at-once",
+        alt_text=f"Mean score of {len(dots)} trials by {first.title} and {second.title}.",
+    )
+    scored = int(page.frame[SCORE].notna().sum())
+    parts.sentence(
+        f"Mean {text.plain(page.objective.title)} of the trials in each cell, and the trials as dots: n = "
+        f"{len(dots)} of {scored} with a score have both parameters, in {text.count(len(cells), 'cell')} of "
+        f"{int(cells['n'].min())} to {int(cells['n'].max())} trials. Where nobody looked the map stays empty."
+    )
+
+
+def best_so_far(page: Page) -> None:
+    """What more trials, and more time, brought."""
+    st.subheader("Best so far")
+    frame = hyper.best_so_far(page.frame, up=page.objective.up)
+    if frame[SCORE].isna().all():
+        parts.empty("No trial has ended yet.")
+        return
+    measure = hyper.yardstick(page.frame) if page.info.ours else None
+    extent = hyper.race_extent(frame, measure, up=page.objective.up)
+    timed = bool(frame["seconds"].notna().any())
+    columns = st.columns(2, gap="medium") if timed else [st.container()]
+    for column, against in zip(columns, ("done", "seconds"), strict=False):
+        figure = charts.best_so_far(
+            frame, page.objective, measure, against=against, extent=extent, dark=state.is_dark()
+        )
+        with column:
+            clickable(
+                page,
+                figure,
+                frame,
+                name=f"best-so-far-{against}",
+                alt_text=f"Best score so far against {against}, {len(frame)} trials.",
+            )
+    parts.sentence(
+        f"Each dot is a trial when it ended (n = {len(frame)}), the line the best complete one so far."
+        f"{left_out(frame[SCORE], extent)} {against_yardstick(frame, page, measure)}"
+    )
+
+
+def left_out(scores: pd.Series, extent: tuple[float, float]) -> str:
+    """What a chart with this axis does not show."""
+    without, beyond = int(scores.isna().sum()), int((~scores.dropna().between(*extent)).sum())
+    words = f" Beyond the axis: {text.count(beyond, 'worse trial')}." if beyond else ""
+    return words + (f" {text.count(without, 'trial')} without a score cannot be drawn." if without else "")
+
+
+def against_yardstick(frame: pd.DataFrame, page: Page, measure: hyper.Yardstick | None) -> str:
+    if measure is None:
+        return ""
+    score = text.interval(measure.score, measure.ends)
+    told = f"Dashed: the best {measure.name}, {score} (trial {measure.trial})"
+    complete = (frame[STATE] == TrialState.COMPLETE) & (frame[SCORE] > measure.score)
+    if not complete.any():
+        return f"{told}; no other head has beaten it."
+    first = frame[complete].iloc[0]
+    took = "" if pd.isna(first["seconds"]) else f" and {text.duration(float(first['seconds']))}"
+    best = hyper.best_first(page.frame, up=True).iloc[0]
+    interval = None if pd.isna(best[hyper.LOW]) else (float(best[hyper.LOW]), float(best[hyper.HIGH]))
+    return (
+        f"{told}; it was first beaten after {text.count(int(first['done']), 'trial')}{took}, and the best is "
+        f"{text.interval(float(best[SCORE]), interval)} (95 % over seeds)."
+    )
+
+
+def rungs(page: Page) -> None:
+    """Who was given up early, and whether the early score knew."""
+    if not page.info.ours:
+        return
+    st.subheader("Rungs")
+    reached = hyper.rungs(page.frame)
+    if reached.empty:
+        parts.empty("No trial of this sweep was judged on its way.", ":material/stairs:")
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        survivors = hyper.survival(reached)
+        parts.chart(
+            charts.survival(survivors),
+            survivors,
+            name="rungs",
+            alt_text=f"Trials at each of {reached['rung'].nunique()} rungs, and those given up there.",
+        )
+        raced = reached[TRIAL].nunique()
+        pruned = int((page.frame[STATE] == TrialState.PRUNED).sum())
+        counts = survivors.groupby("rung")["reached"].first()
+        listed = ", ".join(f"{n} reached epoch {rung}" for rung, n in counts.items())
+        parts.sentence(
+            f"{raced} of {text.count(len(page.frame), 'trial')} ran the race (n = {raced}; logistic "
+            f"regressions run none): {listed}; {pruned} ended pruned. One that stopped by itself keeps its "
+            "score."
+        )
+    with right:
+        early_score(page, reached)
+
+
+def early_score(page: Page, reached: pd.DataFrame) -> None:
+    pairs = hyper.early_and_late(reached)
+    options = sorted(int(rung) for rung in pairs["rung"].unique())
+    if not options:
+        parts.empty("No trial that was judged at a rung is complete.", ":material/stairs:")
+        return
+    rung = st.segmented_control(
+        "Rung (epoch)", options, default=options[0], required=True, key="rung", bind="query-params"
+    )
+    chosen = pairs[pairs["rung"] == rung]
+    clickable(
+        page,
+        charts.early_and_late(chosen, rung=int(rung or options[0]), title="macro-F1"),
+        chosen.drop(columns="last"),
+        name="early-score",
+        alt_text=f"Score at epoch {rung} against the final score, {len(chosen)} complete trials.",
+    )
+    told = []
+    for one in options:
+        at = pairs[pairs["rung"] == one]
+        found = hyper.spearman(at["at_rung"], at["final"])
+        told.append(
+            f"epoch {one}: {found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}] (n = {found.n})"
+            if found
+            else f"epoch {one}: too few to tell (n = {len(at)})"
+        )
+    parts.sentence(
+        "Does the early score tell? Spearman’s rank correlation with the final score [95 %]: "
+        f"{'; '.join(told)}. Complete trials only: those that were given up, and might have caught up, are "
+        "not in it."
+    )
+
+
+def trial_table(page: Page) -> None:
+    """All trials; a click on a row opens its card, for those who prefer a keyboard, too."""
+    st.subheader("Trials")
+    frame = hyper.best_first(page.frame, up=page.objective.up).reset_index(drop=True)
+    shown = frame[[TRIAL, "rank", STATE, SCORE, *(p.column for p in page.parameters)]].copy()
+    if page.info.ours:
+        shown.insert(4, "ci95", [_interval(row) for row in frame.to_dict("records")])
+    if foreign.NAME in frame:
+        shown.insert(1, foreign.NAME, [text.clean(name) for name in frame[foreign.NAME]])
+    for parameter in page.parameters:
+        if not pd.api.types.is_numeric_dtype(shown[parameter.column]):
+            shown[parameter.column] = parameter.words(shown[parameter.column])
+    config: dict[str, Any] = {
+        "rank": st.column_config.NumberColumn(
+            "rank", format="%d", width="small", help="among complete trials"
+        ),
+        SCORE: st.column_config.NumberColumn(text.clean(page.objective.title), format="%.3f"),
+        TRIAL: st.column_config.NumberColumn("trial", width="small"),
+        "ci95": st.column_config.TextColumn("95 % interval", help="over seeds"),
+    }
+    for parameter in page.parameters:
+        if pd.api.types.is_numeric_dtype(shown[parameter.column]):
+            config[parameter.column] = st.column_config.NumberColumn(parameter.title, format="%.3g")
+        else:
+            config[parameter.column] = st.column_config.TextColumn(parameter.title)
+    event = st.dataframe(
+        shown,
+        key=key_of(page, "table"),
+        on_select="rerun",
+        selection_mode="single-row",
+        hide_index=True,
+        placeholder="–",
+        height="content" if len(shown) <= 10 else 320,
+        column_config=config,
+    )
+    rows = event["selection"]["rows"]
+    if rows and rows[0] < len(frame):
+        open_trial(int(frame[TRIAL].iloc[rows[0]]), "table")
+    parts.export(page.frame, name="trials")
+    parts.sentence(
+        f"{text.count(len(frame), 'trial')} (n = {len(frame)}), the best complete ones first, with the "
+        f"{text.count(len(page.parameters), 'hyperparameter')} that differ. Click a row to open its trial."
+    )
+    names = hyper.names_alone(page.frame)
+    if names:
+        listed = ", ".join(text.plain(name) for name in names)
+        parts.sentence(f"Too many different values to compare, so on the trials’ cards alone: {listed}.")
+
+
+def _interval(row: dict[Any, Any]) -> str:
+    return "–" if pd.isna(row[hyper.LOW]) else f"{text.score(row[hyper.LOW])} – {text.score(row[hyper.HIGH])}"
+
+
+def clickable(
+    page: Page, figure: alt.TopLevelMixin, frame: pd.DataFrame, *, name: str, alt_text: str
+) -> None:
+    """A chart in which a click on a trial opens its card."""
+    key = key_of(page, name)
+    event = parts.chart(figure, frame, name=name, alt_text=alt_text, key=key, on_select="rerun")
+    open_clicked(event, name)
+
+
+def key_of(page: Page, name: str) -> str:
+    """A new widget, with nothing selected, for another run and once the card that it opened was closed."""
+    return f"{name}-{page.info.run_id}-{st.session_state.get(CLOSED.format(name), 0)}"
+
+
+def open_clicked(event: Any, name: str) -> None:
+    for picked in (event or {}).get("selection", {}).values():
+        if picked:
+            open_trial(int(picked[0][TRIAL]), name)
+
+
+def open_trial(trial: int, opened_by: str) -> None:
+    """Put the trial into the address, from where the card is opened."""
+    st.session_state[OPENED_BY] = opened_by
+    if st.query_params.get(TRIAL) != str(trial):
+        st.query_params[TRIAL] = str(trial)
+        st.rerun(scope="fragment")
+
+
+def close() -> None:
+    """The card is gone: out of the address, and nothing stays selected that would open it again."""
+    st.query_params.pop(TRIAL, None)
+    st.session_state.pop(SHOWN, None)
+    opened_by = st.session_state.pop(OPENED_BY, None)
+    if opened_by:
+        counter = CLOSED.format(opened_by)
+        st.session_state[counter] = st.session_state.get(counter, 0) + 1
+
+
+def card(page: Page) -> None:
+    """Everything about the chosen trial, at the side of the page."""
+    trial = page.frame[page.frame[TRIAL] == page.chosen].iloc[0]
+    drawer = st.dialog(f"Trial {page.chosen}", position="right", on_dismiss=close)
+    drawer(trial_card)(page, trial)
+    st.session_state[SHOWN] = page.chosen
+
+
+def trial_card(page: Page, trial: pd.Series) -> None:
+    if foreign.NAME in trial:
+        st.text(text.clean(trial[foreign.NAME]))
+    facts = facts_of(page, trial)
+    st.dataframe(
+        pd.DataFrame(facts, columns=["what", "value"]),
+        hide_index=True,
+        height="content",
+        column_config={"what": st.column_config.TextColumn("figure", width="small")},
+    )
+    if trial.get(Trials.MESSAGE):
+        st.text(text.clean(trial[Trials.MESSAGE], longest=300))
+    st.page_link(
+        "views/curves.py",
+        label="Its learning curves",
+        icon=":material/show_chart:",
+        query_params={state.RUN: page.info.run_id, TRIAL: str(page.chosen)},
+    )
+    columns = [name for name in page.frame.columns if name.startswith(PARAM_PREFIX)]
+    known = trial[columns].dropna()
+    st.markdown("**Hyperparameters**")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "name": [text.clean(name.removeprefix(PARAM_PREFIX)) for name in known.index],
+                "value": [text.value(value) for value in known],
+            }
+        ),
+        hide_index=True,
+        height="content",
+    )
+    unused = len(columns) - len(known)
+    parts.sentence(
+        f"{text.count(len(known), 'hyperparameter')}"
+        + (f"; {unused} more have no meaning in this trial." if unused else ".")
+    )
+
+
+def facts_of(page: Page, trial: pd.Series) -> list[tuple[str, str]]:
+    """Lines of the card, of what is on record."""
+    complete = int((page.frame[STATE] == TrialState.COMPLETE).sum())
+    interval = None if pd.isna(trial[hyper.LOW]) else (float(trial[hyper.LOW]), float(trial[hyper.HIGH]))
+    score = text.interval(trial[SCORE], interval)
+    facts = [("state", str(trial[STATE])), (text.clean(page.objective.title), score)]
+    if page.info.ours:
+        facts.append(("interval", "95 %, over seeds" if interval else "none"))
+    if pd.notna(trial["rank"]):
+        facts.append(("rank", f"{int(trial['rank'])} of {complete} complete"))
+    for column, name, form in (
+        (Trials.SEEDS, "seeds", "{:.0f}"),
+        (Trials.EPOCHS, "epochs", "{:.0f}"),
+        (Trials.BEST_EPOCH, "best epoch", "{:.1f}"),
+        (Trials.VAL_ACCURACY, "accuracy", "{:.3f}"),
+        (Trials.VAL_LOSS, "loss", "{:.3f}"),
+        (Trials.PARAMETERS, "weights", "{:,.0f}"),
+    ):
+        if column in trial and pd.notna(trial[column]):
+            facts.append((name, form.format(trial[column])))
+    if pd.notna(trial.get(Trials.FINISHED_S)):
+        facts.append(("ended", f"{text.duration(float(trial[Trials.FINISHED_S]))} after the sweep began"))
+    reached = hyper.rungs(trial.to_frame().T)
+    if len(reached):
+        rungs = ", ".join(f"{row.at_rung:.3f} at {row.rung}" for row in reached.itertuples())
+        facts.append(("rungs (epoch)", rungs))
+    for column in page.frame.columns:
+        if column.startswith(foreign.METRIC_PREFIX) and pd.notna(trial[column]):
+            facts.append((text.clean(column.removeprefix(foreign.METRIC_PREFIX)), text.value(trial[column])))
+    return facts
+
+
+st.session_state.pop(SHOWN, None)  # the whole page is drawn anew, and its card with it
 parts.page("Hyperparameters", show)

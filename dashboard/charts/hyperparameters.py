@@ -1,0 +1,454 @@
+"""What the hyperparameters do: importance, parallel coordinates, slices, a map of two, rungs.
+
+Names of parameters and their values come from strangers. They are drawn as data, never as the title of a
+tooltip's line, where one named "image" would be fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, ORDERED, RED
+from dashboard.charts.progress import STATES
+from dashboard.hyperparameters import (
+    BELOW,
+    FAILED,
+    PRUNED,
+    RUNNING,
+    STAYED,
+    Objective,
+    Parameter,
+    Yardstick,
+    number_ticks,
+    wrap,
+)
+
+Figure = alt.LayerChart | alt.FacetChart
+PICK = "pick"  # name of the selection that holds the clicked trial
+FATES = {STAYED: BLUE, PRUNED: GREY, FAILED: RED, RUNNING: ORANGE}
+STEP = 118  # pixels between two axes
+ASLANT = 34  # characters of a line that is written aslant
+MOST_LABELS = 16  # of choices side by side
+SMALLEST = 640  # pixels across of parallel coordinates
+
+
+def ink(dark: bool) -> str:
+    return "#D7DDE3" if dark else "#1F2933"
+
+
+def ground(dark: bool) -> str:
+    return "#14181D" if dark else "#FFFFFF"
+
+
+def importance(table: pd.DataFrame, *, dark: bool) -> Figure:
+    """`importance.table`'s parameters that could be told: bars with intervals, and what chance gives."""
+    names = list(table["title"].map(wrap_name))
+    frame = table.assign(
+        name=names, says=table["stands_out"].map({True: "above chance", False: "not above chance"})
+    )
+    x_scale = alt.Scale(
+        domain=[0, min(1.0, max(table["high"].max(), table["chance"].max()) * 1.05)], nice=True
+    )
+    base = alt.Chart(frame).encode(
+        y=alt.Y("name:N", sort=names, title=None, scale=alt.Scale(paddingInner=0.35),
+                axis=alt.Axis(labelLimit=0, labelLineHeight=12, labelOverlap=False, ticks=False, domain=False,
+                              labelExpr=r"split(datum.label, '\n')")),
+        tooltip=[
+            alt.Tooltip("title:N", title="parameter"),
+            alt.Tooltip("explained:Q", format=".1%"),
+            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
+            alt.Tooltip("chance:Q", title="chance stays below", format=".1%"),
+            alt.Tooltip("share:Q", title="share of all", format=".1%"),
+            alt.Tooltip("n:Q", title="n (trials that have it)", format=",d"),
+            alt.Tooltip("best:Q", title="among the best", format=",d"),
+        ],
+    )  # fmt: skip
+    title = "explained variance of being among the best"
+    x = alt.X("explained:Q", title=title, scale=x_scale, axis=alt.Axis(format=".0%", tickCount=8, grid=True))
+    colour = alt.Color(
+        "says:N",
+        title=None,
+        scale=alt.Scale(domain=["above chance", "not above chance"], range=[BLUE, GREY]),
+        legend=alt.Legend(orient="top"),
+    )
+    bars = base.mark_bar(cornerRadiusEnd=2, opacity=0.75).encode(x=x, color=colour)
+    ends = base.mark_rule(strokeWidth=1.5, color=ink(dark)).encode(
+        x=alt.X("low:Q", title=title, scale=x_scale), x2="high:Q"
+    )
+    chance = base.mark_tick(thickness=2.5, color=RED, opacity=1).encode(
+        x=alt.X("chance:Q", title=title, scale=x_scale)
+    )
+    lines = max(name.count("\n") + 1 for name in names)
+    return (bars + ends + chance).properties(height=max(60, max(18, 13 * lines + 6) * len(names)) + 70)
+
+
+def wrap_name(name: str) -> str:
+    return wrap(name, 26)
+
+
+def parallel_height(ticks: pd.DataFrame) -> int:
+    """Pixels that the labels of the fullest axis need."""
+    lines = ticks["label"].str.count("\n") + 1
+    return max(440, 150 + 14 * int(lines.groupby(ticks["axis"]).sum().max()))
+
+
+def parallel(
+    lines: pd.DataFrame,
+    ticks: pd.DataFrame,
+    *,
+    objective: Objective,
+    colours: tuple[float, float],
+    chosen: int | None,
+    dark: bool,
+) -> Figure:
+    """Trials as lines across the axes of `hyperparameters.polylines`; failed and pruned ones faint.
+
+    Args:
+        colours: scores of the first and last colour; what lies beyond has the same.
+        chosen: the trial that is drawn strongly.
+    """
+    order = list(dict.fromkeys(ticks["axis"]))
+    more_lines = max(title.count("\n") for title in order)
+    x = alt.X(
+        "axis:N",
+        sort=order,
+        title=None,
+        scale=alt.Scale(type="point", domain=order, padding=0.35),
+        axis=alt.Axis(orient="top", labelAngle=0, labelLimit=0, labelFontWeight="bold", labelOverlap=False,
+                      labelLineHeight=13, labelPadding=8 + 13 * more_lines, ticks=False, domain=False,
+                      grid=True, gridOpacity=1, gridWidth=1.5, labelExpr=r"split(datum.label, '\n')"),
+    )  # fmt: skip
+    low = min(BELOW if (ticks["at"] < 0).any() else 0.0, 0.0)
+    y = alt.Y("at:Q", title=None, axis=None, scale=alt.Scale(domain=[low - 0.04, 1.04], nice=False))
+    colour = _score_colour(objective, colours)
+    base = alt.Chart(lines).encode(x=x, y=y, detail="trial:N")
+    loud = f"datum.trial === {-1 if chosen is None else int(chosen)}"
+    told = [
+        alt.Tooltip("trial:Q", format="d"),
+        alt.Tooltip("state:N"),
+        alt.Tooltip("score:Q", title="score", format=".3f"),
+    ]
+    strength = min(0.8, max(0.35, 40 / lines["trial"].nunique()))  # of many lines each is fainter
+    drawn = base.mark_line(strokeWidth=1.6).encode(
+        color=colour,
+        opacity=alt.condition("datum.state === 'complete'", alt.value(strength), alt.value(strength / 4)),
+    )
+    strong = base.transform_filter(loud).mark_line(strokeWidth=4, color=ink(dark)).encode()
+    wide = base.mark_line(strokeWidth=9, opacity=0.001).encode(tooltip=told).add_params(_picked())
+    knots = base.mark_point(size=16, strokeWidth=2.5, filled=False).encode(
+        color=colour,
+        opacity=alt.condition("datum.state === 'complete'", alt.value(0.9), alt.value(0.3)),
+        tooltip=[*told, alt.Tooltip("here:N", title="here")],
+    )
+    height = parallel_height(ticks)
+    up = (ticks["label"].str.count("\n")) * 6 / (height - 150)  # half of the lines after the first
+    at = alt.Chart(ticks.assign(label_at=ticks["at"] + up)).encode(x=x, y=y)
+    labels = at.encode(text="label:N", y=alt.Y("label_at:Q", title=None, axis=None))
+    words: dict[str, Any] = {
+        "align": "left",
+        "dx": 7,
+        "fontSize": 11,
+        "lineBreak": "\n",
+        "lineHeight": 12,
+        "baseline": "middle",
+    }
+    halo = labels.mark_text(**words, stroke=ground(dark), strokeWidth=4, strokeJoin="round", opacity=0.85)
+    text = labels.mark_text(**words, color=ink(dark))
+    marks = at.mark_tick(orient="horizontal", thickness=1.5, width=7, color=GREY)
+    layers = [drawn, *([strong] if chosen is not None else []), wide, knots, marks, halo, text]
+    return alt.layer(*layers).properties(height=height, width=max(SMALLEST, len(order) * STEP))
+
+
+def _score_colour(objective: Objective, colours: tuple[float, float]) -> alt.Color:
+    ends = list(colours) if colours[0] < colours[1] else [colours[0] - 0.5, colours[0] + 0.5]
+    return alt.Color(
+        "score:Q",
+        title=objective.title,
+        scale=alt.Scale(domain=ends, range=ORDERED if objective.up else ORDERED[::-1], clamp=True),
+        legend=alt.Legend(
+            type="gradient",
+            orient="bottom",
+            gradientLength=200,
+            gradientThickness=10,
+            gradientOpacity=1,
+            titleLimit=0,
+            titleOrient="top",
+            format=".3~r",
+        ),
+    )
+
+
+def _states(present: pd.Series) -> alt.Color:
+    shown = [state for state in STATES if state in set(present)]
+    scale = alt.Scale(domain=[str(state) for state in shown], range=[STATES[state] for state in shown])
+    return alt.Color("state:N", title=None, scale=scale, legend=None)
+
+
+def slices(
+    rows: pd.DataFrame,
+    means: pd.DataFrame | None,
+    parameter: Parameter,
+    objective: Objective,
+    *,
+    extent: tuple[float, float],
+    chosen: int | None,
+    dark: bool,
+    pick: str = PICK,
+    height: int = 270,
+) -> Figure:
+    """One parameter against the score: `hyperparameters.slice_of`, of choices with their `means`.
+
+    Args:
+        extent: of the score's axis, the same for all parameters; what lies beyond is cut.
+        pick: name of the selection; charts beside each other must not share one.
+    """
+    y_scale, y_title = alt.Scale(domain=_with_margin(extent), nice=False), wrap(objective.title, 40)
+    x = _axis(alt.X, "x", parameter, rows["x"], room=270)
+    place = {"x": x, "y": alt.Y("score:Q", title=y_title, scale=y_scale)}
+    base = alt.Chart(rows)
+    dots = base.mark_circle(size=44, opacity=0.65, clip=True).encode(
+        **place, color=_states(rows["state"]), tooltip=_dot_tooltip()
+    )
+    layers = [dots.add_params(_picked(pick))]
+    if means is not None and len(means):
+        told = alt.Chart(means).encode(
+            x=x,
+            tooltip=[
+                alt.Tooltip("choice:N"),
+                alt.Tooltip("mean:Q", title="mean of complete", format=".3f"),
+                alt.Tooltip("low:Q", title="95 % from", format=".3f"),
+                alt.Tooltip("high:Q", title="95 % to", format=".3f"),
+                alt.Tooltip("n:Q", title="n (complete)", format="d"),
+                alt.Tooltip("tried:Q", title="with a score", format="d"),
+            ],
+        )
+        if means["low"].notna().any():
+            ends = told.transform_filter("isValid(datum.low)")
+            low = alt.Y("low:Q", title=y_title, scale=y_scale)
+            layers.append(
+                ends.mark_rule(strokeWidth=2.5, color=ink(dark), clip=True).encode(y=low, y2="high:Q")
+            )
+        tick = told.mark_tick(
+            thickness=3,
+            width=min(22, 220 // len(parameter.choices)),
+            color=ink(dark),
+            opacity=1,
+            orient="horizontal",
+            clip=True,
+        )
+        layers.append(tick.encode(y=alt.Y("mean:Q", title=y_title, scale=y_scale)))
+    return alt.layer(*layers, *_ring(base, rows, place, chosen, dark)).properties(height=height)
+
+
+def _picked(name: str = PICK) -> alt.Parameter:
+    return alt.selection_point(fields=["trial"], name=name, on="click", empty=False, clear="dblclick")
+
+
+def _ring(
+    base: alt.Chart, rows: pd.DataFrame, place: dict[str, Any], chosen: int | None, dark: bool
+) -> list[alt.Chart]:
+    """A ring around the chosen trial where it is drawn."""
+    if chosen is None or not (rows["trial"] == chosen).any():
+        return []
+    ring = base.transform_filter(f"datum.trial === {int(chosen)}").mark_point(
+        size=190, strokeWidth=3, color=ink(dark), filled=False, clip=True
+    )
+    return [ring.encode(**place)]
+
+
+def _dot_tooltip() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("trial:Q", format="d"),
+        alt.Tooltip("state:N"),
+        alt.Tooltip("score:Q", format=".3f"),
+        alt.Tooltip("here:N", title="with"),
+    ]
+
+
+def _axis(channel: Any, column: str, parameter: Parameter, values: pd.Series, *, room: int) -> Any:
+    """The axis of a parameter, across or up; choices stand at whole numbers, none cut.
+
+    Args:
+        room: pixels that the labels of choices may share before they are written aslant.
+    """
+    title = wrap(parameter.title + (" (log)" if parameter.log else ""), 40).split("\n")
+    if parameter.numeric:
+        kind: Any = {"type": "log", "nice": False} if parameter.log else {"zero": False, "nice": False}
+        ticks = number_ticks(float(values.min()), float(values.max()), log=parameter.log)
+        form = "~g" if parameter.log else "~r"  # the latter never writes 1e+2
+        axis = alt.Axis(grid=False, values=ticks, format=form, titleLimit=0)
+        return channel(f"{column}:Q", title=title, scale=alt.Scale(padding=8, **kind), axis=axis)
+    across = channel is alt.X
+    lines = [wrap(choice).split("\n") for choice in parameter.choices]
+    widest = max(len(line) for label in lines for line in label)
+    aslant = across and 6.5 * (widest + 2) * len(lines) > room
+    if aslant:
+        lines = [wrap(choice, ASLANT).split("\n") for choice in parameter.choices]
+    axis = alt.Axis(
+        values=list(range(len(lines))),
+        labelExpr=f"{json.dumps(lines)}[datum.value]",  # JSON's literals: nothing in them is evaluated
+        labelAngle=-40 if aslant else 0,
+        labelAlign="right" if aslant or not across else "center",
+        labelLimit=0,
+        labelOverlap=across and len(lines) > MOST_LABELS,
+        labelLineHeight=11,
+        titleLimit=0,
+        grid=False,
+        ticks=False,
+    )
+    scale = alt.Scale(domain=[-0.5, len(lines) - 0.5], nice=False)
+    return channel(f"{column}:Q", title=title, scale=scale, axis=axis)
+
+
+def contour(
+    cells: pd.DataFrame,
+    dots: pd.DataFrame,
+    across: Parameter,
+    up: Parameter,
+    objective: Objective,
+    *,
+    colours: tuple[float, float],
+    chosen: int | None,
+    dark: bool,
+) -> Figure:
+    """`hyperparameters.cells`: the mean of each cell that has trials, under its trials."""
+    colour = _score_colour(objective, colours)
+    height = max(430, 150 + sum(13 * (wrap(choice).count("\n") + 1) for choice in up.choices))
+    place = {
+        "x": _axis(alt.X, "x", across, dots["x"], room=900),
+        "y": _axis(alt.Y, "y", up, dots["y"], room=height),
+    }
+    told = [
+        alt.Tooltip("score:Q", title="mean", format=".3f"),
+        alt.Tooltip("n:Q", title="n (trials)", format="d"),
+    ]
+    tiles = alt.Chart(cells.rename(columns={"mean": "score"})).mark_rect(opacity=0.5)
+    base = alt.Chart(dots)
+    points = base.mark_circle(size=58, opacity=1, stroke=ink(dark), strokeWidth=0.8)
+    return alt.layer(
+        tiles.encode(**place, x2="x_end:Q", y2="y_end:Q", color=colour, tooltip=told),
+        points.encode(**place, color=colour, tooltip=_dot_tooltip()).add_params(_picked()),
+        *_ring(base, dots, place, chosen, dark),
+    ).properties(height=height)
+
+
+def best_so_far(
+    frame: pd.DataFrame,
+    objective: Objective,
+    yardstick: Yardstick | None,
+    *,
+    against: str,
+    extent: tuple[float, float],
+    dark: bool,
+    height: int = 300,
+) -> Figure:
+    """`hyperparameters.best_so_far` against ``done`` or ``seconds``, with what the search must beat."""
+    title = "trials done" if against == "done" else "seconds since the sweep began"
+    known = frame.dropna(subset=[against])
+    end = float(known[against].max())
+    x_scale = alt.Scale(domain=[0, end * 1.02 or 1], nice=False)
+    axis = (
+        alt.Axis(grid=False, tickMinStep=1, format=",d")
+        if against == "done"
+        else alt.Axis(grid=False, format=",~r")
+    )
+    x = alt.X(f"{against}:Q", title=title, scale=x_scale, axis=axis)
+    y_scale = alt.Scale(domain=_with_margin(extent), nice=False)
+    y_title = wrap(objective.title, 40)
+    base = alt.Chart(known)
+    line = base.mark_line(interpolate="step-after", strokeWidth=2.5, color=ORANGE, clip=True).encode(
+        x=x, y=alt.Y("best:Q", title=y_title, scale=y_scale)
+    )
+    dots = (
+        base.mark_circle(size=42, opacity=0.7, clip=True)
+        .encode(
+            x=x,
+            y=alt.Y("score:Q", title=y_title, scale=y_scale),
+            color=_states(frame["state"]),
+            tooltip=[
+                alt.Tooltip("trial:Q", format="d"),
+                alt.Tooltip("state:N"),
+                alt.Tooltip("score:Q", format=".3f"),
+                alt.Tooltip("best:Q", title="best so far", format=".3f"),
+                alt.Tooltip("done:Q", title="trials done", format=",d"),
+                alt.Tooltip("seconds:Q", title="seconds", format=",.1f"),
+            ],
+        )
+        .add_params(_picked())
+    )
+    layers: list[alt.Chart] = [dots, line]
+    if yardstick is not None:
+        rule = pd.DataFrame({"score": [yardstick.score], "says": [f"best {yardstick.name}"], "end": [end]})
+        at = alt.Chart(rule).encode(y=alt.Y("score:Q", title=y_title, scale=y_scale))
+        layers.append(at.mark_rule(strokeDash=[6, 4], strokeWidth=2, color=GREEN))
+        words = at.encode(x=alt.X("end:Q", title=title, scale=x_scale), text="says:N")
+        kind: dict[str, Any] = {"align": "right", "dx": -4, "dy": 5, "baseline": "top", "fontWeight": "bold"}
+        layers.append(words.mark_text(**kind, stroke=ground(dark), strokeWidth=5, strokeJoin="round"))
+        layers.append(words.mark_text(**kind, color=GREEN))
+    return alt.layer(*layers).properties(height=height)
+
+
+def survival(frame: pd.DataFrame, *, height: int = 260) -> alt.Chart:
+    """`hyperparameters.survival`: trials at each rung, by what became of them there."""
+    fates = [fate for fate in FATES if fate in set(frame["fate"])]
+    frame = frame.assign(
+        name=frame["rung"].map(lambda rung: f"epoch {rung}"), order=frame["fate"].map(list(FATES).index)
+    )
+    names = [f"epoch {rung}" for rung in sorted(frame["rung"].unique())]
+    scale = alt.Scale(domain=fates, range=[FATES[fate] for fate in fates])
+    return (
+        alt.Chart(frame)
+        .mark_bar(opacity=0.85)
+        .encode(
+            x=alt.X("name:N", sort=names, title="rung", axis=alt.Axis(labelAngle=0, ticks=False)),
+            y=alt.Y("n:Q", title="trials that reached it", axis=alt.Axis(tickMinStep=1, format=",d")),
+            color=alt.Color("fate:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
+            order="order:Q",
+            tooltip=[
+                alt.Tooltip("name:N", title="rung"),
+                alt.Tooltip("fate:N", title="trials that"),
+                alt.Tooltip("n:Q", format=",d"),
+                alt.Tooltip("reached:Q", title="of", format=",d"),
+            ],
+        )
+        .properties(height=height)
+    )
+
+
+def early_and_late(pairs: pd.DataFrame, *, rung: int, title: str, height: int = 260) -> Figure:
+    """Score at a rung against the final one; on the diagonal nothing was gained after the rung."""
+    ends = [
+        float(min(pairs["at_rung"].min(), pairs["final"].min())),
+        float(max(pairs["at_rung"].max(), pairs["final"].max())),
+    ]
+    scale = alt.Scale(domain=_with_margin((ends[0], ends[1])), nice=False)
+    diagonal = alt.Chart(pd.DataFrame({"at_rung": ends, "final": ends})).mark_line(
+        color=GREY, strokeDash=[3, 3]
+    )
+    place = {
+        "x": alt.X("at_rung:Q", title=f"{title} at epoch {rung}", scale=scale),
+        "y": alt.Y("final:Q", title=f"final {title}", scale=scale),
+    }
+    dots = (
+        alt.Chart(pairs)
+        .mark_circle(size=50, opacity=0.75, color=CATEGORIES[0])
+        .encode(
+            **place,
+            tooltip=[
+                alt.Tooltip("trial:Q", format="d"),
+                alt.Tooltip("at_rung:Q", title="at the rung", format=".3f"),
+                alt.Tooltip("final:Q", title="final", format=".3f"),
+            ],
+        )
+    )
+    return alt.layer(diagonal.encode(**place), dots.add_params(_picked())).properties(height=height)
+
+
+def _with_margin(extent: tuple[float, float]) -> list[float]:
+    margin = (extent[1] - extent[0]) * 0.05 or abs(extent[0]) * 0.1 or 0.1
+    return [extent[0] - margin, extent[1] + margin]

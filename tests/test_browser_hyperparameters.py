@@ -1,0 +1,115 @@
+"""What a person does on the page "Hyperparameters", in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import hyperparameter_stores as known
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+from test_browser_pages import WITHIN_MS, Watched, address, browser  # noqa: F401  (fixtures)
+
+from scripts.screenshots import settle
+
+pytestmark = pytest.mark.browser
+
+DRAWER = "[data-testid=stDialog]"
+
+
+def chart(page: Page, number: int) -> Locator:
+    return page.locator("[data-testid=stVegaLiteChart] svg.marks").nth(number)
+
+
+def close(page: Page) -> None:
+    page.keyboard.press("Escape")
+    expect(page.locator(DRAWER)).to_have_count(0, timeout=WITHIN_MS)
+    settle(page)  # the charts are drawn without the chosen trial
+
+
+def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(
+    browser: Browser,  # noqa: F811
+    address: str,  # noqa: F811
+    tracking_uri: str,
+) -> None:
+    known.sweep(tracking_uri, known.trials(24))
+    watched = Watched(browser, address)
+    page = watched.open("hyperparameters")
+    drawer = page.locator(DRAWER)
+
+    lines = chart(page, 1)
+    lines.scroll_into_view_if_needed()
+    lines.locator("path[aria-roledescription='point']").last.click(force=True)
+    expect(drawer.get_by_role("heading", name="Trial")).to_be_visible(timeout=WITHIN_MS)
+    assert "trial=" in page.url
+    expect(drawer.get_by_role("link", name="Its learning curves")).to_be_visible()
+    close(page)
+    expect(page).not_to_have_url(re.compile("trial="), timeout=WITHIN_MS)
+
+    dot = chart(page, 2).locator(".mark-symbol path").first
+    dot.scroll_into_view_if_needed()
+    for _ in range(2):  # again after it was closed
+        dot.click(force=True)
+        expect(drawer).to_be_visible(timeout=WITHIN_MS)
+        close(page)
+
+    table = page.locator("[data-testid=stDataFrame]").last
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 15, box["y"] + 50)
+    expect(drawer).to_be_visible(timeout=WITHIN_MS)
+    drawer.get_by_role("link", name="Its learning curves").click()
+    expect(page.get_by_role("heading", name="Loss curves", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    watched.check()
+
+
+def test_a_link_restores_the_card_and_the_controls(
+    browser: Browser,  # noqa: F811
+    address: str,  # noqa: F811
+    tracking_uri: str,
+) -> None:
+    run_id = known.sweep(tracking_uri, known.trials(24))
+    watched = Watched(browser, address, color_scheme="dark")
+    page = watched.open(f"hyperparameters?run={run_id}&trial=5&across=dropout&up=lr&rung=20&better=true")
+    drawer = page.locator(DRAWER)
+    expect(drawer.get_by_role("heading", name="Trial 5")).to_be_visible(timeout=WITHIN_MS)
+    close(page)
+    expect(page.get_by_role("combobox", name="Across")).to_have_value("dropout")
+    expect(page.get_by_role("radio", name="20", checked=True)).to_be_visible()
+    expect(page.get_by_text("Beyond the axis").first).to_be_visible()
+    watched.check()
+
+
+def test_names_of_another_program_fetch_nothing_when_hovered(
+    browser: Browser,  # noqa: F811
+    address: str,  # noqa: F811
+    tracking_uri: str,
+) -> None:
+    run_id = known.foreign(tracking_uri, hostile=True)
+    watched = Watched(browser, address)
+    page = watched.open(f"hyperparameters?run={run_id}&trial=3")
+    close(page)
+    for number in range(page.locator("[data-testid=stVegaLiteChart] svg.marks").count()):
+        for dot in chart(page, number).locator(".mark-symbol path").all()[:4]:
+            dot.hover(force=True)
+            page.wait_for_timeout(50)
+    watched.check()
+
+
+def test_a_live_sweep_keeps_the_open_card_while_trials_end(
+    browser: Browser,  # noqa: F811
+    address: str,  # noqa: F811
+    tracking_uri: str,
+) -> None:
+    run_id = known.sweep(tracking_uri, known.trials(12), state="live")
+    watched = Watched(browser, address)
+    page = watched.open("hyperparameters?trial=5")
+    drawer = page.locator(DRAWER)
+    expect(drawer).to_be_visible(timeout=WITHIN_MS)
+    known.replace(tracking_uri, run_id, known.trials(30))
+    expect(page.get_by_text("n = 30 of 30 trials")).to_be_attached(timeout=WITHIN_MS)
+    expect(drawer.get_by_role("heading", name="Trial 5")).to_be_visible()
+    close(page)
+    page.wait_for_timeout(6000)  # the next redraw does not open it again
+    expect(drawer).to_have_count(0)
+    watched.check()

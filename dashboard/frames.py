@@ -144,6 +144,46 @@ def bands(lines: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(low=frame["mean"] - half, high=frame["mean"] + half).drop(columns="spread")
 
 
+def density(lines: pd.DataFrame, extent: tuple[float, float], *, log: bool, bins: int = 56) -> pd.DataFrame:
+    """Where all lines run, for more of them than can be drawn: ``epoch, low, high, n, share``, one row for
+    each field of a grid that a line passes; ``share`` of the lines that have that epoch.
+
+    Args:
+        extent: of the values; what lies beyond counts in the outermost fields.
+        log: fields even in the logarithm.
+    """
+    values = lines[lines[Curves.VALUE] > 0] if log else lines
+    if values.empty:
+        return pd.DataFrame(columns=[Curves.EPOCH, "low", "high", "n", "share"])
+    low, high = extent if extent[1] > extent[0] else (extent[0] - 0.5, extent[0] + 0.5)
+    if log:
+        low = max(low, float(values[Curves.VALUE].min()))
+        edges = np.geomspace(low, max(high, low * 1.01), bins + 1)
+    else:
+        edges = np.linspace(low, high, bins + 1)
+    field = np.clip(np.searchsorted(edges, values[Curves.VALUE].to_numpy(), side="right") - 1, 0, bins - 1)
+    counts = values.assign(field=field).groupby([Curves.EPOCH, "field"]).size().rename("n").reset_index()
+    counts["share"] = counts["n"] / counts.groupby(Curves.EPOCH)["n"].transform("sum")
+    return counts.assign(low=edges[counts["field"]], high=edges[counts["field"] + 1]).drop(columns="field")
+
+
+def smoothed(bands: pd.DataFrame, strength: float) -> pd.DataFrame:
+    """Means as exponential moving averages, unbiased at the start; intervals and single lines stay as they
+    are, so that spikes show."""
+    if strength <= 0:
+        return bands
+    means = bands.sort_values(["group", Curves.EPOCH]).groupby("group")["mean"]
+    return bands.assign(mean=means.transform(lambda one: one.ewm(alpha=1 - strength, adjust=True).mean()))
+
+
+def stopped_early(lines: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """The last point of every line whose trial was given up."""
+    pruned = trials.loc[trials[Trials.STATE] == TrialState.PRUNED, Trials.TRIAL]
+    of_pruned = lines[lines[Curves.TRIAL].isin(pruned)]
+    last = of_pruned.groupby(["group", Curves.TRIAL])[Curves.EPOCH].idxmax()
+    return of_pruned.loc[last]
+
+
 def axis_range(values: pd.Series) -> tuple[float, float]:
     """From the smallest to the largest value; values far outside the middle 98 % (a loss that exploded)
     do not stretch it."""
@@ -152,15 +192,6 @@ def axis_range(values: pd.Series) -> tuple[float, float]:
     if reach == 0:
         return float(values.min()), float(values.max())
     return float(max(values.min(), low - reach)), float(min(values.max(), high + reach))
-
-
-def thin(lines: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most ``most`` lines, spread evenly over the trials' numbers."""
-    pairs = lines[["group", Curves.TRIAL]].drop_duplicates().sort_values(Curves.TRIAL)
-    if len(pairs) <= most:
-        return lines
-    kept = pairs.iloc[np.linspace(0, len(pairs) - 1, most).round().astype(int)]
-    return lines.merge(kept, on=["group", Curves.TRIAL])
 
 
 def confusion(rows: pd.DataFrame) -> pd.DataFrame:

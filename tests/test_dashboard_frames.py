@@ -134,15 +134,6 @@ def test_the_first_high_losses_are_on_the_axis() -> None:
     assert frames.axis_range(values) == (values.min(), values.max())
 
 
-def test_thinned_lines_are_whole_and_spread_over_the_trials() -> None:
-    lines = frames.lines(CURVES, "val", "loss", frames.one_group(TRIALS, "all"))
-    thin = frames.thin(lines, 5)
-    assert thin["trial"].nunique() == 5
-    assert {0, 19} <= set(thin["trial"])
-    for trial in thin["trial"].unique():
-        assert (thin["trial"] == trial).sum() == (lines["trial"] == trial).sum()
-
-
 @given(LABELS)
 def test_confusion_counts_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     cells = frames.confusion(rows(pairs))

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.palette import PAN
+from dashboard.charts.palette import GREY, PAN
 
 Y_LABELS = 36  # pixels for the labels of a y axis, so that charts above each other line up
 PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 10}  # the last label of the x axis stands out
@@ -26,6 +26,11 @@ def curves(
     extent: tuple[float, float],
     step: str = "epoch",
     height: int = 430,
+    shadow: pd.DataFrame | None = None,
+    stopped: pd.DataFrame | None = None,
+    marked: pd.DataFrame | None = None,
+    log_x: bool = False,
+    dark: bool = False,
 ) -> alt.LayerChart | alt.FacetChart:
     """Mean per group with its 95 % band over faint single trials.
 
@@ -39,6 +44,10 @@ def curves(
         log: logarithmic y axis; parts of a band at or below zero are cut off.
         extent: of the y axis where it is linear; what lies beyond (bands of two trials do) is cut.
         step: title of the x axis.
+        shadow: `frames.density` of all lines, where they are too many to be drawn.
+        stopped: the last points of trials that were given up.
+        marked: the line of one trial, drawn over all.
+        log_x: logarithmic x axis.
     """
     if log:
         bands = bands[bands["mean"] > 0].assign(low=lambda f: f["low"].clip(lower=f["mean"].min() / 2))
@@ -55,7 +64,7 @@ def curves(
         "epoch:Q",
         title=step,
         axis=alt.Axis(tickMinStep=1, tickCount=15, format="d", grid=False, labelFlush=True),
-        scale=alt.Scale(nice=False, domain=_ends(bands["epoch"])),
+        scale=alt.Scale(type="log" if log_x else "linear", nice=False, domain=_ends(bands["epoch"])),
     )
     y_axis = alt.Axis(minExtent=Y_LABELS)
     pick = alt.selection_point(fields=["group"], bind="legend", name="group")
@@ -109,6 +118,26 @@ def curves(
         layers.insert(0, band)
     if len(raw):
         layers.insert(0, faint)
+    if shadow is not None and len(shadow):
+        layers.insert(0, _shadow(shadow, title, scale, log_x=log_x))
+    if stopped is not None and len(stopped):
+        crosses = alt.Chart(stopped).mark_point(shape="cross", size=26, filled=True, clip=True, angle=45)
+        layers.append(
+            crosses.encode(
+                x=x,
+                y=alt.Y("value:Q", title=title),
+                color=colour,
+                opacity=alt.condition(pick, alt.value(0.55), alt.value(0.05)),
+            )
+        )
+    if marked is not None and len(marked):
+        ink = "#FFFFFF" if dark else "#11171E"
+        line = alt.Chart(marked).mark_line(
+            color=ink, strokeWidth=3, clip=True, point={"color": ink, "size": 30}
+        )
+        layers.append(
+            line.encode(x=x, y=alt.Y("value:Q", title=title), tooltip=["trial:N", "epoch:Q", "value:Q"])
+        )
     return alt.layer(*layers).properties(height=height, padding=PADDING)
 
 
@@ -132,6 +161,59 @@ def trials_left(bands: pd.DataFrame, *, order: list[str], palette: list[str], he
             ),
             color=alt.Color("group:N", sort=order, scale=alt.Scale(domain=order, range=palette), legend=None),
             tooltip=["group:N", alt.Tooltip("epoch:Q", format="d"), alt.Tooltip("n:Q", format="d")],
+        )
+        .properties(height=height, padding=PADDING)
+    )
+
+
+def _shadow(shadow: pd.DataFrame, title: str, scale: alt.Scale, *, log_x: bool) -> alt.Chart:
+    """How many lines run where, as fields of grey."""
+    fields = shadow.assign(
+        left=shadow["epoch"] - (0 if log_x else 0.5),
+        right=shadow["epoch"] + (1 if log_x else 0.5),
+        strength=(shadow["share"] / shadow["share"].max()) ** 0.5,
+    )
+    return (
+        alt.Chart(fields)
+        .mark_rect(color=GREY, clip=True)
+        .encode(
+            x=alt.X("left:Q"),
+            x2="right:Q",
+            y=alt.Y("low:Q", title=title, scale=scale),
+            y2="high:Q",
+            opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 0.6]), legend=None),
+            tooltip=[
+                alt.Tooltip("epoch:Q", format="d"),
+                alt.Tooltip("low:Q", title="from", format=".4g"),
+                alt.Tooltip("high:Q", title="to", format=".4g"),
+                alt.Tooltip("n:Q", title="lines", format=",d"),
+            ],
+        )
+    )
+
+
+def rates(
+    bands: pd.DataFrame, *, order: list[str], palette: list[str], log_x: bool, height: int = 120
+) -> alt.Chart:
+    """The learning rate below the curves: the mean of each group's trials."""
+    return (
+        alt.Chart(bands[bands["mean"] > 0])
+        .mark_line(strokeWidth=1.5, clip=True)
+        .encode(
+            x=alt.X(
+                "epoch:Q",
+                title=None,
+                axis=alt.Axis(labels=False, ticks=False, grid=False),
+                scale=alt.Scale(type="log" if log_x else "linear", nice=False, domain=_ends(bands["epoch"])),
+            ),
+            y=alt.Y(
+                "mean:Q",
+                title="learning rate",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(tickCount=3, format="~e", minExtent=Y_LABELS),
+            ),
+            color=alt.Color("group:N", sort=order, scale=alt.Scale(domain=order, range=palette), legend=None),
+            tooltip=["group:N", alt.Tooltip("epoch:Q", format="d"), alt.Tooltip("mean:Q", format=".2e")],
         )
         .properties(height=height, padding=PADDING)
     )

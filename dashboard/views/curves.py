@@ -8,10 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, foreign, frames, parts, state, text
+from dashboard.charts.curves import rates as rates_chart
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import PARAM_PREFIX, Curves, RunState, Trials, TrialState
 
-MOST_RAW = 60  # faint lines; more are a grey smear and slow to draw
+MOST_RAW = 100  # faint lines; more are slow to draw, and become fields that are darker where more of them run
 NAMES = {  # our series, in the order in which people ask for them
     ("val", "f1_macro"): "validation macro-F1",
     ("val", "loss"): "validation loss",
@@ -20,6 +21,8 @@ NAMES = {  # our series, in the order in which people ask for them
     ("train", "lr"): "learning rate",
 }
 ALL, SEED, STATE = "all trials", "seed", "state"
+RATE = ("train", "lr")
+TRIAL = "trial"  # query parameter: the trial that is drawn over all others
 
 
 class Asked(NamedTuple):
@@ -29,6 +32,8 @@ class Asked(NamedTuple):
     by: str
     epochs: tuple[int, int]
     log: bool
+    log_x: bool
+    smooth: float
     hide_pruned: bool
     raw_too: bool
 
@@ -53,7 +58,8 @@ def show(info: SweepInfo) -> None:
     if lines.empty:
         parts.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
         return
-    draw(trials, lines, groups, asked, step="epoch" if info.ours else "step")
+    rates = frames.lines(curves, *RATE, None if asked.by == SEED else groups)
+    draw(trials, lines, rates, groups, asked, step="epoch" if info.ours else "step")
     if not info.ours and len(trials) > foreign.MOST_CHILDREN:
         parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
 
@@ -74,10 +80,12 @@ def controls(trials: pd.DataFrame, curves: pd.DataFrame, names: dict[str, tuple[
         series = st.selectbox("Metric", list(names), key="metric", bind="query-params", width=200)
         by = st.selectbox("Group by", options, key="group", bind="query-params", width=170)
         epochs = epoch_range(curves)
+        smooth = st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key="smooth", bind="query-params", width=120)
         log = st.toggle("Log y", key="log", bind="query-params")
+        log_x = st.toggle("Log x", key="log_x", bind="query-params")
         hide_pruned = st.toggle("Hide pruned", key="hide_pruned", bind="query-params")
         raw_too = st.toggle("Single trials", value=True, key="raw", bind="query-params")
-    return Asked(series, columns.get(by, by), epochs, log, hide_pruned, raw_too)
+    return Asked(series, columns.get(by, by), epochs, log, log_x, smooth, hide_pruned, raw_too)
 
 
 def epoch_range(curves: pd.DataFrame) -> tuple[int, int]:
@@ -100,16 +108,21 @@ def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> frames.Grou
 def draw(
     trials: pd.DataFrame,
     lines: pd.DataFrame,
+    rates: pd.DataFrame,
     groups: frames.Groups,
     asked: Asked,
     *,
     step: str,
 ) -> None:
-    bands = frames.bands(lines)
+    bands = frames.smoothed(frames.bands(lines), asked.smooth)
     order = [name for name in groups.order if name in set(bands["group"])]
     palette = charts.colours(order, ordered=groups.ordered, quiet=(frames.NOT_USED, frames.OTHER))
-    raw = frames.thin(lines, MOST_RAW) if asked.raw_too else lines.head(0)
+    extent = frames.axis_range(lines["value"])
+    many = lines[["group", Curves.TRIAL]].drop_duplicates().shape[0] > MOST_RAW
+    raw = lines if asked.raw_too and not many else lines.head(0)
+    shadow = frames.density(lines, extent, log=asked.log) if asked.raw_too and many else None
     best = best_epochs(trials, raw)
+    marked = marked_trial(lines)
     chart = charts.curves(
         bands,
         raw,
@@ -120,12 +133,55 @@ def draw(
         title=asked.series,
         legend=text.clean(asked.by.removeprefix(PARAM_PREFIX)),
         log=asked.log,
-        extent=frames.axis_range(lines["value"]),
+        extent=extent,
+        shadow=shadow,
+        stopped=frames.stopped_early(raw, trials) if asked.raw_too else None,
+        marked=marked,
+        log_x=asked.log_x,
+        dark=state.is_dark(),
     )
-    st.altair_chart(chart, width="stretch")
+    parts.chart(
+        chart,
+        bands,
+        name="curves",
+        alt_text=f"{asked.series} by epoch, mean of {len(order)} groups of trials with 95 % bands",
+    )
     if bands["n"].max() > 1:
         st.altair_chart(charts.trials_left(bands, order=order, palette=palette), width="stretch")
-    parts.sentence(explain(bands, lines, raw, best, label=asked.series))
+    if asked.series != NAMES[RATE] and len(rates):
+        st.altair_chart(
+            rates_chart(frames.bands(rates), order=order, palette=palette, log_x=asked.log_x), width="stretch"
+        )
+    parts.sentence(explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None))
+    if marked is not None:
+        card(trials, marked)
+
+
+def marked_trial(lines: pd.DataFrame) -> pd.DataFrame | None:
+    """The line of the trial that the address names; None where it names none of these."""
+    wanted = st.query_params.get(TRIAL, "")
+    found = lines[lines[Curves.TRIAL] == int(wanted)] if wanted.isdigit() else lines.head(0)
+    if found.empty:
+        return None
+    return found.groupby([Curves.TRIAL, Curves.EPOCH])[Curves.VALUE].mean().reset_index()
+
+
+def card(trials: pd.DataFrame, marked: pd.DataFrame) -> None:
+    """What the trial that is drawn over all others was."""
+    number = int(marked[Curves.TRIAL].iloc[0])
+    row = trials[trials[Trials.TRIAL] == number].iloc[0]
+    told = ", ".join(
+        f"{name.removeprefix(PARAM_PREFIX)} {text.value(row[name])}"
+        for name in frames.parameters(trials)
+        if pd.notna(row[name])
+    )
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.text(
+            f"Trial {number} ({row[Trials.STATE]}) is drawn over the others: {text.clean(told, longest=600)}"
+        )
+        if st.button("Clear", type="tertiary"):
+            st.query_params.pop(TRIAL, None)
+            st.rerun()
 
 
 def best_epochs(trials: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
@@ -137,7 +193,13 @@ def best_epochs(trials: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain(
-    bands: pd.DataFrame, lines: pd.DataFrame, raw: pd.DataFrame, best: pd.DataFrame, *, label: str
+    bands: pd.DataFrame,
+    lines: pd.DataFrame,
+    raw: pd.DataFrame,
+    best: pd.DataFrame,
+    *,
+    label: str,
+    shadow: bool,
 ) -> str:
     """What the chart shows, on how many trials, and what it leaves out."""
     sizes = lines.groupby("group")[Curves.TRIAL].nunique()
@@ -161,6 +223,8 @@ def explain(
     beyond = lines.loc[~lines["value"].between(low, high), Curves.TRIAL].nunique()
     if beyond:
         words.append(f"{text.count(beyond, 'trial')} went beyond the axis, which a log axis would show.")
+    if shadow:
+        words.append(f"Grey: where all {total} lines run, the darker the more of them.")
     if 0 < drawn < total:
         words.append(f"Of the single trials {drawn} of {total} are drawn.")
     return " ".join(words)

@@ -12,9 +12,10 @@ from dashboard import charts, frames, leaderboard, parts, state, text
 from dashboard.artifacts import StoreProblem
 from dashboard.info import SweepInfo
 from dashboard.store import NEWEST
-from trainer.tracking.schema import RunState, Summary, Trials, default_tracking_uri
+from trainer.tracking.schema import Ablated, Ablation, RunState, Summary, Trials, default_tracking_uri
 
 BEST = 15  # rows of the leaderboard
+ABLATIONS = 20  # listed: each costs a read
 STATE_MARKS = {
     RunState.LIVE: "● live",
     RunState.DONE: "✓ done",
@@ -25,18 +26,24 @@ STATE_MARKS = {
 
 def main() -> None:
     try:
-        infos = state.sweeps()
+        infos, others = state.sweeps(), state.ablations()
     except StoreProblem as problem:
         st.header("Sweeps")
         parts.trouble(problem)
         return
-    if not infos:
+    if not infos and not others:
         parts.first_visit()
+        return
+    every = state.REFRESH_S if any(found.state == RunState.LIVE for found in others) else None
+    if not infos:
+        st.fragment(ablation_table, run_every=every)()
         return
     info = state.chosen(infos)
     st.header("Sweeps")
-    every = state.REFRESH_S if any(found.state == RunState.LIVE for found in infos) else None
-    st.fragment(sweep_table, run_every=every)(info.run_id)
+    sweeping = state.REFRESH_S if any(found.state == RunState.LIVE for found in infos) else None
+    st.fragment(sweep_table, run_every=sweeping)(info.run_id)
+    if others:
+        st.fragment(ablation_table, run_every=every)()
     parts.page(text.plain(info.name), results, named=False)
 
 
@@ -69,6 +76,60 @@ def sweep_table(chosen: str) -> None:
     parts.sentence(
         f"{shown.capitalize()} in {text.plain(default_tracking_uri(), longest=120)}. Click a row to open it."
     )
+
+
+def ablation_table() -> None:
+    """One line per ablation; a click opens its page."""
+    st.header("Filter ablations")
+    infos = state.ablations()
+    shown = infos[:ABLATIONS]
+    picked = st.dataframe(
+        pd.DataFrame(ablation_row(info, state.summary(info)) for info in shown),
+        key="ablations",
+        on_select="rerun",
+        selection_mode="single-row",
+        hide_index=True,
+        placeholder="–",
+        column_config={"started": SWEEP_COLUMNS["started"]},
+    ).selection.rows
+    left = f" The newest {len(shown)} of {len(infos)} are listed." if len(infos) > len(shown) else ""
+    parts.sentence(
+        "What filters and augmentation did to test macro-F1, with 95 % intervals. Click a row to open its "
+        f"page.{left}"
+    )
+    if picked:
+        state.choose(shown[picked[0]].run_id, key=state.ABLATION)
+        st.switch_page("views/ablation.py", query_params={state.ABLATION: shown[picked[0]].run_id})
+
+
+def ablation_row(info: SweepInfo, summary: dict[str, Any]) -> dict[str, Any]:
+    """An ablation as the table tells it."""
+    chosen = summary.get(Ablated.CHOSEN) or {}
+    baseline = summary.get(Ablated.BASELINE)
+    return {
+        "state": STATE_MARKS[info.state],
+        "ablation": text.clean(info.name, longest=60),
+        "data": text.clean(info.data),
+        "encoder": text.clean(info.encoder),
+        "cells": summary.get(Ablated.CELLS),
+        "help": len(summary.get(Ablated.HELPFUL, ())) if summary else None,
+        "baseline macro-F1": text.interval(baseline, summary.get(Ablated.BASELINE_CI95) or None),
+        "best on validation": text.clean(
+            f"{chosen[Ablation.FILTER]}{' + augmentation' if chosen[Ablation.AUGMENT] else ''}", longest=50
+        )
+        if chosen
+        else None,
+        "its effect": _effect(chosen),
+        "started": info.started,
+    }
+
+
+def _effect(cell: dict[str, Any]) -> str:
+    value = cell.get(Ablation.EFFECT)
+    if value is None:
+        return "–"
+    low, high = cell[Ablation.EFFECT + Ablation.LOW], cell[Ablation.EFFECT + Ablation.HIGH]
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 SWEEP_COLUMNS: dict[str, Any] = {

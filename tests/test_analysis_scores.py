@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ from trainer.analysis.scores import (
     rows_of_captions,
     separation,
 )
-from trainer.data.columns import captions_of
+from trainer.data.columns import captions_of, text
 from trainer.data.decode import decode_sized
 from trainer.data.manifest import Manifest
 from trainer.data.source import load
@@ -52,6 +53,11 @@ def test_rows_without_any_caption_have_no_score() -> None:
     assert np.isnan(clip_score(IMAGE[:2], np.zeros((0, 2)), row)).all()
 
 
+def test_captions_that_were_joined_come_apart_again() -> None:
+    stored = text(pa.chunked_array([[["a dog", "", "dog|pet"], ["one"], [], None]]))
+    assert [captions_of(caption) for caption in stored] == [["a dog", "dog|pet"], ["one"], [], []]
+
+
 def test_captions_remember_their_row() -> None:
     texts, row = rows_of_captions([["a", "b"], [], ["c"]])
     assert texts == ["a", "b", "c"]
@@ -75,6 +81,14 @@ def test_clip_score_looks_at_directions_and_never_at_lengths(seed: int, of: Of) 
     np.testing.assert_array_equal(np.isnan(plain), ~has)
 
 
+@pytest.mark.parametrize("of", ["best", "mean", "worst"])
+def test_a_caption_without_direction_leaves_the_score_to_the_others(of: Of) -> None:
+    text_me = np.array([[0.0, 0.0], [0.0, 3.0], [0.0, 0.0]])
+    found = clip_score(IMAGE[1:], text_me, np.array([0, 0, 1]), of=of)
+    np.testing.assert_allclose(found, [1.0, np.nan])
+
+
+@pytest.mark.filterwarnings("error")
 def test_a_vector_without_direction_has_no_cosine() -> None:
     assert np.isnan(cosine(np.zeros((1, 3)), np.ones((1, 3)))).all()
     assert np.isnan(cosine(np.full((1, 3), np.nan), np.ones((1, 3)))).all()

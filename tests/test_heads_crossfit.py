@@ -54,7 +54,7 @@ def test_probabilities_equal_scikit_learns_fitted_fold_by_fold(
 ) -> None:
     monkeypatch.setattr(crossfit, "L2", (l2,))
     x, y, fold = clouds()
-    np.testing.assert_allclose(probabilities(x, y, fold), fitted_apart(x, y, fold, l2), atol=1e-2)
+    np.testing.assert_allclose(probabilities(x, y, fold), fitted_apart(x, y, fold, l2), atol=6e-3)
 
 
 @pytest.mark.parametrize("apart", [0.1, 0.5, 2.0])
@@ -63,7 +63,7 @@ def test_the_strength_is_the_one_with_the_likeliest_labels(apart: float) -> None
     candidates = [fitted_apart(x, y, fold, l2) for l2 in crossfit.L2]
     likelihood = [np.log(one[np.arange(len(y)), y]).mean() for one in candidates]
     best = candidates[int(np.argmax(likelihood))]
-    np.testing.assert_allclose(probabilities(x, y, fold), best, atol=1e-2)
+    np.testing.assert_allclose(probabilities(x, y, fold), best, atol=6e-3)
 
 
 def test_probabilities_sum_to_one_and_are_the_same_again() -> None:
@@ -110,6 +110,22 @@ def test_rows_of_a_class_that_no_other_fold_has_get_no_probability() -> None:
     found = probabilities(x, y, fold, classes=CLASSES + 1)
     assert np.isnan(found[lonely]).all()
     assert np.isfinite(np.delete(found, lonely, axis=0)).all()
+
+
+@pytest.mark.parametrize("apart", [0.5, 1.0])
+def test_rows_that_nobody_could_learn_do_not_choose_the_strength(
+    apart: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y, fold = clouds(apart=apart)
+    y[np.flatnonzero(fold == 1)[:12]] = CLASSES
+    seen = y < CLASSES
+    found = probabilities(x, y, fold, classes=CLASSES + 1)[seen]
+    candidates, strengths = [], crossfit.L2
+    for l2 in strengths:
+        monkeypatch.setattr(crossfit, "L2", (l2,))
+        candidates.append(probabilities(x, y, fold, classes=CLASSES + 1)[seen])
+    likelihood = [np.log(one[np.arange(seen.sum()), y[seen]]).mean() for one in candidates]
+    np.testing.assert_allclose(found, candidates[int(np.argmax(likelihood))], atol=1e-6)
 
 
 def test_wrong_labels_that_were_planted_are_improbable() -> None:

@@ -76,6 +76,20 @@ def test_the_head_taken_out_has_the_weights_of_the_last_epoch() -> None:
             assert f1 == pytest.approx(population.outcome(head).curves["val_f1_macro"][index, -1], abs=1e-12)
 
 
+def test_heads_that_see_fewer_rows_take_as_many_steps() -> None:
+    """So arms of an ablation differ in their rows alone: one rate per step, up to the same last epoch."""
+    data, spec = blobs(), last(restless()[0], scheduler="cosine")
+    rows = len(data.train.x_nd)
+    kept = torch.stack([torch.ones(rows), (torch.arange(rows) % 3 == 0).float()])
+    population = Population([spec, spec], data, seeds=SEEDS, kept_kn=kept)
+    population.train(spec.epochs)
+    every, few = population.outcome(0), population.outcome(1)
+    assert every.epochs == few.epochs == spec.epochs
+    assert spec.steps(rows) == spec.epochs * -(-rows // spec.batch_size)
+    np.testing.assert_array_equal(every.curves["lr"], few.curves["lr"])
+    assert (every.curves["train_loss"] != few.curves["train_loss"]).all()
+
+
 def test_half_way_it_stands_at_the_last_epoch_so_far() -> None:
     population = trained([last(restless()[0])], epochs=4)
     outcome = population.outcome(0)
@@ -92,6 +106,14 @@ def test_best_and_last_side_by_side_equal_each_alone() -> None:
     together = trained([specs[index] for index in order])
     for position, index in enumerate(order):
         same_outcome(together.outcome(position), trained([specs[index]]).outcome(0))
+
+
+def test_a_head_that_has_ended_stays_at_its_end_while_its_neighbours_go_on() -> None:
+    spec = last(restless()[0])
+    specs = [dataclasses.replace(spec, epochs=epochs) for epochs in (4, 12, 12, 12, 12, 12)]  # one cohort
+    together, alone = trained(specs), trained(specs[:1])
+    same_outcome(together.outcome(0), alone.outcome(0))
+    np.testing.assert_array_equal(together.outcome(0).best_epoch_s, 4)
 
 
 def test_joining_and_dropping_keep_who_takes_the_last_weights() -> None:
@@ -120,6 +142,7 @@ def test_a_head_that_diverges_fails_with_last_weights_too() -> None:
     steady = last(restless()[0])
     population = trained([wild, steady])
     assert population.outcome(0).failed
+    assert (population.outcome(0).best_epoch_s < 1).all()  # weights that are no numbers are nobody's last
     assert torch.isnan(torch.tensor(population.outcome(0).score))
     same_outcome(population.outcome(1), trained([steady]).outcome(0))
 

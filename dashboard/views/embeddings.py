@@ -116,6 +116,7 @@ def controls(predictions: pd.DataFrame, samples: pd.DataFrame, *, scored: bool) 
             placeholder="a label, a name, words of a caption",
             icon=":material/search:",
             width=320,
+            on_change=first_page,
         )
         st.toggle("Add boxes to the selection", key=ADD, bind="query-params")
         pictured = bool(samples[Samples.THUMBNAIL].notna().any())
@@ -196,11 +197,15 @@ def chosen_point(every: pd.DataFrame) -> str | None:
     return None
 
 
+def first_page() -> None:
+    st.session_state[PAGE] = 1
+
+
 def forget() -> None:
     """Nothing is dragged nor clicked any more."""
     for name in (BOX, POINT):
         st.query_params.pop(name, None)
-    st.session_state[PAGE] = 1
+    first_page()
     st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
 
 
@@ -209,7 +214,7 @@ def unlight() -> None:
     for name in (*CELL, "split"):
         st.query_params.pop(name, None)
     st.session_state[FIND] = ""
-    st.session_state[PAGE] = 1
+    first_page()
 
 
 def touched(key: str, ids: pd.Series) -> None:
@@ -225,7 +230,7 @@ def touched(key: str, ids: pd.Series) -> None:
             return  # the map was moved, and the box with it
         kept = before_it if st.session_state.get(ADD) else []
         st.query_params[BOX] = answers.boxes_to([*kept, new])
-        st.session_state[PAGE] = 1
+        first_page()
     elif point and point != before.get(POINT):
         st.query_params[POINT] = ids[int(point[0]["number"])]
     elif not box and not point and (before.get(BOX) or before.get(POINT)):

@@ -86,15 +86,16 @@ def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
 
     Cached until the file behind it changes. Raises `StoreProblem`.
     """
-    return _part(default_tracking_uri(), info.run_id, part, _version(info, part))
+    return _part(default_tracking_uri(), info.run_id, part, version(info, part))
 
 
 def summary(info: SweepInfo) -> dict[str, Any]:
     """The figures of a finished sweep; empty before. Raises `StoreProblem`."""
-    return _part(default_tracking_uri(), info.run_id, "summary", _version(info, "summary")) or {}
+    return _part(default_tracking_uri(), info.run_id, "summary", version(info, "summary")) or {}
 
 
-def _version(info: SweepInfo, part: str) -> Hashable:
+def version(info: SweepInfo, part: str) -> Hashable:
+    """What changes whenever a table of a run may have changed: the key of whatever is made from it."""
     on_disk = artifacts.version(info.artifact_uri, FILES[part]) if info.ours else None
     if on_disk:
         return on_disk

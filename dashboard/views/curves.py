@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import pandas as pd
@@ -46,22 +47,49 @@ def show(info: SweepInfo) -> None:
         else:
             parts.missing(info, "curves")
         return
-    names = series_names(curves)
-    asked = controls(trials, curves, names)
-    if asked.hide_pruned:
-        trials = trials[trials[Trials.STATE] != TrialState.PRUNED]
-    curves = curves[
-        curves[Curves.TRIAL].isin(trials[Trials.TRIAL]) & curves[Curves.EPOCH].between(*asked.epochs)
-    ]
-    groups = grouping(trials, curves, asked.by)
-    lines = frames.lines(curves, *names[asked.series], None if asked.by == SEED else groups)
-    if lines.empty:
+    key = (info.run_id, state.version(info, "trials"), state.version(info, "curves"))
+    names, ends = known(key, curves)
+    asked = controls(trials, ends, names)
+    pair, epochs = names[asked.series], asked.epochs
+    drawn = prepared(key, pair, asked.by, epochs, asked.hide_pruned, trials, curves)
+    if drawn[1].empty:
         parts.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
         return
-    rates = frames.lines(curves, *RATE, None if asked.by == SEED else groups)
-    draw(trials, lines, rates, groups, asked, step="epoch" if info.ours else "step")
+    draw(drawn, asked, step="epoch" if info.ours else "step")
     if not info.ours and len(trials) > foreign.MOST_CHILDREN:
         parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
+
+
+# What the controls leave of a run: trials, the chosen series' lines, the learning rate's, groups. A plain tuple:
+# the cache cannot pickle a class of a page.
+Drawn = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, frames.Groups]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def known(key: Hashable, _curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, int]]:
+    """Series by name, first and last epoch; made once for every version of a run (``key``)."""
+    return series_names(_curves), (int(_curves[Curves.EPOCH].min()), int(_curves[Curves.EPOCH].max()))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def prepared(
+    key: Hashable,
+    series: tuple[str, str],
+    by: str,
+    epochs: tuple[int, int],
+    hide_pruned: bool,
+    _trials: pd.DataFrame,
+    _curves: pd.DataFrame,
+) -> Drawn:
+    """The lines to draw; made once for every version of a run (``key``) and every choice."""
+    if hide_pruned:
+        _trials = _trials[_trials[Trials.STATE] != TrialState.PRUNED]
+    among = _curves[Curves.TRIAL].isin(_trials[Trials.TRIAL]) & _curves[Curves.EPOCH].between(*epochs)
+    curves = _curves[among]
+    groups = grouping(_trials, curves, by)
+    of_trial = None if by == SEED else groups
+    lines, rates = (frames.lines(curves, *pair, of_trial) for pair in (series, RATE))
+    return _trials, lines, rates, groups
 
 
 def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -72,14 +100,14 @@ def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
     return {NAMES.get(pair) or text.plain(" ".join(pair).strip()): pair for pair in ours + rest}
 
 
-def controls(trials: pd.DataFrame, curves: pd.DataFrame, names: dict[str, tuple[str, str]]) -> Asked:
+def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple[str, str]]) -> Asked:
     """The row of controls; all are kept in the address."""
     columns = {text.plain(name.removeprefix(PARAM_PREFIX)): name for name in frames.parameters(trials)}
     options = [ALL, *columns, STATE, SEED]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         series = st.selectbox("Metric", list(names), key="metric", bind="query-params", width=200)
         by = st.selectbox("Group by", options, key="group", bind="query-params", width=170)
-        epochs = epoch_range(curves)
+        epochs = epoch_range(*ends)
         smooth = st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key="smooth", bind="query-params", width=120)
         log = st.toggle("Log y", key="log", bind="query-params")
         log_x = st.toggle("Log x", key="log_x", bind="query-params")
@@ -88,9 +116,8 @@ def controls(trials: pd.DataFrame, curves: pd.DataFrame, names: dict[str, tuple[
     return Asked(series, columns.get(by, by), epochs, log, log_x, smooth, hide_pruned, raw_too)
 
 
-def epoch_range(curves: pd.DataFrame) -> tuple[int, int]:
+def epoch_range(first: int, last: int) -> tuple[int, int]:
     """Which epochs to draw: the first few often hide the differences between the later ones."""
-    first, last = int(curves[Curves.EPOCH].min()), int(curves[Curves.EPOCH].max())
     if first == last:
         return first, last
     return st.slider("Epochs", first, last, (first, last), key=f"epochs-{first}-{last}", width=190)
@@ -105,15 +132,8 @@ def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> frames.Grou
     return frames.group_by(trials, by)
 
 
-def draw(
-    trials: pd.DataFrame,
-    lines: pd.DataFrame,
-    rates: pd.DataFrame,
-    groups: frames.Groups,
-    asked: Asked,
-    *,
-    step: str,
-) -> None:
+def draw(drawn: Drawn, asked: Asked, *, step: str) -> None:
+    trials, lines, rates, groups = drawn
     bands = frames.smoothed(frames.bands(lines), asked.smooth)
     order = [name for name in groups.order if name in set(bands["group"])]
     palette = charts.colours(order, ordered=groups.ordered, quiet=(frames.NOT_USED, frames.OTHER))

@@ -1,0 +1,288 @@
+"""How long the dashboard lets people wait, in a real browser: ``python benchmarks/dashboard.py``.
+
+Builds a store with a sweep of ``--trials`` × 3 seeds × 50 epochs, a map of ``--points`` points with pictures,
+and 100 child runs with 50-step metrics for MLflow's own pages; then opens it in Chromium. Prints one JSON
+line, seconds, medians of ``--rounds``:
+
+- empty: until an empty Streamlit app shows its title; first_page: until Home shows its table and charts;
+- switch: from the click on another page's name until its heading and chart are there;
+- curves: until the curves of all trials are drawn; mlflow_compare: until MLflow's page that compares 100 runs
+  draws its charts, in the same run;
+- confusion: from choosing another confusion to its pictures; map: until the map is drawn;
+- together: 20 sessions at once, each going from page to page and looking at it for 8 to 16 s: 95th percentile
+  of the time until the server has sent the whole page, and errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+import stores  # noqa: E402
+import websockets  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Metric as MlflowMetric  # noqa: E402
+from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+from streamlit.proto.BackMsg_pb2 import BackMsg  # noqa: E402
+from streamlit.proto.ClientState_pb2 import ClientState  # noqa: E402
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg  # noqa: E402
+
+from scripts.screenshots import find_browser, serving  # noqa: E402
+from trainer.tracking import database  # noqa: E402
+from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Tag  # noqa: E402
+
+CHART = "[data-testid=stVegaLiteChart] :is(canvas, svg.marks)"
+MAIN = "[data-testid=stMain]"
+CHANGED = """before => {
+    const texts = [...document.querySelectorAll("[data-testid=stMain] [data-testid=stText]")];
+    const now = JSON.stringify(texts.map(node => node.innerText));
+    return now !== JSON.stringify(before) && document.querySelector("[data-testid=stMain] img") !== null;
+}"""  # another confusion's name stands there, and pictures
+PAGES = ["Loss curves", "Hyperparameters", "Confusion matrix", "Embeddings"]
+PATHS = ["curves", "hyperparameters", "confusion", "embeddings"]
+LIMIT_MS = 120_000
+SESSIONS, STOPS, LOOK_S = 20, 6, (8, 16)
+
+
+def build(uri: str, *, trials: int, points: int) -> str:
+    """The store; returns the sweep's run id."""
+    run_id = stores.sweep(uri, name="large", trials=trials, seeds=3, epochs=50, rows=1500)
+    client = MlflowClient(uri)
+    run = client.get_run(run_id)
+    folder = Path(stores.folder_of(run.info.artifact_uri))
+    enlarge(folder, points)
+    random = np.random.default_rng(0)
+    for number in range(100):
+        child = client.create_run(
+            run.info.experiment_id, run_name=f"run {number}", tags={Tag.PARENT: run_id, Tag.KIND: "trial"}
+        )
+        steps = random.normal(size=50).cumsum() / 50
+        points_of = [MlflowMetric("val_loss", float(v), 1000 * step, step) for step, v in enumerate(steps)]
+        client.log_batch(child.info.run_id, metrics=points_of)
+        client.set_terminated(child.info.run_id)
+    return run_id
+
+
+def enlarge(folder: Path, points: int) -> None:
+    """Repeat map, samples and answers under new names, each point a little aside, until there are enough."""
+    random = np.random.default_rng(0)
+    tables = {name: pd.read_parquet(folder / name) for name in (Artifact.PROJECTION, Artifact.SAMPLES)}
+    answers = pd.read_parquet(folder / Artifact.PREDICTIONS)
+    copies = -(-points // len(tables[Artifact.PROJECTION]))
+
+    def repeated(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+        return pd.concat(
+            [frame.assign(**{column: frame[column] + f"~{copy}"}) for copy in range(copies)],
+            ignore_index=True,
+        )
+
+    projection = repeated(tables[Artifact.PROJECTION], Projection.SAMPLE_ID)
+    for axis in (Projection.X, Projection.Y):
+        projection[axis] += random.normal(0, projection[axis].std() / 20, len(projection)).astype(np.float32)
+    projection.to_parquet(folder / Artifact.PROJECTION)
+    repeated(tables[Artifact.SAMPLES], Samples.SAMPLE_ID).to_parquet(folder / Artifact.SAMPLES)
+    repeated(answers, Predictions.SAMPLE_ID).to_parquet(folder / Artifact.PREDICTIONS)
+
+
+@contextmanager
+def started(command: list[str], port: int, path: str = "") -> Iterator[str]:
+    """A server of another kind, until it answers."""
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{address}{path}", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def timed(page: Page, act: Callable[[], Any], selector: str) -> float:
+    """Seconds from acting until something is on the page."""
+    began = time.perf_counter()
+    act()
+    page.locator(selector).first.wait_for(timeout=LIMIT_MS)
+    return time.perf_counter() - began
+
+
+def heading(name: str) -> str:
+    return f"{MAIN} h2:has-text('{name}')"
+
+
+def switch(page: Page, name: str) -> float:
+    """Seconds until the other page's heading and first chart are there."""
+    page.wait_for_timeout(300)
+    link = page.get_by_role("link", name=name, exact=True)
+    seconds = timed(page, link.click, heading(name))
+    began = time.perf_counter()
+    page.locator(f"{MAIN} {CHART}").first.wait_for(timeout=LIMIT_MS)
+    return seconds + time.perf_counter() - began
+
+
+def in_the_browser(browser: Browser, address: str, run_id: str, *, rounds: int) -> dict[str, float]:
+    """What one person waits for."""
+    spent: dict[str, list[float]] = {}
+    for number in range(rounds + 1):  # the first fills the caches, as the first reader of a day does
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        home = timed(page, lambda page=page: page.goto(f"{address}/?run={run_id}"), f"{MAIN} {CHART}")
+        found = {"first_page": home}
+        for name in PAGES:
+            found[name] = switch(page, name)
+            if name == "Confusion matrix":
+                others = page.locator(MAIN).get_by_text("→", exact=False)
+                before = page.locator(f"{MAIN} [data-testid=stText]").all_inner_texts()
+                began = time.perf_counter()
+                others.nth(1 + number % 3).click()
+                page.wait_for_function(
+                    CHANGED,
+                    arg=before,
+                    timeout=LIMIT_MS,
+                )
+                found["confusion"] = time.perf_counter() - began
+        page.close()
+        if number:
+            for name, seconds in found.items():
+                spent.setdefault(name, []).append(seconds)
+    medians = {name: median(values) for name, values in spent.items()}
+    switches = [value for name in PAGES for value in spent[name]]
+    return {
+        "first_page": medians["first_page"],
+        "switch": median(switches),
+        "curves": medians["Loss curves"],
+        "map": medians["Embeddings"],
+        "confusion": medians["confusion"],
+        **{f"switch to {name}": medians[name] for name in PAGES},
+    }
+
+
+async def sessions(address: str, run_id: str) -> dict[str, Any]:
+    """Many people at once, each going from page to page: what the server makes them wait. Their browsers
+    would draw on machines of their own."""
+    waits: list[float] = []
+    errors: list[str] = []
+
+    async def opened(socket: Any, page: str) -> float:
+        """Ask for a page as a browser does; seconds until all of it has come."""
+        state = ClientState(query_string=f"run={run_id}", page_name=page)
+        began = time.perf_counter()
+        await socket.send(BackMsg(rerun_script=state).SerializeToString())
+        while True:
+            message = ForwardMsg.FromString(await asyncio.wait_for(socket.recv(), LIMIT_MS / 1000))
+            kind = message.WhichOneof("type")
+            if kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
+                errors.append(message.delta.new_element.exception.message)
+            if kind == "script_finished":
+                return time.perf_counter() - began
+
+    async def person(number: int) -> None:
+        stream = address.replace("http", "ws") + "/_stcore/stream"
+        async with websockets.connect(
+            stream, subprotocols=["streamlit"], max_size=None, origin=address
+        ) as socket:  # type: ignore[arg-type,list-item]
+            await opened(socket, "")
+            for stop in range(STOPS):
+                await asyncio.sleep(random.uniform(*LOOK_S))  # people look before they go on
+                waits.append(await opened(socket, PATHS[(number + stop) % len(PATHS)]))
+
+    random = Random(0)
+    await asyncio.gather(*(person(number) for number in range(SESSIONS)))
+    return {
+        "sessions": SESSIONS,
+        "switches": len(waits),
+        "p50": round(median(waits), 3),
+        "p95": round(float(np.quantile(waits, 0.95)), 3),
+        "errors": len(errors),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--points", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    executable = find_browser()
+    if executable is None:
+        sys.exit("No Chromium here; install it with your package manager.")
+    folder = Path(tempfile.mkdtemp(prefix="headroom-dashboard-"))
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    database.prepare(uri)
+    run_id = build(uri, trials=given.trials, points=given.points)
+    figures: dict[str, Any] = {"trials": given.trials, "points": given.points, "rounds": given.rounds}
+    empty = folder / "empty.py"
+    empty.write_text("import streamlit as st\nst.header('empty')\n")
+    port, other = free_port(), free_port()
+    streamlit = [sys.executable, "-m", "streamlit", "run", str(empty), "--server.port", str(port)]
+    streamlit += ["--server.headless", "true", "--server.address", "127.0.0.1"]
+    mlflow = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(other)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        with started(streamlit, port, "/_stcore/health") as address:
+            waits = []
+            for _ in range(given.rounds + 1):
+                page = browser.new_page()
+                waits.append(timed(page, lambda page=page: page.goto(address), "h2:has-text('empty')"))
+                page.close()
+            figures["empty"] = median(waits[1:])
+        with serving(uri) as address:
+            figures |= in_the_browser(browser, address, run_id, rounds=given.rounds)
+        with started(mlflow, other, "/health") as address:
+            experiment = MlflowClient(uri).get_run(run_id).info.experiment_id
+            view = f"{address}/#/experiments/{experiment}/runs?compareRunsMode=CHART"
+            waits = []
+            for _ in range(given.rounds + 1):
+                page = browser.new_page(viewport={"width": 1400, "height": 1000})
+                try:
+                    waits.append(
+                        timed(page, lambda page=page: page.goto(view), ".js-plotly-plot .scatterlayer path")
+                    )
+                except Exception as error:  # another version may draw otherwise
+                    figures["mlflow_compare_error"] = str(error).splitlines()[0][:200]
+                    break
+                page.close()
+            figures["mlflow_compare"] = median(waits[1:]) if len(waits) > 1 else None
+        browser.close()
+    with serving(uri) as address:
+        figures["together"] = asyncio.run(sessions(address, run_id))
+    shutil.rmtree(folder)
+    print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -60,8 +60,8 @@ def show(info: SweepInfo) -> None:
         parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
 
 
-# What the controls leave of a run: trials, the chosen series' lines, the learning rate's, groups. A plain tuple:
-# the cache cannot pickle a class of a page.
+# What the controls leave of a run: trials, the chosen series' lines, the learning rate's, groups. A plain
+# tuple: the cache cannot pickle a class of a page.
 Drawn = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, frames.Groups]
 
 

@@ -71,6 +71,15 @@ def test_a_filter_that_empties_a_class_is_refused_by_the_class_s_name() -> None:
         design(rows, axes=[], alone=["clip>=0.5"], augment=False, why_not={})
 
 
+def test_of_filters_that_nobody_named_those_that_empty_a_class_are_left_out_and_told() -> None:
+    rows, left_out = rows_of(6, clip=[0, 1, 1, 0, 1, 1]), list[str]()
+    cells = design(
+        rows, axes=[], alone=["clip>=0.5", "clip>=0"], augment=False, why_not={}, left_out=left_out
+    )
+    assert [str(cell) for cell in cells] == ["none"]
+    assert left_out == ["clip>=0.5"]
+
+
 def test_a_score_that_is_not_there_is_refused_with_the_reason() -> None:
     with pytest.raises(InputError, match=r"'aesthetic': pass --aesthetic\. At hand: clip, quality"):
         design(

@@ -282,10 +282,15 @@ def cells_of(config: AblateConfig, scored: Scored, *, augment: bool) -> list[Cel
     """
     from trainer.ablation.design import design, usual
 
-    axes, alone = config.grid, config.filters
-    if not axes and not alone:
-        axes, alone = usual(scored.rows)
-    return design(scored.rows, axes=axes, alone=alone, augment=augment, why_not=scored.why_not)
+    how: dict[str, Any] = {"augment": augment, "why_not": scored.why_not}
+    if config.grid or config.filters:
+        return design(scored.rows, axes=config.grid, alone=config.filters, **how)
+    axes, alone = usual(scored.rows)
+    left_out: list[str] = []
+    cells = design(scored.rows, axes=axes, alone=alone, left_out=left_out, **how)
+    if left_out:
+        say(f"Left out, for they would empty a class: {', '.join(left_out)}.")
+    return cells
 
 
 def prepared(

@@ -68,8 +68,18 @@ def usual(rows: Rows) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return axes, tuple(alone)
 
 
+class ClassEmptied(InputError):
+    """A filter keeps no row of a class."""
+
+
 def design(
-    rows: Rows, *, axes: Sequence[str], alone: Sequence[str], augment: bool, why_not: dict[str, str]
+    rows: Rows,
+    *,
+    axes: Sequence[str],
+    alone: Sequence[str],
+    augment: bool,
+    why_not: dict[str, str],
+    left_out: list[str] | None = None,
 ) -> list[Cell]:
     """Every combination of the axes' filters, then the single ones; each again with augmentation if wanted.
 
@@ -77,18 +87,27 @@ def design(
         axes: filters separated by commas; of each axis every filter, and none, meets every one of the others.
         alone: filters that are not crossed.
         why_not: for scores that these rows do not have, why.
+        left_out: where given, it is told which filters would empty a class and are therefore left out; for
+            filters that nobody asked for by name.
 
     Returns:
         cells, the first the baseline. Filters that keep the same rows as an earlier one are left out.
 
     Raises:
-        InputError: a filter cannot be read, asks for a score that is not there, or empties a class.
+        InputError: a filter cannot be read or asks for a score that is not there.
+        ClassEmptied: a filter empties a class.
     """
     crossed = product(*([Everything(), *read(axis.split(","))] for axis in axes))
     found: list[Cell] = []
     seen: set[bytes] = set()
     for one in (Everything(), *(both(*parts) for parts in crossed), *read(alone)):
-        keep_n = keep(one, rows, why_not)
+        try:
+            keep_n = keep(one, rows, why_not)
+        except ClassEmptied:
+            if left_out is None:
+                raise
+            left_out.append(str(one))
+            continue
         if keep_n.tobytes() in seen:
             continue
         seen.add(keep_n.tobytes())
@@ -101,7 +120,8 @@ def keep(one: Filter, rows: Rows, why_not: dict[str, str]) -> np.ndarray:
     """The filter's mask over training rows, bool [N].
 
     Raises:
-        InputError: it asks for a score that is not there; it empties a class.
+        InputError: it asks for a score that is not there.
+        ClassEmptied: it empties a class.
     """
     try:
         keep_n = one.keep(rows)
@@ -115,7 +135,7 @@ def keep(one: Filter, rows: Rows, why_not: dict[str, str]) -> np.ndarray:
     emptied = emptied_classes(keep_n, rows)
     if emptied:
         named = ", ".join(map(repr, emptied[:5])) + (" and more" if len(emptied) > 5 else "")
-        raise InputError(
+        raise ClassEmptied(
             f"The filter {str(one)!r} keeps {int(keep_n.sum())} of {len(keep_n)} training rows and none of "
             f"the class {named}. Filter less, or take a share of each class: such as clip>=top80%/class."
         )

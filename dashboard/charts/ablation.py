@@ -218,7 +218,7 @@ def histogram(bins: pd.DataFrame, *, title: str, at: float | None) -> alt.LayerC
     if at is not None:
         rule = alt.Chart(pd.DataFrame({"low": [at]})).mark_rule(color=RED, strokeWidth=2, strokeDash=[5, 3])
         layers.append(rule.encode(x="low:Q"))
-    return alt.layer(*layers).properties(height=170)
+    return alt.layer(*layers).properties(height=250)
 
 
 def _signed(value: float) -> str:

@@ -16,6 +16,7 @@ WIDTH = 80  # pixels of a picture
 NEW_LINE = "  \n"  # in Markdown
 NO_PICTURE = ":material/hide_image:"
 SAYS = "says"  # column of the line that stands first below a picture
+ALSO = "also"  # column, if there is one, of the line that stands second
 
 
 def pictured(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
@@ -77,6 +78,6 @@ def tile(row: Mapping[Any, Any], width: int) -> None:
         else:
             with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
                 st.markdown(NO_PICTURE, width="content")
-        lines = [text.plain(row[SAYS], longest=40)]
+        lines = [text.plain(row[name], longest=40) for name in (SAYS, ALSO) if name in row]
         lines += [text.plain(one, longest=22) for one in (words, name.rpartition("/")[2]) if one]
         st.caption(NEW_LINE.join(lines))

@@ -3,54 +3,74 @@
 from __future__ import annotations
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
-from dashboard.charts.palette import BLUE, GREEN, GREY, ORANGE, RED
+from dashboard.ablations import p_text, with_sign
+from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, RED
 from trainer.tracking.schema import Verdict
 
 AGAINST = {"all rows": BLUE, "as many at random": RED}
 CHROME = 130  # pixels of a chart's height that legend and axis take
 LOSS, NONE, GAIN = "#C4521B", "#F3F1EC", "#2166AC"  # blue and orange: told apart by every eye
+LEAST_REACH = 0.005  # of the colours: smaller effects shall look small
+MIDDLE = 0.179  # luminance at which black and white letters are equally readable
+NARROW = "windowSize()[0] < 600"  # in Vega: a telephone
+MOST_NAMED = 60  # classes; of more, some names are left out
+
+
+def reach_of(values: pd.Series) -> float:
+    """Where the colours of `grid` are fullest."""
+    return max(float(values.abs().max()) if values.notna().any() else 0.0, LEAST_REACH)
 
 
 def grid(
-    cells: pd.DataFrame, *, x: str, y: str, across: list[str], up: list[str], value: str, title: str
-) -> alt.FacetChart:
-    """Effects over the bounds of two scores, without and with augmentation; those that help are framed.
+    fields: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    across: list[str],
+    up: list[str],
+    title: str,
+    reach: float,
+    dark: bool,
+) -> alt.LayerChart | alt.FacetChart:
+    """One panel of `ablations.fields`: the cells that help are framed, those that hurt framed by dashes, what
+    was not measured is grey.
 
     Args:
-        cells: `ablations.grid`, with ``value``, ``value_low``, ``value_high``.
-        across, up: bounds in order.
+        x, y: names of the scores. ``across``, ``up``: their bounds in order.
+        title: of the colours.
+        reach: at which effect they are fullest, the same for all panels.
     """
-    frame = cells.assign(
-        panel=cells["augment"].map({False: "without augmentation", True: "with augmentation"}),
-        shown=[_signed(v) if pd.notna(v) else "baseline" for v in cells[value]],
+    value = fields["value"].where(fields["state"] != "baseline", 0.0)
+    frame = fields.assign(
+        value=value,
+        shown=np.where(fields["state"] == "measured", [with_sign(one) for one in value], fields["state"]),
         ends=[
-            f"[{_signed(low)}, {_signed(high)}]" if pd.notna(low) else ""
-            for low, high in zip(cells[f"{value}_low"], cells[f"{value}_high"], strict=True)
+            f"[{with_sign(low)}, {with_sign(high)}]" if pd.notna(low) else ""
+            for low, high in zip(fields["low"], fields["high"], strict=True)
         ],
-        filled=cells[value].fillna(0.0),
-        helps=cells["verdict"] == Verdict.HELPS,
+        ink=[_ink(one / reach) if pd.notna(one) else ("#E8ECF0" if dark else "#11171E") for one in value],
+        frame=np.select(
+            [fields["verdict"] == Verdict.HELPS, fields["verdict"] == Verdict.HURTS], ["helps", "hurts"], ""
+        ),
     )
-    reach = float(frame["filled"].abs().max()) or 0.01
     base = alt.Chart(frame).encode(
         x=alt.X(
             "across:N",
             sort=across,
+            scale=alt.Scale(domain=across),
             title=f"rows kept by {x}",
-            axis=alt.Axis(labelAngle=0, orient="bottom", ticks=False, domain=False),
+            axis=alt.Axis(labelAngle=0, labelLimit=110, orient="bottom", ticks=False, domain=False),
         ),
-        y=alt.Y("up:N", sort=up, title=f"rows kept by {y}", axis=alt.Axis(ticks=False, domain=False)),
-    )
-    tiles = base.mark_rect(cornerRadius=3).encode(
-        color=alt.Color(
-            "filled:Q",
-            title=title,
-            scale=alt.Scale(domain=[-reach, 0, reach], range=[LOSS, NONE, GAIN], interpolate="rgb"),
-            legend=alt.Legend(orient="bottom", format="+.2f", gradientLength=220, tickCount=5, titleLimit=0),
+        y=alt.Y(
+            "up:N",
+            sort=up,
+            scale=alt.Scale(domain=up),
+            title=f"rows kept by {y}",
+            axis=alt.Axis(labelLimit=110, ticks=False, domain=False),
         ),
-        stroke=alt.condition("datum.helps", alt.value("#111111"), alt.value(None)),
-        strokeWidth=alt.condition("datum.helps", alt.value(3), alt.value(0)),
         tooltip=[
             alt.Tooltip("name:N", title="cell"),
             alt.Tooltip("shown:N", title=title),
@@ -59,100 +79,182 @@ def grid(
             alt.Tooltip("verdict:N"),
         ],
     )
-    ink = alt.condition(f"abs(datum.filled) > {0.55 * reach}", alt.value("white"), alt.value("#1F2933"))
-    figures = base.mark_text(fontSize=13, dy=-8, fontWeight=600).encode(text="shown:N", color=ink)
-    ends = base.mark_text(fontSize=11, dy=9).encode(text="ends:N", color=ink)
-    return (
-        alt.layer(tiles, figures, ends)
-        .properties(width=alt.Step(128), height=alt.Step(58))
-        .facet(column=alt.Column("panel:N", title=None, sort=["without augmentation", "with augmentation"]))
+    ink = "#F5F7FA" if dark else "#11171E"
+    grey = (
+        base.transform_filter("datum.state == 'no cell' || datum.state == 'keeps all rows'")
+        .mark_rect(cornerRadius=3, color=GREY, opacity=0.22)
+        .encode(tooltip=[alt.Tooltip("state:N", title="here")])
     )
+    tiles = (
+        base.transform_filter("isValid(datum.value)")
+        .mark_rect(cornerRadius=3)
+        .encode(
+            color=alt.Color(
+                "value:Q",
+                title=title,
+                scale=alt.Scale(domain=[-reach, 0, reach], range=[LOSS, NONE, GAIN], interpolate="rgb"),
+                legend=alt.Legend(
+                    orient="bottom", format="+.2~f", gradientLength=200, tickCount=4, titleLimit=0
+                ),
+            ),
+        )
+    )
+    frames = [
+        base.transform_filter(f"datum.frame == '{verdict}'").mark_rect(
+            cornerRadius=3, filled=False, stroke=ink, strokeWidth=3, strokeDash=dash, tooltip=None, aria=False
+        )
+        for verdict, dash in (("helps", [1, 0]), ("hurts", [5, 3]))
+    ]
+    words = []
+    for letters in sorted(set(frame["ink"])):  # a channel of their own would share its scale with the tiles
+        of_colour = base.transform_filter(f"datum.ink == '{letters}'")
+        size = f"width / {len(across)}"
+        words.append(
+            of_colour.mark_text(
+                fontSize=alt.ExprRef(f"clamp({size} / 6, 8, 13)"), dy=-8, fontWeight=600, color=letters
+            ).encode(text="shown:N")
+        )
+        # of many narrow fields the ends would run into each other: they are in the tooltips
+        words.append(
+            of_colour.mark_text(
+                fontSize=alt.ExprRef(f"min(11, {size} / 8.6)"),
+                opacity=alt.ExprRef(f"{size} < 62 ? 0 : 1"),
+                dy=9,
+                color=letters,
+            ).encode(text="ends:N")
+        )
+    return alt.layer(grey, tiles, *frames, *words).properties(height=56 * len(up) + CHROME)
 
 
-def forest(frame: pd.DataFrame, *, title: str) -> alt.LayerChart | alt.FacetChart:
-    """`ablations.forest`: effects with intervals; filled where significant after correction."""
+def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart | alt.FacetChart:
+    """`ablations.forest`: effects with intervals, filled where significant after correction. A click anywhere
+    in a row selects its cell.
+
+    Args:
+        selected: number of the cell that stands out.
+    """
+    stars = np.where(frame["chosen"], "★ ", "")
+    frame = frame.assign(name=stars + frame["name"].astype(str))
     order = list(dict.fromkeys(frame["name"]))
     present = [name for name in AGAINST if name in set(frame["against"])]
     colour = alt.Color(
         "against:N",
-        title="against",
+        title=None,
         scale=alt.Scale(domain=present, range=[AGAINST[name] for name in present]),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="top", labelLimit=200),
     )
-    base = alt.Chart(frame).encode(
-        y=alt.Y(
-            "name:N", sort=order, title=None, axis=alt.Axis(labelLimit=320, labelOverlap=False, ticks=False)
+    y = alt.Y(
+        "name:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(
+            labelExpr=f"{NARROW} ? split(datum.label, ' & ') : datum.label",
+            labelFontSize=alt.ExprRef(f"{NARROW} ? 9 : 11"),
+            labelLimit=alt.ExprRef(f"{NARROW} ? 150 : 330"),
+            labelBaseline="middle",
+            labelOverlap=False,
+            ticks=False,
         ),
-        yOffset=alt.YOffset("against:N", sort=present),
-        tooltip=[
-            alt.Tooltip("name:N", title="cell"),
-            alt.Tooltip("against:N"),
-            alt.Tooltip("value:Q", title="change", format="+.3f"),
-            alt.Tooltip("low:Q", title="95 % from", format="+.3f"),
-            alt.Tooltip("high:Q", title="95 % to", format="+.3f"),
-            alt.Tooltip("p:Q", title="p (Holm)", format=".3f"),
-            alt.Tooltip("kept:Q", title="training rows", format=",d"),
-            alt.Tooltip("verdict:N"),
-        ],
     )
-    pick = alt.selection_point(name="cell", fields=["number"], on="click", empty=False)
-    x = alt.X("value:Q", title=title, axis=alt.Axis(format="+.2f"))
+    x = alt.X("value:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=8))
+    base = alt.Chart(frame).encode(y=y, yOffset=alt.YOffset("against:N", sort=present))
     zero = (
-        alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(color=GREY, strokeWidth=1.5).encode(x="value:Q")
+        alt.Chart(pd.DataFrame({"value": [0.0]}))
+        .mark_rule(color=GREY, strokeWidth=1.5, aria=False)
+        .encode(x=alt.X("value:Q", title=title))
     )
-    lines = base.mark_rule(strokeWidth=2, opacity=0.7).encode(
+    band = (
+        alt.Chart(frame[frame["number"] == selected].head(1))
+        .mark_rect(color=GREY, opacity=0.22, cornerRadius=3, aria=False)
+        .encode(y=y)
+    )
+    lines = base.mark_rule(strokeWidth=2, opacity=0.7, aria=False).encode(
         x=alt.X("low:Q", title=title), x2="high:Q", color=colour
     )
-    dots = base.mark_point(size=70, filled=True, strokeWidth=1.5).encode(
+    dots = base.mark_point(size=70, filled=True, strokeWidth=1.5, aria=False).encode(
         x=x,
         color=colour,
         stroke=colour,
         fillOpacity=alt.condition("datum.sure == 'p < 0.05'", alt.value(1.0), alt.value(0.0)),
         shape=alt.Shape(
             "against:N",
+            title=None,
             scale=alt.Scale(domain=present, range=["circle", "diamond"][: len(present)]),
-            legend=None,
+            legend=alt.Legend(orient="top", labelLimit=200),
         ),
-        size=alt.condition(pick, alt.value(180), alt.value(70)),
     )
-    return alt.layer(zero, lines, dots.add_params(pick)).properties(height=CHROME + 28 * len(order))
+    pick = alt.selection_point(name="cell", fields=["number"], on="click", empty=False, toggle=False)
+    rows = (
+        alt.Chart(_told(frame))
+        .mark_rect(opacity=0, cursor="pointer")
+        .encode(
+            y=y,
+            tooltip=[
+                alt.Tooltip("name:N", title="cell"),
+                *(alt.Tooltip(f"{name}:N", title=f"against {name}") for name in present),
+                alt.Tooltip("kept:Q", title="training rows", format=",d"),
+                alt.Tooltip("verdict:N"),
+            ],
+        )
+        .add_params(pick)
+    )
+    return alt.layer(band, zero, lines, dots, rows).properties(height=CHROME + 28 * len(order))
 
 
-def steps(frame: pd.DataFrame, *, dark: bool) -> alt.LayerChart | alt.FacetChart:
-    """`ablations.steps`: macro-F1 with its interval, step by step."""
-    order = list(frame["step"])
-    base = alt.Chart(frame).encode(
-        x=alt.X("step:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=240)),
+def _told(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell, with a column of words for each comparison."""
+    cells = frame.drop_duplicates("number")[["number", "name", "kept", "verdict"]].reset_index(drop=True)
+    for against, rows in frame.groupby("against"):
+        words = {
+            row["number"]: f"{with_sign(row['value'])} [{with_sign(row['low'])}, {with_sign(row['high'])}], "
+            f"p {p_text(row['p'])} (Holm)"
+            for row in rows.to_dict("records")
+        }
+        cells[against] = [words.get(number, "–") for number in cells["number"]]
+    return cells
+
+
+def steps(frame: pd.DataFrame, *, title: str, dark: bool) -> alt.LayerChart | alt.FacetChart:
+    """`ablations.steps`, with ``label``: a waterfall, each bar from the change before to the change after."""
+    order = list(frame["label"])
+    base = alt.Chart(frame.assign(way=np.where(frame["end"] >= frame["start"], "better", "worse"))).encode(
+        y=alt.Y("label:N", sort=order, title=None, axis=_lines(230)),
         tooltip=[
             alt.Tooltip("step:N"),
+            alt.Tooltip("end:Q", title="change against all rows", format="+.3f"),
+            alt.Tooltip("low:Q", title="95 % from", format="+.3f"),
+            alt.Tooltip("high:Q", title="95 % to", format="+.3f"),
             alt.Tooltip("f1_macro:Q", title="macro-F1", format=".3f"),
             alt.Tooltip("f1_macro_low:Q", title="95 % from", format=".3f"),
             alt.Tooltip("f1_macro_high:Q", title="95 % to", format=".3f"),
             alt.Tooltip("kept:Q", title="training rows", format=",d"),
         ],
     )
-    y = alt.Y("f1_macro:Q", title="test macro-F1 (0 to 1)", scale=alt.Scale(zero=False, padding=12))
-    way = base.mark_line(color=GREY, strokeDash=[4, 3]).encode(y=y)
-    ends = base.mark_rule(color=BLUE, strokeWidth=2).encode(
-        y=alt.Y("f1_macro_low:Q", title="test macro-F1 (0 to 1)"), y2="f1_macro_high:Q"
+    axis = alt.Axis(format="+.2~f", tickCount=6)
+    bars = base.mark_bar(size=20, cornerRadius=2, opacity=0.75).encode(
+        x=alt.X("start:Q", title=title, axis=axis),
+        x2="end:Q",
+        color=alt.Color(
+            "way:N",
+            scale=alt.Scale(domain=["better", "worse"], range=[GAIN, LOSS]),
+            legend=alt.Legend(orient="top", title="the step is"),
+        ),
     )
-    dots = base.mark_point(color=BLUE, size=110, filled=True, opacity=1).encode(y=y)
-    words = base.mark_text(dx=12, align="left", fontSize=12, color="#E4E8EC" if dark else "#11171E").encode(
-        y=y, text=alt.Text("told:N")
+    zero = (
+        alt.Chart(pd.DataFrame({"start": [0.0]})).mark_rule(color=GREY, strokeWidth=1.5).encode(x="start:Q")
     )
-    return (way + ends + dots + words).properties(height=260)
+    ink = "#E8ECF0" if dark else "#11171E"
+    ends = base.mark_rule(strokeWidth=2, color=ink).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    dots = base.mark_point(size=80, filled=True, color=ink, opacity=1).encode(x=alt.X("end:Q", title=title))
+    return alt.layer(zero, bars, ends, dots).properties(height=CHROME + 46 * len(order))
 
 
 def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """ABLATION_CLASSES of one cell: change of each class's F1 with its interval."""
-    order = list(frame["class"])
+    """`ablations.classes_of`, with ``label``: change of each class's F1 with its interval."""
+    order = list(frame["label"])
+    title = "change of F1 against training on all rows"
     base = alt.Chart(frame).encode(
-        y=alt.Y(
-            "class:N",
-            sort=order,
-            title=None,
-            axis=alt.Axis(labelLimit=220, labelOverlap=len(order) > 60, ticks=False),
-        ),
+        y=alt.Y("label:N", sort=order, title=None, axis=_lines(260, overlap=len(order) > MOST_NAMED)),
         tooltip=[
             alt.Tooltip("class:N"),
             alt.Tooltip("effect:Q", title="change of F1", format="+.3f"),
@@ -164,9 +266,10 @@ def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
             alt.Tooltip("test:Q", title="n (test rows)", format=",d"),
         ],
     )
-    title = "change of F1 against training on all rows"
     zero = (
-        alt.Chart(pd.DataFrame({"effect": [0.0]})).mark_rule(color=GREY, strokeWidth=1.5).encode(x="effect:Q")
+        alt.Chart(pd.DataFrame({"effect": [0.0]}))
+        .mark_rule(color=GREY, strokeWidth=1.5)
+        .encode(x=alt.X("effect:Q", title=title))
     )
     colour = alt.Color(
         "says:N",
@@ -178,48 +281,81 @@ def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         x=alt.X("effect_low:Q", title=title), x2="effect_high:Q", color=colour
     )
     dots = base.mark_point(size=80, filled=True, opacity=1).encode(
-        x=alt.X("effect:Q", title=title, axis=alt.Axis(format="+.2f")), color=colour
+        x=alt.X("effect:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=8)), color=colour
     )
-    return alt.layer(zero, lines, dots).properties(height=CHROME + 22 * min(len(order), 60))
+    height = 34 if len(order) <= MOST_NAMED else 12
+    return alt.layer(zero, lines, dots).properties(height=CHROME + height * min(len(order), 200))
 
 
-def histogram(bins: pd.DataFrame, *, title: str, at: float | None) -> alt.LayerChart | alt.FacetChart:
-    """A score's values, spoiled rows and the others apart; a rule where rows begin to be thrown out.
-
-    Args:
-        bins: ``kind, low, high, share, n``.
-    """
-    kinds = [kind for kind in ("training rows", "sound", "spoiled") if kind in set(bins["kind"])]
-    colours = {"training rows": BLUE, "sound": BLUE, "spoiled": ORANGE}
-    area = (
+def histogram(bins: pd.DataFrame, *, title: str, at: float | None = None) -> alt.LayerChart | alt.FacetChart:
+    """`ablations.spread`: a score's values, kinds of rows apart; a rule where rows begin to be thrown out."""
+    totals = bins.drop_duplicates("kind").set_index("kind")["total"]
+    names = {kind: f"{kind} (n = {total:,})" for kind, total in totals.items()}
+    tints = {"sound": BLUE, "spoiled": ORANGE}
+    palette = [tints.get(str(kind), CATEGORIES[i % len(CATEGORIES)]) for i, kind in enumerate(names)]
+    bins = bins.assign(name=bins["kind"].map(names))
+    low, high = float(bins["low"].min()), float(bins["high"].max())
+    ends = [min(low, at), max(high, at)] if at is not None else [low, high]
+    x = alt.X("low:Q", title=title, scale=alt.Scale(domain=ends, nice=False), axis=alt.Axis(tickCount=6))
+    y = alt.Y("share:Q", title="share of its rows", axis=alt.Axis(format=".0%", tickCount=4), stack=None)
+    colour = alt.Color(
+        "name:N",
+        title=None,
+        sort=list(names.values()),
+        scale=alt.Scale(domain=list(names.values()), range=palette),
+        legend=alt.Legend(orient="top", labelLimit=220, columns=2, symbolOpacity=1),
+    )
+    # a step needs a point at either end: the last bin's right edge is one more
+    last = bins[bins["high"] == bins["high"].max()]
+    outline = alt.Chart(pd.concat([bins, last.assign(low=last["high"])])).encode(x=x, y=y, color=colour)
+    reading = (
         alt.Chart(bins)
-        .mark_area(interpolate="step-after", opacity=0.35, line=True)
+        .mark_rect(opacity=0)
         .encode(
-            x=alt.X("low:Q", title=title),
-            y=alt.Y(
-                "share:Q", title="share of the rows", axis=alt.Axis(format=".0%", tickCount=4), stack=None
-            ),
-            color=alt.Color(
-                "kind:N",
-                title=None,
-                scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
-                legend=alt.Legend(orient="top") if len(kinds) > 1 else None,
-            ),
+            x=x,
+            x2="high:Q",
+            y=y,
+            y2=alt.datum(0),
             tooltip=[
-                alt.Tooltip("kind:N"),
+                alt.Tooltip("kind:N", title="rows"),
                 alt.Tooltip("low:Q", title="from", format=".3~g"),
                 alt.Tooltip("high:Q", title="to", format=".3~g"),
                 alt.Tooltip("n:Q", title="rows", format=",d"),
-                alt.Tooltip("share:Q", format=".1%"),
+                alt.Tooltip("share:Q", title="of its kind", format=".1%"),
             ],
         )
     )
-    layers: list[alt.Chart] = [area]
+    layers = [
+        outline.mark_area(interpolate="step-after", opacity=0.15 if len(names) > 2 else 0.3),
+        outline.mark_line(interpolate="step-after", strokeWidth=1.8),
+        reading,
+    ]
     if at is not None:
         rule = alt.Chart(pd.DataFrame({"low": [at]})).mark_rule(color=RED, strokeWidth=2, strokeDash=[5, 3])
         layers.append(rule.encode(x="low:Q"))
     return alt.layer(*layers).properties(height=250)
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+def _lines(limit: int, *, overlap: bool = False) -> alt.Axis:
+    """Of an axis whose labels have more than one line; on a telephone they are shorter."""
+    return alt.Axis(
+        labelExpr="split(datum.label, '\\n')",
+        labelBaseline="middle",
+        labelOffset=-6,  # of the first of two lines
+        labelLimit=alt.ExprRef(f"{NARROW} ? 140 : {limit}"),
+        labelFontSize=alt.ExprRef(f"{NARROW} ? 9 : 11"),
+        labelOverlap=overlap,
+        ticks=False,
+    )
+
+
+def _ink(fraction: float) -> str:
+    """Black or white, whichever can be read on the colour of an effect (a fraction of the reach)."""
+    end, share = GAIN if fraction > 0 else LOSS, min(abs(fraction), 1.0)
+    mixed = [_channel(NONE, i) * (1 - share) + _channel(end, i) * share for i in range(3)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mixed]
+    return "#FFFFFF" if float(np.dot(linear, (0.2126, 0.7152, 0.0722))) < MIDDLE else "#000000"
+
+
+def _channel(colour: str, number: int) -> float:
+    return int(colour[1 + 2 * number : 3 + 2 * number], 16) / 255

@@ -11,46 +11,39 @@ import streamlit as st
 from dashboard import ablations, gallery, parts, state, text
 from dashboard.charts import ablation as charts
 from dashboard.info import SweepInfo
-from trainer.tracking.schema import Ablated, Ablation, AblationClasses, RunState, Scores, Verdict
+from trainer.tracking.schema import Ablated, Ablation, AblationClasses, Curves, RunState, Scores, Verdict
 
 COMMAND = "python -m trainer.ablate --data path/to/images --encoder openai/clip-vit-base-patch32"
 PER_PAGE = 24
-BINS = 30
 PICTURE = 112  # pixels
 VALUES = {"all rows": Ablation.EFFECT, "as many at random": Ablation.OVER_RANDOM}
+BY_SHARE, BY_VALUE = "share of rows", "value of the score"
+SLOTS = {"first": 80, "second": 100}  # sliders → percent kept before anyone moves them
+PANELS = {False: "Without augmentation", True: "With augmentation"}
 
 
 def show(info: SweepInfo) -> None:
     pick(info)
     table, scores = state.table(info, "ablation"), state.table(info, "scores")
     if table is None:
-        if scores is None:
-            parts.missing(info, "cells")
-            return
-        if info.state == RunState.LIVE:
-            parts.empty("The cells are being trained. Who would be thrown out can be seen already.")
-        thresholds(None, scores)
+        so_far(info, scores)
         return
     summary = state.summary(info)
-    table = of_encoder(table)
-    table = table.assign(
-        name=[text.clean(ablations.name_of(row), longest=90) for row in table.to_dict("records")]
-    )
+    table = ablations.named(of_encoder(table))
     if summary.get(Ablated.ADVICE):
         with st.container(border=True):
             st.text(text.clean(summary[Ablated.ADVICE], longest=4000))
     headline(table, summary)
     heat_map(table)
     if scores is not None:
-        thresholds(table, scores)
+        thresholds(scores, table)
     cell = all_cells(table)
     way(table, cell)
     by_class(info, cell)
     if scores is not None:
         thrown_out(scores, cell)
     known(summary)
-    st.subheader("Again")
-    st.code(info.command, language=None, wrap_lines=True)
+    again(info)
 
 
 def pick(info: SweepInfo) -> None:
@@ -76,6 +69,26 @@ def pick(info: SweepInfo) -> None:
         st.rerun()
 
 
+def so_far(info: SweepInfo, scores: pd.DataFrame | None) -> None:
+    """Before the cells are judged: how far the training is, and whom filters would throw out."""
+    live = info.state == RunState.LIVE
+    if scores is None:
+        if live:
+            parts.empty("Rows are being encoded and scored. Their scores come first, the cells at the end.")
+        else:
+            parts.empty("This ablation ended before it had any scores.")
+        return
+    curves = state.table(info, "curves")
+    rounds = 0 if curves is None else int(curves[Curves.SEED].nunique())
+    cells = sum(str(name).startswith(Scores.KEEP_PREFIX) for name in scores.columns)
+    done = f"{text.count(rounds, 'seed')} of {text.count(cells, 'cell')} on record so far."
+    if live:
+        parts.empty(f"The cells are being trained: {done} Who would be thrown out can be seen already.")
+    else:
+        parts.empty(f"This ablation ended before its cells were judged: {done} Their scores are here.")
+    thresholds(scores, None)
+
+
 def of_encoder(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of one encoder, chosen where there are several."""
     encoders = {text.plain(name): name for name in table[Ablation.ENCODER].unique()}
@@ -87,7 +100,7 @@ def of_encoder(table: pd.DataFrame) -> pd.DataFrame:
 
 def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
     baseline = table[table[Ablation.VERDICT] == Verdict.BASELINE].iloc[0]
-    chosen = table.iloc[int(table[Ablation.VAL_F1_MACRO].to_numpy().argmax())]
+    chosen = ablations.best_on_validation(table)
     counts = summary.get(Ablated.COUNTS, {})
     verdicts = table[Ablation.VERDICT]
     cells = [
@@ -107,27 +120,24 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
         (
             "Test rows",
             text.count(counts.get("test")),
-            f"{text.count(counts.get('train'))} train, {text.count(summary.get(Ablated.SEEDS), 'seed')}",
+            f"{text.count(int(baseline[Ablation.TRAIN]))} train"
+            + (f", {text.count(summary[Ablated.SEEDS], 'seed')}" if Ablated.SEEDS in summary else ""),
         ),
     ]
     for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
         column.metric(
             label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
         )
-    if Ablation.AUROC in table:
-        told = "; ".join(
-            f"{name}: "
-            + ", ".join(
-                f"{label} {text.interval(row[column], _pair(row, column))}"
-                for label, column in (
-                    ("AUROC", Ablation.AUROC),
-                    ("sensitivity", Ablation.SENSITIVITY),
-                    ("specificity", Ablation.SPECIFICITY),
-                )
-            )
-            for name, row in (("baseline", baseline), ("best on validation", chosen))
-        )
-        parts.sentence(f"Test rows, means over seeds with 95 % intervals. {told}.")
+    two = "; ".join(
+        f"{name}: {told}"
+        for name, row in (("Baseline", baseline), ("best on validation", chosen))
+        if (told := _of_two_classes(row))
+    )
+    best = text.plain(chosen["name"], longest=ablations.LONGEST)
+    parts.sentence(
+        f"Best on validation: {best}, {text.count(int(chosen[Ablation.KEPT]), 'training row')}. Figures are "
+        f"of test rows, means over seeds, with 95 % intervals.{f' {two}.' if two else ''}"
+    )
 
 
 def heat_map(table: pd.DataFrame) -> None:
@@ -141,152 +151,226 @@ def heat_map(table: pd.DataFrame) -> None:
     )
     y, x = pair
     cells = ablations.grid(table, x, y)
-    chart = charts.grid(
-        cells,
-        x=text.clean(x),
-        y=text.clean(y),
-        across=ablations.bounds(cells["across"]),
-        up=ablations.bounds(cells["up"]),
-        value=VALUES[against],
-        title=f"change of macro-F1 against {against}",
-    )
-    parts.chart(
-        chart,
-        cells.drop(columns=[Ablation.HEAD]),
-        name="thresholds",
-        alt_text=f"Heat map of the change of macro-F1 for each pair of bounds on {x} and {y}",
-        width="content",
-    )
-    left = len(table) - len(cells)
-    without = f" {text.count(left, 'cell')} with other filters stand further below." if left else ""
+    fields = ablations.fields(cells, VALUES[against])
+    fields["name"] = fields["name"].fillna("")
+    reach = charts.reach_of(fields["value"])
+    for column, (augment, panel) in zip(st.columns(2, gap="medium"), fields.groupby("augment"), strict=False):
+        with column:
+            st.markdown(f"**{PANELS[bool(augment)]}**")
+            parts.chart(
+                charts.grid(
+                    panel,
+                    x=text.clean(x),
+                    y=text.clean(y),
+                    across=ablations.bounds(cells["across"]),
+                    up=ablations.bounds(cells["up"]),
+                    title=f"change of macro-F1 against {against}",
+                    reach=reach,
+                    dark=state.is_dark(),
+                ),
+                panel,
+                name="thresholds-augmented" if augment else "thresholds",
+                alt_text=f"Heat map: change of macro-F1 for each pair of bounds on {x} and {y}, "
+                f"{PANELS[bool(augment)].lower()}",
+            )
+    count = int((fields["state"] != "no cell").sum())
+    left, nothing = len(table) - count, int((fields["state"] == "no cell").sum())
+    grey = f" No cell has the bounds of {text.count(nothing, 'field')}." if nothing else ""
+    below = f" {text.count(left, 'cell')} with other filters stand further below." if left else ""
     parts.sentence(
-        f"Change of test macro-F1 (scale 0 to 1) for {len(cells)} cells, with 95 % intervals over test rows "
-        "and seeds; framed cells help: better than all rows and than random choices of as many, after Holm’s "
-        f"correction.{without}"
+        f"Change of test macro-F1 (scale 0 to 1) for {count} cells, with 95 % intervals over test rows and "
+        "seeds. Blue is better, orange worse, grey not measured. Framed cells help: they are better than all "
+        "rows and than random choices of as many, after Holm’s correction; a dashed frame means that a cell "
+        f"hurts.{grey}{below}"
     )
 
 
-def thresholds(table: pd.DataFrame | None, scores: pd.DataFrame) -> None:
+# --- thresholds of one's own ------------------------------------------------------------------
+
+
+def thresholds(scores: pd.DataFrame, table: pd.DataFrame | None) -> None:
     """Two sliders: how many rows would stay, who would go, and which measured cells are near."""
-    columns = [str(name) for name in scores.columns]
-    names = [one.removeprefix(Scores.SCORE_PREFIX) for one in columns if one.startswith(Scores.SCORE_PREFIX)]
+    names = ablations.known_scores(scores)
     if not names:
         return
-    pair = None if table is None else ablations.crossed(table)
-    first, second = pair or (names[0], names[min(1, len(names) - 1)])
+    usual = (None if table is None else ablations.crossed(table)) or _telling(names)
     st.subheader("Who would be thrown out")
     left, right = st.columns([2, 3], gap="large")
-    shares: dict[str, float] = {}
+    keeps: dict[str, np.ndarray] = {}
     with left:
-        for label, usual in (("First score", first), ("Second score", second)):
-            key = label.split()[0].lower()
-            name = st.selectbox(
-                label, names, index=names.index(usual), format_func=text.plain, key=key, bind="query-params"
-            )
-            share = st.slider(
-                f"Keep the highest … % by {text.plain(name)}",
-                5,
-                100,
-                100 if label == "Second score" else 80,
-                key=f"keep_{key}",
-                bind="query-params",
-            )
-            shares[name] = min(int(share) / 100, shares.get(name, 1.0))
-    keep_n = ablations.kept_above(scores, shares)
-    with right:
-        said = f"{int(keep_n.sum()):,} of {len(scores):,} training rows stay"
-        right_found = ablations.found(keep_n, scores[Scores.SPOILED])
-        if right_found is not None:
-            precision, recall = right_found
-            said += f"; of those thrown out {precision:.0%} are known to be spoiled"
-            said += f", {recall:.0%} of all spoiled ones"
-        st.markdown(f"**{said}.**")
-        by_class = ablations.kept_by_class(scores, keep_n)
-        by_class["class"] = [text.clean(name, longest=30) for name in by_class["class"]]
-        st.dataframe(
-            by_class.assign(share=100 * by_class["share"]),
-            hide_index=True,
-            height=180,
-            column_config={
-                "of": st.column_config.NumberColumn("of rows"),
-                "share": st.column_config.ProgressColumn(
-                    "kept", format="%.0f %%", min_value=0, max_value=100, color="blue"
-                ),
-            },
+        how = st.segmented_control(
+            "Set a threshold by",
+            [BY_SHARE, BY_VALUE],
+            default=BY_SHARE,
+            required=True,
+            key="slide",
+            bind="query-params",
         )
-        if table is not None and pair is not None and set(shares) == set(pair):
-            near(table, scores, pair, shares)
-    for column, (name, kept) in zip(st.columns(len(shares)), shares.items(), strict=True):
-        with column:
-            spread(scores, name, kept)
-    rows = ablations.thrown_out(scores, keep_n, list(shares))
+        for slot, name in zip(SLOTS, usual, strict=False):
+            name, keep_n = slider(scores, names, slot=slot, usual=name, by_value=how == BY_VALUE)
+            keeps[name] = keeps.get(name, True) & keep_n
+    keep_n = np.logical_and.reduce(list(keeps.values()))
+    with right:
+        stays(scores, keep_n)
+        if table is not None:
+            shares = {
+                name: ablations.share_of_known(ablations.values_of(scores, name), of_score)
+                for name, of_score in keeps.items()
+            }
+            near(table, scores, shares)
+    spreads(scores, keeps, names)
+    rows = ablations.thrown_out(scores, keep_n, [name for name, one in keeps.items() if not one.all()])
     if len(rows):
-        pictures(rows, list(shares), key="out", order="the lowest in one of the scores first")
+        pictures(rows, list(keeps), key="out", order="the lowest in a score that throws them out first")
 
 
-def near(table: pd.DataFrame, scores: pd.DataFrame, pair: tuple[str, str], shares: dict[str, float]) -> None:
-    """What was really measured close by; nothing is interpolated."""
-    y, x = pair
-    close = ablations.nearest(ablations.grid(table, x, y), scores, x, y, shares)
-    close = close.assign(effect=[_with_ends(row, Ablation.EFFECT) for row in close.to_dict("records")])
+def slider(
+    scores: pd.DataFrame, names: list[str], *, slot: str, usual: str, by_value: bool
+) -> tuple[str, np.ndarray]:
+    """One threshold: the score that was chosen, and bool [N], the rows that it keeps."""
+    name = st.selectbox(
+        f"{slot.capitalize()} score",
+        names,
+        index=names.index(usual),
+        format_func=text.plain,
+        key=slot,
+        bind="query-params",
+    )
+    value = ablations.values_of(scores, name)
+    if not by_value:
+        percent = st.slider(
+            f"Keep the highest … % by {text.plain(name)}",
+            5,
+            100,
+            SLOTS[slot],
+            key=f"keep_{slot}",
+            bind="query-params",
+        )
+        return name, ablations.among_top(value, int(percent) / 100)
+    low, high = float(value.min()), float(value.max())
+    if not high > low:
+        st.caption(f"All rows have the same {text.plain(name)}.")
+        return name, np.ones(len(value), dtype=bool)
+    start = low if SLOTS[slot] == 100 else float(value.quantile(1 - SLOTS[slot] / 100))
+    bound = st.slider(
+        f"Keep what is at least … by {text.plain(name)}",
+        low,
+        high,
+        start,
+        step=(high - low) / 200,
+        format="%.4g",
+        key=f"from_{slot}",
+        bind="query-params",
+    )
+    return name, ablations.at_least(value, float(bound))
+
+
+def stays(scores: pd.DataFrame, keep_n: np.ndarray) -> None:
+    """How many rows stay, in all and of each class, and whether the others are the spoiled ones."""
+    said = f"{int(keep_n.sum()):,} of {len(scores):,} training rows stay"
+    bad_n = ablations.spoiled_of(scores)
+    if bad_n is not None:
+        said += _told_of_spoiled(*ablations.found(keep_n, bad_n))
+    st.markdown(f"**{said}.**")
+    by_class = ablations.kept_by_class(scores, keep_n)
+    by_class["class"] = [text.clean(name, longest=30) for name in by_class["class"]]
     st.dataframe(
-        close[["name", Ablation.KEPT, "effect", Ablation.VERDICT]],
+        by_class.assign(share=100 * by_class["share"]),
         hide_index=True,
+        height=180 if len(by_class) > 4 else "content",
+        alt=f"Training rows that stay, for each of {len(by_class)} classes",
         column_config={
-            "name": "nearest measured cells",
-            Ablation.KEPT: st.column_config.NumberColumn("rows kept"),
-            "effect": st.column_config.TextColumn("change of macro-F1 [95 %]"),
+            "of": st.column_config.NumberColumn("of rows"),
+            "share": st.column_config.ProgressColumn(
+                "kept", format="%.0f %%", min_value=0, max_value=100, color="blue"
+            ),
         },
     )
 
 
-def spread(scores: pd.DataFrame, name: str, share: float) -> None:
-    """Where a score's values lie, and where the threshold would be."""
-    value = scores[Scores.SCORE_PREFIX + name]
-    known = value.dropna()
-    if known.empty:
+def near(table: pd.DataFrame, scores: pd.DataFrame, shares: dict[str, float]) -> None:
+    """What was really measured close by; nothing is interpolated."""
+    close = ablations.nearest(table, scores, shares)
+    told = " and ".join(f"{share:.0%} by {text.plain(name)}" for name, share in shares.items())
+    if (close[Ablation.FILTER] == "none").all():
+        parts.sentence(f"This keeps {told}. No cell with a filter on these scores alone was measured.")
         return
-    at = float(known.quantile(1 - share)) if share < 1 else None
-    # a few extremes must not squeeze the rest
-    low, high = known.quantile([0.005, 0.995])
-    edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    spoiled = scores[Scores.SPOILED].fillna("").astype(bool)
-    kinds = (
-        {"training rows": known}
-        if scores[Scores.SPOILED].isna().all() or not spoiled.any()
-        else {"sound": known[~spoiled], "spoiled": known[spoiled]}
-    )
-    bins = pd.concat(
+    rows = close.to_dict("records")
+    st.dataframe(
         pd.DataFrame(
-            {"kind": kind, "low": edges[:-1], "high": edges[1:], "n": n, "share": n / max(n.sum(), 1)}
-        )
-        for kind, values in kinds.items()
-        for n in [np.histogram(values.clip(edges[0], edges[-1]), edges)[0]]
+            {
+                "nearest measured cells": close["name"],
+                "rows kept": close[Ablation.KEPT],
+                "against all rows [95 %]": [_with_ends(row, Ablation.EFFECT) for row in rows],
+                "against random [95 %]": [_with_ends(row, Ablation.OVER_RANDOM) for row in rows],
+                "verdict": close[Ablation.VERDICT].astype(str),
+            }
+        ),
+        hide_index=True,
+        alt="The measured cells that keep the most similar shares",
     )
-    chart = charts.histogram(bins, title=text.clean(name), at=at)
-    parts.chart(chart, bins, name=f"spread-{text.clean(name)}", alt_text=f"Histogram of the score {name}")
-    counts = ", ".join(f"{kind} n = {len(values):,}" for kind, values in kinds.items())
     parts.sentence(
-        f"{text.plain(name)} of the training rows ({counts})"
-        + (f"; what lies left of the rule, {at:.3g}, is thrown out." if at is not None else ".")
+        f"This keeps {told}. Only the cells listed were trained, with their change of macro-F1; what lies "
+        "between them was not measured."
     )
+
+
+def spreads(scores: pd.DataFrame, keeps: dict[str, np.ndarray], names: list[str]) -> None:
+    """Where the values lie, and where the thresholds would be; of all scores if wanted."""
+    more = [name for name in names if name not in keeps]
+    for column, (name, keep_n) in zip(st.columns(2, gap="medium"), keeps.items(), strict=False):
+        with column:
+            value = ablations.values_of(scores, name)
+            spread(scores, name, ablations.lowest_kept(value, keep_n), number=names.index(name))
+    if more and st.toggle(
+        f"Show the other {text.count(len(more), 'score')}", key="every", bind="query-params"
+    ):
+        for first in range(0, len(more), 3):
+            for column, name in zip(st.columns(3), more[first : first + 3], strict=False):
+                with column:
+                    spread(scores, name, None, number=names.index(name))
+
+
+def spread(scores: pd.DataFrame, name: str, at: float | None, *, number: int) -> None:
+    """One histogram; by its number its name in the export is another than any other score's."""
+    bins = ablations.spread(scores, name)
+    parts.chart(
+        charts.histogram(bins, title=text.clean(name), at=at),
+        bins,
+        name=f"spread-{number}-{text.clean(name)}",
+        alt_text=f"Histogram of the score {name} over the training rows",
+    )
+    have = int(scores[Scores.SCORE_PREFIX + name].notna().sum())
+    parts.sentence(
+        f"{text.plain(name)} of {have:,} of {len(scores):,} training rows"
+        + (f"; what lies left of the rule, at {at:.3g}, is thrown out." if at is not None else ".")
+        + " The outermost bars hold what lies beyond them, too."
+    )
+
+
+def _telling(names: list[str]) -> tuple[str, ...]:
+    """Scores to begin with where nothing was crossed: those that filters are made for, if they are there."""
+    order = [name for name in ("clip", "aesthetic", "quality", "agreement") if name in names]
+    return tuple([*order, *(name for name in names if name not in order)][:2])
+
+
+# --- cells ------------------------------------------------------------------------------------
 
 
 def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
     """Every cell with both comparisons. Returns the one that the rest of the page is about."""
     st.subheader("All cells")
     frame = ablations.forest(table)
-    usual = _usual(table)
+    usual = ablations.rule_of_thumb(table)
     if frame.empty:
         parts.empty("There is nothing but the baseline.")
         return usual
-    frame["name"] = [text.clean(name, longest=90) for name in frame["name"]]
-    numbers = table[Ablation.CELL].tolist()
+    numbers = [int(number) for number in table[Ablation.CELL]]
     names = dict(zip(numbers, table["name"], strict=True))
     wanted = st.query_params.get("cell", "")
-    chosen = int(wanted) if wanted.isdigit() and int(wanted) in names else int(usual[Ablation.CELL])
+    chosen = int(wanted) if wanted.isdecimal() and int(wanted) in names else int(usual[Ablation.CELL])
     event = parts.chart(
-        charts.forest(frame, title="change of test macro-F1"),
+        charts.forest(frame, title="change of test macro-F1", selected=chosen),
         frame,
         name="cells",
         alt_text=f"Effects of {frame['number'].nunique()} cells with 95 % intervals, the best first",
@@ -295,35 +379,68 @@ def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
         selection_mode="cell",
     )
     clicked = (getattr(event, "selection", None) or {}).get("cell") or []
-    if clicked and int(clicked[0].get("number", chosen)) != chosen:
-        st.query_params["cell"] = str(int(clicked[0]["number"]))
-        st.rerun()
+    if clicked:
+        go_to(int(clicked[0].get("number", chosen)), chosen)
     drawn = frame["number"].nunique()
     most = "" if drawn == len(table) - 1 else f" The {drawn} largest of {len(table) - 1} effects are drawn."
+    star = " ★ is best on validation rows." if frame["chosen"].any() else ""
     parts.sentence(
         f"Change of test macro-F1 with 95 % intervals for {drawn} cells, the best first; filled marks differ "
-        f"from 0 after Holm’s correction (p < 0.05). Click a cell, or choose it here.{most}"
+        f"from 0 after Holm’s correction (p < 0.05).{star} A click on a cell shows it below.{most}"
     )
+    as_table(table, chosen)
     picked = st.selectbox(
         "Cell",
         numbers,
         index=numbers.index(chosen),
-        format_func=lambda number: text.plain(names[number], longest=90),
+        format_func=lambda number: text.plain(names[number], longest=110),
         key=f"cell-{chosen}",
         width=520,
     )
-    if picked is not None and picked != chosen:
-        st.query_params["cell"] = str(picked)
-        st.rerun()
+    if picked is not None:
+        go_to(picked, chosen)
     return table[table[Ablation.CELL] == chosen].iloc[0].to_dict()
 
 
-def _usual(table: pd.DataFrame) -> dict[Any, Any]:
-    """The cell best on validation; where that is the baseline, the one with the best effect."""
-    best = table.iloc[int(table[Ablation.VAL_F1_MACRO].to_numpy().argmax())]
-    if best[Ablation.VERDICT] == Verdict.BASELINE and len(table) > 1:
-        best = table.iloc[int(table[Ablation.EFFECT].fillna(-np.inf).to_numpy().argmax())]
-    return best.to_dict()
+def go_to(number: int, chosen: int) -> None:
+    """Make another cell the one that the rest of the page is about."""
+    if number != chosen:
+        st.query_params["cell"] = str(number)
+        st.rerun()
+
+
+def as_table(table: pd.DataFrame, chosen: int) -> None:
+    """The same in figures, with what each filter found of the spoiled rows; a row selects its cell."""
+    rows = ablations.as_read(table)
+    shares = {
+        name: st.column_config.NumberColumn(format="percent")
+        for name in (Ablation.PRECISION, Ablation.RECALL)
+        if name in rows
+    }
+    event = st.dataframe(
+        rows.drop(columns="number"),
+        hide_index=True,
+        height=320 if len(rows) > 8 else "content",
+        key=f"rows-{chosen}",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=f"Figures of {text.count(len(rows), 'cell')}",
+        column_config=shares,
+    )
+    selected = event.selection.rows
+    if selected:
+        go_to(int(rows["number"].iloc[selected[0]]), chosen)
+    parts.export(rows, name="cells-figures")
+    spoiled = (
+        " Precision: the share of the rows thrown out that are known to be spoiled; recall: the share of "
+        f"the {int(table[Ablation.SPOILED].iloc[0]):,} spoiled ones thrown out."
+        if Ablation.SPOILED in table
+        else ""
+    )
+    parts.sentence(
+        f"{text.count(len(rows), 'cell')}, the baseline first; p of the claim that a cell beats both all "
+        f"rows and random choices, after Holm’s correction. A tick at the left chooses a cell.{spoiled}"
+    )
 
 
 def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
@@ -332,22 +449,25 @@ def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
     if len(frame) < 2:
         return
     st.subheader("Step by step")
-    frame = frame.assign(
-        step=[text.clean(step, longest=40) for step in frame["step"]],
-        told=[
-            text.score(value) + ("" if pd.isna(gain) else f" ({_signed(gain)})")
-            for value, gain in zip(frame[Ablation.F1_MACRO], frame["gain"], strict=True)
-        ],
-    )
+    told = [
+        f"macro-F1 {ablations.with_ends(row, Ablation.F1_MACRO)}"
+        if number == 0
+        else f"{_signed(row['end'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
+        for number, row in enumerate(frame.to_dict("records"))
+    ]
+    names = [text.clean(step, longest=44) for step in frame["step"]]
+    frame["label"] = [f"{name}\n{words}" for name, words in zip(names, told, strict=True)]
     parts.chart(
-        charts.steps(frame, dark=state.is_dark()),
-        frame[["step", Ablation.KEPT, Ablation.F1_MACRO, "f1_macro_low", "f1_macro_high", "gain"]],
+        charts.steps(frame, title="change of test macro-F1 against all rows", dark=state.is_dark()),
+        frame.drop(columns="label"),
         name="steps",
-        alt_text="Macro-F1 after each part of the filter is added",
+        alt_text="Waterfall: change of macro-F1 after each part of the filter is added",
     )
     parts.sentence(
-        "Test macro-F1 with its 95 % interval as the parts of this cell are added one after another, as far "
-        f"as these cells were measured ({len(frame)} of them); in brackets the gain of the step."
+        "Change of test macro-F1 against all rows as the parts of this cell "
+        f"({text.plain(cell['name'], longest=110)}) are added one after another, by the {len(frame)} cells "
+        "on the way that were measured. A bar is what its step adds; the dot with its 95 % interval is the "
+        "change from all rows up to there, and tells nothing of the step alone."
     )
 
 
@@ -355,30 +475,28 @@ def by_class(info: SweepInfo, cell: dict[Any, Any]) -> None:
     classes = state.table(info, "ablation_classes")
     if classes is None or cell[Ablation.VERDICT] == Verdict.BASELINE:
         return
-    of_cell = classes[
-        (classes[AblationClasses.CELL] == cell[Ablation.CELL])
-        & (classes[AblationClasses.ENCODER] == cell[Ablation.ENCODER])
-    ].dropna(subset=AblationClasses.EFFECT)
-    if of_cell.empty:
+    frame = ablations.classes_of(classes, cell)
+    if frame.empty:
         return
     st.subheader("Class by class")
-    sure = of_cell[AblationClasses.EFFECT_P_HOLM] < 0.05
-    better = of_cell[AblationClasses.EFFECT] > 0
-    frame = of_cell.assign(
-        says=np.where(~sure, "not sure", np.where(better, "better", "worse")),
-        **{"class": [text.clean(name, longest=40) for name in of_cell[AblationClasses.CLASS]]},
-    ).sort_values(AblationClasses.EFFECT, ascending=False, kind="stable")
+    frame["class"] = [text.clean(name, longest=40) for name in frame[AblationClasses.CLASS]]
+    frame["label"] = [
+        f"{row['class']}\n{row[AblationClasses.TEST]:,} test, {row[AblationClasses.KEPT]:,} of "
+        f"{row[AblationClasses.TRAIN]:,} train"
+        for row in frame.to_dict("records")
+    ]
     parts.chart(
         charts.classes(frame),
-        frame.drop(columns="says"),
+        frame.drop(columns=["says", "label"]),
         name="ablation_classes",
         alt_text=f"Change of F1 for {len(frame)} classes with 95 % intervals",
     )
     tests = frame[AblationClasses.TEST]
+    two = _of_two_classes(cell)
     parts.sentence(
-        f"Change of each class’s F1 by {text.plain(cell['name'], longest=90)}, 95 % intervals over "
-        f"rows and seeds, p-values corrected for {len(frame)} classes; n = {int(tests.min()):,} to "
-        f"{int(tests.max()):,} test rows per class."
+        f"Change of each class’s F1 by {text.plain(cell['name'], longest=110)}, 95 % intervals over rows and "
+        f"seeds; better or worse: p < 0.05 after Holm’s correction for {len(frame)} classes; n = "
+        f"{int(tests.min()):,} to {int(tests.max()):,} test rows per class.{f' {two}.' if two else ''}"
     )
 
 
@@ -390,41 +508,64 @@ def thrown_out(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
     st.subheader("Thrown out by this cell")
     keep_n = scores[column].to_numpy(bool)
     looked_at = [
-        name.removeprefix(Ablation.PART_PREFIX)
+        str(name).removeprefix(Ablation.PART_PREFIX)
         for name, bound in cell.items()
         if str(name).startswith(Ablation.PART_PREFIX) and isinstance(bound, str)
     ]
     rows = ablations.thrown_out(scores, keep_n, looked_at)
-    found = ablations.found(keep_n, scores[Scores.SPOILED])
-    if found is not None:
+    bad_n = ablations.spoiled_of(scores)
+    if bad_n is not None:
+        precision, recall = ablations.found(keep_n, bad_n)
         parts.sentence(
-            f"Of these {text.count(len(rows), 'row')} {found[0]:.0%} are known to be spoiled (precision); "
-            f"that is {found[1]:.0%} of all spoiled ones (recall)."
+            f"Of these {text.count(len(rows), 'row')} {precision:.0%} are known to be spoiled (precision); "
+            f"that is {recall:.0%} of all {int(bad_n.sum()):,} spoiled ones (recall)."
         )
-    pictures(rows, looked_at, key="thrown", order="the lowest in one of the cell’s scores first")
+    known = any(Scores.SCORE_PREFIX + name in rows for name in looked_at)
+    order = "the lowest in one of the cell’s scores first" if known else "in the order of the data"
+    pictures(rows, looked_at, key="thrown", order=order)
 
 
 def pictures(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
-    """A gallery of training rows with their scores."""
-    known = [name for name in by if Scores.SCORE_PREFIX + name in rows]
-    told = rows.to_dict("records")
-    says = [
-        " · ".join(f"{name} {row[Scores.SCORE_PREFIX + name]:.2f}" for name in known) or "thrown out"
-        for row in told
+    """A gallery of training rows with label, scores and caption; a list where no pictures were kept."""
+    columns = {name: Scores.SCORE_PREFIX + name for name in by if Scores.SCORE_PREFIX + name in rows}
+    labels = [
+        f"{label} ({kind})" if isinstance(kind, str) and kind else str(label)
+        for label, kind in zip(rows[Scores.LABEL], rows[Scores.SPOILED], strict=True)
     ]
-    what = [
-        f"{row[Scores.LABEL]}{f' ({row[Scores.SPOILED]})' if row[Scores.SPOILED] else ''}" for row in told
-    ]
-    shown = rows.assign(**{gallery.SAYS: says, Scores.CAPTION: what})
-    gallery.show(shown, key=key, order=order, per_page=PER_PAGE, width=PICTURE)
+    if rows[Scores.THUMBNAIL].isna().all():
+        listed = pd.DataFrame({"sample": rows[Scores.SAMPLE_ID], "label": labels})
+        listed["caption"] = rows[Scores.CAPTION].fillna("")
+        listed = listed.map(lambda words: text.clean(words, longest=300))
+        for name, column in columns.items():
+            listed[text.clean(name)] = rows[column]
+        st.dataframe(listed, hide_index=True, height=320, alt=f"{text.count(len(rows), 'row')} thrown out")
+        parts.sentence(
+            f"{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}. There are no pictures to show: "
+            "the data brought ready features, or none were kept."
+        )
+    else:
+        told = [
+            " · ".join(f"{name} {_short(value)}" for name, value in zip(columns, values, strict=True))
+            for values in zip(*(rows[column] for column in columns.values()), strict=True)
+        ]
+        captions = list(rows[Scores.CAPTION].fillna(""))
+        shown = rows.assign(**{gallery.SAYS: labels, Scores.CAPTION: captions})
+        if told:
+            shown[gallery.ALSO] = told
+        gallery.show(shown, key=key, order=order, per_page=PER_PAGE, width=PICTURE)
     parts.export(rows.drop(columns=[Scores.THUMBNAIL]), name=key)
+
+
+# --- what else is known -----------------------------------------------------------------------
 
 
 def known(summary: dict[str, Any]) -> None:
     """What is known of spoiled rows, and of rewording captions."""
-    separation = summary.get(Ablated.SEPARATION) or {}
+    separation, wording = summary.get(Ablated.SEPARATION) or {}, summary.get(Ablated.WORDING)
+    if not separation and not wording:
+        return
+    st.subheader("What the scores tell")
     if separation:
-        st.subheader("What the scores tell")
         rows = [
             {
                 "score": text.clean(score),
@@ -440,7 +581,8 @@ def known(summary: dict[str, Any]) -> None:
         st.dataframe(
             frame,
             hide_index=True,
-            height=300,
+            height=300 if len(frame) > 7 else "content",
+            alt="How well each score tells spoiled rows from sound ones",
             column_config={
                 name: st.column_config.NumberColumn(format="%.3f") for name in ("AUROC", "95 % from", "to")
             },
@@ -450,7 +592,6 @@ def known(summary: dict[str, Any]) -> None:
             "How well a low score tells spoiled training rows of a kind from sound ones: area under the ROC "
             "curve with its 95 % interval; 0.5 tells nothing."
         )
-    wording = summary.get(Ablated.WORDING)
     if wording:
         low, high = wording["change"][1:]
         verb = "breaks" if wording["breaks_the_match"] else "does not break"
@@ -462,6 +603,14 @@ def known(summary: dict[str, Any]) -> None:
             f"{text.interval(wording['auroc_reworded'][0], tuple(wording['auroc_reworded'][1:]))}: that "
             f"{verb} the match of picture and text."
         )
+
+
+def again(info: SweepInfo) -> None:
+    """The command that repeats it."""
+    st.subheader("Again")
+    st.code(ablations.afresh(info.command), language=None, wrap_lines=True)
+    st.caption("With more seeds, and as part of the same study:")
+    st.code(f"{info.command} --seeds …", language=None, wrap_lines=True)
 
 
 def nothing_yet() -> None:
@@ -476,26 +625,44 @@ def nothing_yet() -> None:
     st.caption("On the built-in data, with damage planted: `make ablate`.")
 
 
-def _pair(row: Any, name: str) -> tuple[float, float] | None:
-    low, high = row[name + Ablation.LOW], row[name + Ablation.HIGH]
-    return None if pd.isna(low) else (float(low), float(high))
+def _of_two_classes(row: Any) -> str:
+    """AUROC, sensitivity and specificity; "" where there are more classes."""
+    names = {
+        Ablation.AUROC: "AUROC",
+        Ablation.SENSITIVITY: "sensitivity",
+        Ablation.SPECIFICITY: "specificity",
+    }
+    return ", ".join(
+        f"{name} {ablations.with_ends(row, column)}"
+        for column, name in names.items()
+        if pd.notna(row.get(column))
+    )
+
+
+def _told_of_spoiled(precision: float | None, recall: float) -> str:
+    if precision is None:
+        return ""
+    return f"; of those thrown out {precision:.0%} are known to be spoiled, {recall:.0%} of all spoiled ones"
 
 
 def _ends(row: Any, name: str, *, signed: bool = False) -> str:
-    ends = _pair(row, name)
-    if ends is None:
+    low, high = row[name + Ablation.LOW], row[name + Ablation.HIGH]
+    if pd.isna(low):
         return ""
     form = _signed if signed else text.score
-    return f"95 % {form(ends[0])} – {form(ends[1])}"
+    return f"95 % {form(float(low))} – {form(float(high))}"
 
 
 def _with_ends(row: Any, name: str) -> str:
-    ends = _pair(row, name)
-    return "–" if ends is None else f"{_signed(row[name])} [{_signed(ends[0])}, {_signed(ends[1])}]"
+    return ablations.with_ends(row, name, signed=True)
 
 
 def _signed(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:+.3f}"
+    return "–" if pd.isna(value) else ablations.with_sign(value)
+
+
+def _short(value: float) -> str:
+    return "–" if pd.isna(value) else text.value(round(float(value), 4))
 
 
 parts.page("Filter ablations", show, runs=state.ablations, key=state.ABLATION, none=nothing_yet)

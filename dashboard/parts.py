@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import state, text
 from dashboard.artifacts import StoreProblem
+from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
 
@@ -168,7 +169,7 @@ def first_visit() -> None:
 
 
 def chart(
-    figure: alt.TopLevelMixin,
+    figure: alt.TopLevelMixin | Drawing,
     frame: pd.DataFrame,
     *,
     name: str,
@@ -185,19 +186,39 @@ def chart(
         name: of the files that are taken along, without suffix, and unique on the page.
         alt_text: what a person who cannot see the chart should know.
     """
-    event = st.altair_chart(  # type: ignore[call-overload]
-        figure,
+    figure = written(figure)
+    event = draw(
+        figure, alt_text=alt_text, width=width, key=key, on_select=on_select, selection_mode=selection_mode
+    )
+    export(frame, name=name, figure=lambda: figure)
+    return event
+
+
+def draw(
+    figure: alt.TopLevelMixin | Drawing,
+    *,
+    alt_text: str,
+    width: Literal["stretch", "content"] = "stretch",
+    key: str | None = None,
+    on_select: Literal["rerun", "ignore"] | Callable[[], None] = "ignore",
+    selection_mode: str | list[str] | None = None,
+) -> Any:
+    """`chart` without its menu."""
+    return st.vega_lite_chart(
+        spec=written(figure).spec,
         width=width,
         alt=text.clean(alt_text, longest=300),
         key=key,
         on_select=on_select,
         selection_mode=selection_mode,
     )
-    export(frame, name=name, figure=figure)
-    return event
 
 
-def export(frame: pd.DataFrame, *, name: str, figure: alt.TopLevelMixin | None = None) -> None:
+def written(figure: alt.TopLevelMixin | Drawing) -> Drawing:
+    return figure if isinstance(figure, Drawing) else drawing(figure)
+
+
+def export(frame: pd.DataFrame, *, name: str, figure: Callable[[], Drawing] | None = None) -> None:
     """A small menu below a chart or table: its data as CSV, its drawing as Vega-Lite. The chart's own menu,
     at its upper right, has PNG and SVG."""
     with st.popover("Export", icon=":material/download:", type="tertiary"):
@@ -213,7 +234,7 @@ def export(frame: pd.DataFrame, *, name: str, figure: alt.TopLevelMixin | None =
         if figure is not None:
             st.download_button(
                 "Chart (Vega-Lite)",
-                lambda: figure.to_json().encode(),
+                lambda: figure().standalone(),
                 file_name=f"{name}.vl.json",
                 mime="application/json",
                 key=f"vega-{name}",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +14,7 @@ from dashboard.info import SweepInfo
 from dashboard.store import Store
 from trainer.tracking.schema import Artifact, RunState, default_tracking_uri
 
+Made = TypeVar("Made")
 RUN = "run"  # query parameter and session key: id of the chosen run
 REPORT = "report"  # the same for the run that the page "Data quality" shows
 ABLATION = "ablation"  # the same for the page "Filter ablations"
@@ -59,6 +60,17 @@ def _ablations(tracking_uri: str) -> list[SweepInfo]:
 def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
     """``version`` is only there to be part of the cache's key."""
     return getattr(_store(tracking_uri), part)(run_id)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _kept(key: Hashable, _make: Callable[[], Any]) -> Any:
+    return _make()
+
+
+def kept(key: Hashable, make: Callable[[], Made]) -> Made:
+    """What ``make`` returns, made once for every ``key`` and theme and shared by all readers, who must not
+    change it. The key names the thing, the run, the versions of its tables and every choice in it."""
+    return _kept((key, is_dark()), make)
 
 
 def sweeps() -> list[SweepInfo]:

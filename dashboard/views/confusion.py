@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -10,11 +11,13 @@ import streamlit as st
 from dashboard import answers, frames, gallery, links, parts, state, text
 from dashboard.charts.confusion import CELL, MOST_IN_CELLS, MOST_SQUARE, SIGNIFICANT, confusion
 from dashboard.charts.confusion import difference as difference_chart
+from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from dashboard.links import LABEL, PRED
 from trainer.tracking.schema import Predictions, Samples, Summary
 
 SPLITS = ["test", "val", "train"]
+Made = TypeVar("Made")
 NOBODY = "no other head"
 PAGE = "page"  # parameter of the address: which page of the cell's pictures
 WAYS_IN = 10  # cells that have a button
@@ -38,6 +41,11 @@ class Page(NamedTuple):
     classes: list[str]  # in the order of the axes
     shown: dict[str, str]  # class → what stands for it in charts
     cell: tuple[str, str] | None  # the chosen one
+    version: Hashable  # changes with the answers on record, the heads, the split and the order
+
+    def kept(self, name: str, make: Callable[[], Made], *choices: Hashable) -> Made:
+        """Figures or a chart of these rows, made once for all readers; see `state.kept`."""
+        return state.kept((name, self.version, *choices), make)
 
     @property
     def square(self) -> bool:
@@ -55,7 +63,7 @@ def show(info: SweepInfo) -> None:
         return
     page = controls(info, predictions)
     if page.other is None:
-        cells = frames.confusion(page.rows)
+        cells = page.kept("cells", lambda: frames.confusion(page.rows))
         worst_confusions(page, cells)
         left, right = sides(page)
         with left:
@@ -98,7 +106,6 @@ def controls(info: SweepInfo, predictions: pd.DataFrame) -> Page:
             key="cells",
             bind="query-params",
         )
-        here = predictions[predictions[Predictions.SPLIT] == split]
         logged = state.summary(info).get(Summary.CLASSES, [])
         orders = [answers.AS_LOGGED, answers.BY_NAME, answers.BY_SIMILARITY]
         if logged == answers.by_name(logged):
@@ -106,12 +113,17 @@ def controls(info: SweepInfo, predictions: pd.DataFrame) -> Page:
         order = st.segmented_control(
             "Order of classes", orders, default=orders[0], required=True, key="order", bind="query-params"
         )
-    rows = here[here[Predictions.HEAD] == head]
     other = others.get(against)
-    other_rows = here[here[Predictions.HEAD] == other]
-    classes = answers.class_order(pd.concat([rows, other_rows]), logged, order)
-    shown = answers.shown_names(classes)
-    pairs = answers.paired(rows, other_rows)
+    version = ("confusion", info.run_id, state.version(info, "predictions"), head, other, split, order)
+
+    def figures() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str], list[tuple[str, str]]]:
+        here = predictions[predictions[Predictions.SPLIT] == split]
+        rows, other_rows = (here[here[Predictions.HEAD] == one] for one in (head, other))
+        classes = answers.class_order(pd.concat([rows, other_rows]), logged, order)
+        pairs = answers.paired(rows, other_rows)
+        return rows, other_rows, pairs, classes, telling_cells(rows, pairs)
+
+    rows, other_rows, pairs, classes, telling = state.kept(version, figures)
     return Page(
         info=info,
         head=head,
@@ -122,13 +134,20 @@ def controls(info: SweepInfo, predictions: pd.DataFrame) -> Page:
         other_rows=other_rows,
         pairs=pairs,
         classes=classes,
-        shown=shown,
-        cell=chosen_cell(classes, rows, pairs),
+        shown=answers.shown_names(classes),
+        cell=chosen_cell(classes, telling),
+        version=version,
     )
 
 
-def chosen_cell(classes: list[str], rows: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, str] | None:
-    """The cell that the address asks for, else the surest difference, else the worst mistake."""
+def telling_cells(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[str, str]]:
+    """The surest differences first, then the worst mistakes."""
+    differ = answers.compare_cells(pairs)
+    return [*pairs_of(differ[differ["difference"] != 0]), *pairs_of(frames.mistakes(frames.confusion(rows)))]
+
+
+def chosen_cell(classes: list[str], telling: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """The cell that the address asks for, else the first of `telling_cells`."""
     asked = st.query_params.get(LABEL), st.query_params.get(PRED)
     if asked[0] in classes and asked[1] in classes:
         return asked[0], asked[1]
@@ -136,9 +155,7 @@ def chosen_cell(classes: list[str], rows: pd.DataFrame, pairs: pd.DataFrame) -> 
         st.toast("The cell in the address has no row in this split.", icon=":material/link_off:")
         for name in (LABEL, PRED):
             st.query_params.pop(name, None)
-    differ = answers.compare_cells(pairs)
-    first = [*pairs_of(differ[differ["difference"] != 0]), *pairs_of(frames.mistakes(frames.confusion(rows)))]
-    return first[0] if first else None
+    return telling[0] if telling else None
 
 
 # --- A cell is chosen: by a click, by a button, by name --------------------------------------
@@ -157,7 +174,9 @@ def key_of(page: Page, name: str) -> str:
     return f"{name}-{page.info.run_id}-{st.session_state.get(REDRAWN.format(name), 0)}"
 
 
-def clickable(page: Page, figure: Any, frame: pd.DataFrame, *, name: str, alt_text: str, size: int) -> None:
+def clickable(
+    page: Page, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str, size: int
+) -> None:
     """A chart in which a click on a cell chooses it."""
     key = key_of(page, name)
     real = {words: one for one, words in page.shown.items()}
@@ -189,17 +208,22 @@ def framed(page: Page) -> tuple[str, str] | None:
 
 def matrix(page: Page, cells: pd.DataFrame, rows: pd.DataFrame, *, name: str, room: int = 560) -> None:
     size = side(page, room)
-    figure = confusion(
-        named(page, cells),
-        list(page.shown.values()),
-        normalised=page.normalised,
-        side=size,
-        dark=state.is_dark(),
-        chosen=framed(page),
-    )
+
+    def figure() -> Drawing:
+        return drawing(
+            confusion(
+                named(page, cells),
+                list(page.shown.values()),
+                normalised=page.normalised,
+                side=size,
+                dark=state.is_dark(),
+                chosen=framed(page),
+            )
+        )
+
     clickable(
         page,
-        figure,
+        page.kept("matrix", figure, name, page.normalised, size, page.cell),
         cells,
         name=name,
         alt_text=f"Confusion matrix of {len(page.classes)} classes and {len(rows)} rows of {page.split}. "
@@ -367,10 +391,11 @@ def compare(page: Page, other: str) -> None:
     ):
         with column:
             st.markdown(f"**{name}**")
-            matrix(page, frames.confusion(rows), rows, name=key, room=480)
+            cells = page.kept("cells", lambda rows=rows: frames.confusion(rows), key)  # type: ignore[misc]
+            matrix(page, cells, rows, name=key, room=480)
             parts.sentence(f"{accuracy(rows)}. {how_to(page)}")
     st.subheader("Difference")
-    cells = answers.compare_cells(page.pairs)
+    cells = page.kept("differences", lambda: answers.compare_cells(page.pairs))
     largest_differences(page, cells)
     left, right = sides(page)
     with left:
@@ -400,17 +425,22 @@ def p_value(p: float) -> str:
 
 def difference(page: Page, cells: pd.DataFrame, first: str, second: str) -> None:
     size = side(page, 560)
-    figure = difference_chart(
-        named(page, cells),
-        list(page.shown.values()),
-        side=size,
-        dark=state.is_dark(),
-        chosen=framed(page),
-    )
+
+    def figure() -> Drawing:
+        return drawing(
+            difference_chart(
+                named(page, cells),
+                list(page.shown.values()),
+                side=size,
+                dark=state.is_dark(),
+                chosen=framed(page),
+            )
+        )
+
     sure = int(cells["significant"].sum())
     clickable(
         page,
-        figure,
+        page.kept("difference", figure, size, page.cell),
         cells,
         name="difference",
         alt_text=f"Difference of two confusion matrices on {len(page.pairs)} rows; {sure} of {len(cells)} "
@@ -441,7 +471,7 @@ def class_tables(page: Page) -> None:
 
 
 def class_table(page: Page, rows: pd.DataFrame, name: str) -> None:
-    figures = answers.class_figures(rows, page.classes)
+    figures = page.kept("class by class", lambda: answers.class_figures(rows, page.classes), name)
     shown = pd.DataFrame({"class": [page.shown[one] for one in page.classes]})
     shown["support"], shown["predicted"] = figures["support"], figures["predicted"]
     for one in ("precision", "recall", "f1"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import NamedTuple
 
 import pandas as pd
@@ -10,6 +9,7 @@ import streamlit as st
 
 from dashboard import charts, foreign, frames, parts, state, text
 from dashboard.charts.curves import rates as rates_chart
+from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import PARAM_PREFIX, Curves, RunState, Trials, TrialState
 
@@ -47,49 +47,59 @@ def show(info: SweepInfo) -> None:
         else:
             parts.missing(info, "curves")
         return
-    key = (info.run_id, state.version(info, "trials"), state.version(info, "curves"))
-    names, ends = known(key, curves)
+    version = ("curves", info.run_id, state.version(info, "trials"), state.version(info, "curves"))
+    names, ends = state.kept(version, lambda: known(curves))
     asked = controls(trials, ends, names)
-    pair, epochs = names[asked.series], asked.epochs
-    drawn = prepared(key, pair, asked.by, epochs, asked.hide_pruned, trials, curves)
-    if drawn[1].empty:
+    left = (asked.series, asked.by, asked.epochs, asked.hide_pruned)
+    drawn = state.kept((version, *left), lambda: prepared(trials, curves, names[asked.series], asked))
+    if drawn.lines.empty:
         parts.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
         return
-    draw(drawn, asked, step="epoch" if info.ours else "step")
+    marked = marked_trial(drawn.lines)
+    step = "epoch" if info.ours else "step"
+    number = None if marked is None else int(marked[Curves.TRIAL].iloc[0])
+    draw(state.kept((version, asked, number), lambda: picture(drawn, asked, marked, step=step)), asked)
+    if marked is not None:
+        card(drawn.trials, marked)
     if not info.ours and len(trials) > foreign.MOST_CHILDREN:
         parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
 
 
-# What the controls leave of a run: trials, the chosen series' lines, the learning rate's, groups. A plain
-# tuple: the cache cannot pickle a class of a page.
-Drawn = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, frames.Groups]
+class Drawn(NamedTuple):
+    """What the controls leave of a run."""
+
+    trials: pd.DataFrame
+    lines: pd.DataFrame  # of the chosen series
+    rates: pd.DataFrame  # of the learning rate
+    groups: frames.Groups
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def known(key: Hashable, _curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, int]]:
-    """Series by name, first and last epoch; made once for every version of a run (``key``)."""
-    return series_names(_curves), (int(_curves[Curves.EPOCH].min()), int(_curves[Curves.EPOCH].max()))
+class Picture(NamedTuple):
+    """What is shown of it."""
+
+    bands: pd.DataFrame
+    groups: int
+    curves: Drawing
+    left: Drawing | None  # how many trials are left at each epoch
+    rates: Drawing | None
+    says: str
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def prepared(
-    key: Hashable,
-    series: tuple[str, str],
-    by: str,
-    epochs: tuple[int, int],
-    hide_pruned: bool,
-    _trials: pd.DataFrame,
-    _curves: pd.DataFrame,
-) -> Drawn:
-    """The lines to draw; made once for every version of a run (``key``) and every choice."""
-    if hide_pruned:
-        _trials = _trials[_trials[Trials.STATE] != TrialState.PRUNED]
-    among = _curves[Curves.TRIAL].isin(_trials[Trials.TRIAL]) & _curves[Curves.EPOCH].between(*epochs)
-    curves = _curves[among]
-    groups = grouping(_trials, curves, by)
-    of_trial = None if by == SEED else groups
+def known(curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, int]]:
+    """Series by name, first and last epoch."""
+    return series_names(curves), (int(curves[Curves.EPOCH].min()), int(curves[Curves.EPOCH].max()))
+
+
+def prepared(trials: pd.DataFrame, curves: pd.DataFrame, series: tuple[str, str], asked: Asked) -> Drawn:
+    """The lines to draw."""
+    if asked.hide_pruned:
+        trials = trials[trials[Trials.STATE] != TrialState.PRUNED]
+    among = curves[Curves.TRIAL].isin(trials[Trials.TRIAL]) & curves[Curves.EPOCH].between(*asked.epochs)
+    curves = curves[among]
+    groups = grouping(trials, curves, asked.by)
+    of_trial = None if asked.by == SEED else groups
     lines, rates = (frames.lines(curves, *pair, of_trial) for pair in (series, RATE))
-    return _trials, lines, rates, groups
+    return Drawn(trials, lines, rates, groups)
 
 
 def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -132,7 +142,7 @@ def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> frames.Grou
     return frames.group_by(trials, by)
 
 
-def draw(drawn: Drawn, asked: Asked, *, step: str) -> None:
+def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: str) -> Picture:
     trials, lines, rates, groups = drawn
     bands = frames.smoothed(frames.bands(lines), asked.smooth)
     order = [name for name in groups.order if name in set(bands["group"])]
@@ -142,7 +152,6 @@ def draw(drawn: Drawn, asked: Asked, *, step: str) -> None:
     raw = lines if asked.raw_too and not many else lines.head(0)
     shadow = frames.density(lines, extent, log=asked.log) if asked.raw_too and many else None
     best = best_epochs(trials, raw)
-    marked = marked_trial(lines)
     chart = charts.curves(
         bands,
         raw,
@@ -160,21 +169,28 @@ def draw(drawn: Drawn, asked: Asked, *, step: str) -> None:
         log_x=asked.log_x,
         dark=state.is_dark(),
     )
-    parts.chart(
-        chart,
-        bands,
-        name="curves",
-        alt_text=f"{asked.series} by epoch, mean of {len(order)} groups of trials with 95 % bands",
-    )
+    left = rate = None
     if bands["n"].max() > 1:
-        st.altair_chart(charts.trials_left(bands, order=order, palette=palette), width="stretch")
+        left = drawing(charts.trials_left(bands, order=order, palette=palette))
     if asked.series != NAMES[RATE] and len(rates):
-        st.altair_chart(
-            rates_chart(frames.bands(rates), order=order, palette=palette, log_x=asked.log_x), width="stretch"
-        )
-    parts.sentence(explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None))
-    if marked is not None:
-        card(trials, marked)
+        by_epoch = frames.bands(rates)
+        rate = drawing(rates_chart(by_epoch, order=order, palette=palette, log_x=asked.log_x))
+    says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
+    return Picture(bands, len(order), drawing(chart), left, rate, says)
+
+
+def draw(shown: Picture, asked: Asked) -> None:
+    parts.chart(
+        shown.curves,
+        shown.bands,
+        name="curves",
+        alt_text=f"{asked.series} by epoch, mean of {shown.groups} groups of trials with 95 % bands",
+    )
+    if shown.left is not None:
+        parts.draw(shown.left, alt_text="Trials that are left at each epoch, by group")
+    if shown.rates is not None:
+        parts.draw(shown.rates, alt_text="Learning rate by epoch, mean of each group")
+    parts.sentence(shown.says)
 
 
 def marked_trial(lines: pd.DataFrame) -> pd.DataFrame | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
 from dashboard import answers, frames, gallery, links, parts, state, text
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
+from dashboard.drawing import drawing
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import Predictions, Samples, Summary
 
@@ -47,6 +49,7 @@ class Map(NamedTuple):
     lit: pd.Series | None  # which of the drawn ones stand out; None: nothing is dimmed
     boxes: list[answers.Box]
     point: str | None  # id of the chosen one
+    version: Hashable  # changes with the tables of the run, the head, the split, the colours and what is lit
 
 
 def show(info: SweepInfo) -> None:
@@ -56,40 +59,81 @@ def show(info: SweepInfo) -> None:
         parts.missing(info, "points of a map")
         return
     classes = state.summary(info).get(Summary.CLASSES, [])
-    numbers = numbers_of(info, samples)
-    scored = bool(classes) or len(numbers.columns) > 0
-    colour, head, split, shows_pictures = controls(predictions, samples, scored=scored)
-    answered = predictions[predictions[Predictions.HEAD] == head]
-    every = points(projection, samples, answered)
-    chosen = every if split == EVERY else every[every["split"] == split]
-    drawn = frames.sample_evenly(chosen, MOST_POINTS)
+    measured = measured_of(info)
+    tables = ("projection", "samples", "predictions")
+    version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
+    offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
+    colour, head, split, shows_pictures = controls(offered)
+    answered = state.kept(
+        (version, "answered", head), lambda: predictions[predictions[Predictions.HEAD] == head]
+    )
+    every = state.kept((version, "points", head), lambda: points(projection, samples, answered))
+    score = ""
+    numbers = pd.DataFrame()
+    if colour == SCORE:
+        numbers = state.kept(
+            (version, "numbers", head), lambda: numbers_of(samples, measured, answered, classes)
+        )
+        score = pick_score(numbers)
+    version = (version, head, split, colour, score)
+
+    def of_split() -> tuple[pd.DataFrame, str, list[str]]:
+        chosen = every if split == EVERY else every[every["split"] == split]
+        drawn = frames.sample_evenly(chosen, MOST_POINTS)
+        if score:
+            drawn = drawn.assign(**{SHADE: drawn["sample_id"].map(numbers[score])})
+        return coloured(drawn, every, colour, classes)
+
+    drawn, column, values = state.kept((version, "drawn"), of_split)
     if drawn.empty:
         parts.empty("The map holds no row of this split.", ":material/filter_alt_off:")
         return
-    score = ""
-    if colour == SCORE:
-        numbers[answers.LABEL_PROBABILITY] = answers.label_probability(answered, classes)
-        score = pick_score(numbers)
-        drawn = drawn.assign(**{SHADE: drawn["sample_id"].map(numbers[score])})
-    drawn, column, values = coloured(drawn, every, colour, classes)
-    there = Map(info, head, every, drawn, lit_ones(drawn), boxes(), chosen_point(every))
+    version = (version, cell_asked(), st.session_state.get(FIND, ""))
+    lit = state.kept((version, "lit"), lambda: lit_ones(drawn))
+    there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), version)
     draw(there, column, score or colour, values, shows_pictures=shows_pictures)
     says(there, predictions, score, len(values))
     selected(there)
     neighbours(there)
 
 
-def numbers_of(info: SweepInfo, samples: pd.DataFrame) -> pd.DataFrame:
-    """`answers.numbers`, with what the newest extraction and ablation of the same data measured."""
+class Measured(NamedTuple):
+    """What the newest extraction and ablation of the same data measured."""
+
+    pictures: pd.DataFrame | None
+    scores: pd.DataFrame | None
+    version: Hashable
+
+
+def measured_of(info: SweepInfo) -> Measured:
     tables: list[pd.DataFrame | None] = []
+    versions = []
     for runs, part in ((state.extractions(), "pictures"), (state.ablations(), "scores")):
-        same = [run for run in runs if run.data == info.data]
-        tables.append(next((table for run in same if (table := state.table(run, part)) is not None), None))
-    return answers.numbers(samples, *tables)
+        same = (run for run in runs if run.data == info.data)
+        found = next((run for run in same if state.table(run, part) is not None), None)
+        tables.append(None if found is None else state.table(found, part))
+        versions.append(None if found is None else (found.run_id, state.version(found, part)))
+    return Measured(tables[0], tables[1], tuple(versions))
 
 
-def controls(predictions: pd.DataFrame, samples: pd.DataFrame, *, scored: bool) -> tuple[str, str, str, bool]:
-    """Colour, head, split and whether pictures are drawn, all kept in the address."""
+def numbers_of(
+    samples: pd.DataFrame, measured: Measured, answered: pd.DataFrame, classes: list[str]
+) -> pd.DataFrame:
+    """`answers.numbers`, and what probability the head gave each row's label."""
+    numbers = answers.numbers(samples, measured.pictures, measured.scores)
+    return numbers.assign(**{answers.LABEL_PROBABILITY: answers.label_probability(answered, classes)})
+
+
+class Offer(NamedTuple):
+    """What there is to choose from."""
+
+    heads: dict[str, str]
+    splits: list[str]
+    colours: list[str]
+    pictures: bool
+
+
+def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, classes: list[str]) -> Offer:
     heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
     splits = [name for name in ("train", "val", "test") if name in set(predictions[Predictions.SPLIT])]
     colours = list(COLOURS)
@@ -97,8 +141,14 @@ def controls(predictions: pd.DataFrame, samples: pd.DataFrame, *, scored: bool) 
         colours.append(SPOILED)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
-    if scored:
+    if classes or len(answers.numbers(samples, measured.pictures, measured.scores).columns):
         colours.append(SCORE)
+    return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
+
+
+def controls(offered: Offer) -> tuple[str, str, str, bool]:
+    """Colour, head, split and whether pictures are drawn, all kept in the address."""
+    heads, splits, colours, pictured = offered
     links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
         head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)
@@ -119,7 +169,6 @@ def controls(predictions: pd.DataFrame, samples: pd.DataFrame, *, scored: bool) 
             on_change=first_page,
         )
         st.toggle("Add boxes to the selection", key=ADD, bind="query-params")
-        pictured = bool(samples[Samples.THUMBNAIL].notna().any())
         shows_pictures = pictured and st.toggle("Pictures", value=True, key="pictures", bind="query-params")
     return colour, heads[head], split, shows_pictures
 
@@ -239,13 +288,35 @@ def touched(key: str, ids: pd.Series) -> None:
 
 
 def draw(there: Map, column: str, title: str, classes: list[str], *, shows_pictures: bool) -> None:
+    overlay = (shows_pictures, tuple(there.boxes), there.point)
+    figure = state.kept(
+        (there.version, *overlay),
+        lambda: drawing(picture(there, column, title, classes, shows_pictures=shows_pictures)),
+    )
+    key = MAP.format(there.info.run_id, st.session_state.get(CLEARED, 0))
+    ids = there.every.set_index("number")["sample_id"]
+    parts.chart(
+        figure,
+        for_table(there.drawn).assign(x=there.drawn["x"], y=there.drawn["y"]),
+        name="map",
+        alt_text=f"Map of {len(there.drawn)} points, coloured by {title}. Find lists points without a mouse.",
+        key=key,
+        on_select=lambda: touched(key, ids),
+        selection_mode=[BOX, POINT, VIEW],
+    )
+
+
+def picture(
+    there: Map, column: str, title: str, classes: list[str], *, shows_pictures: bool
+) -> alt.LayerChart:
+    """The chart of the map."""
     shown = answers.shown_names(classes) if column in ("label", "pred") else {}
     drawn = for_chart(there.drawn, shown)
     lit = drawn[there.lit] if there.lit is not None else None
     around = neighbourhood(there)
     bright = drawn if lit is None else lit
     pictured = landmarks(bright.loc[bright["image"].notna(), ["x", "y"]], fewest=3 if lit is None else 1)
-    figure = scatter(
+    return scatter(
         drawn,
         colour=column,
         title=text.clean(title, longest=40),
@@ -257,20 +328,8 @@ def draw(there: Map, column: str, title: str, classes: list[str], *, shows_pictu
         extent=tuple(float(f(there.every[c])) for c in ("x", "y") for f in (min, max)),  # type: ignore[arg-type]
         dark=state.is_dark(),
     )
-    key = MAP.format(there.info.run_id, st.session_state.get(CLEARED, 0))
-    ids = there.every.set_index("number")["sample_id"]
-    parts.chart(
-        figure,
-        for_table(there.drawn).assign(x=there.drawn["x"], y=there.drawn["y"]),
-        name="map",
-        alt_text=f"Map of {len(drawn)} points, coloured by {title}. Find lists points without a mouse.",
-        key=key,
-        on_select=lambda: touched(key, ids),
-        selection_mode=[BOX, POINT, VIEW],
-    )
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
 def landmarks(places: pd.DataFrame, *, fewest: int) -> list[int]:
     """Which points are drawn as their pictures."""
     return list(frames.landmarks(places, fewest=fewest).index)

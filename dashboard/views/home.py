@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import streamlit as st
 
 from dashboard import charts, frames, leaderboard, parts, state, text
 from dashboard.artifacts import StoreProblem
+from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from dashboard.store import NEWEST
 from trainer.tracking.schema import Ablated, Ablation, RunState, Summary, Trials, default_tracking_uri
@@ -172,7 +174,7 @@ def results(info: SweepInfo) -> None:
         headline(info, summary)
         if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
             parts.sentence(how_it_held(summary))
-        progress(trials)
+        progress(trials, ("progress", info.run_id, state.version(info, "trials")))
         leaderboard.show(trials, BEST)
     else:
         leaderboard.show_foreign(trials)
@@ -243,18 +245,21 @@ def _speed(per_s: float | None) -> str:
     return "" if per_s is None else f"{text.value(per_s)} trials per s"
 
 
-def progress(trials: pd.DataFrame) -> None:
-    frame = frames.best_so_far(trials)
+def progress(trials: pd.DataFrame, version: Hashable) -> None:
+    def figures() -> tuple[pd.DataFrame, pd.DataFrame, Drawing, Drawing]:
+        frame, best = frames.best_so_far(trials), frames.top(trials, BEST)
+        return frame, best, drawing(charts.best_so_far(frame)), drawing(charts.intervals(best))
+
+    frame, best, race, top = state.kept(version, figures)
     if frame.empty:
         return
-    best = frames.top(trials, BEST)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.subheader("Best so far")
-        st.altair_chart(charts.best_so_far(frame), width="stretch")
+        parts.draw(race, alt_text=f"Best macro-F1 so far against {len(frame)} trials")
     with right:
         st.subheader("Best trials")
-        st.altair_chart(charts.intervals(best), width="stretch")
+        parts.draw(top, alt_text=f"Macro-F1 of the {len(best)} best trials with 95 % intervals")
     left_out = len(trials) - len(frame)
     without = f"; {text.count(left_out, 'trial')} without a score not drawn" if left_out else ""
     parts.sentence(

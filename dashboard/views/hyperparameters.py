@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, TypeVar
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
 from dashboard import foreign, importance, parts, state, text
 from dashboard import hyperparameters as hyper
 from dashboard.charts import hyperparameters as charts
+from dashboard.drawing import Drawing, drawing, side_by_side
 from dashboard.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import PARAM_PREFIX, RunState, Trials, TrialState
 
+Made = TypeVar("Made")
 FEWEST = 2  # trials with a score that can be compared
 FIRST_AXES = 7  # axes of the parallel coordinates as they come
 FIRST_SLICES = 6
@@ -34,6 +36,11 @@ class Page(NamedTuple):
     parameters: list[Parameter]  # the most important first
     told: pd.DataFrame  # `importance.table`
     chosen: int | None  # the trial of the open card
+    version: Hashable  # changes with the trials on record and with the objective
+
+    def kept(self, name: str, make: Callable[[], Made], *choices: Hashable) -> Made:
+        """A section's charts, made once for all readers; see `state.kept`."""
+        return state.kept((name, self.version, self.chosen, *choices), make)
 
 
 def show(info: SweepInfo) -> None:
@@ -47,12 +54,9 @@ def show(info: SweepInfo) -> None:
         parts.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
         return
     objective = pick_objective(objectives, foreign_run=not info.ours)
-    frame = hyper.tidy(trials, objective)
-    found = hyper.parameters(frame)
-    told = important(frame, found, up=objective.up)
-    by_column = {parameter.column: parameter for parameter in found}
-    ranked = [by_column[column] for column in told["column"]]
-    page = Page(info, frame, objective, ranked, told, chosen_trial(frame))
+    version = ("hyperparameters", info.run_id, state.version(info, "trials"), objective)
+    frame, ranked, told = state.kept(version, lambda: weighed(trials, objective))
+    page = Page(info, frame, objective, ranked, told, chosen_trial(frame), version)
     scored = int(frame[SCORE].notna().sum())
     if scored < FEWEST or not ranked:
         nothing_to_compare(page, scored)
@@ -81,10 +85,14 @@ def pick_objective(objectives: dict[str, Objective], *, foreign_run: bool) -> Ob
     return guess._replace(up=not lower)
 
 
-@st.cache_data(max_entries=16, show_spinner="Weighing the hyperparameters …")
-def important(frame: pd.DataFrame, parameters: list[Parameter], *, up: bool) -> pd.DataFrame:
-    """`importance.table`, kept until a trial more has ended."""
-    return importance.table(frame, parameters, up=up)
+def weighed(trials: pd.DataFrame, objective: Objective) -> tuple[pd.DataFrame, list[Parameter], pd.DataFrame]:
+    """`hyper.tidy`, the parameters, the most important first, and `importance.table`."""
+    with st.spinner("Weighing the hyperparameters …"):
+        frame = hyper.tidy(trials, objective)
+        found = hyper.parameters(frame)
+        told = importance.table(frame, found, up=objective.up)
+        by_column = {parameter.column: parameter for parameter in found}
+        return frame, [by_column[column] for column in told["column"]], told
 
 
 def chosen_trial(frame: pd.DataFrame) -> int | None:
@@ -128,7 +136,7 @@ def importances(page: Page) -> None:
     stand_out = told[told["stands_out"]]
     names = ", ".join(text.plain(title) for title in stand_out["title"]) or "none of them"
     parts.chart(
-        charts.importance(told, dark=state.is_dark()),
+        page.kept("importance", lambda: drawing(charts.importance(told, dark=state.is_dark()))),
         page.told.drop(columns="column"),
         name="importance",
         alt_text=f"Importance of {len(told)} hyperparameters with intervals; above chance: {names}.",
@@ -166,28 +174,19 @@ def parallel(page: Page) -> None:
     if not shown:
         parts.empty("Choose at least one parameter above.", ":material/tune:")
         return
-    kept = hyper.thin(page.frame, up=page.objective.up)
-    if page.chosen is not None:
-        kept = page.frame.loc[kept.index.union(page.frame.index[page.frame[TRIAL] == page.chosen])]
-    drawn = hyper.best_first(kept, up=page.objective.up).iloc[::-1]  # the best on top
-    lines, ticks = hyper.polylines(drawn, shown, page.objective)
     colours = hyper.colour_range(page.frame[SCORE], up=page.objective.up)
-    figure = charts.parallel(
-        lines, ticks, objective=page.objective, colours=colours, chosen=page.chosen, dark=state.is_dark()
-    )
-    with st.container(
-        height=charts.parallel_height(ticks) + 20, border=False
-    ):  # scrolls sideways on a small screen
-        event = st.altair_chart(
+    drawn, figure, height = page.kept("parallel", lambda: parallel_chart(page, shown, colours), *picked)
+    with st.container(height=height + 20, border=False):  # scrolls sideways on a small screen
+        event = parts.draw(
             figure,
             width="content",
             key=key_of(page, "parallel"),
             on_select="rerun",
-            alt=f"{len(drawn)} trials as lines across {len(shown)} hyperparameters and the score.",
+            alt_text=f"{len(drawn)} trials as lines across {len(shown)} hyperparameters and the score.",
         )
     open_clicked(event, "parallel")
     table = drawn[[TRIAL, STATE, SCORE, *(parameter.column for parameter in shown)]]
-    parts.export(table, name="parallel", figure=figure)
+    parts.export(table, name="parallel", figure=lambda: figure)
     total = len(page.frame)
     thinned = f", the {hyper.ALWAYS} best and the others evenly by number" if len(drawn) < total else ""
     parts.sentence(
@@ -196,6 +195,21 @@ def parallel(page: Page) -> None:
         "faint. Axes whose values span orders of magnitude are logarithmic; what a trial does not have lies "
         "below the axis. Click a line to open its trial."
     )
+
+
+def parallel_chart(
+    page: Page, shown: list[Parameter], colours: tuple[float, float]
+) -> tuple[pd.DataFrame, Drawing, int]:
+    """The trials that are drawn, their chart and its height in pixels."""
+    kept = hyper.thin(page.frame, up=page.objective.up)
+    if page.chosen is not None:
+        kept = page.frame.loc[kept.index.union(page.frame.index[page.frame[TRIAL] == page.chosen])]
+    drawn = hyper.best_first(kept, up=page.objective.up).iloc[::-1]  # the best on top
+    lines, ticks = hyper.polylines(drawn, shown, page.objective)
+    figure = charts.parallel(
+        lines, ticks, objective=page.objective, colours=colours, chosen=page.chosen, dark=state.is_dark()
+    )
+    return drawn, drawing(figure), charts.parallel_height(ticks)
 
 
 def ends(page: Page, colours: tuple[float, float]) -> str:
@@ -217,18 +231,47 @@ def slices(page: Page) -> None:
     shown = page.parameters if everything else page.parameters[:FIRST_SLICES]
     extent = score_extent(page, better=better)
     legend_of_states(page.frame)
-    figures, rows_of = [], []
+    sliced = page.kept("slices", lambda: slice_charts(page, shown, extent), everything, better)
+    if not sliced:
+        return
     columns: list[Any] = []
-    for number, parameter in enumerate(shown):
+    for number, (parameter, rows, figure) in enumerate(sliced):
         if number % IN_A_ROW == 0:
             columns = st.columns(IN_A_ROW, gap="medium")
+        with columns[number % IN_A_ROW]:
+            event = parts.draw(
+                figure,
+                key=key_of(page, f"slice-{parameter.column}"),
+                on_select="rerun",
+                alt_text=f"{parameter.title} against {page.objective.title}, {len(rows)} trials.",
+            )
+            open_clicked(event, f"slice-{parameter.column}")
+    parts.export(
+        pd.concat([rows.assign(parameter=parameter.title) for parameter, rows, _ in sliced]),
+        name="slices",
+        figure=lambda: side_by_side([figure for _, _, figure in sliced], columns=IN_A_ROW),
+    )
+    scores = page.frame[SCORE].dropna()
+    parts.sentence(
+        f"{len(sliced)} of {len(page.parameters)} parameters, the most important first: each dot is a trial "
+        f"(n = {len(scores)} with a score; a parameter’s own n is smaller where only some have it). Bars: "
+        f"mean of the complete trials with each choice and its 95 % t-interval over trials."
+        f"{left_out(page.frame[SCORE], extent)} Click a dot to open its trial."
+    )
+
+
+def slice_charts(
+    page: Page, shown: list[Parameter], extent: tuple[float, float]
+) -> list[tuple[Parameter, pd.DataFrame, Drawing]]:
+    """The parameters that any scored trial has, those trials, and their charts."""
+    sliced = []
+    for number, parameter in enumerate(shown):
         rows = hyper.slice_of(page.frame, parameter)
         if rows.empty:
             continue
-        means = None if parameter.numeric else hyper.means(rows, parameter)
         figure = charts.slices(
             rows,
-            means,
+            None if parameter.numeric else hyper.means(rows, parameter),
             parameter,
             page.objective,
             extent=extent,
@@ -236,28 +279,8 @@ def slices(page: Page) -> None:
             dark=state.is_dark(),
             pick=f"{charts.PICK}_{number}",
         )
-        figures.append(figure)
-        rows_of.append(rows.drop(columns="here").assign(parameter=parameter.title))
-        with columns[number % IN_A_ROW]:
-            alt_text = f"{parameter.title} against {page.objective.title}, {len(rows)} trials."
-            event = st.altair_chart(
-                figure,
-                width="stretch",
-                key=key_of(page, f"slice-{parameter.column}"),
-                on_select="rerun",
-                alt=text.clean(alt_text, longest=300),
-            )
-            open_clicked(event, f"slice-{parameter.column}")
-    if not figures:
-        return
-    parts.export(pd.concat(rows_of), name="slices", figure=alt.concat(*figures, columns=IN_A_ROW))
-    scores = page.frame[SCORE].dropna()
-    parts.sentence(
-        f"{len(figures)} of {len(page.parameters)} parameters, the most important first: each dot is a trial "
-        f"(n = {len(scores)} with a score; a parameter’s own n is smaller where only some have it). Bars: "
-        f"mean of the complete trials with each choice and its 95 % t-interval over trials."
-        f"{left_out(page.frame[SCORE], extent)} Click a dot to open its trial."
-    )
+        sliced.append((parameter, rows.drop(columns="here"), drawing(figure)))
+    return sliced
 
 
 def score_extent(page: Page, *, better: bool) -> tuple[float, float]:
@@ -289,23 +312,13 @@ def contour(page: Page) -> None:
         parts.empty("Choose two different parameters.", ":material/grid_on:")
         return
     first, second = names[across], names[upwards]
-    cells, dots = hyper.cells(page.frame, first, second)
-    if dots.empty:
+    cells, dots, figure = page.kept("contour", lambda: contour_chart(page, first, second), across, upwards)
+    if figure is None:
         parts.empty(
             f"No trial has both {text.plain(first.title)} and {text.plain(second.title)}.",
             ":material/grid_on:",
         )
         return
-    figure = charts.contour(
-        cells,
-        dots,
-        first,
-        second,
-        page.objective,
-        colours=hyper.colour_range(page.frame[SCORE], up=page.objective.up),
-        chosen=page.chosen,
-        dark=state.is_dark(),
-    )
     table = page.frame.loc[dots.index, [TRIAL, STATE, SCORE, first.column, second.column]]
     clickable(
         page,
@@ -322,6 +335,26 @@ def contour(page: Page) -> None:
     )
 
 
+def contour_chart(
+    page: Page, first: Parameter, second: Parameter
+) -> tuple[pd.DataFrame, pd.DataFrame, Drawing | None]:
+    """Cells, the trials in them, and their chart; no chart where no trial has both parameters."""
+    cells, dots = hyper.cells(page.frame, first, second)
+    if dots.empty:
+        return cells, dots, None
+    figure = charts.contour(
+        cells,
+        dots,
+        first,
+        second,
+        page.objective,
+        colours=hyper.colour_range(page.frame[SCORE], up=page.objective.up),
+        chosen=page.chosen,
+        dark=state.is_dark(),
+    )
+    return cells, dots, drawing(figure)
+
+
 def best_so_far(page: Page) -> None:
     """What more trials, and more time, brought."""
     st.subheader("Best so far")
@@ -334,13 +367,18 @@ def best_so_far(page: Page) -> None:
     timed = bool(frame["seconds"].notna().any())
     columns = st.columns(2, gap="medium") if timed else [st.container()]
     for column, against in zip(columns, ("done", "seconds"), strict=False):
-        figure = charts.best_so_far(
-            frame, page.objective, measure, against=against, extent=extent, dark=state.is_dark()
-        )
+
+        def race(against: str = against) -> Drawing:
+            return drawing(
+                charts.best_so_far(
+                    frame, page.objective, measure, against=against, extent=extent, dark=state.is_dark()
+                )
+            )
+
         with column:
             clickable(
                 page,
-                figure,
+                page.kept("best so far", race, against),
                 frame,
                 name=f"best-so-far-{against}",
                 alt_text=f"Best score so far against {against}, {len(frame)} trials.",
@@ -389,7 +427,7 @@ def rungs(page: Page) -> None:
     with left:
         survivors = hyper.survival(reached)
         parts.chart(
-            charts.survival(survivors),
+            page.kept("survival", lambda: drawing(charts.survival(survivors))),
             survivors,
             name="rungs",
             alt_text=f"Trials at each of {reached['rung'].nunique()} rungs, and those given up there.",
@@ -419,7 +457,11 @@ def early_score(page: Page, reached: pd.DataFrame) -> None:
     chosen = pairs[pairs["rung"] == rung]
     clickable(
         page,
-        charts.early_and_late(chosen, rung=int(rung or options[0]), title="macro-F1"),
+        page.kept(
+            "early score",
+            lambda: drawing(charts.early_and_late(chosen, rung=int(rung or options[0]), title="macro-F1")),
+            rung,
+        ),
         chosen.drop(columns="last"),
         name="early-score",
         alt_text=f"Score at epoch {rung} against the final score, {len(chosen)} complete trials.",
@@ -493,9 +535,7 @@ def _interval(row: dict[Any, Any]) -> str:
     return "–" if pd.isna(row[hyper.LOW]) else f"{text.score(row[hyper.LOW])} – {text.score(row[hyper.HIGH])}"
 
 
-def clickable(
-    page: Page, figure: alt.TopLevelMixin, frame: pd.DataFrame, *, name: str, alt_text: str
-) -> None:
+def clickable(page: Page, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str) -> None:
     """A chart in which a click on a trial opens its card."""
     key = key_of(page, name)
     event = parts.chart(figure, frame, name=name, alt_text=alt_text, key=key, on_select="rerun")

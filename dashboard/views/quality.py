@@ -322,8 +322,11 @@ def measures(info: SweepInfo) -> None:
     measure = MEASURES[name]
     pictures = frames.with_size(pictures)
     bins = frames.histogram(pictures, name, wide=measure.wide)
-    st.altair_chart(charts.histogram(bins, title=measure.title, wide=measure.wide), width="stretch")
     measured = int(pictures[name].notna().sum())
+    parts.draw(
+        charts.histogram(bins, title=measure.title, wide=measure.wide),
+        alt_text=f"Histogram of the {name} of {measured} pictures, split by split",
+    )
     unmeasured = len(pictures) - measured
     without = f" {text.count(unmeasured, 'row')} without measures are left out." if unmeasured else ""
     parts.sentence(

@@ -39,7 +39,13 @@ class Groups(NamedTuple):
 def parameters(trials: pd.DataFrame, *, varying: bool = True) -> list[str]:
     """Columns of hyperparameters; by default those that differ between trials."""
     columns = [name for name in trials.columns if name.startswith(PARAM_PREFIX)]
-    return [name for name in columns if not varying or trials[name].astype(str).nunique() > 1]
+    return [name for name in columns if not varying or _differ(trials[name])]
+
+
+def _differ(values: pd.Series) -> bool:
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_string_dtype(values.dtype):
+        return values.nunique(dropna=False) > 1
+    return values.astype(str).nunique() > 1  # other programs log lists, too
 
 
 def top(trials: pd.DataFrame, count: int) -> pd.DataFrame:

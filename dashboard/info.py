@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from trainer.tracking.schema import (
+    CHILDREN,
     Kind,
     Metric,
     RunState,
@@ -64,9 +65,9 @@ class SweepInfo:
 
 
 def kind_of(run: Any) -> Kind | None:
-    """Whether an MLflow run is a sweep, an ablation or an extraction of this program."""
+    """What an MLflow run of this program is; ``None`` for another program's."""
     kind = run.data.tags.get(Tag.KIND)
-    return Kind(kind) if kind in (Kind.SWEEP, Kind.ABLATION, Kind.EXTRACTION) else None
+    return Kind(kind) if kind in set(Kind) - set(CHILDREN) else None
 
 
 def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> SweepInfo:

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import artifacts
 from dashboard.info import SweepInfo
 from dashboard.store import Store
-from trainer.tracking.schema import Artifact, RunState, default_tracking_uri
+from trainer.tracking.schema import Artifact, Kind, RunState, default_tracking_uri
 
 Made = TypeVar("Made")
 RUN = "run"  # query parameter and session key: id of the chosen run
@@ -47,13 +47,8 @@ def _sweeps(tracking_uri: str) -> list[SweepInfo]:
 
 
 @st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
-def _extractions(tracking_uri: str) -> list[SweepInfo]:
-    return _store(tracking_uri).extractions()
-
-
-@st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
-def _ablations(tracking_uri: str) -> list[SweepInfo]:
-    return _store(tracking_uri).ablations()
+def _of_kind(tracking_uri: str, kind: Kind) -> list[SweepInfo]:
+    return _store(tracking_uri).of_kind(kind)
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the run …")
@@ -74,13 +69,23 @@ def kept(key: Hashable, make: Callable[[], Made]) -> Made:
 
 
 def sweeps() -> list[SweepInfo]:
-    """All runs but extractions and ablations, newest first. Raises `StoreProblem`."""
+    """All sweeps, what is like them, and runs of other programs, newest first. Raises `StoreProblem`."""
     return _sweeps(default_tracking_uri())
+
+
+def of_kind(kind: Kind) -> list[SweepInfo]:
+    """All runs of another kind than sweeps, newest first. Raises `StoreProblem`."""
+    return _of_kind(default_tracking_uri(), kind)
 
 
 def ablations() -> list[SweepInfo]:
     """All ablations, newest first. Raises `StoreProblem`."""
-    return _ablations(default_tracking_uri())
+    return of_kind(Kind.ABLATION)
+
+
+def extractions() -> list[SweepInfo]:
+    """All extractions, newest first. Raises `StoreProblem`."""
+    return of_kind(Kind.EXTRACTION)
 
 
 def reports() -> list[SweepInfo]:
@@ -90,7 +95,7 @@ def reports() -> list[SweepInfo]:
     Raises `StoreProblem`.
     """
     quarantined = [info for info in sweeps() if artifacts.version(info.artifact_uri, Artifact.QUARANTINE)]
-    return _extractions(default_tracking_uri()) + quarantined
+    return extractions() + quarantined
 
 
 def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
@@ -139,8 +144,3 @@ def choose(run_id: str, *, key: str = RUN) -> None:
     st.session_state[key] = run_id
     if st.query_params.get(key) != run_id:
         st.query_params[key] = run_id
-
-
-def extractions() -> list[SweepInfo]:
-    """All extractions, newest first. Raises `StoreProblem`."""
-    return _extractions(default_tracking_uri())

@@ -23,7 +23,7 @@ import pandas as pd
 from dashboard import artifacts, foreign
 from dashboard.artifacts import StoreProblem
 from dashboard.info import Figures, SweepInfo, describe, figures_so_far, final_figures, kind_of
-from trainer.tracking.schema import Artifact, Kind, Tag
+from trainer.tracking.schema import LIKE_SWEEPS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
 
@@ -64,23 +64,17 @@ class Store:
             ) from error
 
     def sweeps(self) -> list[SweepInfo]:
-        """The newest `NEWEST` runs that are nobody's child, neither extraction nor ablation, newest first;
-        none where there is no store."""
+        """The newest `NEWEST` runs that are nobody's child, and are like sweeps or another program's, newest
+        first; none where there is no store."""
         return self._infos(
             f"tags.`{Tag.PARENT}` IS NULL",
-            lambda run: kind_of(run) not in (Kind.EXTRACTION, Kind.ABLATION),
+            lambda run: kind_of(run) in (None, *LIKE_SWEEPS),
             self._figures,
         )
 
-    def extractions(self) -> list[SweepInfo]:
-        """The newest `NEWEST` extractions, newest first; none where there is no store."""
-        where = f"tags.`{Tag.KIND}` = '{Kind.EXTRACTION}'"
-        return self._infos(where, lambda run: True, lambda run: Figures())
-
-    def ablations(self) -> list[SweepInfo]:
-        """The newest `NEWEST` ablations, newest first; none where there is no store."""
-        where = f"tags.`{Tag.KIND}` = '{Kind.ABLATION}'"
-        return self._infos(where, lambda run: True, lambda run: Figures())
+    def of_kind(self, kind: Kind) -> list[SweepInfo]:
+        """The newest `NEWEST` runs of one kind, newest first; none where there is no store."""
+        return self._infos(f"tags.`{Tag.KIND}` = '{kind}'", lambda run: True, lambda run: Figures())
 
     def trials(self, run_id: str) -> pd.DataFrame | None:
         """`schema.Trials`, one row per trial; for another program's run see `foreign.trials`."""
@@ -209,7 +203,7 @@ class Store:
             artifacts.check_not_moved(run.info.artifact_uri, self.database)
 
     def _figures(self, run: Any) -> Figures:
-        if kind_of(run) != Kind.SWEEP:
+        if kind_of(run) not in LIKE_SWEEPS:
             return Figures()
         try:
             # A sweep that was resumed has the summary of its earlier end until it ends again.

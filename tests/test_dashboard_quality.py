@@ -109,7 +109,7 @@ def test_extractions_are_listed_apart_from_sweeps(tracking_uri: str) -> None:
     sweep, extraction = stores.sweep(tracking_uri), stores.extraction(tracking_uri)
     store = Store(tracking_uri)
     assert [info.run_id for info in store.sweeps()] == [sweep]
-    (info,) = store.extractions()
+    (info,) = store.of_kind(Kind.EXTRACTION)
     assert (info.run_id, info.kind, info.ours, info.state) == (
         extraction,
         Kind.EXTRACTION,
@@ -130,7 +130,7 @@ def test_many_extractions_do_not_hide_a_sweep(tracking_uri: str, monkeypatch: py
         stores.extraction(tracking_uri)
     store = Store(tracking_uri)
     assert [info.run_id for info in store.sweeps()] == [sweep]
-    assert len(store.extractions()) == 2
+    assert len(store.of_kind(Kind.EXTRACTION)) == 2
 
 
 # --- page -------------------------------------------------------------------------------------

@@ -30,6 +30,15 @@ class Kind(StrEnum):
     EXTRACTION = "extraction"  # pictures were encoded, and looked at
     ABLATION = "ablation"  # a parent run: what filters and augmentation do
     CELL = "cell"  # a child of an ablation: one filter, with or without augmentation
+    VERIFICATION = "verification"  # faces: same person or not
+    ZERO_SHOT = "zero-shot"  # classes by their names, and how many pictures a head needs to do better
+    FUSION = "fusion"  # pictures and captions together
+    FINE_TUNING = "fine-tuning"  # the last layers of an encoder; has the artifacts of a sweep
+    ENCODERS = "encoders"  # the same probe on several
+
+
+CHILDREN = (Kind.TRIAL, Kind.CELL)
+LIKE_SWEEPS = (Kind.SWEEP, Kind.FINE_TUNING)  # what the pages about a sweep can show
 
 
 class Tag:

@@ -8,7 +8,8 @@ line, seconds, medians of ``--rounds``:
 - switch: from the click on another page's name until its heading and chart are there;
 - curves: until the curves of all trials are drawn; mlflow_compare: until MLflow's page that compares 100 runs
   draws its charts, in the same run;
-- confusion: from choosing another confusion to its pictures; map: until the map is drawn;
+- confusion: from choosing another confusion to its pictures; map: until the map is drawn; select: from the
+  end of a drag across it to the pictures of the points in the box;
 - together: 20 sessions at once, each going from page to page and looking at it for 8 to 16 s: 95th percentile
   of the time until the server has sent the whole page, and errors.
 """
@@ -153,6 +154,23 @@ def switch(page: Page, name: str) -> float:
     return seconds + time.perf_counter() - began
 
 
+def select(page: Page) -> float:
+    """Seconds from letting go of a box on the map to the pictures in it."""
+    page.wait_for_timeout(1000)  # a person looks first
+    place = page.locator(f"{MAIN} {CHART}").first.bounding_box()
+    assert place is not None
+    left, top = place["x"] + 0.3 * place["width"], place["y"] + 0.3 * place["height"]
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move(left + 0.1 * place["width"], top + 0.1 * place["height"], steps=8)
+    page.mouse.move(left + 0.2 * place["width"], top + 0.3 * place["height"], steps=8)
+    began = time.perf_counter()
+    page.mouse.up()
+    page.get_by_text("in 1 box", exact=False).first.wait_for(timeout=LIMIT_MS)
+    page.locator(f"{MAIN} [data-testid=stImage] img").first.wait_for(timeout=LIMIT_MS)
+    return time.perf_counter() - began
+
+
 def in_the_browser(browser: Browser, address: str, run_id: str, *, rounds: int) -> dict[str, float]:
     """What one person waits for."""
     spent: dict[str, list[float]] = {}
@@ -173,6 +191,8 @@ def in_the_browser(browser: Browser, address: str, run_id: str, *, rounds: int) 
                     timeout=LIMIT_MS,
                 )
                 found["confusion"] = time.perf_counter() - began
+            if name == "Embeddings":
+                found["select"] = select(page)
         page.close()
         if number:
             for name, seconds in found.items():
@@ -184,6 +204,7 @@ def in_the_browser(browser: Browser, address: str, run_id: str, *, rounds: int) 
         "switch": median(switches),
         "curves": medians["Loss curves"],
         "map": medians["Embeddings"],
+        "select": medians["select"],
         "confusion": medians["confusion"],
         **{f"switch to {name}": medians[name] for name in PAGES},
     }

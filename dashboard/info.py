@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard import frames
 from trainer.tracking.schema import (
     CHILDREN,
     Kind,
@@ -36,6 +37,7 @@ class Figures:
     best_val_ci95: Interval | None = None
     test: float | None = None  # macro-F1 of the chosen head
     test_ci95: Interval | None = None
+    best_so_far: tuple[float, ...] = ()  # best val macro-F1 as trials completed; () where not on record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ def final_figures(summary: dict[str, Any]) -> Figures:
         best_val_ci95=_interval(summary.get(Summary.BEST_VAL_F1_MACRO_CI95)),
         test=summary.get(Summary.TEST_F1_MACRO),
         test_ci95=_interval(summary.get(Summary.TEST_F1_MACRO_CI95)),
+        best_so_far=tuple(summary.get(Summary.BEST_SO_FAR, ())),
     )
 
 
@@ -124,6 +127,7 @@ def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None) -> Fi
         complete=int(states.get(TrialState.COMPLETE, 0)),
         pruned=int(states.get(TrialState.PRUNED, 0)),
         failed=int(states.get(TrialState.FAILED, 0)),
+        best_so_far=frames.spark(trials),
     )
 
 

@@ -394,6 +394,7 @@ def _results(
         "trials": len(table),
         **{state: int(states.get(state, 0)) for state in ("complete", "pruned", "failed")},
         "best_trial": best,
+        "best_so_far": table.loc[table["state"] == "complete", "val_f1_macro"].cummax().tolist(),
         "best_val_f1_macro": float(table.loc[best, "val_f1_macro"]),
         "best_val_f1_macro_ci95": list(
             table.loc[best, ["val_f1_macro_low", "val_f1_macro_high"]].astype(float)

@@ -462,9 +462,11 @@ class Summary:
     ELAPSED_S = "elapsed_s"
     TRIALS_PER_S = "trials_per_s"
     # only in the file, not on the printed line:
+    BEST_SO_FAR = "best_so_far"  # best val macro-F1 as trials completed: [at most SPARK_POINTS]
     CLASSES = "classes"  # list of class names, in the order of Predictions.PROBS
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     DIMENSION = "dimension"  # features per row
     HEADS = "heads"  # {head name: {"trial": …, "seed": …}} of the logged heads
 
-    ONLY_IN_FILE = (CLASSES, COUNTS, DIMENSION, HEADS)
+    ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
+    SPARK_POINTS = 32

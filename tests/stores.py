@@ -372,7 +372,8 @@ def _results(
     frame.to_parquet(folder / Artifact.PREDICTIONS)
     centred = x - x.mean(axis=0)
     xy = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-    pd.DataFrame({"sample_id": ids, "x": xy[:, 0], "y": xy[:, 1]}).to_parquet(folder / Artifact.PROJECTION)
+    maps = {"x": xy[:, 0], "y": xy[:, 1], "x_10": -xy[:, 0], "y_10": 2 * xy[:, 1]}
+    pd.DataFrame({"sample_id": ids, **maps}).to_parquet(folder / Artifact.PROJECTION)
     pictures = [webp(image) if images else None for image in digits.images[:rows]]
     pd.DataFrame(
         {

@@ -225,6 +225,27 @@ def test_a_point_that_is_not_on_the_map_is_said_not_to_be(uri: str) -> None:  # 
     assert "not on this map" in app.toast[0].value
 
 
+def test_every_perplexity_on_record_has_its_map(uri: str) -> None:  # noqa: F811
+    stores.sweep(uri)
+    app = open_page(EMBEDDINGS, box="-1,1,-1,1", point="digit-0003")
+    box = app.selectbox(key="perplexity")
+    assert box.options == ["10", "30"]
+    assert "at perplexity 30: 120 of the 120 rows" in words(app)
+    box.set_value(10).run()
+    assert not app.exception
+    assert "at perplexity 10: 120 of the 120 rows" in words(app)
+    assert "box" not in app.query_params  # it holds other points on another map
+    assert app.query_params["point"] in ("digit-0003", ["digit-0003"])
+    assert "at perplexity 10:" in words(open_page(EMBEDDINGS, perplexity="10"))
+
+
+def test_a_sweep_of_before_has_one_map_and_asks_for_no_perplexity(uri: str) -> None:  # noqa: F811
+    answer_stores.sweep(uri)
+    app = open_page(EMBEDDINGS, perplexity="10")
+    assert "perplexity" not in [box.key for box in app.selectbox]
+    assert "A t-SNE of the features: 400 of the 400 rows" in words(app)
+
+
 def test_groups_and_scores_colour_the_map_where_there_are_any(uri: str) -> None:  # noqa: F811
     answer_stores.sweep(uri, groups=True)
     app = open_page(EMBEDDINGS)

@@ -50,7 +50,8 @@ class SweepInfo:
     state: RunState
     experiment: str
     study: str
-    data: str
+    data: str  # what --data said
+    digest: str  # of exactly these rows, planted damage included; "" where it is not on record
     encoder: str
     command: str  # goes on where the run stopped
     figures: Figures
@@ -64,6 +65,15 @@ class SweepInfo:
     @property
     def ours(self) -> bool:
         return self.kind is not None
+
+
+def on_same_rows(infos: list[SweepInfo], info: SweepInfo) -> list[SweepInfo]:
+    """Those on exactly the rows of ``info``; where either has no digest, those with the same ``--data``."""
+    return [
+        one
+        for one in infos
+        if (one.digest == info.digest if one.digest and info.digest else one.data == info.data)
+    ]
 
 
 def kind_of(run: Any) -> Kind | None:
@@ -86,6 +96,7 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> Swee
         experiment=experiment,
         study=tags.get(Tag.STUDY, ""),
         data=tags.get(Tag.DATA, ""),
+        digest=tags.get(Tag.DIGEST, ""),
         encoder=tags.get(Tag.ENCODER, ""),
         command=tags.get(Tag.COMMAND, ""),
         figures=figures,

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from test_dashboard_pages import charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 
 from dashboard import gallery
+from trainer.tracking.schema import Tag
 
 CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
 
@@ -273,3 +274,15 @@ def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None
     assert "sharpness" in app.selectbox(key="score").options
     app.selectbox(key="score").set_value("sharpness").run()
     assert "Of 60 the sharpness is on record; the other 60 are grey" in words(app)
+
+
+def test_measures_of_other_rows_under_the_same_name_are_no_scores(uri: str) -> None:  # noqa: F811
+    client = stores.MlflowClient(uri)
+    client.set_tag(stores.sweep(uri), Tag.DIGEST, "a")
+    extraction = stores.extraction(uri)
+    client.set_tag(extraction, Tag.DATA, "demo")
+    client.set_tag(extraction, Tag.DIGEST, "b")
+    st.cache_data.clear()
+    app = open_page(EMBEDDINGS, colour="score")
+    app.segmented_control(key="colour").set_value("score").run()
+    assert app.selectbox(key="score").options == ["probability of label"]

@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import answers, frames, gallery, links, parts, state, text
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
 from dashboard.drawing import drawing
-from dashboard.info import SweepInfo
+from dashboard.info import SweepInfo, on_same_rows
 from trainer.tracking.schema import Predictions, Projection, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s
@@ -106,7 +106,7 @@ def show(info: SweepInfo) -> None:
 
 
 class Measured(NamedTuple):
-    """What the newest extraction and ablation of the same data measured."""
+    """What the newest extraction and ablation of the same rows measured."""
 
     pictures: pd.DataFrame | None
     scores: pd.DataFrame | None
@@ -117,7 +117,7 @@ def measured_of(info: SweepInfo) -> Measured:
     tables: list[pd.DataFrame | None] = []
     versions = []
     for runs, part in ((state.extractions(), "pictures"), (state.ablations(), "scores")):
-        same = (run for run in runs if run.data == info.data)
+        same = on_same_rows(runs, info)
         found = next((run for run in same if state.table(run, part) is not None), None)
         tables.append(None if found is None else state.table(found, part))
         versions.append(None if found is None else (found.run_id, state.version(found, part)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard import frames
 from trainer.tracking.schema import (
     CHILDREN,
     Kind,
@@ -36,6 +37,7 @@ class Figures:
     best_val_ci95: Interval | None = None
     test: float | None = None  # macro-F1 of the chosen head
     test_ci95: Interval | None = None
+    best_so_far: tuple[float, ...] = ()  # best val macro-F1 as trials completed; () where not on record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,8 @@ class SweepInfo:
     state: RunState
     experiment: str
     study: str
-    data: str
+    data: str  # what --data said
+    digest: str  # of exactly these rows, planted damage included; "" where it is not on record
     encoder: str
     command: str  # goes on where the run stopped
     figures: Figures
@@ -62,6 +65,15 @@ class SweepInfo:
     @property
     def ours(self) -> bool:
         return self.kind is not None
+
+
+def on_same_rows(infos: list[SweepInfo], info: SweepInfo) -> list[SweepInfo]:
+    """Those on exactly the rows of ``info``; where either has no digest, those with the same ``--data``."""
+    return [
+        one
+        for one in infos
+        if (one.digest == info.digest if one.digest and info.digest else one.data == info.data)
+    ]
 
 
 def kind_of(run: Any) -> Kind | None:
@@ -84,6 +96,7 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> Swee
         experiment=experiment,
         study=tags.get(Tag.STUDY, ""),
         data=tags.get(Tag.DATA, ""),
+        digest=tags.get(Tag.DIGEST, ""),
         encoder=tags.get(Tag.ENCODER, ""),
         command=tags.get(Tag.COMMAND, ""),
         figures=figures,
@@ -107,6 +120,7 @@ def final_figures(summary: dict[str, Any]) -> Figures:
         best_val_ci95=_interval(summary.get(Summary.BEST_VAL_F1_MACRO_CI95)),
         test=summary.get(Summary.TEST_F1_MACRO),
         test_ci95=_interval(summary.get(Summary.TEST_F1_MACRO_CI95)),
+        best_so_far=tuple(summary.get(Summary.BEST_SO_FAR, ())),
     )
 
 
@@ -124,6 +138,7 @@ def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None) -> Fi
         complete=int(states.get(TrialState.COMPLETE, 0)),
         pruned=int(states.get(TrialState.PRUNED, 0)),
         failed=int(states.get(TrialState.FAILED, 0)),
+        best_so_far=frames.spark(trials),
     )
 
 

@@ -58,10 +58,9 @@ def _card(info: SweepInfo) -> None:
         parts.badge(info)
         for name, value in facts.items():
             if value:
-                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                    st.caption(name, width="content")
-                    st.space("stretch")
-                    st.text(text.clean(value, longest=34))
+                with st.container(horizontal=True, wrap=False, gap="small"):
+                    st.caption(name, width="content", wrap=False)
+                    st.text(text.clean(value, longest=80), width="stretch", text_alignment="right")
 
 
 def _trials(info: SweepInfo) -> str:

@@ -372,7 +372,8 @@ def _results(
     frame.to_parquet(folder / Artifact.PREDICTIONS)
     centred = x - x.mean(axis=0)
     xy = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-    pd.DataFrame({"sample_id": ids, "x": xy[:, 0], "y": xy[:, 1]}).to_parquet(folder / Artifact.PROJECTION)
+    maps = {"x": xy[:, 0], "y": xy[:, 1], "x_10": -xy[:, 0], "y_10": 2 * xy[:, 1]}
+    pd.DataFrame({"sample_id": ids, **maps}).to_parquet(folder / Artifact.PROJECTION)
     pictures = [webp(image) if images else None for image in digits.images[:rows]]
     pd.DataFrame(
         {
@@ -394,6 +395,7 @@ def _results(
         "trials": len(table),
         **{state: int(states.get(state, 0)) for state in ("complete", "pruned", "failed")},
         "best_trial": best,
+        "best_so_far": table.loc[table["state"] == "complete", "val_f1_macro"].cummax().tolist(),
         "best_val_f1_macro": float(table.loc[best, "val_f1_macro"]),
         "best_val_f1_macro_ci95": list(
             table.loc[best, ["val_f1_macro_low", "val_f1_macro_high"]].astype(float)

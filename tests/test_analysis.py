@@ -105,7 +105,7 @@ def test_the_map_keeps_separate_clouds_apart_and_is_the_same_twice() -> None:
     random = np.random.default_rng(0)
     cloud = np.arange(120) % 3
     features = random.normal(size=(3, 20))[cloud] * 5 + random.normal(size=(120, 20))
-    first, second = tsne(features, seed=4), tsne(features, seed=4)
+    (first,), (second,) = (list(tsne(features, seed=4).values())[:1] for _ in range(2))
     np.testing.assert_array_equal(first, second)
     distance = np.linalg.norm(first[:, None] - first[None], axis=-1)
     np.fill_diagonal(distance, np.inf)
@@ -114,7 +114,30 @@ def test_the_map_keeps_separate_clouds_apart_and_is_the_same_twice() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 9])
 def test_a_handful_of_rows_still_has_a_map(rows: int) -> None:
-    assert tsne(np.random.default_rng(0).normal(size=(rows, 4)), seed=0).shape == (rows, 2)
+    maps = tsne(np.random.default_rng(0).normal(size=(rows, 4)), seed=0)
+    assert [xy_n2.shape for xy_n2 in maps.values()] == [(rows, 2)]
+
+
+@pytest.mark.parametrize(("rows", "perplexities"), [(90, [30]), (91, [30, 10]), (301, [30, 10, 100])])
+def test_rows_allow_as_many_maps_as_they_have_neighbours_for(rows: int, perplexities: list[int]) -> None:
+    random = np.random.default_rng(1)
+    cloud = np.arange(rows) % 2
+    features = random.normal(size=(2, 12))[cloud] * 6 + random.normal(size=(rows, 12))
+    maps = tsne(features, seed=0)
+    assert list(maps) == perplexities
+    for xy_n2 in maps.values():
+        middle = np.stack([xy_n2[cloud == c].mean(0) for c in (0, 1)])
+        away = np.linalg.norm(xy_n2[:, None] - middle, axis=-1)
+        assert (away.argmin(1) == cloud).mean() > 0.95
+
+
+def test_a_point_can_be_followed_from_map_to_map() -> None:
+    random = np.random.default_rng(2)
+    features = random.normal(size=(4, 12))[np.arange(320) % 4] * 5 + random.normal(size=(320, 12))
+    maps = tsne(features, seed=0)
+    for perplexity in (10, 100):
+        for axis in (0, 1):
+            assert np.corrcoef(maps[30][:, axis], maps[perplexity][:, axis])[0, 1] > 0.8
 
 
 def test_a_sample_keeps_every_split() -> None:

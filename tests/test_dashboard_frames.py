@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from stores import training
 
 from dashboard import charts, frames
+from trainer.tracking.schema import Summary
 
 CURVES, TRIALS = training(20, 3, 12)
 LABELS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), min_size=1, max_size=60)
@@ -106,6 +107,17 @@ def test_a_pruned_trial_never_becomes_the_best_so_far() -> None:
         }
     )
     assert frames.best_so_far(trials)["best"].tolist() == [0.5, 0.5, 0.6]
+    assert frames.spark(trials) == (0.5, 0.6)
+
+
+def test_a_spark_of_many_trials_is_short_and_ends_where_they_end() -> None:
+    many = pd.concat([TRIALS] * 40, ignore_index=True).assign(finished_s=lambda f: f.index)
+    many["val_f1_macro"] = np.linspace(0.2, 0.9, len(many))
+    spark = frames.spark(many)
+    assert len(spark) == Summary.SPARK_POINTS
+    assert list(spark) == sorted(spark)
+    assert spark[-1] == many.loc[many["state"] == "complete", "val_f1_macro"].max()
+    assert frames.spark(many.assign(state="failed", val_f1_macro=None)) == ()
 
 
 def test_a_few_values_make_few_bins_and_a_bin_of_one_value_is_no_range() -> None:

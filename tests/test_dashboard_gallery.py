@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from test_dashboard_pages import charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 
 from dashboard import gallery
+from trainer.tracking.schema import Tag
 
 CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
 
@@ -225,6 +226,27 @@ def test_a_point_that_is_not_on_the_map_is_said_not_to_be(uri: str) -> None:  # 
     assert "not on this map" in app.toast[0].value
 
 
+def test_every_perplexity_on_record_has_its_map(uri: str) -> None:  # noqa: F811
+    stores.sweep(uri)
+    app = open_page(EMBEDDINGS, box="-1,1,-1,1", point="digit-0003")
+    box = app.selectbox(key="perplexity")
+    assert box.options == ["10", "30"]
+    assert "at perplexity 30: 120 of the 120 rows" in words(app)
+    box.set_value(10).run()
+    assert not app.exception
+    assert "at perplexity 10: 120 of the 120 rows" in words(app)
+    assert "box" not in app.query_params  # it holds other points on another map
+    assert app.query_params["point"] in ("digit-0003", ["digit-0003"])
+    assert "at perplexity 10:" in words(open_page(EMBEDDINGS, perplexity="10"))
+
+
+def test_a_sweep_of_before_has_one_map_and_asks_for_no_perplexity(uri: str) -> None:  # noqa: F811
+    answer_stores.sweep(uri)
+    app = open_page(EMBEDDINGS, perplexity="10")
+    assert "perplexity" not in [box.key for box in app.selectbox]
+    assert "A t-SNE of the features: 400 of the 400 rows" in words(app)
+
+
 def test_groups_and_scores_colour_the_map_where_there_are_any(uri: str) -> None:  # noqa: F811
     answer_stores.sweep(uri, groups=True)
     app = open_page(EMBEDDINGS)
@@ -252,3 +274,15 @@ def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None
     assert "sharpness" in app.selectbox(key="score").options
     app.selectbox(key="score").set_value("sharpness").run()
     assert "Of 60 the sharpness is on record; the other 60 are grey" in words(app)
+
+
+def test_measures_of_other_rows_under_the_same_name_are_no_scores(uri: str) -> None:  # noqa: F811
+    client = stores.MlflowClient(uri)
+    client.set_tag(stores.sweep(uri), Tag.DIGEST, "a")
+    extraction = stores.extraction(uri)
+    client.set_tag(extraction, Tag.DATA, "demo")
+    client.set_tag(extraction, Tag.DIGEST, "b")
+    st.cache_data.clear()
+    app = open_page(EMBEDDINGS, colour="score")
+    app.segmented_control(key="colour").set_value("score").run()
+    assert app.selectbox(key="score").options == ["probability of label"]

@@ -37,3 +37,18 @@ def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
     app = open_page("views/home.py")
     assert [header.value for header in app.header][:2] == ["Sweeps", "Filter ablations"]
     assert not app.exception
+
+
+def test_the_list_draws_the_best_so_far_of_sweeps_and_of_nothing_else(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    st.cache_data.clear()
+    monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
+    stores.sweep(tracking_uri, name="done", trials=9)
+    stores.sweep(tracking_uri, name="live", state="live")
+    stores.foreign(tracking_uri, name="other")
+    sparks = open_page("views/home.py").dataframe[0].value.set_index("run")["best so far"]
+    for name in ("done", "live"):
+        assert list(sparks[name]) == sorted(sparks[name])
+        assert len(sparks[name]) > 1
+    assert sparks["other"] is None

@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import state
-from trainer.tracking.schema import Artifact
+from trainer.tracking.schema import Artifact, Tag
 
 REPO = Path(__file__).resolve().parents[1]
 PAGES = ["views/home.py", "views/curves.py", "views/confusion.py", "views/embeddings.py"]
@@ -237,3 +237,9 @@ def test_a_torn_table_is_reported_on_the_page(uri: str, tmp_path: Path) -> None:
     for path in (tmp_path / "artifacts").rglob(Artifact.CURVES):
         path.write_bytes(b"PAR1")
     assert "cannot be read" in words(open_page(PAGES[1]))
+
+
+def test_the_sidebar_tells_long_names_in_full(uri: str) -> None:
+    encoder = "openai/clip-vit-large-patch14-336 (bfloat16, key 0123456789abcdef)"
+    stores.MlflowClient(uri).set_tag(fill(uri, "done"), Tag.ENCODER, encoder)
+    assert encoder in [node.value for node in open_page(PAGES[0]).sidebar.text]

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import ablation_store
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from test_dashboard_pages import open_page, words
 
 from dashboard import charts, frames, state
 from dashboard.store import Store
-from trainer.tracking.schema import Artifact, Duplicates, Kind, Pictures, RunState
+from trainer.tracking.schema import Artifact, Duplicates, Kind, Pictures, RunState, Tag
 
 PAGE = "views/quality.py"
 
@@ -227,3 +228,17 @@ def test_a_link_opens_the_extraction_that_it_names(uri: str) -> None:
     old = stores.extraction(uri, name="the old one", started=1.7e9)
     stores.extraction(uri, name="the new one")
     assert open_page(PAGE, report=old).session_state[state.REPORT] == old
+
+
+def test_labels_of_an_ablation_on_other_rows_are_not_in_doubt_here(uri: str) -> None:
+    client = stores.MlflowClient(uri)
+    run_id, ablated = stores.extraction(uri), ablation_store.ablation(uri)
+    client.set_tag(ablated, Tag.DATA, "path/to/digits")
+    st.cache_data.clear()
+    assert "whose given label has the lowest" in words(open_page(PAGE))
+    client.set_tag(run_id, Tag.DIGEST, "a")
+    client.set_tag(ablated, Tag.DIGEST, "a, with planted damage")
+    st.cache_data.clear()
+    said = words(open_page(PAGE))
+    assert "whose given label has the lowest" not in said
+    assert "were on other rows" in said

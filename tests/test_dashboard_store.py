@@ -12,8 +12,9 @@ import stores
 
 from dashboard import artifacts
 from dashboard.artifacts import ArtifactsMoved, StoreProblem
+from dashboard.info import on_same_rows
 from dashboard.store import Store
-from trainer.tracking.schema import Artifact, RunState
+from trainer.tracking.schema import Artifact, RunState, Tag
 
 
 def run_folder(tracking_uri: str, run_id: str) -> Path:
@@ -204,3 +205,17 @@ def test_the_version_of_a_table_changes_with_the_file(tracking_uri: str) -> None
 def test_a_server_that_does_not_answer_is_a_paragraph_and_no_stack_trace() -> None:
     with pytest.raises(StoreProblem, match=r"http://127\.0\.0\.1:9 cannot be read"):
         Store("http://127.0.0.1:9").sweeps()
+
+
+def test_runs_on_the_same_rows_are_told_by_digest_and_of_old_runs_by_name(tracking_uri: str) -> None:
+    client = stores.MlflowClient(tracking_uri)
+    digests = {"mine": "a", "same rows": "a", "planted": "b", "old": ""}
+    for name, digest in digests.items():
+        run_id = stores.sweep(tracking_uri, name=name)
+        if digest:
+            client.set_tag(run_id, Tag.DIGEST, digest)
+        client.set_tag(run_id, Tag.DATA, "elsewhere" if name == "same rows" else "demo")
+    infos = Store(tracking_uri).sweeps()
+    of = {info.name: info for info in infos}
+    assert {info.name for info in on_same_rows(infos, of["mine"])} == {"mine", "same rows", "old"}
+    assert {info.name for info in on_same_rows(infos, of["old"])} == {"mine", "planted", "old"}

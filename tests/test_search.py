@@ -345,3 +345,15 @@ def test_a_finalist_trained_again_scores_what_its_record_says(quick_space: Space
 
 def test_without_a_completed_trial_there_is_no_finalist() -> None:
     assert finalists.choose([]) == {}
+
+
+def test_the_best_so_far_is_short_rises_and_ends_at_the_best(quick_space: Space) -> None:
+    ledger, _ = run(Study(quick_space, seed=3, pruner="median"), trials=40)
+    best = ledger.best()
+    assert best is not None
+    for points in (5, 500):
+        line = ledger.best_so_far(points=points)
+        assert line == sorted(line)
+        assert line[-1] == pytest.approx(best["val_f1_macro"], abs=1e-4)
+    assert len(ledger.best_so_far(points=5)) == 5
+    assert Ledger().best_so_far(points=5) == []

@@ -153,9 +153,9 @@ class Answers:
     def _log_map(self, writer: SweepWriter) -> None:
         manifest = self.manifest
         rows = sample_rows(manifest.split_n, at_most=MOST_MAPPED, seed=self.seed)
-        say(f"Drawing the map (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
-        xy_n2 = tsne(self.features.vectors_nd[rows], seed=self.seed)
-        writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in rows], xy_n2))
+        say(f"Drawing the maps (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
+        maps = tsne(self.features.vectors_nd[rows], seed=self.seed)
+        writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in rows], maps))
         frame = tables.samples(
             rows.tolist(),
             sample_id=manifest.sample_id,

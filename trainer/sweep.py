@@ -294,6 +294,7 @@ def conclude(
             None if bound != bound else bound
             for bound in (best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH])
         ],
+        Summary.BEST_SO_FAR: ledger.best_so_far(points=Summary.SPARK_POINTS),
         **fresh,
         **answers.test_figures(),
     }

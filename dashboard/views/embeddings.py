@@ -13,8 +13,8 @@ import streamlit as st
 from dashboard import answers, frames, gallery, links, parts, state, text
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
 from dashboard.drawing import drawing
-from dashboard.info import SweepInfo
-from trainer.tracking.schema import Predictions, Samples, Summary
+from dashboard.info import SweepInfo, on_same_rows
+from trainer.tracking.schema import Predictions, Projection, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s
 NEIGHBOURS = 12
@@ -33,7 +33,7 @@ SHADE = "number_shown"  # column of the chosen number
 UNHARMED, UNKNOWN = "as it was", "not known"
 EVERY = "all"
 CELL = (links.LABEL, links.PRED, links.SPLIT)  # parameters of the address: the cell whose rows are lit
-ADD, FIND, PAGE = "add", "find", "page"
+ADD, FIND, PAGE, PERPLEXITY = "add", "find", "page", "perplexity"
 CLEARED = "map-cleared"  # session: how often the map was told to forget its box and its point
 MAP = "map-{}-{}"  # widget: of a run, and of how often it was cleared
 TABLE = "table-{}"
@@ -49,7 +49,10 @@ class Map(NamedTuple):
     lit: pd.Series | None  # which of the drawn ones stand out; None: nothing is dimmed
     boxes: list[answers.Box]
     point: str | None  # id of the chosen one
-    version: Hashable  # changes with the tables of the run, the head, the split, the colours and what is lit
+    perplexity: int | None  # of the map; None: it is the only one
+    version: (
+        Hashable  # changes with the tables of the run, the map, the head, the split, the colours, the lit
+    )
 
 
 def show(info: SweepInfo) -> None:
@@ -63,11 +66,15 @@ def show(info: SweepInfo) -> None:
     tables = ("projection", "samples", "predictions")
     version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
     offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
-    colour, head, split, shows_pictures = controls(offered)
+    perplexities = Projection.perplexities(projection.columns)
+    colour, head, split, perplexity, shows_pictures = controls(offered, perplexities)
+    version = (version, perplexity)
     answered = state.kept(
         (version, "answered", head), lambda: predictions[predictions[Predictions.HEAD] == head]
     )
-    every = state.kept((version, "points", head), lambda: points(projection, samples, answered))
+    every = state.kept(
+        (version, "points", head), lambda: points(at_perplexity(projection, perplexity), samples, answered)
+    )
     score = ""
     numbers = pd.DataFrame()
     if colour == SCORE:
@@ -90,7 +97,8 @@ def show(info: SweepInfo) -> None:
         return
     version = (version, cell_asked(), st.session_state.get(FIND, ""))
     lit = state.kept((version, "lit"), lambda: lit_ones(drawn))
-    there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), version)
+    told = perplexity if len(perplexities) > 1 else None
+    there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), told, version)
     draw(there, column, score or colour, values, shows_pictures=shows_pictures)
     says(there, predictions, score, len(values))
     selected(there)
@@ -98,7 +106,7 @@ def show(info: SweepInfo) -> None:
 
 
 class Measured(NamedTuple):
-    """What the newest extraction and ablation of the same data measured."""
+    """What the newest extraction and ablation of the same rows measured."""
 
     pictures: pd.DataFrame | None
     scores: pd.DataFrame | None
@@ -109,7 +117,7 @@ def measured_of(info: SweepInfo) -> Measured:
     tables: list[pd.DataFrame | None] = []
     versions = []
     for runs, part in ((state.extractions(), "pictures"), (state.ablations(), "scores")):
-        same = (run for run in runs if run.data == info.data)
+        same = on_same_rows(runs, info)
         found = next((run for run in same if state.table(run, part) is not None), None)
         tables.append(None if found is None else state.table(found, part))
         versions.append(None if found is None else (found.run_id, state.version(found, part)))
@@ -146,8 +154,8 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
 
 
-def controls(offered: Offer) -> tuple[str, str, str, bool]:
-    """Colour, head, split and whether pictures are drawn, all kept in the address."""
+def controls(offered: Offer, perplexities: list[int]) -> tuple[str, str, str, int, bool]:
+    """Colour, head, split, perplexity and whether pictures are drawn, all kept in the address."""
     heads, splits, colours, pictured = offered
     links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
@@ -168,9 +176,33 @@ def controls(offered: Offer) -> tuple[str, str, str, bool]:
             width=320,
             on_change=first_page,
         )
+        perplexity = pick_perplexity(perplexities)
         st.toggle("Add boxes to the selection", key=ADD, bind="query-params")
         shows_pictures = pictured and st.toggle("Pictures", value=True, key="pictures", bind="query-params")
-    return colour, heads[head], split, shows_pictures
+    return colour, heads[head], split, perplexity, shows_pictures
+
+
+def pick_perplexity(perplexities: list[int]) -> int:
+    """Which of the maps on record; nothing is asked where there is one."""
+    if len(perplexities) == 1:
+        return perplexities[0]
+    return st.selectbox(
+        "Perplexity",
+        perplexities,
+        index=perplexities.index(Projection.USUAL),
+        key=PERPLEXITY,
+        bind="query-params",
+        width=110,
+        help="Roughly how many neighbours a point tries to keep near: small ones show fine groups, large "
+        "ones how groups lie to each other. What holds at all of them is most likely real.",
+        on_change=forget_boxes,
+    )
+
+
+def at_perplexity(projection: pd.DataFrame, perplexity: int) -> pd.DataFrame:
+    """PROJECTION with the map at a perplexity as its only one."""
+    places = dict(zip(Projection.at(perplexity), (Projection.X, Projection.Y), strict=True))
+    return projection[[Projection.SAMPLE_ID, *places]].rename(columns=places)
 
 
 def pick_score(numbers: pd.DataFrame) -> str:
@@ -254,6 +286,13 @@ def forget() -> None:
     """Nothing is dragged nor clicked any more."""
     for name in (BOX, POINT):
         st.query_params.pop(name, None)
+    first_page()
+    st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
+
+
+def forget_boxes() -> None:
+    """Nothing is dragged any more: on another map a box holds other points. A clicked point stays."""
+    st.query_params.pop(BOX, None)
     first_page()
     st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
 
@@ -356,6 +395,7 @@ def says(there: Map, predictions: pd.DataFrame, score: str, named: int) -> None:
     drawn = there.drawn
     wrong = int((drawn["outcome"] == "wrong").sum())
     rows = predictions[Predictions.SAMPLE_ID].nunique()
+    which = f" at perplexity {there.perplexity}" if there.perplexity else ""
     legend = ""
     if named > MOST_IN_LEGEND:
         legend = f"{named} classes are too many for a legend: hovering names them, Find lights one up."
@@ -363,7 +403,7 @@ def says(there: Map, predictions: pd.DataFrame, score: str, named: int) -> None:
         legend = "Click the legend to single out."
     known = f" {score_known(drawn, score)}" if score else ""
     parts.sentence(
-        f"A t-SNE of the features: {len(drawn):,} of the {rows:,} rows "
+        f"A t-SNE of the features{which}: {len(drawn):,} of the {rows:,} rows "
         f"(n = {len(drawn):,}), {wrong:,} of them misjudged by “{text.plain(there.head)}”.{known} Near "
         "points are alike; distances between far groups and the axes mean nothing. Drag a box to see its "
         "pictures, click a point for its neighbours; Shift and drag moves, Shift and wheel zooms, "

@@ -136,6 +136,9 @@ def _effect(cell: dict[str, Any]) -> str:
 
 SWEEP_COLUMNS: dict[str, Any] = {
     "trials": st.column_config.NumberColumn("trials", width="small", help="proposed so far"),
+    "best so far": st.column_config.LineChartColumn(
+        width="small", help="best val macro-F1 as trials completed, each line over its own range"
+    ),
     "best val macro-F1": st.column_config.TextColumn(help="best trial, mean over seeds [95 % interval]"),
     "test macro-F1": st.column_config.TextColumn(help="the chosen head on the test rows [95 % interval]"),
     "started": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
@@ -154,6 +157,7 @@ def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
             "complete": info.figures.complete,
             "pruned": info.figures.pruned,
             "failed": info.figures.failed,
+            "best so far": list(info.figures.best_so_far) or None,
             "best val macro-F1": text.interval(info.figures.best_val, info.figures.best_val_ci95),
             "test macro-F1": text.interval(info.figures.test, info.figures.test_ci95),
             "started": info.started,

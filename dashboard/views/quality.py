@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import charts, frames, health, parts, state, text
 from dashboard.charts.quality import class_balance
-from dashboard.info import SweepInfo
+from dashboard.info import SweepInfo, on_same_rows
 from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
 
 TITLE = "Data quality"
@@ -271,9 +271,10 @@ def balance(info: SweepInfo) -> None:
 
 
 def doubts(info: SweepInfo) -> None:
-    """Training rows whose label is likely wrong, from the newest ablation of the same data."""
+    """Training rows whose label is likely wrong, from the newest ablation of the same rows."""
     st.subheader("Labels in doubt")
-    ablation = next((one for one in state.ablations() if one.data == info.data), None)
+    ablations = state.ablations()
+    ablation = next(iter(on_same_rows(ablations, info)), None)
     scores = None if ablation is None else state.table(ablation, "scores")
     found = pd.DataFrame() if scores is None else health.doubtful(scores, DOUBTFUL)
     if ablation is None or found.empty:
@@ -282,6 +283,11 @@ def doubts(info: SweepInfo) -> None:
             "of this data is on record:"
         )
         st.code(ABLATE, language=None)
+        if ablation is None and any(one.data == info.data for one in ablations):
+            parts.sentence(
+                "The ablations on record of what bears the same name were on other rows: with planted "
+                "damage, other splits, or files that have changed since."
+            )
         return
     with st.container(horizontal=True, gap="small"):
         for row in found.to_dict("records"):

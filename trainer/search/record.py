@@ -125,6 +125,15 @@ class Ledger:
         ranked = complete.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable")
         return None if ranked.empty else ranked.iloc[0].to_dict()
 
+    def best_so_far(self, *, points: int) -> list[float]:
+        """The best score as trials completed: at most ``points``, evenly spread, the last one included."""
+        if not len(self.trials):
+            return []
+        complete = self.trials[self.trials[Trials.STATE] == "complete"]
+        best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy()
+        kept = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
+        return [round(float(value), 4) for value in best[kept]]
+
 
 def _of_trials(table: pd.DataFrame | None, numbers: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame() if table is None else table[table[Trials.TRIAL].isin(numbers)]

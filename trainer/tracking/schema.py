@@ -7,6 +7,7 @@ the dashboard can import it without importing torch.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -184,11 +185,27 @@ class Predictions:
 
 
 class Projection:
-    """Columns of PROJECTION: a t-SNE of a sample of the rows."""
+    """Columns of PROJECTION: t-SNE of a sample of the rows.
+
+    ``x`` and ``y`` are the map at perplexity `USUAL` (of fewer rows the largest that they allow); where there
+    are rows enough ``x_10``, ``y_10`` … are others of the same rows. Sweeps of before have one map alone.
+    """
 
     SAMPLE_ID = "sample_id"
     X = "x"
     Y = "y"
+    USUAL = 30
+
+    @classmethod
+    def at(cls, perplexity: int) -> tuple[str, str]:
+        """The columns of the map at a perplexity."""
+        return (cls.X, cls.Y) if perplexity == cls.USUAL else (f"x_{perplexity}", f"y_{perplexity}")
+
+    @classmethod
+    def perplexities(cls, columns: Iterable[str]) -> list[int]:
+        """Those on record, ascending."""
+        others = (name.removeprefix("x_") for name in columns if name.startswith("x_"))
+        return sorted([cls.USUAL, *(int(name) for name in others if name.isdecimal())])
 
 
 class Samples:
@@ -462,9 +479,11 @@ class Summary:
     ELAPSED_S = "elapsed_s"
     TRIALS_PER_S = "trials_per_s"
     # only in the file, not on the printed line:
+    BEST_SO_FAR = "best_so_far"  # best val macro-F1 as trials completed: [at most SPARK_POINTS]
     CLASSES = "classes"  # list of class names, in the order of Predictions.PROBS
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     DIMENSION = "dimension"  # features per row
     HEADS = "heads"  # {head name: {"trial": …, "seed": …}} of the logged heads
 
-    ONLY_IN_FILE = (CLASSES, COUNTS, DIMENSION, HEADS)
+    ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
+    SPARK_POINTS = 32

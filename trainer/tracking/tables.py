@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,15 +40,13 @@ def predictions(
     )
 
 
-def projection(sample_id: Sequence[str], xy_n2: np.ndarray) -> pd.DataFrame:
-    """PROJECTION: where each sample stands on the map."""
-    return pd.DataFrame(
-        {
-            Projection.SAMPLE_ID: sample_id,
-            Projection.X: xy_n2[:, 0].astype(np.float32),
-            Projection.Y: xy_n2[:, 1].astype(np.float32),
-        }
-    )
+def projection(sample_id: Sequence[str], maps: Mapping[int, np.ndarray]) -> pd.DataFrame:
+    """PROJECTION: where each sample stands on the maps, [N, 2] by perplexity."""
+    columns: dict[str, Any] = {Projection.SAMPLE_ID: sample_id}
+    for perplexity, xy_n2 in maps.items():
+        for name, values in zip(Projection.at(perplexity), xy_n2.T, strict=True):
+            columns[name] = values.astype(np.float32)
+    return pd.DataFrame(columns)
 
 
 def samples(

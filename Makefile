@@ -48,7 +48,7 @@ ui: setup
 		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000
 
 test: setup lint chromium
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto
 
 lint: setup
 	@$(BIN)/ruff check $(SOURCES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import os
 import shutil
 import socket
@@ -39,6 +40,36 @@ SHOTS = {  # file name → page and controls
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_WITHIN_S = 60
 FINISHED = "[data-testid=stApp][data-test-script-state=notRunning]"
+# True once the script is done, all that it sent is drawn, and nothing has moved or changed while the page had
+# nothing to do ten times.
+SETTLED = """
+([finished, call]) => {
+  const all = selector => [...document.querySelectorAll(selector)];
+  const seen = selector => all(selector).filter(node => node.checkVisibility());  // not below a closed tab
+  const drawn = () => document.querySelector(finished)
+    && seen('[data-testid=stVegaLiteChart]').every(node => node.querySelector('canvas, svg.marks'))
+    && seen('[data-testid=stDataFrame]').every(node => node.querySelector('canvas'))
+    && all('[data-testid=stSkeleton], [data-testid=stSpinner], [data-stale=true]').length === 0
+    && [...document.images].every(image => image.complete)
+    && document.fonts.status === 'loaded';
+  const places = () => all('[data-testid=stMain] :is(canvas, svg.marks, img, [data-testid])').map(node => {
+    const box = node.getBoundingClientRect();
+    return [box.x, box.y, box.width, box.height];
+  });
+  if (window.headroomSettling?.call !== call) {
+    const mine = window.headroomSettling = {call, times: 0};
+    const look = () => {
+      const now = drawn() ? JSON.stringify([document.body.innerHTML.length, places()]) : null;
+      mine.times = now && now === mine.seen ? mine.times + 1 : 0;
+      mine.seen = now;
+      if (window.headroomSettling === mine && mine.times < 10) requestIdleCallback(look);
+    };
+    requestIdleCallback(look);
+  }
+  return window.headroomSettling.times >= 10;
+}
+"""
+calls = itertools.count()  # of `settle`: each begins to count anew
 
 
 def find_browser() -> str | None:
@@ -85,8 +116,7 @@ def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
 def settle(page: Page) -> None:
     """Wait until the script has run and what it sent is drawn."""
     page.wait_for_selector("[data-testid=stHeading]", timeout=60_000)
-    page.wait_for_selector(FINISHED, timeout=60_000)
-    page.wait_for_timeout(1500)  # charts and tables draw themselves after the script is done
+    page.wait_for_function(SETTLED, arg=[FINISHED, next(calls)], timeout=60_000)
 
 
 def take(page: Page, address: str, target: Path, *, width: int = WIDTH) -> None:

@@ -7,7 +7,6 @@ the higher the share of spoiled rows is among those that it throws out.
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from trainer.tracking.schema import (
     Kind,
     RunState,
     Scores,
-    Stopped,
     Tag,
     Verdict,
 )
@@ -47,6 +45,7 @@ def ablation(
     classes: int = 4,
     encoders: tuple[str, ...] = ("demo",),
     hostile: str = "",
+    heartbeat_age_s: float = stores.LIVELY_S,
 ) -> str:
     """Write one ablation in a given `RunState`; returns its run id.
 
@@ -61,10 +60,8 @@ def ablation(
         Tag.DATA: hostile or "digits",
         Tag.ENCODER: ", ".join(encoders),
         Tag.COMMAND: f"python -m trainer.ablate --study {name} --data digits",
-        Tag.HEARTBEAT: str(time.time() + 3600),
+        **stores.signs(state, heartbeat_age_s),
     }
-    if state == RunState.INTERRUPTED:
-        tags[Tag.STOPPED] = Stopped.INTERRUPTED
     run = client.create_run(stores.experiment(client, uri), run_name=hostile or name, tags=tags)
     folder = stores.folder_of(run.info.artifact_uri)
     folder.mkdir(parents=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +52,19 @@ def ablation(uri: str, folder: Path, *, bad_source: float = 0.3, study: str = "s
         )
     )
     return str(figures[Ablated.RUN_ID])
+
+
+def copied(uri: str, folder: Path) -> str:
+    """A copy of a store whose files lie beside its database; the new store's address."""
+    database = Path(uri.removeprefix("sqlite:///"))
+    shutil.copytree(database.parent, folder)
+    for table, column in (("runs", "artifact_uri"), ("experiments", "artifact_location")):
+        with closing(sqlite3.connect(folder / database.name)) as connection, connection:
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                [str(database.parent), str(folder)],
+            )
+    return f"sqlite:///{folder / database.name}"
 
 
 def cut_off(uri: str, run_id: str) -> None:

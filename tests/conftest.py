@@ -4,26 +4,54 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Before anything imports these libraries: no test talks to the network.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] = "false"
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    # Workers, and the commands that they start, share the cores: threads that wait for one another while a
+    # neighbour holds their core make torch many times slower.
+    os.environ["OMP_NUM_THREADS"] = str(max(1, CORES // workers))
 os.environ.pop("HEADROOM_TRACKING_URI", None)  # a developer's own store is none of the tests' business
 os.environ.pop("MLFLOW_TRACKING_URI", None)
-
-import sqlite3
-
-import pytest
-from hypothesis import settings
 
 # the same examples in every run; people who look for new ones pass --hypothesis-profile=default
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
 
+FIRST = (  # modules that take long with few tests: begun last, one worker would wait for the other
+    *("test_sweep.py", "test_sweep_survival.py", "test_ablate.py", "test_heads_reference.py"),
+    *("test_browser_journeys.py", "test_browser_access.py", "test_browser_hostile.py"),
+)
+MOST_WORKERS = 4  # each holds some 2 GB: libraries, a dashboard, a browser
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker for each core, for what it starts (commands, dashboards, browsers) has one core then."""
+    return min(CORES, MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which workers are given modules. It is the same in every worker, as it must be."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+
+
+# For commands that shall train heads side by side, as where they have the machine for themselves.
+TWO_CORES = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
 REPO = Path(__file__).resolve().parents[1]
 SHARED = REPO.parent / "shared" / "data"
 
@@ -49,6 +77,50 @@ def tracking_uri(migrated_database: Path, tmp_path: Path) -> str:
             "UPDATE experiments SET artifact_location = ? || '/' || experiment_id", [artifacts]
         )
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module")
+def module_store(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A SQLite store that the tests of a module share."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    shutil.copyfile(migrated_database, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    from scripts.screenshots import find_browser
+
+    path = find_browser()
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("No Chromium in CI, so the pages would go untested.")
+        pytest.skip("no Chromium here: the pages go untested")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """Chromium, whose pages are closed after the test: open ones would redraw themselves for ever."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def ablated(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A store with a real ablation, and the id of its run; who changes it takes a copy."""
+    import ablation_stores
+
+    folder = tmp_path_factory.mktemp("ablated")
+    shutil.copyfile(migrated_database, folder / "mlflow.db")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return uri, ablation_stores.ablation(uri, folder)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,8 @@ from trainer.tracking.schema import (
 STATUS = {"done": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 HOSTILE = "![x](http://evil.example/x.png) <img src=x onerror=alert(1)> :red[a] **b** `c` $d$"
 RUNG = 1 / 3  # share of the epochs after which a pruned trial stops
+ERROR = "The disk is full: no space left for features."
+LIVELY_S, DEAD_S = -3600.0, 400.0  # ages of a heartbeat: of a run that stays live whatever a test takes; lost
 
 
 def sweep(
@@ -55,7 +57,7 @@ def sweep(
     name: str | None = None,
     classes: list[str] | None = None,
     started: float | None = None,
-    heartbeat_age_s: float = 0.0,
+    heartbeat_age_s: float = LIVELY_S,
 ) -> str:
     """Write one sweep in a given `RunState`; returns its run id."""
     started = time.time() - 300 if started is None else started
@@ -66,12 +68,8 @@ def sweep(
         Tag.DATA: "demo",
         Tag.ENCODER: "demo (float32, key 0123456789abcdef)",
         Tag.COMMAND: shlex.join(["python", "-m", "trainer.sweep", "--study", study]),
-        Tag.HEARTBEAT: str(time.time() - heartbeat_age_s),
+        **signs(state, heartbeat_age_s),
     }
-    if state == RunState.INTERRUPTED:
-        tags[Tag.STOPPED] = Stopped.INTERRUPTED
-    if state == RunState.FAILED:
-        tags |= {Tag.STOPPED: Stopped.ERROR, Tag.ERROR: "The disk is full: no space left for features."}
     run = client.create_run(
         experiment(client, tracking_uri),
         run_name=name or study,
@@ -105,16 +103,28 @@ def sweep(
     return run_id
 
 
+def signs(state: str, heartbeat_age_s: float) -> dict[str, str]:
+    """Tags that tell how a run goes, or how it ended."""
+    tags = {str(Tag.HEARTBEAT): str(time.time() - heartbeat_age_s)}
+    if state == RunState.INTERRUPTED:
+        tags[Tag.STOPPED] = Stopped.INTERRUPTED
+    if state == RunState.FAILED:
+        tags |= {Tag.STOPPED: Stopped.ERROR, Tag.ERROR: ERROR}
+    return tags
+
+
 def extraction(
     tracking_uri: str,
     *,
     name: str = "digits",
+    state: str = "done",
     rows: int = 60,
     measured: bool = True,
     hostile: bool = False,
     started: float | None = None,
+    heartbeat_age_s: float = LIVELY_S,
 ) -> str:
-    """Write one finished extraction; returns its run id."""
+    """Write one extraction in a given `RunState`, with tables if it is done; returns its run id."""
     started = time.time() - 100 if started is None else started
     client = MlflowClient(tracking_uri)
     tags = {
@@ -122,7 +132,7 @@ def extraction(
         Tag.DATA: HOSTILE if hostile else "path/to/digits",
         Tag.ENCODER: HOSTILE if hostile else "demo (float32, key 0123456789abcdef)",
         Tag.COMMAND: "python -m trainer.extract --data path/to/digits",
-        Tag.HEARTBEAT: str(time.time()),
+        **signs(state, heartbeat_age_s),
     }
     run = client.create_run(
         experiment(client, tracking_uri),
@@ -130,6 +140,15 @@ def extraction(
         tags=tags,
         start_time=int(started * 1000),
     )
+    if state == RunState.DONE:
+        _tables(run, rows, measured, hostile)
+    if state in STATUS:
+        client.set_terminated(run.info.run_id, STATUS[state], end_time=int((started + 60) * 1000))
+    return run.info.run_id
+
+
+def _tables(run: Any, rows: int, measured: bool, hostile: bool) -> None:
+    """What a finished extraction has."""
     folder = folder_of(run.info.artifact_uri)
     folder.mkdir(parents=True)
     quarantine(HOSTILE if hostile else "").to_parquet(folder / Artifact.QUARANTINE)
@@ -157,11 +176,9 @@ def extraction(
         Extracted.NEAR_DUPLICATES: {"test/train": 2, "train/train": 2},
         Extracted.NEAR_LEAKS: 2,
         Extracted.NOT_COMPARED: 0,
-        Extracted.ENCODER: tags[Tag.ENCODER],
+        Extracted.ENCODER: run.data.tags[Tag.ENCODER],
     }
     (folder / Artifact.SUMMARY).write_text(json.dumps(figures))
-    client.set_terminated(run.info.run_id, end_time=int((started + 60) * 1000))
-    return run.info.run_id
 
 
 def quarantine(prefix: str = "") -> pd.DataFrame:

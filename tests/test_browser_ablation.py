@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import ablation_store
 import pytest
 import stores
+from browsing import CHART, MAIN, WITHIN_MS, Watched
 from playwright.sync_api import Browser, expect
-from test_browser_pages import CHART, WITHIN_MS, Watched, address, browser  # noqa: F401  (fixtures)
+
+from scripts.screenshots import serving
 
 pytestmark = pytest.mark.browser
 
-MAIN = "[data-testid=stMain]"
+
+class Served(NamedTuple):
+    """A dashboard, and the ablations that it shows."""
+
+    address: str
+    digits: str
+    hostile: str
+
+
+@pytest.fixture(scope="module")
+def served(module_store: str) -> Iterator[Served]:
+    digits = ablation_store.ablation(module_store)
+    hostile = ablation_store.ablation(module_store, hostile=stores.HOSTILE)
+    with serving(module_store) as address:
+        yield Served(address, digits, hostile)
 
 
 def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw_out(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
+    browser: Browser, served: Served
 ) -> None:
-    ablation_store.ablation(tracking_uri)
-    watched = Watched(browser, address)
-    page = watched.open("ablation")
+    watched = Watched(browser, served.address)
+    page = watched.open(f"ablation?ablation={served.digits}")
     main = page.locator(MAIN)
     expect(page.get_by_role("combobox", name="Cell")).to_have_value(re.compile("quality"), timeout=WITHIN_MS)
     drawn = page.locator(CHART).nth(4)  # after the two panels of the grid and two histograms
@@ -45,13 +60,10 @@ def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw
 
 
 def test_a_slider_moves_the_count_the_rule_and_the_address_and_a_link_brings_them_back(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
+    browser: Browser, served: Served
 ) -> None:
-    ablation_store.ablation(tracking_uri)
-    watched = Watched(browser, address)
-    page = watched.open("ablation")
+    watched = Watched(browser, served.address)
+    page = watched.open(f"ablation?ablation={served.digits}")
     main = page.locator(MAIN)
     expect(main.get_by_text("96 of 120 training rows stay")).to_be_visible(timeout=WITHIN_MS)
     slider = page.get_by_role("slider").first
@@ -68,15 +80,11 @@ def test_a_slider_moves_the_count_the_rule_and_the_address_and_a_link_brings_the
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_page_with_both_panels_of_the_grid_fits_a_telephone(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
-    theme: str,
+    browser: Browser, served: Served, theme: str
 ) -> None:
-    ablation_store.ablation(tracking_uri)
-    watched = Watched(browser, address, color_scheme=theme)
+    watched = Watched(browser, served.address, color_scheme=theme)
     watched.page.set_viewport_size({"width": 390, "height": 800})
-    page = watched.open("ablation?every=true")
+    page = watched.open(f"ablation?ablation={served.digits}&every=true")
     page.locator(CHART).nth(7).wait_for(timeout=WITHIN_MS)
     main = page.locator(MAIN)
     wide, seen = (main.evaluate(f"node => node.{name}") for name in ("scrollWidth", "clientWidth"))
@@ -84,18 +92,13 @@ def test_a_page_with_both_panels_of_the_grid_fits_a_telephone(
     watched.check()
 
 
-def test_an_ablation_full_of_traps_springs_none(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
-) -> None:
-    ablation_store.ablation(tracking_uri, hostile=stores.HOSTILE)
-    watched = Watched(browser, address)
+def test_an_ablation_full_of_traps_springs_none(browser: Browser, served: Served) -> None:
+    watched = Watched(browser, served.address)
     dialogs: list[str] = []
     watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    page = watched.open("ablation")
+    page = watched.open(f"ablation?ablation={served.hostile}")
     page.locator(CHART).nth(5).wait_for(timeout=WITHIN_MS)
     links = page.evaluate("[...document.links].map(link => link.href)")
-    assert [link for link in links if not link.startswith(address)] == []
+    assert [link for link in links if not link.startswith(served.address)] == []
     assert dialogs == []
     watched.check()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from shutil import copyfile
 
 import ablation_stores
 import pytest
 import stores
 from axe_playwright_python.sync_playwright import Axe
+from browsing import MAIN, Watched
 from playwright.sync_api import Browser
-from test_browser_pages import Watched, browser  # noqa: F401  (a fixture)
 
 from scripts.screenshots import serving
 
@@ -23,24 +21,20 @@ BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and 
 
 
 @pytest.fixture(scope="module")
-def filled(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A store with a sweep, an extraction and an ablation."""
-    path = tmp_path_factory.mktemp("filled") / "mlflow.db"
-    copyfile(migrated_database, path)
-    uri = f"sqlite:///{path}"
+    uri = ablation_stores.copied(ablated[0], tmp_path_factory.mktemp("filled") / "copy")
     stores.sweep(uri)
     stores.extraction(uri)
-    ablation_stores.ablation(uri, path.parent)
     with serving(uri) as address:
         yield address
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing_serious(browser: Browser, filled: str, path: str, theme: str) -> None:  # noqa: F811
+def test_axe_finds_nothing_serious(browser: Browser, filled: str, path: str, theme: str) -> None:
     watched = Watched(browser, filled, color_scheme=theme)
     page = watched.open(path)
-    page.wait_for_timeout(500)  # charts
     found = Axe().run(page).response["violations"]
     serious = {
         f"{one['id']}: {node['html'][:200]}"
@@ -50,16 +44,14 @@ def test_axe_finds_nothing_serious(browser: Browser, filled: str, path: str, the
     }
     assert serious == set()
     watched.check()
-    page.close()
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_no_page_is_wider_than_a_telephone(browser: Browser, filled: str, path: str) -> None:  # noqa: F811
+def test_no_page_is_wider_than_a_telephone(browser: Browser, filled: str, path: str) -> None:
     watched = Watched(browser, filled)
     watched.page.set_viewport_size({"width": 390, "height": 800})
     page = watched.open(path)
-    main = page.locator("[data-testid=stMain]")
+    main = page.locator(MAIN)
     wide, seen = (main.evaluate(f"node => node.{name}") for name in ("scrollWidth", "clientWidth"))
     assert wide <= seen + 1
     watched.check()
-    page.close()

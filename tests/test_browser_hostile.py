@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copyfile
 
 import pandas as pd
 import pytest
 import stores
+from browsing import Watched
 from mlflow import MlflowClient
 from playwright.sync_api import Browser
-from test_browser_pages import Watched, browser  # noqa: F401  (a fixture)
 
 from scripts.screenshots import serving
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, Samples
@@ -46,10 +45,8 @@ def spring(uri: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def trapped(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    path = tmp_path_factory.mktemp("trapped") / "mlflow.db"
-    copyfile(migrated_database, path)
-    uri = f"sqlite:///{path}"
+def trapped(module_store: str) -> Iterator[tuple[str, str]]:
+    uri = module_store
     spring(uri)
     run_id = next(
         one.info.run_id for one in MlflowClient(uri).search_runs(["0", "1"]) if one.info.run_name == PICTURE
@@ -60,7 +57,7 @@ def trapped(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_full_of_traps_renders_and_springs_none(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     trapped: tuple[str, str],
     path: str,
 ) -> None:
@@ -70,7 +67,6 @@ def test_a_page_full_of_traps_renders_and_springs_none(
         dialogs: list[str] = []
         watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))  # noqa: B023
         page = watched.open(path + query)
-        page.wait_for_timeout(500)
         assert page.locator("[data-testid=stHeading]").count()
         links = page.evaluate("[...document.links].map(link => link.href)")
         assert [link for link in links if not link.startswith(address)] == []

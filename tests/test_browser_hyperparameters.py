@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import hyperparameter_stores as known
 import pytest
+from browsing import WITHIN_MS, Watched
 from playwright.sync_api import Browser, Locator, Page, expect
-from test_browser_pages import WITHIN_MS, Watched, address, browser  # noqa: F401  (fixtures)
 
-from scripts.screenshots import settle
+from scripts.screenshots import serving, settle
 
 pytestmark = pytest.mark.browser
 
 DRAWER = "[data-testid=stDialog]"
+
+
+class Served(NamedTuple):
+    """A dashboard, and the runs that it shows."""
+
+    address: str
+    uri: str
+    done: str
+    hostile: str
+    live: str
+
+
+@pytest.fixture(scope="module")
+def served(module_store: str) -> Iterator[Served]:
+    runs = {
+        "done": known.sweep(module_store, known.trials(24)),
+        "hostile": known.foreign(module_store, hostile=True),
+        "live": known.sweep(module_store, known.trials(12), state="live"),
+    }
+    with serving(module_store) as address:
+        yield Served(address, module_store, **runs)
 
 
 def chart(page: Page, number: int) -> Locator:
@@ -23,17 +46,13 @@ def chart(page: Page, number: int) -> Locator:
 def close(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.locator(DRAWER)).to_have_count(0, timeout=WITHIN_MS)
+    expect(page).not_to_have_url(re.compile("[?&]trial="), timeout=WITHIN_MS)  # the script has heard of it
     settle(page)  # the charts are drawn without the chosen trial
 
 
-def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
-) -> None:
-    known.sweep(tracking_uri, known.trials(24))
-    watched = Watched(browser, address)
-    page = watched.open("hyperparameters")
+def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(browser: Browser, served: Served) -> None:
+    watched = Watched(browser, served.address)
+    page = watched.open(f"hyperparameters?run={served.done}")
     drawer = page.locator(DRAWER)
 
     lines = chart(page, 1)
@@ -43,7 +62,6 @@ def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(
     assert "trial=" in page.url
     expect(drawer.get_by_role("link", name="Its learning curves")).to_be_visible()
     close(page)
-    expect(page).not_to_have_url(re.compile("trial="), timeout=WITHIN_MS)
 
     dot = chart(page, 2).locator(".mark-symbol path").first
     dot.scroll_into_view_if_needed()
@@ -63,14 +81,9 @@ def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(
     watched.check()
 
 
-def test_a_link_restores_the_card_and_the_controls(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
-) -> None:
-    run_id = known.sweep(tracking_uri, known.trials(24))
-    watched = Watched(browser, address, color_scheme="dark")
-    page = watched.open(f"hyperparameters?run={run_id}&trial=5&across=dropout&up=lr&rung=20&better=true")
+def test_a_link_restores_the_card_and_the_controls(browser: Browser, served: Served) -> None:
+    watched = Watched(browser, served.address, color_scheme="dark")
+    page = watched.open(f"hyperparameters?run={served.done}&trial=5&across=dropout&up=lr&rung=20&better=true")
     drawer = page.locator(DRAWER)
     expect(drawer.get_by_role("heading", name="Trial 5")).to_be_visible(timeout=WITHIN_MS)
     close(page)
@@ -80,36 +93,27 @@ def test_a_link_restores_the_card_and_the_controls(
     watched.check()
 
 
-def test_names_of_another_program_fetch_nothing_when_hovered(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
-) -> None:
-    run_id = known.foreign(tracking_uri, hostile=True)
-    watched = Watched(browser, address)
-    page = watched.open(f"hyperparameters?run={run_id}&trial=3")
+def test_names_of_another_program_fetch_nothing_when_hovered(browser: Browser, served: Served) -> None:
+    watched = Watched(browser, served.address)
+    page = watched.open(f"hyperparameters?run={served.hostile}&trial=3")
     close(page)
     for number in range(page.locator("[data-testid=stVegaLiteChart] svg.marks").count()):
         for dot in chart(page, number).locator(".mark-symbol path").all()[:4]:
             dot.hover(force=True)
-            page.wait_for_timeout(50)
+            page.evaluate("new Promise(requestAnimationFrame)")
     watched.check()
 
 
-def test_a_live_sweep_keeps_the_open_card_while_trials_end(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
-    tracking_uri: str,
-) -> None:
-    run_id = known.sweep(tracking_uri, known.trials(12), state="live")
-    watched = Watched(browser, address)
-    page = watched.open("hyperparameters?trial=5")
+def test_a_live_sweep_keeps_the_open_card_while_trials_end(browser: Browser, served: Served) -> None:
+    watched = Watched(browser, served.address)
+    page = watched.open(f"hyperparameters?run={served.live}&trial=5")
     drawer = page.locator(DRAWER)
     expect(drawer).to_be_visible(timeout=WITHIN_MS)
-    known.replace(tracking_uri, run_id, known.trials(30))
+    known.replace(served.uri, served.live, known.trials(30))
     expect(page.get_by_text("n = 30 of 30 trials")).to_be_attached(timeout=WITHIN_MS)
     expect(drawer.get_by_role("heading", name="Trial 5")).to_be_visible()
     close(page)
-    page.wait_for_timeout(6000)  # the next redraw does not open it again
+    known.replace(served.uri, served.live, known.trials(31))
+    expect(page.get_by_text("n = 31 of 31 trials")).to_be_attached(timeout=WITHIN_MS)  # redrawn, and
     expect(drawer).to_have_count(0)
     watched.check()

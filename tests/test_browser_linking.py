@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import answer_stores
 import pytest
 import stores
+from browsing import CHART, MAIN, WITHIN_MS, Watched
 from playwright.sync_api import Browser, Page, expect
-from test_browser_pages import CHART, WITHIN_MS, Watched, browser  # noqa: F401  (a fixture)
 
 from scripts.screenshots import FINISHED, serving, settle
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def address(tracking_uri: str) -> Iterator[str]:
-    with serving(tracking_uri) as address:
-        yield address
+class Served(NamedTuple):
+    """A dashboard, and the runs that it shows."""
+
+    address: str
+    cells: str
+    digits: str
+
+
+@pytest.fixture(scope="module")
+def served(module_store: str) -> Iterator[Served]:
+    cells = answer_stores.sweep(module_store, rows=600)
+    digits = stores.sweep(module_store, rows=400)
+    with serving(module_store) as address:
+        yield Served(address, cells, digits)
 
 
 def tile(page: Page, label: str, pred: str) -> None:
@@ -40,15 +51,10 @@ def drag(page: Page, *, across: tuple[float, float], down: tuple[float, float]) 
     page.mouse.up()
 
 
-def test_a_cell_leads_to_its_pictures_and_these_to_the_map_and_back(
-    browser: Browser,  # noqa: F811
-    address: str,
-    tracking_uri: str,
-) -> None:
-    answer_stores.sweep(tracking_uri, rows=600)
-    watched = Watched(browser, address)
-    page = watched.open("confusion?head=best+linear&split=val")
-    main = page.locator("[data-testid=stMain]")
+def test_a_cell_leads_to_its_pictures_and_these_to_the_map_and_back(browser: Browser, served: Served) -> None:
+    watched = Watched(browser, served.address)
+    page = watched.open(f"confusion?run={served.cells}&head=best+linear&split=val")
+    main = page.locator(MAIN)
     tile(page, "class 1", "class 1")
     expect(main.get_by_text("class 1, answered rightly", exact=True)).to_be_visible(timeout=WITHIN_MS)
     assert "label=class+1&pred=class+1" in page.url
@@ -70,14 +76,11 @@ def test_a_cell_leads_to_its_pictures_and_these_to_the_map_and_back(
 
 
 def test_a_box_on_the_map_shows_its_pictures_and_a_click_the_neighbours(
-    browser: Browser,  # noqa: F811
-    address: str,
-    tracking_uri: str,
+    browser: Browser, served: Served
 ) -> None:
-    stores.sweep(tracking_uri, rows=400)
-    watched = Watched(browser, address)
-    page = watched.open("embeddings?pictures=false")
-    main = page.locator("[data-testid=stMain]")
+    watched = Watched(browser, served.address)
+    page = watched.open(f"embeddings?run={served.digits}&pictures=false")
+    main = page.locator(MAIN)
     drag(page, across=(0.2, 0.5), down=(0.2, 0.6))
     expect(main.get_by_text(" in 1 box, of 400 drawn")).to_be_visible(timeout=WITHIN_MS)
     expect(main.locator("img").first).to_be_visible(timeout=WITHIN_MS)
@@ -107,14 +110,9 @@ def test_a_box_on_the_map_shows_its_pictures_and_a_click_the_neighbours(
     watched.check()
 
 
-def test_a_keyboard_reaches_the_worst_confusions(
-    browser: Browser,  # noqa: F811
-    address: str,
-    tracking_uri: str,
-) -> None:
-    answer_stores.sweep(tracking_uri, rows=600)
-    watched = Watched(browser, address)
-    page = watched.open("confusion?against=best+linear")
+def test_a_keyboard_reaches_the_worst_confusions(browser: Browser, served: Served) -> None:
+    watched = Watched(browser, served.address)
+    page = watched.open(f"confusion?run={served.cells}&against=best+linear")
     way_in = page.get_by_role("radio", name="class 0 → class 1")
     way_in.focus()
     page.keyboard.press("Enter")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import ablation_store
@@ -234,15 +233,6 @@ def test_words_on_a_field_can_be_read_on_its_colour() -> None:
 # --- the page ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def ablated(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A store with a real ablation, and the id of its run."""
-    folder = tmp_path_factory.mktemp("ablated")
-    shutil.copyfile(migrated_database, folder / "mlflow.db")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    return uri, ablation_stores.ablation(uri, folder)
-
-
 def opened(uri: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
@@ -281,11 +271,10 @@ def test_a_link_opens_the_cell_that_it_names(
 
 
 def test_an_ablation_that_is_being_trained_shows_who_would_be_thrown_out(
-    ablated: tuple[str, str], tmp_path: Path, migrated_database: Path, monkeypatch: pytest.MonkeyPatch
+    ablated: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copyfile(migrated_database, tmp_path / "mlflow.db")
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    ablation_stores.cut_off(uri, ablation_stores.ablation(uri, tmp_path))
+    uri = ablation_stores.copied(ablated[0], tmp_path / "copy")
+    ablation_stores.cut_off(uri, ablated[1])
     app = opened(uri, monkeypatch)
     said = words(app)
     assert "The cells are being trained" in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import ablation_stores
@@ -12,27 +11,19 @@ import streamlit as st
 from test_dashboard_pages import open_page, words
 
 
-@pytest.fixture(scope="module")
-def ablated(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("ablated")
-    shutil.copyfile(migrated_database, folder / "mlflow.db")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    ablation_stores.ablation(uri, folder)
-    return uri
-
-
 def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
-    ablated: str, monkeypatch: pytest.MonkeyPatch
+    ablated: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    uri = ablation_stores.copied(ablated[0], tmp_path / "copy")
     st.cache_data.clear()
-    monkeypatch.setenv("HEADROOM_TRACKING_URI", ablated)
+    monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
     app = open_page("views/home.py")
     row = app.dataframe[0].value.iloc[0]  # a store without any sweep
     assert row["ablation"] == "small"
     assert row["cells"] >= 10
     assert "[" in row["baseline macro-F1"]
     assert "make demo" not in words(app)
-    stores.sweep(ablated)
+    stores.sweep(uri)
     st.cache_data.clear()
     app = open_page("views/home.py")
     assert [header.value for header in app.header][:2] == ["Sweeps", "Filter ablations"]

@@ -1,4 +1,4 @@
-"""Every page on every kind of store, run in process."""
+"""What the pages about sweeps show, and do when somebody chooses something, run in process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,6 @@ from trainer.tracking.schema import Artifact, Tag
 
 REPO = Path(__file__).resolve().parents[1]
 PAGES = ["views/home.py", "views/curves.py", "views/confusion.py", "views/embeddings.py"]
-WITH_CHARTS = {
-    "done": PAGES,
-    "live": PAGES[:2],
-    "interrupted": PAGES[:2],
-    "hostile": PAGES,
-    "foreign": PAGES[1:2],
-}
-KINDS = ["missing", "empty", "done", "live", "interrupted", "failed", "foreign", "foreign_tree", "hostile"]
 
 
 @pytest.fixture
@@ -32,21 +24,6 @@ def uri(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
     return tracking_uri
-
-
-def fill(uri: str, kind: str) -> str:
-    """Write one run of a kind; returns its id, or "" where there is none."""
-    if kind == "missing":
-        Path(uri.removeprefix("sqlite:///")).unlink()
-        return ""
-    if kind == "empty":
-        return ""
-    if kind == "hostile":
-        classes = [stores.HOSTILE, "<script>alert(1)</script>", ":red[c]"]
-        return stores.sweep(uri, name=stores.HOSTILE, study=stores.HOSTILE, classes=classes)
-    if kind.startswith("foreign"):
-        return getattr(stores, kind)(uri)
-    return stores.sweep(uri, state=kind)
 
 
 def open_page(page: str, **query: str) -> AppTest:
@@ -71,53 +48,9 @@ def words(app: AppTest) -> str:
     return "\n".join(str(getattr(node, "value", "")) for node in nodes)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("page", [*PAGES, "views/quality.py"])
-def test_every_page_opens_on_every_kind_of_store(uri: str, page: str, kind: str) -> None:
-    fill(uri, kind)
-    app = open_page(page)
-    if page in WITH_CHARTS.get(kind, []):
-        assert charts(app)
-    assert app.header or app.title
-
-
-@pytest.mark.parametrize("kind", ["missing", "empty"])
-@pytest.mark.parametrize("page", PAGES)
-def test_the_first_visit_tells_the_one_command(uri: str, page: str, kind: str) -> None:
-    fill(uri, kind)
-    app = open_page(page)
-    assert "make demo" in words(app)
-    assert Path(uri.removeprefix("sqlite:///")).exists() == (kind == "empty")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_failed_sweep_shows_its_error_on_every_page(uri: str, page: str) -> None:
-    fill(uri, "failed")
-    assert "The disk is full: no space left for features." in words(open_page(page))
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_an_interrupted_sweep_gives_the_command_that_resumes_it(uri: str, page: str) -> None:
-    stores.sweep(uri, state="interrupted", study="cats & dogs")
-    assert "python -m trainer.sweep --study 'cats & dogs'" in words(open_page(page))
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_no_page_renders_the_markdown_in_names(uri: str, page: str) -> None:
-    fill(uri, "hostile")
-    app = open_page(page)
-    rendered = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.title, *app.error]
-    for node in rendered:
-        assert "](http" not in node.value
-        assert "<img" not in node.value
-    for box in app.selectbox:
-        assert not any("](http" in option for option in box.options)
-    assert not [node for node in app.markdown if node.proto.allow_html]
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_moved_artifacts_are_said_to_be_moved(uri: str, page: str, tmp_path: Path) -> None:
-    run_id = fill(uri, "done")
+    run_id = stores.sweep(uri)
     shutil.rmtree(tmp_path / "artifacts" / "headroom")
     assert run_id
     assert "no longer there" in words(open_page(page))
@@ -133,14 +66,14 @@ def test_a_link_with_a_run_opens_that_run(uri: str, page: str) -> None:
 
 
 def test_a_link_with_an_unknown_run_opens_the_newest_and_says_so(uri: str) -> None:
-    run_id = fill(uri, "done")
+    run_id = stores.sweep(uri)
     app = open_page(PAGES[0], run="0" * 32)
     assert app.session_state[state.RUN] == run_id
     assert "not in this store" in app.toast[0].value
 
 
 def test_our_newest_sweep_is_open_at_first_even_if_another_programs_run_is_newer(uri: str) -> None:
-    ours = fill(uri, "done")
+    ours = stores.sweep(uri)
     stores.foreign(uri)
     assert open_page(PAGES[0]).session_state[state.RUN] == ours
 
@@ -160,7 +93,7 @@ def test_the_picker_changes_the_run_on_every_page(uri: str) -> None:
     "by", ["lr", "optimizer", "depth", "width", "scheduler", "state", "seed", "all trials"]
 )
 def test_curves_can_be_grouped_by_everything_that_varies(uri: str, by: str) -> None:
-    fill(uri, "done")
+    stores.sweep(uri)
     app = open_page(PAGES[1])
     app.main.selectbox(key="group").set_value(by).run()
     assert not app.exception
@@ -170,7 +103,7 @@ def test_curves_can_be_grouped_by_everything_that_varies(uri: str, by: str) -> N
 
 @pytest.mark.parametrize("switch", ["log", "hide_pruned", "raw"])
 def test_every_switch_of_the_curves_works(uri: str, switch: str) -> None:
-    fill(uri, "done")
+    stores.sweep(uri)
     app = open_page(PAGES[1])
     toggle = app.toggle(key=switch)
     toggle.set_value(not toggle.value).run()
@@ -179,7 +112,7 @@ def test_every_switch_of_the_curves_works(uri: str, switch: str) -> None:
 
 
 def test_hiding_pruned_trials_takes_them_out_of_n(uri: str) -> None:
-    fill(uri, "done")
+    stores.sweep(uri)
     app = open_page(PAGES[1])
     assert "n = 6" in words(app)
     app.toggle(key="hide_pruned").set_value(True).run()
@@ -187,7 +120,7 @@ def test_hiding_pruned_trials_takes_them_out_of_n(uri: str) -> None:
 
 
 def test_the_confusion_page_shows_the_pictures_of_the_worst_mistake(uri: str) -> None:
-    fill(uri, "done")
+    stores.sweep(uri)
     app = open_page(PAGES[2])
     assert "taken for" in words(app)
     assert app.get("image")
@@ -199,14 +132,14 @@ def test_a_sweep_without_pictures_says_so(uri: str) -> None:
 
 
 def test_the_map_says_how_many_of_how_many_rows_it_shows(uri: str) -> None:
-    fill(uri, "done")
+    stores.sweep(uri)
     app = open_page(PAGES[3])
     assert "120 of the 120 rows" in words(app)
 
 
 @pytest.mark.parametrize("colour", ["label", "prediction", "correctness", "confidence", "split", "spoiled"])
 def test_the_map_can_be_coloured_by(uri: str, colour: str) -> None:
-    fill(uri, "done")
+    stores.sweep(uri)
     app = open_page(PAGES[3])
     app.segmented_control(key="colour").set_value(colour).run()
     assert not app.exception
@@ -233,7 +166,7 @@ def test_a_sweep_that_has_not_finished_a_trial_says_that_it_waits(uri: str, tmp_
 
 
 def test_a_torn_table_is_reported_on_the_page(uri: str, tmp_path: Path) -> None:
-    fill(uri, "done")
+    stores.sweep(uri)
     for path in (tmp_path / "artifacts").rglob(Artifact.CURVES):
         path.write_bytes(b"PAR1")
     assert "cannot be read" in words(open_page(PAGES[1]))

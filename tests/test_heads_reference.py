@@ -456,6 +456,22 @@ def test_a_head_is_the_same_alone_in_any_slot_and_after_its_neighbours_left(
     np.testing.assert_array_equal(alone.outcome(0).best_epoch_s, outcome.best_epoch_s)
 
 
+def test_cohorts_trained_side_by_side_give_what_they_give_one_after_another() -> None:
+    data, specs, curves = blobs(), zoo()[::5], []
+    before = torch.get_num_threads()
+    try:
+        for cores in (1, 2):
+            torch.set_num_threads(cores)
+            population = Population(specs, data, seeds=(5, 6), slab_bytes=4_000)
+            population.train(6)
+            assert torch.get_num_threads() == cores
+            curves.append([population.outcome(head).curves for head in range(len(specs))])
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*curves, strict=True):
+        same_curves(one, other, tolerance=1e-12)
+
+
 def test_a_dropped_head_keeps_what_it_reached() -> None:
     data, specs = blobs(), zoo()[:4]
     population = Population(specs, data, seeds=(1,))

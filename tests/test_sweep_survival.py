@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
-from conftest import REPO
+from conftest import REPO, TWO_CORES
 
 
 def test_a_sweep_killed_at_five_random_moments_loses_and_doubles_nothing() -> None:
     command = [sys.executable, "benchmarks/kills.py", "--kills", "5", "--trials", "60"]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    environment = os.environ | TWO_CORES
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["kills"] == 5

@@ -1,0 +1,41 @@
+"""What the tests in a real browser share. Their fixtures `browser` and `module_store` are in `conftest`."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from scripts.screenshots import settle
+
+CHART = "[data-testid=stVegaLiteChart] :is(canvas, svg.marks)"
+MAIN = "[data-testid=stMain]"
+WITHIN_MS = 60_000  # what a person would wait for at most; a busy machine is slow
+
+
+class Watched:
+    """A page that remembers what must not happen: errors in the console, requests to other machines."""
+
+    def __init__(self, browser: Browser, address: str, **options: str) -> None:
+        self.address, self.errors, self.strangers = address, [], []  # type: ignore[var-annotated]
+        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 1000}, **options)  # type: ignore[arg-type]
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self._see(request.url))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # On a deep link Streamlit first asks for its health below the page's own path, in vain.
+        if message.type == "error" and "_stcore" not in message.location.get("url", ""):
+            self.errors.append(message.text)
+
+    def _see(self, url: str) -> None:
+        if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
+            self.strangers.append(url)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(f"{self.address}/{path}")
+        settle(self.page)
+        return self.page
+
+    def check(self) -> None:
+        assert self.page.locator("[data-testid=stException]").count() == 0
+        assert self.errors == []
+        assert self.strangers == []

@@ -174,5 +174,5 @@ def test_a_torn_table_is_reported_on_the_page(uri: str, tmp_path: Path) -> None:
 
 def test_the_sidebar_tells_long_names_in_full(uri: str) -> None:
     encoder = "openai/clip-vit-large-patch14-336 (bfloat16, key 0123456789abcdef)"
-    stores.MlflowClient(uri).set_tag(fill(uri, "done"), Tag.ENCODER, encoder)
+    stores.MlflowClient(uri).set_tag(stores.sweep(uri), Tag.ENCODER, encoder)
     assert encoder in [node.value for node in open_page(PAGES[0]).sidebar.text]

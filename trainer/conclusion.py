@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,11 @@ from safetensors.torch import save
 from trainer.analysis import statistics
 from trainer.analysis.figures import confusion_png
 from trainer.analysis.projection import sample_rows, tsne
+from trainer.data import demo
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
+from trainer.packing import pack, registered_name
+from trainer.prediction import CARD, WEIGHTS, encoder_used, read_head
 from trainer.progress import say
 from trainer.search.finalists import Finalist
 from trainer.search.study import Finished, front
@@ -86,6 +91,7 @@ class Answers:
         self.features, self.heads, self.seed = features, heads, seed
         self.manifest = features.manifest
         self.probabilities = [self._answer(finalist) for finalist in heads]
+        self.model_uri: str | None = None  # of the best head in MLflow's registry, once it is logged
 
     def _answer(self, finalist: Finalist) -> np.ndarray:
         x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.scale.centre_d.device)
@@ -131,8 +137,10 @@ class Answers:
             writer.table(Artifact.QUARANTINE, tables.quarantine(entries))
         self._log_map(writer)
         writer.file(Artifact.CONFUSION_PNG, self._confusion_picture(writer.study))
-        for name, data in self._head_files().items():
+        head_files = self._head_files()
+        for name, data in head_files.items():
             writer.file(f"{Artifact.HEAD}/{name}", data)
+        self.model_uri = self._log_model(writer, head_files)
 
     def _predictions(self) -> pd.DataFrame:
         frames = [
@@ -168,6 +176,16 @@ class Answers:
             thumbnails=thumbnails(manifest, rows.tolist()),
         )
         writer.table(Artifact.SAMPLES, frame)
+        writer.file(Artifact.VECTORS, save({"vectors": _half(self.features.vectors_nd[rows])}))
+
+    def _log_model(self, writer: SweepWriter, head_files: dict[str, bytes]) -> str | None:
+        """The best head as MLflow serves it, and in its registry. None where no encoder is known."""
+        used = read_head(head_files[CARD], head_files[WEIGHTS]).encoder
+        if used is None:
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            writer.folder(Artifact.MODEL, pack(Path(scratch), head_files, used))
+        return writer.register(registered_name(writer.study), Artifact.MODEL)
 
     def _confusion_picture(self, study: str) -> bytes:
         share, n = float(statistics.accuracy(self._confusion)), int(self._confusion.sum())
@@ -183,10 +201,26 @@ class Answers:
             "unit_norm": scale.unit_norm,
             "classes": list(self.manifest.classes),
             "encoder": self.features.report.encoder,
+            "encoder_folder": _folder(self.features.report.encoder),
             "trial": best.trial,
             "seed": best.seed_index,
         }
         return {
-            "head.safetensors": save({name: t.cpu().contiguous() for name, t in tensors.items()}),
-            "head.json": json.dumps(described, indent=2).encode(),
+            WEIGHTS: save({name: t.cpu().contiguous() for name, t in tensors.items()}),
+            CARD: json.dumps(described, indent=2).encode(),
         }
+
+
+def _half(vectors_nd: np.ndarray) -> torch.Tensor:
+    """In half the bytes where nothing is lost, as of what the feature store kept."""
+    vectors = torch.as_tensor(vectors_nd)
+    half = vectors.half()
+    return half if torch.equal(half.float(), vectors) else vectors
+
+
+def _folder(encoder: str) -> str | None:
+    """Where the encoder lies, whatever folder a later command is begun in; None of an id, or of `demo`."""
+    used = encoder_used(encoder)
+    if used is None or used.name == demo.NAME or not Path(used.name).expanduser().is_dir():
+        return None
+    return str(Path(used.name).expanduser().resolve())

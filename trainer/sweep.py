@@ -297,6 +297,7 @@ def conclude(
         Summary.BEST_SO_FAR: ledger.best_so_far(points=Summary.SPARK_POINTS),
         **fresh,
         **answers.test_figures(),
+        Summary.MODEL: answers.model_uri,
     }
     if config.objective == "f1+size":
         figures[Summary.FRONT] = conclusion.front_of(ledger.finished)

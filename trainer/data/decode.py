@@ -63,11 +63,14 @@ def decode(image: Stored | bytes, *, least: int | None = None) -> np.ndarray:
     return decode_sized(image, least=least).image_hwc
 
 
-def decode_sized(image: Stored | bytes, *, least: int | None = None) -> Decoded:
+def decode_sized(
+    image: Stored | bytes, *, least: int | None = None, most_pixels: int = MAX_PIXELS
+) -> Decoded:
     """Decode one picture by the policy above.
 
     Args:
         least: pixels that each side of a JPEG shall keep if it is read at a fraction; None for full size.
+        most_pixels: that a picture may have.
 
     Raises:
         Undecodable: truncated, not a picture, too large, or pixels without a known range.
@@ -78,8 +81,10 @@ def decode_sized(image: Stored | bytes, *, least: int | None = None) -> Decoded:
             raise Undecodable("empty file")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             width, height = opened.size
-            if width * height > MAX_PIXELS:
-                raise Undecodable(f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS:,} in all")
+            if width * height > most_pixels:
+                raise Undecodable(
+                    f"too large: {width} x {height} pixels, the limit is {most_pixels:,} in all"
+                )
             if max(width, height) > MAX_ASPECT * min(width, height):
                 raise Undecodable(f"a strip: {width} x {height} pixels, the limit is 1 to {MAX_ASPECT}")
             if least is not None:

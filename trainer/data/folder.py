@@ -76,7 +76,7 @@ def _find(root: Path) -> tuple[list[_Found], list[Quarantined]]:
     """Every visible file with an image's extension below ``root``, in order of name."""
     found: list[_Found] = []
     quarantined: list[Quarantined] = []
-    for path, problem in _walk(root, {os.path.realpath(root)}):
+    for path, problem in walk(root, {os.path.realpath(root)}):
         parts = tuple(files.printable(part) for part in path.relative_to(root).parts)
         if problem:
             quarantined.append(Quarantined("/".join(parts), problem))
@@ -85,7 +85,7 @@ def _find(root: Path) -> tuple[list[_Found], list[Quarantined]]:
     return sorted(found, key=lambda row: row.parts), quarantined
 
 
-def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
+def walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
     """Yield (path, problem) of files that are named like images; ``problem`` is "" where usable so far.
 
     A link to a folder is followed once, and only where it leads out of what is read anyway (so a
@@ -103,7 +103,7 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
         if path.is_dir():
             if path.is_symlink() and not _leads_out(path, seen):
                 continue
-            yield from _walk(path, seen)
+            yield from walk(path, seen)
         elif path.suffix.lower() in files.EXTENSIONS:
             yield path, files.problem(path)
 

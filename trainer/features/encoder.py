@@ -57,6 +57,11 @@ class ImageEncoder:
         return self._preparation.shape
 
     @property
+    def least(self) -> int | None:
+        """Pixels that each side of a JPEG must keep when it is decoded: :attr:`Preparation.least`."""
+        return self._preparation.least
+
+    @property
     def device_name(self) -> str:
         """The device, for people: "cpu" or what the GPU is called."""
         import torch

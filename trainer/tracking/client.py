@@ -5,14 +5,17 @@ MLflow is imported inside the functions: the import costs 1.4 s, which ``--help`
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from trainer.errors import InputError
+from trainer.errors import InputError, first_line
 from trainer.tracking import database
 
 if TYPE_CHECKING:
@@ -53,6 +56,26 @@ def find_run(client: MlflowClient, run_id: str) -> Run:
         return client.get_run(run_id)
     except MlflowException as error:
         raise InputError(f"There is no run {run_id} in {client.tracking_uri}: {error}") from error
+
+
+def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
+    """A folder behind ``models:/NAME/VERSION`` or ``runs:/RUN_ID/PATH``, on this machine until it exits.
+
+    Raises:
+        InputError: there is none, or it cannot be fetched; ``flag`` named it.
+    """
+    connect(tracking_uri)
+    import mlflow
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(tracking_uri)  # models:/ and runs:/ are looked up where the process points
+    scratch = tempfile.mkdtemp(prefix="headroom-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    try:
+        return Path(download_artifacts(artifact_uri=artifact_uri, dst_path=scratch))
+    except (MlflowException, OSError, ValueError) as error:
+        raise InputError(f"{flag} {artifact_uri} cannot be fetched: {first_line(error)}.") from error
 
 
 def find_experiment(client: MlflowClient, name: str) -> Experiment | None:

@@ -128,7 +128,11 @@ class Artifact:
     SCORES = "scores.parquet"
     ANSWERS = "answers.parquet"
     REPORT = "report.md"  # with its pictures beside it
-    HEAD = "head"  # head/head.safetensors + head/head.json
+    HEAD = "head"  # a folder: the next two
+    HEAD_WEIGHTS = "head/head.safetensors"
+    HEAD_CARD = "head/head.json"
+    MODEL = "model"  # a folder: the same head, with what it needs to answer pictures, as MLflow serves it
+    VECTORS = "vectors.safetensors"  # "vectors" [n, D] of the rows of SAMPLES, in their order
     CONFUSION_PNG = "confusion_matrix.png"
     CONFIG = "config.yaml"
     SUMMARY = "summary.json"  # the figures that the command prints last
@@ -475,6 +479,7 @@ class Summary:
     TEST_ACCURACY_CI95 = "test_accuracy_ci95"
     TEST_AUROC = "test_auroc"  # two classes only
     TEST_AUROC_CI95 = "test_auroc_ci95"
+    MODEL = "model_uri"  # the best head in MLflow's registry: models:/NAME/VERSION; null where it has none
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
     TRIALS_PER_S = "trials_per_s"
@@ -487,3 +492,23 @@ class Summary:
 
     ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
     SPARK_POINTS = 32
+
+
+class Predicted:
+    """Keys of the last line that ``trainer.predict`` prints. ``found == predicted + bad``, always."""
+
+    RUN_ID = "mlflow_run_id"  # of the sweep whose head answered; null for --model-uri
+    MODEL = "model_uri"  # null where the head was a sweep's
+    TRIAL = "trial"
+    ENCODER = "encoder"
+    FOUND = "found"
+    PREDICTED = "predicted"
+    BAD = "bad"
+    BAD_FILES = "bad_files"  # [{"path": …, "reason": …}]
+    COUNTS = "counts"  # {class: pictures that were taken for it}
+    CLASSES = "classes"
+    REUSED = "reused"  # pictures whose vector was in the cache
+    ENCODER_CALLS = "encoder_calls"
+    IMAGES_PER_S = "images_per_s"  # predicted, over the time from listing the files to the last answer
+    OUT = "out"
+    ELAPSED_S = "elapsed_s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,3 +65,12 @@ def state_of(run: Run) -> RunState:
     """A run's state as people see it, at this moment."""
     heartbeat = run.data.tags.get(Tag.HEARTBEAT)
     return run_state(run.info.status, float(heartbeat) if heartbeat else None, time.time())
+
+
+def finished(tracking_uri: str, experiment: str, *, kind: Kind = Kind.SWEEP) -> Iterator[str]:
+    """Ids of the finished runs of a kind, the newest first."""
+    client = connect(tracking_uri)
+    found = find_experiment(client, experiment)
+    if found is not None:
+        where = f"{tag_is(Tag.KIND, kind)} AND attributes.status = 'FINISHED'"
+        yield from (run.info.run_id for run in runs(client, found.experiment_id, where=where))

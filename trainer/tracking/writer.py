@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import tempfile
 import threading
 import time
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Self
 from filelock import FileLock, Timeout
 
 from trainer import atomic
-from trainer.errors import InputError
+from trainer.errors import InputError, first_line
+from trainer.progress import say
 from trainer.tracking import schema
 from trainer.tracking.children import STATUS, ChildRun, close_half_written, metrics_of, tags_of, take_stock
 from trainer.tracking.client import connect, cut, find_run, local_folder, open_experiment, refuse_moved
@@ -136,6 +138,40 @@ class SweepWriter:
             path = Path(scratch, Path(artifact).name)
             path.write_bytes(data)
             self._client.log_artifact(self.run_id, str(path), _parent(artifact))
+
+    def folder(self, artifact: str, source: Path) -> None:
+        """Log a folder, replacing an earlier one of that name; by rename where the store is local."""
+        if self._folder is None:
+            with self._lock:
+                self._client.log_artifacts(self.run_id, str(source), artifact)
+            return
+        target = self._folder / artifact
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+            shutil.copytree(source, Path(scratch, "new"))
+            if target.exists():
+                target.rename(Path(scratch, "old"))
+            Path(scratch, "new").rename(target)
+
+    def register(self, name: str, artifact: str) -> str | None:
+        """Make a logged model the newest version of ``name`` in MLflow's registry.
+
+        Returns:
+            ``models:/NAME/VERSION``, or None where the store has no registry that would take it.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._lock:
+            try:
+                if not self._client.search_registered_models(f"name = '{name}'"):
+                    self._client.create_registered_model(name, tags={Tag.STUDY: self.study})
+                made = self._client.create_model_version(
+                    name, f"{self._run.info.artifact_uri}/{artifact}", self.run_id, await_creation_for=0
+                )
+            except MlflowException as error:
+                say(f"Warning: MLflow's registry did not take the model {name}: {first_line(error)}")
+                return None
+        return f"models:/{name}/{made.version}"
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         """Log metrics of the sweep itself. What is not a finite number is left out: MLflow would store 0."""

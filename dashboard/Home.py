@@ -34,6 +34,7 @@ page = st.navigation(
         st.Page(
             "views/ablation.py", title="Filter ablations", icon=":material/filter_alt:", url_path="ablation"
         ),
+        st.Page("views/tryit.py", title="Try it", icon=":material/add_photo_alternate:", url_path="tryit"),
         st.Page("views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"),
     ]
 )

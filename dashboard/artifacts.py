@@ -97,6 +97,11 @@ def read_json(artifact_uri: str, name: str) -> dict[str, Any] | None:
     return _read(artifact_uri, name, lambda path: json.loads(path.read_text()))
 
 
+def read_bytes(artifact_uri: str, name: str) -> bytes | None:
+    """An artifact as it is; ``None`` where it does not exist (yet). Raises as `read_table` does."""
+    return _read(artifact_uri, name, Path.read_bytes)
+
+
 def _read(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
     try:
         return _attempt(artifact_uri, name, parse)
@@ -119,7 +124,9 @@ def _attempt(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | No
         return parse(path) if path.exists() else None
     from mlflow.artifacts import download_artifacts, list_artifacts
 
-    if name not in {item.path for item in list_artifacts(artifact_uri=artifact_uri)}:
+    inner = name.rpartition("/")[0]  # "" for the root; only the names of one folder are listed at a time
+    listed = list_artifacts(artifact_uri=f"{artifact_uri}/{inner}" if inner else artifact_uri)
+    if name.rpartition("/")[2] not in {item.path.rpartition("/")[2] for item in listed}:
         return None
     with TemporaryDirectory() as scratch:
         return parse(Path(download_artifacts(artifact_uri=f"{artifact_uri}/{name}", dst_path=scratch)))

@@ -27,6 +27,8 @@ FILES = {
     "projection": Artifact.PROJECTION,
     "samples": Artifact.SAMPLES,
     "summary": Artifact.SUMMARY,
+    "head": Artifact.HEAD_WEIGHTS,
+    "vectors": Artifact.VECTORS,
     "quarantine": Artifact.QUARANTINE,
     "pictures": Artifact.PICTURES,
     "duplicates": Artifact.DUPLICATES,
@@ -54,6 +56,11 @@ def _of_kind(tracking_uri: str, kind: Kind) -> list[SweepInfo]:
 @st.cache_data(max_entries=64, show_spinner="Reading the run …")
 def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
     """``version`` is only there to be part of the cache's key."""
+    return getattr(_store(tracking_uri), part)(run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _whole(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
     return getattr(_store(tracking_uri), part)(run_id)
 
 
@@ -109,6 +116,11 @@ def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
 def summary(info: SweepInfo) -> dict[str, Any]:
     """The figures of a finished sweep; empty before. Raises `StoreProblem`."""
     return _part(default_tracking_uri(), info.run_id, "summary", version(info, "summary")) or {}
+
+
+def file(info: SweepInfo, part: str) -> Any:
+    """What a run keeps that is no table: ``head`` or ``vectors``. Shared by all readers."""
+    return _whole(default_tracking_uri(), info.run_id, part, version(info, part))
 
 
 def version(info: SweepInfo, part: str) -> Hashable:

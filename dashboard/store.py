@@ -102,6 +102,18 @@ class Store:
         """`schema.Samples`; ``None`` until the sweep is done."""
         return self._table(self._run(run_id), Artifact.SAMPLES)
 
+    def head(self, run_id: str) -> tuple[bytes, bytes] | None:
+        """Card and weights of the best head; ``None`` until the sweep is done."""
+        uri = self._run(run_id).info.artifact_uri
+        card, weights = (
+            artifacts.read_bytes(uri, one) for one in (Artifact.HEAD_CARD, Artifact.HEAD_WEIGHTS)
+        )
+        return None if card is None or weights is None else (card, weights)
+
+    def vectors(self, run_id: str) -> bytes | None:
+        """Features of the rows of `schema.Samples`; ``None`` where the sweep kept none."""
+        return artifacts.read_bytes(self._run(run_id).info.artifact_uri, Artifact.VECTORS)
+
     def quarantine(self, run_id: str) -> pd.DataFrame | None:
         """`schema.Quarantine`; ``None`` for a sweep in which every file could be used."""
         return self._table(self._run(run_id), Artifact.QUARANTINE)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from answering import Answering
     from playwright.sync_api import Browser
 
 # Before anything imports these libraries: no test talks to the network.
@@ -121,6 +122,16 @@ def ablated(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copyfile(migrated_database, folder / "mlflow.db")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     return uri, ablation_stores.ablation(uri, folder)
+
+
+@pytest.fixture(scope="session")
+def answering(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Answering:
+    """A store with a small sweep on pictures, encoded by the built-in encoder; no test changes it."""
+    import answering
+
+    folder = tmp_path_factory.mktemp("answering")
+    shutil.copyfile(migrated_database, folder / "mlflow.db")
+    return answering.sweep(folder, encoder="demo", dtype="float32")
 
 
 @pytest.fixture(scope="session")

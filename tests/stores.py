@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from PIL import Image
+from safetensors.numpy import save
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score
 
@@ -387,6 +388,7 @@ def _results(
     predictions = [_predict(h, t, sharp, x @ centres.T, y, names) for h, (sharp, t) in heads.items()]
     frame = pd.concat([p.assign(sample_id=ids, split=split) for p in predictions], ignore_index=True)
     frame.to_parquet(folder / Artifact.PREDICTIONS)
+    _head(folder, centres.astype(np.float32), names, x.astype(np.float16), trial=best)
     centred = x - x.mean(axis=0)
     xy = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     maps = {"x": xy[:, 0], "y": xy[:, 1], "x_10": -xy[:, 0], "y_10": 2 * xy[:, 1]}
@@ -430,6 +432,22 @@ def _results(
         "heads": {head: {"trial": trial, "seed": 0} for head, (_, trial) in heads.items()},
     }
     (folder / Artifact.SUMMARY).write_text(json.dumps(summary))
+
+
+def _head(folder: Path, centres_cd: np.ndarray, names: np.ndarray, x_nd: np.ndarray, *, trial: int) -> None:
+    """A head on features that came ready, and these."""
+    classes, width = centres_cd.shape
+    tensors = {
+        "scale.centre": np.zeros(width, dtype=np.float32),
+        "scale.matrix": np.ones(1, dtype=np.float32),
+        "layers.0.weight": centres_cd,
+        "layers.0.bias": np.zeros(classes, dtype=np.float32),
+    }
+    card = {"spec": {}, "unit_norm": False, "classes": list(names), "trial": trial, "seed": 0}
+    (folder / Artifact.HEAD).mkdir()
+    (folder / Artifact.HEAD_CARD).write_text(json.dumps({**card, "encoder": "ready features"}))
+    (folder / Artifact.HEAD_WEIGHTS).write_bytes(save(tensors))
+    (folder / Artifact.VECTORS).write_bytes(save({"vectors": x_nd}))
 
 
 def _predict(

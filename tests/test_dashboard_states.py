@@ -17,7 +17,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_dashboard_pages import REPO, charts, words
 
-OF_SWEEPS = ["home", "curves", "hyperparameters", "confusion", "embeddings"]
+OF_SWEEPS = ["home", "curves", "hyperparameters", "confusion", "embeddings", "tryit"]
 COMMANDS = {"ablation": "python -m trainer.ablate", "quality": "python -m trainer.extract"}
 GO_ON = {
     "home": "python -m trainer.sweep --study 'cats & dogs'",

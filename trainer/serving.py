@@ -47,12 +47,14 @@ class Served:
             params: ``top_k``.
         """
         top_k = int((params or {}).get("top_k", TOP_K))
-        wanted = [_wanted(row.get(IMAGE), row.get(PATH)) for row in rows.to_dict("records")]
+        images, paths = (rows.get(name, pd.Series(index=rows.index, dtype=object)) for name in (IMAGE, PATH))
+        wanted = [_wanted(image, path) for image, path in zip(images, paths, strict=True)]
         usable = [one for one in wanted if not isinstance(one, str)]
         answered = self._predictor.predict(usable)
         answers = iter(zip(answered.probabilities_nc, answered.reasons, strict=True))
         told = [(None, one) if isinstance(one, str) else next(answers) for one in wanted]
-        return pd.DataFrame([self._row(probs_c, reason, top_k) for probs_c, reason in told])
+        # objects: None is null in JSON, and NaN is no JSON at all
+        return pd.DataFrame([self._row(probs_c, reason, top_k) for probs_c, reason in told], dtype=object)
 
     def _row(self, probs_c: np.ndarray | None, reason: str, top_k: int) -> dict[str, Any]:
         if probs_c is None or reason:

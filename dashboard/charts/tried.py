@@ -1,0 +1,110 @@
+"""What was said of one picture: probabilities class by class, and its place among the rows of the map."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts.palette import BLUE, GREY, ORANGE, PAN
+
+HEAD, ZERO_SHOT = "the head", "its names alone (zero-shot)"
+PICTURE = 56  # pixels of the picture on the map
+
+
+def probabilities(answers: pd.DataFrame) -> alt.LayerChart:
+    """A bar for each class of ``class, by, probability``; what zero-shot says, where it is there, as a dot.
+
+    The classes keep the order they come in.
+    """
+    order = list(dict.fromkeys(answers["class"]))
+    by = [name for name in (HEAD, ZERO_SHOT) if name in set(answers["by"])]
+    y = alt.Y(
+        "class:N", sort=order, title=None, axis=alt.Axis(labelLimit=200, labelOverlap=False, ticks=False)
+    )
+    x = alt.X(
+        "probability:Q",
+        title="probability",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    colour = alt.Color(
+        "by:N",
+        title=None,
+        scale=alt.Scale(domain=by, range=[BLUE, ORANGE][: len(by)]),
+        legend=alt.Legend(orient="top", symbolType="circle", labelLimit=260) if len(by) > 1 else None,
+    )
+    told = [
+        alt.Tooltip("class:N"),
+        alt.Tooltip("by:N", title="answered by"),
+        alt.Tooltip("probability:Q", format=".2%"),
+    ]
+    bars = (
+        alt.Chart(answers[answers["by"] == HEAD])
+        .mark_bar(cornerRadiusEnd=2, height={"band": 0.62})
+        .encode(x=x, y=y, color=colour, tooltip=told)
+    )
+    dots = (
+        alt.Chart(answers[answers["by"] == ZERO_SHOT])
+        .mark_point(filled=True, size=90, opacity=1, stroke="white", strokeWidth=1)
+        .encode(x=x, y=y, color=colour, tooltip=told)
+    )
+    return (bars + dots).properties(height=90 + 24 * len(order))
+
+
+def place(
+    rows: pd.DataFrame, here: pd.DataFrame, *, title: str, dark: bool, height: int = 460
+) -> alt.LayerChart:
+    """The map's rows ``x, y, likely, label, split, sample_id, near`` and the picture ``x, y, image`` on it.
+
+    Rows of the predicted class (``likely``) are blue, the others grey; neighbours have a ring. Shift and drag
+    moves, Shift and wheel zooms.
+    """
+    ends = {c: _ends(pd.concat([rows[c], here[c]])) for c in ("x", "y")}
+    axis = alt.Axis(title=None, labels=False, ticks=False, domain=False, grid=False)
+    x, y = (
+        make(f"{c}:Q", axis=axis, scale=alt.Scale(domain=ends[c], zero=False, nice=False))
+        for make, c in ((alt.X, "x"), (alt.Y, "y"))
+    )
+    names = [title, "another class"]
+    told = [
+        alt.Tooltip("label:N"),
+        alt.Tooltip("split:N"),
+        alt.Tooltip("sample_id:N", title="sample"),
+    ]
+    ink = "#E8ECF0" if dark else "#11171E"
+    dots = (
+        alt.Chart(rows.assign(group=rows["likely"].map({True: title, False: "another class"})))
+        .mark_point(filled=True, size=max(14, min(50, 50_000 // max(len(rows), 1))), opacity=0.7, aria=False)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(
+                "group:N",
+                title=None,
+                scale=alt.Scale(domain=names, range=[BLUE, GREY]),
+                legend=alt.Legend(orient="top", symbolOpacity=1, labelLimit=260),
+            ),
+            tooltip=told,
+        )
+        .add_params(alt.selection_interval(**PAN))
+    )
+    rings = (
+        alt.Chart(rows[rows["near"]])
+        .mark_point(filled=False, stroke=ink, strokeWidth=1.5, size=130, opacity=1, aria=False)
+        .encode(x=x, y=y, tooltip=told)
+    )
+    halo = (
+        alt.Chart(here)
+        .mark_point(
+            filled=False, stroke=ink, strokeWidth=2.5, size=(PICTURE + 18) ** 2, opacity=1, aria=False
+        )
+        .encode(x=x, y=y)
+    )
+    picture = alt.Chart(here).mark_image(width=PICTURE, height=PICTURE, aria=False)
+    return (dots + rings + picture.encode(x=x, y=y, url="image:N") + halo).properties(height=height)
+
+
+def _ends(values: pd.Series) -> list[float]:
+    low, high = float(values.min()), float(values.max())
+    margin = 0.04 * (high - low) or 1.0
+    return [low - margin, high + margin]

@@ -1,0 +1,370 @@
+"""A picture: what the best head says of it, zero-shot beside it, its neighbours, its place on the map."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import gallery, parts, state, text
+from dashboard.charts import tried as charts
+from dashboard.info import SweepInfo
+from trainer.tracking.schema import Predictions, Projection, Samples
+
+if TYPE_CHECKING:
+    from trainer.trying import Tried, Trying
+
+MOST_MB = 20  # of a file that is dropped
+MOST_CLASSES = 12  # in the chart; the table behind it has all
+NEIGHBOURS = 12
+KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm"]
+OWN, ROW = "a picture of yours", "a test row"
+BEST = "best"  # the name of the head that is kept, in PREDICTIONS
+SEVERAL = "which"
+
+
+class Asked(NamedTuple):
+    """What was answered, and how it is to be shown."""
+
+    name: str
+    picture: bytes | None  # to be shown; None where there is none
+    probabilities_c: np.ndarray
+    zero_shot_c: np.ndarray | None
+    near: list[tuple[int, float]]
+    xy: tuple[float, float] | None
+    thumbnail: bytes | None
+    label: str | None  # the true one, of a test row
+    row: int | None  # of the map, of a test row
+    key: Hashable
+
+
+def show(info: SweepInfo) -> None:
+    if state.file(info, "head") is None:
+        parts.missing(info, "head to answer with")
+        return
+    samples, projection = state.table(info, "samples"), state.table(info, "projection")
+    if samples is None or projection is None:
+        parts.missing(info, "head to answer with")
+        return
+    samples = samples.merge(projection, on=Samples.SAMPLE_ID, how="left", validate="1:1")
+    try:
+        trying = loaded(info, samples)
+    except ValueError as error:  # the trainer's InputError: one paragraph for people
+        st.error(text.plain(error, longest=800), icon=":material/broken_image:")
+        return
+    sources = [OWN, ROW] if trying.recorded.encoder else [ROW]
+    if len(sources) == 1:
+        st.info(
+            "This sweep learned from ready features: no encoder is known that would turn a picture of yours "
+            "into such. Its test rows can be looked at.",
+            icon=":material/info:",
+        )
+    source = st.segmented_control(
+        "Answer", sources, default=sources[0], required=True, key="source", bind="query-params"
+    )
+    asked = dropped(info, trying) if source == OWN else test_row(info, trying, samples)
+    if asked is None:
+        return
+    verdict(trying, asked)
+    neighbours(trying, asked, samples)
+    on_the_map(trying, asked, samples)
+
+
+# --- What is asked ----------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the head …")
+def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -> Trying:
+    """Two at most: each keeps an encoder once a picture was dropped."""
+    from trainer.trying import Trying  # torch comes with it: nobody else shall wait for that
+
+    (card, weights), vectors, xy_n2, train_n = _parts
+    return Trying(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
+
+
+def loaded(info: SweepInfo, samples: pd.DataFrame) -> Trying:
+    version = tuple(state.version(info, part) for part in ("head", "vectors", "samples", "projection"))
+    xy_n2 = samples[[Projection.X, Projection.Y]].to_numpy(dtype=float)
+    train_n = (samples[Samples.SPLIT] == "train").to_numpy()
+    files = (state.file(info, "head"), state.file(info, "vectors"), xy_n2, train_n)
+    return _trying(state.default_tracking_uri(), info.run_id, version, files)
+
+
+def dropped(info: SweepInfo, trying: Trying) -> Asked | None:
+    """Pictures that somebody brings. Bad ones are named, each with its reason."""
+    files = st.file_uploader(
+        "Pictures",
+        type=KINDS,
+        accept_multiple_files=True,
+        max_upload_size=MOST_MB,
+        key="dropped",
+        help="They stay in this page's memory and are written nowhere.",
+    )
+    if not files:
+        parts.empty(
+            f"Drop a picture above (at most {MOST_MB} MB; {', '.join(KINDS)}): the head says what it is, and "
+            "you see which training pictures are like it.",
+            ":material/add_photo_alternate:",
+        )
+        return None
+    good = []
+    for file in files:
+        data = file.getvalue()
+        try:
+            with st.spinner("Encoding …"):
+                answer = answered(info, trying, data)
+        except ValueError as error:  # the trainer's InputError
+            st.error(text.plain(error, longest=800), icon=":material/broken_image:")
+            return None
+        if answer.reason:
+            st.warning(
+                f"“{text.plain(file.name, longest=60)}” cannot be used: "
+                f"{text.plain(answer.reason, longest=200)}. Try another picture.",
+                icon=":material/broken_image:",
+            )
+        else:
+            good.append((file.name, data, answer))
+    if not good:
+        return None
+    at = 0
+    if len(good) > 1:
+        names = [f"{i + 1}. {text.plain(name, longest=50)}" for i, (name, _, _) in enumerate(good)]
+        at = names.index(st.selectbox("Which of them", names, key=SEVERAL, width=420))
+    name, data, answer = good[at]
+    return Asked(
+        name,
+        answer.thumbnail,
+        answer.probabilities_c,
+        answer.zero_shot_c,
+        answer.near,
+        answer.xy,
+        answer.thumbnail,
+        None,
+        None,
+        key_of(info, data),
+    )
+
+
+def key_of(info: SweepInfo, data: bytes) -> Hashable:
+    return "tried", info.run_id, state.version(info, "head"), hashlib.sha256(data).hexdigest()
+
+
+def answered(info: SweepInfo, trying: Trying, data: bytes) -> Tried:
+    return state.kept((key_of(info, data), "answer"), lambda: trying.picture(data, neighbours=NEIGHBOURS))
+
+
+def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | None:
+    """A row that took no part in training nor in choosing, with what was answered when the sweep ended."""
+    predictions = state.table(info, "predictions")
+    tests = samples[samples[Samples.SPLIT] == "test"]
+    if predictions is None or tests.empty:
+        parts.empty("No test row is on the map of this sweep.", ":material/filter_alt_off:")
+        return None
+    names = dict(zip(map(str, tests.index), tests[Samples.SAMPLE_ID], strict=True))
+    labels = dict(zip(names, tests[Samples.LABEL], strict=True))
+    number = st.selectbox(
+        "Test row",
+        list(names),
+        format_func=lambda one: (
+            f"{text.plain(names[one], longest=50)} · {text.plain(labels[one], longest=30)}"
+        ),
+        key="row",
+        bind="query-params",
+        width=520,
+    )
+    row = samples.loc[int(number)]
+    name = row[Samples.SAMPLE_ID]
+    told = predictions[(predictions[Predictions.HEAD] == BEST) & (predictions[Predictions.SAMPLE_ID] == name)]
+    if told.empty:
+        parts.empty("The head's answer to this row is not on record.", ":material/hourglass_empty:")
+        return None
+    picture, zero_shot_c = original(info, trying, name)
+    thumbnail = row[Samples.THUMBNAIL] if isinstance(row[Samples.THUMBNAIL], bytes) else None
+    return Asked(
+        name,
+        picture or thumbnail,
+        np.asarray(told[Predictions.PROBS].iloc[0]),
+        zero_shot_c,
+        trying.near_row(int(number), neighbours=NEIGHBOURS),
+        (float(row[Projection.X]), float(row[Projection.Y])),
+        thumbnail,
+        row[Samples.LABEL],
+        int(number),
+        ("tried", info.run_id, state.version(info, "samples"), int(number)),
+    )
+
+
+def original(info: SweepInfo, trying: Trying, name: str) -> tuple[bytes | None, np.ndarray | None]:
+    """The row's own picture and zero-shot's answer to it, where the file is at hand."""
+    if trying.recorded.encoder is None:
+        return None, None
+    from trainer.trying import original
+
+    def make() -> tuple[bytes | None, np.ndarray | None]:
+        data = original(info.data, name)
+        try:
+            return None, None if data is None else trying.zero_shot(data)
+        except ValueError:  # the encoder is not to be had: what is on record is shown all the same
+            return None, None
+
+    return state.kept(("tried", info.run_id, "original", name), make)
+
+
+# --- What is shown ----------------------------------------------------------------------------
+
+
+def verdict(trying: Trying, asked: Asked) -> None:
+    """The picture, the answer in words, and all probabilities."""
+    classes = trying.recorded.classes
+    best = int(asked.probabilities_c.argmax())
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        if asked.picture is not None:
+            st.image(asked.picture, width=180, alt=text.clean(asked.name))
+        st.markdown(f"### {text.plain(classes[best], longest=40)}")
+        st.caption(
+            f"{asked.probabilities_c[best]:.1%} likely, says the head. {text.plain(asked.name, longest=60)}"
+        )
+        if asked.label is not None:
+            right_one = asked.label == classes[best]
+            st.badge(
+                "right" if right_one else f"wrong: it is {text.plain(asked.label, longest=30)}",
+                icon=":material/check:" if right_one else ":material/close:",
+                color="green" if right_one else "red",
+            )
+    with right:
+        frame = answers_of(classes, asked)
+        shown = list(dict.fromkeys(frame["class"]))[:MOST_CLASSES]
+        named = {name: text.clean(name, longest=40) for name in shown}
+        drawn = frame[frame["class"].isin(shown)].assign(**{"class": lambda f: f["class"].map(named)})
+        figure = state.kept((asked.key, "probabilities"), lambda: parts.written(charts.probabilities(drawn)))
+        parts.chart(
+            figure,
+            frame,
+            name="probabilities",
+            alt_text=f"Probabilities of {len(shown)} classes; the likeliest is {classes[best]}, "
+            f"{asked.probabilities_c[best]:.0%}.",
+        )
+        says(classes, asked, len(shown))
+
+
+def answers_of(classes: tuple[str, ...], asked: Asked) -> pd.DataFrame:
+    """``class, by, probability``, the likeliest class first."""
+    by = [(charts.HEAD, asked.probabilities_c)]
+    if asked.zero_shot_c is not None:
+        by.append((charts.ZERO_SHOT, asked.zero_shot_c))
+    order = np.argsort(-np.maximum.reduce([probs for _, probs in by]), kind="stable")
+    order = (
+        order[np.argsort(-asked.probabilities_c[order[:MOST_CLASSES]], kind="stable")].tolist()
+        + order[MOST_CLASSES:].tolist()
+    )
+    rows = [(classes[c], who, float(probs[c])) for c in order for who, probs in by]
+    return pd.DataFrame(rows, columns=["class", "by", "probability"])
+
+
+def says(classes: tuple[str, ...], asked: Asked, shown: int) -> None:
+    some = f"{shown} of {len(classes)} classes" if shown < len(classes) else f"all {shown} classes"
+    if asked.zero_shot_c is None:
+        other = (
+            "No zero-shot stands beside it: the encoder knows no texts, or the picture itself is not at hand."
+        )
+    else:
+        name = classes[int(asked.zero_shot_c.argmax())]
+        alike = (
+            "the same"
+            if name == classes[int(asked.probabilities_c.argmax())]
+            else text.plain(name, longest=40)
+        )
+        other = (
+            f"Zero-shot, which knows the classes by their names alone, says {alike} "
+            f"({asked.zero_shot_c.max():.0%})."
+        )
+    parts.sentence(
+        f"Of one picture (n = 1) the probabilities of {some}, as a share of the classes that the head knows: "
+        f"it cannot say “none of them”. {other}"
+    )
+
+
+def neighbours(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
+    """The training pictures that are most like it, for the encoder."""
+    st.subheader("Nearest training pictures")
+    if not asked.near:
+        parts.empty(
+            "This sweep kept no features of its rows, as none did before this page was made: run it again to "
+            "see which training pictures are nearest and where a picture stands on the map.",
+            ":material/image_search:",
+        )
+        return
+    best = trying.recorded.classes[int(asked.probabilities_c.argmax())]
+    found = samples.iloc[[row for row, _ in asked.near]].assign(cosine=[cosine for _, cosine in asked.near])
+    alike = int((found[Samples.LABEL] == best).sum())
+    train = int((samples[Samples.SPLIT] == "train").sum())
+    says_ = [
+        f"{text.clean(label, longest=18)} {cosine:.2f}"
+        for label, cosine in zip(found[Samples.LABEL], found["cosine"], strict=True)
+    ]
+    st.markdown(
+        f"**{alike} of {len(found)}** have the label that the head gave, “{text.plain(best, longest=40)}”."
+    )
+    gallery.show(
+        gallery.pictured(found.assign(**{gallery.SAYS: says_}), samples),
+        key="near",
+        order=f"of the {train:,} training rows on the map those with the highest cosine in feature space; it "
+        "stands below each, behind the label",
+    )
+
+
+def on_the_map(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
+    """Where it stands among the rows of the sweep's t-SNE."""
+    if asked.xy is None or not trying.knows_neighbours:
+        return
+    st.subheader("Its place on the map")
+    best = trying.recorded.classes[int(asked.probabilities_c.argmax())]
+    named = text.clean(best, longest=40)
+    near = {row for row, _ in asked.near}
+
+    def draw() -> Any:
+        rows = pd.DataFrame(
+            {
+                "x": samples[Projection.X],
+                "y": samples[Projection.Y],
+                "likely": samples[Samples.LABEL] == best,
+                "label": [text.clean(one, longest=40) for one in samples[Samples.LABEL]],
+                "split": samples[Samples.SPLIT],
+                "sample_id": [text.clean(one, longest=80) for one in samples[Samples.SAMPLE_ID]],
+                "near": [row in near for row in range(len(samples))],
+            }
+        ).dropna(subset=["x", "y"])
+        here = pd.DataFrame({"x": [asked.xy[0]], "y": [asked.xy[1]], "image": [uri(asked.thumbnail)]})  # type: ignore[index]
+        return parts.written(charts.place(rows, here, title=named, dark=state.is_dark()))
+
+    table = samples[[Samples.SAMPLE_ID, Samples.LABEL, Samples.SPLIT, Projection.X, Projection.Y]]
+    parts.chart(
+        state.kept((asked.key, "place"), draw),
+        table,
+        name="place",
+        alt_text=f"Map of {len(samples)} rows, those labelled {best} in blue, and the picture on it.",
+    )
+    how = (
+        "It is a row of the map, which shows it where it was drawn"
+        if asked.row is not None
+        else "The map stays as the sweep drew it; openTSNE places the picture among its neighbours there"
+    )
+    blue = int((samples[Samples.LABEL] == best).sum())
+    parts.sentence(
+        f"A t-SNE of {len(samples):,} rows (n = {len(samples):,}): blue the {blue:,} labelled "
+        f"“{text.plain(best, longest=40)}”, ringed the nearest training pictures of above. {how}. Far "
+        "groups and the axes mean nothing. Shift and drag moves, Shift and wheel zooms."
+    )
+
+
+def uri(thumbnail: bytes | None) -> str | None:
+    return None if thumbnail is None else f"data:image/webp;base64,{base64.b64encode(thumbnail).decode()}"
+
+
+parts.page("Try it", show)

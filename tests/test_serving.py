@@ -110,10 +110,13 @@ def test_the_model_is_registered_carries_its_encoder_and_holds_no_pickle(answeri
     name, number = answering.model_uri.removeprefix("models:/").split("/")
     registered = MlflowClient(answering.uri).get_model_version(name, number)
     assert registered.run_id == answering.run_id
-    files = {str(p.relative_to(answering.folder / "model")) for p in answering.folder.glob("model/**/*.*")}
+    model = answering.folder / "model"
+    files = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
     assert {"MLmodel", "data/head/head.safetensors", "data/head/encoder/model.safetensors"} <= files
     assert "code/trainer/serving.py" in files
-    assert {Path(name).suffix for name in files} <= {".py", ".json", ".safetensors", ".yaml", ".txt"}
+    known = {".py", ".json", ".safetensors", ".yaml", ".txt"}
+    others = {name for name in files if Path(name).suffix not in known}
+    assert others <= {"MLmodel", "registered_model_meta"}  # text; MLflow notes the second when it loads one
 
 
 @pytest.mark.parametrize("study", ["a/b:c", "…", "../..", "x" * 400, "plain-1.2_3"])

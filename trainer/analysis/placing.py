@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.decomposition import PCA
 
-from trainer.analysis.projection import FEWEST_ROWS
+from trainer.analysis.projection import FEWEST_ROWS, USUAL
 
 COMPONENTS = 50  # as the map was made
-PERPLEXITY = 30.0
+PERPLEXITY = USUAL
 NEIGHBOURS = 5  # perplexity of a new row: it is held by few, as openTSNE advises (Poličar et al. 2019)
 
 
@@ -24,29 +26,28 @@ class Placer:
     def __init__(self, features_nd: np.ndarray, xy_n2: np.ndarray) -> None:
         """For features [N, D] and their places [N, 2]."""
         self._xy_n2 = np.asarray(xy_n2, dtype=np.float64)
-        rows, dimensions = features_nd.shape
-        components = min(COMPONENTS, rows, dimensions)
-        self._pca = PCA(components, random_state=0).fit(features_nd.astype(np.float64))
-        reduced = self._pca.transform(features_nd.astype(np.float64))
-        self._unit_nk = _unit(reduced)
+        self._features_nd = np.asarray(features_nd, dtype=np.float64)
         self._embedding = None
-        if rows < FEWEST_ROWS or components < 2:
+        components = min(COMPONENTS, *features_nd.shape)
+        if len(features_nd) < FEWEST_ROWS or components < 2:
             return
         from openTSNE import TSNEEmbedding  # its import compiles numba code
         from openTSNE.affinity import PerplexityBasedNN
 
-        how = {"random_state": 0, "n_jobs": 1}
-        affinities = PerplexityBasedNN(
-            reduced, perplexity=min(PERPLEXITY, (rows - 1) / 3), metric="cosine", **how
-        )
+        self._pca = PCA(components, random_state=0)
+        reduced = self._pca.fit_transform(self._features_nd)
+        how: dict[str, Any] = {"random_state": 0, "n_jobs": 1}
+        perplexity = min(PERPLEXITY, (len(reduced) - 1) / 3)
+        affinities = PerplexityBasedNN(reduced, perplexity=perplexity, metric="cosine", **how)
         self._embedding = TSNEEmbedding(self._xy_n2.copy(), affinities, **how)
 
     def place(self, new_md: np.ndarray) -> np.ndarray:
         """Features [M, D] → float64 [M, 2]. Each row is placed by itself: others do not move it."""
-        reduced = self._pca.transform(np.asarray(new_md, dtype=np.float64))
+        new_md = np.asarray(new_md, dtype=np.float64)
         if self._embedding is None:
-            return self._xy_n2[(_unit(reduced) @ self._unit_nk.T).argmax(1)]
+            return self._xy_n2[(_unit(new_md) @ _unit(self._features_nd).T).argmax(1)]
         perplexity = min(NEIGHBOURS, (len(self._xy_n2) - 1) / 3)
+        reduced = self._pca.transform(new_md)
         placed = [self._embedding.transform(row[None], perplexity=perplexity) for row in reduced]
         return np.concatenate([np.asarray(one) for one in placed])
 

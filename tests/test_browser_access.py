@@ -15,7 +15,7 @@ from scripts.screenshots import serving
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "quality"]
+PAGES = ["", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "quality", "verification"]
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label
 

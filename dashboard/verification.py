@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from statistics import NormalDist
 from typing import Any
 
@@ -160,6 +161,13 @@ def cmc(known: dict[str, Any]) -> pd.DataFrame:
             for name, key in columns.items()
         ],
         ignore_index=True,
+    )
+
+
+def in_order(names: pd.Series) -> list[str]:
+    """The distinct names, "s2" before "s10"."""
+    return sorted(
+        names.unique(), key=lambda name: [(len(d), d, w) for w, d in re.findall(r"(\D*)(\d*)", name)]
     )
 
 

@@ -24,7 +24,9 @@ def _colour(names: list[str]) -> alt.Color:
         title=None,
         sort=known,
         scale=alt.Scale(domain=known, range=[COLOURS[name] for name in known]),
-        legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, columns=2, labelLimit=160),
+        legend=alt.Legend(
+            orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=2, labelLimit=160
+        ),
     )
 
 

@@ -19,7 +19,6 @@ TITLE = "Verification"
 COMMAND = "python -m trainer.verify --data path/to/people --encoder openai/clip-vit-base-patch32"
 PER_PAGE, HARDEST = 12, 6  # pairs
 PICTURE = 86  # pixels
-VERDICTS = {"better": "better than raw", "worse": "worse than raw", "unclear": "may be chance"}
 
 
 def show(info: SweepInfo) -> None:
@@ -91,9 +90,7 @@ def headline(summary: dict[str, Any]) -> None:
         (
             "AUC less raw cosine",
             f"{less[Verified.AUC][0]:+.3f}" if less else "–",
-            f"{_ends(less[Verified.AUC][1:], signed=True)} {VERDICTS[summary[Verified.VERDICT]]}"
-            if less
-            else "",
+            _ends(less[Verified.AUC][1:], signed=True) if less else "",
         ),
         ("Pairs", text.count(summary[Verified.SAME] + summary[Verified.DIFFERENT]), "half of one person"),
         ("People", text.count(summary[Verified.PEOPLE]), f"{summary[Verified.FOLDS]} folds"),
@@ -224,12 +221,9 @@ def threshold(
             alt_text=f"Scores of pairs of one person and of two, and a threshold at {at:.3f}",
         )
         parts.sentence(f"Scores of the {len(pairs):,} pairs by {NAMES[method]}; right of the rule: accepted.")
-    counted = {f"{kind} ({int((judged['kind'] == kind).sum()):,})": kind for kind in verification.KINDS}
-    by_kind = {kind: label for label, kind in counted.items()}
     kind = st.segmented_control(
         "Show",
         list(verification.KINDS),
-        format_func=by_kind.__getitem__,
         default=verification.FALSE_ACCEPTS,
         required=True,
         key="kind",
@@ -253,14 +247,11 @@ def threshold(
 
 def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
     st.subheader("Hardest pairs")
-    for column, (same, heading) in zip(
-        st.columns(2, gap="medium"),
-        ((True, "One person, least alike"), (False, "Two people, most alike")),
-        strict=True,
-    ):
+    headings = {True: "One person, least alike", False: "Two people, most alike"}
+    for column, (of_one, heading) in zip(st.columns(2, gap="medium"), headings.items(), strict=True):
         with column:
             st.markdown(f"**{heading}**")
-            tiles(verification.hardest(pairs, method, same=same, number=HARDEST), pictures)
+            tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), pictures)
     same, different = int(pairs[PairsOf.SAME].sum()), int((~pairs[PairsOf.SAME].astype(bool)).sum())
     parts.sentence(
         f"By {NAMES[method]}: of {same:,} pairs of one person the lowest scores, each person’s lowest; of "
@@ -376,12 +367,13 @@ def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
 
 
 def drawn(points: pd.DataFrame, colour: str) -> Any:
-    shown = answers.shown_names(list(points["label"].unique()))
+    shown = answers.shown_names(verification.in_order(points["label"]))
+    images = [
+        f"data:image/webp;base64,{base64.b64encode(one).decode()}" if isinstance(one, bytes) else None
+        for one in points["thumbnail"]
+    ]
     frame = points.drop(columns="thumbnail").assign(
-        image=[
-            f"data:image/webp;base64,{base64.b64encode(one).decode()}" if isinstance(one, bytes) else None
-            for one in points["thumbnail"]
-        ],
+        image=pd.Series(images, index=points.index, dtype=object),
         label=[shown.get(one, one) for one in points["label"]],
         pred=[shown.get(one) or text.clean(one, longest=40) for one in points["pred"]],
         sample_id=[text.clean(one, longest=120) for one in points["sample_id"]],

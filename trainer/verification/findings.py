@@ -200,8 +200,8 @@ def _told(value: float, ends: Any) -> str:
 
 
 def _with_interval(name: str, one: Resampled) -> dict[str, Any]:
-    value, *ends = _bounds(one) or [None]
-    return {name: value, name + Verified.CI95: ends}
+    value, low, high = (float(bound) for bound in one.interval())
+    return {name: value, name + Verified.CI95: [low, high]}
 
 
 def _bounds(one: Resampled | None) -> list[float] | None:

@@ -61,7 +61,7 @@ def identify(
         return None
     rows = np.flatnonzero(np.isin(label_n, known))
     x, y = x_nd[rows], np.searchsorted(known, label_n[rows])
-    part_n = folds(y, [group[row] for row in rows], count=PARTS, seed=seed)
+    part_n = folds(y, [group[int(row)] for row in rows], count=PARTS, seed=seed)
     parts = int(part_n.max()) + 1
     score_nc = np.zeros((len(rows), len(known)))
     raw_nc = np.full((len(rows), len(known)), -np.inf)

@@ -146,7 +146,7 @@ def people_of(protocol: Protocol, label_n: np.ndarray, split: int, *, seed: int)
 
 def distinct(content: Sequence[str]) -> np.ndarray:
     """Rows int64 [M] that show a picture which no row before them shows."""
-    seen: set[str] = set()
-    return np.array(
-        [row for row, one in enumerate(content) if not (one in seen or seen.add(one))], dtype=np.int64
-    )
+    first: dict[str, int] = {}
+    for row, one in enumerate(content):
+        first.setdefault(one, row)
+    return np.array(list(first.values()), dtype=np.int64)

@@ -35,9 +35,12 @@ page = st.navigation(
             "views/ablation.py", title="Filter ablations", icon=":material/filter_alt:", url_path="ablation"
         ),
         st.Page("views/tryit.py", title="Try it", icon=":material/add_photo_alternate:", url_path="tryit"),
+        st.Page(
+            "views/verification.py", title="Verification", icon=":material/face:", url_path="verification"
+        ),
         st.Page("views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"),
     ]
 )
-if page.url_path not in ("quality", "ablation"):  # which are not about the chosen sweep
+if page.url_path not in ("quality", "ablation", "verification"):  # which are not about the chosen sweep
     sidebar.show()
 page.run()

@@ -18,6 +18,7 @@ Made = TypeVar("Made")
 RUN = "run"  # query parameter and session key: id of the chosen run
 REPORT = "report"  # the same for the run that the page "Data quality" shows
 ABLATION = "ablation"  # the same for the page "Filter ablations"
+VERIFICATION = "verification"  # the same for the page "Verification"
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -35,6 +36,9 @@ FILES = {
     "ablation": Artifact.ABLATION,
     "ablation_classes": Artifact.ABLATION_CLASSES,
     "scores": Artifact.SCORES,
+    "pairs": Artifact.PAIRS,
+    "roc": Artifact.ROC,
+    "faces": Artifact.FACES,
 }
 
 
@@ -88,6 +92,11 @@ def of_kind(kind: Kind) -> list[SweepInfo]:
 def ablations() -> list[SweepInfo]:
     """All ablations, newest first. Raises `StoreProblem`."""
     return of_kind(Kind.ABLATION)
+
+
+def verifications() -> list[SweepInfo]:
+    """All verifications, newest first. Raises `StoreProblem`."""
+    return of_kind(Kind.VERIFICATION)
 
 
 def extractions() -> list[SweepInfo]:

@@ -138,6 +138,18 @@ class Store:
         """`schema.Scores` of an ablation, from its beginning."""
         return self._table(self._run(run_id), Artifact.SCORES)
 
+    def pairs(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.PairsOf` of a verification, scored split by split."""
+        return self._table(self._run(run_id), Artifact.PAIRS)
+
+    def roc(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.RocOf`; ``None`` until the verification is done."""
+        return self._table(self._run(run_id), Artifact.ROC)
+
+    def faces(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.Faces`; ``None`` until the verification is done."""
+        return self._table(self._run(run_id), Artifact.FACES)
+
     def summary(self, run_id: str) -> dict[str, Any] | None:
         """`schema.Summary`, or `schema.Extracted` or `schema.Ablated`; ``None`` until the run is done."""
         return self._summary(self._run(run_id))

@@ -36,6 +36,7 @@ SHOTS = {  # file name → page and controls
     "embeddings": "embeddings",
     "ablation": "ablation",  # needs an ablation in the store
     "tryit": "tryit",
+    "verification": "verification",  # needs a verification in the store
     "quality": "quality",  # needs an extraction in the store
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import ablation_stores
 import pytest
 import stores
+import verification_store
 from axe_playwright_python.sync_playwright import Axe
 from browsing import MAIN, Watched
 from playwright.sync_api import Browser
@@ -15,17 +16,21 @@ from scripts.screenshots import serving
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"]
+PAGES = [
+    *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
+    *("verification",),
+]
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label
 
 
 @pytest.fixture(scope="module")
 def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A store with a sweep, an extraction and an ablation."""
+    """A store with a sweep, an extraction, an ablation and a verification."""
     uri = ablation_stores.copied(ablated[0], tmp_path_factory.mktemp("filled") / "copy")
     stores.sweep(uri)
     stores.extraction(uri)
+    verification_store.verification(uri)
     with serving(uri) as address:
         yield address
 

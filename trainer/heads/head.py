@@ -27,19 +27,31 @@ class Head:
 
     def logits(self, x_nd: Tensor) -> Tensor:
         """Logits [N, C] of raw (unscaled) features [N, D]."""
-        h = self.scale.apply(x_nd)
         depth = len(self.spec.hidden)
-        for layer in range(depth):
-            h = F.linear(h, self.tensors[f"layers.{layer}.weight"], self.tensors[f"layers.{layer}.bias"])
-            if self.spec.layer_norm:
-                gain, shift = self.tensors[f"norms.{layer}.weight"], self.tensors[f"norms.{layer}.bias"]
-                h = F.layer_norm(h, (h.shape[-1],), gain, shift, eps=NORM_EPSILON)
-            h = ACTIVATIONS[self.spec.activation](h)
+        h = self._last_input(x_nd)
         weight = self.tensors[f"layers.{depth}.weight"]
         if self.spec.output == "linear":
             return F.linear(h, weight, self.tensors[f"layers.{depth}.bias"])
         length, weight_length = ((t.square().sum(1) + COSINE_EPSILON).sqrt() for t in (h, weight))
         return self.spec.cosine_scale * (h @ weight.T) / (length[:, None] * weight_length)
+
+    def _last_input(self, x_nd: Tensor) -> Tensor:
+        """What the last layer sees of raw features [N, D]."""
+        h = self.scale.apply(x_nd)
+        for layer in range(len(self.spec.hidden)):
+            h = F.linear(h, self.tensors[f"layers.{layer}.weight"], self.tensors[f"layers.{layer}.bias"])
+            if self.spec.layer_norm:
+                gain, shift = self.tensors[f"norms.{layer}.weight"], self.tensors[f"norms.{layer}.bias"]
+                h = F.layer_norm(h, (h.shape[-1],), gain, shift, eps=NORM_EPSILON)
+            h = ACTIVATIONS[self.spec.activation](h)
+        return h
+
+    @torch.inference_mode()
+    def embedding(self, x_nd: Tensor) -> Tensor:
+        """Where raw features [N, D] lie for this head: what an MLP's last layer sees [N, H]; of a linear head
+        the map itself, without its bias [N, C]."""
+        h = self._last_input(x_nd)
+        return h if self.spec.hidden else h @ self.tensors["layers.0.weight"].T
 
     @torch.inference_mode()
     def probabilities(self, x_nd: Tensor, *, batch_size: int = 8192) -> Tensor:

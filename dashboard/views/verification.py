@@ -1,0 +1,414 @@
+"""Same person or not: curves with their figures, what a threshold accepts and rejects, the hardest pairs."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import answers, frames, gallery, parts, state, text, verification
+from dashboard.charts import verification as charts
+from dashboard.charts.scatter import scatter
+from dashboard.info import SweepInfo
+from dashboard.verification import NAMES
+from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, RunState, Verified
+
+TITLE = "Verification"
+COMMAND = "python -m trainer.verify --data path/to/people --encoder openai/clip-vit-base-patch32"
+PER_PAGE, HARDEST = 12, 6  # pairs
+PICTURE = 86  # pixels
+
+
+def show(info: SweepInfo) -> None:
+    pick(info)
+    pairs, summary = state.table(info, "pairs"), state.summary(info)
+    roc = state.table(info, "roc")
+    if pairs is None or roc is None or not summary:
+        so_far(info, pairs)
+        return
+    with st.container(border=True):
+        st.text(text.clean(summary[Verified.ADVICE], longest=4000))
+    headline(summary)
+    curves(info, roc, summary)
+    figures(summary)
+    method = method_of(pairs)
+    pictures = thumbnails(info)
+    threshold(info, pairs, method, summary, pictures)
+    hardest(pairs, method, pictures)
+    known(info, summary)
+    again(info)
+
+
+def pick(info: SweepInfo) -> None:
+    """Which verification the page is about."""
+    infos = state.verifications()
+    if len(infos) < 2:
+        return
+    names = {
+        found.run_id: f"{text.plain(found.name, longest=40)} · "
+        f"{f'{found.started:%d %b %H:%M}' if found.started else ''} · {found.run_id[:6]}"
+        for found in infos
+    }
+    picked = st.selectbox(
+        "Verification run",
+        list(names),
+        index=list(names).index(info.run_id),
+        format_func=names.__getitem__,
+        key=f"verifications-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
+        width=520,
+    )
+    if picked is not None and picked != info.run_id:
+        state.choose(picked, key=state.VERIFICATION)
+        st.rerun()
+
+
+def so_far(info: SweepInfo, pairs: pd.DataFrame | None) -> None:
+    """Before the figures are there: how many splits are scored."""
+    done = total = 0
+    if pairs is not None:
+        scores = pairs.filter(like=PairsOf.SCORE_PREFIX)
+        whole = scores.notna().all(axis=1)
+        total = int(pairs[PairsOf.SPLIT].nunique())
+        done = int(pairs.loc[whole, PairsOf.SPLIT].nunique()) if scores.shape[1] else 0
+    counted = f" {done} of {text.count(total, 'split')} of the people scored so far." if total else ""
+    if info.state == RunState.LIVE:
+        parts.empty(f"Embeddings are being learned, split by split.{counted} Figures come at the end.")
+    else:
+        parts.empty(f"This verification ended before it had figures.{counted}")
+
+
+def headline(summary: dict[str, Any]) -> None:
+    trained = summary[Verified.VERDICT] is not None
+    less = summary[Verified.DIFFERENCES].get(Method.TRAINED)
+    se = summary[Verified.ACCURACY_SE]
+    cells = [
+        ("Equal error rate", text.score(summary[Verified.EER]), _ends(summary[Verified.EER + "_ci95"])),
+        ("AUC", text.score(summary[Verified.AUC]), _ends(summary[Verified.AUC + "_ci95"])),
+        ("Accuracy", text.score(summary[Verified.ACCURACY]), "" if se is None else f"± {se:.3f} over folds"),
+        (
+            "AUC less raw cosine",
+            f"{less[Verified.AUC][0]:+.3f}" if less else "–",
+            _ends(less[Verified.AUC][1:], signed=True) if less else "",
+        ),
+        ("Pairs", text.count(summary[Verified.SAME] + summary[Verified.DIFFERENT]), "half of one person"),
+        ("People", text.count(summary[Verified.PEOPLE]), f"{summary[Verified.FOLDS]} folds"),
+    ]
+    if summary[Verified.SAME] != summary[Verified.DIFFERENT]:
+        cells[4] = (*cells[4][:2], f"{summary[Verified.SAME]:,} of one person")
+    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
+        )
+    whose = "the trained head" if trained else "the raw cosine"
+    disjoint = "no person stands in two folds" if summary[Verified.DISJOINT] else "the folds share people"
+    parts.sentence(
+        f"Figures of {whose} on people whom nothing had learned from; brackets: 95 %, people drawn anew; "
+        f"accuracy: each fold with the threshold of the others; {disjoint}."
+    )
+
+
+def curves(info: SweepInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
+    frame = verification.curves(roc)
+    same, different = summary[Verified.SAME], summary[Verified.DIFFERENT]
+    least = 10 ** -float(len(str(max(different, 10))) - 1)  # the power of ten that so many pairs reach
+    key = (info.run_id, state.version(info, "roc"))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("ROC")
+        parts.chart(
+            state.kept(("verification-roc", *key), lambda: parts.written(charts.roc(frame, least=least))),
+            frame,
+            name="roc",
+            alt_text=f"ROC curves of {roc[RocOf.METHOD].nunique()} methods",
+        )
+        parts.sentence(
+            f"Of {different:,} pairs of two people the share accepted, and of {same:,} pairs of one person; "
+            "bands: 95 % at each rate by itself, of the trained head and of the raw cosine."
+        )
+    with right:
+        st.subheader("DET")
+        parts.chart(
+            state.kept(("verification-det", *key), lambda: parts.written(charts.det(frame))),
+            frame,
+            name="det",
+            alt_text=f"DET curves of {roc[RocOf.METHOD].nunique()} methods",
+        )
+        parts.sentence(
+            f"Both errors on normal-deviate axes (n = {different:,} and {same:,} pairs); lower left is "
+            "better. A curve meets the dashed diagonal at its equal error rate."
+        )
+
+
+def figures(summary: dict[str, Any]) -> None:
+    frame = verification.figures(summary)
+    st.dataframe(frame, hide_index=True, alt=f"Figures of {len(frame)} methods")
+    parts.export(frame, name="verification-figures")
+    chosen = summary.get(Verified.CHOSEN) or {}
+    taken = "; ".join(f"{text.plain(name)} in {count}" for name, count in chosen.items())
+    parts.sentence(
+        f"95 % intervals over {summary[Verified.PEOPLE]:,} people; differences are paired; p of the AUC’s "
+        "difference, corrected for the methods. Embeddings and thresholds are held as they are: what "
+        "learning from other people would change is not in the intervals."
+        + (f" Validation people chose the trained head of each split: {taken}." if taken else "")
+    )
+
+
+def method_of(pairs: pd.DataFrame) -> Method:
+    """Which method the rest of the page is about."""
+    st.subheader("Threshold")
+    names = {NAMES[method]: method for method in verification.methods_in(pairs)}
+    picked = st.segmented_control(
+        "Score by", list(names), default=next(iter(names)), required=True, key="method", bind="query-params"
+    )
+    return names[picked]
+
+
+def threshold(
+    info: SweepInfo, pairs: pd.DataFrame, method: Method, summary: dict[str, Any], pictures: pd.Series
+) -> None:
+    """A slider, what it accepts and rejects, and who they are."""
+    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
+    low, high = float(score.min()), float(score.max())
+    if not high > low:
+        parts.empty("All pairs have the same score.")
+        return
+    usual = min(max(verification.usual_threshold(summary, method), low), high)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        at = float(
+            st.slider(
+                "Same person from a score of …",
+                low,
+                high,
+                usual,
+                step=(high - low) / 400,
+                format="%.3f",
+                key=f"at_{method}",
+                bind="query-params",
+            )
+        )
+        judged = verification.judged(pairs, method, at)
+        rates = verification.rates(judged)
+        st.markdown(
+            f"**FAR {rates['far']:.1%}, FRR {rates['frr']:.1%}, accuracy {rates['accuracy']:.1%}** at "
+            f"{at:.3f}"
+        )
+        count = judged["kind"].value_counts()
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "pairs of": ["one person", "two people"],
+                    "accepted": [int(count.get(kind, 0)) for kind in ("right accepts", "false accepts")],
+                    "rejected": [int(count.get(kind, 0)) for kind in ("false rejects", "right rejects")],
+                }
+            ),
+            hide_index=True,
+            alt="Accepted and rejected pairs",
+        )
+        parts.sentence(
+            f"All {len(pairs):,} test pairs at one threshold, which begins at the median of the folds’. The "
+            "accuracy above comes from thresholds chosen without the fold, and is the one to report."
+        )
+    with right:
+        bins = verification.spread(pairs, method)
+        key = ("verification-spread", info.run_id, state.version(info, "pairs"), method, at)
+        parts.chart(
+            state.kept(key, lambda: parts.written(charts.spread(bins, at=at))),
+            bins,
+            name="spread",
+            alt_text=f"Scores of pairs of one person and of two, and a threshold at {at:.3f}",
+        )
+        parts.sentence(f"Scores of the {len(pairs):,} pairs by {NAMES[method]}; right of the rule: accepted.")
+    kind = st.segmented_control(
+        "Show",
+        list(verification.KINDS),
+        default=verification.FALSE_ACCEPTS,
+        required=True,
+        key="kind",
+        bind="query-params",
+    )
+    rows = verification.of_kind(judged, kind)
+    if rows.empty:
+        parts.empty(f"At this threshold there are no {kind}.", ":material/check_circle:")
+        return
+    pages = -(-len(rows) // PER_PAGE)
+    number = min(st.pagination(pages, key="page", bind="query-params"), pages) if pages > 1 else 1
+    shown = rows.iloc[(number - 1) * PER_PAGE : number * PER_PAGE]
+    tiles(shown, pictures)
+    order = "the farthest beyond the threshold" if kind.startswith("false") else "the nearest to it"
+    parts.sentence(
+        f"{(number - 1) * PER_PAGE + 1:,} to {(number - 1) * PER_PAGE + len(shown):,} of {len(rows):,} "
+        f"{kind} (n = {len(rows):,} pairs), {order} first."
+    )
+    parts.export(rows, name="pairs-at-threshold")
+
+
+def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
+    st.subheader("Hardest pairs")
+    headings = {True: "One person, least alike", False: "Two people, most alike"}
+    for column, (of_one, heading) in zip(st.columns(2, gap="medium"), headings.items(), strict=True):
+        with column:
+            st.markdown(f"**{heading}**")
+            tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), pictures)
+    same, different = int(pairs[PairsOf.SAME].sum()), int((~pairs[PairsOf.SAME].astype(bool)).sum())
+    parts.sentence(
+        f"By {NAMES[method]}: of {same:,} pairs of one person the lowest scores, each person’s lowest; of "
+        f"{different:,} pairs of two people the highest, each two people’s highest."
+    )
+
+
+def tiles(rows: pd.DataFrame, pictures: pd.Series) -> None:
+    """Pairs side by side, each with its score and whom it shows."""
+    with st.container(horizontal=True, gap="small"):
+        for row in rows.to_dict("records"):
+            with st.container(border=True, width=2 * PICTURE + 42, gap="xsmall"):
+                with st.container(horizontal=True, gap="xsmall"):
+                    for side in (PairsOf.SAMPLE_ID_A, PairsOf.SAMPLE_ID_B):
+                        picture(pictures.get(row[side]), row[side])
+                one, other = (text.plain(row[side], longest=22) for side in ("person_a", "person_b"))
+                names = one if row[PairsOf.SAME] else f"{one} and {other}"
+                photos = " · ".join(
+                    text.plain(str(row[side]).rpartition("/")[2], longest=16)
+                    for side in (PairsOf.SAMPLE_ID_A, PairsOf.SAMPLE_ID_B)
+                )
+                st.caption(gallery.NEW_LINE.join((f"{row['score']:.3f} · {names}", photos)))
+
+
+def picture(thumbnail: Any, name: str) -> None:
+    if isinstance(thumbnail, bytes):
+        st.image(thumbnail, width=PICTURE, alt=text.clean(name))
+        return
+    with st.container(border=True, width=PICTURE, height=PICTURE, horizontal_alignment="center"):
+        st.markdown(gallery.NO_PICTURE, width="content")
+
+
+def thumbnails(info: SweepInfo) -> pd.Series:
+    """By sample id; empty where none were kept."""
+    faces = state.table(info, "faces")
+    if faces is None:
+        return pd.Series(dtype=object)
+    return faces.drop_duplicates(Faces.SAMPLE_ID).set_index(Faces.SAMPLE_ID)[Faces.THUMBNAIL]
+
+
+# --- known people -----------------------------------------------------------------------------
+
+
+def known(info: SweepInfo, summary: dict[str, Any]) -> None:
+    """Closed set: who is it, and the map of those who are known."""
+    one = summary.get(Verified.IDENTIFICATION)
+    faces = state.table(info, "faces")
+    if not one:
+        return
+    st.subheader("Known people")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        frame = verification.cmc(one)
+        parts.chart(
+            charts.cmc(frame),
+            frame,
+            name="cmc",
+            alt_text="Share of photos whose person is among the first names, by head and by nearest photo",
+        )
+        difference = verification.with_ends(one[Verified.RANK1_DIFFERENCE], signed=True)
+        head = text.interval(one[Verified.RANK1], tuple(one[Verified.RANK1 + "_ci95"]))
+        raw = text.interval(one[Verified.RAW_RANK1], tuple(one[Verified.RAW_RANK1 + "_ci95"]))
+        parts.sentence(
+            f"{one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked about once by a "
+            f"head that had not learned from it. First name right: trained head {head}, nearest known photo "
+            f"{raw}, difference {difference}."
+        )
+    with right:
+        if faces is None or faces[Faces.X].notna().sum() < 2:
+            parts.empty("No map was drawn.")
+        else:
+            people_map(info, faces)
+
+
+def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
+    with st.container(horizontal=True, gap="medium"):
+        space = st.segmented_control(
+            "Map of",
+            list(verification.SPACES),
+            default="features",
+            required=True,
+            key="space",
+            bind="query-params",
+        )
+        colour = st.segmented_control(
+            "Colour by",
+            ["person", "correctness"],
+            default="person",
+            required=True,
+            key="colour",
+            bind="query-params",
+        )
+    points = verification.mapped(faces, space)
+    key = ("verification-map", info.run_id, state.version(info, "faces"), space, colour)
+    parts.chart(
+        state.kept(key, lambda: parts.written(drawn(points, colour))),
+        points.drop(columns="thumbnail"),
+        name="people",
+        alt_text=f"Map of {len(points)} photos of {points['label'].nunique()} people",
+    )
+    held_out = int((points["split"] == "test").sum())
+    what = (
+        "the features themselves"
+        if space == "features"
+        else f"what a head makes of them that did not learn from {held_out:,} of these photos"
+    )
+    wrong = int((points["outcome"] == "wrong").sum())
+    parts.sentence(
+        f"A t-SNE of {what}: {len(points):,} photos of {points['label'].nunique():,} people (those with the "
+        f"most), {wrong:,} of them misnamed when asked about. Near points are alike; distances between far "
+        "groups mean nothing."
+    )
+
+
+def drawn(points: pd.DataFrame, colour: str) -> Any:
+    shown = answers.shown_names(verification.in_order(points["label"]))
+    images = [
+        f"data:image/webp;base64,{base64.b64encode(one).decode()}" if isinstance(one, bytes) else None
+        for one in points["thumbnail"]
+    ]
+    frame = points.drop(columns="thumbnail").assign(
+        image=pd.Series(images, index=points.index, dtype=object),
+        label=[shown.get(one, one) for one in points["label"]],
+        pred=[shown.get(one) or text.clean(one, longest=40) for one in points["pred"]],
+        sample_id=[text.clean(one, longest=120) for one in points["sample_id"]],
+    )
+    by_person = colour == "person"
+    marks = frames.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
+    return scatter(
+        frame,
+        colour="label" if by_person else "outcome",
+        title="person" if by_person else "correctness",
+        classes=list(shown.values()) if by_person else ["right", "wrong"],
+        pictures=frame.loc[marks.index],
+        dark=state.is_dark(),
+        height=460,
+    )
+
+
+def again(info: SweepInfo) -> None:
+    st.subheader("Again")
+    st.code(info.command, language=None, wrap_lines=True)
+
+
+def nothing_yet() -> None:
+    st.header(TITLE)
+    parts.empty(
+        "No verification is on record yet. This command takes a folder with one folder of photos per person, "
+        "learns from some people and tests on others whether two photos show the same one:",
+        ":material/face:",
+    )
+    st.code(COMMAND, language=None, wrap_lines=True)
+
+
+def _ends(ends: list[float], *, signed: bool = False) -> str:
+    low, high = (f"{one:+.3f}" if signed else f"{one:.3f}" for one in ends)
+    return f"[{low}, {high}]"
+
+
+parts.page(TITLE, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)

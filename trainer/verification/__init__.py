@@ -1,0 +1,1 @@
+"""Faces (or whatever has identities): is this the same person?"""

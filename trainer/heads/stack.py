@@ -29,9 +29,9 @@ COSINE_EPSILON = 1e-12  # below the square root of a squared norm: a ReLU layer 
 
 
 def gated(z: Tensor, dim: int) -> Tensor:
-    """Three blocks along ``dim``, of the one kind of features, of the other, and of both → σ(g)·a + (1 − σ(g))·b.
+    """Three blocks along ``dim``, of one kind of features, of the other, of both → σ(g)·a + (1 − σ(g))·b.
 
-    The gated multimodal unit (Arevalo et al. 2017, eq. 1), with the layer's activation after the mixture.
+    The gated multimodal unit (Arevalo et al. 2017), with the layer's activation after the mixture.
     """
     a, b, g = z.chunk(3, dim)
     return b + torch.sigmoid(g) * (a - b)

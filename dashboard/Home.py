@@ -34,9 +34,11 @@ page = st.navigation(
         st.Page(
             "views/ablation.py", title="Filter ablations", icon=":material/filter_alt:", url_path="ablation"
         ),
+        st.Page("views/zeroshot.py", title="Zero-shot", icon=":material/spellcheck:", url_path="zeroshot"),
+        st.Page("views/fusion.py", title="Image and text", icon=":material/join:", url_path="fusion"),
         st.Page("views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"),
     ]
 )
-if page.url_path not in ("quality", "ablation"):  # which are not about the chosen sweep
+if page.url_path not in ("quality", "ablation", "zeroshot", "fusion"):  # which are not about the chosen sweep
     sidebar.show()
 page.run()

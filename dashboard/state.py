@@ -18,6 +18,8 @@ Made = TypeVar("Made")
 RUN = "run"  # query parameter and session key: id of the chosen run
 REPORT = "report"  # the same for the run that the page "Data quality" shows
 ABLATION = "ablation"  # the same for the page "Filter ablations"
+ZERO_SHOT = "zero_shot"  # and so on
+FUSION = "fusion"
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -33,6 +35,11 @@ FILES = {
     "ablation": Artifact.ABLATION,
     "ablation_classes": Artifact.ABLATION_CLASSES,
     "scores": Artifact.SCORES,
+    "methods": Artifact.METHODS,
+    "pairs": Artifact.PAIRS,
+    "method_classes": Artifact.METHOD_CLASSES,
+    "few_shot": Artifact.FEW_SHOT,
+    "few_shot_scores": Artifact.FEW_SHOT_SCORES,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import ablation_stores
+import method_store
 import pytest
 import stores
 from axe_playwright_python.sync_playwright import Axe
@@ -12,20 +13,33 @@ from browsing import MAIN, Watched
 from playwright.sync_api import Browser
 
 from scripts.screenshots import serving
+from trainer.tracking.schema import Kind
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "quality"]
+PAGES = [
+    "",
+    "curves",
+    "hyperparameters",
+    "confusion",
+    "embeddings",
+    "ablation",
+    "zeroshot",
+    "fusion",
+    "quality",
+]
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label
 
 
 @pytest.fixture(scope="module")
 def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A store with a sweep, an extraction and an ablation."""
+    """A store with a run of every kind."""
     uri = ablation_stores.copied(ablated[0], tmp_path_factory.mktemp("filled") / "copy")
     stores.sweep(uri)
     stores.extraction(uri)
+    for kind in (Kind.ZERO_SHOT, Kind.FUSION):
+        method_store.run(uri, kind)
     with serving(uri) as address:
         yield address
 

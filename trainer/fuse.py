@@ -3,8 +3,8 @@
     python -m trainer.fuse --data DATA --encoder ENCODER
 
 Heads on the picture, on the caption, on both side by side, with a learned gate between them, and late fusion
-of their probabilities are tuned alike on validation rows and answer the same test rows. The last line on stdout
-is one JSON object.
+of their probabilities are tuned alike on validation rows and answer the same test rows. The last line on
+stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -311,11 +311,11 @@ def conclude(
     methods = [Method(form.name, form.how, form.val_f1_macro, form.test_snc.cpu().numpy()) for form in forms]
     chosen = int(np.argmax([method.val_f1_macro for method in methods]))
     image, text = 0, 1
-    pairs = [(place, part) for place in range(2, len(methods)) for part in (image, text)]
-    pairs.append((text, image))
+    part = image if methods[image].val_f1_macro >= methods[text].val_f1_macro else text
+    forms_first = sorted(range(2, len(methods)), key=lambda place: place != chosen)
+    pairs = [(place, one) for place in forms_first for one in (part, 1 - part)] + [(text, image)]
     comparison = Comparison(methods, pairs, features.manifest, chosen=chosen, seed=config.seed)
     comparison.tell("Image, text, and both")
-    part = image if methods[image].val_f1_macro >= methods[text].val_f1_macro else text
     said = advice(comparison, chosen=chosen, part=part)
     counts, without, named = counted(features, texts)
     if max(named.values()) > TELLING and not config.hide_class_names:
@@ -326,7 +326,7 @@ def conclude(
     say(f"\n{said}\n")
     comparison.log(writer)
     of_methods, of_pairs = comparison.figures()
-    writer.metrics({f"test_f1_macro.{name}": figures["f1_macro"] for name, figures in of_methods.items()})
+    writer.metrics(comparison.metrics())
     return {
         Fused.RUN_ID: writer.run_id,
         Fused.STUDY: writer.study,

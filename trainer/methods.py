@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.progress import console, say
 from trainer.tracking import tables
-from trainer.tracking.schema import Artifact, MethodClasses, Methods, Pairs
+from trainer.tracking.schema import Artifact, MethodClasses, Methods, Metric, Pairs
 from trainer.tracking.writer import SweepWriter
 
 MOST_SHOWN = 5000  # test rows whose pictures are kept
@@ -173,8 +174,8 @@ class Comparison:
 
     def figures(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Every method by name, and every pair, for JSON."""
-        methods = {
-            row[Methods.METHOD]: {
+        methods: dict[str, Any] = {
+            str(row[Methods.METHOD]): {
                 Methods.HOW: row[Methods.HOW],
                 Methods.VAL_F1_MACRO: row[Methods.VAL_F1_MACRO],
                 **{
@@ -188,7 +189,20 @@ class Comparison:
             }
             for row in self.methods_table().to_dict("records")
         }
-        return methods, self.pairs_table().to_dict("records")
+        pairs = [
+            {str(name): value for name, value in row.items()} for row in self.pairs_table().to_dict("records")
+        ]
+        return methods, pairs
+
+    def metrics(self) -> dict[str, float]:
+        """Test macro-F1 of each method, under names that MLflow takes."""
+        rows = self.methods_table().to_dict("records")
+        return {
+            f"{Metric.TEST_F1_MACRO}.{re.sub('[^a-zA-Z0-9 -]', '', row[Methods.METHOD])}": row[
+                Methods.F1_MACRO
+            ]
+            for row in rows
+        }
 
     def tell(self, title: str) -> None:
         """One table on the terminal: every method, and its pairs below."""

@@ -359,8 +359,8 @@ def conclude(
     if swept is not None:
         methods.append(swept)
     place = {method.name: index for index, method in enumerate(methods)}
-    pairs = [(index, place[ZERO_SHOT]) for index in range(len(methods)) if index != place[ZERO_SHOT]]
-    pairs.append((place[STARTED], place[SHARED]))
+    others = [place[TRAINED], *(index for name, index in place.items() if name not in (TRAINED, ZERO_SHOT))]
+    pairs = [(index, place[ZERO_SHOT]) for index in others] + [(place[STARTED], place[SHARED])]
     comparison = Comparison(methods, pairs, manifest, seed=config.seed)
     curve, crossings = few_shot(config, features, subjects, record, comparison)
     comparison.tell("Zero-shot and trained heads")
@@ -370,7 +370,7 @@ def conclude(
     writer.table(Artifact.FEW_SHOT, curve)
     comparison.log(writer)
     of_methods, of_pairs = comparison.figures()
-    writer.metrics({f"test_f1_macro.{n.replace(',', '')}": one["f1_macro"] for n, one in of_methods.items()})
+    writer.metrics(comparison.metrics())
     return {
         ZeroShot.RUN_ID: writer.run_id,
         ZeroShot.STUDY: writer.study,
@@ -513,7 +513,7 @@ def told_crossing(kind: str, found: Crossing, most: int) -> str:
     ends = f"95 % of resampled curves: {shots(found.low)} to {shots(found.high)}"
     if not math.isfinite(found.shots):
         return f"{kind.capitalize()}: within these data it does not overtake zero-shot ({ends})."
-    if found.shots <= 1:
+    if found.shots < 1.05:
         return f"{kind.capitalize()}: level with zero-shot or ahead from 1 picture per class on ({ends})."
     return f"{kind.capitalize()}: overtakes zero-shot at {shots(found.shots)} pictures per class ({ends})."
 

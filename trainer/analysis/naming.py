@@ -43,7 +43,8 @@ def hidden(caption: Sequence[str], names: Sequence[Sequence[str]]) -> tuple[str,
     any_name = pattern([name for of_class in names for name in of_class])
 
     def without(text: str) -> str:
-        rest = _EMPTY_ITEMS.sub(", ", any_name.sub(" ", text))
-        return _GAPS.sub(" ", rest).strip(" ,;|")
+        while any_name.search(text):  # what is left may be a name again: "playing cat card"
+            text = any_name.sub(" ", text)
+        return _GAPS.sub(" ", _EMPTY_ITEMS.sub(", ", text)).strip(" ,;|")
 
     return tuple(without(text) for text in caption)

@@ -38,9 +38,12 @@ page = st.navigation(
         st.Page(
             "views/verification.py", title="Verification", icon=":material/face:", url_path="verification"
         ),
+        st.Page("views/zeroshot.py", title="Zero-shot", icon=":material/spellcheck:", url_path="zeroshot"),
+        st.Page("views/fusion.py", title="Image and text", icon=":material/join:", url_path="fusion"),
         st.Page("views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"),
     ]
 )
-if page.url_path not in ("quality", "ablation", "verification"):  # which are not about the chosen sweep
+NOT_OF_A_SWEEP = ("quality", "ablation", "verification", "zeroshot", "fusion")
+if page.url_path not in NOT_OF_A_SWEEP:
     sidebar.show()
 page.run()

@@ -19,6 +19,8 @@ RUN = "run"  # query parameter and session key: id of the chosen run
 REPORT = "report"  # the same for the run that the page "Data quality" shows
 ABLATION = "ablation"  # the same for the page "Filter ablations"
 VERIFICATION = "verification"  # the same for the page "Verification"
+ZERO_SHOT = "zero_shot"  # and so on
+FUSION = "fusion"
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -39,6 +41,11 @@ FILES = {
     "pairs": Artifact.PAIRS,
     "roc": Artifact.ROC,
     "faces": Artifact.FACES,
+    "methods": Artifact.METHODS,
+    "method_pairs": Artifact.METHOD_PAIRS,
+    "method_classes": Artifact.METHOD_CLASSES,
+    "few_shot": Artifact.FEW_SHOT,
+    "few_shot_scores": Artifact.FEW_SHOT_SCORES,
 }
 
 

@@ -150,6 +150,26 @@ class Store:
         """`schema.Faces`; ``None`` until the verification is done."""
         return self._table(self._run(run_id), Artifact.FACES)
 
+    def methods(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.Methods` of a zero-shot or fusion run; ``None`` until it is done."""
+        return self._table(self._run(run_id), Artifact.METHODS)
+
+    def method_pairs(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.MethodPairs`, likewise."""
+        return self._table(self._run(run_id), Artifact.METHOD_PAIRS)
+
+    def method_classes(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.MethodClasses`, likewise."""
+        return self._table(self._run(run_id), Artifact.METHOD_CLASSES)
+
+    def few_shot(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.FewShot` of a zero-shot run; ``None`` until it is done."""
+        return self._table(self._run(run_id), Artifact.FEW_SHOT)
+
+    def few_shot_scores(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.FewShotScores` of a zero-shot run, a draw at a time."""
+        return self._table(self._run(run_id), Artifact.FEW_SHOT_SCORES)
+
     def summary(self, run_id: str) -> dict[str, Any] | None:
         """`schema.Summary`, or `schema.Extracted` or `schema.Ablated`; ``None`` until the run is done."""
         return self._summary(self._run(run_id))

@@ -37,6 +37,8 @@ SHOTS = {  # file name → page and controls
     "ablation": "ablation",  # needs an ablation in the store
     "tryit": "tryit",
     "verification": "verification",  # needs a verification in the store
+    "zeroshot": "zeroshot",  # needs a zero-shot run in the store
+    "fusion": "fusion",  # needs a fusion run in the store
     "quality": "quality",  # needs an extraction in the store
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

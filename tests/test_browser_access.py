@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import ablation_stores
+import method_store
 import pytest
 import stores
 import verification_store
@@ -13,12 +14,13 @@ from browsing import MAIN, Watched
 from playwright.sync_api import Browser
 
 from scripts.screenshots import serving
+from trainer.tracking.schema import Kind
 
 pytestmark = pytest.mark.browser
 
 PAGES = [
     *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
-    *("verification",),
+    *("verification", "zeroshot", "fusion"),
 ]
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label
@@ -26,11 +28,13 @@ BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and 
 
 @pytest.fixture(scope="module")
 def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A store with a sweep, an extraction, an ablation and a verification."""
+    """A store with a run of every kind."""
     uri = ablation_stores.copied(ablated[0], tmp_path_factory.mktemp("filled") / "copy")
     stores.sweep(uri)
     stores.extraction(uri)
     verification_store.verification(uri)
+    for kind in (Kind.ZERO_SHOT, Kind.FUSION):
+        method_store.run(uri, kind)
     with serving(uri) as address:
         yield address
 

@@ -200,6 +200,7 @@ class PlainHead(nn.Module):
         widths = (features, *spec.hidden, classes)
         self.linears = nn.ModuleList()
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+            outputs *= 3 if layer == 0 and spec.gate_at else 1
             linear = nn.Linear(inputs, outputs, dtype=torch.float64)
             weight, bias = streams.initial_linear(
                 (seed,), layer=layer, inputs=inputs, outputs=outputs, dtype=torch.float64
@@ -212,6 +213,17 @@ class PlainHead(nn.Module):
         )
         self.activation = ACTIVATIONS[spec.activation]()
 
+    def first(self, x: torch.Tensor) -> torch.Tensor:
+        """The first layer; where it is gated, from a layer on each kind of features and a gate on all."""
+        weight, bias, at = self.linears[0].weight, self.linears[0].bias, self.spec.gate_at
+        if not at:
+            return self.linears[0](x)
+        units = self.spec.hidden[0]
+        one = x[:, :at] @ weight[:units, :at].T + bias[:units]
+        other = x[:, at:] @ weight[units : 2 * units, at:].T + bias[units : 2 * units]
+        share = torch.sigmoid(x @ weight[2 * units :].T + bias[2 * units :])
+        return share * one + (1 - share) * other
+
     def forward(self, x: torch.Tensor, step: int | None = None) -> torch.Tensor:
         x = self.hidden(x, step)
         if self.spec.output == "linear":
@@ -222,7 +234,7 @@ class PlainHead(nn.Module):
 
     def hidden(self, x: torch.Tensor, step: int | None) -> torch.Tensor:
         for layer, norm in enumerate(self.norms):
-            x = self.activation(norm(self.linears[layer](x)))
+            x = self.activation(norm(self.linears[layer](x) if layer else self.first(x)))
             if step is not None and self.spec.dropout > 0:
                 uniform = streams.dropout_uniforms(
                     (self.seed,), step=step, layer=layer, shape=(x.shape[1], x.shape[0]), like=x
@@ -344,6 +356,8 @@ def zoo() -> list[HeadSpec]:
             {"hidden": (7, 4), "layer_norm": True, "activation": "tanh", "weight_decay": 0.02},
             {"hidden": (5,), "activation": "silu", "output": "cosine", "cosine_scale": 8.0, "augment": True},
             {"hidden": (), "clip_norm": 0.3, "augment": True, "output": "cosine"},
+            {"hidden": (5,), "gate_at": 2, "activation": "tanh", "dropout": 0.2, "layer_norm": True},
+            {"hidden": (7, 4), "gate_at": 4, "weight_decay": 0.1, "clip_norm": 0.5, "augment": True},
         ]
     )
     return [

@@ -27,6 +27,28 @@ class Scale(NamedTuple):
         centred = x_nd - self.centre_d
         return centred @ self.matrix if self.matrix.ndim == 2 else centred * self.matrix
 
+    def within(self, linear: Linear) -> Linear:
+        """The same map, of scaled features.
+
+        Raises:
+            ValueError: this scale is no factor per dimension, and cannot be undone.
+        """
+        if self.unit_norm or self.matrix.ndim == 2:
+            raise ValueError("expected a scale of one factor per dimension")
+        weight_cd, bias_c = linear
+        return Linear(weight_cd * _inverse(self.matrix), bias_c + weight_cd @ self.centre_d)
+
+
+class Linear(NamedTuple):
+    """x → weight · x + bias."""
+
+    weight_cd: Tensor  # [C, D]
+    bias_c: Tensor  # [C]
+
+    def __call__(self, x_nd: Tensor) -> Tensor:
+        """[N, D] → [N, C]."""
+        return torch.nn.functional.linear(x_nd, self.weight_cd, self.bias_c)
+
 
 class Split(NamedTuple):
     """Rows with labels."""
@@ -50,10 +72,20 @@ class TrainingData:
     Args:
         train, val: rows on the device that trains, unscaled.
         views_vnd: [V, N, D], augmented views of the training rows, or None.
+        start: where heads begin that ask for it (``HeadSpec.start``), on unscaled features.
     """
 
-    def __init__(self, train: Split, val: Split, *, classes: int, views_vnd: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        train: Split,
+        val: Split,
+        *,
+        classes: int,
+        views_vnd: Tensor | None = None,
+        start: Linear | None = None,
+    ) -> None:
         self.train, self.val, self.classes, self.views_vnd = train, val, classes, views_vnd
+        self.start = start
         self._scaled: dict[str, Scaled] = {}
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainer.heads.data import Scale
 from trainer.heads.spec import HeadSpec
-from trainer.heads.stack import ACTIVATIONS, COSINE_EPSILON, NORM_EPSILON
+from trainer.heads.stack import ACTIVATIONS, COSINE_EPSILON, NORM_EPSILON, gated
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Head:
         h = self.scale.apply(x_nd)
         for layer in range(len(self.spec.hidden)):
             h = F.linear(h, self.tensors[f"layers.{layer}.weight"], self.tensors[f"layers.{layer}.bias"])
+            if layer == 0 and self.spec.gate_at:
+                h = gated(h, 1)
             if self.spec.layer_norm:
                 gain, shift = self.tensors[f"norms.{layer}.weight"], self.tensors[f"norms.{layer}.bias"]
                 h = F.layer_norm(h, (h.shape[-1],), gain, shift, eps=NORM_EPSILON)

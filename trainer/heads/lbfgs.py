@@ -61,6 +61,8 @@ class LogisticPath:
         smoothing_k: [K] label smoothing; none by default.
         class_weight_kc: [K, C]; ones by default.
         kept_kn: [K, N] of 0 and 1: which rows each head may see; all by default.
+        offset_cn: [C, N], logits that every head begins with; its weights, which start from zero and bear
+            the penalty, are what is added to them. None by default.
         history: how many past steps describe the curvature.
         tolerance: a head has converged when the next step promises to lower its objective by less than
             this share of it.
@@ -79,6 +81,7 @@ class LogisticPath:
         smoothing_k: Tensor | None = None,
         class_weight_kc: Tensor | None = None,
         kept_kn: Tensor | None = None,
+        offset_cn: Tensor | None = None,
         history: int = 10,
         tolerance: float = 1e-5,
     ) -> None:
@@ -88,6 +91,7 @@ class LogisticPath:
         self.y_n, self.classes, self.tolerance = y_n, classes, tolerance
         self._rotate(x_nd)
         self.l2_k = l2_k.to(x_nd)
+        self.offset_cn = None if offset_cn is None else offset_cn.to(x_nd)
         self._weigh(
             x_nd.new_zeros(heads) if smoothing_k is None else smoothing_k.to(x_nd),
             x_nd.new_ones(heads, classes) if class_weight_kc is None else class_weight_kc.to(x_nd),
@@ -182,6 +186,8 @@ class LogisticPath:
         for start in range(0, len(self.y_n), self._chunk_rows):
             rows = slice(start, start + self._chunk_rows)
             gap_acb = (theta_acr.flatten(0, 1) @ self.z_nr[rows].T).view(*spread_ac.shape, -1)
+            if self.offset_cn is not None:
+                gap_acb += self.offset_cn[:, rows]
             loss, residual_acb, spread = self._loss(gap_acb, heads_a, rows)
             loss_a += loss
             spread_ac += spread

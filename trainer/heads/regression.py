@@ -28,6 +28,11 @@ class Regression(Cohort):
         super().__init__(specs, data, seeds=seeds, kept_kn=kept_kn)
         in_order = list(specs.values())
         scaled = data.scaled(in_order[0].scaling)
+        self.start = None
+        if in_order[0].start == "given":
+            if data.start is None:
+                raise ValueError("start is 'given'; expected data with a start")
+            self.start = scaled.scale.within(data.start)
         self.path = LogisticPath(
             scaled.train_x_nd,
             data.train.y_n,
@@ -36,7 +41,9 @@ class Regression(Cohort):
             smoothing_k=self._over_heads([s.label_smoothing for s in in_order]),
             class_weight_kc=self.class_weight_kc,
             kept_kn=self.kept_kn,
+            offset_cn=None if self.start is None else self.start(scaled.train_x_nd).T,
         )
+        self.val_offset_cn = None if self.start is None else self.start(scaled.val_x_nd).T
         self.val_z_nr = self.path.turned(scaled.val_x_nd)
         self.best_weights = [w.clone() for w in self._weights()]
 
@@ -47,7 +54,8 @@ class Regression(Cohort):
     def _val_logits(self, start: int, stop: int) -> Tensor:
         z_nr = self.val_z_nr[start:stop]
         theta_kcr = self.path.theta_kcr
-        return (theta_kcr.flatten(0, 1) @ z_nr.T).view(1, *theta_kcr.shape[:2], -1)
+        logits_skcb = (theta_kcr.flatten(0, 1) @ z_nr.T).view(1, *theta_kcr.shape[:2], -1)
+        return logits_skcb if self.val_offset_cn is None else logits_skcb + self.val_offset_cn[:, start:stop]
 
     def _goes_on(self) -> Tensor:
         return ~self.path.converged_k
@@ -57,6 +65,8 @@ class Regression(Cohort):
 
     def _named(self, weights: list[Tensor], spec: HeadSpec) -> dict[str, Tensor]:
         weight_cd, bias_c = self.path.unturned(weights[0])
+        if self.start is not None:
+            weight_cd, bias_c = weight_cd + self.start.weight_cd, bias_c + self.start.bias_c
         return {"layers.0.weight": weight_cd, "layers.0.bias": bias_c}
 
     def _keep(self, positions: list[int]) -> None:

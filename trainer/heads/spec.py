@@ -16,6 +16,7 @@ Scaling = Literal["centre", "standardise", "unit_norm", "whiten"]
 Output = Literal["linear", "cosine"]
 Solver = Literal["descent", "lbfgs"]
 Weights = Literal["best", "last"]
+Start = Literal["own", "given"]
 
 CHOICES = {
     "activation": Activation,
@@ -26,6 +27,7 @@ CHOICES = {
     "output": Output,
     "solver": Solver,
     "weights": Weights,
+    "start": Start,
 }
 
 
@@ -47,6 +49,8 @@ class HeadSpec:
     cosine_scale: float = 16.0
     activation: Activation = "relu"
     layer_norm: bool = False
+    gate_at: int = 0  # above 0: the first so many features are of one kind, the others of another, and the
+    # first hidden layer mixes a layer on each by a learned gate, see `trainer.heads.stack.gated`
     dropout: float = 0.0  # share of hidden units set to zero while training
 
     scaling: Scaling = "centre"  # what is done to the features first, see `trainer.heads.data.Scale`
@@ -54,6 +58,9 @@ class HeadSpec:
     mixup: float = 0.0  # alpha of mixup (Zhang et al. 2018) on the features; 0 for none
 
     solver: Solver = "descent"
+    start: Start = (
+        "own"  # lbfgs: given, from `TrainingData.start`; then l2 pulls the weights there, not to zero
+    )
     l2: float = 0.1  # lbfgs: strength λ of λ/2·‖W‖² beside the mean loss; scikit-learn's C is 1 / (n·λ)
     optimizer: Optimizer = "adamw"
     lr: float = 1e-3
@@ -90,6 +97,15 @@ class HeadSpec:
         if self.solver == "lbfgs" and (self.hidden or self.output != "linear"):
             raise ValueError("solver is 'lbfgs'; expected a linear head without hidden layers")
         self._check("hidden", all(width >= 1 for width in self.hidden), "widths of at least 1")
+        if self.start == "given" and (
+            self.solver != "lbfgs" or self.scaling not in ("centre", "standardise")
+        ):
+            raise ValueError(
+                "start is 'given'; expected solver 'lbfgs', and scaling 'centre' or 'standardise'"
+            )
+        self._check("gate_at", self.gate_at >= 0, "gate_at ≥ 0")
+        if self.gate_at and not self.hidden:
+            raise ValueError(f"gate_at is {self.gate_at}; expected a head with a hidden layer")
         self._check("dropout", 0 <= self.dropout < 1, "0 ≤ dropout < 1")
         self._check("lr", self.lr > 0, "lr > 0")
         self._check("weight_decay", self.weight_decay >= 0, "weight_decay ≥ 0")
@@ -118,8 +134,8 @@ class HeadSpec:
     def cohort_key(self) -> tuple[object, ...]:
         """Heads with the same key can be trained as one tensor program."""
         if self.solver == "lbfgs":
-            return self.solver, self.scaling
-        return self.solver, self.hidden, self.batch_size
+            return self.solver, self.scaling, self.start
+        return self.solver, self.hidden, self.batch_size, self.gate_at
 
     def steps(self, rows: int) -> int:
         """Optimiser steps that training on so many rows takes without stopping early."""
@@ -130,4 +146,6 @@ class HeadSpec:
         widths = (features, *self.hidden, classes)
         dense = sum(a * b + b for a, b in itertools.pairwise(widths))
         unused = classes if self.output == "cosine" else 0  # a cosine has no bias
-        return dense - unused + (2 * sum(self.hidden) if self.layer_norm else 0)
+        # a gate of as many inputs as the layer, and three biases for one
+        gate = (features + 2) * self.hidden[0] if self.gate_at else 0
+        return dense + gate - unused + (2 * sum(self.hidden) if self.layer_norm else 0)

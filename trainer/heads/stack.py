@@ -28,6 +28,21 @@ NORM_EPSILON = 1e-5
 COSINE_EPSILON = 1e-12  # below the square root of a squared norm: a ReLU layer may be all zeros
 
 
+def gated(z: Tensor, dim: int) -> Tensor:
+    """Three blocks along ``dim``, of one kind of features, of the other, of both → σ(g)·a + (1 − σ(g))·b.
+
+    The gated multimodal unit (Arevalo et al. 2017), with the layer's activation after the mixture.
+    """
+    a, b, g = z.chunk(3, dim)
+    return b + torch.sigmoid(g) * (a - b)
+
+
+def gate_mask(units: int, *, features: int, gate_at: int) -> Tensor:
+    """[3 · units, features] of 0 and 1: which features each block of `gated` sees."""
+    first_d = (torch.arange(features) < gate_at).double()
+    return torch.stack([first_d, 1 - first_d, torch.ones(features)]).repeat_interleave(units, 0)
+
+
 class Layer(NamedTuple):
     """Weights and biases of one layer; gain and shift are LayerNorm's, absent in the last layer."""
 
@@ -63,7 +78,7 @@ class Stack:
     """The weights of S · K heads of one hidden shape, and their forward pass.
 
     Args:
-        specs: K configurations with the same ``hidden``, in the order of `sort_key`.
+        specs: K configurations with the same ``hidden`` and ``gate_at``, in the order of `sort_key`.
         seeds: S seeds; each has its own initial weights and dropout noise.
     """
 
@@ -79,18 +94,26 @@ class Stack:
     ) -> None:
         self.seeds = seeds
         self.layers: list[Layer] = []
+        self.mask: Tensor | None = None  # of the first layer's weights, where it is gated
         widths = (features, *specs[0].hidden, classes)
         for depth, (inputs, outputs) in enumerate(pairwise(widths)):
+            units = outputs
+            if depth == 0 and specs[0].gate_at:
+                mask = gate_mask(units, features=features, gate_at=specs[0].gate_at)
+                self.mask, outputs = mask.to(device, dtype), 3 * units
             weight, bias = streams.initial_linear(
                 seeds, layer=depth, inputs=inputs, outputs=outputs, dtype=dtype
             )
+            if depth == 0 and self.mask is not None:
+                weight = weight * self.mask.to(weight)
             per_head = (len(seeds), len(specs), outputs)
+            per_unit = (len(seeds), len(specs), units)
             last = depth == len(widths) - 2
             layer = Layer(
                 weight=weight.unsqueeze(1).expand(*per_head, inputs).to(device, copy=True).contiguous(),
                 bias=bias.unsqueeze(1).expand(*per_head, 1).to(device, copy=True).contiguous(),
-                gain=None if last else torch.ones(*per_head, 1, dtype=dtype, device=device),
-                shift=None if last else torch.zeros(*per_head, 1, dtype=dtype, device=device),
+                gain=None if last else torch.ones(*per_unit, 1, dtype=dtype, device=device),
+                shift=None if last else torch.zeros(*per_unit, 1, dtype=dtype, device=device),
             )
             self.layers.append(layer)
         self._describe(specs)
@@ -134,11 +157,13 @@ class Stack:
         if self._gradient is None or self._gradient.shape != self.layers[0].weight.shape:
             self._gradient = torch.empty_like(self.layers[0].weight)
         z = _FirstLayer.apply(
-            self.layers[0].weight, self._bias(0), tuple(self.feeds), tuple(x_fsbd), self._gradient
+            self.layers[0].weight, self._bias(0), tuple(self.feeds), tuple(x_fsbd), self._gradient, self.mask
         )
         if share_skb is not None:
             # the first layer is linear, so mixing what it returns is mixing what it was given
             z = z.flip(3) + share_skb.unsqueeze(2) * (z - z.flip(3))
+        if self.mask is not None:
+            z = gated(z, 2)
         hidden = None
         for depth, layer in enumerate(self.layers[:-1]):
             hidden = self._hidden(z, layer)
@@ -240,6 +265,7 @@ class _FirstLayer(torch.autograd.Function):
         feeds: tuple[Feed, ...],
         x_fsbd: tuple[Tensor, ...],
         gradient: Tensor,
+        mask: Tensor | None,
     ) -> Tensor:
         seeds, heads, units, features = weight.shape
         rows = x_fsbd[0].shape[1]
@@ -251,7 +277,7 @@ class _FirstLayer(torch.autograd.Function):
                 x_sbd.transpose(1, 2).expand(seeds, -1, -1),
                 out=z[:, start:stop].view(seeds, -1, rows),
             )
-        ctx.feeds, ctx.x_fsbd, ctx.gradient = feeds, x_fsbd, gradient
+        ctx.feeds, ctx.x_fsbd, ctx.gradient, ctx.mask = feeds, x_fsbd, gradient, mask
         return z
 
     @staticmethod
@@ -264,4 +290,6 @@ class _FirstLayer(torch.autograd.Function):
                 x_sbd.expand(seeds, -1, -1),
                 out=ctx.gradient[:, start:stop].view(seeds, -1, features),
             )
-        return ctx.gradient, dz.sum(-1, keepdim=True), None, None, None
+        if ctx.mask is not None:  # what a block does not see stays zero
+            ctx.gradient.mul_(ctx.mask)
+        return ctx.gradient, dz.sum(-1, keepdim=True), None, None, None, None

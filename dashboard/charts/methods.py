@@ -1,0 +1,149 @@
+"""Methods with their intervals, their differences, and what a few labelled pictures are worth."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, RED
+
+NARROW = "width < 420"
+SAYS = ["better", "worse", "not sure"]
+CHROME = 60  # pixels of a chart's height that axis and legend take
+ROW = 34
+
+
+def dots(frame: pd.DataFrame, *, title: str) -> alt.LayerChart | alt.FacetChart:
+    """`methods.dots`: one line per method, in the order given."""
+    order = list(frame["name"])
+    base = alt.Chart(frame).encode(
+        y=_names(order),
+        tooltip=[
+            alt.Tooltip("name:N", title="method"),
+            alt.Tooltip("value:Q", title=title, format=".3f"),
+            *_ends(".3f"),
+        ],
+    )
+    lines = base.mark_rule(strokeWidth=2, color=BLUE).encode(
+        x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False, padding=12)), x2="high:Q"
+    )
+    points = base.mark_point(size=90, filled=True, opacity=1, color=BLUE).encode(
+        x=alt.X("value:Q", title=title, axis=alt.Axis(format=".2~f", tickCount=7)),
+        shape=alt.condition("datum.chosen", alt.value("diamond"), alt.value("circle")),
+    )
+    return alt.layer(lines, points).properties(height=CHROME + ROW * len(order))
+
+
+def differences(
+    frame: pd.DataFrame, *, title: str, more: dict[str, str] | None = None
+) -> alt.LayerChart | alt.FacetChart:
+    """`methods.forest` or `methods.classes_of`: differences with intervals, coloured by what can be said.
+
+    Args:
+        more: further columns for the tooltip, with their titles.
+    """
+    order = list(frame["name"])
+    base = alt.Chart(frame).encode(
+        y=_names(order),
+        tooltip=[
+            alt.Tooltip("name:N", title="of"),
+            alt.Tooltip("value:Q", title=title, format="+.3f"),
+            *_ends("+.3f"),
+            alt.Tooltip("p:Q", title="p (Holm)", format=".3f"),
+            *(alt.Tooltip(f"{name}:Q", title=words, format=".3~f") for name, words in (more or {}).items()),
+        ],
+    )
+    colour = alt.Color(
+        "says:N",
+        title=None,
+        scale=alt.Scale(domain=SAYS, range=[GREEN, RED, GREY]),
+        legend=alt.Legend(orient="top"),
+    )
+    zero = (
+        alt.Chart(pd.DataFrame({"value": [0.0]}))
+        .mark_rule(color=GREY, strokeWidth=1.5)
+        .encode(x=alt.X("value:Q", title=title))
+    )
+    lines = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title=title, scale=alt.Scale(padding=12)), x2="high:Q", color=colour
+    )
+    points = base.mark_point(size=80, filled=True, opacity=1).encode(
+        x=alt.X("value:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=7)), color=colour
+    )
+    return alt.layer(zero, lines, points).properties(height=CHROME + ROW * len(order))
+
+
+def few_shot(
+    frame: pd.DataFrame, *, zero: tuple[float, float, float], zero_name: str, title: str
+) -> alt.LayerChart | alt.FacetChart:
+    """`methods.curve`: a line with its band for each kind of head over pictures per class, on a scale of
+    doublings, and zero-shot as a level. The last mark of a line, a diamond, is that of all training rows.
+
+    Args:
+        zero: zero-shot's value and its interval.
+    """
+    kinds = list(dict.fromkeys(frame["kind"]))
+    ends = sorted({int(shots) for shots in frame["shots"]})
+    x = alt.X(
+        "shots:Q",
+        title="training pictures per class",
+        scale=alt.Scale(type="log", base=2, domain=[ends[0], ends[-1]], nice=False),
+        axis=alt.Axis(values=ends, format="d", grid=False),
+    )
+    level = pd.DataFrame(
+        {"shots": [ends[0], ends[-1]], "value": zero[0], "low": zero[1], "high": zero[2], "kind": zero_name}
+    )
+    names = [*kinds, zero_name]
+    colour = alt.Color(
+        "kind:N",
+        title=None,
+        scale=alt.Scale(domain=names, range=[*CATEGORIES[: len(kinds)], GREY]),
+        legend=alt.Legend(orient="top", columns=alt.ExprRef(f"{NARROW} ? 1 : 4"), labelLimit=260),
+    )
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
+    flat = alt.Chart(level).encode(x=x, color=colour)
+    base = alt.Chart(frame).encode(x=x, color=colour)
+    return alt.layer(
+        flat.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+        flat.mark_line(strokeDash=[6, 4], strokeWidth=2).encode(y=y),
+        base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+        base.mark_line(strokeWidth=2).encode(y=y),
+        base.mark_point(size=70, filled=True, opacity=1).encode(
+            y=y,
+            shape=alt.condition("datum.all", alt.value("diamond"), alt.value("circle")),
+            tooltip=[
+                alt.Tooltip("kind:N", title="head"),
+                alt.Tooltip("shots:Q", title="pictures per class", format="d"),
+                alt.Tooltip("value:Q", title=title, format=".3f"),
+                *_ends(".3f"),
+                alt.Tooltip("effect:N", title="less zero-shot [95 %]"),
+                alt.Tooltip("p:N", title="p (Holm)"),
+                alt.Tooltip("rows:Q", title="training rows", format=",d"),
+                alt.Tooltip("draws:Q", title="draws", format="d"),
+            ],
+        ),
+    ).properties(height=380)
+
+
+def _ends(form: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("low:Q", title="95 % from", format=form),
+        alt.Tooltip("high:Q", title="95 % to", format=form),
+    ]
+
+
+def _names(order: list[str]) -> alt.Y:
+    """On a telephone long names break at the minus."""
+    return alt.Y(
+        "name:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(
+            labelExpr=f"{NARROW} ? split(datum.label, / (?=− |\\(n)|, /) : datum.label",
+            labelLimit=alt.ExprRef(f"{NARROW} ? 140 : 380"),
+            labelFontSize=alt.ExprRef(f"{NARROW} ? 9 : 12"),
+            labelBaseline="middle",
+            labelOverlap=False,
+            ticks=False,
+        ),
+    )

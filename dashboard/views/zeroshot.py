@@ -1,0 +1,148 @@
+"""Classes by their names alone, against trained heads: which is better, and from how many pictures on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import comparing, methods, parts, state, text
+from dashboard.charts import methods as charts
+from dashboard.info import SweepInfo
+from trainer.tracking.schema import FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
+
+COMMAND = "python -m trainer.zeroshot --data path/to/images --encoder openai/clip-vit-base-patch32"
+NAME = "zero-shot"  # the method that the others are compared with
+
+
+def runs() -> list[SweepInfo]:
+    return state.of_kind(Kind.ZERO_SHOT)
+
+
+def show(info: SweepInfo) -> None:
+    comparing.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
+    summary = state.summary(info)
+    few_shot, table = state.table(info, "few_shot"), state.table(info, "methods")
+    if few_shot is None or table is None or not summary:
+        so_far(info)
+        return
+    with st.container(border=True):
+        st.text(text.clean(summary[ZeroShot.ADVICE], longest=4000))
+    curve(few_shot, table, summary)
+    comparing.all_of(info)
+    words(summary)
+    comparing.again(info)
+
+
+def so_far(info: SweepInfo) -> None:
+    """Before the test rows are answered: how far the few-shot heads are."""
+    record = state.table(info, "few_shot_scores")
+    done = 0 if record is None else int((record[FewShotScores.DRAW].drop_duplicates() >= 0).sum())
+    told = f"{text.count(done, 'draw')} of few-shot heads on record"
+    if info.state == RunState.LIVE:
+        parts.empty(f"Heads are being trained: {told}. The test rows are answered at the end.")
+    else:
+        parts.empty(f"This comparison ended before it answered the test rows: {told}.")
+
+
+def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) -> None:
+    """What a few labelled pictures are worth."""
+    st.subheader("How many pictures is a name worth?")
+    zero = table[table[Methods.METHOD] == NAME].iloc[0]
+    frame = methods.curve(few_shot)
+    values = [float(zero[Methods.F1_MACRO + end]) for end in ("", Methods.LOW, Methods.HIGH)]
+    n = summary[ZeroShot.COUNTS]["test"]
+    parts.chart(
+        charts.few_shot(frame, zero=(values[0], values[1], values[2]), zero_name=NAME, title="test macro-F1"),
+        frame,
+        name="few-shot",
+        alt_text=f"Test macro-F1 over pictures per class for {frame['kind'].nunique()} kinds of heads, and "
+        f"zero-shot as a level, n = {n} test rows",
+    )
+    draws = int(few_shot[FewShot.DRAWS].max())
+    parts.sentence(
+        f"Test macro-F1 (n = {n:,} rows) of heads on a few random pictures of each class, means over "
+        f"{draws} draws; "
+        "bands are 95 % intervals over draws and rows. Diamonds: all training rows, at the median class. "
+        "Strengths "
+        "are chosen on validation rows for all draws together."
+    )
+    crossings = pd.DataFrame(
+        [
+            {"head": text.clean(kind), **_crossing(found, int(few_shot[FewShot.SHOTS].max()))}
+            for kind, found in summary.get(ZeroShot.CROSSING, {}).items()
+        ]
+    )
+    if len(crossings):
+        st.dataframe(crossings, hide_index=True, alt="Where each kind of head overtakes zero-shot")
+        parts.sentence(
+            "From how many pictures per class on a head is at least as good as zero-shot, interpolated "
+            "between the "
+            "measured numbers; the interval is that of resampled draws and rows."
+        )
+
+
+def _crossing(found: dict[str, Any], most: int) -> dict[str, str]:
+    def shots(value: float | None) -> str:
+        if value is None:
+            return f"more than {most}"
+        return "1 or fewer" if value <= 1 else f"{value:.1f}"
+
+    low, high = found["ci95"]
+    return {
+        "overtakes zero-shot at": "not within these data"
+        if found["shots"] is None
+        else shots(found["shots"]),
+        "95 %": f"{shots(low)} to {shots(high)}",
+        "resampled curves that cross": f"{found['within']:.0%}",
+    }
+
+
+def words(summary: dict[str, Any]) -> None:
+    """Templates and class names, as they were used."""
+    st.subheader("Prompts")
+    left, right = st.columns(2, gap="large")
+    with left:
+        templates = [text.clean(one, longest=120) for one in summary.get(ZeroShot.TEMPLATES, [])]
+        st.dataframe(
+            pd.DataFrame({"template": templates}),
+            hide_index=True,
+            alt=f"{len(templates)} templates of prompts",
+        )
+        parts.sentence(
+            f"{text.count(len(templates), 'template')}; a class is the mean of its prompts’ vectors. Yours: "
+            "`--templates FILE`, one a line."
+        )
+    with right:
+        names = summary.get(ZeroShot.CLASS_NAMES, {})
+        frame = pd.DataFrame(
+            {
+                "class": [text.clean(name) for name in names],
+                "is called": [text.clean(", ".join(one), longest=200) for one in names.values()],
+            }
+        )
+        st.dataframe(
+            frame, hide_index=True, height=320 if len(frame) > 8 else "content", alt="Names of classes"
+        )
+        parts.sentence(
+            f"Names of {len(frame)} classes. Names that say more than a label often help: `--class-names "
+            "FILE`, "
+            "such as `cat: [cat, kitten]`."
+        )
+
+
+def nothing_yet() -> None:
+    """There may be sweeps, but no comparison with zero-shot."""
+    st.header("Zero-shot")
+    parts.empty(
+        "No zero-shot run is on record yet. This command classifies your test pictures by the names of the "
+        "classes "
+        "alone, and says how many labelled pictures a head needs to do better:",
+        ":material/spellcheck:",
+    )
+    st.code(COMMAND, language=None, wrap_lines=True)
+    st.caption("On the built-in data: `python -m trainer.zeroshot`.")
+
+
+parts.page("Zero-shot", show, runs=runs, key=state.ZERO_SHOT, none=nothing_yet)

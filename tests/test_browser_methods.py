@@ -1,0 +1,60 @@
+"""What a person does on the pages "Zero-shot" and "Image and text", in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import method_store
+import pytest
+import stores
+from playwright.sync_api import Browser, expect
+from test_browser_pages import CHART, WITHIN_MS, Watched, address, browser  # noqa: F401  (fixtures)
+
+from trainer.tracking.schema import Kind
+
+pytestmark = pytest.mark.browser
+
+MAIN = "[data-testid=stMain]"
+
+
+def test_a_person_sees_which_pictures_the_text_rescues_and_a_link_brings_another_back(
+    browser: Browser,  # noqa: F811
+    address: str,  # noqa: F811
+    tracking_uri: str,
+) -> None:
+    method_store.run(tracking_uri, Kind.FUSION)
+    watched = Watched(browser, address)
+    page = watched.open("fusion")
+    main = page.locator(MAIN)
+    rescued = main.get_by_text("which gated has right and image only takes for something else")
+    page.get_by_role("combobox", name="Compare").click()
+    page.get_by_role("option", name="gated − image only").click()
+    expect(rescued).to_be_visible(timeout=WITHIN_MS)
+    main.get_by_role("radio", name="image only").or_(
+        main.get_by_role("button", name="image only")
+    ).first.click()
+    expect(main.get_by_text("which image only has right and gated takes")).to_be_visible(timeout=WITHIN_MS)
+    expect(page).to_have_url(re.compile("only=image"), timeout=WITHIN_MS)
+    link = page.url.partition("/fusion")[2]
+    page = watched.open(f"fusion{link}")
+    expect(main.get_by_text("which image only has right and gated takes")).to_be_visible(timeout=WITHIN_MS)
+    watched.check()
+
+
+@pytest.mark.parametrize("kind", [Kind.ZERO_SHOT, Kind.FUSION])
+def test_a_run_full_of_traps_springs_none(
+    browser: Browser,  # noqa: F811
+    address: str,  # noqa: F811
+    tracking_uri: str,
+    kind: Kind,
+) -> None:
+    method_store.run(tracking_uri, kind, hostile=stores.HOSTILE)
+    watched = Watched(browser, address)
+    dialogs: list[str] = []
+    watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page = watched.open({Kind.ZERO_SHOT: "zeroshot", Kind.FUSION: "fusion"}[kind])
+    page.locator(CHART).nth(2).wait_for(timeout=WITHIN_MS)
+    links = page.evaluate("[...document.links].map(link => link.href)")
+    assert [link for link in links if not link.startswith(address)] == []
+    assert dialogs == []
+    watched.check()

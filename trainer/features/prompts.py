@@ -1,0 +1,115 @@
+"""Classes by their names: prompts, and the vector that stands for a class among pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from trainer.errors import InputError, first_line
+
+PLACE = "{}"
+NAME_ALONE = (PLACE,)
+# The first seven were found best for CLIP on ImageNet by its authors (the notebook of prompts in
+# github.com/openai/CLIP); the others ask less of the picture.
+TEMPLATES = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+    "a photo of a {}.",
+    "a drawing of a {}.",
+    "{}",
+)
+
+
+def read_templates(path: Path | None) -> tuple[str, ...]:
+    """One template per line, each with {} where the name goes; lines that begin with # do not count.
+
+    Raises:
+        InputError: the file cannot be read, is empty, or a line has no {}.
+    """
+    if path is None:
+        return TEMPLATES
+    lines = [line.strip() for line in _text(path, "--templates").splitlines()]
+    templates = tuple(line for line in lines if line and not line.startswith("#"))
+    if not templates:
+        raise InputError(
+            f"--templates {path}: no line in it. Write one template per line: a photo of a {{}}."
+        )
+    for line in templates:
+        if PLACE not in line:
+            raise InputError(f"--templates {path}: {line!r} has no {{}}, which is where a class's name goes.")
+    return templates
+
+
+def read_class_names(path: Path | None, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Names of every class: those that the file (YAML or JSON: class → name, or list of names) gives it,
+    else its own with blanks for underscores.
+
+    Raises:
+        InputError: the file cannot be read, names a class that is none, or a class without a name.
+    """
+    given: Any = {}
+    if path is not None:
+        try:
+            given = yaml.safe_load(_text(path, "--class-names"))
+        except yaml.YAMLError as error:
+            raise InputError(f"--class-names {path} is no YAML or JSON: {first_line(error)}.") from error
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"--class-names {path}: expected lines such as `{classes[0]}: [name, other name]`."
+            )
+        given = {str(key): value for key, value in given.items()}
+        unknown = sorted(set(given) - set(classes))
+        if unknown:
+            raise InputError(
+                f"--class-names {path}: {', '.join(map(repr, unknown[:5]))} is no class. The classes are "
+                f"{', '.join(classes[:20])}{' …' if len(classes) > 20 else ''}."
+            )
+    return {name: _names(name, given.get(name, name.replace("_", " ")), path) for name in classes}
+
+
+def _names(of_class: str, given: object, path: Path | None) -> tuple[str, ...]:
+    names = given if isinstance(given, list) else [given]
+    words = tuple(str(name).strip() for name in names if isinstance(name, str | int | float))
+    if not words or len(words) < len(names) or not all(words):
+        raise InputError(f"--class-names {path}: {of_class!r} needs a name, or a list of names.")
+    return words
+
+
+def class_vectors(
+    names: Sequence[Sequence[str]],
+    templates: Sequence[str],
+    encode: Callable[[list[str]], np.ndarray],
+) -> np.ndarray:
+    """The vector of every class, float32 [C, E] of length 1: the mean of its prompts' vectors, each of length
+    1 (Radford et al. 2021, section 3.1.4).
+
+    Args:
+        names: of every class.
+        encode: texts → float32 [N, E].
+    """
+    prompts = [[t.replace(PLACE, name) for name in of_class for t in templates] for of_class in names]
+    vectors = unit(encode([prompt for of_class in prompts for prompt in of_class]))
+    ends = np.cumsum([len(of_class) for of_class in prompts])[:-1]
+    return unit(np.stack([part.mean(0) for part in np.split(vectors, ends)]))
+
+
+def unit(vectors_nd: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays."""
+    length_n1 = np.linalg.norm(vectors_nd, axis=1, keepdims=True)
+    return (vectors_nd / np.where(length_n1 > 0, length_n1, 1)).astype(np.float32)
+
+
+def _text(path: Path, flag: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{flag} {path} cannot be read: {first_line(error)}.") from error

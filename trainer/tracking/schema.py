@@ -129,6 +129,7 @@ class Artifact:
     ANSWERS = "answers.parquet"
     REPORT = "report.md"  # with its pictures beside it
     HEAD = "head"  # head/head.safetensors + head/head.json
+    TUNED = "tuned"  # of a fine-tuning in HEAD's place: tuned/tuned.safetensors + tuned/tuned.json
     CONFUSION_PNG = "confusion_matrix.png"
     CONFIG = "config.yaml"
     SUMMARY = "summary.json"  # the figures that the command prints last
@@ -487,3 +488,23 @@ class Summary:
 
     ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
     SPARK_POINTS = 32
+
+
+class FineTuned:
+    """Keys that the SUMMARY of a fine-tuning has besides those of `Summary`. There the best trial and the
+    head "best" are the fine-tuned encoder, while trial 0 and the head "frozen" are the best logistic
+    regression on the frozen one."""
+
+    UNFROZEN = "unfrozen"  # how many of the last blocks learnt …
+    BLOCKS = "blocks"  # … of how many
+    SEEDS = "seeds"
+    FROZEN_VAL_F1_MACRO = "frozen_val_f1_macro"
+    FROZEN_TEST_F1_MACRO = "frozen_test_f1_macro"
+    FROZEN_TEST_F1_MACRO_CI95 = "frozen_test_f1_macro_ci95"
+    EFFECT = "effect"  # [fine-tuned - frozen in test macro-F1, low, high]: mean over seeds, paired by row
+    EFFECT_P = "effect_p"  # swap test
+    VERDICT = "verdict"  # Verdict, without BASELINE
+    EPOCH_S = "epoch_s"  # seconds of an epoch with its validation, mean over all
+    CACHED_BYTES = "cached_bytes"  # of the activations that the blocks were trained on
+
+    FROZEN_HEAD = "frozen"  # its name in PREDICTIONS

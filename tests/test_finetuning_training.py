@@ -123,7 +123,8 @@ def test_a_training_that_is_done_keeps_its_best_weights_alone(tmp_path: Path) ->
     one, again = training(), training()
     one.run(save=lambda: checkpoint.write(tmp_path / "one.safetensors", one))
     found = checkpoint.read(tmp_path / "one.safetensors")
-    assert found is not None and all(name.startswith("best.") for name in found[1])
+    assert found is not None
+    assert all(name.startswith("best.") for name in found[1])
     again.restore(*found)
     assert again.standing.done
     kept, best = weights_of_best(again), one.best
@@ -211,7 +212,8 @@ def test_a_loss_that_is_no_number_ends_the_training_as_failed() -> None:
     with torch.no_grad():
         broken.learner.head.weight.fill_(math.nan)
     broken.run()
-    assert broken.standing.failed and broken.standing.done
+    assert broken.standing.failed
+    assert broken.standing.done
     assert broken.epoch == 1
 
 

@@ -2,9 +2,9 @@
 
     python -m trainer.finetune --data DATA --encoder ENCODER --unfreeze-last 2
 
-What comes before these blocks never changes: it runs once over each picture (and its augmented views), and what
+What comes before these blocks never changes: it runs once over each picture and its augmented views, and what
 it gives is kept on disk. Training starts from the best logistic regression on the frozen encoder's vectors,
-which is also the rival. Killed at any moment, `--study NAME` goes on at the step where it was.
+which is also the rival. Killed at any moment, `--study NAME` goes on from the last checkpoint.
 The last line on stdout is one JSON object.
 """
 
@@ -14,6 +14,7 @@ import json
 import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,8 +113,8 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
         identity(config, features),
         kind=Kind.FINE_TUNING,
         module="trainer.finetune",
-        about=f"the last {config.unfreeze_last} of {stored.blocks} blocks, {len(config.lrs)} learning rates × "
-        f"{config.seeds} seeds",
+        about=f"the last {config.unfreeze_last} of {stored.blocks} blocks, "
+        f"{len(config.lrs)} learning rates × {config.seeds} seeds",
     )
     with opened as writer, Mirror(writer) as mirror:
         ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
@@ -178,7 +179,7 @@ def cache_activations(config: FinetuneConfig, features: Features, device: str) -
         say(f"Warning: {warning}")
     shape = " × ".join(map(str, stored.shape))
     say(
-        f"Activations before the last {config.unfreeze_last} of {stored.blocks} blocks: {shape} numbers for a "
+        f"Activations before the last {config.unfreeze_last} of {stored.blocks} blocks: {shape} numbers a "
         f"picture, {stored.bytes / 1e6:,.0f} MB with {config.views} views of each training picture; "
         f"{stored.work.encoded} pictures were run now."
     )
@@ -334,26 +335,25 @@ class Study:
         """Train a learning rate with every seed, or what is left of it; how each ended."""
         from trainer.finetuning import checkpoint
 
+        def tell(training: Training, ended: list[Standing], before: int) -> None:
+            standing = training.standing
+            total = len(self.config.lrs) * self.config.seeds * self.config.epochs * training.steps_per_epoch
+            scores = standing.curves["val_f1_macro"]
+            best = f", best val macro-F1 {max(scores):.4f}" if scores else ""
+            note = f"lr {lr:g}, seed {len(ended)}, epoch {training.epoch + 1}{best}"
+            progress.update(before + standing.step, total, note)
+            if scores and time.time() - self._shown > LIVE_EVERY_S:
+                self.show(self.trial_record(number, lr, [*ended, standing], started, ended=False))
+
         ended: list[Standing] = []
         for seed in range(self.config.seeds):
             training, path = self.training(number, lr, seed)
             whole = self.config.epochs * training.steps_per_epoch
             before = ((number - 1) * self.config.seeds + seed) * whole
-            total = len(self.config.lrs) * self.config.seeds * whole
-
-            def tell(training: Training = training, before: int = before, total: int = total) -> None:
-                standing = training.standing
-                scores = standing.curves["val_f1_macro"]
-                best = f", best val macro-F1 {max(scores):.4f}" if scores else ""
-                note = f"lr {lr:g}, seed {seed}, epoch {training.epoch + 1}{best}"
-                progress.update(before + standing.step, total, note)
-                if time.time() - self._shown > LIVE_EVERY_S and scores:
-                    self.show(self.trial_record(number, lr, [*ended, standing], started, ended=False))
-
             training.run(
-                save=lambda path=path, training=training: checkpoint.write(path, training),
+                save=partial(checkpoint.write, path, training),
                 every_s=self.config.checkpoint_s,
-                progress=tell,
+                progress=partial(tell, training, ended.copy(), before),
             )
             ended.append(training.standing)
         return ended

@@ -1,4 +1,4 @@
-"""Rows → what arrives at the last blocks of an encoder, computed once in each picture's life, as its vector is.
+"""Rows → what arrives at the last blocks of an encoder, computed once in each picture's life.
 
 Stored in the manner of :mod:`trainer.features.store`, of which a picture's activations are one long vector,
 under a key that also says where the tower is cut.
@@ -74,7 +74,7 @@ class Activations:
         return stored.float().view(len(rows), *self.shape)
 
     def settle(self) -> bool:
-        """Move all activations to a GPU for good, if they fit beside what trains. Returns whether they did."""
+        """Move all activations to a GPU for good, if they fit beside what trains. Whether they did."""
         if self.device.type != "cuda" or self.bytes > RESIDENT * torch.cuda.mem_get_info(self.device)[0]:
             return False
         for view, store in enumerate(self._stores):
@@ -152,8 +152,8 @@ def activations(
     if work.bad:
         row, reason = next(iter(work.bad.items()))
         raise InputError(
-            f"{len(work.bad)} pictures can no longer be read, such as {manifest.sample_id[row]}: {reason}. Run "
-            "again: they will be quarantined."
+            f"{len(work.bad)} pictures can no longer be read, such as {manifest.sample_id[row]}: {reason}. "
+            "Put them back, or take them out of the data and pass another --study."
         )
     return Activations(stores, manifest.content, front, dtype=dtype, kept=kept, work=work)
 

@@ -41,8 +41,8 @@ class Anatomy:
 
 _PRE_NORM = Names("attention", "o_proj", ("layernorm_before", "layernorm_after"))
 _CLASS_TOKEN = ("layernorm",), lambda after, h: after.layernorm(h[:, 0])
-# By transformers' class. BLIP normalises twice (its own code does). Of ResNet's batch norms the weights learn,
-# the statistics stay.
+# By transformers' class. BLIP normalises twice (its own code does). Of ResNet's batch norms the weights
+# learn, the statistics stay.
 ANATOMIES = {
     "CLIPVisionModel": Anatomy(
         lambda model: model.encoder.layers,

@@ -28,8 +28,10 @@ class Frozen(NamedTuple):
 
 
 def best_frozen(train: Split, val: Split, *, classes: int, views_vnd: Tensor | None) -> Frozen:
-    """Fit logistic regressions of many strengths, on centred and on standardised vectors, on the rows as they
-    are and, where there are views, on rows and views together: frozen and fine-tuned see the same pictures."""
+    """Fit logistic regressions of many strengths, on centred and on standardised vectors.
+
+    Where there are views, also on rows and views together: frozen and fine-tuned see the same pictures.
+    """
     specs = [
         HeadSpec(solver="lbfgs", scaling=scaling, l2=l2, epochs=ITERATIONS)
         for l2 in reversed(STRENGTHS)

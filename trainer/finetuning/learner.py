@@ -19,6 +19,9 @@ class Learner(nn.Module):
     The head sees vectors scaled as they were for that head, so that one learning rate serves all encoders.
     """
 
+    centre: Tensor
+    factor: Tensor
+
     def __init__(self, tail: Tail, head: Head) -> None:
         super().__init__()
         self.tail = copy.deepcopy(tail)

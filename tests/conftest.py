@@ -113,6 +113,15 @@ def browser(chromium: Browser) -> Iterator[Browser]:
         context.close()
 
 
+@pytest.fixture
+def address(tracking_uri: str) -> Iterator[str]:
+    """The dashboard on the test's own store."""
+    from scripts.screenshots import serving
+
+    with serving(tracking_uri) as served:
+        yield served
+
+
 @pytest.fixture(scope="session")
 def ablated(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A store with a real ablation, and the id of its run; who changes it takes a copy."""

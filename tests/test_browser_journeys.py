@@ -26,12 +26,6 @@ from trainer.tracking.schema import HEARTBEAT_LOST_S, Artifact, Kind, Prediction
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def address(tracking_uri: str) -> Iterator[str]:
-    with serving(tracking_uri) as address:
-        yield address
-
-
 def worst_confusion(uri: str, run_id: str) -> tuple[str, str, int]:
     """Label, answer and count of the most frequent mistake of the best head on the test rows."""
     folder = stores.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri)

@@ -7,19 +7,17 @@ import re
 import method_store
 import pytest
 import stores
+from browsing import CHART, MAIN, WITHIN_MS, Watched
 from playwright.sync_api import Browser, expect
-from test_browser_pages import CHART, WITHIN_MS, Watched, address, browser  # noqa: F401  (fixtures)
 
 from trainer.tracking.schema import Kind
 
 pytestmark = pytest.mark.browser
 
-MAIN = "[data-testid=stMain]"
-
 
 def test_a_person_sees_which_pictures_the_text_rescues_and_a_link_brings_another_back(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
+    browser: Browser,
+    address: str,
     tracking_uri: str,
 ) -> None:
     method_store.run(tracking_uri, Kind.FUSION)
@@ -43,8 +41,8 @@ def test_a_person_sees_which_pictures_the_text_rescues_and_a_link_brings_another
 
 @pytest.mark.parametrize("kind", [Kind.ZERO_SHOT, Kind.FUSION])
 def test_a_run_full_of_traps_springs_none(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
+    browser: Browser,
+    address: str,
     tracking_uri: str,
     kind: Kind,
 ) -> None:

@@ -7,17 +7,15 @@ import re
 import pytest
 import stores
 import verification_store
+from browsing import CHART, MAIN, WITHIN_MS, Watched
 from playwright.sync_api import Browser, expect
-from test_browser_pages import CHART, WITHIN_MS, Watched, address, browser  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.browser
 
-MAIN = "[data-testid=stMain]"
-
 
 def test_a_slider_moves_the_rates_the_pictures_and_the_address_and_a_link_brings_them_back(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
+    browser: Browser,
+    address: str,
     tracking_uri: str,
 ) -> None:
     verification_store.verification(tracking_uri)
@@ -41,8 +39,8 @@ def test_a_slider_moves_the_rates_the_pictures_and_the_address_and_a_link_brings
 
 
 def test_a_verification_full_of_traps_springs_none(
-    browser: Browser,  # noqa: F811
-    address: str,  # noqa: F811
+    browser: Browser,
+    address: str,
     tracking_uri: str,
 ) -> None:
     verification_store.verification(tracking_uri, hostile=stores.HOSTILE)

@@ -14,7 +14,17 @@ from dashboard.artifacts import StoreProblem
 from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from dashboard.store import NEWEST
-from trainer.tracking.schema import Ablated, Ablation, RunState, Summary, Trials, default_tracking_uri
+from trainer.tracking.schema import (
+    Ablated,
+    Ablation,
+    FineTuned,
+    Kind,
+    RunState,
+    Summary,
+    Trials,
+    Verdict,
+    default_tracking_uri,
+)
 
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
@@ -152,7 +162,7 @@ def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
             "state": STATE_MARKS[info.state],
             "run": text.clean(info.name, longest=60),
             "data": text.clean(info.data or (info.experiment if not info.ours else "")),
-            "encoder": text.clean(info.encoder),
+            "encoder": text.clean(info.encoder) + (", fine-tuned" if info.kind == Kind.FINE_TUNING else ""),
             "trials": info.figures.trials,
             "complete": info.figures.complete,
             "pruned": info.figures.pruned,
@@ -176,6 +186,8 @@ def results(info: SweepInfo) -> None:
     elif info.ours:
         summary = state.summary(info)
         headline(info, summary)
+        if summary.get(FineTuned.EFFECT):
+            against_frozen(summary)
         if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
             parts.sentence(how_it_held(summary))
         progress(trials, ("progress", info.run_id, state.version(info, "trials")))
@@ -220,6 +232,27 @@ def headline(info: SweepInfo, summary: dict[str, Any]) -> None:
         column.metric(
             label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
         )
+
+
+def against_frozen(summary: dict[str, Any]) -> None:
+    """Whether fine-tuning was worth it, for a run that did."""
+    value, low, high = summary[FineTuned.EFFECT]
+    blocks = text.count(summary[FineTuned.UNFROZEN], "block")
+    says, show = {
+        Verdict.HELPS: ("helps", st.success),
+        Verdict.HURTS: ("hurts: keep the frozen encoder", st.warning),
+    }.get(summary[FineTuned.VERDICT], ("makes no difference that these rows could show", st.info))
+    frozen = text.interval(
+        summary[FineTuned.FROZEN_TEST_F1_MACRO], summary[FineTuned.FROZEN_TEST_F1_MACRO_CI95]
+    )
+    show(
+        f"Fine-tuning the last {blocks} of {summary[FineTuned.BLOCKS]} {says}. Test macro-F1 less that of "
+        f"the best head on the frozen encoder, which has {frozen}: {value:+.3f} [{low:+.3f}, {high:+.3f}], "
+        f"paired by row (n = {summary[Summary.COUNTS]['test']:,}), mean over "
+        f"{text.count(summary[FineTuned.SEEDS], 'seed')}, p = {summary[FineTuned.EFFECT_P]:.2g}. Trial 0 is "
+        "the frozen one; both heads are on the page “Confusion matrix”.",
+        icon=":material/tune:",
+    )
 
 
 def how_it_held(summary: dict[str, Any]) -> str:

@@ -26,12 +26,19 @@ class ImageEncoder:
     """
 
     def __init__(
-        self, folder: Path, *, device: str = "auto", dtype: str = "float32", space: Space = "pooled"
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        dtype: str = "float32",
+        space: Space = "pooled",
+        tower: LoadedTower | None = None,
     ) -> None:
         """Load the image tower of the model in ``folder``; device and dtype as :class:`LoadedTower` has them.
 
         Args:
             space: "pooled", the tower's own output, or "shared", the space that images and texts share.
+            tower: one that is loaded already, and ends elsewhere.
 
         Raises:
             InputError: weights or image settings cannot be used; no such device; no shared space.
@@ -40,7 +47,7 @@ class ImageEncoder:
 
         self.family = family_of(folder)
         self._preparation = preparation_of(folder)
-        self._tower = LoadedTower(folder, self.family.tower(space), device=device, dtype=dtype)
+        self._tower = tower or LoadedTower(folder, self.family.tower(space), device=device, dtype=dtype)
         mean, std = (
             torch.tensor(three).view(3, 1, 1) for three in (self._preparation.mean, self._preparation.std)
         )

@@ -17,7 +17,7 @@ from trainer.features.views import Straying, described
 
 FEATURES_VERSION = "2"  # raise it when the code of this room changes what comes out
 STORED_DTYPE = "float16"  # of an encoder's vectors
-STORED_DTYPES = ("float16", "float32")
+STORED_DTYPES = ("float16", "float32", "uint16")  # uint16: bfloat16, which numpy does not know, bit by bit
 DTYPES = ("float32", "bfloat16")
 
 

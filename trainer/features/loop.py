@@ -41,10 +41,11 @@ class LazyEncoder:
 
     def get(self) -> ImageEncoder:
         if self._loaded is None:
-            self._loaded = ImageEncoder(
-                self._folder, device=self._device, dtype=self._dtype, space=self._space
-            )
+            self._loaded = self._load()
         return self._loaded
+
+    def _load(self) -> ImageEncoder:
+        return ImageEncoder(self._folder, device=self._device, dtype=self._dtype, space=self._space)
 
     @property
     def calls(self) -> int:

@@ -79,6 +79,10 @@ class FeatureStore:
             vectors_nd[i] = self._shards[name][row]
         return found_n, vectors_nd
 
+    def stored(self, content: Sequence[str]) -> np.ndarray:
+        """The vectors of these pictures as they are stored, [N, D]. KeyError for one that has none."""
+        return np.stack([self._shards[name][row] for name, row in map(self._where.__getitem__, content)])
+
     def append(self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str]) -> None:
         """Store one shard, durably. Call it inside :meth:`owner`.
 

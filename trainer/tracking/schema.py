@@ -142,6 +142,7 @@ class Artifact:
     CANDIDATES = "candidates.parquet"
     ROC = "roc.parquet"
     FACES = "faces.parquet"
+    TUNED = "tuned"  # of a fine-tuning in HEAD's place: tuned/tuned.safetensors + tuned/tuned.json
     CONFUSION_PNG = "confusion_matrix.png"
     CONFIG = "config.yaml"
     SUMMARY = "summary.json"  # the figures that the command prints last
@@ -754,3 +755,23 @@ class Predicted:
     IMAGES_PER_S = "images_per_s"  # predicted, over the time from listing the files to the last answer
     OUT = "out"
     ELAPSED_S = "elapsed_s"
+
+
+class FineTuned:
+    """Keys that the SUMMARY of a fine-tuning has besides those of `Summary`. There the best trial and the
+    head "best" are the fine-tuned encoder, while trial 0 and the head "frozen" are the best logistic
+    regression on the frozen one."""
+
+    UNFROZEN = "unfrozen"  # how many of the last blocks learnt …
+    BLOCKS = "blocks"  # … of how many
+    SEEDS = "seeds"
+    FROZEN_VAL_F1_MACRO = "frozen_val_f1_macro"
+    FROZEN_TEST_F1_MACRO = "frozen_test_f1_macro"
+    FROZEN_TEST_F1_MACRO_CI95 = "frozen_test_f1_macro_ci95"
+    EFFECT = "effect"  # [fine-tuned - frozen in test macro-F1, low, high]: mean over seeds, paired by row
+    EFFECT_P = "effect_p"  # swap test
+    VERDICT = "verdict"  # Verdict, without BASELINE
+    EPOCH_S = "epoch_s"  # seconds of an epoch with its validation, mean over all
+    CACHED_BYTES = "cached_bytes"  # of the activations that the blocks were trained on
+
+    FROZEN_HEAD = "frozen"  # its name in PREDICTIONS

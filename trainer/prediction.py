@@ -75,7 +75,9 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
     try:
         described: dict[str, Any] = json.loads(card)
         tensors = load(weights)
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in described["spec"].items()}
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in described["spec"].items()
+        }
         centre_d, matrix = tensors.pop("scale.centre"), tensors.pop("scale.matrix")
         return RecordedHead(
             Head(HeadSpec(**fields), Scale(centre_d, matrix, described["unit_norm"]), tensors),

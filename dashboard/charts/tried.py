@@ -86,7 +86,7 @@ def place(
             ),
             tooltip=told,
         )
-        .add_params(alt.selection_interval(**PAN))
+        .add_params(alt.selection_interval(**PAN))  # type: ignore[arg-type]
     )
     rings = (
         alt.Chart(rows[rows["near"]])

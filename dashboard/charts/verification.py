@@ -46,7 +46,7 @@ TOLD = [
 ]
 
 
-def roc(curves: pd.DataFrame, *, least: float) -> alt.LayerChart:
+def roc(curves: pd.DataFrame, *, least: float) -> alt.LayerChart | alt.FacetChart:
     """TAR over FAR on a logarithmic axis from ``least`` on, with 95 % bands for two methods."""
     names = list(dict.fromkeys(curves["method"]))
     shown = curves[curves["far"] >= least]
@@ -75,7 +75,7 @@ def roc(curves: pd.DataFrame, *, least: float) -> alt.LayerChart:
     ).properties(height=HEIGHT)
 
 
-def det(curves: pd.DataFrame) -> alt.LayerChart:
+def det(curves: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """FRR over FAR, both on the scale of the normal distribution, on which normal scores give straight lines
     (Martin et al. 1997); where a curve meets the diagonal is its equal error rate."""
     names = list(dict.fromkeys(curves["method"]))
@@ -105,7 +105,7 @@ def det(curves: pd.DataFrame) -> alt.LayerChart:
     ).properties(height=HEIGHT)
 
 
-def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart:
+def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
     """`verification.spread`, and a rule at the threshold: what lies right of it is accepted."""
     kinds = list(dict.fromkeys(bins["kind"]))
     colour = alt.Color(
@@ -138,7 +138,7 @@ def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart:
     return (bars + rule).properties(height=260)
 
 
-def cmc(frame: pd.DataFrame) -> alt.LayerChart:
+def cmc(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Cumulative match characteristic: share of photos whose person is among the first names."""
     names = list(dict.fromkeys(frame["method"]))
     low = min(0.95, float(frame["share"].min()))

@@ -177,7 +177,7 @@ def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | 
         bind="query-params",
         width=520,
     )
-    row = samples.loc[int(number)]
+    row: dict[Any, Any] = samples.loc[int(number)].to_dict()
     name = row[Samples.SAMPLE_ID]
     told = predictions[(predictions[Predictions.HEAD] == BEST) & (predictions[Predictions.SAMPLE_ID] == name)]
     if told.empty:

@@ -149,10 +149,10 @@ def faces_table(
     frame.loc[asked, answers.columns] = answers.loc[asked]
     mapped = _mapped(manifest.label_n, asked, seed=seed)
     if len(mapped) > 1:
-        frame.loc[mapped, [Faces.X, Faces.Y]] = tsne(x_nd[mapped], seed=seed)
         at = np.searchsorted(identified.embedded_row_n, mapped)
-        trained = tsne(identified.embedded_nw[at], seed=seed)
-        frame.loc[mapped, [Faces.TRAINED_X, Faces.TRAINED_Y]] = trained
+        places = np.hstack([tsne(x_nd[mapped], seed=seed), tsne(identified.embedded_nw[at], seed=seed)])
+        axes = [Faces.X, Faces.Y, Faces.TRAINED_X, Faces.TRAINED_Y]
+        frame[axes] = pd.DataFrame(places, index=mapped, columns=axes).reindex(frame.index)
     return frame.astype({Faces.HELD_OUT: bool})
 
 

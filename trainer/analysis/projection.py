@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,15 @@ def sample_rows(split_n: np.ndarray, *, at_most: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def tsne(features_nd: np.ndarray, *, seed: int) -> dict[int, np.ndarray]:
+def tsne(
+    features_nd: np.ndarray, *, seed: int, perplexities: Sequence[int] = OTHERS
+) -> dict[int, np.ndarray]:
     """t-SNE (van der Maaten & Hinton 2008) of features [N, D]: float64 [N, 2] by perplexity.
 
     Cosine distances after reduction to 50 principal components, started from the first two of them,
     so that far-apart groups keep their places (Kobak & Berens 2019). Deterministic for a seed. The map at
-    `USUAL` (of fewer rows the largest perplexity that they allow) comes first; those at `OTHERS` are there
-    where 3 × perplexity < N. They start from it, with the same neighbours, so that a point can be followed
+    `USUAL` (of fewer rows the largest perplexity that they allow) comes first; those at the other
+    ``perplexities`` are there where 3 × perplexity < N. They start from it, with the same neighbours, so that a point can be followed
     from one to the other, and cost a third of it each. With fewer than `FEWEST_ROWS` rows there are no
     maps but the first two principal components themselves.
     """
@@ -46,7 +49,7 @@ def tsne(features_nd: np.ndarray, *, seed: int) -> dict[int, np.ndarray]:
     from openTSNE import TSNE, TSNEEmbedding  # its import compiles numba code; small jobs never pay for it
     from openTSNE.affinity import PerplexityBasedNN
 
-    others = [perplexity for perplexity in OTHERS if 3 * perplexity < rows] if rows > 3 * USUAL else []
+    others = [perplexity for perplexity in perplexities if 3 * perplexity < rows] if rows > 3 * USUAL else []
     how: dict[str, Any] = {"random_state": seed, "n_jobs": 1 if rows < ONE_THREAD else -1}
     usual = min(USUAL, (rows - 1) / 3)
     affinities = PerplexityBasedNN(reduced, perplexity=max([usual, *others]), metric="cosine", **how)

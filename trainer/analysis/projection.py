@@ -35,9 +35,9 @@ def tsne(
     Cosine distances after reduction to 50 principal components, started from the first two of them,
     so that far-apart groups keep their places (Kobak & Berens 2019). Deterministic for a seed. The map at
     `USUAL` (of fewer rows the largest perplexity that they allow) comes first; those at the other
-    ``perplexities`` are there where 3 × perplexity < N. They start from it, with the same neighbours, so that a point can be followed
-    from one to the other, and cost a third of it each. With fewer than `FEWEST_ROWS` rows there are no
-    maps but the first two principal components themselves.
+    ``perplexities`` are there where 3 × perplexity < N. They start from it, with the same neighbours, so
+    that a point can be followed from one to the other, and cost a third of it each. With fewer than
+    `FEWEST_ROWS` rows there are no maps but the first two principal components themselves.
     """
     rows, dimensions = features_nd.shape
     if rows == 1:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from trainer.analysis.projection import sample_rows, tsne
+from trainer.analysis.projection import USUAL, sample_rows, tsne
 from trainer.analysis.verification import Bootstrap, Pairs, grid_of_far, points
 from trainer.data.manifest import Manifest
 from trainer.tracking.schema import Candidates, Faces, Method, PairsOf, RocOf
@@ -150,7 +150,12 @@ def faces_table(
     mapped = _mapped(manifest.label_n, asked, seed=seed)
     if len(mapped) > 1:
         at = np.searchsorted(identified.embedded_row_n, mapped)
-        places = np.hstack([tsne(x_nd[mapped], seed=seed), tsne(identified.embedded_nw[at], seed=seed)])
+        places: np.ndarray = np.hstack(
+            [
+                tsne(features_nd, seed=seed, perplexities=())[USUAL]
+                for features_nd in (x_nd[mapped], identified.embedded_nw[at])
+            ]
+        )
         axes = [Faces.X, Faces.Y, Faces.TRAINED_X, Faces.TRAINED_Y]
         frame[axes] = pd.DataFrame(places, index=mapped, columns=axes).reindex(frame.index)
     return frame.astype({Faces.HELD_OUT: bool})

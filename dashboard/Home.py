@@ -40,10 +40,11 @@ page = st.navigation(
         ),
         st.Page("views/zeroshot.py", title="Zero-shot", icon=":material/spellcheck:", url_path="zeroshot"),
         st.Page("views/fusion.py", title="Image and text", icon=":material/join:", url_path="fusion"),
+        st.Page("views/encoders.py", title="Encoders", icon=":material/speed:", url_path="encoders"),
         st.Page("views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"),
     ]
 )
-NOT_OF_A_SWEEP = ("quality", "ablation", "verification", "zeroshot", "fusion")
+NOT_OF_A_SWEEP = ("quality", "ablation", "verification", "zeroshot", "fusion", "encoders")
 if page.url_path not in NOT_OF_A_SWEEP:
     sidebar.show()
 page.run()

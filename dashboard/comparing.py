@@ -37,7 +37,7 @@ def pick(info: SweepInfo, infos: Sequence[SweepInfo], *, label: str, key: str) -
         list(names),
         index=list(names).index(info.run_id),
         format_func=names.__getitem__,
-        key=f"{key}s-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
+        key=f"{key}-of-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
         width=520,
     )
     if picked is not None and picked != info.run_id:

@@ -21,6 +21,7 @@ ABLATION = "ablation"  # the same for the page "Filter ablations"
 VERIFICATION = "verification"  # the same for the page "Verification"
 ZERO_SHOT = "zero_shot"  # and so on
 FUSION = "fusion"
+ENCODERS = "encoders"
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -45,6 +46,7 @@ FILES = {
     "method_pairs": Artifact.METHOD_PAIRS,
     "method_classes": Artifact.METHOD_CLASSES,
     "few_shot": Artifact.FEW_SHOT,
+    "encoders": Artifact.ENCODERS,
     "few_shot_scores": Artifact.FEW_SHOT_SCORES,
 }
 

@@ -162,6 +162,10 @@ class Store:
         """`schema.MethodClasses`, likewise."""
         return self._table(self._run(run_id), Artifact.METHOD_CLASSES)
 
+    def encoders(self, run_id: str) -> pd.DataFrame | None:
+        """`schema.EncodersOf` of a comparison of encoders; ``None`` until it is done."""
+        return self._table(self._run(run_id), Artifact.ENCODERS)
+
     def few_shot(self, run_id: str) -> pd.DataFrame | None:
         """`schema.FewShot` of a zero-shot run; ``None`` until it is done."""
         return self._table(self._run(run_id), Artifact.FEW_SHOT)

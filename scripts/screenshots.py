@@ -39,6 +39,7 @@ SHOTS = {  # file name → page and controls
     "verification": "verification",  # needs a verification in the store
     "zeroshot": "zeroshot",  # needs a zero-shot run in the store
     "fusion": "fusion",  # needs a fusion run in the store
+    "encoders": "encoders",  # needs a comparison of encoders in the store
     "quality": "quality",  # needs an extraction in the store
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = [
     *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
-    *("verification", "zeroshot", "fusion"),
+    *("verification", "zeroshot", "fusion", "encoders"),
 ]
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label
@@ -33,7 +33,7 @@ def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -
     stores.sweep(uri)
     stores.extraction(uri)
     verification_store.verification(uri)
-    for kind in (Kind.ZERO_SHOT, Kind.FUSION):
+    for kind in (Kind.ZERO_SHOT, Kind.FUSION, Kind.ENCODERS):
         method_store.run(uri, kind)
     with serving(uri) as address:
         yield address

@@ -59,6 +59,11 @@ class ImageEncoder:
         return self._tower.calls
 
     @property
+    def parameters(self) -> int:
+        """Numbers in the tower's weights."""
+        return self._tower.parameters
+
+    @property
     def shape(self) -> Size:
         """Height and width of a prepared picture."""
         return self._preparation.shape

@@ -26,6 +26,7 @@ class LoadedTower:
     Attributes:
         device: where it runs.
         calls: forward passes so far.
+        parameters: numbers in its weights.
     """
 
     def __init__(self, folder: Path, tower: Tower, *, device: str, dtype: str) -> None:
@@ -45,6 +46,7 @@ class LoadedTower:
         self._autocast = dtype == "bfloat16"
         self._vector = VECTORS[tower.vector]
         self._model = _load(folder, tower).to(self.device)
+        self.parameters = sum(weight.numel() for weight in self._model.parameters())
 
     def __call__(self, **inputs: torch.Tensor) -> torch.Tensor:
         """What the model takes, on :attr:`device` → float32 [B, D], on the CPU.

@@ -132,6 +132,7 @@ class Artifact:
     METHOD_CLASSES = "method_classes.parquet"
     FEW_SHOT = "few_shot.parquet"  # this and the next: of a zero-shot run
     FEW_SHOT_SCORES = "few_shot_scores.parquet"
+    ENCODERS = "encoders.parquet"  # of a comparison of encoders, which has METHODS and what goes with it, too
     REPORT = "report.md"  # with its pictures beside it
     HEAD = "head"  # a folder: the next two
     HEAD_WEIGHTS = "head/head.safetensors"
@@ -630,6 +631,42 @@ class Fused:
     WEIGHT = "late_weight"  # of the text's log-probabilities, chosen on validation rows
     METHODS = "methods"  # as ZeroShot.METHODS
     PAIRS = "pairs"
+    ADVICE = "advice"
+    ENCODER_CALLS = "encoder_calls"
+    ELAPSED_S = "elapsed_s"
+    CLASSES = "classes"  # only in the file
+
+    ONLY_IN_FILE = (CLASSES,)
+
+
+class EncodersOf:
+    """Columns of ENCODERS: one row per encoder, in the order of METHODS."""
+
+    ENCODER = "encoder"  # as in METHODS
+    KEY = "key"  # name, dtype and key, as everywhere
+    DEVICE = "device"
+    DIMENSION = "dimension"  # numbers in a vector
+    PARAMETERS = "parameters"  # of the image tower
+    SIDE = "side"  # pixels of a prepared picture's height
+    BATCH_SIZE = "batch_size"  # the fastest that was found
+    IMAGES_PER_S = "images_per_s"  # prepared pictures through the tower, on DEVICE
+    PEAK_BYTES = "peak_bytes"  # of memory while it encodes, beyond what the libraries take
+    ENCODED_S = "encoded_s"  # seconds in which this run encoded the pictures that were not cached …
+    ENCODED = "encoded"  # … and how many these were
+
+
+class EncodersCompared:
+    """Keys of such a run's SUMMARY and of the last line that ``trainer.encoders`` prints."""
+
+    RUN_ID = "mlflow_run_id"
+    STUDY = "study"
+    COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    SEEDS = "seeds"
+    CHOSEN = "chosen"  # the encoder best on validation rows
+    TAKE = "take"  # the fastest of those that cannot be told from it
+    METHODS = "methods"  # as ZeroShot.METHODS
+    PAIRS = "pairs"
+    ENCODERS = "encoders"  # rows of ENCODERS
     ADVICE = "advice"
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"

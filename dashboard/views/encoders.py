@@ -1,0 +1,107 @@
+"""Which encoder serves best, how sure that is, and what it costs."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import comparing, methods, parts, state, text
+from dashboard.charts import encoders as charts
+from dashboard.info import SweepInfo
+from trainer.tracking.schema import EncodersCompared, EncodersOf, Kind, Methods, RunState
+
+COMMAND = (
+    "python -m trainer.encoders --data path/to/images "
+    "--encoders openai/clip-vit-base-patch32 facebook/dinov2-base"
+)
+
+
+def runs() -> list[SweepInfo]:
+    return state.of_kind(Kind.ENCODERS)
+
+
+def show(info: SweepInfo) -> None:
+    comparing.pick(info, runs(), label="Comparison", key=state.ENCODERS)
+    summary = state.summary(info)
+    table, frame = state.table(info, "encoders"), state.table(info, "methods")
+    if not summary or table is None or frame is None:
+        if info.state == RunState.LIVE:
+            parts.empty(
+                "The encoders are measured, their probes are being trained. The test rows are answered last."
+            )
+        else:
+            parts.empty("This run ended before it answered the test rows.")
+        return
+    with st.container(border=True):
+        st.text(text.clean(summary[EncodersCompared.ADVICE], longest=4000))
+    bargain(table, frame, take=summary[EncodersCompared.TAKE], n=summary[EncodersCompared.COUNTS]["test"])
+    comparing.all_of(info)
+    comparing.again(info)
+
+
+def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> None:
+    """Accuracy against speed, and the figures."""
+    st.subheader("What accuracy costs")
+    joined = frame.merge(table, left_on=Methods.METHOD, right_on=EncodersOf.ENCODER)
+    best = joined[Methods.CHOSEN].astype(bool)
+    shown = methods.dots(joined).assign(
+        images_per_s=joined[EncodersOf.IMAGES_PER_S],
+        parameters=joined[EncodersOf.PARAMETERS],
+        dimension=joined[EncodersOf.DIMENSION],
+        memory=[f"{value / 2**20:,.0f} MiB" for value in joined[EncodersOf.PEAK_BYTES]],
+        says=[
+            charts.SAYS[0] if name == take else charts.SAYS[1] if one else charts.SAYS[2]
+            for name, one in zip(joined[Methods.METHOD], best, strict=True)
+        ],
+    )
+    device = text.clean(table[EncodersOf.DEVICE].iloc[0], longest=40)
+    parts.chart(
+        charts.bargain(shown, title="test macro-F1", device=device),
+        shown,
+        name="encoders",
+        alt_text=f"Test macro-F1 of {len(shown)} encoders over pictures per second",
+    )
+    parts.sentence(
+        f"Test macro-F1 of a tuned linear probe on each encoder (n = {n:,} test rows, 95 % intervals over "
+        f"rows and probes) over prepared pictures per second on {text.plain(device)}. Green: the fastest of "
+        "those that cannot be told from the best."
+    )
+    costs = pd.DataFrame(
+        {
+            "encoder": shown["name"],
+            "pictures/s": table[EncodersOf.IMAGES_PER_S],
+            "peak memory": shown["memory"],
+            "weights": table[EncodersOf.PARAMETERS],
+            "dimension": table[EncodersOf.DIMENSION],
+            "side, pixels": table[EncodersOf.SIDE],
+            "batch": table[EncodersOf.BATCH_SIZE],
+            "encoded": table[EncodersOf.ENCODED],
+            "in seconds": table[EncodersOf.ENCODED_S],
+            "key": [text.clean(key, longest=80) for key in table[EncodersOf.KEY]],
+        }
+    )
+    st.dataframe(
+        costs,
+        hide_index=True,
+        alt=f"Costs of {text.count(len(costs), 'encoder')}",
+        column_config={
+            "weights": st.column_config.NumberColumn(format="compact"),
+            "pictures/s": st.column_config.NumberColumn(format="%.1f"),
+            "in seconds": st.column_config.NumberColumn(format="%.1f", help="0: all were cached"),
+        },
+    )
+    parts.export(costs, name="costs")
+
+
+def nothing_yet() -> None:
+    """There may be sweeps, but no comparison."""
+    st.header("Encoders")
+    parts.empty(
+        "No comparison of encoders is on record yet. This command gives each the same probe, measures what "
+        "it costs, and says which to take:",
+        ":material/speed:",
+    )
+    st.code(COMMAND, language=None, wrap_lines=True)
+
+
+parts.page("Encoders", show, runs=runs, key=state.ENCODERS, none=nothing_yet)

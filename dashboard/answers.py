@@ -283,6 +283,16 @@ def nearest(points: pd.DataFrame, sample_id: str, count: int) -> pd.DataFrame:
     return others.nsmallest(count, "distance")
 
 
+def alike(points: pd.DataFrame, sample_id: str, count: int, likeness_n: pd.Series) -> pd.DataFrame:
+    """The points most like one in feature space: with ``cosine``, the most alike first, without itself.
+
+    Args:
+        likeness_n: cosines to it by sample.
+    """
+    others = points[points["sample_id"] != sample_id]
+    return others.assign(cosine=others["sample_id"].map(likeness_n)).nlargest(count, "cosine")
+
+
 def same_box(one: Box, other: Box) -> bool:
     """Whether two boxes differ by rounding alone."""
     reach = max(one[1] - one[0], one[3] - one[2])

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from safetensors.numpy import load
 
 from dashboard import artifacts
 from dashboard.info import SweepInfo
@@ -139,6 +141,20 @@ def summary(info: SweepInfo) -> dict[str, Any]:
 def file(info: SweepInfo, part: str) -> Any:
     """What a run keeps that is no table: ``head`` or ``vectors``. Shared by all readers."""
     return _whole(default_tracking_uri(), info.run_id, part, version(info, part))
+
+
+def vectors(info: SweepInfo) -> np.ndarray | None:
+    """Features float32 [n, D] of the rows of SAMPLES, in their order, each of length 1; ``None`` where the
+    sweep kept none. Raises `StoreProblem`."""
+
+    def unit() -> np.ndarray | None:
+        data = file(info, "vectors")
+        if data is None:
+            return None
+        found_nd = load(data)["vectors"].astype(np.float32)
+        return found_nd / np.maximum(np.linalg.norm(found_nd, axis=1, keepdims=True), 1e-12)
+
+    return kept(("vectors", info.run_id, version(info, "vectors")), unit)
 
 
 def version(info: SweepInfo, part: str) -> Hashable:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import answer_stores
+import numpy as np
 import pandas as pd
 import pytest
 import stores
 import streamlit as st
+from mlflow import MlflowClient
+from safetensors.numpy import load
 from streamlit.testing.v1 import AppTest
 from test_dashboard_pages import charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 
 from dashboard import gallery
-from trainer.tracking.schema import Tag
+from trainer.tracking.schema import Artifact, Tag
 
 CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
 
@@ -218,6 +223,20 @@ def test_the_neighbours_of_a_point_are_said_to_be_those_on_the_map(uri: str) -> 
     assert "not in feature space" in said
     assert "13 rows (n = 13)" in said
     assert "this one" in said
+
+
+def test_where_features_are_on_record_neighbours_are_those_with_the_largest_cosine(uri: str) -> None:  # noqa: F811
+    run_id = stores.sweep(uri)
+    folder = Path(stores.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
+    samples = pd.read_parquet(folder / Artifact.SAMPLES)
+    x_nd = load((folder / Artifact.VECTORS).read_bytes())["vectors"].astype(np.float64)
+    unit_nd = x_nd / np.linalg.norm(x_nd, axis=1, keepdims=True)
+    cosine = pd.Series(unit_nd @ unit_nd[5], index=samples["sample_id"]).drop(samples["sample_id"][5])
+    nearest = cosine.nlargest(12)
+    said = words(open_page(EMBEDDINGS, point=samples["sample_id"][5]))
+    assert "Nearest in feature space" in said
+    assert all(f"cosine {value:.3f}" in said for value in nearest)
+    assert all(name.rpartition("/")[2] in said for name in nearest.index)
 
 
 def test_a_point_that_is_not_on_the_map_is_said_not_to_be(uri: str) -> None:  # noqa: F811

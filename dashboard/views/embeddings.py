@@ -446,7 +446,7 @@ def score_known(drawn: pd.DataFrame, score: str) -> str:
 
 def for_table(frame: pd.DataFrame) -> pd.DataFrame:
     """What is worth taking along of points."""
-    first = ["label", "pred", "confidence", SHADE, "distance", "split"]
+    first = ["label", "pred", "confidence", SHADE, "cosine", "distance", "split"]
     columns = [*first, "sample_id", "caption", SPOILED, GROUP]
     return frame[[name for name in columns if name in frame]]
 
@@ -524,19 +524,28 @@ def table(there: Map, found: pd.DataFrame) -> None:
 
 
 def neighbourhood(there: Map) -> pd.DataFrame:
-    """The chosen point and those nearest to it on the map, itself first."""
+    """The chosen point and those nearest to it, itself first: in feature space (``cosine``), or on the map
+    (``distance``) where the sweep kept no features."""
     if there.point is None:
         return there.every.head(0)
     here = there.every[there.every["sample_id"] == there.point]
-    return pd.concat([here.assign(distance=0.0), answers.nearest(there.every, there.point, NEIGHBOURS)])
+    unit_nd, samples = state.vectors(there.info), state.table(there.info, "samples")
+    if unit_nd is None or samples is None or len(unit_nd) != len(samples):
+        return pd.concat([here.assign(distance=0.0), answers.nearest(there.every, there.point, NEIGHBOURS)])
+    ids = samples[Samples.SAMPLE_ID].reset_index(drop=True)
+    cosine_n = unit_nd @ unit_nd[int(ids[ids == there.point].index[0])]
+    likeness = pd.Series(cosine_n, index=ids).groupby(level=0).first()
+    near = answers.alike(there.every, there.point, NEIGHBOURS, likeness)
+    return pd.concat([here.assign(cosine=1.0), near])
 
 
 def neighbours(there: Map) -> None:
-    """What lies nearest to the chosen point, on the map alone."""
+    """What lies nearest to the chosen point."""
     if there.point is None:
         return
-    st.subheader("Nearest on the map")
     found = neighbourhood(there)
+    in_features = "cosine" in found
+    st.subheader("Nearest in feature space" if in_features else "Nearest on the map")
     here, others = found.iloc[0], found.iloc[1:]
     alike = int((others["label"] == here["label"]).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -558,17 +567,27 @@ def neighbours(there: Map) -> None:
             ),
         )
         st.button("Clear point", icon=":material/close:", type="tertiary", on_click=unpoint)
-    said = ["this one", *(f"{away:.2f} away" for away in others["distance"])]
+    if in_features:
+        said = ["this one", *(f"cosine {cosine:.3f}" for cosine in others["cosine"])]
+        order = (
+            f"the point itself and those with the largest cosine of features among all {len(there.every):,} "
+            "on the map, ringed above: where they lie far from it, the map has torn neighbours apart"
+        )
+    else:
+        said = ["this one", *(f"{away:.2f} away" for away in others["distance"])]
+        order = (
+            f"the point itself and those nearest among all {len(there.every):,} on the map, not in feature "
+            "space (this sweep kept no features), ringed above: t-SNE keeps most neighbours, not all; "
+            "distances are in units of the map"
+        )
     labels = [text.clean(label, longest=14) for label in found["label"]]
     gallery.show(
         found.assign(**{gallery.SAYS: [f"{one} · {label}" for one, label in zip(said, labels, strict=True)]}),
         key="near",
-        order=f"the point itself and those nearest among all {len(there.every):,} on the map, not in feature "
-        "space (features are not on record), ringed above: t-SNE keeps most neighbours, not all; distances "
-        "are in units of the map",
+        order=order,
         per_page=27,
     )
-    parts.export(for_table(found), name="nearest_on_the_map")
+    parts.export(for_table(found), name="nearest")
 
 
 def unpoint() -> None:

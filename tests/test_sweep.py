@@ -373,8 +373,9 @@ def test_a_study_refuses_to_go_on_with_something_changed(
 def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
     config: SweepConfig, how: signal.Signals
 ) -> None:
+    many = 2000  # it must not be done before it is interrupted, however slow the machine
     arguments = [
-        *("--data", config.data, "--trials", "200", "--seeds", "2", "--at-once", "4", "--study", "study"),
+        *("--data", config.data, "--trials", str(many), "--seeds", "2", "--at-once", "4", "--study", "study"),
         *("--device", "cpu"),
         *("--tracking-uri", config.tracking_uri, "--space", str(config.space)),
     ]
@@ -394,12 +395,12 @@ def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
         assert parent.data.tags[Tag.STOPPED] == Stopped.INTERRUPTED
     resuming = tyro.cli(SweepConfig, args=shlex.split(parent.data.tags[Tag.COMMAND])[3:])
     asked = dataclasses.replace(
-        config, trials=200, at_once=4, study="study", cache_dir=SweepConfig().cache_dir
+        config, trials=many, at_once=4, study="study", cache_dir=SweepConfig().cache_dir
     )
     assert resuming == asked
     folder = folder_of(config.tracking_uri, parent.info.run_id)
     done = pd.read_parquet(folder / Artifact.TRIALS).query("state != 'running'")
-    assert 0 < len(done) < 200
+    assert 0 < len(done) < many
 
     budget = len(done) + 3
     figures = run(dataclasses.replace(config, trials=budget, at_once=4))

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from sklearn.metrics import roc_auc_score
 
 
 class Interval(NamedTuple):
@@ -77,7 +76,12 @@ def f1_macro(confusion: np.ndarray) -> np.ndarray:
 
 def wilson(right: int, rows: int) -> Interval:
     """Share of right answers with Wilson's score interval (Wilson 1927), which holds for few rows too."""
-    share, z = right / rows, float(stats.norm.ppf(0.975))
+    return wilson_of_share(right / rows, rows)
+
+
+def wilson_of_share(share: float, rows: float) -> Interval:
+    """The same of a share of as many rows as the real ones are worth, which need not be a whole number."""
+    z = float(stats.norm.ppf(0.975))
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     reach = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
     return Interval(share, max(centre - reach, 0.0), min(centre + reach, 1.0))
@@ -99,18 +103,6 @@ def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -
         drawn[:, cells] = part
         scores[start : start + chunk] = f1_macro(drawn.reshape(-1, classes, classes))
     return _interval(f1_macro(confusion), scores)
-
-
-def bootstrap_auroc(positive_n: np.ndarray, score_n: np.ndarray, *, seed: int, draws: int = 1000) -> Interval:
-    """Area under the ROC curve with a percentile-bootstrap interval; rows are drawn within each class."""
-    random = np.random.default_rng(seed)
-    yes, no = np.flatnonzero(positive_n), np.flatnonzero(~positive_n.astype(bool))
-    target = np.r_[np.ones(len(yes)), np.zeros(len(no))]
-    areas = [
-        roc_auc_score(target, score_n[np.r_[random.choice(yes, len(yes)), random.choice(no, len(no))]])
-        for _ in range(draws)
-    ]
-    return _interval(roc_auc_score(positive_n, score_n), np.asarray(areas))
 
 
 def _interval(value: float | np.ndarray, draws: np.ndarray) -> Interval:

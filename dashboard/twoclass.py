@@ -144,10 +144,10 @@ def reliability(rows: pd.DataFrame, *, with_scaled: bool) -> pd.DataFrame:
     bin_n = np.unique(np.searchsorted(cuts, rows["scaled"], side="right"), return_inverse=True)[1]
     found = []
     for version, column in ((SAID, "said"), *(((SCALED, "scaled"),) if with_scaled else ())):
-        for number, inside in rows.groupby(bin_n):
+        for number, (_, inside) in enumerate(rows.groupby(bin_n), start=1):
             hits, n = int(inside["positive"].sum()), len(inside)
             low, high = frames.wilson(hits, n) or (0.0, 1.0)
-            found.append((version, number + 1, inside[column].mean(), hits / n, low, high, n))
+            found.append((version, number, inside[column].mean(), hits / n, low, high, n))
     columns = ["version", "bin", "probability", "frequency", "low", "high", "n"]
     return pd.DataFrame(found, columns=columns)
 
@@ -156,7 +156,8 @@ def calibration_error(bins: pd.DataFrame) -> dict[str, float]:
     """Version → expected calibration error of the bins."""
     gap = (bins["probability"] - bins["frequency"]).abs() * bins["n"]
     of = bins["version"]
-    return (gap.groupby(of).sum() / bins["n"].groupby(of).sum()).to_dict()
+    error = gap.groupby(of).sum() / bins["n"].groupby(of).sum()
+    return {str(version): float(value) for version, value in error.items()}
 
 
 def class_counts(predictions: pd.DataFrame, classes: list[str], groups: dict[str, int]) -> pd.DataFrame:

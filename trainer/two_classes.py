@@ -74,8 +74,9 @@ def _say(found: dict[str, Any], change: Interval, *, val: Rows, test: Rows) -> N
     )
     if found[Summary.SPECIFICITY_CHANGE][2] < 0:
         say(
-            "  Warning: that is less specific than on the validation rows, beyond chance. The test rows differ from the "
-            "validation rows; neither threshold nor temperature can be taken over from there unchecked."
+            "  Warning: that is less specific than on the validation rows, beyond chance. The test rows "
+            "differ from the validation rows; neither threshold nor temperature can be taken "
+            "over from there unchecked."
         )
     sure = "" if change.low > 0 or change.high < 0 else ", which may be chance"
     say(

@@ -95,7 +95,7 @@ def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
                 title="probability",
                 bin="binned",
                 scale=SHARE,
-                axis=alt.Axis(format=".1f", grid=False),
+                axis=alt.Axis(format=".1f", grid=False, labelFlush=True),
             ),
             x2="high:Q",
             y=alt.Y(

@@ -105,9 +105,9 @@ def warn_of_shift(summary: dict[str, Any]) -> None:
     st.warning(
         f"The threshold does not keep its promise on test rows: a specificity of "
         f"{summary[Summary.TEST_SPECIFICITY]:.3f} instead of {summary[Summary.VAL_SPECIFICITY]:.3f}, "
-        f"difference {change:+.3f} [{low:+.3f}, {high:+.3f}]. Test rows differ from validation rows, so neither the "
-        f"threshold nor the temperature can be taken over unchecked. Where the test rows’ own ROC curve has "
-        f"{Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
+        f"difference {change:+.3f} [{low:+.3f}, {high:+.3f}]. Test rows differ from validation rows, so "
+        "neither the threshold nor the temperature can be taken over unchecked. Where the test rows’ own "
+        f"ROC curve has {Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
         icon=":material/move_down:",
     )
 
@@ -186,7 +186,7 @@ def threshold(
 
 def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key: tuple[Any, ...]) -> None:
     frame = state.kept(("two-curves", *key), lambda: twoclass.curves(rows))
-    thresholds = {twoclass.CHOSEN: at} | ({} if agreed is None else {twoclass.AGREED: agreed})
+    thresholds = {twoclass.CHOSEN: at} | ({} if agreed in (None, at) else {twoclass.AGREED: agreed})
     points = twoclass.points(rows, thresholds)
     prevalence = float(rows["positive"].mean())
     yes, no = int(rows["positive"].sum()), int((~rows["positive"]).sum())

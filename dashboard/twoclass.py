@@ -156,17 +156,24 @@ def calibration_error(bins: pd.DataFrame) -> dict[str, float]:
     """Version → expected calibration error of the bins."""
     gap = (bins["probability"] - bins["frequency"]).abs() * bins["n"]
     of = bins["version"]
-    error = gap.groupby(of).sum() / bins["n"].groupby(of).sum()
+    error = gap.groupby(of, sort=False).sum() / bins["n"].groupby(of, sort=False).sum()
     return {str(version): float(value) for version, value in error.items()}
 
 
-def class_counts(predictions: pd.DataFrame, classes: list[str], groups: dict[str, int]) -> pd.DataFrame:
-    """Rows of each class by split, and groups where rows have some."""
+def class_counts(predictions: pd.DataFrame, shown: dict[str, str], groups: dict[str, int]) -> pd.DataFrame:
+    """Rows of each class by split, and groups where rows have some.
+
+    Args:
+        shown: class → what stands for it; the second is the positive one.
+    """
+    classes = list(shown)
     best = predictions[predictions[Predictions.HEAD] == BEST]
     table = best.groupby([Predictions.SPLIT, Predictions.LABEL]).size().unstack(fill_value=0)
     splits = [split for split in ("train", "val", "test") if split in table.index]
     table = table.reindex(index=splits, columns=classes, fill_value=0)
-    table[f"share of {classes[1]}"] = table[classes[1]] / table[classes].sum(axis=1)
+    share = table[classes[1]] / table.sum(axis=1)
+    table.columns = [f"rows of {name}" for name in shown.values()]
+    table[f"share of {shown[classes[1]]}"] = share
     if groups:
         table["groups"] = [groups.get(split) for split in splits]
     return table.rename_axis("split").reset_index()

@@ -218,6 +218,15 @@ def test_before_a_sweep_is_done_nothing_is_drawn(
     assert ("This run failed" if state == "failed" else "predictions") in words(app)
 
 
+def test_names_that_are_ours_too_are_counted_apart(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores.sweep(tracking_uri, classes=["groups", "split"])
+    app = opened(tracking_uri, monkeypatch)
+    counts = next(frame.value for frame in app.dataframe if "groups" in frame.value)
+    assert counts.columns.tolist() == ["split", "rows of groups", "rows of split", "share of split", "groups"]
+
+
 def test_words_of_strangers_are_shown_and_not_acted_on(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

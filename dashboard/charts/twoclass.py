@@ -123,7 +123,7 @@ def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
 
 def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Frequency of the positive class over its mean probability, bin by bin, with intervals; on the dashed
-    diagonal probabilities are true. The number of rows stands beside each bin."""
+    diagonal probabilities are true."""
     names = [name for name in (SAID, SCALED) if name in set(bins["version"])]
     x = alt.X(
         "probability:Q", title="mean probability", scale=SHARE, axis=alt.Axis(format=".1f", tickCount=6)
@@ -141,7 +141,6 @@ def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(bins)
     ends = pd.DataFrame({"probability": [0.0, 1.0], "frequency": [0.0, 1.0]})
     diagonal = alt.Chart(ends).mark_line(strokeDash=[3, 3], color=GREY, strokeWidth=1, aria=False)
-    last = base.transform_filter(alt.datum.version == names[-1])
     told = [
         alt.Tooltip("version:N"),
         alt.Tooltip("probability:Q", format=".3f"),
@@ -158,8 +157,5 @@ def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         base.mark_line(strokeWidth=1.5, opacity=0.6, aria=False).encode(x=x, y=y, color=colour),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             x=x, y=y, color=colour, tooltip=told, shape=alt.Shape("version:N", sort=names, legend=None)
-        ),
-        last.mark_text(dx=8, dy=10, align="left", fontSize=10, color=GREY, aria=False).encode(
-            x=x, y=y, text=alt.Text("n:Q", format=",d")
         ),
     ).properties(height=HEIGHT)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import gallery, parts, state, text, twoclass
+from dashboard import answers, gallery, parts, state, text, twoclass
 from dashboard.charts import twoclass as charts
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import Predictions, Summary
@@ -125,7 +125,7 @@ def threshold(
     temperature = summary.get(Summary.TEMPERATURE)
     agreed = summary.get(Summary.THRESHOLD)
     usual = 0.5 if agreed is None else twoclass.scaled(agreed, temperature)
-    names = (text.clean(classes[0], longest=30), text.clean(classes[1], longest=30))
+    one, other = answers.shown_names(classes).values()
     positive = text.plain(classes[1], longest=30)
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -172,7 +172,7 @@ def threshold(
             f"and NPV hold where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
         )
     with right:
-        bins = twoclass.spread(rows, names)
+        bins = twoclass.spread(rows, (one, other))
         parts.chart(
             state.kept(("two-spread", *key, at), lambda: parts.written(charts.spread(bins, at=at))),
             bins,
@@ -244,7 +244,7 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
     bins = state.kept(
         ("two-bins", *key), lambda: twoclass.reliability(rows, with_scaled=temperature is not None)
     )
-    left, right = st.columns(2, gap="medium")
+    left, right = st.columns([2, 3], gap="medium")
     with left:
         parts.chart(
             state.kept(("two-reliability", *key), lambda: parts.written(charts.reliability(bins))),
@@ -254,10 +254,12 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
         )
         error = twoclass.calibration_error(bins)
         told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())
+        least, most = int(bins["n"].min()), int(bins["n"].max())
+        sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         fitted = " The temperature was fitted on these very rows." if split == "val" and temperature else ""
         parts.sentence(
-            f"n = {len(rows):,} {split} rows in {bins['bin'].nunique()} bins of about as many rows (their "
-            f"number stands beside each), with Wilson’s intervals. Mean distance from the diagonal (ECE): "
+            f"n = {len(rows):,} {split} rows in {bins['bin'].nunique()} bins of {sizes} rows, with "
+            f"Wilson’s intervals. Mean distance from the diagonal (ECE): "
             f"{told}.{fitted}"
         )
     with right:
@@ -271,21 +273,21 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
         parts.sentence(
             f"Temperature {temperature:.2f}, fitted on n = {summary[Summary.COUNTS]['val']:,} validation "
             f"rows, which find the head {much}; figures of n = {summary[Summary.COUNTS]['test']:,} test "
-            "rows, changes paired by row; lower is better. Scaling changes no order of rows, no curve above."
+            "rows, changes paired by row; lower is better. Scaling keeps the order of rows, and so the curves."
         )
 
 
 def counted(predictions: pd.DataFrame, classes: list[str], summary: dict[str, Any]) -> None:
     st.subheader("Rows")
     groups = summary.get(Summary.GROUPS) or {}
-    frame = twoclass.class_counts(predictions, classes, groups)
-    shown = frame.rename(columns=lambda name: text.clean(name, longest=40))
+    frame = twoclass.class_counts(predictions, answers.shown_names(classes), groups)
+    share = frame.columns[3]
+    shown = frame.assign(**{share: [f"{one:.1%}" for one in frame[share]]})
     st.dataframe(
         shown,
         hide_index=True,
         width="content",
         alt="Rows of each class by split",
-        column_config={shown.columns[3]: st.column_config.NumberColumn(format="percent")},
     )
     if not groups:
         parts.sentence(

@@ -273,7 +273,7 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
         parts.sentence(
             f"Temperature {temperature:.2f}, fitted on n = {summary[Summary.COUNTS]['val']:,} validation "
             f"rows, which find the head {much}; figures of n = {summary[Summary.COUNTS]['test']:,} test "
-            "rows, changes paired by row; lower is better. Scaling keeps the order of rows, and so the curves."
+            "rows, changes paired by row; lower is better. Scaling keeps the order of rows, so the curves."
         )
 
 

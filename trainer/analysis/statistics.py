@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 
 class Interval(NamedTuple):
@@ -103,6 +104,18 @@ def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -
         drawn[:, cells] = part
         scores[start : start + chunk] = f1_macro(drawn.reshape(-1, classes, classes))
     return _interval(f1_macro(confusion), scores)
+
+
+def bootstrap_auroc(positive_n: np.ndarray, score_n: np.ndarray, *, seed: int, draws: int = 1000) -> Interval:
+    """Area under the ROC curve with a percentile-bootstrap interval; rows are drawn within each class."""
+    random = np.random.default_rng(seed)
+    yes, no = np.flatnonzero(positive_n), np.flatnonzero(~positive_n.astype(bool))
+    target = np.r_[np.ones(len(yes)), np.zeros(len(no))]
+    areas = [
+        roc_auc_score(target, score_n[np.r_[random.choice(yes, len(yes)), random.choice(no, len(no))]])
+        for _ in range(draws)
+    ]
+    return _interval(roc_auc_score(positive_n, score_n), np.asarray(areas))
 
 
 def _interval(value: float | np.ndarray, draws: np.ndarray) -> Interval:

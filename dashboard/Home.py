@@ -31,6 +31,7 @@ page = st.navigation(
         st.Page(
             "views/embeddings.py", title="Embeddings", icon=":material/scatter_plot:", url_path="embeddings"
         ),
+        st.Page("views/twoclass.py", title="Two classes", icon=":material/balance:", url_path="twoclass"),
         st.Page(
             "views/ablation.py", title="Filter ablations", icon=":material/filter_alt:", url_path="ablation"
         ),

@@ -34,6 +34,7 @@ SHOTS = {  # file name → page and controls
     "hyperparameters": "hyperparameters",
     "confusion": "confusion",
     "embeddings": "embeddings",
+    "twoclass": "twoclass",  # shows its curves where the run has two classes
     "ablation": "ablation",  # needs an ablation in the store
     "tryit": "tryit",
     "verification": "verification",  # needs a verification in the store

@@ -11,6 +11,7 @@ import json
 import shlex
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -23,6 +24,8 @@ from safetensors.numpy import save
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score
 
+from trainer import two_classes
+from trainer.conclusion import groups_by_split
 from trainer.tracking.schema import (
     Artifact,
     Curves,
@@ -431,7 +434,23 @@ def _results(
         "dimension": 64,
         "heads": {head: {"trial": trial, "seed": 0} for head, (_, trial) in heads.items()},
     }
+    if len(names) == 2:
+        summary |= _two_classes(frame[frame["head"] == "best"], names, y, split)
     (folder / Artifact.SUMMARY).write_text(json.dumps(summary))
+
+
+def _two_classes(
+    predictions: pd.DataFrame, names: np.ndarray, y: np.ndarray, split: np.ndarray
+) -> dict[str, Any]:
+    """What a sweep's conclusion says of two classes, of rows that come from patients."""
+    manifest = SimpleNamespace(
+        classes=tuple(names),
+        label_n=y,
+        group=[f"{part}{i // 3}" for i, part in enumerate(split)],
+        rows=lambda part: np.flatnonzero(split == part),
+    )
+    figures = two_classes.figures(manifest, np.stack(predictions["probs"]), seed=0)  # type: ignore[arg-type]
+    return {**figures, "groups": groups_by_split(manifest)}  # type: ignore[arg-type]
 
 
 def _head(folder: Path, centres_cd: np.ndarray, names: np.ndarray, x_nd: np.ndarray, *, trial: int) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = [
     *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
-    *("verification", "zeroshot", "fusion", "encoders"),
+    *("verification", "zeroshot", "fusion", "encoders", "twoclass"),
 ]
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label

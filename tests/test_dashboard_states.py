@@ -17,7 +17,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_dashboard_pages import REPO, charts, words
 
-OF_SWEEPS = ["home", "curves", "hyperparameters", "confusion", "embeddings", "tryit"]
+OF_SWEEPS = ["home", "curves", "hyperparameters", "confusion", "embeddings", "tryit", "twoclass"]
 COMMANDS = {"ablation": "python -m trainer.ablate", "quality": "python -m trainer.extract"}
 GO_ON = {
     "home": "python -m trainer.sweep --study 'cats & dogs'",
@@ -27,16 +27,17 @@ GO_ON = {
 STATES = ["missing", "empty", "live", "done", "interrupted", "killed", "failed"]
 STRANGERS = ["foreign", "foreign_tree", "hostile"]
 ALL = [*OF_SWEEPS, *COMMANDS]
+DRAWN = [page for page in ALL if page != "twoclass"]  # of any number of classes
 EARLY = ["home", "curves", "hyperparameters", "ablation"]  # have something to draw before a run is done
 WITH_CHARTS = {
     "live": EARLY,
-    "done": ALL,
+    "done": DRAWN,
     "interrupted": EARLY,
     "killed": EARLY,
     "failed": ["ablation"],  # its scores were there
     "foreign": ["curves"],
     "foreign_tree": ["curves", "hyperparameters"],
-    "hostile": ALL,
+    "hostile": DRAWN,
 }
 
 

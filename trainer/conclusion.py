@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +17,12 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
+from trainer import two_classes
 from trainer.analysis import statistics
 from trainer.analysis.figures import confusion_png
 from trainer.analysis.projection import sample_rows, tsne
 from trainer.data import demo
+from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
 from trainer.packing import pack, registered_name
@@ -81,6 +84,16 @@ def front_of(trials: Sequence[Finished]) -> list[dict[str, Any]]:
     ]
 
 
+def groups_by_split(manifest: Manifest) -> dict[str, int]:
+    """How many groups (patients, say) each split has, and how many stand in more than one."""
+    group_n = np.array(manifest.group)
+    of = {split: set(group_n[manifest.rows(split)]) - {""} for split in ("train", "val", "test")}
+    places = Counter(name for names in of.values() for name in names)
+    return {split: len(names) for split, names in of.items()} | {
+        "in_two_splits": sum(count > 1 for count in places.values())
+    }
+
+
 class Answers:
     """The answers of the finalists, the best one first.
 
@@ -117,11 +130,9 @@ class Answers:
             Summary.TEST_ACCURACY_CI95: [accuracy.low, accuracy.high],
         }
         if len(classes) == 2:
-            rows = self.manifest.rows("test")
-            score_n = self.probabilities[0][rows, 1]
-            area = statistics.bootstrap_auroc(self.manifest.label_n[rows] == 1, score_n, seed=self.seed)
-            figures[Summary.TEST_AUROC] = area.value
-            figures[Summary.TEST_AUROC_CI95] = [area.low, area.high]
+            figures |= two_classes.figures(self.manifest, self.probabilities[0], seed=self.seed)
+        if any(self.manifest.group):
+            figures[Summary.GROUPS] = groups_by_split(self.manifest)
         return figures | {
             Summary.CLASSES: list(classes),
             Summary.COUNTS: {split: len(self.manifest.rows(split)) for split in ("train", "val", "test")},

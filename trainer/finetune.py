@@ -479,7 +479,7 @@ class Study:
             FineTuned.CACHED_BYTES: self.stored.bytes,
             **answers.test_figures(),
         }
-        logged = (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.TEST_AUROC)
+        logged = (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, *Summary.OF_TWO_CLASSES)
         metrics = {
             name: figures[name] for name in (*logged, FineTuned.FROZEN_TEST_F1_MACRO) if name in figures
         }

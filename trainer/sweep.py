@@ -301,7 +301,10 @@ def conclude(
     }
     if config.objective == "f1+size":
         figures[Summary.FRONT] = conclusion.front_of(ledger.finished)
-    tested = (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.TEST_AUROC, Summary.FRESH_VAL_F1_MACRO)
+    tested = (
+        *(Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.FRESH_VAL_F1_MACRO),
+        *Summary.OF_TWO_CLASSES,
+    )
     writer.metrics({name: figures[name] for name in tested if name in figures})
     return figures
 

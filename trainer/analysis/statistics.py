@@ -77,7 +77,12 @@ def f1_macro(confusion: np.ndarray) -> np.ndarray:
 
 def wilson(right: int, rows: int) -> Interval:
     """Share of right answers with Wilson's score interval (Wilson 1927), which holds for few rows too."""
-    share, z = right / rows, float(stats.norm.ppf(0.975))
+    return wilson_of_share(right / rows, rows)
+
+
+def wilson_of_share(share: float, rows: float) -> Interval:
+    """The same of a share of as many rows as the real ones are worth, which need not be a whole number."""
+    z = float(stats.norm.ppf(0.975))
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     reach = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
     return Interval(share, max(centre - reach, 0.0), min(centre + reach, 1.0))

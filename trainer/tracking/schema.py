@@ -757,8 +757,31 @@ class Summary:
     TEST_F1_MACRO_CI95 = "test_f1_macro_ci95"
     TEST_ACCURACY = "test_accuracy"
     TEST_ACCURACY_CI95 = "test_accuracy_ci95"
-    TEST_AUROC = "test_auroc"  # two classes only
+    # this and what follows up to BRIER_CHANGE of two classes only; NAME_ci95 beside what has an interval:
+    TEST_AUROC = "test_auroc"
     TEST_AUROC_CI95 = "test_auroc_ci95"
+    POSITIVE = "positive"  # the class that is looked for: the second of CLASSES
+    TEST_PREVALENCE = "test_prevalence"  # its share of the test rows, and the AUPRC of chance
+    TEST_AUPRC = "test_auprc"  # average precision
+    THRESHOLD = "threshold_at_specificity90"  # probability of POSITIVE from which on it is said, …
+    VAL_SPECIFICITY = (
+        "val_specificity_at_threshold"  # … so that this is at least 90 %; on test rows it gives:
+    )
+    TEST_SENSITIVITY = "test_sensitivity_at_specificity90"
+    TEST_SPECIFICITY = "test_specificity_at_threshold"
+    SPECIFICITY_CHANGE = "test_specificity_change"  # [test - validation, low, high]
+    SENSITIVITY_ON_ROC = "test_sensitivity_on_its_own_roc"  # at that specificity of the test rows themselves
+    TEMPERATURE = "temperature"  # fitted on validation rows; the log-odds over it are *calibrated*
+    TEST_ECE = "test_ece"  # expected calibration error, ten bins of as many rows
+    TEST_ECE_CALIBRATED = "test_ece_calibrated"
+    ECE_CHANGE = "test_ece_change"  # [calibrated - as the head says it, low, high], paired by row
+    TEST_NLL = "test_nll"
+    TEST_NLL_CALIBRATED = "test_nll_calibrated"
+    NLL_CHANGE = "test_nll_change"
+    TEST_BRIER = "test_brier"
+    TEST_BRIER_CALIBRATED = "test_brier_calibrated"
+    BRIER_CHANGE = "test_brier_change"
+    GROUPS = "groups"  # {"train": n, "val": n, "test": n, "in_two_splits": n}; only where rows have groups
     MODEL = "model_uri"  # the best head in MLflow's registry: models:/NAME/VERSION; null where it has none
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
@@ -771,6 +794,12 @@ class Summary:
     HEADS = "heads"  # {head name: {"trial": …, "seed": …}} of the logged heads
 
     ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
+    CI95 = "_ci95"
+    SPECIFICITY = 0.9  # that THRESHOLD is chosen for
+    OF_TWO_CLASSES = (  # numbers that are logged as metrics, too
+        *(TEST_AUROC, TEST_AUPRC, TEST_SENSITIVITY, TEST_SPECIFICITY, TEMPERATURE),
+        *(TEST_ECE, TEST_ECE_CALIBRATED, TEST_NLL, TEST_NLL_CALIBRATED, TEST_BRIER, TEST_BRIER_CALIBRATED),
+    )
     SPARK_POINTS = 32
 
 

@@ -1,0 +1,308 @@
+"""Two classes: how well they are told apart, what a threshold does, whether the probabilities are true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import answers, gallery, parts, state, text, twoclass
+from dashboard.charts import twoclass as charts
+from dashboard.info import SweepInfo
+from trainer.tracking.schema import Predictions, Summary
+
+TITLE = "Two classes"
+SPLITS = ["test", "val"]
+PER_PAGE = 12
+NO_DEVICE = (
+    "This is no medical device. It shows how a small head on frozen features did on these rows; nothing here "
+    "may guide what is done for a patient."
+)
+
+
+def show(info: SweepInfo) -> None:
+    predictions, summary = state.table(info, "predictions"), state.summary(info)
+    if predictions is None or predictions.empty:
+        parts.missing(info, "predictions")
+        return
+    classes = summary.get(Summary.CLASSES) or sorted(predictions[Predictions.LABEL].unique())
+    if len(classes) != 2:
+        parts.empty(
+            f"This sweep has {len(classes)} classes, and this page is about sweeps with exactly two. Its "
+            "figures are on the page “Confusion matrix”; another run can be picked at the side.",
+            ":material/balance:",
+        )
+        return
+    st.warning(NO_DEVICE, icon=":material/medical_information:")
+    if Summary.TEMPERATURE in summary:
+        headline(summary)
+        warn_of_shift(summary)
+    else:
+        st.info(
+            "This sweep keeps no figures of two classes (it was made before there were any, or its "
+            "validation or test rows lack a class), so nothing here is scaled by a temperature.",
+            icon=":material/info:",
+        )
+    split = st.segmented_control(
+        "Rows", SPLITS, default=SPLITS[0], required=True, key="rows", bind="query-params"
+    )
+    key = (info.run_id, state.version(info, "predictions"), split)
+    temperature = summary.get(Summary.TEMPERATURE)
+    rows = state.kept(
+        ("two-rows", *key), lambda: twoclass.judged(predictions, split, classes[1], temperature)
+    )
+    if rows["positive"].nunique() < 2:
+        parts.empty(f"The {split} rows do not have both classes.", ":material/filter_alt_off:")
+    else:
+        threshold(info, rows, classes, split, summary, key)
+        calibration(rows, split, summary, key)
+    counted(predictions, classes, summary)
+
+
+def headline(summary: dict[str, Any]) -> None:
+    def ends(name: str) -> str:
+        low, high = summary[name + Summary.CI95]
+        return f"[{text.score(low)}, {text.score(high)}]"
+
+    cells = [
+        ("AUROC", Summary.TEST_AUROC, ends(Summary.TEST_AUROC)),
+        ("AUPRC", Summary.TEST_AUPRC, ends(Summary.TEST_AUPRC)),
+        ("Sensitivity", Summary.TEST_SENSITIVITY, ends(Summary.TEST_SENSITIVITY)),
+        ("Specificity", Summary.TEST_SPECIFICITY, ends(Summary.TEST_SPECIFICITY)),
+        ("ECE as said", Summary.TEST_ECE, ends(Summary.TEST_ECE)),
+        ("ECE scaled", Summary.TEST_ECE_CALIBRATED, ends(Summary.TEST_ECE_CALIBRATED)),
+    ]
+    for column, (label, name, below) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            label,
+            text.score(summary[name]),
+            below,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+        )
+    groups = summary.get(Summary.GROUPS)
+    over = "groups drawn anew" if groups else "rows drawn anew"
+    parts.sentence(
+        f"Of the best head on n = {summary[Summary.COUNTS]['test']:,} test rows, "
+        f"{text.plain(summary[Summary.POSITIVE])} (the second class) being looked for; brackets: 95 %, "
+        f"{over}. AUPRC by chance: {summary[Summary.TEST_PREVALENCE]:.3f}. Sensitivity and specificity at "
+        f"the threshold that has a specificity of {summary[Summary.VAL_SPECIFICITY]:.1%} on validation rows; "
+        "it and the temperature are held as they are, so what other validation rows would change is not in "
+        "the intervals."
+    )
+
+
+def warn_of_shift(summary: dict[str, Any]) -> None:
+    change, low, high = summary[Summary.SPECIFICITY_CHANGE]
+    if high >= 0:
+        return
+    on_roc = text.interval(
+        summary[Summary.SENSITIVITY_ON_ROC], tuple(summary[Summary.SENSITIVITY_ON_ROC + Summary.CI95])
+    )
+    st.warning(
+        f"The threshold does not keep its promise on test rows: a specificity of "
+        f"{summary[Summary.TEST_SPECIFICITY]:.3f} instead of {summary[Summary.VAL_SPECIFICITY]:.3f}, "
+        f"difference {change:+.3f} [{low:+.3f}, {high:+.3f}]. Test rows differ from validation rows, so "
+        "neither the threshold nor the temperature can be taken over unchecked. Where the test rows’ own "
+        f"ROC curve has {Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
+        icon=":material/move_down:",
+    )
+
+
+def threshold(
+    info: SweepInfo,
+    rows: pd.DataFrame,
+    classes: list[str],
+    split: str,
+    summary: dict[str, Any],
+    key: tuple[Any, ...],
+) -> None:
+    """A slider; curves on which it moves, what it makes of the rows, and those that it gets wrong."""
+    st.subheader("Threshold")
+    temperature = summary.get(Summary.TEMPERATURE)
+    agreed = summary.get(Summary.THRESHOLD)
+    usual = 0.5 if agreed is None else twoclass.scaled(agreed, temperature)
+    one, other = answers.shown_names(classes).values()
+    positive = text.plain(classes[1], longest=30)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        at = float(
+            st.slider(
+                f"{positive} from a{' scaled' if temperature else ''} probability of …",
+                0.0,
+                1.0,
+                usual,
+                step=0.001,
+                format="%.3f",
+                key="at",
+                bind="query-params",
+            )
+        )
+        count = twoclass.counts(rows, at)
+        rates = twoclass.rates(count)
+        said = {
+            name: text.interval(value, (low, high)) if of else "–"
+            for name, value, low, high, _, of in rates.itertuples(index=False)
+        }
+        st.markdown(f"**Sensitivity {said['sensitivity']}, specificity {said['specificity']}**")
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "figure": rates["figure"],
+                    "value [95 %]": [said[name] for name in rates["figure"]],
+                    "rows": [
+                        f"{right} of {of}" for right, of in zip(rates["right"], rates["of"], strict=True)
+                    ],
+                }
+            ),
+            hide_index=True,
+            alt="Sensitivity, specificity, PPV and NPV at the threshold",
+        )
+        parts.export(rates, name="rates-at-threshold")
+        as_said = (
+            f" As the head says it, unscaled: {twoclass.scaled(at, temperature, back=True):.3f}."
+            if temperature
+            else ""
+        )
+        parts.sentence(
+            f"n = {len(rows):,} {split} rows; Wilson’s intervals, as if no two rows were of one group. PPV "
+            f"and NPV hold where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
+        )
+    with right:
+        bins = twoclass.spread(rows, (one, other))
+        parts.chart(
+            state.kept(("two-spread", *key, at), lambda: parts.written(charts.spread(bins, at=at))),
+            bins,
+            name="probabilities",
+            alt_text=f"Probabilities of the rows of two classes, and a threshold at {at:.3f}",
+        )
+        parts.sentence(f"n = {len(rows):,} {split} rows; right of the rule: called {positive}.")
+    curves(rows, at, usual if agreed is not None else None, split, key)
+    errors(info, rows, at, classes)
+
+
+def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key: tuple[Any, ...]) -> None:
+    frame = state.kept(("two-curves", *key), lambda: twoclass.curves(rows))
+    thresholds = {twoclass.CHOSEN: at} | ({} if agreed in (None, at) else {twoclass.AGREED: agreed})
+    points = twoclass.points(rows, thresholds)
+    prevalence = float(rows["positive"].mean())
+    yes, no = int(rows["positive"].sum()), int((~rows["positive"]).sum())
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**ROC**")
+        parts.chart(
+            state.kept(("two-roc", *key, at), lambda: parts.written(charts.roc(frame, points))),
+            frame,
+            name="roc",
+            alt_text=f"ROC curve with the threshold {at:.3f} on it",
+        )
+        parts.sentence(f"{yes:,} positive and {no:,} other {split} rows; crosses: 95 % at a threshold.")
+    with right:
+        st.markdown("**Precision and recall**")
+        parts.chart(
+            state.kept(
+                ("two-pr", *key, at),
+                lambda: parts.written(charts.precision_recall(frame, points, prevalence=prevalence)),
+            ),
+            frame,
+            name="precision-recall",
+            alt_text=f"Precision-recall curve with the threshold {at:.3f} on it",
+        )
+        parts.sentence(f"The same n = {len(rows):,} rows; dashed: chance, precision {prevalence:.3f}.")
+
+
+def errors(info: SweepInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
+    """Pictures of the rows that the threshold gets wrong."""
+    samples = state.table(info, "samples")
+    kinds = {
+        True: (f"Missed: {text.plain(classes[1], longest=30)} below the threshold", "missed"),
+        False: (f"False alarms: {text.plain(classes[0], longest=30)} above it", "alarms"),
+    }
+    for column, (missed, (heading, page)) in zip(st.columns(2, gap="medium"), kinds.items(), strict=True):
+        with column:
+            wrong = twoclass.nearest_errors(rows, at, missed=missed)
+            st.markdown(f"**{heading}**")
+            if wrong.empty:
+                parts.empty("None at this threshold.", ":material/check_circle:")
+                continue
+            says = wrong.assign(**{gallery.SAYS: [f"{one:.3f}" for one in wrong["scaled"]]})
+            gallery.show(
+                gallery.pictured(says, samples),
+                key=page,
+                order="the nearest to the threshold first",
+                per_page=PER_PAGE,
+            )
+
+
+def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tuple[Any, ...]) -> None:
+    """Are the probabilities true, and does a temperature make them so?"""
+    st.subheader("Calibration")
+    temperature = summary.get(Summary.TEMPERATURE)
+    bins = state.kept(
+        ("two-bins", *key), lambda: twoclass.reliability(rows, with_scaled=temperature is not None)
+    )
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        parts.chart(
+            state.kept(("two-reliability", *key), lambda: parts.written(charts.reliability(bins))),
+            bins,
+            name="reliability",
+            alt_text=f"Reliability diagram of {len(rows)} {split} rows",
+        )
+        error = twoclass.calibration_error(bins)
+        told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())
+        least, most = int(bins["n"].min()), int(bins["n"].max())
+        sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        fitted = " The temperature was fitted on these very rows." if split == "val" and temperature else ""
+        parts.sentence(
+            f"n = {len(rows):,} {split} rows in {bins['bin'].nunique()} bins of {sizes} rows, with "
+            f"Wilson’s intervals. Mean distance from the diagonal (ECE): "
+            f"{told}.{fitted}"
+        )
+    with right:
+        if temperature is None:
+            parts.empty("This sweep keeps no temperature.")
+            return
+        frame = twoclass.calibration_figures(summary)
+        st.dataframe(frame, hide_index=True, alt="Calibration of the test rows before and after scaling")
+        parts.export(frame, name="calibration")
+        much = "too sure of itself" if temperature > 1 else "not sure enough"
+        parts.sentence(
+            f"Temperature {temperature:.2f}, fitted on n = {summary[Summary.COUNTS]['val']:,} validation "
+            f"rows, which find the head {much}; figures of n = {summary[Summary.COUNTS]['test']:,} test "
+            "rows, changes paired by row; lower is better. Scaling keeps the order of rows, so the curves."
+        )
+
+
+def counted(predictions: pd.DataFrame, classes: list[str], summary: dict[str, Any]) -> None:
+    st.subheader("Rows")
+    groups = summary.get(Summary.GROUPS) or {}
+    frame = twoclass.class_counts(predictions, answers.shown_names(classes), groups)
+    share = frame.columns[3]
+    shown = frame.assign(**{share: [f"{one:.1%}" for one in frame[share]]})
+    st.dataframe(
+        shown,
+        hide_index=True,
+        width="content",
+        alt="Rows of each class by split",
+    )
+    if not groups:
+        parts.sentence(
+            "These rows have no groups: if several pictures are of one patient, say so with `--groups`, or "
+            "test rows may show patients that the head has learned from."
+        )
+    elif groups["in_two_splits"]:
+        shared = text.count(groups["in_two_splits"], "group")
+        parts.sentence(
+            f":material/warning: {shared} in more than one split: figures of val and test are too good."
+        )
+    else:
+        parts.sentence(
+            "No group (patient) stands in two splits: val and test show groups unseen in training."
+        )
+
+
+parts.page(TITLE, show)

@@ -151,7 +151,8 @@ class Answers:
         head_files = self._head_files()
         for name, data in head_files.items():
             writer.file(f"{Artifact.HEAD}/{name}", data)
-        self.model_uri = self._log_model(writer, head_files)
+        if head_files:
+            self.model_uri = self._log_model(writer, head_files)
 
     def _predictions(self) -> pd.DataFrame:
         frames = [

@@ -9,7 +9,6 @@ import ablation_stores
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from stores import HOSTILE
 from streamlit.testing.v1 import AppTest
 from test_dashboard_pages import charts, open_page, words
@@ -234,7 +233,6 @@ def test_words_on_a_field_can_be_read_on_its_colour() -> None:
 
 
 def opened(uri: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
     return open_page(PAGE, **query)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import stores
-import streamlit as st
 from test_dashboard_pages import open_page, words
 
 from dashboard import charts, frames
@@ -72,7 +71,7 @@ def test_shadow_marks_and_the_singled_out_trial_are_layers_of_the_chart() -> Non
         marked=some.head(2),
         log_x=True,
     ).to_dict()
-    assert [layer["mark"]["type"] for layer in chart["layer"]].count("rect") == 1
+    assert [layer["mark"]["type"] for layer in chart["layer"]].count("rect") == 2  # seen, and for the pointer
     assert any(layer["mark"].get("strokeWidth") == 3 for layer in chart["layer"])
     assert all(layer["encoding"]["x"]["scale"]["type"] == "log" for layer in chart["layer"][1:2])
 
@@ -80,7 +79,6 @@ def test_shadow_marks_and_the_singled_out_trial_are_layers_of_the_chart() -> Non
 def test_a_link_draws_the_trial_that_it_names_over_the_others(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
     stores.sweep(tracking_uri)
     app = open_page("views/curves.py", trial="2")

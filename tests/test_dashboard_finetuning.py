@@ -8,7 +8,6 @@ from pathlib import Path
 import finetuning_stores
 import pytest
 import stores
-import streamlit as st
 from mlflow import MlflowClient
 from test_dashboard_pages import charts, open_page, words
 
@@ -28,7 +27,6 @@ def real(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> t
 
 @pytest.fixture
 def tuned(real: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", real[0])
     return real
 
@@ -77,7 +75,6 @@ def test_the_two_heads_are_compared_on_the_page_of_the_confusion_matrix(tuned: t
 def test_one_that_is_not_done_says_so(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch, page: str, state: str
 ) -> None:
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
     run_id = stores.sweep(tracking_uri, state=state, name=stores.HOSTILE)
     MlflowClient(tracking_uri).set_tag(run_id, Tag.KIND, Kind.FINE_TUNING)

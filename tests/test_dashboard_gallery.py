@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import stores
-import streamlit as st
 from mlflow import MlflowClient
 from safetensors.numpy import load
 from streamlit.testing.v1 import AppTest
@@ -287,7 +286,6 @@ def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None
     stores.sweep(uri)
     run_id = stores.extraction(uri)
     stores.MlflowClient(uri).set_tag(run_id, "headroom.data", "demo")
-    st.cache_data.clear()
     app = open_page(EMBEDDINGS, colour="score")
     app.segmented_control(key="colour").set_value("score").run()
     assert "sharpness" in app.selectbox(key="score").options
@@ -301,7 +299,6 @@ def test_measures_of_other_rows_under_the_same_name_are_no_scores(uri: str) -> N
     extraction = stores.extraction(uri)
     client.set_tag(extraction, Tag.DATA, "demo")
     client.set_tag(extraction, Tag.DIGEST, "b")
-    st.cache_data.clear()
     app = open_page(EMBEDDINGS, colour="score")
     app.segmented_control(key="colour").set_value("score").run()
     assert app.selectbox(key="score").options == ["probability of label"]

@@ -7,7 +7,6 @@ from pathlib import Path
 import ablation_stores
 import pytest
 import stores
-import streamlit as st
 from test_dashboard_pages import open_page, words
 
 
@@ -15,7 +14,6 @@ def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
     ablated: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = ablation_stores.copied(ablated[0], tmp_path / "copy")
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
     app = open_page("views/home.py")
     row = app.dataframe[0].value.iloc[0]  # a store without any sweep
@@ -24,7 +22,6 @@ def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
     assert "[" in row["baseline macro-F1"]
     assert "make demo" not in words(app)
     stores.sweep(uri)
-    st.cache_data.clear()
     app = open_page("views/home.py")
     assert [header.value for header in app.header][:2] == ["Sweeps", "Filter ablations"]
     assert not app.exception
@@ -33,7 +30,6 @@ def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
 def test_the_list_draws_the_best_so_far_of_sweeps_and_of_nothing_else(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
     stores.sweep(tracking_uri, name="done", trials=9)
     stores.sweep(tracking_uri, name="live", state="live")

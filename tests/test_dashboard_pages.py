@@ -21,12 +21,14 @@ PAGES = ["views/home.py", "views/curves.py", "views/confusion.py", "views/embedd
 @pytest.fixture
 def uri(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty store that the app looks at."""
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
     return tracking_uri
 
 
 def open_page(page: str, **query: str) -> AppTest:
+    """The page as a server shows it that was started just now, and has read nothing yet."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
     app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import stores
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_dashboard_pages import charts as drawn
 from test_dashboard_pages import open_page, words
@@ -26,7 +25,6 @@ PAGE = "views/quality.py"
 @pytest.fixture
 def uri(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty store that the app looks at."""
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
     return tracking_uri
 
@@ -234,11 +232,9 @@ def test_labels_of_an_ablation_on_other_rows_are_not_in_doubt_here(uri: str) -> 
     client = stores.MlflowClient(uri)
     run_id, ablated = stores.extraction(uri), ablation_store.ablation(uri)
     client.set_tag(ablated, Tag.DATA, "path/to/digits")
-    st.cache_data.clear()
     assert "whose given label has the lowest" in words(open_page(PAGE))
     client.set_tag(run_id, Tag.DIGEST, "a")
     client.set_tag(ablated, Tag.DIGEST, "a, with planted damage")
-    st.cache_data.clear()
     said = words(open_page(PAGE))
     assert "whose given label has the lowest" not in said
     assert "were on other rows" in said

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import stores
-import streamlit as st
 from hypothesis import given
 from hypothesis import strategies as some
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
@@ -126,7 +125,6 @@ def test_charts_are_valid() -> None:
 
 
 def opened(uri: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
     return open_page(PAGE, **query)
 

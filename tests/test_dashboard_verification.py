@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 import verification_store
 from stores import HOSTILE
 from streamlit.testing.v1 import AppTest
@@ -90,7 +89,6 @@ def test_people_stand_in_natural_order() -> None:
 
 
 def opened(uri: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
-    st.cache_data.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
     return open_page(PAGE, **query)
 

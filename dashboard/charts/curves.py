@@ -9,6 +9,8 @@ import pandas as pd
 
 from dashboard.charts.palette import GREY, PAN
 
+LINE, HERE = "trial", "here"  # selections: a line, or a field of the shadow, that was clicked
+REACH = 5  # pixels: how wide the invisible line is that a pointer may hit
 Y_LABELS = 36  # pixels for the labels of a y axis, so that charts above each other line up
 PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 10}  # the last label of the x axis stands out
 
@@ -33,6 +35,8 @@ def curves(
     dark: bool = False,
 ) -> alt.LayerChart | alt.FacetChart:
     """Mean per group with its 95 % band over faint single trials.
+
+    A click selects a line by ``trial`` (``LINE``), a field of the shadow by ``epoch, low, high`` (``HERE``).
 
     Args:
         bands: `frames.bands`.
@@ -60,15 +64,17 @@ def curves(
         scale=alt.Scale(domain=order, range=palette),
         legend=None if len(order) == 1 else _legend_above(order),
     )
+    x_scale = alt.Scale(type="log" if log_x else "linear", nice=False, domain=_ends(bands["epoch"]))
     x = alt.X(
         "epoch:Q",
         title=step,
         axis=alt.Axis(tickMinStep=1, tickCount=15, format="d", grid=False, labelFlush=True),
-        scale=alt.Scale(type="log" if log_x else "linear", nice=False, domain=_ends(bands["epoch"])),
+        scale=x_scale,
     )
     y_axis = alt.Axis(minExtent=Y_LABELS)
     pick = alt.selection_point(fields=["group"], bind="legend", name="group")
-    hover = alt.selection_point(nearest=True, on="pointerover", empty=False, name="near", clear="pointerout")
+    alone = not len(raw) and (shadow is None or not len(shadow))  # else there is more to point at than means
+    hover = alt.selection_point(nearest=alone, on="pointerover", empty=False, name="near", clear="pointerout")
     seen = alt.condition(pick, alt.value(1.0), alt.value(0.12))
     faint = (
         alt.Chart(raw)
@@ -111,15 +117,20 @@ def curves(
         )
     )
     pan: Any = alt.selection_interval(**PAN, name="pan")  # type: ignore[arg-type]
-    layers = [mean.add_params(pick, pan), points.add_params(hover)]
+    layers = [mean.add_params(pick, pan)]
     if len(best):  # an empty layer has no extent, and Vega warns
-        layers.insert(1, marks)
+        layers.append(marks)
     if (bands["n"] > 1).any():
         layers.insert(0, band)
     if len(raw):
         layers.insert(0, faint)
+        layers.append(_hit(raw, x, alt.Y("value:Q", title=title, scale=scale), legend))
     if shadow is not None and len(shadow):
-        layers.insert(0, _shadow(shadow, title, scale, log_x=log_x))
+        left = alt.X("left:Q", title=step, scale=x_scale)
+        fields = _shadow(shadow, left, alt.Y("low:Q", title=title, scale=scale), log_x=log_x)
+        layers.insert(0, fields)
+        layers.append(_unseen(fields))
+    layers.append(points.add_params(hover))
     if stopped is not None and len(stopped):
         crosses = alt.Chart(stopped).mark_point(shape="cross", size=26, filled=True, clip=True, angle=45)
         layers.append(
@@ -166,7 +177,25 @@ def trials_left(bands: pd.DataFrame, *, order: list[str], palette: list[str], he
     )
 
 
-def _shadow(shadow: pd.DataFrame, title: str, scale: alt.Scale, *, log_x: bool) -> alt.Chart:
+def _hit(raw: pd.DataFrame, x: alt.X, y: alt.Y, legend: str) -> alt.Chart:
+    """The single trials again, unseen and above all else, for the pointer."""
+    return (
+        alt.Chart(raw)
+        .mark_line(strokeWidth=REACH, opacity=0, clip=True, cursor="pointer")
+        .encode(
+            x=x,
+            y=y,
+            detail=["trial:N", "group:N"],
+            tooltip=[
+                alt.Tooltip("trial:N", title="click to open trial"),
+                alt.Tooltip("group:N", title=legend),
+            ],
+        )
+        .add_params(alt.selection_point(fields=["trial"], empty=False, name=LINE))
+    )
+
+
+def _shadow(shadow: pd.DataFrame, x: alt.X, y: alt.Y, *, log_x: bool) -> alt.Chart:
     """How many lines run where, as fields of grey."""
     fields = shadow.assign(
         left=shadow["epoch"] - (0 if log_x else 0.5),
@@ -177,19 +206,25 @@ def _shadow(shadow: pd.DataFrame, title: str, scale: alt.Scale, *, log_x: bool) 
         alt.Chart(fields)
         .mark_rect(color=GREY, clip=True)
         .encode(
-            x=alt.X("left:Q"),
+            x=x,
             x2="right:Q",
-            y=alt.Y("low:Q", title=title, scale=scale),
+            y=y,
             y2="high:Q",
             opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 0.6]), legend=None),
             tooltip=[
                 alt.Tooltip("epoch:Q", format="d"),
                 alt.Tooltip("low:Q", title="from", format=".4g"),
                 alt.Tooltip("high:Q", title="to", format=".4g"),
-                alt.Tooltip("n:Q", title="lines", format=",d"),
+                alt.Tooltip("n:Q", title="click to list lines", format=",d"),
             ],
         )
     )
+
+
+def _unseen(fields: alt.Chart) -> alt.Chart:
+    """The fields again, above the means, for the pointer."""
+    again = fields.copy().mark_rect(clip=True, cursor="pointer").encode(opacity=alt.value(0))
+    return again.add_params(alt.selection_point(fields=["epoch", "low", "high"], empty=False, name=HERE))
 
 
 def rates(

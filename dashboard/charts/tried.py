@@ -11,7 +11,7 @@ HEAD, ZERO_SHOT = "the head", "its names alone (zero-shot)"
 PICTURE = 56  # pixels of the picture on the map
 
 
-def probabilities(answers: pd.DataFrame) -> alt.LayerChart:
+def probabilities(answers: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """A bar for each class of ``class, by, probability``; what zero-shot says, where it is there, as a dot.
 
     The classes keep the order they come in.
@@ -48,7 +48,8 @@ def probabilities(answers: pd.DataFrame) -> alt.LayerChart:
         .mark_point(filled=True, size=90, opacity=1, stroke="white", strokeWidth=1)
         .encode(x=x, y=y, color=colour, tooltip=told)
     )
-    return (bars + dots).properties(height=90 + 24 * len(order))
+    layers = [bars, dots][: len(by)]  # an empty layer would be a figure without a name to who cannot see
+    return alt.layer(*layers).properties(height=90 + 24 * len(order))
 
 
 def place(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import charts, foreign, frames, parts, state, text
+from dashboard.charts.curves import HERE, LINE
 from dashboard.charts.curves import rates as rates_chart
 from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
@@ -24,6 +25,8 @@ NAMES = {  # our series, in the order in which people ask for them
 ALL, SEED, STATE = "all trials", "seed", "state"
 RATE = ("train", "lr")
 TRIAL = "trial"  # query parameter: the trial that is drawn over all others
+FIELD = "curves-field"  # session: the field of the shadow that was clicked
+MOST_OFFERED = 24  # trials of a field
 
 
 class Asked(NamedTuple):
@@ -58,9 +61,12 @@ def show(info: SweepInfo) -> None:
     marked = marked_trial(drawn.lines)
     step = "epoch" if info.ours else "step"
     number = None if marked is None else int(marked[Curves.TRIAL].iloc[0])
-    draw(state.kept((version, asked, number), lambda: picture(drawn, asked, marked, step=step)), asked)
+    shown = state.kept((version, asked, number), lambda: picture(drawn, asked, marked, step=step))
+    draw(shown, asked, key=f"curves-{info.run_id}-{number}")
+    offer(drawn)
     if marked is not None:
-        card(drawn.trials, marked)
+        card(info, drawn.trials, marked)
+    tracks(shown)
     if not info.ours and len(trials) > foreign.MOST_CHILDREN:
         parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
 
@@ -83,6 +89,7 @@ class Picture(NamedTuple):
     left: Drawing | None  # how many trials are left at each epoch
     rates: Drawing | None
     says: str
+    clickable: list[str]  # what of it can be selected
 
 
 def known(curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, int]]:
@@ -176,21 +183,73 @@ def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: st
         by_epoch = frames.bands(rates)
         rate = drawing(rates_chart(by_epoch, order=order, palette=palette, log_x=asked.log_x))
     says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
-    return Picture(bands, len(order), drawing(chart), left, rate, says)
+    clickable = [LINE] * bool(len(raw)) + [HERE] * (shadow is not None)
+    return Picture(bands, len(order), drawing(chart), left, rate, says, clickable)
 
 
-def draw(shown: Picture, asked: Asked) -> None:
+def draw(shown: Picture, asked: Asked, *, key: str) -> None:
+    """The curves; ``key`` is of a chart in which nothing has been clicked yet."""
     parts.chart(
         shown.curves,
         shown.bands,
         name="curves",
+        key=key,
+        on_select=(lambda: clicked(st.session_state[key])) if shown.clickable else "ignore",
+        selection_mode=shown.clickable or None,
         alt_text=f"{asked.series} by epoch, mean of {shown.groups} groups of trials with 95 % bands",
     )
+
+
+def tracks(shown: Picture) -> None:
+    """What runs along below the curves, and what all of it says."""
     if shown.left is not None:
         parts.draw(shown.left, alt_text="Trials that are left at each epoch, by group")
     if shown.rates is not None:
         parts.draw(shown.rates, alt_text="Learning rate by epoch, mean of each group")
     parts.sentence(shown.says)
+
+
+def clicked(event: Any) -> None:
+    """Open the trial whose line was clicked; of a field, where many run, remember which it was."""
+    for name, picked in event["selection"].items():
+        place = picked[0] if picked else {}  # empty, too, where a mean was clicked
+        if name == LINE and "trial" in place:
+            st.query_params[TRIAL] = str(int(place["trial"]))
+            st.session_state.pop(FIELD, None)
+        elif name == HERE and "low" in place:
+            st.session_state[FIELD] = place
+
+
+def offer(drawn: Drawn) -> None:
+    """The trials of the clicked field, the best first, to choose one of."""
+    field = st.session_state.get(FIELD)
+    if field is None:
+        return
+    here = drawn.lines[drawn.lines[Curves.EPOCH] == field["epoch"]]
+    here = here[here[Curves.VALUE].between(field["low"], field["high"])]
+    found = drawn.trials[drawn.trials[Trials.TRIAL].isin(here[Curves.TRIAL])]
+    if Trials.VAL_F1_MACRO in found:
+        found = found.sort_values(Trials.VAL_F1_MACRO, ascending=False)
+    numbers = found[Trials.TRIAL].astype(int).tolist()
+    if not numbers:
+        return
+    values = f"{text.score(field['low'])} to {text.score(field['high'])}"
+    place = f"{text.count(len(numbers), 'trial')} at {values}"
+    more = f", the best {MOST_OFFERED} of them" if len(numbers) > MOST_OFFERED else ""
+    key = f"here-{field['epoch']}-{field['low']}"
+    st.pills(
+        f"{place}, epoch {field['epoch']:g}{more}: open",
+        numbers[:MOST_OFFERED],
+        key=key,
+        on_change=lambda: chosen(st.session_state[key]),
+    )
+
+
+def chosen(trial: int | None) -> None:
+    if trial is None:
+        st.query_params.pop(TRIAL, None)
+    else:
+        st.query_params[TRIAL] = str(trial)
 
 
 def marked_trial(lines: pd.DataFrame) -> pd.DataFrame | None:
@@ -202,7 +261,7 @@ def marked_trial(lines: pd.DataFrame) -> pd.DataFrame | None:
     return found.groupby([Curves.TRIAL, Curves.EPOCH])[Curves.VALUE].mean().reset_index()
 
 
-def card(trials: pd.DataFrame, marked: pd.DataFrame) -> None:
+def card(info: SweepInfo, trials: pd.DataFrame, marked: pd.DataFrame) -> None:
     """What the trial that is drawn over all others was."""
     number = int(marked[Curves.TRIAL].iloc[0])
     row = trials[trials[Trials.TRIAL] == number].iloc[0]
@@ -215,8 +274,16 @@ def card(trials: pd.DataFrame, marked: pd.DataFrame) -> None:
         st.text(
             f"Trial {number} ({row[Trials.STATE]}) is drawn over the others: {text.clean(told, longest=600)}"
         )
+        if info.ours or len(trials) > 1:
+            st.page_link(
+                "views/hyperparameters.py",
+                label="All about it",
+                icon=":material/tune:",
+                query_params={state.RUN: info.run_id, TRIAL: str(number)},
+            )
         if st.button("Clear", type="tertiary"):
             st.query_params.pop(TRIAL, None)
+            st.session_state.pop(FIELD, None)
             st.rerun()
 
 
@@ -255,12 +322,14 @@ def explain(
         words.append(f"n falls from {start} to {end} as trials stop early: a late mean is one of survivors.")
     if len(best):
         words.append("Diamonds mark each trial's best epoch.")
+    if len(raw):
+        words.append("Click a faint line to open its trial.")
     low, high = frames.axis_range(lines["value"])
     beyond = lines.loc[~lines["value"].between(low, high), Curves.TRIAL].nunique()
     if beyond:
         words.append(f"{text.count(beyond, 'trial')} went beyond the axis, which a log axis would show.")
     if shadow:
-        words.append(f"Grey: where all {total} lines run, the darker the more of them.")
+        words.append(f"Grey: where all {total} lines run, the darker the more; click a field for its trials.")
     if 0 < drawn < total:
         words.append(f"Of the single trials {drawn} of {total} are drawn.")
     return " ".join(words)

@@ -147,22 +147,18 @@ def first_visit() -> None:
         st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language=None)
     for icon, name, what in (
         ("leaderboard", "Home", "all runs, the best configurations with their intervals"),
-        (
-            "show_chart",
-            "Loss curves",
-            "training and validation of every trial, grouped by any hyperparameter",
-        ),
+        ("show_chart", "Loss curves", "training and validation of every trial, by any hyperparameter"),
+        ("tune", "Hyperparameters", "which of them matter, and which of their values serve best"),
         ("grid_on", "Confusion matrix", "which classes are taken for which, and the pictures behind it"),
-        (
-            "scatter_plot",
-            "Embeddings",
-            "a map of the features, drawn by t-SNE, coloured by label, mistake or confidence",
-        ),
-        (
-            "image_search",
-            "Data quality",
-            "unusable files, copies and near-duplicates, the most extreme pictures",
-        ),
+        ("scatter_plot", "Embeddings", "a t-SNE of the features, by label, mistake, confidence or any score"),
+        ("balance", "Two classes", "ROC, sensitivity and specificity at a threshold, calibration"),
+        ("filter_alt", "Filter ablations", "what leaving out training pictures by score does, for certain"),
+        ("add_photo_alternate", "Try it", "a picture of yours, what the head says, and why"),
+        ("face", "Verification", "whether two photos show the same person, with the hardest pairs"),
+        ("spellcheck", "Zero-shot", "what a class’s name is worth, and where training overtakes it"),
+        ("join", "Image and text", "whether a caption helps, and where"),
+        ("speed", "Encoders", "which one serves best, and what it costs"),
+        ("image_search", "Data quality", "unusable files, copies, leaks, labels in doubt"),
     ):
         st.markdown(f":material/{icon}: **{name}**: {what}")
     st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")

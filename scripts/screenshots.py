@@ -2,6 +2,7 @@
 
     python scripts/screenshots.py [--tracking-uri sqlite:///mlruns/mlflow.db] [--run RUN_ID] [--out docs/img]
 
+The page of two classes shows the newest sweep of two classes, if there is one.
 Needs Chromium (or Chrome) on the PATH and Playwright's Python package.
 """
 
@@ -21,20 +22,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlflow import MlflowClient
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from trainer.tracking.schema import Metric  # noqa: E402
+
 WIDTH, HEIGHT, TALLEST = 1400, 900, 2000  # pixels
 NARROW = 390  # of a telephone
 COLOURS = 256  # of the PNG's palette: a third of the size, and no difference to be seen
+TWO_CLASSES = "twoclass"
 SHOTS = {  # file name → page and controls
     "home": "",
     "curves": "curves?group=lr&metric=validation+loss",
     "hyperparameters": "hyperparameters",
     "confusion": "confusion",
     "embeddings": "embeddings",
-    "twoclass": "twoclass",  # shows its curves where the run has two classes
+    TWO_CLASSES: "twoclass",
     "ablation": "ablation",  # needs an ablation in the store
     "tryit": "tryit",
     "verification": "verification",  # needs a verification in the store
@@ -139,6 +146,14 @@ def take(page: Page, address: str, target: Path, *, width: int = WIDTH) -> None:
     print(f"{target} ({target.stat().st_size // 1024} KiB)")
 
 
+def newest_of_two_classes(tracking_uri: str) -> str | None:
+    """Id of the newest run with an AUROC."""
+    client = MlflowClient(tracking_uri)
+    everywhere = [one.experiment_id for one in client.search_experiments()]
+    found = client.search_runs(everywhere, f"metrics.{Metric.TEST_AUROC} >= 0", max_results=1)
+    return found[0].info.run_id if found else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tracking-uri", default=f"sqlite:///{ROOT / 'mlruns' / 'mlflow.db'}")
@@ -148,6 +163,7 @@ def main() -> None:
     browser_path = find_browser()
     if browser_path is None:
         sys.exit("No Chromium here; install it with your package manager.")
+    pair = newest_of_two_classes(arguments.tracking_uri)
     with serving(arguments.tracking_uri) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         for kind, theme, width in (
@@ -157,7 +173,8 @@ def main() -> None:
         ):
             page = browser.new_page(color_scheme=theme)  # type: ignore[arg-type]
             for name, query in SHOTS.items():
-                run = f"{'&' if '?' in query else '?'}run={arguments.run}" if arguments.run else ""
+                chosen = (pair if name == TWO_CLASSES else None) or arguments.run
+                run = f"{'&' if '?' in query else '?'}run={chosen}" if chosen else ""
                 take(page, f"{address}/{query}{run}", arguments.out / f"{name}-{kind}.png", width=width)
         browser.close()
 

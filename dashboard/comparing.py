@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -21,28 +20,6 @@ class Pair(NamedTuple):
 
     method: str
     against: str
-
-
-def pick(info: SweepInfo, infos: Sequence[SweepInfo], *, label: str, key: str) -> None:
-    """Which run the page is about, where there are several."""
-    if len(infos) < 2:
-        return
-    names = {
-        found.run_id: f"{text.plain(found.name, longest=40)} · "
-        f"{f'{found.started:%d %b %H:%M}' if found.started else ''} · {found.run_id[:6]}"
-        for found in infos
-    }
-    picked = st.selectbox(
-        label,
-        list(names),
-        index=list(names).index(info.run_id),
-        format_func=names.__getitem__,
-        key=f"{key}-of-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
-        width=520,
-    )
-    if picked is not None and picked != info.run_id:
-        state.choose(picked, key=key)
-        st.rerun()
 
 
 def table(frame: pd.DataFrame, *, n: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import altair as alt
@@ -76,6 +76,37 @@ def heading(title: str, info: SweepInfo, *, named: bool) -> None:
         if named:
             st.text(text.clean(info.name, longest=60))
         badge(info)
+
+
+def label(info: SweepInfo) -> str:
+    """What tells a run from others of the same name: when it began, and the beginning of its id."""
+    started = f"{info.started:%d %b %H:%M}" if info.started else ""
+    return f"{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
+
+
+def pick(
+    info: SweepInfo,
+    infos: Sequence[SweepInfo],
+    *,
+    label: str,
+    key: str,
+    named: Callable[[SweepInfo], str] = label,
+) -> None:
+    """Which run the page is about, where there are several; ``key`` is where the choice is kept."""
+    if len(infos) < 2:
+        return
+    names = {found.run_id: named(found) for found in infos}
+    picked = st.selectbox(
+        label,
+        list(names),
+        index=list(names).index(info.run_id) if info.run_id in names else 0,
+        format_func=names.__getitem__,
+        key=f"{key}-of-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
+        width=520,
+    )
+    if picked is not None and picked != info.run_id:
+        state.choose(picked, key=key)
+        st.rerun()
 
 
 def badge(info: SweepInfo) -> None:

@@ -26,7 +26,7 @@ def show() -> None:
 
 
 def _pick(infos: list[SweepInfo], info: SweepInfo) -> None:
-    names = {found.run_id: _label(found) for found in infos}
+    names = {found.run_id: parts.label(found) for found in infos}
     key = f"picker-{info.run_id}"  # a new widget whenever the run was chosen elsewhere
     st.selectbox(
         "Run",
@@ -36,11 +36,6 @@ def _pick(infos: list[SweepInfo], info: SweepInfo) -> None:
         key=key,
         on_change=lambda: state.choose(st.session_state[key]),
     )
-
-
-def _label(info: SweepInfo) -> str:
-    started = f"{info.started:%d %b %H:%M}" if info.started else ""
-    return f"{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
 
 
 def _card(info: SweepInfo) -> None:

@@ -23,7 +23,7 @@ PANELS = {False: "Without augmentation", True: "With augmentation"}
 
 
 def show(info: SweepInfo) -> None:
-    pick(info)
+    parts.pick(info, state.ablations(), label="Ablation", key=state.ABLATION)
     table, scores = state.table(info, "ablation"), state.table(info, "scores")
     if table is None:
         so_far(info, scores)
@@ -44,29 +44,6 @@ def show(info: SweepInfo) -> None:
         thrown_out(scores, cell)
     known(summary)
     again(info)
-
-
-def pick(info: SweepInfo) -> None:
-    """Which ablation the page is about."""
-    infos = state.ablations()
-    if len(infos) < 2:
-        return
-    names = {
-        found.run_id: f"{text.plain(found.name, longest=40)} · "
-        f"{f'{found.started:%d %b %H:%M}' if found.started else ''} · {found.run_id[:6]}"
-        for found in infos
-    }
-    picked = st.selectbox(
-        "Ablation",
-        list(names),
-        index=list(names).index(info.run_id),
-        format_func=names.__getitem__,
-        key=f"ablations-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
-        width=520,
-    )
-    if picked is not None and picked != info.run_id:
-        state.choose(picked, key=state.ABLATION)
-        st.rerun()
 
 
 def so_far(info: SweepInfo, scores: pd.DataFrame | None) -> None:

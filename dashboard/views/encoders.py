@@ -21,7 +21,7 @@ def runs() -> list[SweepInfo]:
 
 
 def show(info: SweepInfo) -> None:
-    comparing.pick(info, runs(), label="Comparison", key=state.ENCODERS)
+    parts.pick(info, runs(), label="Comparison", key=state.ENCODERS)
     summary = state.summary(info)
     table, frame = state.table(info, "encoders"), state.table(info, "methods")
     if not summary or table is None or frame is None:

@@ -20,7 +20,7 @@ def runs() -> list[SweepInfo]:
 
 
 def show(info: SweepInfo) -> None:
-    comparing.pick(info, runs(), label="Fusion", key=state.FUSION)
+    parts.pick(info, runs(), label="Fusion", key=state.FUSION)
     summary = state.summary(info)
     if not summary or state.table(info, "methods") is None:
         if info.state == RunState.LIVE:

@@ -71,7 +71,7 @@ MEASURES = {
 
 
 def show(info: SweepInfo) -> None:
-    pick(info)
+    parts.pick(info, state.reports(), label="Extraction", key=state.REPORT, named=_named)
     if info.kind == Kind.SWEEP:
         unusable(info)
         parts.sentence("A sweep keeps its unusable files alone. The rest of this page needs an extraction:")
@@ -89,27 +89,9 @@ def show(info: SweepInfo) -> None:
     measures(info)
 
 
-def pick(info: SweepInfo) -> None:
-    """Which extraction the page is about; of sweeps, those that quarantined files."""
-    infos = state.reports()
-    names = {found.run_id: _label(found) for found in infos}
-    picked = st.selectbox(
-        "Extraction",
-        list(names),
-        index=list(names).index(info.run_id) if info.run_id in names else 0,
-        format_func=names.__getitem__,
-        key=f"reports-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
-        width=520,
-    )
-    if picked is not None and picked != info.run_id:
-        state.choose(picked, key=state.REPORT)
-        st.rerun()
-
-
-def _label(info: SweepInfo) -> str:
-    started = f"{info.started:%d %b %H:%M}" if info.started else ""
-    kind = "" if info.kind == Kind.EXTRACTION else "sweep "
-    return f"{kind}{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
+def _named(info: SweepInfo) -> str:
+    """An extraction, or a sweep that quarantined files."""
+    return ("" if info.kind == Kind.EXTRACTION else "sweep ") + parts.label(info)
 
 
 def account(info: SweepInfo, summary: dict[str, Any]) -> None:

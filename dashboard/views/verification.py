@@ -22,7 +22,7 @@ PICTURE = 86  # pixels
 
 
 def show(info: SweepInfo) -> None:
-    pick(info)
+    parts.pick(info, state.verifications(), label="Verification run", key=state.VERIFICATION)
     pairs, summary = state.table(info, "pairs"), state.summary(info)
     roc = state.table(info, "roc")
     if pairs is None or roc is None or not summary:
@@ -39,29 +39,6 @@ def show(info: SweepInfo) -> None:
     hardest(pairs, method, pictures)
     known(info, summary)
     again(info)
-
-
-def pick(info: SweepInfo) -> None:
-    """Which verification the page is about."""
-    infos = state.verifications()
-    if len(infos) < 2:
-        return
-    names = {
-        found.run_id: f"{text.plain(found.name, longest=40)} · "
-        f"{f'{found.started:%d %b %H:%M}' if found.started else ''} · {found.run_id[:6]}"
-        for found in infos
-    }
-    picked = st.selectbox(
-        "Verification run",
-        list(names),
-        index=list(names).index(info.run_id),
-        format_func=names.__getitem__,
-        key=f"verifications-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
-        width=520,
-    )
-    if picked is not None and picked != info.run_id:
-        state.choose(picked, key=state.VERIFICATION)
-        st.rerun()
 
 
 def so_far(info: SweepInfo, pairs: pd.DataFrame | None) -> None:

@@ -21,7 +21,7 @@ def runs() -> list[SweepInfo]:
 
 
 def show(info: SweepInfo) -> None:
-    comparing.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
+    parts.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
     summary = state.summary(info)
     few_shot, table = state.table(info, "few_shot"), state.table(info, "methods")
     if few_shot is None or table is None or not summary:

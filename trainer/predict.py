@@ -185,12 +185,7 @@ def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) 
     """Every usable file with its vector, through the same extraction as in training."""
     from trainer.features.extract import extract
 
-    began = time.time()
     with bar("Predicting", "pictures") as progress:
-
-        def tell(done: int, total: int) -> None:
-            progress.update(done, total, f"{done / max(time.time() - began, 1e-9):.0f}/s")
-
         features = extract(
             found,
             encoder=encoder,
@@ -201,7 +196,7 @@ def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) 
             workers=config.workers,
             max_bad=1.0,
             measure=False,
-            progress=tell,
+            progress=progress.update,
         )
     for warning in features.report.warnings:
         say(f"Warning: {warning}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -181,6 +182,17 @@ def density(lines: pd.DataFrame, extent: tuple[float, float], *, log: bool, bins
     counts = values.assign(field=field).groupby([Curves.EPOCH, "field"]).size().rename("n").reset_index()
     counts["share"] = counts["n"] / counts.groupby(Curves.EPOCH)["n"].transform("sum")
     return counts.assign(low=edges[counts["field"]], high=edges[counts["field"] + 1]).drop(columns="field")
+
+
+def spread(scores: Mapping[str, pd.Series], edges: np.ndarray, *, by: str) -> pd.DataFrame:
+    """Histogram of the scores of each kind: ``by`` (its name and n), ``low, high, n, share`` of the kind."""
+    parts = []
+    for name, score in scores.items():
+        n, _ = np.histogram(score, edges)
+        share = n / max(len(score), 1)
+        called = f"{name} (n = {len(score):,})"
+        parts.append(pd.DataFrame({by: called, "low": edges[:-1], "high": edges[1:], "n": n, "share": share}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def smoothed(bands: pd.DataFrame, strength: float) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def heading(title: str, info: SweepInfo, *, named: bool) -> None:
         badge(info)
 
 
-def label(info: SweepInfo) -> str:
+def run_label(info: SweepInfo) -> str:
     """What tells a run from others of the same name: when it began, and the beginning of its id."""
     started = f"{info.started:%d %b %H:%M}" if info.started else ""
     return f"{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
@@ -90,7 +90,7 @@ def pick(
     *,
     label: str,
     key: str,
-    named: Callable[[SweepInfo], str] = label,
+    named: Callable[[SweepInfo], str] = run_label,
 ) -> None:
     """Which run the page is about, where there are several; ``key`` is where the choice is kept."""
     if len(infos) < 2:

@@ -26,7 +26,7 @@ def show() -> None:
 
 
 def _pick(infos: list[SweepInfo], info: SweepInfo) -> None:
-    names = {found.run_id: parts.label(found) for found in infos}
+    names = {found.run_id: parts.run_label(found) for found in infos}
     key = f"picker-{info.run_id}"  # a new widget whenever the run was chosen elsewhere
     st.selectbox(
         "Run",

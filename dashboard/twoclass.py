@@ -124,17 +124,12 @@ def nearest_errors(rows: pd.DataFrame, threshold: float, *, missed: bool) -> pd.
 
 
 def spread(rows: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
-    """Histogram of the scaled probability by class: ``class, low, high, n, share`` of the class."""
-    edges = np.linspace(0, 1, COLUMNS + 1)
-    parts = []
-    for name, of in zip(names, (~rows["positive"], rows["positive"]), strict=True):
-        n, _ = np.histogram(rows.loc[of, "scaled"], edges)
-        total = max(int(of.sum()), 1)
-        called = f"{name} (n = {int(of.sum()):,})"
-        parts.append(
-            pd.DataFrame({"class": called, "low": edges[:-1], "high": edges[1:], "n": n, "share": n / total})
-        )
-    return pd.concat(parts, ignore_index=True)
+    """Histogram of the scaled probability by class: `frames.spread`, by ``class``."""
+    scores = {
+        name: rows.loc[rows["positive"] == of, "scaled"]
+        for name, of in zip(names, (False, True), strict=True)
+    }
+    return frames.spread(scores, np.linspace(0, 1, COLUMNS + 1), by="class")
 
 
 def reliability(rows: pd.DataFrame, *, with_scaled: bool) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dashboard import frames
 from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, Verified
 
 NAMES = {
@@ -119,27 +120,12 @@ def rates(at: pd.DataFrame) -> dict[str, float]:
 
 
 def spread(pairs: pd.DataFrame, method: Method) -> pd.DataFrame:
-    """Histogram of the scores of same and of different pairs, as shares of each."""
+    """Histogram of the scores of same and of different pairs: `frames.spread`, by ``kind``."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
     low, high = float(score.min()), float(score.max())
     edges = np.linspace(low, high if high > low else low + 1e-6, BINS + 1)
     same = pairs[PairsOf.SAME].astype(bool)
-    frames = []
-    for kind, of_kind in (("one person", same), ("two people", ~same)):
-        n, _ = np.histogram(score[of_kind], edges)
-        total = max(int(of_kind.sum()), 1)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "kind": f"{kind} (n = {total:,})",
-                    "low": edges[:-1],
-                    "high": edges[1:],
-                    "n": n,
-                    "share": n / total,
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+    return frames.spread({"one person": score[same], "two people": score[~same]}, edges, by="kind")
 
 
 def hardest(pairs: pd.DataFrame, method: Method, *, same: bool, number: int) -> pd.DataFrame:

@@ -447,6 +447,7 @@ def _two_classes(
         classes=tuple(names),
         label_n=y,
         group=[f"{part}{i // 3}" for i, part in enumerate(split)],
+        split_n=split,
         rows=lambda part: np.flatnonzero(split == part),
     )
     figures = two_classes.figures(manifest, np.stack(predictions["probs"]), seed=0)  # type: ignore[arg-type]

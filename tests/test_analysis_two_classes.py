@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from trainer.analysis import two_classes as t
 from trainer.analysis.statistics import wilson
+from trainer.analysis.verification import area, roc
 
 
 def rows(
@@ -32,9 +33,10 @@ def test_areas_equal_scikit_learns_with_ties_and_weights(seed: int, levels: int,
     weight = random.integers(0, 4, 42) if weighted else np.ones(42, dtype=int)
     weight[:2] = 1
     found, weight_ln = t.Rows(positive, score, np.arange(42)), weight[None].astype(float)
-    assert t.auroc(found, weight_ln)[0] == pytest.approx(roc_auc_score(positive, score, sample_weight=weight))
+    curve = roc(score, positive, weight_ln)
+    assert area(curve)[0] == pytest.approx(roc_auc_score(positive, score, sample_weight=weight))
     expected = average_precision_score(positive, score, sample_weight=weight)
-    assert t.average_precision(found, weight_ln)[0] == pytest.approx(expected)
+    assert t.average_precision(curve, found, weight_ln)[0] == pytest.approx(expected)
 
 
 def test_losses_equal_scikit_learns() -> None:

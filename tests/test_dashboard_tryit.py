@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import stores
-import streamlit as st
 from answering import CLASSES, Answering
 from mlflow import MlflowClient
 from PIL import Image
@@ -30,8 +29,6 @@ TEST_ROW = {"source": "a test row"}
 @pytest.fixture
 def answered(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> Answering:
     """The app looks at a sweep that can answer."""
-    st.cache_data.clear()
-    st.cache_resource.clear()
     monkeypatch.setenv("HEADROOM_TRACKING_URI", answering.uri)
     return answering
 
@@ -106,7 +103,6 @@ def test_an_encoder_that_is_gone_is_said_to_be_gone(
         shutil.copyfile(answering.folder / "head" / name, folder / "head" / name)
     card = (folder / "head" / "head.json").read_text().replace('"demo (', '"./gone (')
     (folder / "head" / "head.json").write_text(card)
-    st.cache_resource.clear()
     app = drop(open_page(PAGE), ("a.png", (answering.pictures / "red" / "3.png").read_bytes()))
     assert "There is no folder './gone'" in app.error[0].value
 

@@ -68,6 +68,6 @@ def test_without_one_of_the_classes_there_are_no_figures(split: str) -> None:
 def test_groups_are_counted_by_split_and_those_in_two_are_told() -> None:
     split = np.array(["train", "train", "val", "test", "test", "test"])
     manifest: Any = SimpleNamespace(
-        group=["a", "a", "a", "b", "", "c"], rows=lambda part: np.flatnonzero(split == part)
+        group=["a", "a", "a", "b", "", "c"], split_n=split, rows=lambda part: np.flatnonzero(split == part)
     )
     assert groups_by_split(manifest) == {"train": 1, "val": 1, "test": 2, "in_two_splits": 1}

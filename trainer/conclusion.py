@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from trainer.analysis import statistics
 from trainer.analysis.figures import confusion_png
 from trainer.analysis.projection import sample_rows, tsne
 from trainer.data import demo
+from trainer.data.groups import divided
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
@@ -87,11 +87,8 @@ def front_of(trials: Sequence[Finished]) -> list[dict[str, Any]]:
 def groups_by_split(manifest: Manifest) -> dict[str, int]:
     """How many groups (patients, say) each split has, and how many stand in more than one."""
     group_n = np.array(manifest.group)
-    of = {split: set(group_n[manifest.rows(split)]) - {""} for split in ("train", "val", "test")}
-    places = Counter(name for names in of.values() for name in names)
-    return {split: len(names) for split, names in of.items()} | {
-        "in_two_splits": sum(count > 1 for count in places.values())
-    }
+    counts = {split: len(set(group_n[manifest.rows(split)]) - {""}) for split in ("train", "val", "test")}
+    return counts | {"in_two_splits": len(divided(manifest))}
 
 
 class Answers:

@@ -234,18 +234,17 @@ def search(
                     writer.table(Artifact.TRIALS, trials)
                     written = time.time()
                 mirror.follow(ledger)
-            rate = (len(ledger.finished) - before) / (time.time() - started)
-            progress.update(len(ledger.finished), config.trials, state_of(ledger, rate))
+            progress.update(len(ledger.finished), config.trials, state_of(ledger))
     if ledger.cut_off and len(ledger.finished) == before:
         # there was enough already, and nothing is under way any more
         writer.table(Artifact.TRIALS, ledger.trials)
     return (len(ledger.finished) - before) / (time.time() - started)
 
 
-def state_of(ledger: Ledger, rate: float) -> str:
+def state_of(ledger: Ledger) -> str:
     """The line behind the progress bar."""
     best = ledger.best()
-    counts = f"{rate:.1f}/s, {ledger.count('pruned')} pruned, {ledger.count('failed')} failed"
+    counts = f"{ledger.count('pruned')} pruned, {ledger.count('failed')} failed"
     if best is None:
         return counts
     low, high = best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH]

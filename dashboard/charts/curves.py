@@ -53,6 +53,8 @@ def curves(
         marked: the line of one trial, drawn over all.
         log_x: logarithmic x axis.
     """
+    if shadow is not None and shadow.empty:
+        shadow = None
     if log:
         bands = bands[bands["mean"] > 0].assign(low=lambda f: f["low"].clip(lower=f["mean"].min() / 2))
         raw, best = raw[raw["value"] > 0], best[best["value"] > 0]
@@ -73,7 +75,7 @@ def curves(
     )
     y_axis = alt.Axis(minExtent=Y_LABELS)
     pick = alt.selection_point(fields=["group"], bind="legend", name="group")
-    alone = not len(raw) and (shadow is None or not len(shadow))  # else there is more to point at than means
+    alone = not len(raw) and shadow is None  # else there is more to point at than means
     hover = alt.selection_point(nearest=alone, on="pointerover", empty=False, name="near", clear="pointerout")
     seen = alt.condition(pick, alt.value(1.0), alt.value(0.12))
     faint = (
@@ -125,7 +127,7 @@ def curves(
     if len(raw):
         layers.insert(0, faint)
         layers.append(_hit(raw, x, alt.Y("value:Q", title=title, scale=scale), legend))
-    if shadow is not None and len(shadow):
+    if shadow is not None:
         left = alt.X("left:Q", title=step, scale=x_scale)
         fields = _shadow(shadow, left, alt.Y("low:Q", title=title, scale=scale), log_x=log_x)
         layers.insert(0, fields)
@@ -223,7 +225,7 @@ def _shadow(shadow: pd.DataFrame, x: alt.X, y: alt.Y, *, log_x: bool) -> alt.Cha
 
 def _unseen(fields: alt.Chart) -> alt.Chart:
     """The fields again, above the means, for the pointer."""
-    again = fields.copy().mark_rect(clip=True, cursor="pointer").encode(opacity=alt.value(0))
+    again = fields.mark_rect(clip=True, cursor="pointer").encode(opacity=alt.value(0))
     return again.add_params(alt.selection_point(fields=["epoch", "low", "high"], empty=False, name=HERE))
 
 

@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.charts.palette import BLUE, GREEN, GREY, ORANGE, RED
+from dashboard.charts.spread import spread as spread_at
 from dashboard.twoclass import AGREED, CHOSEN, SAID, SCALED
 
 HEIGHT = 330
@@ -85,40 +86,25 @@ def precision_recall(
 
 def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
     """`twoclass.spread`, and a rule at the threshold: what lies right of it is called positive."""
-    names = list(dict.fromkeys(bins["class"]))
-    bars = (
-        alt.Chart(bins)
-        .mark_bar(opacity=0.55, binSpacing=0)
-        .encode(
-            x=alt.X(
-                "low:Q",
-                title="probability",
-                bin="binned",
-                scale=SHARE,
-                axis=alt.Axis(format=".1f", grid=False, labelFlush=True),
-            ),
-            x2="high:Q",
-            y=alt.Y(
-                "share:Q", title="share of its class", stack=None, axis=alt.Axis(format=".0%", tickCount=5)
-            ),
-            color=alt.Color(
-                "class:N",
-                title=None,
-                sort=names,
-                scale=alt.Scale(domain=names, range=[BLUE, ORANGE]),
-                legend=alt.Legend(orient="top", columns=1, labelLimit=260),
-            ),
-            tooltip=[
-                alt.Tooltip("class:N"),
-                alt.Tooltip("low:Q", title="from", format=".2f"),
-                alt.Tooltip("high:Q", title="to", format=".2f"),
-                alt.Tooltip("n:Q", title="rows", format=",d"),
-                alt.Tooltip("share:Q", format=".1%"),
-            ],
-        )
+    x = alt.X(
+        "low:Q",
+        title="probability",
+        bin="binned",
+        scale=SHARE,
+        axis=alt.Axis(format=".1f", grid=False, labelFlush=True),
     )
-    rule = alt.Chart(pd.DataFrame({"at": [at]})).mark_rule(strokeWidth=2, color=RED).encode(x="at:Q")
-    return (bars + rule).properties(height=250)
+    return spread_at(
+        bins,
+        x,
+        at=at,
+        by="class",
+        kind="class",
+        share="share of its class",
+        unit="rows",
+        colours=[BLUE, ORANGE],
+        rule=RED,
+        digits=2,
+    ).properties(height=250)
 
 
 def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:

@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.charts.palette import BLUE, GREEN, GREY, ORANGE, RED
+from dashboard.charts.spread import spread as spread_at
 
 COLOURS = {"trained head": BLUE, "LDA": GREEN, "PCA whitening": ORANGE, "raw cosine": GREY}
 DASHES = {"trained head": [1, 0], "LDA": [6, 3], "PCA whitening": [2, 2], "raw cosine": [1, 0]}
@@ -107,35 +108,19 @@ def det(curves: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 
 def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
     """`verification.spread`, and a rule at the threshold: what lies right of it is accepted."""
-    kinds = list(dict.fromkeys(bins["kind"]))
-    colour = alt.Color(
-        "kind:N",
-        title=None,
-        sort=kinds,
-        scale=alt.Scale(domain=kinds, range=[GREEN, RED]),
-        legend=alt.Legend(orient="top", columns=1, labelLimit=260),
-    )
-    bars = (
-        alt.Chart(bins)
-        .mark_bar(opacity=0.55, binSpacing=0)
-        .encode(
-            x=alt.X("low:Q", title="score of a pair", bin="binned", axis=alt.Axis(format=".2f", grid=False)),
-            x2="high:Q",
-            y=alt.Y(
-                "share:Q", title="share of its pairs", stack=None, axis=alt.Axis(format=".0%", tickCount=5)
-            ),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("kind:N", title="pairs of"),
-                alt.Tooltip("low:Q", title="from", format=".3f"),
-                alt.Tooltip("high:Q", title="to", format=".3f"),
-                alt.Tooltip("n:Q", title="pairs", format=",d"),
-                alt.Tooltip("share:Q", format=".1%"),
-            ],
-        )
-    )
-    rule = alt.Chart(pd.DataFrame({"at": [at]})).mark_rule(strokeWidth=2, color=GREY).encode(x="at:Q")
-    return (bars + rule).properties(height=260)
+    axis = alt.Axis(format=".2f", grid=False)
+    return spread_at(
+        bins,
+        alt.X("low:Q", title="score of a pair", bin="binned", axis=axis),
+        at=at,
+        by="kind",
+        kind="pairs of",
+        share="share of its pairs",
+        unit="pairs",
+        colours=[GREEN, RED],
+        rule=GREY,
+        digits=3,
+    ).properties(height=260)
 
 
 def cmc(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:

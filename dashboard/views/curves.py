@@ -25,7 +25,7 @@ NAMES = {  # our series, in the order in which people ask for them
 ALL, SEED, STATE = "all trials", "seed", "state"
 RATE = ("train", "lr")
 TRIAL = "trial"  # query parameter: the trial that is drawn over all others
-FIELD = "curves-field"  # session: the field of the shadow that was clicked
+FIELD = "curves-field-{}-{}"  # session: the field of the shadow that was clicked, of a run and a metric
 MOST_OFFERED = 24  # trials of a field
 
 
@@ -62,10 +62,11 @@ def show(info: SweepInfo) -> None:
     step = "epoch" if info.ours else "step"
     number = None if marked is None else int(marked[Curves.TRIAL].iloc[0])
     shown = state.kept((version, asked, number), lambda: picture(drawn, asked, marked, step=step))
-    draw(shown, asked, key=f"curves-{info.run_id}-{number}")
-    offer(drawn)
+    field = FIELD.format(info.run_id, asked.series)
+    draw(shown, asked, key=f"curves-{info.run_id}-{number}", field=field)
+    offer(drawn, field)
     if marked is not None:
-        card(info, drawn.trials, marked)
+        card(info, drawn.trials, marked, field)
     tracks(shown)
     if not info.ours and len(trials) > foreign.MOST_CHILDREN:
         parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
@@ -187,14 +188,14 @@ def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: st
     return Picture(bands, len(order), drawing(chart), left, rate, says, clickable)
 
 
-def draw(shown: Picture, asked: Asked, *, key: str) -> None:
+def draw(shown: Picture, asked: Asked, *, key: str, field: str) -> None:
     """The curves; ``key`` is of a chart in which nothing has been clicked yet."""
     parts.chart(
         shown.curves,
         shown.bands,
         name="curves",
         key=key,
-        on_select=(lambda: clicked(st.session_state[key])) if shown.clickable else "ignore",
+        on_select=(lambda: clicked(st.session_state[key], field)) if shown.clickable else "ignore",
         selection_mode=shown.clickable or None,
         alt_text=f"{asked.series} by epoch, mean of {shown.groups} groups of trials with 95 % bands",
     )
@@ -209,36 +210,36 @@ def tracks(shown: Picture) -> None:
     parts.sentence(shown.says)
 
 
-def clicked(event: Any) -> None:
+def clicked(event: Any, field: str) -> None:
     """Open the trial whose line was clicked; of a field, where many run, remember which it was."""
     for name, picked in event["selection"].items():
         place = picked[0] if picked else {}  # empty, too, where a mean was clicked
         if name == LINE and "trial" in place:
             st.query_params[TRIAL] = str(int(place["trial"]))
-            st.session_state.pop(FIELD, None)
+            st.session_state.pop(field, None)
         elif name == HERE and "low" in place:
-            st.session_state[FIELD] = place
+            st.session_state[field] = place
 
 
-def offer(drawn: Drawn) -> None:
+def offer(drawn: Drawn, field: str) -> None:
     """The trials of the clicked field, the best first, to choose one of."""
-    field = st.session_state.get(FIELD)
-    if field is None:
+    place = st.session_state.get(field)
+    if place is None:
         return
-    here = drawn.lines[drawn.lines[Curves.EPOCH] == field["epoch"]]
-    here = here[here[Curves.VALUE].between(field["low"], field["high"])]
+    here = drawn.lines[drawn.lines[Curves.EPOCH] == place["epoch"]]
+    here = here[here[Curves.VALUE].between(place["low"], place["high"])]
     found = drawn.trials[drawn.trials[Trials.TRIAL].isin(here[Curves.TRIAL])]
     if Trials.VAL_F1_MACRO in found:
         found = found.sort_values(Trials.VAL_F1_MACRO, ascending=False)
     numbers = found[Trials.TRIAL].astype(int).tolist()
     if not numbers:
         return
-    values = f"{text.score(field['low'])} to {text.score(field['high'])}"
-    place = f"{text.count(len(numbers), 'trial')} at {values}"
+    values = f"{text.score(place['low'])} to {text.score(place['high'])}"
+    which = f"{text.count(len(numbers), 'trial')} at {values}"
     more = f", the best {MOST_OFFERED} of them" if len(numbers) > MOST_OFFERED else ""
-    key = f"here-{field['epoch']}-{field['low']}"
+    key = f"here-{place['epoch']}-{place['low']}"
     st.pills(
-        f"{place}, epoch {field['epoch']:g}{more}: open",
+        f"{which}, epoch {place['epoch']:g}{more}: open",
         numbers[:MOST_OFFERED],
         key=key,
         on_change=lambda: chosen(st.session_state[key]),
@@ -261,7 +262,7 @@ def marked_trial(lines: pd.DataFrame) -> pd.DataFrame | None:
     return found.groupby([Curves.TRIAL, Curves.EPOCH])[Curves.VALUE].mean().reset_index()
 
 
-def card(info: SweepInfo, trials: pd.DataFrame, marked: pd.DataFrame) -> None:
+def card(info: SweepInfo, trials: pd.DataFrame, marked: pd.DataFrame, field: str) -> None:
     """What the trial that is drawn over all others was."""
     number = int(marked[Curves.TRIAL].iloc[0])
     row = trials[trials[Trials.TRIAL] == number].iloc[0]
@@ -283,7 +284,7 @@ def card(info: SweepInfo, trials: pd.DataFrame, marked: pd.DataFrame) -> None:
             )
         if st.button("Clear", type="tertiary"):
             st.query_params.pop(TRIAL, None)
-            st.session_state.pop(FIELD, None)
+            st.session_state.pop(field, None)
             st.rerun()
 
 

@@ -91,7 +91,7 @@ def show(info: SweepInfo) -> None:
 
 def _named(info: SweepInfo) -> str:
     """An extraction, or a sweep that quarantined files."""
-    return ("" if info.kind == Kind.EXTRACTION else "sweep ") + parts.label(info)
+    return ("" if info.kind == Kind.EXTRACTION else "sweep ") + parts.run_label(info)
 
 
 def account(info: SweepInfo, summary: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from trainer.analysis.statistics import Interval, wilson_of_share
-from trainer.analysis.verification import accepted_at, area, roc
+from trainer.analysis.verification import Roc, accepted_at, area, roc
 
 DRAWS = 1000
 BINS = 10
@@ -52,15 +52,9 @@ def units(group: Sequence[str]) -> np.ndarray:
 # --- figures under weights [L, N] of the rows -------------------------------------------------
 
 
-def auroc(rows: Rows, weight_ln: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve [L]; NaN where a class has no weight."""
-    return area(roc(rows.log_odds_n, rows.positive_n, weight_ln))
-
-
-def average_precision(rows: Rows, weight_ln: np.ndarray) -> np.ndarray:
-    """Area under the precision-recall curve [L], as steps: the sum of precision × gain in recall, which is
-    scikit-learn's ``average_precision_score``; NaN where a class has no weight."""
-    curve = roc(rows.log_odds_n, rows.positive_n, weight_ln)
+def average_precision(curve: Roc, rows: Rows, weight_ln: np.ndarray) -> np.ndarray:
+    """Area under the precision-recall curve [L] of rows with this ROC curve, as steps: the sum of precision ×
+    gain in recall, which is scikit-learn's ``average_precision_score``; NaN where a class has no weight."""
     weight_ln = np.asarray(weight_ln, dtype=np.float64)
     right = curve.tar_lt * weight_ln[:, rows.positive_n].sum(1, keepdims=True)
     wrong = curve.far_lt * weight_ln[:, ~rows.positive_n].sum(1, keepdims=True)
@@ -233,7 +227,7 @@ def _measure(
         curve = roc(rows.log_odds_n, rows.positive_n, weight_ln)
         found = {
             "auroc": area(curve),
-            "auprc": average_precision(rows, weight_ln),
+            "auprc": average_precision(curve, rows, weight_ln),
             "on_curve": accepted_at(curve, 1 - specificity),
         }
         total = weight_ln.sum(1)

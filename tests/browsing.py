@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError
 
 from scripts.screenshots import settle
 
 CHART = "[data-testid=stVegaLiteChart] :is(canvas, svg.marks)"
 MAIN = "[data-testid=stMain]"
 WITHIN_MS = 60_000  # what a person would wait for at most; a busy machine is slow
+LIST_MS = 10_000  # how long a list that was clicked may take to open
+
+
+def choose(page: Page, box: str, option: str) -> None:
+    """Choose from a list as people do: one that a page still being drawn closed is opened once more."""
+    settle(page)
+    wanted = page.get_by_role("option", name=option)
+    for _ in range(WITHIN_MS // LIST_MS):
+        page.get_by_role("combobox", name=box).click()
+        try:
+            wanted.click(timeout=LIST_MS)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError(f"the list {box!r} never showed {option!r}")
 
 
 class Watched:

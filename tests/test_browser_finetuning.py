@@ -8,7 +8,7 @@ from shutil import copyfile
 
 import finetuning_stores
 import pytest
-from browsing import CHART, MAIN, WITHIN_MS, Watched
+from browsing import CHART, MAIN, WITHIN_MS, Watched, choose
 from playwright.sync_api import Browser, expect
 
 from scripts.screenshots import serving
@@ -47,8 +47,7 @@ def test_from_home_to_the_two_heads_side_by_side(browser: Browser, tuned: str) -
     page = watched.open("")
     page.get_by_role("link", name="Confusion matrix").click()
     page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
-    page.get_by_role("combobox", name="Compare with").click()
-    page.get_by_role("option", name="frozen").click()
+    choose(page, "Compare with", "frozen")
     expect(page.locator(CHART)).to_have_count(3, timeout=WITHIN_MS)
     assert "against=frozen" in page.url
     watched.check()

@@ -7,7 +7,7 @@ import re
 import method_store
 import pytest
 import stores
-from browsing import CHART, MAIN, WITHIN_MS, Watched
+from browsing import CHART, MAIN, WITHIN_MS, Watched, choose
 from playwright.sync_api import Browser, expect
 
 from trainer.tracking.schema import Kind
@@ -25,8 +25,7 @@ def test_a_person_sees_which_pictures_the_text_rescues_and_a_link_brings_another
     page = watched.open("fusion")
     main = page.locator(MAIN)
     rescued = main.get_by_text("which gated has right and image only takes for something else")
-    page.get_by_role("combobox", name="Compare").click()
-    page.get_by_role("option", name="gated − image only").click()
+    choose(page, "Compare", "gated − image only")
     expect(rescued).to_be_visible(timeout=WITHIN_MS)
     main.get_by_role("radio", name="image only").or_(
         main.get_by_role("button", name="image only")

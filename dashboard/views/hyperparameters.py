@@ -25,6 +25,7 @@ HUES = {TrialState.COMPLETE: "blue", TrialState.PRUNED: "gray", TrialState.FAILE
 OPENED_BY = "hyper-opened-by"  # session: name of the chart whose click opened the card
 SHOWN = "hyper-shown"  # session: the trial whose card is open, which stays while a live page redraws itself
 CLOSED = "hyper-closed-{}"  # session: how often a card that this chart opened was closed
+DISMISSED = "hyper-dismissed"  # session: the trial whose card was closed last, as the address has it
 
 
 class Page(NamedTuple):
@@ -96,9 +97,16 @@ def weighed(trials: pd.DataFrame, objective: Objective) -> tuple[pd.DataFrame, l
 
 
 def chosen_trial(frame: pd.DataFrame) -> int | None:
-    """The trial that the address asks for."""
+    """The trial that the address asks for.
+
+    Not one whose card was just closed: a redrawing that the browser asked for before it heard of the closing
+    still has the trial in its address.
+    """
     wanted = st.query_params.get(TRIAL)
     if wanted is None:
+        return None
+    if wanted == st.session_state.get(DISMISSED):
+        del st.query_params[TRIAL]
         return None
     if wanted.isdecimal() and (frame[TRIAL] == int(wanted)).any():
         return int(wanted)
@@ -556,6 +564,7 @@ def open_clicked(event: Any, name: str) -> None:
 def open_trial(trial: int, opened_by: str) -> None:
     """Put the trial into the address, from where the card is opened."""
     st.session_state[OPENED_BY] = opened_by
+    st.session_state.pop(DISMISSED, None)
     if st.query_params.get(TRIAL) != str(trial):
         st.query_params[TRIAL] = str(trial)
         st.rerun(scope="fragment")
@@ -563,7 +572,7 @@ def open_trial(trial: int, opened_by: str) -> None:
 
 def close() -> None:
     """The card is gone: out of the address, and nothing stays selected that would open it again."""
-    st.query_params.pop(TRIAL, None)
+    st.session_state[DISMISSED] = st.query_params.pop(TRIAL, None)
     st.session_state.pop(SHOWN, None)
     opened_by = st.session_state.pop(OPENED_BY, None)
     if opened_by:
@@ -649,5 +658,6 @@ def facts_of(page: Page, trial: pd.Series) -> list[tuple[str, str]]:
     return facts
 
 
-st.session_state.pop(SHOWN, None)  # the whole page is drawn anew, and its card with it
+for kept in (SHOWN, DISMISSED):  # the whole page is drawn anew, with the card that its address asks for
+    st.session_state.pop(kept, None)
 parts.page("Hyperparameters", show)

@@ -11,6 +11,7 @@ import altair as alt
 import pandas as pd
 import pyarrow as pa
 
+MANY = 500  # rows of a chart that are painted together, not each as a node with a name to be read out
 TABLES = "headroom"  # our data transformer, as Altair knows it
 _altair_settings = threading.Lock()  # theme and data transformer are the whole process's
 
@@ -45,13 +46,21 @@ def drawing(figure: alt.TopLevelMixin) -> Drawing:
     tests: a chart that they have drawn is right for other rows, too.
     """
     tables: dict[str, bytes] = {}
+    rows: list[int] = []
     alt.data_transformers.register(TABLES, _as_arrow)
-    with _altair_settings, alt.theme.enable("none"), alt.data_transformers.enable(TABLES, tables=tables):
+    with (
+        _altair_settings,
+        alt.theme.enable("none"),
+        alt.data_transformers.enable(TABLES, tables=tables, rows=rows),
+    ):
         spec = figure.to_dict(validate=False)
+    if sum(rows) > MANY:
+        spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+        spec.setdefault("config", {})["aria"] = False
     return Drawing({**spec, "datasets": {**spec.get("datasets", {}), **tables}})
 
 
-def _as_arrow(data: Any, tables: dict[str, bytes]) -> dict[str, str]:
+def _as_arrow(data: Any, tables: dict[str, bytes], rows: list[int]) -> dict[str, str]:
     """Altair's data transformer: the table goes aside under a name that says what is in it."""
     table = pa.Table.from_pandas(pd.DataFrame(data), preserve_index=False)
     sink = pa.BufferOutputStream()
@@ -59,5 +68,7 @@ def _as_arrow(data: Any, tables: dict[str, bytes]) -> dict[str, str]:
         stream.write_table(table)
     content = sink.getvalue().to_pybytes()
     name = hashlib.blake2b(content, digest_size=16).hexdigest()
+    if name not in tables:
+        rows.append(len(table))
     tables[name] = content
     return {"name": name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
 
+# Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page comes
+# alone, and the others while people look at it.
+AHEAD_S = 0.2
 LOOKS = {  # state → (icon, colour of the badge)
     RunState.LIVE: (":material/play_circle:", "blue"),
     RunState.DONE: (":material/check_circle:", "green"),
@@ -231,7 +235,7 @@ def draw(
     selection_mode: str | list[str] | None = None,
 ) -> Any:
     """`chart` without its menu."""
-    return st.vega_lite_chart(
+    event = st.vega_lite_chart(
         spec=written(figure).spec,
         width=width,
         alt=text.clean(alt_text, longest=300),
@@ -239,6 +243,9 @@ def draw(
         on_select=on_select,
         selection_mode=selection_mode,
     )
+    if state.draws_first():
+        time.sleep(AHEAD_S)
+    return event
 
 
 def written(figure: alt.TopLevelMixin | Drawing) -> Drawing:

@@ -24,6 +24,7 @@ VERIFICATION = "verification"  # the same for the page "Verification"
 ZERO_SHOT = "zero_shot"  # and so on
 FUSION = "fusion"
 ENCODERS = "encoders"
+OPENED, WAITING = "opened", "waiting-for-a-chart"  # session: the page that is open, and `draws_first`
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -164,6 +165,17 @@ def version(info: SweepInfo, part: str) -> Hashable:
         return on_disk
     beat = int(time.time() // REFRESH_S) if info.state == RunState.LIVE else None
     return info.state, info.ended_ms, beat
+
+
+def opens(page: str) -> None:
+    """Note which page is open, at every run of it as a whole."""
+    if st.session_state.get(OPENED) != page:
+        st.session_state[OPENED], st.session_state[WAITING] = page, True
+
+
+def draws_first() -> bool:
+    """Whether what was just sent is the first chart since the page was opened."""
+    return st.session_state.pop(WAITING, False)
 
 
 def is_dark() -> bool:

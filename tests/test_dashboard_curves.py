@@ -71,7 +71,10 @@ def test_shadow_marks_and_the_singled_out_trial_are_layers_of_the_chart() -> Non
         marked=some.head(2),
         log_x=True,
     ).to_dict()
-    assert [layer["mark"]["type"] for layer in chart["layer"]].count("rect") == 2  # seen, and for the pointer
+    assert [layer["mark"]["type"] for layer in chart["layer"]].count("rect") == 1
+    # What lies above the fields must let the pointer through: no selection, no tooltip.
+    above = [layer for layer in chart["layer"] if layer["mark"]["type"] in ("area", "line")][:2]
+    assert not any("params" in layer or "tooltip" in layer["encoding"] for layer in above)
     assert any(layer["mark"].get("strokeWidth") == 3 for layer in chart["layer"])
     assert all(layer["encoding"]["x"]["scale"]["type"] == "log" for layer in chart["layer"][1:2])
 

@@ -11,7 +11,7 @@ import stores
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import state
+from dashboard import state, text
 from trainer.tracking.schema import Artifact, Tag
 
 REPO = Path(__file__).resolve().parents[1]
@@ -177,4 +177,4 @@ def test_a_torn_table_is_reported_on_the_page(uri: str, tmp_path: Path) -> None:
 def test_the_sidebar_tells_long_names_in_full(uri: str) -> None:
     encoder = "openai/clip-vit-large-patch14-336 (bfloat16, key 0123456789abcdef)"
     stores.MlflowClient(uri).set_tag(stores.sweep(uri), Tag.ENCODER, encoder)
-    assert encoder in [node.value for node in open_page(PAGES[0]).sidebar.text]
+    assert text.plain(encoder) in open_page(PAGES[0]).sidebar.markdown[-1].value

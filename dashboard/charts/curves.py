@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dashboard import text
 from dashboard.charts.palette import GREY, PAN
 
 LINE, HERE = "trial", "here"  # selections: a line, or a field of the shadow, that was clicked
@@ -119,7 +120,7 @@ def curves(
         )
     )
     pan: Any = alt.selection_interval(**PAN, name="pan")  # type: ignore[arg-type]
-    layers = [mean.add_params(pick, pan)]
+    layers = [mean]
     if len(best):  # an empty layer has no extent, and Vega warns
         layers.append(marks)
     if (bands["n"] > 1).any():
@@ -131,8 +132,8 @@ def curves(
         left = alt.X("left:Q", title=step, scale=x_scale)
         fields = _shadow(shadow, left, alt.Y("low:Q", title=title, scale=scale), log_x=log_x)
         layers.insert(0, fields)
-        layers.append(_unseen(fields))
-    layers.append(points.add_params(hover))
+    # What has neither a selection nor a tooltip lets the pointer through to the fields below it.
+    layers.append(points.add_params(hover, pick, pan))
     if stopped is not None and len(stopped):
         crosses = alt.Chart(stopped).mark_point(shape="cross", size=26, filled=True, clip=True, angle=45)
         layers.append(
@@ -198,35 +199,30 @@ def _hit(raw: pd.DataFrame, x: alt.X, y: alt.Y, legend: str) -> alt.Chart:
 
 
 def _shadow(shadow: pd.DataFrame, x: alt.X, y: alt.Y, *, log_x: bool) -> alt.Chart:
-    """How many lines run where, as fields of grey."""
+    """How many lines run where, as fields of grey. There are hundreds: each has one tooltip of words, as a
+    table of values would take the browser longer to prepare than all else, and no name to be read out."""
     fields = shadow.assign(
         left=shadow["epoch"] - (0 if log_x else 0.5),
         right=shadow["epoch"] + (1 if log_x else 0.5),
         strength=(shadow["share"] / shadow["share"].max()) ** 0.5,
+        says=[
+            f"epoch {epoch}, {low:.4g} to {high:.4g}: {text.count(n, 'line')}; click to list them"
+            for epoch, low, high, n in shadow[["epoch", "low", "high", "n"]].itertuples(index=False)
+        ],
     )
     return (
-        alt.Chart(fields)
-        .mark_rect(color=GREY, clip=True)
+        alt.Chart(fields[["epoch", "left", "right", "low", "high", "strength", "says"]])
+        .mark_rect(color=GREY, clip=True, cursor="pointer", aria=False)
         .encode(
             x=x,
             x2="right:Q",
             y=y,
             y2="high:Q",
             opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 0.6]), legend=None),
-            tooltip=[
-                alt.Tooltip("epoch:Q", format="d"),
-                alt.Tooltip("low:Q", title="from", format=".4g"),
-                alt.Tooltip("high:Q", title="to", format=".4g"),
-                alt.Tooltip("n:Q", title="click to list lines", format=",d"),
-            ],
+            tooltip="says:N",
         )
+        .add_params(alt.selection_point(fields=["epoch", "low", "high"], empty=False, name=HERE))
     )
-
-
-def _unseen(fields: alt.Chart) -> alt.Chart:
-    """The fields again, above the means, for the pointer."""
-    again = fields.mark_rect(clip=True, cursor="pointer").encode(opacity=alt.value(0))
-    return again.add_params(alt.selection_point(fields=["epoch", "low", "high"], empty=False, name=HERE))
 
 
 def rates(

@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dashboard import text
 from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, ORDERED, RED
 from dashboard.charts.progress import STATES
 from dashboard.hyperparameters import (
@@ -126,24 +127,21 @@ def parallel(
     low = min(BELOW if (ticks["at"] < 0).any() else 0.0, 0.0)
     y = alt.Y("at:Q", title=None, axis=None, scale=alt.Scale(domain=[low - 0.04, 1.04], nice=False))
     colour = _score_colour(objective, colours)
+    told = _told(lines)
+    lines = lines.assign(says=told, here=told + ", " + lines["here"])
     base = alt.Chart(lines).encode(x=x, y=y, detail="trial:N")
     loud = f"datum.trial === {-1 if chosen is None else int(chosen)}"
-    told = [
-        alt.Tooltip("trial:Q", format="d"),
-        alt.Tooltip("state:N"),
-        alt.Tooltip("score:Q", title="score", format=".3f"),
-    ]
     strength = min(0.8, max(0.35, 40 / lines["trial"].nunique()))  # of many lines each is fainter
     drawn = base.mark_line(strokeWidth=1.6).encode(
         color=colour,
         opacity=alt.condition("datum.state === 'complete'", alt.value(strength), alt.value(strength / 4)),
     )
     strong = base.transform_filter(loud).mark_line(strokeWidth=4, color=ink(dark)).encode()
-    wide = base.mark_line(strokeWidth=9, opacity=0.001).encode(tooltip=told).add_params(_picked())
+    wide = base.mark_line(strokeWidth=9, opacity=0.001).encode(tooltip="says:N").add_params(_picked())
     knots = base.mark_point(size=16, strokeWidth=2.5, filled=False).encode(
         color=colour,
         opacity=alt.condition("datum.state === 'complete'", alt.value(0.9), alt.value(0.3)),
-        tooltip=[*told, alt.Tooltip("here:N", title="here")],
+        tooltip="here:N",
     )
     height = parallel_height(ticks)
     up = (ticks["label"].str.count("\n")) * 6 / (height - 150)  # half of the lines after the first
@@ -210,9 +208,9 @@ def slices(
     y_scale, y_title = alt.Scale(domain=_with_margin(extent), nice=False), wrap(objective.title, 40)
     x = _axis(alt.X, "x", parameter, rows["x"], room=270)
     place = {"x": x, "y": alt.Y("score:Q", title=y_title, scale=y_scale)}
-    base = alt.Chart(rows)
+    base = alt.Chart(rows.assign(here=_told(rows) + ", " + rows["here"]))
     dots = base.mark_circle(size=44, opacity=0.65, clip=True).encode(
-        **place, color=_states(rows["state"]), tooltip=_dot_tooltip()
+        **place, color=_states(rows["state"]), tooltip="here:N"
     )
     layers = [dots.add_params(_picked(pick))]
     if means is not None and len(means):
@@ -261,13 +259,14 @@ def _ring(
     return [ring.encode(**place)]
 
 
-def _dot_tooltip() -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("trial:Q", format="d"),
-        alt.Tooltip("state:N"),
-        alt.Tooltip("score:Q", format=".3f"),
-        alt.Tooltip("here:N", title="with"),
+def _told(rows: pd.DataFrame) -> pd.Series:
+    """What the tooltip of each row's dot begins with, in words: a table of values in each of a thousand would
+    take the browser longer than drawing the dots."""
+    columns = [rows[name] for name in ("trial", "state", "score")]
+    says = [
+        f"trial {trial} ({state}): {text.score(score)}" for trial, state, score in zip(*columns, strict=True)
     ]
+    return pd.Series(says, index=rows.index, dtype=object)
 
 
 def _axis(channel: Any, column: str, parameter: Parameter, values: pd.Series, *, room: int) -> Any:
@@ -328,11 +327,11 @@ def contour(
         alt.Tooltip("n:Q", title="n (trials)", format="d"),
     ]
     tiles = alt.Chart(cells.rename(columns={"mean": "score"})).mark_rect(opacity=0.5)
-    base = alt.Chart(dots)
+    base = alt.Chart(dots.assign(here=_told(dots) + ", " + dots["here"]))
     points = base.mark_circle(size=58, opacity=1, stroke=ink(dark), strokeWidth=0.8)
     return alt.layer(
         tiles.encode(**place, x2="x_end:Q", y2="y_end:Q", color=colour, tooltip=told),
-        points.encode(**place, color=colour, tooltip=_dot_tooltip()).add_params(_picked()),
+        points.encode(**place, color=colour, tooltip="here:N").add_params(_picked()),
         *_ring(base, dots, place, chosen, dark),
     ).properties(height=height)
 
@@ -350,6 +349,12 @@ def best_so_far(
     """`hyperparameters.best_so_far` against ``done`` or ``seconds``, with what the search must beat."""
     title = "trials done" if against == "done" else "seconds since the sweep began"
     known = frame.dropna(subset=[against])
+    reached = [
+        f", best so far {text.score(best)} after {text.count(int(done), 'trial')}"
+        + ("" if pd.isna(seconds) else f" and {seconds:,.1f} s")
+        for best, done, seconds in known[["best", "done", "seconds"]].itertuples(index=False)
+    ]
+    known = known.assign(says=_told(known) + pd.Series(reached, index=known.index, dtype=object))
     end = float(known[against].max())
     x_scale = alt.Scale(domain=[0, end * 1.02 or 1], nice=False)
     axis = (
@@ -370,14 +375,7 @@ def best_so_far(
             x=x,
             y=alt.Y("score:Q", title=y_title, scale=y_scale),
             color=_states(frame["state"]),
-            tooltip=[
-                alt.Tooltip("trial:Q", format="d"),
-                alt.Tooltip("state:N"),
-                alt.Tooltip("score:Q", format=".3f"),
-                alt.Tooltip("best:Q", title="best so far", format=".3f"),
-                alt.Tooltip("done:Q", title="trials done", format=",d"),
-                alt.Tooltip("seconds:Q", title="seconds", format=",.1f"),
-            ],
+            tooltip="says:N",
         )
         .add_params(_picked())
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import hyperparameter_stores as known
 import pytest
 from browsing import WITHIN_MS, Watched
-from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from scripts.screenshots import serving, settle
 
@@ -37,38 +37,6 @@ def served(module_store: str) -> Iterator[Served]:
     }
     with serving(module_store) as address:
         yield Served(address, module_store, **runs)
-
-
-class HeldLine:
-    """Between a page and its server: what the server says can be held back for a while."""
-
-    def __init__(self) -> None:
-        self.held: list[tuple[WebSocketRoute, str | bytes]] | None = None
-        self.asked = 0  # requests of the page since the line is held
-
-    def connect(self, page: WebSocketRoute) -> None:
-        server = page.connect_to_server()
-
-        def ask(message: str | bytes) -> None:
-            self.asked += 1
-            server.send(message)
-
-        def answer(message: str | bytes) -> None:
-            if self.held is None:
-                page.send(message)
-            else:
-                self.held.append((page, message))
-
-        page.on_message(ask)
-        server.on_message(answer)
-
-    def hold(self) -> None:
-        self.held, self.asked = [], 0
-
-    def release(self) -> None:
-        held, self.held = self.held or [], None
-        for page, message in held:
-            page.send(message)
 
 
 def chart(page: Page, number: int) -> Locator:
@@ -148,26 +116,4 @@ def test_a_live_sweep_keeps_the_open_card_while_trials_end(browser: Browser, ser
     known.replace(served.uri, served.live, known.trials(31))
     expect(page.get_by_text("n = 31 of 31 trials")).to_be_attached(timeout=WITHIN_MS)  # redrawn, and
     expect(drawer).to_have_count(0)
-    watched.check()
-
-
-def test_a_closed_card_stays_closed_if_the_page_redraws_itself_before_the_browser_hears_of_the_closing(
-    browser: Browser, served: Served
-) -> None:
-    """The request to redraw then still has the trial in its address."""
-    watched = Watched(browser, served.address)
-    line = HeldLine()
-    watched.page.route_web_socket(re.compile("_stcore/stream"), line.connect)
-    page = watched.open(f"hyperparameters?run={served.live}&trial=5")
-    drawer = page.locator(DRAWER)
-    expect(drawer).to_be_visible(timeout=WITHIN_MS)
-    line.hold()
-    page.keyboard.press("Escape")
-    while line.asked < 4:  # the closing, and redrawings of the page and of the card at its side
-        page.wait_for_timeout(100)
-    line.release()
-    known.replace(served.uri, served.live, known.trials(33))
-    expect(page.get_by_text("n = 33 of 33 trials")).to_be_attached(timeout=WITHIN_MS)
-    expect(drawer).to_have_count(0)
-    expect(page).not_to_have_url(re.compile("[?&]trial="))
     watched.check()

@@ -33,7 +33,8 @@ class Drawing(NamedTuple):
 def side_by_side(drawings: list[Drawing], *, columns: int) -> Drawing:
     """Several as one, to take along."""
     tables = {name: table for one in drawings for name, table in one.spec["datasets"].items()}
-    inner = [{k: v for k, v in one.spec.items() if k not in ("datasets", "$schema")} for one in drawings]
+    outermost = ("datasets", "$schema", "config", "usermeta")  # what Vega-Lite has no place for in a part
+    inner = [{k: v for k, v in one.spec.items() if k not in outermost} for one in drawings]
     return Drawing(
         {"$schema": drawings[0].spec["$schema"], "datasets": tables, "concat": inner, "columns": columns}
     )
@@ -46,7 +47,7 @@ def drawing(figure: alt.TopLevelMixin) -> Drawing:
     tests: a chart that they have drawn is right for other rows, too.
     """
     tables: dict[str, bytes] = {}
-    rows: list[int] = []
+    rows: dict[str, int] = {}
     alt.data_transformers.register(TABLES, _as_arrow)
     with (
         _altair_settings,
@@ -54,13 +55,13 @@ def drawing(figure: alt.TopLevelMixin) -> Drawing:
         alt.data_transformers.enable(TABLES, tables=tables, rows=rows),
     ):
         spec = figure.to_dict(validate=False)
-    if sum(rows) > MANY:
+    if sum(rows.values()) > MANY:
         spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
         spec.setdefault("config", {})["aria"] = False
     return Drawing({**spec, "datasets": {**spec.get("datasets", {}), **tables}})
 
 
-def _as_arrow(data: Any, tables: dict[str, bytes], rows: list[int]) -> dict[str, str]:
+def _as_arrow(data: Any, tables: dict[str, bytes], rows: dict[str, int]) -> dict[str, str]:
     """Altair's data transformer: the table goes aside under a name that says what is in it."""
     table = pa.Table.from_pandas(pd.DataFrame(data), preserve_index=False)
     sink = pa.BufferOutputStream()
@@ -68,7 +69,5 @@ def _as_arrow(data: Any, tables: dict[str, bytes], rows: list[int]) -> dict[str,
         stream.write_table(table)
     content = sink.getvalue().to_pybytes()
     name = hashlib.blake2b(content, digest_size=16).hexdigest()
-    if name not in tables:
-        rows.append(len(table))
-    tables[name] = content
+    tables[name], rows[name] = content, len(table)
     return {"name": name}

@@ -127,9 +127,7 @@ def parallel(
     low = min(BELOW if (ticks["at"] < 0).any() else 0.0, 0.0)
     y = alt.Y("at:Q", title=None, axis=None, scale=alt.Scale(domain=[low - 0.04, 1.04], nice=False))
     colour = _score_colour(objective, colours)
-    told = _told(lines)
-    lines = lines.assign(says=told, here=told + ", " + lines["here"])
-    base = alt.Chart(lines).encode(x=x, y=y, detail="trial:N")
+    base = alt.Chart(_worded(lines)).encode(x=x, y=y, detail="trial:N")
     loud = f"datum.trial === {-1 if chosen is None else int(chosen)}"
     strength = min(0.8, max(0.35, 40 / lines["trial"].nunique()))  # of many lines each is fainter
     drawn = base.mark_line(strokeWidth=1.6).encode(
@@ -208,7 +206,7 @@ def slices(
     y_scale, y_title = alt.Scale(domain=_with_margin(extent), nice=False), wrap(objective.title, 40)
     x = _axis(alt.X, "x", parameter, rows["x"], room=270)
     place = {"x": x, "y": alt.Y("score:Q", title=y_title, scale=y_scale)}
-    base = alt.Chart(rows.assign(here=_told(rows) + ", " + rows["here"]))
+    base = alt.Chart(_worded(rows))
     dots = base.mark_circle(size=44, opacity=0.65, clip=True).encode(
         **place, color=_states(rows["state"]), tooltip="here:N"
     )
@@ -257,6 +255,12 @@ def _ring(
         size=190, strokeWidth=3, color=ink(dark), filled=False, clip=True
     )
     return [ring.encode(**place)]
+
+
+def _worded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what their tooltips say: ``says`` of the trial, ``here`` of the trial and its place."""
+    says = _told(rows)
+    return rows.assign(says=says, here=says + ", " + rows["here"])
 
 
 def _told(rows: pd.DataFrame) -> pd.Series:
@@ -327,7 +331,7 @@ def contour(
         alt.Tooltip("n:Q", title="n (trials)", format="d"),
     ]
     tiles = alt.Chart(cells.rename(columns={"mean": "score"})).mark_rect(opacity=0.5)
-    base = alt.Chart(dots.assign(here=_told(dots) + ", " + dots["here"]))
+    base = alt.Chart(_worded(dots))
     points = base.mark_circle(size=58, opacity=1, stroke=ink(dark), strokeWidth=0.8)
     return alt.layer(
         tiles.encode(**place, x2="x_end:Q", y2="y_end:Q", color=colour, tooltip=told),

@@ -45,8 +45,9 @@ page = st.navigation(
         st.Page("views/quality.py", title="Data quality", icon=":material/image_search:", url_path="quality"),
     ]
 )
-state.opens(page.url_path)
 NOT_OF_A_SWEEP = ("quality", "ablation", "verification", "zeroshot", "fusion", "encoders")
-if page.url_path not in NOT_OF_A_SWEEP:
-    sidebar.show()
+state.opens(page.url_path)
 page.run()
+if page.url_path not in NOT_OF_A_SWEEP:  # after the page, for which people have come
+    pass
+state.opened()

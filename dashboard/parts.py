@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -16,9 +15,6 @@ from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
 
-# Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page comes
-# alone, and the others while people look at it.
-AHEAD_S = 0.2
 LOOKS = {  # state → (icon, colour of the badge)
     RunState.LIVE: (":material/play_circle:", "blue"),
     RunState.DONE: (":material/check_circle:", "green"),
@@ -80,6 +76,27 @@ def heading(title: str, info: SweepInfo, *, named: bool) -> None:
         if named:
             st.text(text.clean(info.name, longest=60))
         badge(info)
+
+
+class Place:
+    """Room above a page's first chart for what is drawn after it: ``with place: …``.
+
+    Args:
+        height: in pixels, kept free until then, so that the chart stays where it is.
+    """
+
+    def __init__(self, height: int) -> None:
+        self.room = st.container()
+        self.kept_free = self.room.empty()
+        if state.waits_for_chart():
+            self.kept_free.space(height)
+
+    def __enter__(self) -> None:
+        self.kept_free.empty()
+        self.room.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.room.__exit__(*error)
 
 
 def run_label(info: SweepInfo) -> str:
@@ -243,8 +260,7 @@ def draw(
         on_select=on_select,
         selection_mode=selection_mode,
     )
-    if state.draws_first():
-        time.sleep(AHEAD_S)
+    state.let_chart_go_ahead()
     return event
 
 

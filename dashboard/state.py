@@ -24,7 +24,11 @@ VERIFICATION = "verification"  # the same for the page "Verification"
 ZERO_SHOT = "zero_shot"  # and so on
 FUSION = "fusion"
 ENCODERS = "encoders"
-OPENED, WAITING = "opened", "waiting-for-a-chart"  # session: the page that is open, and `draws_first`
+OPENED, AHEAD = "opened", "ahead"  # session: the page that is open, and see `waits_for_chart`
+# Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page comes
+# alone, and the rest while people look at it: seconds later, more of them where the browser has yet to fetch
+# the code that draws charts.
+AHEAD_S, FIRST_AHEAD_S = 0.3, 0.8
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
 FILES = {
@@ -168,14 +172,26 @@ def version(info: SweepInfo, part: str) -> Hashable:
 
 
 def opens(page: str) -> None:
-    """Note which page is open, at every run of it as a whole."""
-    if st.session_state.get(OPENED) != page:
-        st.session_state[OPENED], st.session_state[WAITING] = page, True
+    """Note which page is open, at the beginning of every run of it as a whole."""
+    before = st.session_state.get(OPENED)
+    if before != page:
+        st.session_state[OPENED] = page
+        st.session_state[AHEAD] = FIRST_AHEAD_S if before is None else AHEAD_S
 
 
-def draws_first() -> bool:
-    """Whether what was just sent is the first chart since the page was opened."""
-    return st.session_state.pop(WAITING, False)
+def opened() -> None:
+    """Note that the page has been shown once, with a chart or without."""
+    st.session_state.pop(AHEAD, None)
+
+
+def waits_for_chart() -> bool:
+    """Whether the page has just been opened, and no chart of it been sent yet."""
+    return AHEAD in st.session_state
+
+
+def let_chart_go_ahead() -> None:
+    """After a chart: where it is the first since the page was opened, wait until the browser has drawn it."""
+    time.sleep(st.session_state.pop(AHEAD, 0))
 
 
 def is_dark() -> bool:

@@ -342,6 +342,15 @@ def test_a_sweep_shows_every_section_with_its_n(uri: str) -> None:
         assert part in told, part
 
 
+def test_of_a_large_sweep_other_sections_are_drawn_when_they_are_asked_for(uri: str) -> None:
+    known.sweep(uri, known.trials(320))
+    app = open_page()
+    first = ["Importance", "Parallel coordinates", "Best so far", "Trials"]
+    assert [node.value for node in app.subheader] == first
+    app.pills(key="sections").set_value(["Slices", "Rungs"]).run()
+    assert [node.value for node in app.subheader] == [*first[:2], "Slices", "Rungs", "Trials"]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_few_trials_are_said_to_be_too_few(uri: str, count: int) -> None:
     known.sweep(uri, known.trials(count))

@@ -20,7 +20,7 @@ SPLITS = ["test", "val", "train"]
 Made = TypeVar("Made")
 NOBODY = "no other head"
 PAGE = "page"  # parameter of the address: which page of the cell's pictures
-WAYS_IN = 10  # cells that have a button
+WAYS_IN, WAYS_IN_HEIGHT = 10, 100  # cells that have a button, and pixels that these take, about
 FIRST, SECOND, ONLY_FIRST, ONLY_SECOND = "first", "second", "only first", "only second"
 REDRAWN = (
     "redrawn-{}"  # session: how often a chart must forget its click, as another cell was chosen elsewhere
@@ -64,11 +64,13 @@ def show(info: SweepInfo) -> None:
     page = controls(info, predictions)
     if page.other is None:
         cells = page.kept("cells", lambda: frames.confusion(page.rows))
-        worst_confusions(page, cells)
+        above = parts.Place(WAYS_IN_HEIGHT)
         left, right = sides(page)
         with left:
             matrix(page, cells, page.rows, name="confusion")
             says_accuracy(page)
+        with above:
+            worst_confusions(page, cells)
         with right:
             pictures(page)
     else:

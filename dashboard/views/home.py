@@ -28,6 +28,7 @@ from trainer.tracking.schema import (
 
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
+ROW_HEIGHT, MOST_HIGH, HEADLINE_HEIGHT = 35, 400, 190  # pixels, about
 STATE_MARKS = {
     RunState.LIVE: "● live",
     RunState.DONE: "✓ done",
@@ -53,10 +54,18 @@ def main() -> None:
     info = state.chosen(infos)
     st.header("Sweeps")
     sweeping = state.REFRESH_S if any(found.state == RunState.LIVE for found in infos) else None
-    st.fragment(sweep_table, run_every=sweeping)(info.run_id)
-    if others:
-        st.fragment(ablation_table, run_every=every)()
+    lists = parts.Place(lists_height(infos, others))
     parts.page(text.plain(info.name), results, named=False)
+    with lists:
+        st.fragment(sweep_table, run_every=sweeping)(info.run_id)
+        if others:
+            st.fragment(ablation_table, run_every=every)()
+
+
+def lists_height(infos: list[SweepInfo], others: list[SweepInfo]) -> int:
+    """Pixels that the tables above the chosen run will take, about."""
+    runs = min(ROW_HEIGHT * (len(infos) + 1), MOST_HIGH)
+    return runs + (ROW_HEIGHT * (min(len(others), ABLATIONS) + 4) if others else 0) + ROW_HEIGHT
 
 
 def sweep_table(chosen: str) -> None:
@@ -185,12 +194,14 @@ def results(info: SweepInfo) -> None:
         )
     elif info.ours:
         summary = state.summary(info)
-        headline(info, summary)
-        if summary.get(FineTuned.EFFECT):
-            against_frozen(summary)
-        if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
-            parts.sentence(how_it_held(summary))
+        above = parts.Place(HEADLINE_HEIGHT)
         progress(trials, ("progress", info.run_id, state.version(info, "trials")))
+        with above:
+            headline(info, summary)
+            if summary.get(FineTuned.EFFECT):
+                against_frozen(summary)
+            if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
+                parts.sentence(how_it_held(summary))
         leaderboard.show(trials, BEST)
     else:
         leaderboard.show_foreign(trials)

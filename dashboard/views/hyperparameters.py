@@ -20,6 +20,8 @@ Made = TypeVar("Made")
 FEWEST = 2  # trials with a score that can be compared
 FIRST_AXES = 7  # axes of the parallel coordinates as they come
 FIRST_SLICES = 6
+FEW_TRIALS = 300  # with which all sections are drawn at once; more are slow to draw
+FIRST_SECTIONS = ["Best so far"]  # of more trials
 IN_A_ROW = 3
 HUES = {TrialState.COMPLETE: "blue", TrialState.PRUNED: "gray", TrialState.FAILED: "red"}  # Streamlit's names
 OPENED_BY = "hyper-opened-by"  # session: name of the chart whose click opened the card
@@ -64,13 +66,26 @@ def show(info: SweepInfo) -> None:
     else:
         importances(page)
         parallel(page)
-        slices(page)
-        contour(page)
-        best_so_far(page)
-        rungs(page)
+        asked = sections_asked_for(page)
+        for name, section in SECTIONS.items():
+            if name in asked:
+                section(page)
     trial_table(page)
     if page.chosen is not None and st.session_state.get(SHOWN) != page.chosen:
         card(page)
+
+
+def sections_asked_for(page: Page) -> list[str]:
+    """Which of `SECTIONS` to draw; of a large sweep few at first, for it takes a browser seconds."""
+    names = [name for name, section in SECTIONS.items() if page.info.ours or section is not rungs]
+    return st.pills(
+        "Show",
+        names,
+        selection_mode="multi",
+        default=names if len(page.frame) <= FEW_TRIALS else FIRST_SECTIONS,
+        key="sections",
+        bind="query-params",
+    )
 
 
 def pick_objective(objectives: dict[str, Objective], *, foreign_run: bool) -> Objective:
@@ -424,8 +439,6 @@ def against_yardstick(frame: pd.DataFrame, page: Page, measure: hyper.Yardstick 
 
 def rungs(page: Page) -> None:
     """Who was given up early, and whether the early score knew."""
-    if not page.info.ours:
-        return
     st.subheader("Rungs")
     reached = hyper.rungs(page.frame)
     if reached.empty:
@@ -488,6 +501,14 @@ def early_score(page: Page, reached: pd.DataFrame) -> None:
         f"{'; '.join(told)}. Complete trials only: those that were given up, and might have caught up, are "
         "not in it."
     )
+
+
+SECTIONS: dict[str, Callable[[Page], None]] = {  # below the first two, in their order
+    "Slices": slices,
+    "Two at once": contour,
+    "Best so far": best_so_far,
+    "Rungs": rungs,
+}
 
 
 def trial_table(page: Page) -> None:

@@ -49,5 +49,5 @@ NOT_OF_A_SWEEP = ("quality", "ablation", "verification", "zeroshot", "fusion", "
 state.opens(page.url_path)
 page.run()
 if page.url_path not in NOT_OF_A_SWEEP:  # after the page, for which people have come
-    pass
+    sidebar.show()
 state.opened()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import altair as alt
 import pandas as pd
@@ -15,6 +15,7 @@ from dashboard.drawing import Drawing, drawing
 from dashboard.info import SweepInfo
 from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
 
+Made = TypeVar("Made")
 LOOKS = {  # state → (icon, colour of the badge)
     RunState.LIVE: (":material/play_circle:", "blue"),
     RunState.DONE: (":material/check_circle:", "green"),
@@ -97,6 +98,36 @@ class Place:
 
     def __exit__(self, *error: Any) -> None:
         self.room.__exit__(*error)
+
+
+def controlled(
+    controls: Callable[[], Made],
+    first: Made,
+    draws: Callable[[Made], None],
+    *,
+    names: Sequence[str],
+    height: int,
+) -> None:
+    """A row of controls, and below it what they control.
+
+    A page that has just been opened sends its chart ahead of the controls, if nothing has been chosen: what
+    they will say is known.
+
+    Args:
+        controls: shows them and returns what they say; ``first`` is what they say at first.
+        draws: shows what they ask for.
+        names: of the controls, in the address and in the session.
+        height: of the row in pixels, about.
+    """
+    above = Place(height)
+    if state.opens_untouched(*names):
+        draws(first)
+        with above:
+            controls()
+    else:
+        with above:
+            asked = controls()
+        draws(asked)
 
 
 def run_label(info: SweepInfo) -> str:

@@ -189,6 +189,14 @@ def waits_for_chart() -> bool:
     return AHEAD in st.session_state
 
 
+def opens_untouched(*names: str) -> bool:
+    """Whether the page has just been opened, and neither its address nor the reader has chosen anything by
+    these names: then its controls will say what they say at first, and its chart need not wait for them."""
+    return waits_for_chart() and not any(
+        name in st.query_params or name in st.session_state for name in names
+    )
+
+
 def let_chart_go_ahead() -> None:
     """After a chart: where it is the first since the page was opened, wait until the browser has drawn it."""
     time.sleep(st.session_state.pop(AHEAD, 0))

@@ -19,12 +19,25 @@ from trainer.tracking.schema import Predictions, Samples, Summary
 SPLITS = ["test", "val", "train"]
 Made = TypeVar("Made")
 NOBODY = "no other head"
+FORMS = ["counts", "share of label"]
+CONTROLS = ("head", "against", "split", "cells", "order")
+CONTROLS_HEIGHT = 75  # pixels, about
 PAGE = "page"  # parameter of the address: which page of the cell's pictures
 WAYS_IN, WAYS_IN_HEIGHT = 10, 100  # cells that have a button, and pixels that these take, about
 FIRST, SECOND, ONLY_FIRST, ONLY_SECOND = "first", "second", "only first", "only second"
 REDRAWN = (
     "redrawn-{}"  # session: how often a chart must forget its click, as another cell was chosen elsewhere
 )
+
+
+class Asked(NamedTuple):
+    """What the controls say."""
+
+    head: str
+    other: str | None  # the head that is compared with
+    split: str
+    form: str
+    order: str
 
 
 class Page(NamedTuple):
@@ -61,7 +74,20 @@ def show(info: SweepInfo) -> None:
     if predictions is None or predictions.empty:
         parts.missing(info, "predictions")
         return
-    page = controls(info, predictions)
+    heads, splits, orders = offered(info, predictions)
+    links.take_over(links.HEAD, "head", list(heads))
+    links.take_over(links.SPLIT, "split", splits)
+    parts.controlled(
+        lambda: controls(heads, splits, orders),
+        Asked(next(iter(heads.values())), None, splits[0], FORMS[0], orders[0]),
+        lambda asked: show_asked(page_of(info, predictions, asked)),
+        names=CONTROLS,
+        height=CONTROLS_HEIGHT,
+    )
+
+
+def show_asked(page: Page) -> None:
+    """One head's matrix and the pictures of a cell, or two heads'; then the classes."""
     if page.other is None:
         cells = page.kept("cells", lambda: frames.confusion(page.rows))
         above = parts.Place(WAYS_IN_HEIGHT)
@@ -82,13 +108,20 @@ def sides(page: Page) -> Any:
     return st.columns([4, 3], gap="medium") if page.square else (st.container(), st.container())
 
 
-def controls(info: SweepInfo, predictions: pd.DataFrame) -> Page:
-    """The rows of one head, or two, in one split; all choices are kept in the address."""
+def offered(info: SweepInfo, predictions: pd.DataFrame) -> tuple[dict[str, str], list[str], list[str]]:
+    """Heads by what stands for them, splits, and orders of the classes."""
     heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
     present = set(predictions[Predictions.SPLIT])
     splits = [name for name in SPLITS if name in present] or sorted(present)
-    links.take_over(links.HEAD, "head", list(heads))
-    links.take_over(links.SPLIT, "split", splits)
+    logged = state.summary(info).get(Summary.CLASSES, [])
+    orders = [answers.AS_LOGGED, answers.BY_NAME, answers.BY_SIMILARITY]
+    if logged == answers.by_name(logged):
+        orders.remove(answers.AS_LOGGED)
+    return heads, splits, orders
+
+
+def controls(heads: dict[str, str], splits: list[str], orders: list[str]) -> Asked:
+    """The row of controls; all are kept in the address."""
     with st.container(horizontal=True, gap="medium"):
         head = heads[st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)]
         others = {shown: name for shown, name in heads.items() if name != head}
@@ -101,21 +134,18 @@ def controls(info: SweepInfo, predictions: pd.DataFrame) -> Page:
             "Split", splits, default=splits[0], required=True, key="split", bind="query-params"
         )
         form = st.segmented_control(
-            "Cells",
-            ["counts", "share of label"],
-            default="counts",
-            required=True,
-            key="cells",
-            bind="query-params",
+            "Cells", FORMS, default=FORMS[0], required=True, key="cells", bind="query-params"
         )
-        logged = state.summary(info).get(Summary.CLASSES, [])
-        orders = [answers.AS_LOGGED, answers.BY_NAME, answers.BY_SIMILARITY]
-        if logged == answers.by_name(logged):
-            orders.remove(answers.AS_LOGGED)
         order = st.segmented_control(
             "Order of classes", orders, default=orders[0], required=True, key="order", bind="query-params"
         )
-    other = others.get(against)
+    return Asked(head, others.get(against), split, form, order)
+
+
+def page_of(info: SweepInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
+    """The rows of one head, or two, in one split."""
+    head, other, split, form, order = asked
+    logged = state.summary(info).get(Summary.CLASSES, [])
     version = ("confusion", info.run_id, state.version(info, "predictions"), head, other, split, order)
 
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str], list[tuple[str, str]]]:
@@ -131,7 +161,7 @@ def controls(info: SweepInfo, predictions: pd.DataFrame) -> Page:
         head=head,
         other=other,
         split=split,
-        normalised=form != "counts",
+        normalised=form != FORMS[0],
         rows=rows,
         other_rows=other_rows,
         pairs=pairs,

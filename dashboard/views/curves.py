@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -27,19 +28,22 @@ RATE = ("train", "lr")
 TRIAL = "trial"  # query parameter: the trial that is drawn over all others
 FIELD = "curves-field-{}-{}"  # session: the field of the shadow that was clicked, of a run and a metric
 MOST_OFFERED = 24  # trials of a field
+CONTROLS = ("metric", "group", "smooth", "log", "log_x", "hide_pruned", "raw")
+EPOCHS = "epochs-{}-{}"  # key of that slider, for it is another one where the ends are others
+CONTROLS_HEIGHT = 70  # pixels, about
 
 
 class Asked(NamedTuple):
-    """What the controls say."""
+    """What the controls say, and what they say at first."""
 
     series: str
-    by: str
     epochs: tuple[int, int]
-    log: bool
-    log_x: bool
-    smooth: float
-    hide_pruned: bool
-    raw_too: bool
+    by: str = ALL
+    log: bool = False
+    log_x: bool = False
+    smooth: float = 0.0
+    hide_pruned: bool = False
+    raw_too: bool = True
 
 
 def show(info: SweepInfo) -> None:
@@ -52,9 +56,26 @@ def show(info: SweepInfo) -> None:
         return
     version = ("curves", info.run_id, state.version(info, "trials"), state.version(info, "curves"))
     names, ends = state.kept(version, lambda: known(curves))
-    asked = controls(trials, ends, names)
+    parts.controlled(
+        lambda: controls(trials, ends, names),
+        Asked(next(iter(names)), ends),
+        lambda asked: show_asked(info, trials, curves, names[asked.series], version, asked),
+        names=[*CONTROLS, EPOCHS.format(*ends)],
+        height=CONTROLS_HEIGHT,
+    )
+
+
+def show_asked(
+    info: SweepInfo,
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    series: tuple[str, str],
+    version: Hashable,
+    asked: Asked,
+) -> None:
+    """The curves that the controls ask for, and what belongs to them."""
     left = (asked.series, asked.by, asked.epochs, asked.hide_pruned)
-    drawn = state.kept((version, *left), lambda: prepared(trials, curves, names[asked.series], asked))
+    drawn = state.kept((version, *left), lambda: prepared(trials, curves, series, asked))
     if drawn.lines.empty:
         parts.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
         return
@@ -131,14 +152,14 @@ def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple
         log_x = st.toggle("Log x", key="log_x", bind="query-params")
         hide_pruned = st.toggle("Hide pruned", key="hide_pruned", bind="query-params")
         raw_too = st.toggle("Single trials", value=True, key="raw", bind="query-params")
-    return Asked(series, columns.get(by, by), epochs, log, log_x, smooth, hide_pruned, raw_too)
+    return Asked(series, epochs, columns.get(by, by), log, log_x, smooth, hide_pruned, raw_too)
 
 
 def epoch_range(first: int, last: int) -> tuple[int, int]:
     """Which epochs to draw: the first few often hide the differences between the later ones."""
     if first == last:
         return first, last
-    return st.slider("Epochs", first, last, (first, last), key=f"epochs-{first}-{last}", width=190)
+    return st.slider("Epochs", first, last, (first, last), key=EPOCHS.format(first, last), width=190)
 
 
 def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> frames.Groups:

@@ -72,12 +72,13 @@ def tile(row: Mapping[Any, Any], width: int) -> None:
     """One picture; below it what is said of it, its caption and its id, all as literal text."""
     words = text.clean(row[Samples.CAPTION], longest=300)
     name = text.clean(row[Samples.SAMPLE_ID], longest=300)
+    lines = [text.plain(row[name], longest=40) for name in (SAYS, ALSO) if name in row]
+    lines += [text.plain(one, longest=22) for one in (words, name.rpartition("/")[2]) if one]
+    below = NEW_LINE.join(lines)
+    if isinstance(row[Samples.THUMBNAIL], bytes):
+        st.image(row[Samples.THUMBNAIL], below, width=width, alt=text.clean(words or name))
+        return
     with st.container(width=width + 8, gap="xxsmall"):
-        if isinstance(row[Samples.THUMBNAIL], bytes):
-            st.image(row[Samples.THUMBNAIL], width=width, alt=text.clean(words or name))
-        else:
-            with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
-                st.markdown(NO_PICTURE, width="content")
-        lines = [text.plain(row[name], longest=40) for name in (SAYS, ALSO) if name in row]
-        lines += [text.plain(one, longest=22) for one in (words, name.rpartition("/")[2]) if one]
-        st.caption(NEW_LINE.join(lines))
+        with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
+            st.markdown(NO_PICTURE, width="content")
+        st.caption(below)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from stores import HOSTILE
 from streamlit.testing.v1 import AppTest
-from test_dashboard_pages import charts, open_page, words
+from test_dashboard_pages import captions, charts, open_page, words
 
 from dashboard import ablations
 from dashboard.charts import ablation as drawn
@@ -405,7 +405,7 @@ def test_words_of_strangers_are_shown_and_not_acted_on(
     ablation_store.ablation(tracking_uri, hostile=HOSTILE)
     app = opened(tracking_uri, monkeypatch)
     rendered = [*app.markdown, *app.caption, *app.header, *app.subheader]
-    rendered_words = "\n".join(str(node.value) for node in rendered)
+    rendered_words = "\n".join([*(str(node.value) for node in rendered), *captions(app)])
     for trap in ("![x](", "<img", ":red[", "**b**", "`c`", "$d$"):
         assert trap not in rendered_words
     labels = [getattr(widget, "label", "") for widget in (*app.slider, *app.selectbox)]

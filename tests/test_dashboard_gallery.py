@@ -12,7 +12,7 @@ import stores
 from mlflow import MlflowClient
 from safetensors.numpy import load
 from streamlit.testing.v1 import AppTest
-from test_dashboard_pages import charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
+from test_dashboard_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 
 from dashboard import gallery
 from trainer.tracking.schema import Artifact, Tag
@@ -77,9 +77,11 @@ def test_a_gallery_counts_the_rows_that_have_no_picture() -> None:
 
 def test_captions_are_literal_text_and_fetch_nothing() -> None:
     frame = rows(2).assign(caption=stores.HOSTILE, sample_id=stores.HOSTILE, **{gallery.SAYS: stores.HOSTILE})
-    for node in draw(frame).caption:
-        assert "](http" not in node.value
-        assert "<img" not in node.value
+    below = captions(draw(frame))
+    assert len(below) == 2
+    for caption in below:
+        assert "](http" not in caption
+        assert "<img" not in caption
 
 
 def test_no_row_is_lost_on_the_way_to_its_picture() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import stores
@@ -32,9 +33,10 @@ def open_page(page: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
-    app.run()
-    if page != PAGES[0]:
-        app.switch_page(page).run()
+    with patch.multiple(state, AHEAD_S=0, FIRST_AHEAD_S=0):  # nobody is looking
+        app.run()
+        if page != PAGES[0]:
+            app.switch_page(page).run()
     assert not app.exception, app.exception[0].message
     return app
 
@@ -43,11 +45,16 @@ def charts(app: AppTest) -> list[Any]:
     return list(app.get("vega_lite_chart"))
 
 
+def captions(app: AppTest) -> list[str]:
+    """What stands below pictures, rendered as Markdown."""
+    return [caption for image in app.image for caption in image.captions]
+
+
 def words(app: AppTest) -> str:
     """Everything that the page renders as Markdown, and its plain text."""
     nodes = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.title, *app.text, *app.code]
     nodes += [*app.info, *app.warning, *app.error, *app.metric]
-    return "\n".join(str(getattr(node, "value", "")) for node in nodes)
+    return "\n".join([*(str(getattr(node, "value", "")) for node in nodes), *captions(app)])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -178,3 +185,20 @@ def test_the_sidebar_tells_long_names_in_full(uri: str) -> None:
     encoder = "openai/clip-vit-large-patch14-336 (bfloat16, key 0123456789abcdef)"
     stores.MlflowClient(uri).set_tag(stores.sweep(uri), Tag.ENCODER, encoder)
     assert text.plain(encoder) in open_page(PAGES[0]).sidebar.markdown[-1].value
+
+
+@pytest.mark.parametrize("page", ["views/curves.py", "views/confusion.py"])
+def test_a_chart_that_is_sent_ahead_of_its_controls_is_the_one_that_they_ask_for(uri: str, page: str) -> None:
+    stores.sweep(uri)
+    app = open_page(page)
+    ahead = charts(app)[0].proto.spec
+    app.run()  # from now on the controls are asked first
+    assert charts(app)[0].proto.spec == ahead
+
+
+def test_a_choice_in_the_address_is_heeded_by_the_first_chart(uri: str) -> None:
+    stores.sweep(uri)
+    assert (
+        charts(open_page("views/curves.py", log="true"))[0].proto.spec
+        != charts(open_page("views/curves.py"))[0].proto.spec
+    )

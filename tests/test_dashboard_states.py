@@ -15,7 +15,7 @@ import pytest
 import stores
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from test_dashboard_pages import REPO, charts, words
+from test_dashboard_pages import REPO, captions, charts, words
 
 OF_SWEEPS = ["home", "curves", "hyperparameters", "confusion", "embeddings", "tryit", "twoclass"]
 COMMANDS = {"ablation": "python -m trainer.ablate", "quality": "python -m trainer.extract"}
@@ -77,7 +77,7 @@ class Seen(NamedTuple):
             titled=bool(app.header or app.title),
             charts=len(charts(app)),
             words=words(app),
-            rendered="\n".join(str(node.value) for node in nodes),
+            rendered="\n".join([*(str(node.value) for node in nodes), *captions(app)]),
             options=[option for box in app.selectbox for option in box.options],
             html=any(node.proto.allow_html for node in app.markdown),
         )

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from PIL import Image
 from safetensors.numpy import load_file
 from streamlit.testing.v1 import AppTest
-from test_dashboard_pages import charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
+from test_dashboard_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 
 from dashboard.charts.tried import HEAD, ZERO_SHOT, place, probabilities
 from dashboard.text import JOINER
@@ -36,7 +36,7 @@ def answered(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> Answering
 def rendered(app: AppTest) -> str:
     """Words that the page renders as Markdown, without the joiners that disarm them."""
     nodes = [*app.markdown, *app.caption, *app.subheader, *app.warning, *app.error, *app.info]
-    return "\n".join(str(node.value) for node in nodes)
+    return "\n".join([*(str(node.value) for node in nodes), *captions(app)])
 
 
 def bare(words: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from streamlit.testing.v1 import AppTest
-from test_dashboard_pages import charts, open_page, words
+from test_dashboard_pages import captions, charts, open_page, words
 
 from dashboard import twoclass
 from dashboard.charts import twoclass as drawn
@@ -232,6 +232,6 @@ def test_words_of_strangers_are_shown_and_not_acted_on(
     app = opened(tracking_uri, monkeypatch)
     assert len(charts(app)) == 4
     nodes = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.warning]
-    rendered = "\n".join(str(node.value) for node in nodes) + app.slider(key="at").label
+    rendered = "\n".join([*(str(node.value) for node in nodes), *captions(app), app.slider(key="at").label])
     for trap in ("![x](", "<img", "<script", ":red[", "**b**", "`c`", "$d$"):
         assert trap not in rendered

@@ -8,7 +8,7 @@ import pytest
 import verification_store
 from stores import HOSTILE
 from streamlit.testing.v1 import AppTest
-from test_dashboard_pages import charts, open_page, words
+from test_dashboard_pages import captions, charts, open_page, words
 
 from dashboard import verification
 from dashboard.charts import verification as drawn
@@ -170,6 +170,6 @@ def test_words_of_strangers_are_shown_and_not_acted_on(
     verification_store.verification(tracking_uri, hostile=HOSTILE)
     app = opened(tracking_uri, monkeypatch)
     rendered = [*app.markdown, *app.caption, *app.header, *app.subheader]
-    rendered_words = "\n".join(str(node.value) for node in rendered)
+    rendered_words = "\n".join([*(str(node.value) for node in rendered), *captions(app)])
     for trap in ("![x](", "<img", ":red[", "**b**", "`c`", "$d$"):
         assert trap not in rendered_words

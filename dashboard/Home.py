@@ -46,8 +46,18 @@ page = st.navigation(
     ]
 )
 NOT_OF_A_SWEEP = ("quality", "ablation", "verification", "zeroshot", "fusion", "encoders")
+
+
+def show_sidebar() -> None:
+    if page.url_path not in NOT_OF_A_SWEEP:
+        sidebar.show()
+
+
 state.opens(page.url_path)
-page.run()
-if page.url_path not in NOT_OF_A_SWEEP:  # after the page, for which people have come
-    sidebar.show()
+try:
+    page.run()
+except Exception:
+    show_sidebar()  # where another run is chosen, if this one is too much for the page
+    raise
+show_sidebar()  # after the page, for which people have come
 state.opened()

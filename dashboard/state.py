@@ -25,9 +25,9 @@ ZERO_SHOT = "zero_shot"  # and so on
 FUSION = "fusion"
 ENCODERS = "encoders"
 OPENED, AHEAD = "opened", "ahead"  # session: the page that is open, and see `waits_for_chart`
-# Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page comes
-# alone, and the rest while people look at it: seconds later, more of them where the browser has yet to fetch
-# the code that draws charts.
+# Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page goes
+# ahead of the rest by so many seconds: on the page that opens a session, for whose chart the browser fetches
+# code first, by more.
 AHEAD_S, FIRST_AHEAD_S = 0.3, 0.8
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3

@@ -202,3 +202,18 @@ def test_a_choice_in_the_address_is_heeded_by_the_first_chart(uri: str) -> None:
         charts(open_page("views/curves.py", log="true"))[0].proto.spec
         != charts(open_page("views/curves.py"))[0].proto.spec
     )
+
+
+def test_a_run_that_a_page_fails_on_leaves_the_list_to_choose_another(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores.sweep(uri, name="the broken one")
+    app = open_page("views/curves.py")
+
+    def fails(info: object) -> None:
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr("dashboard.parts.banner", fails)
+    app.run()
+    assert app.exception[0].message == "not foreseen"
+    assert any("the broken one" in option for option in app.sidebar.selectbox[0].options)

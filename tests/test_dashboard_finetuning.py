@@ -64,6 +64,14 @@ def test_home_says_whether_it_helped_with_the_paired_interval(
     assert f"{value:+.3f} [{low:+.3f}, {high:+.3f}], paired by row (n = 32)" in shown
 
 
+def test_home_says_why_nothing_was_gained(tuned: tuple[str, str]) -> None:
+    finetuning_stores.rewrite(*tuned, verdict="unclear", why="Training loss did not fall: ![x](http://a.b/c)")
+    app = open_page("views/home.py", run=tuned[1])
+    (shown,) = [one.value for one in app.info if "Fine-tuning" in one.value]
+    assert "Training loss did not fall" in shown
+    assert "![x](http" not in shown
+
+
 def test_the_two_heads_are_compared_on_the_page_of_the_confusion_matrix(tuned: tuple[str, str]) -> None:
     app = open_page("views/confusion.py", run=tuned[1], head="best", against="frozen")
     assert app.selectbox(key="against").value == "frozen"

@@ -25,7 +25,7 @@ from trainer.errors import InputError
 from trainer.features.activations import activations
 from trainer.features.views import Augmentation, Straying
 from trainer.finetune import FinetuneConfig, run
-from trainer.finetuning.judging import judge, words
+from trainer.finetuning.judging import judge, why_no_better, words
 from trainer.finetuning.model import TunedEncoder
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Tag, Verdict
 
@@ -279,6 +279,37 @@ def test_equal_answers_and_noise_are_called_unclear() -> None:
     ]
     assert verdicts.count(Verdict.UNCLEAR) >= 18
     assert "makes no difference that 300 test rows could show" in words(same, blocks=1, rows=300, seeds=2)
+
+
+@pytest.mark.parametrize(
+    ("train_loss", "val_loss", "f1", "said"),
+    [
+        ([1.4, 1.2, 0.8], [1.2, 1.1, 1.15], [0.6, 0.7, 0.65], "from these 1,234 pictures holds for others"),
+        ([1.4, 1.2, 0.8], [1.2, 1.0, 0.7], [0.6, 0.7, 0.75], "more --epochs may bring more"),
+        ([1.4, 1.5, 1.6], [1.2, 1.3, 1.5], [0.6, 0.5, 0.4], "other --lrs may learn more"),
+        ([1.4, 1.2, 0.8], [1.2, 1.0, 0.7], [0.6, 0.7, 0.65], "no more than the frozen head's 0.720."),
+    ],
+)
+def test_a_gain_that_did_not_come_is_explained_from_the_curves(
+    train_loss: list[float], val_loss: list[float], f1: list[float], said: str
+) -> None:
+    curves = {"train_loss": train_loss, "val_loss": val_loss, "val_f1_macro": f1}
+    told = why_no_better([curves, curves], frozen_val=0.72, rows=1234, epochs=3)
+    assert told.startswith(f"On validation rows its macro-F1 is {max(f1):.3f}, ")
+    assert said in told
+
+
+def test_seeds_of_unequal_length_are_each_taken_at_their_own_last_epoch() -> None:
+    long = {"train_loss": [1.4, 1.2, 0.8], "val_loss": [1.2, 1.1, 1.1], "val_f1_macro": [0.6, 0.7, 0.6]}
+    short = {"train_loss": [1.6, 1.0], "val_loss": [1.4, 1.5], "val_f1_macro": [0.5, 0.4]}
+    told = why_no_better([long, short], frozen_val=0.5, rows=9, epochs=9)
+    assert "0.600, ahead of the frozen head's 0.500" in told
+    assert "training loss fell from 1.50 to 0.90, validation loss went from 1.30 to 1.30" in told
+
+
+def test_only_a_gain_that_came_needs_no_reason(config: FinetuneConfig) -> None:
+    figures = run(config)
+    assert (figures[FineTuned.VERDICT] == Verdict.HELPS) == (figures[FineTuned.WHY] == "")
 
 
 def test_figures_are_json(config: FinetuneConfig) -> None:

@@ -24,7 +24,7 @@ from trainer.features.views import Augmentation
 from trainer.opening import Studying, precision
 from trainer.progress import Bar, bar, say
 from trainer.reading import read_features
-from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary
+from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -460,7 +460,16 @@ class Study:
             seed=self.config.seed,
         )
         blocks = self.config.unfreeze_last
-        say(judging.words(judgement, blocks=blocks, rows=len(test), seeds=self.config.seeds))
+        why = ""
+        if judgement.verdict != Verdict.HELPS:
+            why = judging.why_no_better(
+                [one.curves for one in alive[chosen]],
+                frozen_val=self.frozen.outcome.score,
+                rows=len(self.manifest.rows("train")),
+                epochs=self.config.epochs,
+            )
+        verdict = judging.words(judgement, blocks=blocks, rows=len(test), seeds=self.config.seeds)
+        say(f"{verdict} {why}".strip())
         epochs = sum(len(one.curves["lr"]) for s in ended.values() for one in s)
         spent_s = sum(one.spent_s for s in ended.values() for one in s)
         figures = {
@@ -475,6 +484,7 @@ class Study:
             FineTuned.EFFECT: list(judgement.effect),
             FineTuned.EFFECT_P: judgement.p,
             FineTuned.VERDICT: judgement.verdict,
+            FineTuned.WHY: why,
             FineTuned.EPOCH_S: round(spent_s / epochs, 4),
             FineTuned.CACHED_BYTES: self.stored.bytes,
             **answers.test_figures(),

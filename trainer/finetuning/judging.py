@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from trainer.analysis.effects import Answers, Bootstrap, swap_test
 from trainer.analysis.statistics import Interval
 from trainer.tracking.schema import Verdict
+
+# Of a fall in training loss at least so much shows in validation loss, where what is learnt carries over.
+CARRIED = 0.5
 
 
 class Judgement(NamedTuple):
@@ -35,6 +39,46 @@ def judge(
     sure = p < 0.05 and (effect.low > 0 or effect.high < 0)
     verdict = (Verdict.HELPS if effect.value > 0 else Verdict.HURTS) if sure else Verdict.UNCLEAR
     return Judgement(effect, p, verdict)
+
+
+def why_no_better(
+    curves: Sequence[Mapping[str, Sequence[float]]], *, frozen_val: float, rows: int, epochs: int
+) -> str:
+    """What the curves of the chosen trainings, a seed each, say about a gain that did not come.
+
+    Args:
+        curves: per epoch train_loss, val_loss and val_f1_macro; means over seeds are told.
+        frozen_val: validation macro-F1 of the frozen head.
+        rows: training pictures.
+        epochs: as many as a training may take.
+    """
+
+    def mean(name: str, at: Sequence[int]) -> float:
+        return float(np.mean([one[name][epoch] for one, epoch in zip(curves, at, strict=True)]))
+
+    best = [int(np.argmax(one["val_f1_macro"])) for one in curves]
+    first, last = [0] * len(curves), [len(one["val_f1_macro"]) - 1 for one in curves]
+    score = mean("val_f1_macro", best)
+    ahead = "ahead of" if score > frozen_val else "no more than"
+    said = f"On validation rows its macro-F1 is {score:.3f}, {ahead} the frozen head's {frozen_val:.3f}."
+    if all(epoch == epochs - 1 for epoch in best):
+        return f"{said} The last of {epochs} epochs was the best one: more --epochs may bring more."
+    if max(last) == 0:
+        return said
+    train, val = ([mean(name, at) for at in (first, last)] for name in ("train_loss", "val_loss"))
+    if train[1] >= train[0]:
+        return (
+            f"{said} Training loss did not fall (from {train[0]:.2f} in the first epoch to {train[1]:.2f} in "
+            "the last): other --lrs may learn more."
+        )
+    if val[0] - val[1] < CARRIED * (train[0] - train[1]):
+        return (
+            f"{said} From the first epoch to the last, training loss fell from {train[0]:.2f} to "
+            f"{train[1]:.2f}, validation loss went from {val[0]:.2f} to {val[1]:.2f}: little of what the "
+            f"blocks learn from these {rows:,} pictures holds for others. More pictures would do more than "
+            "more blocks."
+        )
+    return said
 
 
 def words(judgement: Judgement, *, blocks: int, rows: int, seeds: int) -> str:

@@ -837,6 +837,7 @@ class FineTuned:
     EFFECT = "effect"  # [fine-tuned - frozen in test macro-F1, low, high]: mean over seeds, paired by row
     EFFECT_P = "effect_p"  # swap test
     VERDICT = "verdict"  # Verdict, without BASELINE
+    WHY = "why"  # a sentence from the curves about a gain that did not come, "" where it came
     EPOCH_S = "epoch_s"  # seconds of an epoch with its validation, mean over all
     CACHED_BYTES = "cached_bytes"  # of the activations that the blocks were trained on
 

@@ -27,6 +27,8 @@ from trainer.features.views import Augmentation, Straying
 from trainer.finetune import FinetuneConfig, run
 from trainer.finetuning.judging import judge, why_no_better, words
 from trainer.finetuning.model import TunedEncoder
+from trainer.finetuning.outcome import outcome_of
+from trainer.finetuning.training import Standing
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Tag, Verdict
 
 CLASSES = ("blue", "red")
@@ -281,6 +283,17 @@ def test_equal_answers_and_noise_are_called_unclear() -> None:
     assert "makes no difference that 300 test rows could show" in words(same, blocks=1, rows=300, seeds=2)
 
 
+def trained(train_loss: list[float], val_loss: list[float], f1: list[float]) -> Standing:
+    curves = {
+        "train_loss": train_loss,
+        "val_loss": val_loss,
+        "val_f1_macro": f1,
+        "val_accuracy": f1,
+        "lr": [0.1] * len(f1),
+    }
+    return Standing(best_epoch=1 + f1.index(max(f1)), done=True, curves=curves)
+
+
 @pytest.mark.parametrize(
     ("train_loss", "val_loss", "f1", "said"),
     [
@@ -293,24 +306,21 @@ def test_equal_answers_and_noise_are_called_unclear() -> None:
 def test_a_gain_that_did_not_come_is_explained_from_the_curves(
     train_loss: list[float], val_loss: list[float], f1: list[float], said: str
 ) -> None:
-    curves = {"train_loss": train_loss, "val_loss": val_loss, "val_f1_macro": f1}
-    told = why_no_better([curves, curves], frozen_val=0.72, rows=1234, epochs=3)
+    outcome = outcome_of([trained(train_loss, val_loss, f1)] * 2)
+    told = why_no_better(outcome, frozen_val=0.72, rows=1234, epochs=3)
     assert told.startswith(f"On validation rows its macro-F1 is {max(f1):.3f}, ")
     assert said in told
 
 
 def test_seeds_of_unequal_length_are_each_taken_at_their_own_last_epoch() -> None:
-    long = {"train_loss": [1.4, 1.2, 0.8], "val_loss": [1.2, 1.1, 1.1], "val_f1_macro": [0.6, 0.7, 0.6]}
-    short = {"train_loss": [1.6, 1.0], "val_loss": [1.4, 1.5], "val_f1_macro": [0.5, 0.4]}
-    told = why_no_better([long, short], frozen_val=0.5, rows=9, epochs=9)
+    long = trained([1.4, 1.2, 0.8], [1.2, 1.1, 1.1], [0.6, 0.7, 0.6])
+    short = trained([1.6, 1.0], [1.4, 1.5], [0.5, 0.4])
+    told = why_no_better(outcome_of([long, short]), frozen_val=0.5, rows=9, epochs=9)
     assert "0.600, ahead of the frozen head's 0.500" in told
     assert "training loss fell from 1.50 to 0.90, validation loss went from 1.30 to 1.30" in told
 
 
-def test_only_a_gain_that_came_needs_no_reason(config: FinetuneConfig) -> None:
+def test_figures_are_json_and_give_a_reason_unless_a_gain_came(config: FinetuneConfig) -> None:
     figures = run(config)
+    assert json.loads(json.dumps(figures))[FineTuned.VERDICT] in set(Verdict)
     assert (figures[FineTuned.VERDICT] == Verdict.HELPS) == (figures[FineTuned.WHY] == "")
-
-
-def test_figures_are_json(config: FinetuneConfig) -> None:
-    assert json.loads(json.dumps(run(config)))[FineTuned.VERDICT] in set(Verdict)

@@ -414,25 +414,27 @@ class Study:
         import numpy as np
 
         from trainer.finetuning import judging, model
+        from trainer.finetuning.outcome import outcome_of
         from trainer.finetuning.report import TunedAnswers, figures_of, with_own_head
         from trainer.finetuning.training import Running, vectors
         from trainer.search.finalists import Finalist
 
-        alive = {n: s for n, s in ended.items() if not any(standing.failed for standing in s)}
+        outcomes = {number: outcome_of(standings) for number, standings in ended.items()}
+        alive = {number: outcome for number, outcome in outcomes.items() if not outcome.failed}
         if not alive:
             raise cli.CameToNothing(
                 "Every training diverged: the loss stopped being a finite number. Pass smaller --lrs."
             )
-        scores = {n: [max(one.curves["val_f1_macro"]) for one in s] for n, s in alive.items()}
-        chosen = max(scores, key=lambda number: float(np.mean(scores[number])))
-        lr, seed = self.config.lrs[chosen - 1], int(np.argmax(scores[chosen]))
+        chosen = max(alive, key=lambda number: alive[number].score)
+        score_s = alive[chosen].val_f1_macro_s
+        lr, seed = self.config.lrs[chosen - 1], int(score_s.argmax())
         learners = [self.training(chosen, lr, s)[0].take_best() for s in range(self.config.seeds)]
         how = Running(MOST_AT_ONCE, precision(self.config))
         everything = np.arange(len(self.manifest))
         tuned = [vectors(one.tail, self.stored, everything, how).cpu().numpy() for one in learners]
         heads = [with_own_head(self.frozen.head, one) for one in learners]
         finalists = [
-            Finalist("best", chosen, seed, scores[chosen][seed], heads[seed]),
+            Finalist("best", chosen, seed, float(score_s[seed]), heads[seed]),
             Finalist(FineTuned.FROZEN_HEAD, FROZEN, 0, self.frozen.outcome.score, self.frozen.head),
         ]
         answers = TunedAnswers(
@@ -463,7 +465,7 @@ class Study:
         why = ""
         if judgement.verdict != Verdict.HELPS:
             why = judging.why_no_better(
-                [one.curves for one in alive[chosen]],
+                alive[chosen],
                 frozen_val=self.frozen.outcome.score,
                 rows=len(self.manifest.rows("train")),
                 epochs=self.config.epochs,

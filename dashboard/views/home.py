@@ -261,7 +261,7 @@ def against_frozen(summary: dict[str, Any]) -> None:
         f"the best head on the frozen encoder, which has {frozen}: {value:+.3f} [{low:+.3f}, {high:+.3f}], "
         f"paired by row (n = {summary[Summary.COUNTS]['test']:,}), mean over "
         f"{text.count(summary[FineTuned.SEEDS], 'seed')}, p = {summary[FineTuned.EFFECT_P]:.2g}. Trial 0 is "
-        f"the frozen one; both heads are on the page “Confusion matrix”. "
+        "the frozen one; both heads are on the page “Confusion matrix”. "
         f"{text.plain(summary.get(FineTuned.WHY, ''), longest=500)}".strip(),
         icon=":material/tune:",
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from trainer.analysis.effects import Answers, Bootstrap, swap_test
 from trainer.analysis.statistics import Interval
+from trainer.heads.outcome import Outcome
 from trainer.tracking.schema import Verdict
 
 # Of a fall in training loss at least so much shows in validation loss, where what is learnt carries over.
@@ -41,31 +41,22 @@ def judge(
     return Judgement(effect, p, verdict)
 
 
-def why_no_better(
-    curves: Sequence[Mapping[str, Sequence[float]]], *, frozen_val: float, rows: int, epochs: int
-) -> str:
-    """What the curves of the chosen trainings, a seed each, say about a gain that did not come.
+def why_no_better(tuned: Outcome, *, frozen_val: float, rows: int, epochs: int) -> str:
+    """What the curves of the chosen configuration, means over its seeds, say about a gain that did not come.
 
     Args:
-        curves: per epoch train_loss, val_loss and val_f1_macro; means over seeds are told.
+        tuned: what its trainings came to; none failed.
         frozen_val: validation macro-F1 of the frozen head.
         rows: training pictures.
         epochs: as many as a training may take.
     """
-
-    def mean(name: str, at: Sequence[int]) -> float:
-        return float(np.mean([one[name][epoch] for one, epoch in zip(curves, at, strict=True)]))
-
-    best = [int(np.argmax(one["val_f1_macro"])) for one in curves]
-    first, last = [0] * len(curves), [len(one["val_f1_macro"]) - 1 for one in curves]
-    score = mean("val_f1_macro", best)
-    ahead = "ahead of" if score > frozen_val else "no more than"
-    said = f"On validation rows its macro-F1 is {score:.3f}, {ahead} the frozen head's {frozen_val:.3f}."
-    if all(epoch == epochs - 1 for epoch in best):
+    ahead = "ahead of" if tuned.score > frozen_val else "no more than"
+    said = (
+        f"On validation rows its macro-F1 is {tuned.score:.3f}, {ahead} the frozen head's {frozen_val:.3f}."
+    )
+    if (tuned.best_epoch_s == epochs).all():
         return f"{said} The last of {epochs} epochs was the best one: more --epochs may bring more."
-    if max(last) == 0:
-        return said
-    train, val = ([mean(name, at) for at in (first, last)] for name in ("train_loss", "val_loss"))
+    train, val = (first_and_last(tuned.curves[name]) for name in ("train_loss", "val_loss"))
     if train[1] >= train[0]:
         return (
             f"{said} Training loss did not fall (from {train[0]:.2f} in the first epoch to {train[1]:.2f} in "
@@ -79,6 +70,12 @@ def why_no_better(
             "more blocks."
         )
     return said
+
+
+def first_and_last(curve_se: np.ndarray) -> tuple[float, float]:
+    """A curve [S, E], NaN after a seed has stopped, in each seed's first and last epoch: means over seeds."""
+    last_s = np.isfinite(curve_se).sum(1) - 1
+    return float(curve_se[:, 0].mean()), float(curve_se[np.arange(len(curve_se)), last_s].mean())
 
 
 def words(judgement: Judgement, *, blocks: int, rows: int, seeds: int) -> str:

@@ -39,10 +39,9 @@ import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-import stores  # noqa: E402
 import websockets  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Metric as MlflowMetric  # noqa: E402
@@ -52,6 +51,7 @@ from streamlit.proto.ClientState_pb2 import ClientState  # noqa: E402
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg  # noqa: E402
 
 from scripts.screenshots import find_browser, serving  # noqa: E402
+from tests.support import synthetic_runs  # noqa: E402
 from trainer.tracking import database  # noqa: E402
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Tag  # noqa: E402
 
@@ -79,10 +79,10 @@ SESSIONS, STOPS, LOOK_S = 20, 6, (8, 16)
 
 def build(uri: str, *, trials: int, points: int) -> str:
     """The store; returns the sweep's run id."""
-    run_id = stores.sweep(uri, name="large", trials=trials, seeds=3, epochs=50, rows=1500)
+    run_id = synthetic_runs.sweep(uri, name="large", trials=trials, seeds=3, epochs=50, rows=1500)
     client = MlflowClient(uri)
     run = client.get_run(run_id)
-    folder = Path(stores.folder_of(run.info.artifact_uri))
+    folder = Path(synthetic_runs.folder_of(run.info.artifact_uri))
     enlarge(folder, points)
     random = np.random.default_rng(0)
     for number in range(100):

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from answering import Answering
     from playwright.sync_api import Browser
+
+    from tests.support.trained_sweep import Answering
 
 # Before anything imports these libraries: no test talks to the network.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -35,9 +36,11 @@ settings.register_profile("fixed", derandomize=True, database=None, deadline=Non
 settings.load_profile("fixed")
 
 FIRST = (  # modules that take long with few tests: begun last, one worker would wait for the other
-    *("test_sweep.py", "test_sweep_survival.py", "test_ablate.py", "test_heads_reference.py"),
-    *("test_browser_journeys.py", "test_browser_access.py", "test_browser_hostile.py"),
+    *("commands/test_sweep.py", "commands/test_sweep_survival.py", "commands/test_ablate.py"),
+    *("unit/heads/test_reference.py", "browser/test_journeys.py", "browser/test_accessibility.py"),
+    "browser/test_hostile.py",
 )
+HERE = Path(__file__).parent
 MOST_WORKERS = 4  # each holds some 2 GB: libraries, a dashboard, a browser
 
 
@@ -48,13 +51,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The order in which workers are given modules. It is the same in every worker, as it must be."""
-    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
-
-
-# For commands that shall train heads side by side, as where they have the machine for themselves.
-TWO_CORES = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
-REPO = Path(__file__).resolve().parents[1]
-SHARED = REPO.parent / "shared" / "data"
+    first = {HERE / name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: first.get(item.path, len(first)))
 
 
 @pytest.fixture(scope="session")
@@ -125,28 +123,28 @@ def address(tracking_uri: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def ablated(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A store with a real ablation, and the id of its run; who changes it takes a copy."""
-    import ablation_stores
+    from tests.support import trained_ablation
 
     folder = tmp_path_factory.mktemp("ablated")
     shutil.copyfile(migrated_database, folder / "mlflow.db")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    return uri, ablation_stores.ablation(uri, folder)
+    return uri, trained_ablation.ablation(uri, folder)
 
 
 @pytest.fixture(scope="session")
 def answering(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Answering:
     """A store with a small sweep on pictures, encoded by the built-in encoder; no test changes it."""
-    import answering
+    from tests.support import trained_sweep
 
     folder = tmp_path_factory.mktemp("answering")
     shutil.copyfile(migrated_database, folder / "mlflow.db")
-    return answering.sweep(folder, encoder="demo", dtype="float32")
+    return trained_sweep.sweep(folder, encoder="demo", dtype="float32")
 
 
 @pytest.fixture(scope="session")
 def saved_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small CLIP model in a folder that no test changes."""
-    from tiny_clip import save_tiny_clip
+    from tests.support.tiny_clip import save_tiny_clip
 
     return save_tiny_clip(tmp_path_factory.mktemp("model"))
 

@@ -1,0 +1,63 @@
+"""Every page for everybody: no serious finding of axe-core, and nothing beyond the edge of a telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from scripts.screenshots import serving
+from tests.support import synthetic_comparison, synthetic_runs, synthetic_verification, trained_ablation
+from tests.support.browsing import MAIN, Watched
+from trainer.tracking.schema import Kind
+
+pytestmark = pytest.mark.browser
+
+PAGES = [
+    *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
+    *("verification", "zeroshot", "fusion", "encoders", "twoclass"),
+]
+SERIOUS = ("serious", "critical")
+BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label
+
+
+@pytest.fixture(scope="module")
+def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store with a run of every kind."""
+    uri = trained_ablation.copied(ablated[0], tmp_path_factory.mktemp("filled") / "copy")
+    synthetic_runs.sweep(uri)
+    synthetic_runs.extraction(uri)
+    synthetic_verification.verification(uri)
+    for kind in (Kind.ZERO_SHOT, Kind.FUSION, Kind.ENCODERS):
+        synthetic_comparison.run(uri, kind)
+    with serving(uri) as address:
+        yield address
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious(browser: Browser, filled: str, path: str, theme: str) -> None:
+    watched = Watched(browser, filled, color_scheme=theme)
+    page = watched.open(path)
+    found = Axe().run(page).response["violations"]
+    serious = {
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        for node in one["nodes"]
+        if one["impact"] in SERIOUS and BRUSH not in node["html"]
+    }
+    assert serious == set()
+    watched.check()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_is_wider_than_a_telephone(browser: Browser, filled: str, path: str) -> None:
+    watched = Watched(browser, filled)
+    watched.page.set_viewport_size({"width": 390, "height": 800})
+    page = watched.open(path)
+    main = page.locator(MAIN)
+    wide, seen = (main.evaluate(f"node => node.{name}") for name in ("scrollWidth", "clientWidth"))
+    assert wide <= seen + 1
+    watched.check()

@@ -1,0 +1,53 @@
+"""What a person does with a fine-tuning, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from scripts.screenshots import serving
+from tests.support import trained_finetuning
+from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched, choose
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def tuned(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("tuned") / "mlflow.db"
+    copyfile(migrated_database, path)
+    trained_finetuning.finetuning(f"sqlite:///{path}", path.parent)
+    with serving(f"sqlite:///{path}") as address:
+        yield address
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_verdict_stands_on_home_and_fits_a_telephone(
+    browser: Browser,
+    tuned: str,
+    theme: str,
+) -> None:
+    watched = Watched(browser, tuned, color_scheme=theme)
+    watched.page.set_viewport_size({"width": 390, "height": 800})
+    page = watched.open("")
+    verdict = page.locator("[data-testid=stAlert]").filter(has_text="Fine-tuning the last 1 block of 2")
+    expect(verdict).to_contain_text("paired by row (n = 32)", timeout=WITHIN_MS)
+    main = page.locator(MAIN)
+    wide, seen = (main.evaluate(f"node => node.{name}") for name in ("scrollWidth", "clientWidth"))
+    assert wide <= seen + 1
+    watched.check()
+
+
+def test_from_home_to_the_two_heads_side_by_side(browser: Browser, tuned: str) -> None:
+    watched = Watched(browser, tuned)
+    page = watched.open("")
+    page.get_by_role("link", name="Confusion matrix").click()
+    page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
+    choose(page, "Compare with", "frozen")
+    expect(page.locator(CHART)).to_have_count(3, timeout=WITHIN_MS)
+    assert "against=frozen" in page.url
+    watched.check()

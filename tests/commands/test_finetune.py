@@ -1,0 +1,326 @@
+"""The fine-tuning command from end to end: real pictures, a small encoder, a real store."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.metrics import f1_score
+
+from tests.support.image_files import encoded
+from tests.support.paths import REPO
+from trainer.data.source import load
+from trainer.errors import InputError
+from trainer.features.activations import activations
+from trainer.features.views import Augmentation, Straying
+from trainer.finetune import FinetuneConfig, run
+from trainer.finetuning.judging import judge, why_no_better, words
+from trainer.finetuning.model import TunedEncoder
+from trainer.finetuning.outcome import outcome_of
+from trainer.finetuning.training import Standing
+from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Tag, Verdict
+
+CLASSES = ("blue", "red")
+PROMISED = {
+    *("mlflow_run_id", "study", "trials", "complete", "best_val_f1_macro", "test_f1_macro"),
+    *(
+        "test_f1_macro_ci95",
+        "test_accuracy",
+        "test_auroc",
+        "encoder_calls",
+        "elapsed_s",
+        "unfrozen",
+        "blocks",
+    ),
+    *("frozen_test_f1_macro", "frozen_test_f1_macro_ci95", "effect", "effect_p", "verdict", "epoch_s"),
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise with a tint that a random encoder hardly sees: two classes, three splits."""
+    root, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for split, count in (("train", 20), ("val", 10), ("test", 12)):
+        for tint, label in enumerate(CLASSES):
+            (root / split / label).mkdir(parents=True)
+            for i in range(count):
+                image = random.integers(0, 200, (24, 24, 3))
+                image[..., 2 - 2 * tint] += 25
+                (root / split / label / f"{i}.png").write_bytes(encoded(image.astype(np.uint8)))
+    return root
+
+
+@pytest.fixture
+def config(tracking_uri: str, tmp_path: Path, pictures: Path, saved_clip: Path) -> FinetuneConfig:
+    return FinetuneConfig(
+        data=str(pictures),
+        encoder=str(saved_clip),
+        tracking_uri=tracking_uri,
+        cache_dir=tmp_path / "cache",
+        study="study",
+        device="cpu",
+        dtype="float32",
+        precision="float32",
+        workers=0,
+        unfreeze_last=1,
+        lrs=(1e-3, 3e-3),
+        epochs=3,
+        views=1,
+        train_batch=16,
+    )
+
+
+def folder_of(tracking_uri: str, figures: dict[str, Any]) -> Path:
+    run_ = MlflowClient(tracking_uri).get_run(figures[Summary.RUN_ID])
+    return Path(run_.info.artifact_uri.removeprefix("file://"))
+
+
+def tables(config: FinetuneConfig, figures: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    folder = folder_of(config.tracking_uri, figures)
+    names = (Artifact.TRIALS, Artifact.CURVES, Artifact.PREDICTIONS, Artifact.PROJECTION, Artifact.SAMPLES)
+    return {name: pd.read_parquet(folder / name) for name in names}
+
+
+def test_a_run_leaves_what_the_pages_about_a_sweep_read(config: FinetuneConfig) -> None:
+    figures = run(config)
+    assert set(figures) >= PROMISED
+    made = tables(config, figures)
+    trials = made[Artifact.TRIALS].set_index("trial")
+    assert list(trials["state"]) == ["complete"] * 3
+    assert list(trials["param.unfrozen"]) == [0, 1, 1]
+    assert list(trials["param.lr"])[1:] == [1e-3, 3e-3]
+    assert figures[Summary.BEST_TRIAL] in (1, 2)
+    curves = made[Artifact.CURVES]
+    assert set(curves["trial"]) == {0, 1, 2}
+    assert set(curves.loc[curves["trial"] == 1, "metric"]) == {"loss", "lr", "f1_macro", "accuracy"}
+    answers = made[Artifact.PREDICTIONS]
+    assert set(answers["head"]) == {"best", FineTuned.FROZEN_HEAD}
+    for head, key in (("best", Summary.TEST_F1_MACRO), ("frozen", FineTuned.FROZEN_TEST_F1_MACRO)):
+        rows = answers[(answers["head"] == head) & (answers["split"] == "test")]
+        assert figures[key] == pytest.approx(f1_score(rows["label"], rows["pred"], average="macro"))
+    tags = MlflowClient(config.tracking_uri).get_run(figures[Summary.RUN_ID]).data.tags
+    assert tags[Tag.KIND] == Kind.FINE_TUNING
+    assert "trainer.finetune" in tags[Tag.COMMAND]
+    assert not list((config.cache_dir / "finetuning").glob("*"))  # checkpoints are gone once it is on record
+
+
+def test_what_is_kept_answers_pictures_as_training_did(config: FinetuneConfig) -> None:
+    figures = run(config)
+    folder = folder_of(config.tracking_uri, figures)
+    files = {path.name: path.read_bytes() for path in (folder / Artifact.TUNED).iterdir()}
+    answers = pd.read_parquet(folder / Artifact.PREDICTIONS)
+    answers = answers[(answers["head"] == "best") & (answers["split"] == "test")]
+    from PIL import Image
+
+    images = [np.asarray(Image.open(Path(config.data) / name)) for name in answers["sample_id"]]
+    tuned = TunedEncoder(files, device="cpu")
+    assert tuned.classes == CLASSES
+    assert np.allclose(tuned.probabilities(images), np.stack(list(answers["probs"])), atol=1e-5)
+
+
+def test_a_killed_run_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
+    config: FinetuneConfig,
+) -> None:
+    whole = run(dataclasses.replace(config, study="whole", epochs=12, patience=12))
+    flags = {
+        "--data": config.data,
+        "--encoder": str(config.encoder),
+        "--tracking-uri": config.tracking_uri,
+        "--cache-dir": str(config.cache_dir),
+        "--study": "cut",
+        "--epochs": "12",
+        "--patience": "12",
+        "--checkpoint-s": "0",
+        **{f"--{name}": "float32" for name in ("dtype", "precision")},
+        **{"--workers": "0", "--unfreeze-last": "1", "--views": "1", "--train-batch": "16"},
+    }
+    command = [sys.executable, "-m", "trainer.finetune", *(word for flag in flags.items() for word in flag)]
+    command += ["--lrs", "1e-3", "3e-3", "--device", "cpu"]
+    killed = subprocess.Popen(command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    limit, kept = time.monotonic() + 120, []
+    while not kept and killed.poll() is None and time.monotonic() < limit:
+        kept = list((config.cache_dir / "finetuning").glob("*/trial-1-seed-1.safetensors"))
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert kept, "it ended before its second training had a checkpoint"
+    resumed = run(dataclasses.replace(config, study="cut", epochs=12, patience=12, checkpoint_s=0))
+    same = (Summary.BEST_TRIAL, Summary.BEST_VAL_F1_MACRO, Summary.TEST_F1_MACRO, FineTuned.EFFECT)
+    assert {key: resumed[key] for key in same} == {key: whole[key] for key in same}
+    one, other = tables(config, whole), tables(config, resumed)
+    for name in (Artifact.CURVES, Artifact.PREDICTIONS):
+        pd.testing.assert_frame_equal(one[name], other[name])
+
+
+def test_a_run_that_is_done_is_not_trained_again(
+    config: FinetuneConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, again = run(config), run(config)
+    assert again[Summary.RUN_ID] == first[Summary.RUN_ID]
+    assert again[FineTuned.EFFECT] == first[FineTuned.EFFECT]
+    assert again[Summary.ENCODER_CALLS] == 0
+    assert "it is done and on record" in capsys.readouterr().err
+    with pytest.raises(InputError, match="epochs was 3 and is 4"):
+        run(dataclasses.replace(config, epochs=4))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("unfreeze_last", 9, "--unfreeze-last is 9; this encoder has 2 blocks"),
+        ("lrs", (1e-3, -1.0), "--lrs is -1.0; it must be above 0"),
+        ("lrs", (), "--lrs is empty"),
+        ("layer_decay", 1.5, "--layer-decay is 1.5; it must be between 0 and 1"),
+        ("seeds", 0, "--seeds is 0; it must be at least 1"),
+        ("checkpoint_s", -1.0, "--checkpoint-s is -1.0; it must be 0 or more"),
+    ],
+)
+def test_a_bad_flag_is_named_with_what_is_allowed(
+    config: FinetuneConfig, flag: str, value: Any, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        run(dataclasses.replace(config, **{flag: value}))
+    assert not MlflowClient(config.tracking_uri).search_runs(["0", "1"])
+
+
+def test_ready_features_are_refused(config: FinetuneConfig, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "ready.npz", train_x=random.normal(size=(40, 4)), train_y=np.arange(40) % 2)
+    with pytest.raises(InputError, match="its pictures are needed"):
+        run(dataclasses.replace(config, data=str(tmp_path / "ready.npz")))
+
+
+# --- activations ------------------------------------------------------------------------------
+
+
+def cached(config: FinetuneConfig, **changed: Any):
+    how: dict[str, Any] = {
+        "encoder": str(config.encoder),
+        "unfreeze_last": 1,
+        "cache_dir": config.cache_dir,
+        "straying": Straying(Augmentation(), seed=0),
+        "device": "cpu",
+        "views": 1,
+        "workers": 0,
+    }
+    return activations(load(config.data, seed=0), **{**how, **changed})
+
+
+def test_activations_are_computed_once_and_views_are_others(config: FinetuneConfig) -> None:
+    first, again = cached(config), cached(config)
+    assert first.work.encoded == 84
+    assert again.work.encoded == 0
+    manifest = load(config.data, seed=0)
+    train = manifest.rows("train")
+    plain, view = again.batch(train), again.batch(train, np.ones(len(train), int))
+    assert plain.shape == (40, *again.shape)
+    assert not (plain == view).flatten(1).all(1).any()
+    assert (plain == first.batch(train)).all()
+    assert cached(config, unfreeze_last=2).work.encoded == 84  # another place in the tower: another key
+
+
+def test_bfloat16_keeps_what_float16_has_no_range_for(
+    config: FinetuneConfig, model: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(model / "model.safetensors")
+    tensors["vision_model.pre_layrnorm.weight"] *= 1e6
+    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match="beyond the range of float16"):
+        cached(config, encoder=str(model), unfreeze_last=2)
+    kept = cached(config, encoder=str(model), unfreeze_last=2, kept="bfloat16")
+    assert kept.batch(np.arange(4)).abs().max() > 65504
+    exact = cached(config, kept="float16").batch(np.arange(9))
+    assert np.allclose(cached(config, kept="bfloat16").batch(np.arange(9)), exact, rtol=2**-7, atol=1e-2)
+
+
+# --- the judgement ----------------------------------------------------------------------------
+
+
+def answers_of(random: np.random.Generator, label_n: np.ndarray, right: float) -> np.ndarray:
+    other = (label_n + random.integers(1, 3, len(label_n))) % 3
+    return np.where(random.random(len(label_n)) < right, label_n, other)
+
+
+def test_the_effect_is_the_difference_in_macro_f1_and_turns_round_with_the_arms() -> None:
+    random = np.random.default_rng(0)
+    label_n = random.integers(0, 3, 400)
+    frozen, tuned = answers_of(random, label_n, 0.6), answers_of(random, label_n, 0.8)
+    one = judge(label_n, frozen, tuned[None], classes=3, seed=0)
+    other = judge(label_n, tuned, frozen[None], classes=3, seed=0)
+    f1 = [f1_score(label_n, pred, average="macro") for pred in (frozen, tuned)]
+    assert one.effect.value == pytest.approx(f1[1] - f1[0], abs=1e-6)
+    assert other.effect.value == pytest.approx(-one.effect.value, abs=1e-6)
+    assert (one.verdict, other.verdict) == (Verdict.HELPS, Verdict.HURTS)
+    assert "helps: +0." in words(one, blocks=2, rows=400, seeds=1)
+    assert "Keep the frozen encoder" in words(other, blocks=2, rows=400, seeds=1)
+
+
+def test_equal_answers_and_noise_are_called_unclear() -> None:
+    random = np.random.default_rng(1)
+    label_n = random.integers(0, 3, 300)
+    frozen = answers_of(random, label_n, 0.7)
+    same = judge(label_n, frozen, frozen[None], classes=3, seed=0)
+    assert same.verdict == Verdict.UNCLEAR
+    assert same.effect == (0, 0, 0)
+    verdicts = [
+        judge(label_n, frozen, answers_of(random, label_n, 0.7)[None], classes=3, seed=draw).verdict
+        for draw in range(20)
+    ]
+    assert verdicts.count(Verdict.UNCLEAR) >= 18
+    assert "makes no difference that 300 test rows could show" in words(same, blocks=1, rows=300, seeds=2)
+
+
+def trained(train_loss: list[float], val_loss: list[float], f1: list[float]) -> Standing:
+    curves = {
+        "train_loss": train_loss,
+        "val_loss": val_loss,
+        "val_f1_macro": f1,
+        "val_accuracy": f1,
+        "lr": [0.1] * len(f1),
+    }
+    return Standing(best_epoch=1 + f1.index(max(f1)), done=True, curves=curves)
+
+
+@pytest.mark.parametrize(
+    ("train_loss", "val_loss", "f1", "said"),
+    [
+        ([1.4, 1.2, 0.8], [1.2, 1.1, 1.15], [0.6, 0.7, 0.65], "from these 1,234 pictures holds for others"),
+        ([1.4, 1.2, 0.8], [1.2, 1.0, 0.7], [0.6, 0.7, 0.75], "more --epochs may bring more"),
+        ([1.4, 1.5, 1.6], [1.2, 1.3, 1.5], [0.6, 0.5, 0.4], "other --lrs may learn more"),
+        ([1.4, 1.2, 0.8], [1.2, 1.0, 0.7], [0.6, 0.7, 0.65], "no more than the frozen head's 0.720."),
+    ],
+)
+def test_a_gain_that_did_not_come_is_explained_from_the_curves(
+    train_loss: list[float], val_loss: list[float], f1: list[float], said: str
+) -> None:
+    outcome = outcome_of([trained(train_loss, val_loss, f1)] * 2)
+    told = why_no_better(outcome, frozen_val=0.72, rows=1234, epochs=3)
+    assert told.startswith(f"On validation rows its macro-F1 is {max(f1):.3f}, ")
+    assert said in told
+
+
+def test_seeds_of_unequal_length_are_each_taken_at_their_own_last_epoch() -> None:
+    long = trained([1.4, 1.2, 0.8], [1.2, 1.1, 1.1], [0.6, 0.7, 0.6])
+    short = trained([1.6, 1.0], [1.4, 1.5], [0.5, 0.4])
+    told = why_no_better(outcome_of([long, short]), frozen_val=0.5, rows=9, epochs=9)
+    assert "0.600, ahead of the frozen head's 0.500" in told
+    assert "training loss fell from 1.50 to 0.90, validation loss went from 1.30 to 1.30" in told
+
+
+def test_figures_are_json_and_give_a_reason_unless_a_gain_came(config: FinetuneConfig) -> None:
+    figures = run(config)
+    assert json.loads(json.dumps(figures))[FineTuned.VERDICT] in set(Verdict)
+    assert (figures[FineTuned.VERDICT] == Verdict.HELPS) == (figures[FineTuned.WHY] == "")

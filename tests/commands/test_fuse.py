@@ -1,0 +1,172 @@
+"""The fusion command from end to end, and what its forms promise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from tests.support import trained_comparison
+from trainer import fuse
+from trainer.errors import InputError
+from trainer.fuse import GATED, IMAGE, JOINED, LATE, TEXT, FuseConfig, run
+from trainer.heads import fusion
+from trainer.heads.fusion import Both, Said
+from trainer.tracking.schema import Artifact, Fused, Kind, Methods, Predictions, Tag
+
+
+@pytest.fixture
+def config(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FuseConfig:
+    every = fusion.candidates
+
+    def few(*, gate_at: int = 0) -> list[Any]:
+        return [
+            dataclasses.replace(spec, epochs=min(spec.epochs, 30)) for spec in every(gate_at=gate_at)[5::4]
+        ]
+
+    monkeypatch.setattr(fusion, "candidates", few)
+    return trained_comparison.fuse_config(tracking_uri, tmp_path)
+
+
+def test_all_forms_answer_and_rows_without_a_caption_are_the_image_heads(
+    config: FuseConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = run(config)
+    json.dumps(figures, allow_nan=False)
+    said = capsys.readouterr().err
+    assert "Without a caption: 9 of 30 train rows, 9 of 30 val rows, 9 of 30 test rows" in said
+    assert "captions name their own class: 71% in train" in said
+    assert figures[Fused.WITHOUT] == {"train": 9, "val": 9, "test": 9}
+    assert list(figures[Fused.METHODS]) == [IMAGE, TEXT, JOINED, GATED, LATE]
+
+    client = MlflowClient(config.tracking_uri)
+    tags = client.get_run(figures[Fused.RUN_ID]).data.tags
+    assert tags[Tag.KIND] == Kind.FUSION
+    answers, methods = (
+        pd.read_parquet(client.download_artifacts(figures[Fused.RUN_ID], name))
+        for name in (Artifact.PREDICTIONS, Artifact.METHODS)
+    )
+    assert methods[Methods.CHOSEN].sum() == 1
+    best = methods.loc[methods[Methods.VAL_F1_MACRO].idxmax(), Methods.METHOD]
+    assert figures[Fused.CHOSEN] == best
+    said_by = answers.pivot_table(
+        index=Predictions.SAMPLE_ID, columns=Predictions.HEAD, values=Predictions.PRED, aggfunc="first"
+    )
+    without = said_by[[Path(name).stem in ("0", "4", "8") for name in said_by.index]]
+    assert len(without) == 9
+    for form in (JOINED, GATED, LATE):
+        assert (without[form] == without[IMAGE]).all()
+
+
+def test_hidden_names_leave_less_to_read_and_make_another_study(
+    config: FuseConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = run(dataclasses.replace(config, hide_class_names=True))
+    assert "These names are hidden" in capsys.readouterr().err
+    with pytest.raises(InputError, match="class names hidden"):
+        run(config)
+    named = run(dataclasses.replace(config, study="named"))
+    assert bare[Fused.NAMED] == named[Fused.NAMED]
+    assert bare[Fused.METHODS][TEXT]["f1_macro"] < named[Fused.METHODS][TEXT]["f1_macro"]
+
+
+def test_a_run_that_was_cut_off_does_not_train_again_what_it_had(
+    config: FuseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = run(dataclasses.replace(config, study="whole"))
+    trained: list[str] = []
+    best_of = fusion.best_of
+
+    def watched(name: str, *args: Any, **how: Any) -> Said:
+        if name == JOINED and JOINED not in trained:
+            trained.append(name)
+            raise KeyboardInterrupt
+        trained.append(name)
+        return best_of(name, *args, **how)
+
+    monkeypatch.setattr(fusion, "best_of", watched)
+    with pytest.raises(KeyboardInterrupt):
+        run(config)
+    resumed = run(config)
+    assert trained == [IMAGE, TEXT, JOINED, JOINED, GATED]
+    assert resumed[Fused.METHODS] == whole[Fused.METHODS]
+    assert run(config) == resumed
+    assert "is on record" in capsys.readouterr().err
+
+
+def test_data_without_captions_is_refused(config: FuseConfig) -> None:
+    (Path(config.data) / "metadata.csv").unlink()
+    with pytest.raises(InputError, match="has no captions"):
+        run(config)
+
+
+# --- the forms --------------------------------------------------------------------------------
+
+
+def both(rows: int, *, missing: int, seed: int) -> Both:
+    random = torch.Generator().manual_seed(seed)
+    has = torch.arange(rows) >= missing
+    text = torch.randn(rows, 3, generator=random) * 100 + 7
+    return Both(torch.randn(rows, 4, generator=random) - 3, text * has[:, None], has, torch.arange(rows) % 2)
+
+
+def test_both_blocks_weigh_the_same_and_a_missing_text_is_the_mean_text() -> None:
+    train, val = fusion.balanced(both(40, missing=10, seed=0), [both(20, missing=5, seed=1)])
+    for block in (train.image_nd, train.text_ne[10:]):
+        assert block.mean(0).abs().max() < 1e-4
+        assert block.square().mean() == pytest.approx(1, abs=1e-4)
+    assert not train.text_ne[:10].any()
+    assert not val.text_ne[:5].any()
+    assert train.joined_nf.shape == (40, 8)
+    assert train.joined_nf[:, 7].sum() == 30
+    nobody, _ = fusion.balanced(both(10, missing=10, seed=0), [both(4, missing=4, seed=1)])
+    assert torch.isfinite(nobody.joined_nf).all()
+
+
+def said(name: str, right: list[bool], y: torch.Tensor, sure: float = 0.9) -> Said:
+    """Two classes; right or wrong with the same confidence, one head."""
+    p = torch.tensor([sure if one else 1 - sure for one in right])
+    probability = torch.where(torch.arange(2) == y[:, None], p[:, None], 1 - p[:, None])[None]
+    return Said(name, "", 0.0, probability, probability)
+
+
+def test_late_fusion_is_on_validation_rows_never_worse_than_either_part() -> None:
+    rows = both(8, missing=0, seed=0)
+    image = said(IMAGE, [True] * 6 + [False] * 2, rows.y_n, sure=0.6)
+    text = said(TEXT, [False] * 3 + [True] * 5, rows.y_n, sure=0.55)
+    found, weight = fusion.late(image, text, rows, rows, classes=2)
+    parts = [
+        fusion.late(image, text, rows, rows, classes=2)[0].val_f1_macro,
+        *(np.mean([True] * 6 + [False] * 2), np.mean([False] * 3 + [True] * 5)),
+    ]
+    assert found.val_f1_macro >= max(parts[1:]) - 1e-9
+    assert 0 <= weight <= 1
+    assert torch.allclose(found.test_snc.sum(-1), torch.ones(1, 8))
+
+
+def test_a_row_without_a_text_is_the_images_whatever_the_weight() -> None:
+    rows = both(6, missing=2, seed=0)
+    image, text = said(IMAGE, [False] * 6, rows.y_n), said(TEXT, [True] * 6, rows.y_n)
+    late, weight = fusion.late(image, text, rows, rows, classes=2)
+    assert weight > 0
+    joined = fusion.falling_back(text, image, rows, rows, classes=2)
+    for form in (late, joined):
+        torch.testing.assert_close(form.test_snc[:, :2], image.test_snc[:, :2])
+        assert (form.test_snc[:, 2:].argmax(2) == rows.y_n[2:]).all()
+
+
+def test_what_is_advised_names_the_part_where_no_form_is_better() -> None:
+    stub = SimpleNamespace(
+        methods=[SimpleNamespace(name=name, how="") for name in (IMAGE, TEXT, LATE)],
+        verdict=lambda one, other: f"{one} {other}.",
+    )
+    assert fuse.advice(stub, chosen=0, part=0).startswith("No form of fusion is better than image only")
+    assert fuse.advice(stub, chosen=2, part=1).endswith("On test rows: 2 1. 2 0.")

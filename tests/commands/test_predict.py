@@ -1,0 +1,257 @@
+"""Answering pictures with a recorded head: as in training, every bad file named, nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.commands.test_sweep import features_file
+from tests.support import trained_sweep as small
+from tests.support.image_files import encoded, noise
+from tests.support.paths import REPO, SHARED
+from tests.support.tiny_encoders import save_tiny
+from tests.support.trained_sweep import Answering
+from trainer.cli import CameToNothing
+from trainer.errors import InputError
+from trainer.predict import PredictConfig, run
+from trainer.prediction import Predictor, read_head
+from trainer.sweep import SweepConfig
+from trainer.sweep import run as run_sweep
+from trainer.tracking.schema import Artifact
+
+BAD_IMAGES = SHARED / "bad_images"
+CLASSES = len(small.CLASSES)
+
+
+def predict(answering: Answering, *pictures: Path, out: Path, **flags: object) -> dict:
+    given = {"tracking_uri": answering.uri, "cache_dir": out.parent / "cache", "device": "cpu", **flags}
+    return run(PredictConfig(pictures=pictures, out=out, **given))  # type: ignore[arg-type]
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with out.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def said(row: dict[str, str]) -> dict[str, float]:
+    """Class → probability, of a row of the CSV."""
+    return {row[f"label_{k}"]: float(row[f"probability_{k}"]) for k in range(1, CLASSES + 1)}
+
+
+def largest_difference(answering: Answering, out: Path) -> float:
+    """Between a CSV of the sweep's own pictures and what the sweep recorded of them."""
+    classes = read_head(*(answering.folder.joinpath(one).read_bytes() for one in HEAD)).classes
+    recorded, worst = answering.probabilities(), 0.0
+    for row in rows(out):
+        name = os.path.relpath(row["path"], answering.pictures)
+        told = said(row)
+        worst = max(worst, float(np.abs([told[c] for c in classes] - recorded.pop(name)).max()))
+    assert recorded == {}
+    return worst
+
+
+HEAD = (Artifact.HEAD_CARD, Artifact.HEAD_WEIGHTS)
+
+
+# --- the same as in training ------------------------------------------------------------------
+
+
+def test_a_round_trip_gives_the_probabilities_that_the_sweep_recorded(
+    answering: Answering, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    figures = predict(answering, answering.pictures, out=out, top_k=CLASSES)
+    assert figures["encoder_calls"] > 0  # encoded anew, in a cache of its own
+    assert figures["found"] == figures["predicted"] == CLASSES * small.PER_CLASS
+    assert figures["mlflow_run_id"] == answering.run_id  # the newest
+    assert largest_difference(answering, out) < 1e-5
+
+
+@pytest.mark.parametrize(("family", "dtype"), [("siglip", "bfloat16"), ("resnet", "float32")])
+def test_other_encoders_and_bfloat16_make_the_round_trip_too(
+    tracking_uri: str, tmp_path: Path, family: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = save_tiny(family, tmp_path / "encoder")
+    monkeypatch.chdir(tmp_path)
+    swept = small.sweep(tmp_path, encoder="encoder", dtype=dtype)  # a relative name …
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # … that is found from another folder
+    out = tmp_path / "elsewhere" / "out.csv"
+    assert predict(swept, swept.pictures, out=out, top_k=CLASSES)["encoder"].startswith(str(encoder))
+    assert largest_difference(swept, out) < 1e-5
+
+
+def test_bytes_paths_and_the_logged_model_answer_alike(answering: Answering, tmp_path: Path) -> None:
+    path = answering.pictures / "red" / "3.png"
+    predictor = Predictor.of_folder(answering.folder / "model" / "data" / "head", device="cpu")
+    alone = predictor.predict([path]).probabilities_nc[0]
+    among = predictor.predict([*([path.read_bytes()] * 40), b"no picture", path.read_bytes()])
+    assert among.reasons[40] != ""
+    assert np.isnan(among.probabilities_nc[40]).all()
+    assert np.abs(among.probabilities_nc[-1] - alone).max() < 1e-6
+    assert np.abs(answering.probabilities()["red/3.png"] - alone).max() < 1e-5
+    out = tmp_path / "out.csv"
+    figures = predict(answering, path, out=out, model_uri=answering.model_uri, top_k=CLASSES)
+    assert figures["model_uri"] == answering.model_uri
+    (row,) = rows(out)
+    assert max(said(row).values()) == pytest.approx(alone.max(), abs=1e-6)
+
+
+def test_what_is_in_the_cache_is_not_encoded_again(answering: Answering, tmp_path: Path) -> None:
+    cache = Path(shutil.copytree(answering.cache, tmp_path / "cache"))
+    figures = predict(answering, answering.pictures, out=tmp_path / "out.csv", cache_dir=cache)
+    assert figures["encoder_calls"] == 0
+    assert figures["reused"] == figures["predicted"]
+
+
+def test_another_encoder_by_the_same_name_is_refused(tracking_uri: str, tmp_path: Path) -> None:
+    encoder = save_tiny("vit", tmp_path / "encoder")
+    swept = small.sweep(tmp_path, encoder=str(encoder), dtype="float32")
+    weights = load_file(encoder / "model.safetensors")
+    first = next(iter(weights))
+    save_file({**weights, first: weights[first] + 1}, encoder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="not the encoder that the head learned from"):
+        predict(swept, swept.pictures, out=tmp_path / "out.csv")
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not BAD_IMAGES.is_dir(), reason="shared/data is not here")
+def test_the_good_are_predicted_and_the_bad_named_with_reasons(answering: Answering, tmp_path: Path) -> None:
+    expected = (BAD_IMAGES / "EXPECTED.tsv").read_text().splitlines()[1:]
+    verdicts = dict(line.split("\t")[:2] for line in expected)
+    out = tmp_path / "out.csv"
+    figures = predict(answering, BAD_IMAGES, out=out, max_bad=0.3)
+    table = {os.path.relpath(row["path"], BAD_IMAGES): row for row in rows(out)}
+    assert {name for name, row in table.items() if row["label_1"]} == {
+        name for name, verdict in verdicts.items() if verdict == "keep"
+    }
+    bad = {name for name, row in table.items() if row["error"]}
+    assert bad == {name for name, verdict in verdicts.items() if verdict == "quarantine"}
+    assert figures["found"] == figures["predicted"] + figures["bad"] == len(table)
+    assert {one["path"] for one in figures["bad_files"]} == {str(BAD_IMAGES / name) for name in bad}
+    assert "truncated" in table["alpha/truncated.jpg"]["error"]
+
+
+def test_too_many_bad_files_end_in_1_with_the_answers_to_the_others(
+    answering: Answering, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "good.png").write_bytes(encoded(noise(0)))
+    (pictures / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(CameToNothing, match="1 of 2 files") as ended:
+        predict(answering, pictures, out=tmp_path / "out.csv")
+    assert ended.value.figures is not None
+    assert ended.value.figures["predicted"] == 1
+    assert [bool(row["label_1"]) for row in rows(tmp_path / "out.csv")] == [True, False]
+
+
+def test_no_name_of_a_file_breaks_the_answer(answering: Answering, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    names = [
+        b"-dash.png",
+        b"a,b\"c'.png",
+        b"line\nbreak.png",
+        b"=1+1.png",
+        b"\xff\xfe.png",
+        b"\\xff\\xfe.png",
+    ]
+    for seed, name in enumerate([*names, "naïve 図 \u202e.png".encode()]):
+        with open(os.fsencode(pictures) + b"/" + name, "wb") as file:
+            file.write(encoded(noise(seed)))
+    os.mkfifo(pictures / "pipe.png")  # opening it would wait for ever
+    (pictures / "loop.png").symlink_to("loop.png")
+    (pictures / "again").symlink_to(pictures)
+    figures = predict(answering, pictures, pictures, out=tmp_path / "out.csv", max_bad=1.0)
+    assert (figures["found"], figures["predicted"], figures["bad"]) == (9, 7, 2)
+    told = [row["path"] for row in rows(tmp_path / "out.csv")]
+    assert len(set(told)) == 9
+    json.dumps(figures).encode()
+
+
+def test_the_command_takes_files_and_folders_and_ends_with_one_line_of_json(
+    answering: Answering, tmp_path: Path
+) -> None:
+    dash = tmp_path / "-dash.png"
+    dash.write_bytes(encoded(noise(7)))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "trainer.predict", "--tracking-uri", answering.uri, "--device", "cpu"),
+            *("--cache-dir", str(answering.cache), "--out", str(tmp_path / "out.csv"), "--top-k", "99"),
+            *("--", str(answering.pictures), os.path.relpath(dash, REPO)),
+        ],
+        cwd=REPO, env={**os.environ}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    figures = json.loads(done.stdout)
+    assert figures["found"] == CLASSES * small.PER_CLASS + 1
+    assert sum(figures["counts"].values()) == figures["predicted"]
+    assert figures["images_per_s"] > 0
+    assert "/s" in done.stderr
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+def test_what_cannot_be_used_is_named(answering: Answering, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    (tmp_path / "empty").mkdir()
+    for pictures, words in (
+        ((), "Nothing was given"),
+        ((tmp_path / "no such",), "There is no file or folder"),
+        ((tmp_path / "empty",), "No picture is in"),
+    ):
+        with pytest.raises(InputError, match=words):
+            predict(answering, *pictures, out=out)
+    for flags, words in (
+        ({"run": "0" * 32}, "There is no run"),
+        ({"run": "x", "model_uri": "models:/a/1"}, "pass one of them"),
+        ({"model_uri": "models:/no-such/1"}, "--model-uri"),
+        ({"top_k": 0}, "--top-k"),
+        ({"max_bad": 2.0}, "--max-bad"),
+        ({"out": tmp_path}, "is a folder"),
+        ({"experiment": "another"}, "No finished sweep"),
+    ):
+        with pytest.raises(InputError, match=words):
+            predict(answering, answering.pictures, **{"out": out, **flags})  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+def test_a_head_on_ready_features_is_passed_over_and_refused_by_name(
+    tracking_uri: str, tmp_path: Path
+) -> None:
+    figures = run_sweep(
+        SweepConfig(
+            data=str(features_file(tmp_path / "two.npz")), tracking_uri=tracking_uri, trials=1, seeds=1,
+            cache_dir=tmp_path / "cache", fresh_seeds=0, device="cpu",
+        )
+    )  # fmt: skip
+    assert figures["model_uri"] is None
+    (tmp_path / "a.png").write_bytes(encoded(noise(0)))
+    config = PredictConfig(
+        pictures=(tmp_path / "a.png",), tracking_uri=tracking_uri, out=tmp_path / "out.csv", device="cpu"
+    )
+    with pytest.raises(InputError, match="No finished sweep"):
+        run(config)
+    with pytest.raises(InputError, match="learned from ready features"):
+        run(PredictConfig(**{**vars(config), "run": figures["mlflow_run_id"]}))
+
+
+def test_a_damaged_head_is_refused(answering: Answering) -> None:
+    card, weights = (answering.folder.joinpath(one).read_bytes() for one in HEAD)
+    for broken in ((b"{}", weights), (card, weights[:100]), (b"\xff", weights), (b"[]", weights)):
+        with pytest.raises(InputError, match="recorded head cannot be read"):
+            read_head(*broken)

@@ -1,0 +1,23 @@
+"""What a sweep has finished survives its process, whenever that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.support.paths import REPO, TWO_CORES
+
+
+def test_a_sweep_killed_at_five_random_moments_loses_and_doubles_nothing() -> None:
+    command = [sys.executable, "benchmarks/kills.py", "--kills", "5", "--trials", "60"]
+    environment = os.environ | TWO_CORES
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["kills"] == 5
+    counted = ("lost", "doubled", "unreadable", "unlabelled")
+    assert {name: figures[name] for name in counted} == dict.fromkeys(counted, 0)
+    assert figures["final_counts_exact"]
+    assert figures["identical"]

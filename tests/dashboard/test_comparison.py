@@ -1,0 +1,187 @@
+"""The pages "Zero-shot" and "Image and text": what they draw, and what they say where there is nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import methods
+from dashboard.charts import methods as drawn
+from dashboard.charts.encoders import bargain
+from tests.dashboard.test_pages import charts, open_page, uri, words  # noqa: F401  (a fixture)
+from tests.support import synthetic_comparison
+from tests.support.synthetic_runs import HOSTILE
+from trainer.tracking.schema import Kind, MethodPairs
+
+PAGES = {
+    Kind.ZERO_SHOT: "views/zeroshot.py",
+    Kind.FUSION: "views/fusion.py",
+    Kind.ENCODERS: "views/encoders.py",
+}
+COMMANDS = {
+    Kind.ZERO_SHOT: "python -m trainer.zeroshot",
+    Kind.FUSION: "python -m trainer.fuse",
+    Kind.ENCODERS: "python -m trainer.encoders",
+}
+KINDS = list(PAGES)
+
+
+def opened(kind: Kind, **query: str) -> AppTest:
+    return open_page(PAGES[kind], **query)
+
+
+# --- frames and charts ------------------------------------------------------------------------
+
+
+def test_a_difference_is_called_better_or_worse_only_with_its_interval_and_its_corrected_p() -> None:
+    frame = pd.DataFrame(
+        {
+            "effect": [0.1, -0.1, 0.1, 0.1],
+            "effect_low": [0.05, -0.2, -0.01, 0.05],
+            "effect_high": [0.2, -0.05, 0.2, 0.2],
+            "p": [0.01, 0.04, 0.01, 0.06],
+        }
+    )
+    assert methods.says(frame, "effect", "p").tolist() == ["better", "worse", "not sure", "not sure"]
+
+
+def test_rows_that_one_method_alone_has_right_come_with_the_others_wrong_answer() -> None:
+    answers = pd.DataFrame(
+        {
+            "sample_id": ["a", "b", "c"],
+            "label": ["x", "x", "y"],
+            "one": ["x", "y", "y"],
+            "other": ["y", "x", "y"],
+        }
+    )
+    assert methods.only_right(answers, "one", "other").to_numpy().tolist() == [["a", "x", "y"]]
+    assert methods.only_right(answers, "other", "one").to_numpy().tolist() == [["b", "x", "y"]]
+
+
+def test_charts_are_valid_vega_lite() -> None:
+    tables = synthetic_comparison._tables(synthetic_comparison.OF_FUSION, True, HOSTILE)
+    forest = methods.forest(tables["method_pairs.parquet"])
+    assert drawn.differences(forest, title="difference").to_dict()
+    assert drawn.dots(methods.dots(tables["methods.parquet"]), title="F1").to_dict()
+    curve = methods.curve(synthetic_comparison._curve())
+    chart = drawn.few_shot(curve, zero=(0.5, 0.4, 0.6), zero_name="zero-shot", title="F1").to_dict()
+    marks = [layer["mark"]["type"] for layer in chart["layer"]]
+    assert marks == ["area", "line", "area", "line", "point"]
+    classes = methods.classes_of(tables["method_classes.parquet"], "gated", "image only")
+    assert classes["value"].is_monotonic_decreasing
+    assert len(classes) == synthetic_comparison.CLASSES
+
+
+# --- pages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_run_the_page_gives_the_command(uri: str, kind: Kind) -> None:  # noqa: F811
+    assert COMMANDS[kind] in words(opened(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("state", ["live", "interrupted", "failed"])
+def test_a_run_without_answers_says_how_far_it_is(uri: str, kind: Kind, state: str) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, kind, state=state)
+    said = words(opened(kind))
+    assert ("being trained" in said) == (state == "live")
+    assert ("ended before it answered the test rows" in said) == (state != "live")
+    if kind == Kind.ZERO_SHOT:
+        assert "2 draws of few-shot heads on record" in said
+    if state == "failed":
+        assert "The disk is full." in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_finished_run_shows_methods_differences_classes_and_pictures(uri: str, kind: Kind) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, kind)
+    app = opened(kind)
+    said = words(app)
+    assert "Trained head is better than zero-shot." in said
+    assert len(charts(app)) == (3 if kind == Kind.FUSION else 4)
+    assert "n = 90 test rows, paired row by row" in said
+    assert "is ahead in 1 of 4 classes, in 1 of these for certain" in said
+    assert len(app.get("image")) > 5
+    assert f"{COMMANDS[kind]} --data digits" in said
+
+
+def test_the_few_shot_curve_says_where_heads_overtake_or_that_they_do_not(uri: str) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, Kind.ZERO_SHOT)
+    told = next(
+        one.value for one in opened(Kind.ZERO_SHOT).dataframe if "overtakes zero-shot at" in one.value
+    )
+    assert told.iloc[0].tolist() == ["trained head", "2.6", "1.7 to 4.2", "100%"]
+    never = synthetic_comparison.run(uri, Kind.ZERO_SHOT, name="never", crosses=False)
+    app = opened(Kind.ZERO_SHOT, zero_shot=never)
+    told = next(one.value for one in app.dataframe if "overtakes zero-shot at" in one.value)
+    assert told.iloc[0].tolist() == ["trained head", "not within these data", "12.0 to more than 30", "20%"]
+
+
+def test_captions_that_name_their_class_are_a_warning_until_the_names_are_hidden(uri: str) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, Kind.FUSION)
+    app = opened(Kind.FUSION)
+    assert "55% in test" in app.warning[0].value
+    assert "9 of 90 test rows" in words(app)
+    hidden = synthetic_comparison.run(uri, Kind.FUSION, name="hidden", hidden=True)
+    app = opened(Kind.FUSION, fusion=hidden)
+    assert not app.warning
+    assert "were taken out of the captions" in app.info[0].value
+
+
+def test_another_comparison_and_the_other_side_show_other_rows(uri: str) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, Kind.FUSION)
+    app = opened(Kind.FUSION)
+    assert "the first of the two rescues them" in words(app)
+    app.segmented_control(key="only").set_value("image only").run()
+    assert not app.exception
+    assert "which image only has right and text only takes for something else" in words(app)
+    assert "the first of the two spoils them" in words(app)
+    app.selectbox(key="pair").set_value("gated − image only").run()
+    assert not app.exception
+
+
+def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(uri: str) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, Kind.ENCODERS)
+    app = opened(Kind.ENCODERS)
+    costs = next(one.value for one in app.dataframe if "pictures/s" in one.value)
+    assert costs["pictures/s"].tolist() == [20, 200, 2000]
+    assert costs["peak memory"].tolist() == ["256 MiB"] * 3
+    frame = methods.dots(
+        synthetic_comparison._tables(synthetic_comparison.OF_ENCODERS, False, "")["methods.parquet"]
+    )
+    frame = frame.assign(images_per_s=1.0, says="take it", parameters=1, dimension=2, memory="1 MiB")
+    assert bargain(frame, title="F1", device="cpu").to_dict()
+
+
+def test_without_pictures_the_rows_are_listed(uri: str) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, Kind.FUSION, pictures=False)
+    assert "kept no pictures" in words(opened(Kind.FUSION))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picker_leads_from_one_run_to_another(uri: str, kind: Kind) -> None:  # noqa: F811
+    one = synthetic_comparison.run(uri, kind, name="one")
+    synthetic_comparison.run(uri, kind, name="two")
+    app = opened(kind)
+    picker = next(box for box in app.selectbox if box.label in ("Comparison", "Fusion"))
+    picker.set_value(one).run()
+    assert not app.exception
+    assert one in str(app.query_params)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_of_strangers_are_shown_and_not_acted_on(uri: str, kind: Kind) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, kind, hostile=HOSTILE)
+    app = opened(kind)
+    rendered = "\n".join(str(node.value) for node in [*app.markdown, *app.caption, *app.header, *app.info])
+    for trap in ("![x](", "<img", ":red[", "**b**", "`c`", "$d$"):
+        assert trap not in rendered
+
+
+def test_a_pair_that_is_certain_is_coloured_by_its_sign() -> None:
+    pairs = synthetic_comparison._tables(synthetic_comparison.OF_FUSION, False, "")["method_pairs.parquet"]
+    assert methods.forest(pairs)["says"].tolist() == ["worse", "better"]
+    assert np.isfinite(pairs[MethodPairs.EFFECT]).all()

@@ -1,0 +1,100 @@
+"""A fine-tuning on the pages about sweeps: all of them open it, Home says whether it was worth it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.dashboard.test_pages import charts, open_page, words
+from tests.support import synthetic_runs, trained_finetuning
+from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag
+
+PAGES = [f"views/{name}.py" for name in ("home", "curves", "hyperparameters", "confusion", "embeddings")]
+
+
+@pytest.fixture(scope="module")
+def real(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A store with one real run, and its id."""
+    folder = tmp_path_factory.mktemp("tuned")
+    shutil.copyfile(migrated_database, folder / "mlflow.db")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return uri, trained_finetuning.finetuning(uri, folder)
+
+
+@pytest.fixture
+def tuned(real: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setenv("HEADROOM_TRACKING_URI", real[0])
+    return real
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_about_sweeps_shows_a_fine_tuning(tuned: tuple[str, str], page: str) -> None:
+    app = open_page(page, run=tuned[1])
+    assert charts(app)
+    assert not app.error
+
+
+def test_home_lists_it_as_fine_tuned(tuned: tuple[str, str]) -> None:
+    app = open_page("views/home.py")
+    row = app.dataframe[0].value.iloc[0]
+    assert row["encoder"].endswith(", fine-tuned")
+    assert row["trials"] == 3
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict", "box", "said"),
+    [
+        ([0.051, 0.02, 0.08], "helps", "success", "blocks of 6 helps. "),
+        ([-0.051, -0.08, -0.02], "hurts", "warning", "keep the frozen encoder"),
+        ([0.004, -0.02, 0.03], "unclear", "info", "makes no difference that these rows could show"),
+    ],
+)
+def test_home_says_whether_it_helped_with_the_paired_interval(
+    tuned: tuple[str, str], effect: list[float], verdict: str, box: str, said: str
+) -> None:
+    trained_finetuning.rewrite(*tuned, effect=effect, verdict=verdict, unfrozen=2, blocks=6)
+    app = open_page("views/home.py", run=tuned[1])
+    (shown,) = [one.value for one in getattr(app, box) if "Fine-tuning" in one.value]
+    assert said in shown
+    value, low, high = effect
+    assert f"{value:+.3f} [{low:+.3f}, {high:+.3f}], paired by row (n = 32)" in shown
+
+
+def test_home_says_why_nothing_was_gained(tuned: tuple[str, str]) -> None:
+    trained_finetuning.rewrite(
+        *tuned, verdict="unclear", why="Training loss did not fall: ![x](http://a.b/c)"
+    )
+    app = open_page("views/home.py", run=tuned[1])
+    (shown,) = [one.value for one in app.info if "Fine-tuning" in one.value]
+    assert "Training loss did not fall" in shown
+    assert "![x](http" not in shown
+
+
+def test_the_two_heads_are_compared_on_the_page_of_the_confusion_matrix(tuned: tuple[str, str]) -> None:
+    app = open_page("views/confusion.py", run=tuned[1], head="best", against="frozen")
+    assert app.selectbox(key="against").value == "frozen"
+    assert len(charts(app)) >= 2
+
+
+@pytest.mark.parametrize("state", ["live", "interrupted", "failed"])
+@pytest.mark.parametrize("page", PAGES)
+def test_one_that_is_not_done_says_so(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, page: str, state: str
+) -> None:
+    monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
+    run_id = synthetic_runs.sweep(tracking_uri, state=state, name=synthetic_runs.HOSTILE)
+    MlflowClient(tracking_uri).set_tag(run_id, Tag.KIND, Kind.FINE_TUNING)
+    app = open_page(page)
+    assert "Fine-tuning the last" not in words(app)
+    if state == RunState.INTERRUPTED:
+        assert any(Stopped.INTERRUPTED in one.value for one in app.warning)
+
+
+def test_the_kept_encoder_lies_where_no_sweep_keeps_its_head(tuned: tuple[str, str]) -> None:
+    uri, run_id = tuned
+    folder = Path(MlflowClient(uri).get_run(run_id).info.artifact_uri.removeprefix("file://"))
+    assert {path.suffix for path in (folder / Artifact.TUNED).iterdir()} == {".json", ".safetensors"}
+    assert not (folder / Artifact.HEAD).exists()

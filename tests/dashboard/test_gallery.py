@@ -1,0 +1,309 @@
+"""The pages about cells and points, run in process: what the address asks for, pictures, pages, links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from safetensors.numpy import load
+from streamlit.testing.v1 import AppTest
+
+from dashboard import gallery
+from tests.dashboard.test_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
+from tests.support import synthetic_answers, synthetic_runs
+from trainer.tracking.schema import Artifact, Tag
+
+CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
+
+
+def rows(count: int, *, pictures: bool = True) -> pd.DataFrame:
+    picture = synthetic_runs.webp(synthetic_runs.load_digits().images[0])
+    return pd.DataFrame(
+        {
+            "sample_id": [f"row-{i}" for i in range(count)],
+            "caption": [f"caption {i}" for i in range(count)],
+            "thumbnail": [picture if pictures else None] * count,
+            gallery.SAYS: [f"{i} % sure" for i in range(count)],
+        }
+    )
+
+
+def draw(frame: pd.DataFrame, **query: str) -> AppTest:
+    """A gallery alone."""
+
+    def script() -> None:
+        import streamlit as st
+
+        from dashboard import gallery
+
+        gallery.show(st.session_state["rows"], key="page", order="in this order", per_page=10)
+
+    app = AppTest.from_function(script)
+    app.session_state["rows"] = frame
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def test_a_gallery_says_which_pictures_of_how_many_it_shows() -> None:
+    assert "3 rows (n = 3), in this order." in words(draw(rows(3)))
+    first = words(draw(rows(25)))
+    assert "1 to 10 of 25 rows" in first
+    assert "caption 9" in first
+    assert "caption 10" not in first
+
+
+def test_the_page_of_a_gallery_stands_in_the_address() -> None:
+    last = words(draw(rows(25), page="3"))
+    assert "21 to 25 of 25 rows" in last
+    assert "24 % sure" in last
+    assert "of 25 rows" in words(draw(rows(25), page="9"))
+
+
+def test_a_gallery_counts_the_rows_that_have_no_picture() -> None:
+    mixed = pd.concat([rows(3), rows(2, pictures=False)])
+    assert "Of 2 no picture was kept." in words(draw(mixed))
+    without = draw(rows(4, pictures=False))
+    assert "kept no pictures of these 4 rows" in words(without)
+    assert len(without.dataframe[0].value) == 4
+    assert "No row is here" in words(draw(rows(0)))
+
+
+def test_captions_are_literal_text_and_fetch_nothing() -> None:
+    frame = rows(2).assign(
+        caption=synthetic_runs.HOSTILE,
+        sample_id=synthetic_runs.HOSTILE,
+        **{gallery.SAYS: synthetic_runs.HOSTILE},
+    )
+    below = captions(draw(frame))
+    assert len(below) == 2
+    for caption in below:
+        assert "](http" not in caption
+        assert "<img" not in caption
+
+
+def test_no_row_is_lost_on_the_way_to_its_picture() -> None:
+    samples = rows(2).drop(columns=gallery.SAYS)
+    found = gallery.pictured(pd.DataFrame({"sample_id": ["row-1", "row-7"]}), samples)
+    assert list(found["sample_id"]) == ["row-1", "row-7"]
+    assert found["thumbnail"].notna().tolist() == [True, False]
+    assert list(gallery.pictured(found, None)["caption"]) == ["", ""]
+
+
+# --- Confusion matrix -------------------------------------------------------------------------
+
+
+def test_the_address_names_the_cell(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri, rows=600)
+    said = words(open_page(CONFUSION, label="class 2", pred="class 2"))
+    assert "class 2, answered rightly" in said
+    assert "1 to 16 of" in said
+
+
+def test_a_cell_that_does_not_exist_is_said_to_be_none(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(CONFUSION, label="class 2", pred="unicorn")
+    assert "no row in this split" in app.toast[0].value
+    assert "taken for" in words(app)
+
+
+def test_every_cell_can_be_chosen_by_name_and_by_button(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(CONFUSION)
+    app.selectbox(key="cell-label").set_value("class 3").run()
+    app.selectbox(key="cell-pred").set_value("class 3").run()
+    assert "class 3, answered rightly" in words(app)
+    assert app.query_params["label"] == "class 3"
+    ways_in = app.button_group(key="ways-in")
+    assert ways_in.value is None
+    ways_in.set_value(ways_in.options[0]).run()
+    assert not app.exception
+    label, _, rest = ways_in.options[0].partition(" → ")
+    assert app.query_params["label"] == label
+    assert rest.startswith(app.query_params["pred"])
+
+
+@pytest.mark.parametrize("order", ["name", "similarity"])
+@pytest.mark.parametrize("cells", ["counts", "share of label"])
+def test_every_order_and_form_of_the_matrix_opens(uri: str, order: str, cells: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(CONFUSION)
+    app.segmented_control(key="order").set_value(order)
+    app.segmented_control(key="cells").set_value(cells).run()
+    assert not app.exception
+    assert charts(app)
+
+
+def test_two_heads_are_compared_on_the_same_rows(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri, rows=900)
+    app = open_page(CONFUSION)
+    app.selectbox(key="against").set_value("best linear").run()
+    assert not app.exception
+    assert len(charts(app)) == 3
+    said = words(app)
+    assert "n = 300" in said
+    assert "exact McNemar test" in said
+    assert "★ marks the 2 of" in said
+    assert "class 0, answered rightly" in said  # the surest difference is chosen
+
+
+def test_the_rows_that_only_one_head_puts_into_a_cell_can_be_seen(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri, rows=900)
+    app = open_page(CONFUSION, label="class 0", pred="class 1")
+    app.selectbox(key="against").set_value("best linear").run()
+    by = app.button_group(key="by")
+    by.set_value("only second").run()
+    assert not app.exception
+    assert "rows (n = " in words(app)
+
+
+def test_two_hundred_classes_open_side_by_side(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri, rows=3000, classes=200, projected=300, images=False)
+    app = open_page(CONFUSION, against="best linear", order="similarity")
+    assert len(charts(app)) == 3
+
+
+def test_a_sweep_of_one_head_offers_no_comparison(uri: str) -> None:  # noqa: F811
+    run_id = synthetic_answers.sweep(uri)
+    folder = synthetic_runs.folder_of(synthetic_runs.MlflowClient(uri).get_run(run_id).info.artifact_uri)
+    path = folder / synthetic_answers.Artifact.PREDICTIONS
+    frame = pd.read_parquet(path)
+    frame[frame["head"] == "best"].to_parquet(path)
+    app = open_page(CONFUSION)
+    assert "against" not in [box.key for box in app.selectbox]
+
+
+# --- Embeddings -------------------------------------------------------------------------------
+
+
+def test_the_rows_of_a_cell_are_lit_and_can_be_put_out_again(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(EMBEDDINGS, label="class 1", pred="class 1", split="test")
+    said = words(app)
+    assert "of 400 points are lit" in said
+    assert "answer “class 1” in test" in said
+    assert "0 misjudged" in said
+    app.button(key="unlight").click().run()
+    assert "points are lit" not in words(app)
+    assert "label" not in app.query_params
+
+
+def test_a_link_from_the_matrix_chooses_its_head(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(EMBEDDINGS, label="class 0", pred="class 1", cell_head="best linear", cell_split="test")
+    assert app.selectbox(key="head").value == "best linear"
+    assert "misjudged by “best linear”" in words(app)
+
+
+def test_find_lights_what_it_finds(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(EMBEDDINGS)
+    app.text_input(key="find").set_value("NUMBER 39").run()
+    assert "11 of 400 points are lit" in words(app)
+    assert "11 rows (n = 11)" in words(app)
+    app.text_input(key="find").set_value("no such thing").run()
+    assert "0 of 400 points are lit" in words(app)
+
+
+def test_a_box_in_the_address_selects_points(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(EMBEDDINGS, box="-1000,1000,-1000,1000")
+    assert "400 in 1 box, of 400 drawn" in words(app).replace("*", "")
+    assert "1 to 27 of 400 rows" in words(app)
+    assert len(app.dataframe[0].value) == 400
+    app = open_page(EMBEDDINGS, box="-1000,1000,-1000,1000;0,1,0,1", label="class 1", pred="class 1")
+    assert "in 2 boxes" in words(app)
+
+
+def test_the_neighbours_of_a_point_are_said_to_be_those_on_the_map(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(EMBEDDINGS, point="row-00007")
+    said = words(app)
+    assert "not in feature space" in said
+    assert "13 rows (n = 13)" in said
+    assert "this one" in said
+
+
+def test_where_features_are_on_record_neighbours_are_those_with_the_largest_cosine(uri: str) -> None:  # noqa: F811
+    run_id = synthetic_runs.sweep(uri)
+    folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
+    samples = pd.read_parquet(folder / Artifact.SAMPLES)
+    x_nd = load((folder / Artifact.VECTORS).read_bytes())["vectors"].astype(np.float64)
+    unit_nd = x_nd / np.linalg.norm(x_nd, axis=1, keepdims=True)
+    cosine = pd.Series(unit_nd @ unit_nd[5], index=samples["sample_id"]).drop(samples["sample_id"][5])
+    nearest = cosine.nlargest(12)
+    said = words(open_page(EMBEDDINGS, point=samples["sample_id"][5]))
+    assert "Nearest in feature space" in said
+    assert all(f"cosine {value:.3f}" in said for value in nearest)
+    assert all(name.rpartition("/")[2] in said for name in nearest.index)
+
+
+def test_a_point_that_is_not_on_the_map_is_said_not_to_be(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(EMBEDDINGS, point="nobody")
+    assert "not on this map" in app.toast[0].value
+
+
+def test_every_perplexity_on_record_has_its_map(uri: str) -> None:  # noqa: F811
+    synthetic_runs.sweep(uri)
+    app = open_page(EMBEDDINGS, box="-1,1,-1,1", point="digit-0003")
+    box = app.selectbox(key="perplexity")
+    assert box.options == ["10", "30"]
+    assert "at perplexity 30: 120 of the 120 rows" in words(app)
+    box.set_value(10).run()
+    assert not app.exception
+    assert "at perplexity 10: 120 of the 120 rows" in words(app)
+    assert "box" not in app.query_params  # it holds other points on another map
+    assert app.query_params["point"] in ("digit-0003", ["digit-0003"])
+    assert "at perplexity 10:" in words(open_page(EMBEDDINGS, perplexity="10"))
+
+
+def test_a_sweep_of_before_has_one_map_and_asks_for_no_perplexity(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    app = open_page(EMBEDDINGS, perplexity="10")
+    assert "perplexity" not in [box.key for box in app.selectbox]
+    assert "A t-SNE of the features: 400 of the 400 rows" in words(app)
+
+
+def test_groups_and_scores_colour_the_map_where_there_are_any(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri, groups=True)
+    app = open_page(EMBEDDINGS)
+    control = app.segmented_control(key="colour")
+    assert {"group", "score"} <= set(control.options)
+    control.set_value("group").run()
+    assert not app.exception
+    app.segmented_control(key="colour").set_value("score").run()
+    assert not app.exception
+    assert "probability of label is on record" in words(app)
+
+
+def test_without_groups_none_is_offered(uri: str) -> None:  # noqa: F811
+    synthetic_answers.sweep(uri)
+    assert "group" not in open_page(EMBEDDINGS).segmented_control(key="colour").options
+
+
+def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None:  # noqa: F811
+    synthetic_runs.sweep(uri)
+    run_id = synthetic_runs.extraction(uri)
+    synthetic_runs.MlflowClient(uri).set_tag(run_id, "headroom.data", "demo")
+    app = open_page(EMBEDDINGS, colour="score")
+    app.segmented_control(key="colour").set_value("score").run()
+    assert "sharpness" in app.selectbox(key="score").options
+    app.selectbox(key="score").set_value("sharpness").run()
+    assert "Of 60 the sharpness is on record; the other 60 are grey" in words(app)
+
+
+def test_measures_of_other_rows_under_the_same_name_are_no_scores(uri: str) -> None:  # noqa: F811
+    client = synthetic_runs.MlflowClient(uri)
+    client.set_tag(synthetic_runs.sweep(uri), Tag.DIGEST, "a")
+    extraction = synthetic_runs.extraction(uri)
+    client.set_tag(extraction, Tag.DATA, "demo")
+    client.set_tag(extraction, Tag.DIGEST, "b")
+    app = open_page(EMBEDDINGS, colour="score")
+    app.segmented_control(key="colour").set_value("score").run()
+    assert app.selectbox(key="score").options == ["probability of label"]

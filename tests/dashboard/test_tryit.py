@@ -1,0 +1,202 @@
+"""The page "Try it", run in process: what is dropped is answered, and what cannot be is named kindly."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+from safetensors.numpy import load_file
+from streamlit.testing.v1 import AppTest
+
+from dashboard.charts.tried import HEAD, ZERO_SHOT, place, probabilities
+from dashboard.text import JOINER
+from tests.dashboard.test_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
+from tests.support import synthetic_runs
+from tests.support.trained_sweep import CLASSES, Answering
+from trainer.tracking.schema import Artifact
+from trainer.trying import Trying, original
+
+PAGE = "views/tryit.py"
+TEST_ROW = {"source": "a test row"}
+
+
+@pytest.fixture
+def answered(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """The app looks at a sweep that can answer."""
+    monkeypatch.setenv("HEADROOM_TRACKING_URI", answering.uri)
+    return answering
+
+
+def rendered(app: AppTest) -> str:
+    """Words that the page renders as Markdown, without the joiners that disarm them."""
+    nodes = [*app.markdown, *app.caption, *app.subheader, *app.warning, *app.error, *app.info]
+    return "\n".join([*(str(node.value) for node in nodes), *captions(app)])
+
+
+def bare(words: str) -> str:
+    return words.replace(JOINER, "")
+
+
+def drop(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    app.file_uploader[0].set_value([(name, data, "image/png") for name, data in files]).run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def test_before_anything_is_dropped_the_page_says_what_to_do(answered: Answering) -> None:
+    assert "Drop a picture above (at most 20 MB" in words(open_page(PAGE))
+
+
+def test_a_picture_is_answered_with_neighbours_zero_shot_and_a_place(answered: Answering) -> None:
+    app = drop(open_page(PAGE), ("mine.png", (answered.pictures / "red" / "3.png").read_bytes()))
+    told = words(app)
+    assert len(charts(app)) == 2
+    probs_c = answered.probabilities()["red/3.png"]
+    assert f"{probs_c.max():.1%} likely" in told
+    assert sorted(CLASSES)[probs_c.argmax()] in bare(told)
+    assert "Zero-shot, which knows the classes by their names alone, says" in told
+    assert "of 12** have the label that the head gave" in told
+    assert "openTSNE places the picture" in told
+
+
+def test_of_several_pictures_the_bad_are_named_and_one_is_chosen(answered: Answering) -> None:
+    good = [(f"{i}.png", (answered.pictures / "red" / f"{i}.png").read_bytes()) for i in range(2)]
+    app = drop(open_page(PAGE), ("bad.png", b"<html>"), *good, (f"{synthetic_runs.HOSTILE}.png", b""))
+    assert bare(app.warning[0].value).startswith("“bad.png” cannot be used: not an image")
+    assert "](http" not in app.warning[1].value
+    assert [bare(one) for one in app.selectbox(key="which").options] == ["1. 0.png", "2. 1.png"]
+    app.selectbox(key="which").select_index(1).run()
+    assert "1.png" in bare(words(app))
+    drop(app, ("bad.png", b"<html>"))
+    assert len(charts(app)) == 0
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(answered: Answering) -> None:
+    large = io.BytesIO()
+    Image.new("1", (9000, 6000)).save(large, "PNG")
+    app = drop(open_page(PAGE), ("large.png", large.getvalue()))
+    assert "too large: 9000 x 6000 pixels, the limit is 50,000,000" in bare(app.warning[0].value)
+
+
+def test_a_test_row_is_shown_as_it_was_answered(answered: Answering) -> None:
+    app = open_page(PAGE, **TEST_ROW)
+    told = words(app)
+    assert len(charts(app)) == 2
+    assert "It is a row of the map" in told
+    assert "Zero-shot" in told  # its own picture is at hand
+    assert not app.error
+
+
+def test_an_encoder_that_is_gone_is_said_to_be_gone(
+    uri: str,  # noqa: F811
+    answering: Answering,
+) -> None:
+    run_id = synthetic_runs.sweep(uri)
+    folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
+    for name in ("head.json", "head.safetensors"):
+        shutil.copyfile(answering.folder / "head" / name, folder / "head" / name)
+    card = (folder / "head" / "head.json").read_text().replace('"demo (', '"./gone (')
+    (folder / "head" / "head.json").write_text(card)
+    app = drop(open_page(PAGE), ("a.png", (answering.pictures / "red" / "3.png").read_bytes()))
+    assert "There is no folder './gone'" in app.error[0].value
+
+
+def test_a_sweep_on_ready_features_shows_its_test_rows(uri: str) -> None:  # noqa: F811
+    synthetic_runs.sweep(uri)
+    app = open_page(PAGE)
+    assert "learned from ready features" in app.info[0].value
+    assert not app.file_uploader
+    assert len(charts(app)) == 2
+    first = words(app)
+    app.selectbox(key="row").select_index(5).run()
+    assert words(app) != first
+
+
+def test_foreign_words_spring_nothing(uri: str) -> None:  # noqa: F811
+    synthetic_runs.sweep(
+        uri, name=synthetic_runs.HOSTILE, classes=[synthetic_runs.HOSTILE, "<script>", ":red[c]"]
+    )
+    app = open_page(PAGE)
+    assert len(charts(app)) == 2
+    assert "](http" not in rendered(app)
+    assert "<script" not in rendered(app)
+
+
+@pytest.mark.parametrize("absent", [Artifact.VECTORS, Artifact.HEAD_WEIGHTS])
+def test_what_an_older_sweep_lacks_is_said(uri: str, absent: str) -> None:  # noqa: F811
+    run_id = synthetic_runs.sweep(uri)
+    folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
+    (folder / absent).unlink()
+    told = words(open_page(PAGE))
+    assert ("kept no features of its rows" in told) == (absent == Artifact.VECTORS)
+    assert ("ended before it had any head" in told) == (absent == Artifact.HEAD_WEIGHTS)
+
+
+def test_a_damaged_head_is_said_to_be_damaged(uri: str) -> None:  # noqa: F811
+    run_id = synthetic_runs.sweep(uri)
+    folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
+    (folder / Artifact.HEAD_WEIGHTS).write_bytes(b"torn")
+    assert "recorded head cannot be read" in open_page(PAGE).error[0].value
+
+
+# --- what is behind it ------------------------------------------------------------------------
+
+
+def test_neighbours_are_training_rows_by_cosine(answering: Answering) -> None:
+    card, weights = (
+        (answering.folder / name).read_bytes() for name in ("head/head.json", "head/head.safetensors")
+    )
+    samples = pd.read_parquet(answering.folder / Artifact.SAMPLES)
+    xy = pd.read_parquet(answering.folder / Artifact.PROJECTION)[["x", "y"]].to_numpy()
+    train = (samples["split"] == "train").to_numpy()
+    vectors = (answering.folder / Artifact.VECTORS).read_bytes()
+    trying = Trying(card, weights, vectors=vectors, xy_n2=xy, train_n=train)
+    x = load_file(answering.folder / Artifact.VECTORS)["vectors"].astype(np.float64)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    row = int(np.flatnonzero(train)[3])
+    near = trying.near_row(row, neighbours=5)
+    assert row not in [one for one, _ in near]
+    order = [int(i) for i in np.argsort(-(unit @ unit[row])) if train[i] and i != row][:5]
+    assert [one for one, _ in near] == order
+    assert [cosine for _, cosine in near] == pytest.approx([(unit @ unit[row])[i] for i in order], abs=1e-5)
+    tried = trying.picture((answering.pictures / samples["sample_id"][row]).read_bytes(), neighbours=3)
+    assert tried.near[0] == (row, pytest.approx(1.0, abs=1e-5))
+    assert tried.zero_shot_c is not None
+    assert tried.zero_shot_c.sum() == pytest.approx(1)
+
+
+def test_an_original_is_read_from_its_own_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.png").write_bytes(b"a")
+    (tmp_path / "secret.png").write_bytes(b"s")
+    (tmp_path / "data" / "link.png").symlink_to(tmp_path / "secret.png")
+    data = str(tmp_path / "data")
+    assert original(data, "a.png") == b"a"
+    for name in ("../secret.png", str(tmp_path / "secret.png"), "link.png", "no.png", ""):
+        assert original(data, name) is None
+    assert original("", "a.png") is original("hf:owner/name", "a.png") is None
+    assert original("demo", "no such row") is None
+
+
+def test_bars_are_the_heads_and_dots_are_zero_shots() -> None:
+    answers = pd.DataFrame(
+        [("a", HEAD, 0.7), ("a", ZERO_SHOT, 0.2), ("b", HEAD, 0.3), ("b", ZERO_SHOT, 0.8)],
+        columns=["class", "by", "probability"],
+    )
+    both = probabilities(answers).to_dict()
+    assert [layer["mark"]["type"] for layer in both["layer"]] == ["bar", "point"]
+    alone = probabilities(answers[answers["by"] == HEAD]).to_dict()
+    assert alone["layer"][0]["encoding"]["color"]["legend"] is None
+    rows = pd.DataFrame({"x": [0.0, 1], "y": [0.0, 1], "likely": [True, False], "near": [False, True]})
+    rows = rows.assign(label="a", split="train", sample_id="r")
+    here = pd.DataFrame({"x": [2.0], "y": [0.5], "image": [None]})
+    drawn = place(rows, here, title="a", dark=False).to_dict()
+    domain = drawn["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    assert domain[0] < 0
+    assert domain[1] > 2

@@ -1,0 +1,73 @@
+"""A small sweep on real picture files, whose head can answer others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import yaml
+from mlflow import MlflowClient
+
+from tests.support.image_files import encoded, noise
+from trainer.sweep import SweepConfig, run
+from trainer.tracking.schema import Artifact
+
+CLASSES = {"bright ones": 0.55, "dark_ones": 0.0, "red": 0.3}  # class → the least brightness of its pictures
+PER_CLASS = 12
+
+
+class Answering(NamedTuple):
+    """Where a sweep is, and what it was made of."""
+
+    uri: str
+    run_id: str
+    model_uri: str
+    pictures: Path  # class folders
+    cache: Path  # with the vectors of the pictures in it
+    folder: Path  # the run's artifacts
+
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """Name → what the sweep's best head said of each picture."""
+        table = pd.read_parquet(self.folder / Artifact.PREDICTIONS)
+        best = table[table["head"] == "best"]
+        return dict(zip(best["sample_id"], best["probs"], strict=True))
+
+
+def picture(seed: int, least: float, *, red: bool = False) -> bytes:
+    """A PNG of noise above a brightness."""
+    pixels = (255 * least + (1 - least) * 0.6 * noise(seed, height=40, width=48)).astype(np.uint8)
+    if red:
+        pixels[..., 1:] //= 4
+    return encoded(pixels)
+
+
+def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
+    """Run it, in ``folder``, which has an ``mlflow.db``."""
+    pictures = folder / "pictures"
+    for c, (name, least) in enumerate(CLASSES.items()):
+        (pictures / name).mkdir(parents=True)
+        for i in range(PER_CLASS):
+            (pictures / name / f"{i}.png").write_bytes(picture(100 * c + i, least, red=name == "red"))
+    (folder / "space.yaml").write_text(yaml.safe_dump({"width": {"choice": [8]}, "epochs": 4}))
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    figures = run(
+        SweepConfig(
+            data=str(pictures),
+            encoder=encoder,
+            dtype=dtype,  # type: ignore[arg-type]
+            tracking_uri=uri,
+            cache_dir=folder / "cache",
+            space=folder / "space.yaml",
+            study="answering: a/b",
+            trials=3,
+            seeds=1,
+            fresh_seeds=0,
+            device="cpu",
+        )
+    )
+    where = MlflowClient(uri).get_run(figures["mlflow_run_id"]).info.artifact_uri.removeprefix("file://")
+    return Answering(
+        uri, figures["mlflow_run_id"], figures["model_uri"], pictures, folder / "cache", Path(where)
+    )

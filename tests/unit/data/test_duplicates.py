@@ -1,0 +1,77 @@
+"""Copies of a picture are found, kept on one side of a split, and refused in train and test at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.image_files import encoded, noise
+from trainer.data.duplicates import bound, refuse_leaks, repeats, same_picture
+from trainer.data.manifest import Manifest, build
+from trainer.data.source import load
+from trainer.errors import InputError
+
+
+def _manifest(content: str, split: str) -> Manifest:
+    full = {"r": "train", "v": "val", "t": "test"}
+    return build(
+        name="toy",
+        sample_id=[f"row{i}" for i in range(len(content))],
+        label=["a", "b"] * (len(content) // 2) + ["a"] * (len(content) % 2),
+        split=[full[one] for one in split],
+        content=list(content),
+    )
+
+
+def test_copies_are_found_in_order_of_first_appearance() -> None:
+    assert [rows.tolist() for rows in same_picture("xayaxx")] == [[0, 4, 5], [1, 3]]
+    assert same_picture("abc") == []
+
+
+def test_of_copies_a_test_row_stays_before_a_val_row_before_the_first() -> None:
+    goes_n = repeats(_manifest("aaabbbcc", "rvtrvrrr"))
+    assert np.flatnonzero(goes_n).tolist() == [0, 1, 3, 5, 7]
+
+
+def test_a_picture_in_train_and_test_is_refused_and_both_rows_are_named() -> None:
+    with pytest.raises(
+        InputError, match=r"toy: 1 pictures .*row1 and row3.*--drop-duplicates.*--allow-leaks"
+    ):
+        refuse_leaks(_manifest("abcb", "rrvt"))
+    refuse_leaks(_manifest("abbccd", "rrrttv"))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["", "", "g", "h", "i"])), max_size=30)
+)
+def test_bound_rows_are_those_that_share_a_picture_or_a_group_in_any_number_of_steps(
+    rows: list[tuple[str, str]],
+) -> None:
+    unit = bound([content for content, _ in rows], [group for _, group in rows])
+    n = len(rows)
+    linked = np.eye(n, dtype=bool)
+    for i in range(n):
+        for j in range(n):
+            linked[i, j] |= rows[i][0] == rows[j][0] or (rows[i][1] == rows[j][1] != "")
+    for _ in range(n):
+        linked = linked @ linked
+    for i in range(n):
+        for j in range(n):
+            together = i == j or (unit[i] == unit[j] != "")
+            assert together == linked[i, j]
+
+
+def test_splits_that_are_drawn_never_divide_copies(tmp_path: Path) -> None:
+    for i in range(60):
+        for kind in ("a", "b"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            content = noise(i % 20 if kind == "a" else 100 + i)
+            (tmp_path / kind / f"{i}.png").write_bytes(encoded(content))
+    manifest = load(str(tmp_path), seed=0)
+    assert len(same_picture(manifest.content)) == 20
+    refuse_leaks(manifest)
+    assert {str(split) for split in manifest.split_n} == {"train", "val", "test"}

@@ -1,0 +1,54 @@
+"""Texts are encoded once, and what a model cannot see of them is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_encoders import save_tiny
+from trainer.data.demo import ENCODER
+from trainer.errors import InputError
+from trainer.features import catalogue
+from trainer.features.captions import encode_texts
+from trainer.features.text_encoder import TextEncoder
+
+TEXTS = ["a red bird", "", "a house | a home", "a red bird", "bird " * 200]
+
+
+def test_each_text_gets_its_own_vector_and_is_encoded_once(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    found = encode_texts(
+        TEXTS,
+        encoder=str(ENCODER),
+        cache_dir=tmp_path,
+        device="cpu",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert found.encoded == 4
+    assert seen == [(4, 4)]
+    assert np.allclose(found.vectors_ne, TextEncoder(ENCODER, device="cpu").encode(TEXTS), atol=2e-3)
+    assert np.array_equal(found.vectors_ne[0], found.vectors_ne[3])
+    assert found.cut_n.tolist() == [False, False, False, False, True]
+    again = encode_texts([*TEXTS, "new"], encoder=str(ENCODER), cache_dir=tmp_path, device="cpu")
+    assert again.encoded == 1
+    assert np.array_equal(again.vectors_ne[:5], found.vectors_ne)
+
+
+def test_texts_have_a_key_of_their_own(tmp_path: Path) -> None:
+    encode_texts(["a bird"], encoder=str(ENCODER), cache_dir=tmp_path, device="cpu")
+    (entry,) = catalogue.entries(tmp_path / "features")
+    assert entry.key is not None
+    assert {"tokenizer", "weights", "compute_dtype"} <= entry.key.fields.keys()
+    assert entry.vectors == 1
+
+
+def test_no_texts_are_no_vectors(tmp_path: Path) -> None:
+    assert len(encode_texts([], encoder=str(ENCODER), cache_dir=tmp_path, device="cpu").vectors_ne) == 0
+
+
+def test_an_encoder_without_a_text_tower_is_refused(tmp_path: Path) -> None:
+    saved = save_tiny("vit", tmp_path / "vit")
+    with pytest.raises(InputError, match="no text tower"):
+        encode_texts(["a bird"], encoder=str(saved), cache_dir=tmp_path, device="cpu")

@@ -1,0 +1,171 @@
+"""The best head as MLflow serves it: by itself, from any folder, without a pickle."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from tests.support.image_files import encoded, noise
+from tests.support.trained_sweep import CLASSES, Answering
+from trainer import serving
+from trainer.packing import registered_name
+from trainer.prediction import Predictor, read_head
+from trainer.serving import Served
+
+START_WITHIN_S = 120
+
+
+@pytest.fixture(scope="module")
+def server(answering: Answering, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``mlflow models serve``, begun where none of our code is, with pickles forbidden."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("nowhere")
+    bin_folder = Path(sys.executable).parent  # mlflow starts uvicorn by its name
+    environment = {
+        **os.environ,
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "MLFLOW_TRACKING_URI": answering.uri,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, "-P", "-m", "mlflow", "models", "serve", "-m", answering.model_uri]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}/ping", process, folder / "log")
+        yield address
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"The server did not start:\n{log.read_text()[-3000:]}")
+
+
+def ask(address: str, rows: list[dict[str, str]], **params: int) -> list[dict]:
+    body = json.dumps({"dataframe_records": rows, "params": params}).encode()
+    request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read(), parse_constant=pytest.fail)["predictions"]  # no NaN in JSON
+
+
+def image(path: Path) -> dict[str, str]:
+    return {"image": base64.b64encode(path.read_bytes()).decode()}
+
+
+def test_a_server_answers_an_image_as_the_sweep_did(server: str, answering: Answering) -> None:
+    recorded = answering.probabilities()["red/3.png"]
+    (told,) = ask(server, [image(answering.pictures / "red" / "3.png")], top_k=2)
+    assert np.abs(np.array(told["probabilities"]) - recorded).max() < 1e-5
+    assert len(told["top_k"]) == 2
+    assert told["top_k"][0] == {"label": told["label"], "probability": told["confidence"]}
+    assert told["label"] in CLASSES
+    assert told["error"] == ""
+
+
+def test_a_bad_image_is_named_beside_the_answers_to_the_others(server: str, answering: Answering) -> None:
+    good = image(answering.pictures / "red" / "0.png")
+    first, bad, last = ask(server, [good, {"image": base64.b64encode(b"<html>").decode()}, good])
+    assert first == last
+    assert "not an image" in bad["error"]
+    assert bad["label"] is bad["confidence"] is bad["probabilities"] is None
+
+
+def test_a_server_reads_no_file_that_a_client_names(server: str, answering: Answering) -> None:
+    (told,) = ask(server, [{"path": str(answering.pictures / "red" / "0.png")}])
+    assert told["label"] is None
+    assert "reads no paths" in told["error"]
+
+
+def test_the_model_is_registered_carries_its_encoder_and_holds_no_pickle(answering: Answering) -> None:
+    name, number = answering.model_uri.removeprefix("models:/").split("/")
+    registered = MlflowClient(answering.uri).get_model_version(name, number)
+    assert registered.run_id == answering.run_id
+    model = answering.folder / "model"
+    files = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
+    assert {"MLmodel", "data/head/head.safetensors", "data/head/encoder/model.safetensors"} <= files
+    assert "code/trainer/serving.py" in files
+    known = {".py", ".json", ".safetensors", ".yaml", ".txt"}
+    others = {name for name in files if Path(name).suffix not in known}
+    assert others <= {"MLmodel", "registered_model_meta"}  # text; MLflow notes the second when it loads one
+
+
+@pytest.mark.parametrize("study", ["a/b:c", "…", "../..", "x" * 400, "plain-1.2_3"])
+def test_any_study_has_a_name_that_the_registry_takes(tracking_uri: str, study: str) -> None:
+    client = MlflowClient(tracking_uri)
+    client.create_registered_model(registered_name(study))
+    assert client.search_registered_models(f"name = '{registered_name(study)}'")
+
+
+# --- in process -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(answering: Answering) -> Served:
+    return Served(Predictor.of_folder(answering.folder / "model" / "data" / "head", device="cpu"))
+
+
+def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
+    served: Served, answering: Answering, tmp_path: Path
+) -> None:
+    path = answering.pictures / "red" / "0.png"
+    rows = pd.DataFrame(
+        {"image": [path.read_bytes(), None, None, float("nan")], "path": [None, str(path), None, ""]}
+    )
+    told = served.predict(rows, {"top_k": 1})
+    assert told["label"].tolist()[0] == told["label"].tolist()[1]
+    assert told["error"].tolist() == ["", "", serving.NOTHING, serving.NOTHING]
+    assert served.predict(pd.DataFrame({"other": [1, 2]}))["error"].tolist() == [serving.NOTHING] * 2
+    assert len(served.predict(pd.DataFrame({"image": []}))) == 0
+
+
+def test_a_server_may_be_given_one_folder(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    for folder in (allowed, tmp_path):
+        (folder / "a.png").write_bytes(encoded(noise(1)))
+    (allowed / "link.png").symlink_to(tmp_path / "a.png")
+    monkeypatch.setenv(serving.IN_A_SERVER, "model")
+    monkeypatch.setenv(serving.FOLDER, str(allowed))
+    paths = [allowed / "a.png", tmp_path / "a.png", allowed / ".." / "a.png", allowed / "link.png"]
+    told = served.predict(pd.DataFrame({"path": [str(path) for path in paths]}))
+    assert [bool(error) for error in told["error"]] == [False, True, True, True]
+
+
+def test_a_head_knows_what_its_record_says(answering: Answering) -> None:
+    card = (answering.folder / "head" / "head.json").read_bytes()
+    recorded = read_head(card, (answering.folder / "head" / "head.safetensors").read_bytes())
+    assert recorded.classes == tuple(sorted(CLASSES))
+    assert recorded.encoder is not None
+    assert (recorded.encoder.name, recorded.encoder.dtype) == ("demo", "float32")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.paths import REPO
+from tests.support import commands
 from trainer.features import catalogue
 from trainer.features.key import EncoderKey, digest_of
 from trainer.features.store import FeatureStore
@@ -43,11 +41,8 @@ def _key() -> str:
     return digest_of(FIELDS)[:16]
 
 
-def _cache(*arguments: object) -> tuple[int, dict, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer.cache", *map(str, arguments)],
-        cwd=REPO, env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def _cache(*arguments: object, run: Callable = commands.run) -> tuple[int, dict, str]:
+    done = run("trainer.cache", *arguments)
     line = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "{}"
     return done.returncode, json.loads(line), done.stderr
 
@@ -60,7 +55,7 @@ def _read(cache_dir: Path) -> np.ndarray:
 
 
 def test_list_says_what_is_there(cache_dir: Path) -> None:
-    code, figures, said = _cache("list", "--cache-dir", cache_dir)
+    code, figures, said = _cache("list", "--cache-dir", cache_dir, run=commands.run_afresh)
     assert code == 0
     by_key = {entry["key"]: entry for entry in figures["keys"]}
     assert by_key[_key()] | {"bytes": 0} == {"key": _key(), "vectors": 7, "width": 5, "shards": 2, "bytes": 0}

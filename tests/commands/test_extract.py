@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.support import commands
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.paths import REPO
 from trainer.data.decode import decode
@@ -35,11 +34,8 @@ def _own_store(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
 
 
-def _extract(*arguments: object) -> tuple[int, dict, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer.extract", "--encoder", "demo", *map(str, arguments)],
-        cwd=REPO, env=dict(os.environ), capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
+def _extract(*arguments: object, run: Callable = commands.run) -> tuple[int, dict, str]:
+    done = run("trainer.extract", "--encoder", "demo", *arguments)
     line = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "{}"
     return done.returncode, json.loads(line), done.stderr
 
@@ -63,7 +59,7 @@ def test_everything_found_is_accounted_for_and_a_second_run_encodes_nothing(
     pictures: Path, tmp_path: Path
 ) -> None:
     options = ("--data", pictures, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5)
-    code, first, said = _extract(*options)
+    code, first, said = _extract(*options, run=commands.run_afresh)
     assert code == 0, said
     assert set(first) >= TOLD
     assert _adds_up(first)

@@ -50,8 +50,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg  # noqa: E402
 from streamlit.proto.ClientState_pb2 import ClientState  # noqa: E402
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg  # noqa: E402
 
-from scripts.screenshots import find_browser, serving  # noqa: E402
 from tests.support import synthetic_runs  # noqa: E402
+from tests.support.browser import find_browser, serving  # noqa: E402
 from trainer.tracking import database  # noqa: E402
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Tag  # noqa: E402
 

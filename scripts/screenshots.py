@@ -10,16 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
-import itertools
-import os
-import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -29,6 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.support.browser import find_browser, serving, settle  # noqa: E402
 from trainer.tracking.schema import Metric  # noqa: E402
 
 WIDTH, HEIGHT, TALLEST = 1400, 900, 2000  # pixels
@@ -50,86 +42,6 @@ SHOTS = {  # file name → page and controls
     "encoders": "encoders",  # needs a comparison of encoders in the store
     "quality": "quality",  # needs an extraction in the store
 }
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-START_WITHIN_S = 60
-FINISHED = "[data-testid=stApp][data-test-script-state=notRunning]"
-# True once the script is done, all that it sent is drawn, and nothing has moved or changed while the page had
-# nothing to do ten times.
-SETTLED = """
-([finished, call]) => {
-  const all = selector => [...document.querySelectorAll(selector)];
-  const seen = selector => all(selector).filter(node => node.checkVisibility());  // not below a closed tab
-  const drawn = () => document.querySelector(finished)
-    && seen('[data-testid=stVegaLiteChart]').every(node => node.querySelector('canvas, svg.marks'))
-    && seen('[data-testid=stDataFrame]').every(node => node.querySelector('canvas'))
-    && all('[data-testid=stSkeleton], [data-testid=stSpinner], [data-stale=true]').length === 0
-    && [...document.images].every(image => image.complete)
-    && document.fonts.status === 'loaded';
-  const places = () => all('[data-testid=stMain] :is(canvas, svg.marks, img, [data-testid])').map(node => {
-    const box = node.getBoundingClientRect();
-    return [box.x, box.y, box.width, box.height];
-  });
-  if (window.headroomSettling?.call !== call) {
-    const mine = window.headroomSettling = {call, times: 0};
-    const look = () => {
-      const now = drawn() ? JSON.stringify([document.body.innerHTML.length, places()]) : null;
-      mine.times = now && now === mine.seen ? mine.times + 1 : 0;
-      mine.seen = now;
-      if (window.headroomSettling === mine && mine.times < 10) requestIdleCallback(look);
-    };
-    requestIdleCallback(look);
-  }
-  return window.headroomSettling.times >= 10;
-}
-"""
-calls = itertools.count()  # of `settle`: each begins to count anew
-
-
-def find_browser() -> str | None:
-    """Path of a Chromium or Chrome; ``None`` where there is none."""
-    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
-
-
-@contextmanager
-def serving(tracking_uri: str) -> Iterator[str]:
-    """The dashboard on a free port, looking at a store; yields its address, without a slash at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py", "--server.port", str(port)]
-    options = ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
-    options += ["--server.fileWatcherType", "none"]  # sources that change below it break its pickles
-    environment = {**os.environ, "HEADROOM_TRACKING_URI": tracking_uri}
-    server = subprocess.Popen(
-        [*command, *options, "--server.address", "127.0.0.1"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address, server)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_WITHIN_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"The dashboard did not start within {START_WITHIN_S} s; its messages are above.")
-
-
-def settle(page: Page) -> None:
-    """Wait until the script has run and what it sent is drawn."""
-    page.wait_for_selector("[data-testid=stHeading]", timeout=60_000)
-    page.wait_for_function(SETTLED, arg=[FINISHED, next(calls)], timeout=60_000)
 
 
 def take(page: Page, address: str, target: Path, *, width: int = WIDTH) -> None:

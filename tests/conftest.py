@@ -16,7 +16,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.support.trained_sweep import Answering
+    from tests.support.browser import Dashboard
+    from tests.support.once import Once
+    from tests.support.trained_sweep import Answering, DemoSweep
 
 # Before anything imports these libraries: no test talks to the network.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -56,13 +58,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes what is shared by all workers."""
+    from tests.support.once import Once
+
+    return Once(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def migrated_database(once: Once) -> Path:
     """A fresh MLflow database, made once: migrating takes seconds, copying 0.07 s. Never opened in place."""
     from trainer.tracking import database
 
-    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    database.prepare(f"sqlite:///{path}")
-    return path
+    def make(folder: Path) -> Path:
+        database.prepare(f"sqlite:///{folder / 'mlflow.db'}")
+        return folder / "mlflow.db"
+
+    return once("migrated", make)
 
 
 @pytest.fixture
@@ -90,7 +102,7 @@ def module_store(migrated_database: Path, tmp_path_factory: pytest.TempPathFacto
 def chromium() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
-    from scripts.screenshots import find_browser
+    from tests.support.browser import find_browser
 
     path = find_browser()
     if path is None:
@@ -111,42 +123,86 @@ def browser(chromium: Browser) -> Iterator[Browser]:
         context.close()
 
 
-@pytest.fixture
-def address(tracking_uri: str) -> Iterator[str]:
-    """The dashboard on the test's own store."""
-    from scripts.screenshots import serving
+@pytest.fixture(scope="session")
+def dashboard() -> Iterator[Dashboard]:
+    """The dashboard of all browser tests of a worker; each says which store it shall look at."""
+    from tests.support.browser import Dashboard
 
-    with serving(tracking_uri) as served:
-        yield served
+    served = Dashboard()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def address(dashboard: Dashboard, tracking_uri: str) -> str:
+    """The dashboard on the test's own store."""
+    return dashboard.shows(tracking_uri)
 
 
 @pytest.fixture(scope="session")
-def ablated(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def ablated(once: Once, migrated_database: Path) -> tuple[str, str]:
     """A store with a real ablation, and the id of its run; who changes it takes a copy."""
     from tests.support import trained_ablation
 
-    folder = tmp_path_factory.mktemp("ablated")
-    shutil.copyfile(migrated_database, folder / "mlflow.db")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    return uri, trained_ablation.ablation(uri, folder)
+    def make(folder: Path) -> tuple[str, str]:
+        shutil.copyfile(migrated_database, folder / "mlflow.db")
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        return uri, trained_ablation.ablation(uri, folder)
+
+    return once("ablated", make)
 
 
 @pytest.fixture(scope="session")
-def answering(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Answering:
+def finetuned(once: Once, migrated_database: Path) -> tuple[str, str]:
+    """A store with a real fine-tuning, and the id of its run; who changes it takes a copy."""
+    from tests.support import trained_finetuning
+
+    def make(folder: Path) -> tuple[str, str]:
+        shutil.copyfile(migrated_database, folder / "mlflow.db")
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        return uri, trained_finetuning.finetuning(uri, folder)
+
+    return once("finetuned", make)
+
+
+@pytest.fixture(scope="session")
+def answering(once: Once, migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Answering:
     """A store with a small sweep on pictures, encoded by the built-in encoder; no test changes it."""
     from tests.support import trained_sweep
 
-    folder = tmp_path_factory.mktemp("answering")
-    shutil.copyfile(migrated_database, folder / "mlflow.db")
-    return trained_sweep.sweep(folder, encoder="demo", dtype="float32")
+    def make(folder: Path) -> Answering:
+        shutil.copyfile(migrated_database, folder / "mlflow.db")
+        return trained_sweep.sweep(folder, encoder="demo", dtype="float32")
+
+    made = once("answering", make)
+    cache = shutil.copytree(made.cache, tmp_path_factory.mktemp("answering") / "cache")
+    return made._replace(cache=Path(cache))  # commands write into it
 
 
 @pytest.fixture(scope="session")
-def saved_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_sweep(once: Once, migrated_database: Path) -> DemoSweep:
+    """What the sweep command leaves of the demo data, with a cache that was empty before."""
+    from tests.support import trained_sweep
+
+    def make(folder: Path) -> DemoSweep:
+        shutil.copyfile(migrated_database, folder / "mlflow.db")
+        return trained_sweep.demo_sweep(folder)
+
+    return once("demo-sweep", make)
+
+
+@pytest.fixture
+def demo_cache(demo_sweep: DemoSweep, tmp_path: Path) -> Path:
+    """A cache with the vectors of all images of the demo data, for a test that is not about encoding."""
+    return Path(shutil.copytree(demo_sweep.cache, tmp_path / "demo-cache"))
+
+
+@pytest.fixture(scope="session")
+def saved_clip(once: Once) -> Path:
     """A small CLIP model in a folder that no test changes."""
     from tests.support.tiny_clip import save_tiny_clip
 
-    return save_tiny_clip(tmp_path_factory.mktemp("model"))
+    return once("clip", lambda folder: save_tiny_clip(folder / "model"))
 
 
 @pytest.fixture

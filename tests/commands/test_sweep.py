@@ -25,9 +25,11 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
+from tests.support import commands
 from tests.support.image_files import encoded
 from tests.support.paths import REPO, TWO_CORES
 from tests.support.tiny_clip import save_tiny_clip
+from tests.support.trained_sweep import DemoSweep
 from trainer.cli import CameToNothing
 from trainer.errors import InputError
 from trainer.heads.data import Scale
@@ -84,29 +86,13 @@ def folder_of(uri: str, run_id: str) -> Path:
     return Path(MlflowClient(uri).get_run(run_id).info.artifact_uri.removeprefix("file://"))
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "trainer.sweep", *arguments],
-        cwd=REPO,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=280,  # all pictures of the demo, perhaps on one busy core
-        check=False,
-    )
-
-
 # --- what a sweep leaves ----------------------------------------------------------------------
 
 
 def test_the_command_ends_with_one_line_of_json_that_holds_every_promised_figure(
-    config: SweepConfig,
+    demo_sweep: DemoSweep,
 ) -> None:
-    done = command(
-        *("--data", "demo", "--trials", "4", "--seeds", "2", "--device", "cpu"),
-        *("--tracking-uri", config.tracking_uri, "--space", str(config.space)),
-        *("--cache-dir", str(config.cache_dir)),
-    )
+    done = demo_sweep.done
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     figures = json.loads(done.stdout)
@@ -489,7 +475,7 @@ def test_bad_input_is_refused_in_a_paragraph_that_names_it(case: str, tmp_path: 
     arguments, named = BAD[case]
     uri = f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}"
     flags = ["--tracking-uri", uri, "--cache-dir", str(tmp_path / "cache"), *arguments(tmp_path)]
-    done = command(*flags)
+    done = commands.run("trainer.sweep", *flags)
     assert done.returncode == 2, done.stderr
     assert named in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError
 
-from scripts.screenshots import settle
+from tests.support.browser import settle
 
 CHART = "[data-testid=stVegaLiteChart] :is(canvas, svg.marks)"
 MAIN = "[data-testid=stMain]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import yaml
 from mlflow import MlflowClient
 
+from tests.support import commands
 from tests.support.image_files import encoded, noise
 from trainer.sweep import SweepConfig, run
 from trainer.tracking.schema import Artifact
@@ -33,6 +35,13 @@ class Answering(NamedTuple):
         table = pd.read_parquet(self.folder / Artifact.PREDICTIONS)
         best = table[table["head"] == "best"]
         return dict(zip(best["sample_id"], best["probs"], strict=True))
+
+
+class DemoSweep(NamedTuple):
+    """How the sweep command ended on the demo data, and its cache."""
+
+    done: CompletedProcess[str]
+    cache: Path
 
 
 def picture(seed: int, least: float, *, red: bool = False) -> bytes:
@@ -71,3 +80,15 @@ def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
     return Answering(
         uri, figures["mlflow_run_id"], figures["model_uri"], pictures, folder / "cache", Path(where)
     )
+
+
+def demo_sweep(folder: Path) -> DemoSweep:
+    """Run the command, in ``folder``, which has an ``mlflow.db``. Nothing is encoded yet."""
+    space = folder / "space.yaml"
+    space.write_text(yaml.safe_dump({"width": {"choice": [8, 16]}, "epochs": 9, "patience": 9}))
+    done = commands.run_afresh(
+        *("trainer.sweep", "--data", "demo", "--trials", "4", "--seeds", "2", "--device", "cpu"),
+        *("--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}", "--space", space),
+        *("--cache-dir", folder / "cache"),
+    )
+    return DemoSweep(done, folder / "cache")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,6 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
-    from tests.support.browser import Dashboard
     from tests.support.once import Once
     from tests.support.trained_sweep import Answering, DemoSweep
 
@@ -96,47 +92,6 @@ def module_store(migrated_database: Path, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     shutil.copyfile(migrated_database, path)
     return f"sqlite:///{path}"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    from tests.support.browser import find_browser
-
-    path = find_browser()
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("No Chromium in CI, so the pages would go untested.")
-        pytest.skip("no Chromium here: the pages go untested")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    """Chromium, whose pages are closed after the test: open ones would redraw themselves for ever."""
-    yield chromium
-    for context in chromium.contexts:
-        context.close()
-
-
-@pytest.fixture(scope="session")
-def dashboard() -> Iterator[Dashboard]:
-    """The dashboard of all browser tests of a worker; each says which store it shall look at."""
-    from tests.support.browser import Dashboard
-
-    served = Dashboard()
-    yield served
-    served.stop()
-
-
-@pytest.fixture
-def address(dashboard: Dashboard, tracking_uri: str) -> str:
-    """The dashboard on the test's own store."""
-    return dashboard.shows(tracking_uri)
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from scripts.screenshots import serving
 from tests.support import synthetic_ablation, synthetic_runs
+from tests.support.browser import Dashboard
 from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched
 
 pytestmark = pytest.mark.browser
@@ -25,11 +24,15 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(module_store: str) -> Iterator[Served]:
-    digits = synthetic_ablation.ablation(module_store)
-    hostile = synthetic_ablation.ablation(module_store, hostile=synthetic_runs.HOSTILE)
-    with serving(module_store) as address:
-        yield Served(address, digits, hostile)
+def runs(module_store: str) -> list[str]:
+    return [
+        synthetic_ablation.ablation(module_store, hostile=hostile) for hostile in ("", synthetic_runs.HOSTILE)
+    ]
+
+
+@pytest.fixture
+def served(dashboard: Dashboard, module_store: str, runs: list[str]) -> Served:
+    return Served(dashboard.shows(module_store), *runs)
 
 
 def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw_out(

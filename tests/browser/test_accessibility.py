@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from scripts.screenshots import serving
 from tests.support import synthetic_comparison, synthetic_runs, synthetic_verification, trained_ablation
+from tests.support.browser import Dashboard
 from tests.support.browsing import MAIN, Watched
 from trainer.tracking.schema import Kind
 
@@ -24,7 +22,7 @@ BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and 
 
 
 @pytest.fixture(scope="module")
-def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def store(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with a run of every kind."""
     uri = trained_ablation.copied(ablated[0], tmp_path_factory.mktemp("filled") / "copy")
     synthetic_runs.sweep(uri)
@@ -32,8 +30,12 @@ def filled(ablated: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -
     synthetic_verification.verification(uri)
     for kind in (Kind.ZERO_SHOT, Kind.FUSION, Kind.ENCODERS):
         synthetic_comparison.run(uri, kind)
-    with serving(uri) as address:
-        yield address
+    return uri
+
+
+@pytest.fixture
+def filled(dashboard: Dashboard, store: str) -> str:
+    return dashboard.shows(store)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from scripts.screenshots import serving
 from tests.support import synthetic_runs
+from tests.support.browser import Dashboard
 from tests.support.browsing import WITHIN_MS, Watched
 
 pytestmark = pytest.mark.browser
@@ -29,10 +28,13 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(module_store: str) -> Iterator[Served]:
-    few, many = (synthetic_runs.sweep(module_store, name=f"of {n}", trials=n) for n in (6, MANY))
-    with serving(module_store) as address:
-        yield Served(address, few, many)
+def runs(module_store: str) -> list[str]:
+    return [synthetic_runs.sweep(module_store, name=f"of {n}", trials=n) for n in (6, MANY)]
+
+
+@pytest.fixture
+def served(dashboard: Dashboard, module_store: str, runs: list[str]) -> Served:
+    return Served(dashboard.shows(module_store), *runs)
 
 
 def click(page: Page, mark: str, number: int) -> None:
@@ -51,7 +53,7 @@ def test_a_click_on_a_line_opens_its_trial_in_the_address_and_a_second_browser_s
     expect(page.get_by_text(re.compile(r"^Trial \d+ \(.+\) is drawn over"))).to_be_visible(timeout=WITHIN_MS)
     number = re.search(r"[?&]trial=(\d+)", page.url)
     assert number is not None
-    other = Watched(browser, served.address)
+    other = Watched(browser, served.address, alone=True)
     seen = other.open(page.url.removeprefix(f"{served.address}/"))
     expect(seen.get_by_text(f"Trial {number.group(1)} (")).to_be_visible()
     page.get_by_role("button", name="Clear").click()

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from shutil import copyfile
-
 import pytest
 from playwright.sync_api import Browser, expect
 
-from scripts.screenshots import serving
-from tests.support import trained_finetuning
+from tests.support.browser import Dashboard
 from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched, choose
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def tuned(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("tuned") / "mlflow.db"
-    copyfile(migrated_database, path)
-    trained_finetuning.finetuning(f"sqlite:///{path}", path.parent)
-    with serving(f"sqlite:///{path}") as address:
-        yield address
+@pytest.fixture
+def tuned(dashboard: Dashboard, finetuned: tuple[str, str]) -> str:
+    return dashboard.shows(finetuned[0])
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

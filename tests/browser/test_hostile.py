@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +9,8 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Browser
 
-from scripts.screenshots import serving
 from tests.support import synthetic_runs
+from tests.support.browser import Dashboard
 from tests.support.browsing import Watched
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, Samples
 
@@ -45,14 +44,16 @@ def spring(uri: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def trapped(module_store: str) -> Iterator[tuple[str, str]]:
-    uri = module_store
-    spring(uri)
-    run_id = next(
-        one.info.run_id for one in MlflowClient(uri).search_runs(["0", "1"]) if one.info.run_name == PICTURE
-    )
-    with serving(uri) as address:
-        yield address, run_id
+def sprung(module_store: str) -> str:
+    """Id of the sweep that is named by a trap."""
+    spring(module_store)
+    found = MlflowClient(module_store).search_runs(["0", "1"])
+    return next(one.info.run_id for one in found if one.info.run_name == PICTURE)
+
+
+@pytest.fixture
+def trapped(dashboard: Dashboard, module_store: str, sprung: str) -> tuple[str, str]:
+    return dashboard.shows(module_store), sprung
 
 
 @pytest.mark.parametrize("path", PAGES)

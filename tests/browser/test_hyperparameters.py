@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from scripts.screenshots import serving, settle
 from tests.support import synthetic_trials as known
+from tests.support.browser import Dashboard, settle
 from tests.support.browsing import WITHIN_MS, Watched
 
 pytestmark = pytest.mark.browser
@@ -29,14 +28,17 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(module_store: str) -> Iterator[Served]:
-    runs = {
+def runs(module_store: str) -> dict[str, str]:
+    return {
         "done": known.sweep(module_store, known.trials(24)),
         "hostile": known.foreign(module_store, hostile=True),
         "live": known.sweep(module_store, known.trials(12), state="live"),
     }
-    with serving(module_store) as address:
-        yield Served(address, module_store, **runs)
+
+
+@pytest.fixture
+def served(dashboard: Dashboard, module_store: str, runs: dict[str, str]) -> Served:
+    return Served(dashboard.shows(module_store), module_store, **runs)
 
 
 def chart(page: Page, number: int) -> Locator:

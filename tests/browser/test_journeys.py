@@ -15,9 +15,9 @@ import yaml
 from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page, expect
 
-from scripts.screenshots import serving, settle
 from tests.commands.test_sweep import QUICK, features_file, first_commit
 from tests.support import synthetic_answers, synthetic_runs
+from tests.support.browser import settle
 from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched
 from tests.support.paths import REPO
 from trainer.tracking.schema import HEARTBEAT_LOST_S, Artifact, Kind, Predictions, Tag
@@ -36,44 +36,43 @@ def worst_confusion(uri: str, run_id: str) -> tuple[str, str, int]:
 
 
 def test_the_worst_confusion_of_a_sweep_is_found_from_home_lit_in_the_map_and_the_same_for_a_colleague(
-    browser: Browser, tracking_uri: str
+    browser: Browser, address: str, tracking_uri: str
 ) -> None:
     run_id = synthetic_answers.sweep(tracking_uri, rows=600, seed=5, name="mine", started=time.time() - 5000)
     synthetic_runs.sweep(tracking_uri, name="another", started=time.time() - 1000)
     label, pred, count = worst_confusion(tracking_uri, run_id)
-    with serving(tracking_uri) as address:
-        watched = Watched(browser, address)
-        page = watched.open("")
-        main = page.locator(MAIN)
-        table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-        assert table is not None
-        page.mouse.click(table["x"] + 15, table["y"] + 2.5 * table["height"] / 3)  # a header and two rows
-        expect(page.get_by_role("heading", name="mine", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    watched = Watched(browser, address)
+    page = watched.open("")
+    main = page.locator(MAIN)
+    table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    assert table is not None
+    page.mouse.click(table["x"] + 15, table["y"] + 2.5 * table["height"] / 3)  # a header and two rows
+    expect(page.get_by_role("heading", name="mine", exact=True)).to_be_visible(timeout=WITHIN_MS)
 
-        page.get_by_role("link", name="Confusion matrix", exact=True).click()
-        expect(page.get_by_role("heading", name="Confusion matrix", exact=True)).to_be_visible()
-        settle(page)
-        worst = page.get_by_role("radio", name=re.compile(" → ")).first
-        expect(worst).to_have_text(re.compile(f"{label} → {pred}.*{count}"))
-        page.locator(f'path[aria-label^="{label} taken for {pred}:"]').first.click(force=True)
-        expect(page).to_have_url(re.compile("[?&]label="), timeout=WITHIN_MS)
-        expect(main.get_by_text(f"{label} taken for {pred}", exact=True)).to_be_visible(timeout=WITHIN_MS)
-        expect(main.locator("img")).to_have_count(count, timeout=WITHIN_MS)
+    page.get_by_role("link", name="Confusion matrix", exact=True).click()
+    expect(page.get_by_role("heading", name="Confusion matrix", exact=True)).to_be_visible()
+    settle(page)
+    worst = page.get_by_role("radio", name=re.compile(" → ")).first
+    expect(worst).to_have_text(re.compile(f"{label} → {pred}.*{count}"))
+    page.locator(f'path[aria-label^="{label} taken for {pred}:"]').first.click(force=True)
+    expect(page).to_have_url(re.compile("[?&]label="), timeout=WITHIN_MS)
+    expect(main.get_by_text(f"{label} taken for {pred}", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    expect(main.locator("img")).to_have_count(count, timeout=WITHIN_MS)
 
-        page.get_by_role("link", name="See them on the map").click()
-        lit = main.get_by_text("of 600 points are lit")
-        expect(lit).to_have_text(re.compile(rf"^{count} of 600"), timeout=WITHIN_MS)
-        page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
-        expect(main.locator("img")).to_have_count(count, timeout=WITHIN_MS)
-        settle(page)
+    page.get_by_role("link", name="See them on the map").click()
+    lit = main.get_by_text("of 600 points are lit")
+    expect(lit).to_have_text(re.compile(rf"^{count} of 600"), timeout=WITHIN_MS)
+    page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
+    expect(main.locator("img")).to_have_count(count, timeout=WITHIN_MS)
+    settle(page)
 
-        colleague = Watched(browser, address)  # another session, without cookies or storage of the first
-        theirs = colleague.open(page.url.removeprefix(f"{address}/"))
-        expect(theirs.locator(MAIN).get_by_text("of 600 points are lit")).to_have_text(lit.inner_text())
-        expect(theirs.locator(MAIN).locator("img")).to_have_count(count)
-        assert theirs.locator(MAIN).inner_text() == main.inner_text()
-        watched.check()
-        colleague.check()
+    colleague = Watched(browser, address, alone=True)  # without cookies or storage of the first
+    theirs = colleague.open(page.url.removeprefix(f"{address}/"))
+    expect(theirs.locator(MAIN).get_by_text("of 600 points are lit")).to_have_text(lit.inner_text())
+    expect(theirs.locator(MAIN).locator("img")).to_have_count(count)
+    assert theirs.locator(MAIN).inner_text() == main.inner_text()
+    watched.check()
+    colleague.check()
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from scripts.screenshots import FINISHED, serving, settle
 from tests.support import synthetic_answers, synthetic_runs
+from tests.support.browser import FINISHED, Dashboard, settle
 from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched
 
 pytestmark = pytest.mark.browser
@@ -24,11 +23,13 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(module_store: str) -> Iterator[Served]:
-    cells = synthetic_answers.sweep(module_store, rows=600)
-    digits = synthetic_runs.sweep(module_store, rows=400)
-    with serving(module_store) as address:
-        yield Served(address, cells, digits)
+def runs(module_store: str) -> list[str]:
+    return [synthetic_answers.sweep(module_store, rows=600), synthetic_runs.sweep(module_store, rows=400)]
+
+
+@pytest.fixture
+def served(dashboard: Dashboard, module_store: str, runs: list[str]) -> Served:
+    return Served(dashboard.shows(module_store), *runs)
 
 
 def tile(page: Page, label: str, pred: str) -> None:

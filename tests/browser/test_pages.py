@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from scripts.screenshots import serving
-from tests.support import synthetic_runs
+from tests.support import commands, synthetic_runs
+from tests.support.browser import Dashboard, serving
 from tests.support.browsing import CHART, WITHIN_MS, Watched
-from tests.support.paths import REPO
+from tests.support.once import Once
+from tests.support.trained_sweep import DemoSweep
 from trainer.tracking.schema import Artifact
 
 pytestmark = pytest.mark.browser
@@ -24,21 +23,25 @@ PAGES = ["", "curves", "confusion", "embeddings"]
 
 
 @pytest.fixture(scope="session")
-def swept_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+def swept_store(once: Once, demo_sweep: DemoSweep) -> str:
     """A store that a real sweep has filled."""
-    folder = tmp_path_factory.mktemp("swept")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    command = [sys.executable, "-m", "trainer.sweep", "--data", "demo", "--trials", "8", "--seeds", "2"]
-    command += ["--tracking-uri", uri, "--cache-dir", str(folder / "cache")]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
-    return uri
+
+    def make(folder: Path) -> str:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        cache = shutil.copytree(demo_sweep.cache, folder / "cache")
+        done = commands.run_afresh(
+            *("trainer.sweep", "--data", "demo", "--trials", "8", "--seeds", "2"),
+            *("--tracking-uri", uri, "--cache-dir", cache),
+        )
+        assert done.returncode == 0, done.stderr
+        return uri
+
+    return once("swept", make)
 
 
-@pytest.fixture(scope="module")
-def swept_address(swept_store: str) -> Iterator[str]:
-    with serving(swept_store) as address:
-        yield address
+@pytest.fixture
+def swept_address(dashboard: Dashboard, swept_store: str) -> str:
+    return dashboard.shows(swept_store)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -66,10 +69,10 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(module_store: str) -> Iterator[Served]:
+def runs(module_store: str) -> dict[str, str]:
     uri, now = module_store, time.time()
     classes = [synthetic_runs.HOSTILE, "<img src=http://evil.example>"]
-    runs = {
+    return {
         "newer": synthetic_runs.sweep(uri, name="newer", rows=600, started=now - 1000),
         "older": synthetic_runs.sweep(uri, name="older", started=now - 5000),
         "hostile": synthetic_runs.sweep(
@@ -81,8 +84,11 @@ def served(module_store: str) -> Iterator[Served]:
         "report": synthetic_runs.extraction(uri),
         "hostile_report": synthetic_runs.extraction(uri, hostile=True, started=now - 8000),
     }
-    with serving(uri) as address:
-        yield Served(address, uri, **runs)
+
+
+@pytest.fixture
+def served(dashboard: Dashboard, module_store: str, runs: dict[str, str]) -> Served:
+    return Served(dashboard.shows(module_store), module_store, **runs)
 
 
 def test_an_empty_store_shows_the_one_command(browser: Browser, tracking_uri: str) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from scripts.screenshots import serving
 from tests.support import synthetic_runs
+from tests.support.browser import Dashboard
 from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched
 from tests.support.trained_sweep import Answering
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def address(answering: Answering) -> Iterator[str]:
-    with serving(answering.uri) as address:
-        yield address
+@pytest.fixture
+def address(dashboard: Dashboard, answering: Answering) -> str:
+    return dashboard.shows(answering.uri)
 
 
 def drop(page: Page, *files: tuple[str, bytes]) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from tests.dashboard.test_pages import charts, open_page, words
-from tests.support import synthetic_runs, trained_finetuning
+from tests.support import synthetic_runs, trained_ablation, trained_finetuning
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag
 
 PAGES = [f"views/{name}.py" for name in ("home", "curves", "hyperparameters", "confusion", "embeddings")]
 
 
 @pytest.fixture(scope="module")
-def real(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def real(finetuned: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A store with one real run, and its id."""
-    folder = tmp_path_factory.mktemp("tuned")
-    shutil.copyfile(migrated_database, folder / "mlflow.db")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    return uri, trained_finetuning.finetuning(uri, folder)
+    uri, run_id = finetuned
+    return trained_ablation.copied(uri, tmp_path_factory.mktemp("tuned") / "copy"), run_id
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the tests in a real browser share. Their fixtures `browser` and `module_store` are in `conftest`."""
+"""What the tests in a real browser share. Their fixtures are in `conftest`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,15 @@ def choose(page: Page, box: str, option: str) -> None:
 class Watched:
     """A page that remembers what must not happen: errors in the console, requests to other machines."""
 
-    def __init__(self, browser: Browser, address: str, **options: str) -> None:
+    def __init__(
+        self, browser: Browser, address: str, *, color_scheme: str = "light", alone: bool = False
+    ) -> None:
+        """``alone``: of another person, without what other pages of the browser fetched or keep."""
         self.address, self.errors, self.strangers = address, [], []  # type: ignore[var-annotated]
-        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 1000}, **options)  # type: ignore[arg-type]
+        context = browser.new_context() if alone else browser.contexts[0]
+        self.page: Page = context.new_page()
+        self.page.set_viewport_size({"width": 1400, "height": 1000})
+        self.page.emulate_media(color_scheme=color_scheme)  # type: ignore[arg-type]
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self._see(request.url))

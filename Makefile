@@ -6,14 +6,15 @@ SOURCES := trainer dashboard tests scripts benchmarks
 
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo ablate dashboard ui test lint bench chromium clean
+.PHONY: help setup demo ablate dashboard ui test test-all lint bench chromium clean
 
 help:
 	@echo "make demo       encode the built-in pictures, search for the best head; needs no GPU"
 	@echo "make ablate     plant a bad source in the built-in data, and see which filter helps and how sure that is"
 	@echo "make dashboard  look at the results: http://127.0.0.1:8501"
 	@echo "make ui         MLflow's own pages on the same results: http://127.0.0.1:5000"
-	@echo "make test       lint, types, import directions, all tests"
+	@echo "make test       lint, types, import directions, all tests but the slow ones"
+	@echo "make test-all   the same with the slow ones"
 	@echo "make bench      measure speed"
 	@echo "make clean      remove the environment and the caches (results in mlruns/ stay)"
 
@@ -48,7 +49,10 @@ ui: setup
 		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000
 
 test: setup lint chromium
-	@$(BIN)/python -m pytest --numprocesses auto
+	@$(BIN)/python -m pytest --numprocesses auto --durations 20 -m "not slow"
+
+test-all: setup lint chromium
+	@$(BIN)/python -m pytest --numprocesses auto --durations 20
 
 lint: setup
 	@$(BIN)/ruff check $(SOURCES)

@@ -104,6 +104,7 @@ def test_wrong_labels_are_found_by_label_agreement(config: AblateConfig, tmp_pat
     assert "It helps: use it." in figures[Ablated.ADVICE]
 
 
+@pytest.mark.kill
 def test_a_killed_ablation_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
     config: AblateConfig, tmp_path: Path
 ) -> None:
@@ -300,11 +301,12 @@ def test_a_dry_run_scores_captions_without_any_labels_and_writes_nothing(
     assert runs_of(config.tracking_uri) == []
 
 
-def test_random_filters_are_not_called_helpful_and_a_planted_effect_is_found() -> None:
+@pytest.mark.parametrize("repeats", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_random_filters_are_not_called_helpful_and_a_planted_effect_is_found(repeats: int) -> None:
     """The small version of what ``benchmarks/ablation.py`` measures in 100 repeats."""
-    command = [sys.executable, "benchmarks/ablation.py", "--repeats", "4"]
+    command = [sys.executable, "benchmarks/ablation.py", "--repeats", str(repeats)]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)["clouds"]
     assert figures["false_alarms"] == 0
-    assert figures["found"] == 4
+    assert figures["found"] == repeats

@@ -355,6 +355,7 @@ def test_a_study_refuses_to_go_on_with_something_changed(
     assert MlflowClient(config.tracking_uri).get_run(first["mlflow_run_id"]).info.status == "FINISHED"
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
     config: SweepConfig, how: signal.Signals

@@ -7,16 +7,20 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.paths import REPO, TWO_CORES
 
 
-def test_a_sweep_killed_at_five_random_moments_loses_and_doubles_nothing() -> None:
-    command = [sys.executable, "benchmarks/kills.py", "--kills", "5", "--trials", "60"]
+@pytest.mark.kill
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_a_sweep_killed_at_random_moments_loses_and_doubles_nothing(kills: int) -> None:
+    command = [sys.executable, "benchmarks/kills.py", "--kills", str(kills), "--trials", "60"]
     environment = os.environ | TWO_CORES
     done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["kills"] == 5
+    assert figures["kills"] == kills
     counted = ("lost", "doubled", "unreadable", "unlabelled")
     assert {name: figures[name] for name in counted} == dict.fromkeys(counted, 0)
     assert figures["final_counts_exact"]

@@ -167,6 +167,7 @@ def test_a_bad_flag_is_named(config: VerifyConfig, change: dict[str, Any], messa
         run(dataclasses.replace(config, **change))
 
 
+@pytest.mark.slow
 def test_faces_of_forty_people_are_verified_in_ten_folds_of_people(config: VerifyConfig) -> None:
     if not (SHARED / "orl_faces").is_dir():
         pytest.skip("no ../shared/data here")

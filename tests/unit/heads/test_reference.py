@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -378,9 +379,17 @@ def zoo() -> list[HeadSpec]:
     ]
 
 
+def representatives() -> list[HeadSpec]:
+    """Of the zoo, every optimiser × scheduler once; the losses take turns, and all shapes are there."""
+    return [zoo()[len(LOSSES) * pair + pair % len(LOSSES)] for pair in range(3 * len(SCHEDULERS))]
+
+
+@pytest.mark.parametrize(
+    "kept", [representatives, pytest.param(zoo, marks=pytest.mark.slow)], ids=lambda kept: kept.__name__
+)
 @pytest.mark.filterwarnings("ignore:.*")
-def test_a_population_in_float64_equals_plain_torch_loops() -> None:
-    data, specs, seeds = blobs(), zoo(), (11, 12)
+def test_a_population_in_float64_equals_plain_torch_loops(kept: Callable[[], list[HeadSpec]]) -> None:
+    data, specs, seeds = blobs(), kept(), (11, 12)
     population = Population(specs, data, seeds=seeds)
     population.train(6)
     for head, spec in enumerate(specs):
@@ -427,7 +436,7 @@ def same_curves(a: dict[str, np.ndarray], b: dict[str, np.ndarray], tolerance: f
         np.testing.assert_allclose(a[metric], b[metric], rtol=tolerance, atol=tolerance, err_msg=metric)
 
 
-@pytest.mark.parametrize(
+in_every_precision = pytest.mark.parametrize(
     ("dtype", "precision", "features", "tolerance"),
     [
         (torch.float64, "float32", 6, 1e-9),
@@ -437,9 +446,28 @@ def same_curves(a: dict[str, np.ndarray], b: dict[str, np.ndarray], tolerance: f
         (torch.float32, "bfloat16", 96, 1e-6),
     ],
 )
+
+
+@pytest.mark.slow
+@in_every_precision
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_a_head_is_the_same_alone_in_any_slot_and_after_its_neighbours_left(
+    dtype: torch.dtype, precision: Precision, features: int, tolerance: float, data: st.DataObject
+) -> None:
+    same_alone(dtype, precision, features, tolerance, data)
+
+
+@in_every_precision
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_a_head_is_the_same_alone_in_a_few_slots(
+    dtype: torch.dtype, precision: Precision, features: int, tolerance: float, data: st.DataObject
+) -> None:
+    same_alone(dtype, precision, features, tolerance, data)
+
+
+def same_alone(
     dtype: torch.dtype, precision: Precision, features: int, tolerance: float, data: st.DataObject
 ) -> None:
     """Slots, neighbours, who is dropped when, slabs, and joining with heads of another population."""

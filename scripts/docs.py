@@ -3,9 +3,9 @@
     python scripts/docs.py           # write them into the pages
     python scripts/docs.py --check   # exit code 1 if a page is out of date
 
-A generated part stands between `<!-- generated: KIND ARGUMENT -->` and `<!-- end of generated part -->`:
-`flags trainer.sweep:SweepConfig` is the table of a command's flags, `subcommands trainer.cache:Command` those
-of each of its subcommands, `schema` every name in `trainer/tracking/schema`.
+A generated part is between `<!-- generated: KIND ARGUMENT -->` and `<!-- end of generated part -->`.
+`flags sweep` is the table of a command's flags, `subcommands cache` one table per subcommand, `schema` every
+name in `trainer/tracking/schema`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,18 @@ if str(ROOT) not in sys.path:
 DOCS = ROOT / "docs"
 END = "<!-- end of generated part -->"
 PART = re.compile(rf"(<!-- generated: (\w+) ?(\S*) -->\n).*?({re.escape(END)})", re.DOTALL)
+CONFIGS = {  # of each command: where its flags are defined
+    "sweep": "trainer.sweep:SweepConfig",
+    "extract": "trainer.extract:ExtractConfig",
+    "ablate": "trainer.ablate:AblateConfig",
+    "encoders": "trainer.encoders:EncodersConfig",
+    "zeroshot": "trainer.zeroshot:ZeroShotConfig",
+    "fuse": "trainer.fuse:FuseConfig",
+    "verify": "trainer.verify:VerifyConfig",
+    "finetune": "trainer.finetune:FinetuneConfig",
+    "predict": "trainer.predict:PredictConfig",
+    "cache": "trainer.cache:Command",
+}
 SCHEMA_ORDER = ("runs", "sweep", "extraction", "ablation", "verification", "comparison")
 
 
@@ -155,9 +167,9 @@ def _values(annotation: str) -> str:
     return ", ".join([*names, *choices])
 
 
-def flags_table(where: str) -> str:
+def flags_table(command: str) -> str:
     """Two tables of a command's flags: its own, and those that it shares with other commands."""
-    found = flags(load(where))
+    found = flags(load(CONFIGS[command]))
     own, shared = ([flag for flag in found if flag.own is mine] for mine in (True, False))
     parts = []
     for title, rows in (("Flags of this command", own), ("Shared flags", shared)):
@@ -166,16 +178,20 @@ def flags_table(where: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def subcommand_tables(where: str) -> str:
-    """One table of flags per subcommand of a union of dataclasses."""
-    union = load(where)
-    members = typing.get_args(union)
-    if not dataclasses.is_dataclass(members[0]):  # Annotated[A | B, …]
+def subcommands(command: str) -> dict[str, type]:
+    """The config dataclass of each subcommand; only `cache` has some."""
+    members = typing.get_args(load(CONFIGS[command]))
+    if members and not dataclasses.is_dataclass(members[0]):  # Annotated[A | B, …]
         members = typing.get_args(members[0])
+    return {member.__name__.lower(): member for member in members}
+
+
+def subcommand_tables(command: str) -> str:
+    """One table of flags per subcommand."""
     parts = []
-    for member in members:
+    for name, member in subcommands(command).items():
         summary = " ".join((inspect.getdoc(member) or "").split())
-        parts.append(f"### {member.__name__.lower()}\n\n{summary}\n\n{_flag_rows(flags(member))}")
+        parts.append(f"### {name}\n\n{summary}\n\n{_flag_rows(flags(member))}")
     return "\n\n".join(parts) + "\n"
 
 

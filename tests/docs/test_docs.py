@@ -155,12 +155,36 @@ def test_make_targets_and_scripts_exist(page: Path) -> None:
             assert (ROOT / "".join(pair)).is_file(), line
 
 
+def test_paths_in_the_text_exist() -> None:
+    spans = {span for page in PAGES for span in SPAN.findall(FENCE.sub("", written(page)))}
+    named = {
+        span
+        for span in spans
+        if re.fullmatch(r"(?:trainer|dashboard|tests|scripts|benchmarks|docs)/[\w./-]*", span)
+    }
+    assert {
+        path for path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()
+    } == set()
+
+
 def test_a_flag_that_is_not_there_is_found() -> None:
     assert "--trials" in flags_of("sweep")
     assert "--augment.flip" in flags_of("extract")
     assert "--no-measure" in flags_of("sweep")
     assert "--trials" not in flags_of("extract")
     assert {"--key", "--file"} <= flags_of("cache")
+
+
+def test_the_architecture_names_every_package_once() -> None:
+    page = (docs.DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= 150
+    packages = {
+        f"{path.parent.relative_to(ROOT)}/"
+        for top in ("trainer", "dashboard")
+        for path in (ROOT / top).glob("*/__init__.py")
+    }
+    rows = re.findall(r"^\| `([\w/]+)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(packages)
 
 
 # --- links, words, generated parts ------------------------------------------------------------

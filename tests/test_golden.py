@@ -80,7 +80,7 @@ def command_line(command: str, config: Any, **changed: str) -> str:
 
 
 def digest_of(data: str) -> str:
-    from trainer.data.source import load
+    from trainer.data.load import load
 
     return load(data, seed=0).digest
 
@@ -88,9 +88,9 @@ def digest_of(data: str) -> str:
 def key_of(name: str, cache_dir: Path) -> dict[str, str]:
     """The key of the built-in encoder that ``name`` describes, and the folder of its vectors."""
     from trainer.features.hub import resolve
+    from trainer.features.image_augmentation import Augmentation, Straying
     from trainer.features.key import identity, text_identity
     from trainer.features.store import FeatureStore
-    from trainer.features.views import Augmentation, Straying
 
     space, dtype, *view = name.split(", ")
     how: dict[str, Any] = {"dtype": dtype, "cache_dir": cache_dir}
@@ -105,9 +105,9 @@ def key_of(name: str, cache_dir: Path) -> dict[str, str]:
 
 def identity_of(config: Any) -> dict[str, Any]:
     """What a sweep with these settings records as what must not change."""
-    from trainer.reading import read_features
+    from trainer.experiments.inputs import read_features
+    from trainer.experiments.sweep.run import identity
     from trainer.search.space import load_space
-    from trainer.sweep import identity
 
     features = read_features(config, "cpu", to_train=True)
     return json.loads(json.dumps(identity(config, features, load_space(config.space, views=config.views))))
@@ -115,7 +115,7 @@ def identity_of(config: Any) -> dict[str, Any]:
 
 def nobody_looking() -> Any:
     """Pages do not wait for a browser to draw their first chart."""
-    from dashboard import state
+    from dashboard.ui import state
 
     return patch.multiple(state, AHEAD_S=0, FIRST_AHEAD_S=0)
 

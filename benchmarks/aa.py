@@ -19,14 +19,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer.analysis.statistics import paired_difference, wilson
-from trainer.data.source import load
+from trainer.core.console import bar
+from trainer.data.load import load
+from trainer.experiments.inputs import training_data
 from trainer.features.extract import extract
-from trainer.heads.data import TrainingData
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
-from trainer.heads.spec import HeadSpec
-from trainer.progress import bar
-from trainer.reading import training_data
+from trainer.heads.training_data import TrainingData
+from trainer.stats.intervals import paired_difference, wilson
 
 SEEDS_AT_ONCE = 200
 

@@ -24,20 +24,20 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer.ablation.design import design, random_choice
-from trainer.ablation.judging import Judge
-from trainer.ablation.record import Record
-from trainer.ablation.training import arms_of, train
-from trainer.analysis.filters import Rows
-from trainer.analysis.scores import agreement_score
-from trainer.analysis.statistics import wilson
+from trainer.core.console import bar
+from trainer.data.load import load
 from trainer.data.manifest import Manifest
-from trainer.data.source import load
 from trainer.data.split import folds
-from trainer.heads.crossfit import out_of_fold
-from trainer.heads.data import prepare
-from trainer.heads.spec import HeadSpec
-from trainer.progress import bar
+from trainer.experiments.ablation.design import design, random_choice
+from trainer.experiments.ablation.filters import Rows
+from trainer.experiments.ablation.judging import Judge
+from trainer.experiments.ablation.record import Record
+from trainer.experiments.ablation.scores import agreement_score
+from trainer.experiments.ablation.training import arms_of, train
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.out_of_fold import out_of_fold
+from trainer.heads.training_data import prepare
+from trainer.stats.intervals import wilson
 from trainer.tracking.schema import Ablation, Verdict
 
 SEEDS = 6

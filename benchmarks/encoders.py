@@ -17,8 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer.features.speed import cost_of
-from trainer.features.tower import pick_device, pick_dtype
+from trainer.features.backbone import pick_device, pick_dtype
+from trainer.features.encoder_cost import cost_of
 
 
 def _settings(side: int) -> dict[str, Any]:

@@ -36,13 +36,13 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer.data.source import load
-from trainer.features.batches import fastest_batch_size
+from trainer.data.load import load
+from trainer.features.backbone import pick_device, pick_dtype
+from trainer.features.batch_size import fastest_batch_size
 from trainer.features.encoder import ImageEncoder, preparation_of
+from trainer.features.encoding_loop import LazyEncoder
 from trainer.features.extract import extract
-from trainer.features.feed import CORES, Feed, Wanted
-from trainer.features.loop import LazyEncoder
-from trainer.features.tower import pick_device, pick_dtype
+from trainer.features.image_loader import CORES, Feed, Wanted
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TILED_EVERY = 6

@@ -30,8 +30,8 @@ from sklearn.preprocessing import StandardScaler
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer.data.demo import ENCODER
+from trainer.data.load import load
 from trainer.data.manifest import Manifest
-from trainer.data.source import load
 from trainer.features.extract import extract
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -37,16 +37,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer.data.demo import ENCODER
 from trainer.data.manifest import Manifest, build
+from trainer.experiments.finetuning.learner import Learner
+from trainer.experiments.finetuning.training import Recipe, Rows, Training, autocast
 from trainer.features.activations import activations
-from trainer.features.blocks import Front, Tail, reach
+from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.encoder import preparation_of
-from trainer.features.tower import pick_device, pick_dtype
-from trainer.features.views import Augmentation, Straying
-from trainer.finetuning.learner import Learner
-from trainer.finetuning.training import Recipe, Rows, Training, autocast
-from trainer.heads.data import Scale
+from trainer.features.image_augmentation import Augmentation, Straying
+from trainer.features.partial_encoder import Front, Tail, reach
 from trainer.heads.head import Head
-from trainer.heads.spec import HeadSpec
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.training_data import Scale
 
 CLASSES, VAL = 10, 32
 SHAPES = {

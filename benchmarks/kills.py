@@ -39,8 +39,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer import cli
-from trainer.progress import say
-from trainer.sweep import SweepConfig
+from trainer.core.console import say
+from trainer.experiments.sweep.run import SweepConfig
 from trainer.tracking import database
 from trainer.tracking.client import connect, local_folder, runs, tag_is
 from trainer.tracking.schema import (

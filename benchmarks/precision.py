@@ -21,14 +21,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer.analysis.statistics import paired_difference
-from trainer.heads.data import TrainingData, prepare
+from trainer.core.console import say
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population, Precision
-from trainer.heads.spec import HeadSpec
-from trainer.heads.tuning import fastest_slab
-from trainer.progress import say
+from trainer.heads.slab_autotune import fastest_slab
+from trainer.heads.training_data import TrainingData, prepare
 from trainer.search.space import head_spec, load_space
 from trainer.search.tpe import quasi_random
+from trainer.stats.intervals import paired_difference
 
 SEEDS = (0, 1, 2)
 

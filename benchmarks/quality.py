@@ -30,10 +30,10 @@ from sklearn.preprocessing import StandardScaler
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer.analysis.statistics import wilson
-from trainer.data.source import load
+from trainer.data.load import load
+from trainer.experiments.sweep.run import SweepConfig, run
 from trainer.features.extract import Features, extract
-from trainer.sweep import SweepConfig, run
+from trainer.stats.intervals import wilson
 from trainer.tracking.reader import RunFiles
 from trainer.tracking.schema import Artifact, Predictions, Summary, Trials
 

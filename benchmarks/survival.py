@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch  # noqa: F401
 from transformers import CLIPVisionModel  # noqa: F401
 
+from trainer.data.load import load
 from trainer.data.manifest import Manifest
-from trainer.data.source import load
-from trainer.features import catalogue, loop
+from trainer.features import encoding_loop, store_admin
 from trainer.features.extract import extract
 from trainer.features.store import read_shard
 
@@ -49,7 +49,7 @@ def extract_in_child(manifest: Manifest, encoder: str, cache: Path, *, kill_afte
     """Extract in a process of its own; returns whether it was killed before it had ended."""
     child = os.fork()
     if child == 0:
-        loop.COMMIT_EVERY = PER_SHARD
+        encoding_loop.COMMIT_EVERY = PER_SHARD
         vectors_nd = extract(
             manifest, encoder=encoder, cache_dir=cache, device="cpu", batch_size=PER_SHARD
         ).vectors_nd
@@ -68,8 +68,8 @@ def shards_in(cache: Path) -> tuple[dict[Shard, list[str]], int]:
     """The pictures of each whole shard; and how many shards are torn."""
     whole: dict[Shard, list[str]] = {}
     torn = 0
-    for entry in catalogue.entries(cache / "features"):
-        torn += sum(damage is not None for damage in catalogue.verify(entry))
+    for entry in store_admin.entries(cache / "features"):
+        torn += sum(damage is not None for damage in store_admin.verify(entry))
         measures = entry.key is not None and "measures" in entry.key.fields
         for note in entry.folder.glob("*.json"):
             if note.name != "key.json":

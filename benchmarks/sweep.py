@@ -56,12 +56,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer.heads.data import TrainingData, prepare
+from trainer.core.console import say
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.metrics import f1_macro
 from trainer.heads.population import Population
-from trainer.heads.spec import HeadSpec
-from trainer.heads.tuning import fastest_slab
-from trainer.progress import say
+from trainer.heads.slab_autotune import fastest_slab
+from trainer.heads.training_data import TrainingData, prepare
 
 CLASSES = 20
 BATCH = 128
@@ -192,14 +192,14 @@ def headroom(
     args: argparse.Namespace,
 ) -> tuple[list[HeadSpec], Measured]:
     """A sweep; returns the trials that it ran, too."""
-    from trainer import conclusion
-    from trainer.search.record import finished_trials
+    from trainer.experiments import evaluation
+    from trainer.experiments.sweep.run import MLFLOW, SweepConfig, run
     from trainer.search.space import head_spec
-    from trainer.sweep import MLFLOW, SweepConfig, run
+    from trainer.search.trial_log import finished_trials
     from trainer.tracking.client import connect, local_folder
     from trainer.tracking.schema import Artifact, Summary
 
-    conclusion.MOST_MAPPED = 2 * CLASSES  # the map is drawn after the search, and costs more than it
+    evaluation.MOST_MAPPED = 2 * CLASSES  # the map is drawn after the search, and costs more than it
     config = SweepConfig(
         data=str(features),
         space=space,

@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # streamlit puts only this file's folder there
 
 import streamlit as st  # noqa: E402
 
-from dashboard import sidebar, state  # noqa: E402
+from dashboard.ui import sidebar, state  # noqa: E402
 
 st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "dashboard" / "icon.svg"), layout="wide")
 # Without a section: its heading would stand in a list between the items, where readers of screens lose count.

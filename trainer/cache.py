@@ -20,8 +20,8 @@ from typing import Annotated, Any
 import tyro
 
 from trainer import cli
-from trainer.features import catalogue
-from trainer.progress import bar, say
+from trainer.core.console import bar, say
+from trainer.features import store_admin
 from trainer.tracking import schema
 
 
@@ -40,7 +40,7 @@ class List(_Cache):
     """Say which encoders have how many vectors."""
 
     def run(self) -> dict[str, Any]:
-        found = catalogue.entries(self.root)
+        found = store_admin.entries(self.root)
         for entry in found:
             what = f"{entry.vectors:,} vectors of {entry.width} numbers, {entry.bytes / 1e6:,.1f} MB"
             say(f"{entry.folder.name}  {what}  {describe(entry)}")
@@ -55,12 +55,12 @@ class Verify(_Cache):
     extraction sets damaged shards aside and encodes their pictures again."""
 
     def run(self) -> dict[str, Any]:
-        found = catalogue.entries(self.root)
+        found = store_admin.entries(self.root)
         total, done = sum(entry.shards for entry in found), 0
         damaged = []
         with bar("Verifying", "shards") as progress:
             for entry in found:
-                for damage in catalogue.verify(entry):
+                for damage in store_admin.verify(entry):
                     done += 1
                     progress.update(done, total)
                     if damage is not None:
@@ -84,8 +84,8 @@ class Prune(_Cache):
     """The key, or how its name begins."""
 
     def run(self) -> dict[str, Any]:
-        entry = catalogue.find(self.root, self.key)
-        freed = catalogue.prune(entry)
+        entry = store_admin.find(self.root, self.key)
+        freed = store_admin.prune(entry)
         say(f"Removed {entry.folder.name}: {entry.vectors:,} vectors, {freed / 1e6:,.1f} MB.")
         return {"key": entry.folder.name, "removed": entry.vectors, "freed_bytes": freed}
 
@@ -100,10 +100,10 @@ class Export(_Cache):
     """What to write: .npz or .parquet."""
 
     def run(self) -> dict[str, Any]:
-        entry = catalogue.find(self.root, self.key)
+        entry = store_admin.find(self.root, self.key)
         return {
             "key": entry.folder.name,
-            "exported": catalogue.export(entry, self.file),
+            "exported": store_admin.export(entry, self.file),
             "file": str(self.file),
         }
 
@@ -116,7 +116,7 @@ class Import(_Cache):
     """What `export` wrote."""
 
     def run(self) -> dict[str, Any]:
-        entry, new = catalogue.bring_in(self.file, self.root)
+        entry, new = store_admin.bring_in(self.file, self.root)
         say(f"{entry.folder.name}: {new:,} vectors are new, {entry.vectors:,} are there.")
         return {"key": entry.folder.name, "imported": new, "vectors": entry.vectors}
 
@@ -124,7 +124,7 @@ class Import(_Cache):
 Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubcommandPrefixes]
 
 
-def describe(entry: catalogue.Entry) -> str:
+def describe(entry: store_admin.Entry) -> str:
     """One line on what made a key's vectors."""
     fields = entry.key.fields if entry.key else {}
     if "measures" in fields:

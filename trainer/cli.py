@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar
 
 import tyro
 
-from trainer.errors import InputError, TooManyBadFiles
-from trainer.progress import say
+from trainer.core.console import say
+from trainer.core.errors import InputError, TooManyBadFiles
 from trainer.tracking import schema
 
 

@@ -8,38 +8,12 @@ on the page "Data quality". The last line on stdout is one JSON object.
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from trainer import cli
-from trainer.errors import InputError
-from trainer.features.views import Augmentation
-from trainer.progress import bar, say
-from trainer.reading import Reading, read_features
-from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
+from trainer.experiments.extraction.run import ExtractConfig
 
-# Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
-if TYPE_CHECKING:
-    from trainer.features.extract import ExtractReport, Features
-    from trainer.tracking.writer import SweepWriter
-
-SHOWN = 20  # quarantined files named on the terminal; all of them are in the figures
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractConfig(Reading):
-    """What to encode, and how."""
-
-    space: Literal["pooled", "shared"] = "pooled"
-    """pooled: the image tower's own output, which heads learn from. shared: the space of images and texts."""
-    captions: bool = False
-    """Encode the captions, too, into the space that images and texts share."""
-    views: int = 0
-    """Views of each training picture besides itself, encoded for augmentation."""
-    augment: Augmentation = field(default_factory=Augmentation)
-    """How far views stray from their picture."""
+__all__ = ["ExtractConfig", "run"]
 
 
 def run(config: ExtractConfig) -> dict[str, Any]:
@@ -49,117 +23,9 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable. What was encoded stays stored.
     """
-    began = time.time()
-    cli.require_at_least(config, seed=0)
-    from trainer.features.tower import pick_device
-    from trainer.tracking import database
+    from trainer.experiments.extraction import run as experiment
 
-    database.check(config.tracking_uri)
-    device = pick_device(config.device)
-    features = read_features(
-        config, device, to_train=False, space=config.space, views=config.views, augment=config.augment
-    )
-    texts = encode_captions(config, device, features) if config.captions else {}
-    report = features.report
-    for path, reason in report.quarantined[:SHOWN]:
-        say(f"Quarantined: {path}: {reason}")
-    if len(report.quarantined) > SHOWN:
-        say(f"… and {len(report.quarantined) - SHOWN} more.")
-
-    from trainer.quality import Quality
-
-    quality = Quality(features)
-    quality.tell()
-    with open_run(config, features) as writer:
-        quality.log(writer)
-        figures = {
-            Extracted.RUN_ID: writer.run_id,
-            **figures_of(report),
-            **texts,
-            **quality.figures(),
-            Extracted.ELAPSED_S: round(time.time() - began, 3),
-        }
-        writer.metrics({name: figures[name] for name in Extracted.METRICS})
-        writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-    say("Look at it on the page “Data quality” of the dashboard: streamlit run dashboard/Home.py")
-    quarantine = [{"path": path, "reason": reason} for path, reason in report.quarantined]
-    return figures | {Extracted.QUARANTINE: quarantine}
-
-
-def encode_captions(config: ExtractConfig, device: str, features: Features) -> dict[str, Any]:
-    """Encode the captions of the rows that were used. Returns the figures.
-
-    Raises:
-        InputError: no row has a caption; the encoder has no text tower.
-    """
-    from trainer.features.captions import encode_texts
-    from trainer.features.hub import default_encoder
-
-    captions = [caption for caption in features.manifest.caption if caption]
-    if not captions:
-        raise InputError(f"{config.data} has no captions to encode. Leave --captions out.")
-    with bar("Encoding", "captions") as progress:
-        texts = encode_texts(
-            captions,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            progress=progress.update,
-        )
-    cut = int(texts.cut_n.sum())
-    say(
-        f"Captions: {len(captions)} of {len(features.manifest)} rows have one, {texts.encoded} encoded now; "
-        f"{cut} are longer than the {texts.length} tokens that the encoder sees: their end does not count."
-    )
-    return {
-        Extracted.CAPTIONS: len(captions),
-        Extracted.CAPTIONS_ENCODED: texts.encoded,
-        Extracted.CAPTIONS_CUT: cut,
-    }
-
-
-def figures_of(report: ExtractReport) -> dict[str, Any]:
-    """What was found and done."""
-    return {
-        Extracted.FOUND: report.found,
-        Extracted.USED: report.used,
-        Extracted.QUARANTINED: len(report.quarantined),
-        Extracted.DROPPED: report.dropped_duplicates,
-        Extracted.DUPLICATES: report.duplicates,
-        Extracted.REUSED: report.reused,
-        Extracted.ENCODED: report.encoded,
-        Extracted.ENCODER_CALLS: report.encoder_calls,
-        Extracted.IMAGES_PER_S: round(report.encoded / report.elapsed_s, 1),
-        Extracted.BATCH_SIZE: report.batch_size,
-        Extracted.PROCESSES: report.processes,
-        Extracted.SHARE_OF_TIME: {what: round(share, 3) for what, share in report.share.items()},
-        Extracted.ENCODER: report.encoder,
-    }
-
-
-def open_run(config: ExtractConfig, features: Features) -> SweepWriter:
-    """A run of its own in the same experiment as the sweeps."""
-    import yaml
-
-    from trainer.tracking.writer import SweepWriter
-
-    cli.close_lost_runs(config)
-    command = cli.settings(config)
-    return SweepWriter.start(
-        tracking_uri=config.tracking_uri,
-        experiment=config.experiment,
-        study=cli.new_name(config.data),
-        kind=Kind.EXTRACTION,
-        tags={
-            Tag.DATA: config.data,
-            Tag.DIGEST: features.manifest.digest,
-            Tag.ENCODER: features.report.encoder,
-            Tag.COMMAND: cli.command_line("trainer.extract", config),
-        },
-        params=command,
-        config_yaml=yaml.safe_dump({"command": command}, sort_keys=False),
-    )
+    return experiment.run(config)
 
 
 if __name__ == "__main__":

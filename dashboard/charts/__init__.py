@@ -2,9 +2,9 @@
 
 from dashboard.charts.confusion import MOST_SQUARE, confusion
 from dashboard.charts.curves import curves, trials_left
+from dashboard.charts.data_quality import histogram
 from dashboard.charts.palette import colours
 from dashboard.charts.progress import best_so_far, intervals
-from dashboard.charts.quality import histogram
 from dashboard.charts.scatter import scatter
 
 __all__ = [

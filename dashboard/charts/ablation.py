@@ -6,8 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.ablations import p_text, with_sign
 from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, RED
+from dashboard.frames.ablation import p_text, with_sign
 from trainer.tracking.schema import Verdict
 
 AGAINST = {"all rows": BLUE, "as many at random": RED}

@@ -15,7 +15,7 @@ import pandas as pd
 from dashboard import text
 from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, ORDERED, RED
 from dashboard.charts.progress import STATES
-from dashboard.hyperparameters import (
+from dashboard.frames.hyperparameters import (
     BELOW,
     FAILED,
     PRUNED,

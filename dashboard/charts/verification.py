@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.distributions import spread as spread_at
 from dashboard.charts.palette import BLUE, GREEN, GREY, ORANGE, RED
-from dashboard.charts.spread import spread as spread_at
 
 COLOURS = {"trained head": BLUE, "LDA": GREEN, "PCA whitening": ORANGE, "raw cosine": GREY}
 DASHES = {"trained head": [1, 0], "LDA": [6, 3], "PCA whitening": [2, 2], "raw cosine": [1, 0]}

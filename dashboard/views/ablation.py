@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import ablations, gallery, parts, state, text
+from dashboard import text
 from dashboard.charts import ablation as charts
-from dashboard.info import SweepInfo
+from dashboard.frames import ablation
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Ablated, Ablation, AblationClasses, Curves, RunState, Scores, Verdict
 
 COMMAND = "python -m trainer.ablate --data path/to/images --encoder openai/clip-vit-base-patch32"
@@ -23,13 +25,13 @@ PANELS = {False: "Without augmentation", True: "With augmentation"}
 
 
 def show(info: SweepInfo) -> None:
-    parts.pick(info, state.ablations(), label="Ablation", key=state.ABLATION)
+    layout.pick(info, state.ablations(), label="Ablation", key=state.ABLATION)
     table, scores = state.table(info, "ablation"), state.table(info, "scores")
     if table is None:
         so_far(info, scores)
         return
     summary = state.summary(info)
-    table = ablations.named(of_encoder(table))
+    table = ablation.named(of_encoder(table))
     if summary.get(Ablated.ADVICE):
         with st.container(border=True):
             st.text(text.clean(summary[Ablated.ADVICE], longest=4000))
@@ -51,18 +53,18 @@ def so_far(info: SweepInfo, scores: pd.DataFrame | None) -> None:
     live = info.state == RunState.LIVE
     if scores is None:
         if live:
-            parts.empty("Rows are being encoded and scored. Their scores come first, the cells at the end.")
+            layout.empty("Rows are being encoded and scored. Their scores come first, the cells at the end.")
         else:
-            parts.empty("This ablation ended before it had any scores.")
+            layout.empty("This ablation ended before it had any scores.")
         return
     curves = state.table(info, "curves")
     rounds = 0 if curves is None else int(curves[Curves.SEED].nunique())
     cells = sum(str(name).startswith(Scores.KEEP_PREFIX) for name in scores.columns)
     done = f"{text.count(rounds, 'seed')} of {text.count(cells, 'cell')} on record so far."
     if live:
-        parts.empty(f"The cells are being trained: {done} Who would be thrown out can be seen already.")
+        layout.empty(f"The cells are being trained: {done} Who would be thrown out can be seen already.")
     else:
-        parts.empty(f"This ablation ended before its cells were judged: {done} Their scores are here.")
+        layout.empty(f"This ablation ended before its cells were judged: {done} Their scores are here.")
     thresholds(scores, None)
 
 
@@ -77,7 +79,7 @@ def of_encoder(table: pd.DataFrame) -> pd.DataFrame:
 
 def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
     baseline = table[table[Ablation.VERDICT] == Verdict.BASELINE].iloc[0]
-    chosen = ablations.best_on_validation(table)
+    chosen = ablation.best_on_validation(table)
     counts = summary.get(Ablated.COUNTS, {})
     verdicts = table[Ablation.VERDICT]
     cells = [
@@ -110,8 +112,8 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
         for name, row in (("Baseline", baseline), ("best on validation", chosen))
         if (told := _of_two_classes(row))
     )
-    best = text.plain(chosen["name"], longest=ablations.LONGEST)
-    parts.sentence(
+    best = text.plain(chosen["name"], longest=ablation.LONGEST)
+    layout.sentence(
         f"Best on validation: {best}, {text.count(int(chosen[Ablation.KEPT]), 'training row')}. Figures are "
         f"of test rows, means over seeds, with 95 % intervals.{f' {two}.' if two else ''}"
     )
@@ -119,7 +121,7 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
 
 def heat_map(table: pd.DataFrame) -> None:
     """The two scores that were crossed, as a grid of effects."""
-    pair = ablations.crossed(table)
+    pair = ablation.crossed(table)
     if pair is None:
         return
     st.subheader("Thresholds")
@@ -127,20 +129,20 @@ def heat_map(table: pd.DataFrame) -> None:
         "Effect against", list(VALUES), default="all rows", required=True, key="against", bind="query-params"
     )
     y, x = pair
-    cells = ablations.grid(table, x, y)
-    fields = ablations.fields(cells, VALUES[against])
+    cells = ablation.grid(table, x, y)
+    fields = ablation.fields(cells, VALUES[against])
     fields["name"] = fields["name"].fillna("")
     reach = charts.reach_of(fields["value"])
     for column, (augment, panel) in zip(st.columns(2, gap="medium"), fields.groupby("augment"), strict=False):
         with column:
             st.markdown(f"**{PANELS[bool(augment)]}**")
-            parts.chart(
+            layout.chart(
                 charts.grid(
                     panel,
                     x=text.clean(x),
                     y=text.clean(y),
-                    across=ablations.bounds(cells["across"]),
-                    up=ablations.bounds(cells["up"]),
+                    across=ablation.bounds(cells["across"]),
+                    up=ablation.bounds(cells["up"]),
                     title=f"change of macro-F1 against {against}",
                     reach=reach,
                     dark=state.is_dark(),
@@ -154,7 +156,7 @@ def heat_map(table: pd.DataFrame) -> None:
     left, nothing = len(table) - count, int((fields["state"] == "no cell").sum())
     grey = f" No cell has the bounds of {text.count(nothing, 'field')}." if nothing else ""
     below = f" {text.count(left, 'cell')} with other filters stand further below." if left else ""
-    parts.sentence(
+    layout.sentence(
         f"Change of test macro-F1 (scale 0 to 1) for {count} cells, with 95 % intervals over test rows and "
         "seeds. Blue is better, orange worse, grey not measured. Framed cells help: they are better than all "
         "rows and than random choices of as many, after Holm’s correction; a dashed frame means that a cell "
@@ -167,10 +169,10 @@ def heat_map(table: pd.DataFrame) -> None:
 
 def thresholds(scores: pd.DataFrame, table: pd.DataFrame | None) -> None:
     """Two sliders: how many rows would stay, who would go, and which measured cells are near."""
-    names = ablations.known_scores(scores)
+    names = ablation.known_scores(scores)
     if not names:
         return
-    usual = (None if table is None else ablations.crossed(table)) or _telling(names)
+    usual = (None if table is None else ablation.crossed(table)) or _telling(names)
     st.subheader("Who would be thrown out")
     left, right = st.columns([2, 3], gap="large")
     keeps: dict[str, np.ndarray] = {}
@@ -191,12 +193,12 @@ def thresholds(scores: pd.DataFrame, table: pd.DataFrame | None) -> None:
         stays(scores, keep_n)
         if table is not None:
             shares = {
-                name: ablations.share_of_known(ablations.values_of(scores, name), of_score)
+                name: ablation.share_of_known(ablation.values_of(scores, name), of_score)
                 for name, of_score in keeps.items()
             }
             near(table, scores, shares)
     spreads(scores, keeps, names)
-    rows = ablations.thrown_out(scores, keep_n, [name for name, one in keeps.items() if not one.all()])
+    rows = ablation.thrown_out(scores, keep_n, [name for name, one in keeps.items() if not one.all()])
     if len(rows):
         pictures(rows, list(keeps), key="out", order="the lowest in a score that throws them out first")
 
@@ -213,7 +215,7 @@ def slider(
         key=slot,
         bind="query-params",
     )
-    value = ablations.values_of(scores, name)
+    value = ablation.values_of(scores, name)
     if not by_value:
         percent = st.slider(
             f"Keep the highest … % by {text.plain(name)}",
@@ -223,7 +225,7 @@ def slider(
             key=f"keep_{slot}",
             bind="query-params",
         )
-        return name, ablations.among_top(value, int(percent) / 100)
+        return name, ablation.among_top(value, int(percent) / 100)
     low, high = float(value.min()), float(value.max())
     if not high > low:
         st.caption(f"All rows have the same {text.plain(name)}.")
@@ -239,17 +241,17 @@ def slider(
         key=f"from_{slot}",
         bind="query-params",
     )
-    return name, ablations.at_least(value, float(bound))
+    return name, ablation.at_least(value, float(bound))
 
 
 def stays(scores: pd.DataFrame, keep_n: np.ndarray) -> None:
     """How many rows stay, in all and of each class, and whether the others are the spoiled ones."""
     said = f"{int(keep_n.sum()):,} of {len(scores):,} training rows stay"
-    bad_n = ablations.spoiled_of(scores)
+    bad_n = ablation.spoiled_of(scores)
     if bad_n is not None:
-        said += _told_of_spoiled(*ablations.found(keep_n, bad_n))
+        said += _told_of_spoiled(*ablation.found(keep_n, bad_n))
     st.markdown(f"**{said}.**")
-    by_class = ablations.kept_by_class(scores, keep_n)
+    by_class = ablation.kept_by_class(scores, keep_n)
     by_class["class"] = [text.clean(name, longest=30) for name in by_class["class"]]
     st.dataframe(
         by_class.assign(share=100 * by_class["share"]),
@@ -267,10 +269,10 @@ def stays(scores: pd.DataFrame, keep_n: np.ndarray) -> None:
 
 def near(table: pd.DataFrame, scores: pd.DataFrame, shares: dict[str, float]) -> None:
     """What was really measured close by; nothing is interpolated."""
-    close = ablations.nearest(table, scores, shares)
+    close = ablation.nearest(table, scores, shares)
     told = " and ".join(f"{share:.0%} by {text.plain(name)}" for name, share in shares.items())
     if (close[Ablation.FILTER] == "none").all():
-        parts.sentence(f"This keeps {told}. No cell with a filter on these scores alone was measured.")
+        layout.sentence(f"This keeps {told}. No cell with a filter on these scores alone was measured.")
         return
     rows = close.to_dict("records")
     st.dataframe(
@@ -286,7 +288,7 @@ def near(table: pd.DataFrame, scores: pd.DataFrame, shares: dict[str, float]) ->
         hide_index=True,
         alt="The measured cells that keep the most similar shares",
     )
-    parts.sentence(
+    layout.sentence(
         f"This keeps {told}. Only the cells listed were trained, with their change of macro-F1; what lies "
         "between them was not measured."
     )
@@ -297,8 +299,8 @@ def spreads(scores: pd.DataFrame, keeps: dict[str, np.ndarray], names: list[str]
     more = [name for name in names if name not in keeps]
     for column, (name, keep_n) in zip(st.columns(2, gap="medium"), keeps.items(), strict=False):
         with column:
-            value = ablations.values_of(scores, name)
-            spread(scores, name, ablations.lowest_kept(value, keep_n), number=names.index(name))
+            value = ablation.values_of(scores, name)
+            spread(scores, name, ablation.lowest_kept(value, keep_n), number=names.index(name))
     if more and st.toggle(
         f"Show the other {text.count(len(more), 'score')}", key="every", bind="query-params"
     ):
@@ -310,15 +312,15 @@ def spreads(scores: pd.DataFrame, keeps: dict[str, np.ndarray], names: list[str]
 
 def spread(scores: pd.DataFrame, name: str, at: float | None, *, number: int) -> None:
     """One histogram; by its number its name in the export is another than any other score's."""
-    bins = ablations.spread(scores, name)
-    parts.chart(
+    bins = ablation.spread(scores, name)
+    layout.chart(
         charts.histogram(bins, title=text.clean(name), at=at),
         bins,
         name=f"spread-{number}-{text.clean(name)}",
         alt_text=f"Histogram of the score {name} over the training rows",
     )
     have = int(scores[Scores.SCORE_PREFIX + name].notna().sum())
-    parts.sentence(
+    layout.sentence(
         f"{text.plain(name)} of {have:,} of {len(scores):,} training rows"
         + (f"; what lies left of the rule, at {at:.3g}, is thrown out." if at is not None else ".")
         + " The outermost bars hold what lies beyond them, too."
@@ -337,16 +339,16 @@ def _telling(names: list[str]) -> tuple[str, ...]:
 def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
     """Every cell with both comparisons. Returns the one that the rest of the page is about."""
     st.subheader("All cells")
-    frame = ablations.forest(table)
-    usual = ablations.rule_of_thumb(table)
+    frame = ablation.forest(table)
+    usual = ablation.rule_of_thumb(table)
     if frame.empty:
-        parts.empty("There is nothing but the baseline.")
+        layout.empty("There is nothing but the baseline.")
         return usual
     numbers = [int(number) for number in table[Ablation.CELL]]
     names = dict(zip(numbers, table["name"], strict=True))
     wanted = st.query_params.get("cell", "")
     chosen = int(wanted) if wanted.isdecimal() and int(wanted) in names else int(usual[Ablation.CELL])
-    event = parts.chart(
+    event = layout.chart(
         charts.forest(frame, title="change of test macro-F1", selected=chosen),
         frame,
         name="cells",
@@ -361,7 +363,7 @@ def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
     drawn = frame["number"].nunique()
     most = "" if drawn == len(table) - 1 else f" The {drawn} largest of {len(table) - 1} effects are drawn."
     star = " ★ is best on validation rows." if frame["chosen"].any() else ""
-    parts.sentence(
+    layout.sentence(
         f"Change of test macro-F1 with 95 % intervals for {drawn} cells, the best first; filled marks differ "
         f"from 0 after Holm’s correction (p < 0.05).{star} A click on a cell shows it below.{most}"
     )
@@ -388,7 +390,7 @@ def go_to(number: int, chosen: int) -> None:
 
 def as_table(table: pd.DataFrame, chosen: int) -> None:
     """The same in figures, with what each filter found of the spoiled rows; a row selects its cell."""
-    rows = ablations.as_read(table)
+    rows = ablation.as_read(table)
     shares = {
         name: st.column_config.NumberColumn(format="percent")
         for name in (Ablation.PRECISION, Ablation.RECALL)
@@ -407,14 +409,14 @@ def as_table(table: pd.DataFrame, chosen: int) -> None:
     selected = event.selection.rows
     if selected:
         go_to(int(rows["number"].iloc[selected[0]]), chosen)
-    parts.export(rows, name="cells-figures")
+    layout.export(rows, name="cells-figures")
     spoiled = (
         " Precision: the share of the rows thrown out that are known to be spoiled; recall: the share of "
         f"the {int(table[Ablation.SPOILED].iloc[0]):,} spoiled ones thrown out."
         if Ablation.SPOILED in table
         else ""
     )
-    parts.sentence(
+    layout.sentence(
         f"{text.count(len(rows), 'cell')}, the baseline first; p of the claim that a cell beats both all "
         f"rows and random choices, after Holm’s correction. A tick at the left chooses a cell.{spoiled}"
     )
@@ -422,25 +424,25 @@ def as_table(table: pd.DataFrame, chosen: int) -> None:
 
 def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
     """From all rows to the cell, one part after another."""
-    frame = ablations.steps(table, cell)
+    frame = ablation.steps(table, cell)
     if len(frame) < 2:
         return
     st.subheader("Step by step")
     told = [
-        f"macro-F1 {ablations.with_ends(row, Ablation.F1_MACRO)}"
+        f"macro-F1 {ablation.with_ends(row, Ablation.F1_MACRO)}"
         if number == 0
         else f"{_signed(row['end'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
         for number, row in enumerate(frame.to_dict("records"))
     ]
     names = [text.clean(step, longest=44) for step in frame["step"]]
     frame["label"] = [f"{name}\n{words}" for name, words in zip(names, told, strict=True)]
-    parts.chart(
+    layout.chart(
         charts.steps(frame, title="change of test macro-F1 against all rows", dark=state.is_dark()),
         frame.drop(columns="label"),
         name="steps",
         alt_text="Waterfall: change of macro-F1 after each part of the filter is added",
     )
-    parts.sentence(
+    layout.sentence(
         "Change of test macro-F1 against all rows as the parts of this cell "
         f"({text.plain(cell['name'], longest=110)}) are added one after another, by the {len(frame)} cells "
         "on the way that were measured. A bar is what its step adds; the dot with its 95 % interval is the "
@@ -452,7 +454,7 @@ def by_class(info: SweepInfo, cell: dict[Any, Any]) -> None:
     classes = state.table(info, "ablation_classes")
     if classes is None or cell[Ablation.VERDICT] == Verdict.BASELINE:
         return
-    frame = ablations.classes_of(classes, cell)
+    frame = ablation.classes_of(classes, cell)
     if frame.empty:
         return
     st.subheader("Class by class")
@@ -462,7 +464,7 @@ def by_class(info: SweepInfo, cell: dict[Any, Any]) -> None:
         f"{row[AblationClasses.TRAIN]:,} train"
         for row in frame.to_dict("records")
     ]
-    parts.chart(
+    layout.chart(
         charts.classes(frame),
         frame.drop(columns=["says", "label"]),
         name="ablation_classes",
@@ -470,7 +472,7 @@ def by_class(info: SweepInfo, cell: dict[Any, Any]) -> None:
     )
     tests = frame[AblationClasses.TEST]
     two = _of_two_classes(cell)
-    parts.sentence(
+    layout.sentence(
         f"Change of each class’s F1 by {text.plain(cell['name'], longest=110)}, 95 % intervals over rows and "
         f"seeds; better or worse: p < 0.05 after Holm’s correction for {len(frame)} classes; n = "
         f"{int(tests.min()):,} to {int(tests.max()):,} test rows per class.{f' {two}.' if two else ''}"
@@ -489,11 +491,11 @@ def thrown_out(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
         for name, bound in cell.items()
         if str(name).startswith(Ablation.PART_PREFIX) and isinstance(bound, str)
     ]
-    rows = ablations.thrown_out(scores, keep_n, looked_at)
-    bad_n = ablations.spoiled_of(scores)
+    rows = ablation.thrown_out(scores, keep_n, looked_at)
+    bad_n = ablation.spoiled_of(scores)
     if bad_n is not None:
-        precision, recall = ablations.found(keep_n, bad_n)
-        parts.sentence(
+        precision, recall = ablation.found(keep_n, bad_n)
+        layout.sentence(
             f"Of these {text.count(len(rows), 'row')} {precision:.0%} are known to be spoiled (precision); "
             f"that is {recall:.0%} of all {int(bad_n.sum()):,} spoiled ones (recall)."
         )
@@ -516,7 +518,7 @@ def pictures(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None
         for name, column in columns.items():
             listed[text.clean(name)] = rows[column]
         st.dataframe(listed, hide_index=True, height=320, alt=f"{text.count(len(rows), 'row')} thrown out")
-        parts.sentence(
+        layout.sentence(
             f"{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}. There are no pictures to show: "
             "the data brought ready features, or none were kept."
         )
@@ -530,7 +532,7 @@ def pictures(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None
         if told:
             shown[gallery.ALSO] = told
         gallery.show(shown, key=key, order=order, per_page=PER_PAGE, width=PICTURE)
-    parts.export(rows.drop(columns=[Scores.THUMBNAIL]), name=key)
+    layout.export(rows.drop(columns=[Scores.THUMBNAIL]), name=key)
 
 
 # --- what else is known -----------------------------------------------------------------------
@@ -564,15 +566,15 @@ def known(summary: dict[str, Any]) -> None:
                 name: st.column_config.NumberColumn(format="%.3f") for name in ("AUROC", "95 % from", "to")
             },
         )
-        parts.export(frame, name="separation")
-        parts.sentence(
+        layout.export(frame, name="separation")
+        layout.sentence(
             "How well a low score tells spoiled training rows of a kind from sound ones: area under the ROC "
             "curve with its 95 % interval; 0.5 tells nothing."
         )
     if wording:
         low, high = wording["change"][1:]
         verb = "breaks" if wording["breaks_the_match"] else "does not break"
-        parts.sentence(
+        layout.sentence(
             f"Leaving out {wording['deletion']:.0%} of the words of {wording['rows']:,} captions (synonyms: "
             f"{wording['synonyms']:.0%}) changes their CLIP score by {_signed(wording['change'][0])} "
             f"[{_signed(low)}, {_signed(high)}] and their AUROC against other rows’ captions from "
@@ -585,7 +587,7 @@ def known(summary: dict[str, Any]) -> None:
 def again(info: SweepInfo) -> None:
     """The command that repeats it."""
     st.subheader("Again")
-    st.code(ablations.afresh(info.command), language=None, wrap_lines=True)
+    st.code(ablation.afresh(info.command), language=None, wrap_lines=True)
     st.caption("With more seeds, and as part of the same study:")
     st.code(f"{info.command} --seeds …", language=None, wrap_lines=True)
 
@@ -593,7 +595,7 @@ def again(info: SweepInfo) -> None:
 def nothing_yet() -> None:
     """There may be sweeps, but no ablation."""
     st.header("Filter ablations")
-    parts.empty(
+    layout.empty(
         "No ablation is on record yet. This command scores your training rows, trains on what each filter "
         "keeps, and says whether it helps:",
         ":material/filter_alt:",
@@ -610,7 +612,7 @@ def _of_two_classes(row: Any) -> str:
         Ablation.SPECIFICITY: "specificity",
     }
     return ", ".join(
-        f"{name} {ablations.with_ends(row, column)}"
+        f"{name} {ablation.with_ends(row, column)}"
         for column, name in names.items()
         if pd.notna(row.get(column))
     )
@@ -631,15 +633,15 @@ def _ends(row: Any, name: str, *, signed: bool = False) -> str:
 
 
 def _with_ends(row: Any, name: str) -> str:
-    return ablations.with_ends(row, name, signed=True)
+    return ablation.with_ends(row, name, signed=True)
 
 
 def _signed(value: float) -> str:
-    return "–" if pd.isna(value) else ablations.with_sign(value)
+    return "–" if pd.isna(value) else ablation.with_sign(value)
 
 
 def _short(value: float) -> str:
     return "–" if pd.isna(value) else text.value(round(float(value), 4))
 
 
-parts.page("Filter ablations", show, runs=state.ablations, key=state.ABLATION, none=nothing_yet)
+layout.page("Filter ablations", show, runs=state.ablations, key=state.ABLATION, none=nothing_yet)

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 import streamlit as st
 
-from dashboard import answers, frames, gallery, links, parts, state, text
+from dashboard import text
 from dashboard.charts.confusion import CELL, MOST_IN_CELLS, MOST_SQUARE, SIGNIFICANT, confusion
 from dashboard.charts.confusion import difference as difference_chart
-from dashboard.drawing import Drawing, drawing
-from dashboard.info import SweepInfo
-from dashboard.links import LABEL, PRED
+from dashboard.frames import predictions as prediction_frames
+from dashboard.frames import trials
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import gallery, layout, links, state
+from dashboard.ui.chart_spec import Drawing, drawing
+from dashboard.ui.links import LABEL, PRED
 from trainer.tracking.schema import Predictions, Samples, Summary
 
 SPLITS = ["test", "val", "train"]
@@ -72,12 +75,12 @@ class Page(NamedTuple):
 def show(info: SweepInfo) -> None:
     predictions = state.table(info, "predictions")
     if predictions is None or predictions.empty:
-        parts.missing(info, "predictions")
+        layout.missing(info, "predictions")
         return
     heads, splits, orders = offered(info, predictions)
     links.take_over(links.HEAD, "head", list(heads))
     links.take_over(links.SPLIT, "split", splits)
-    parts.controlled(
+    layout.controlled(
         lambda: controls(heads, splits, orders),
         Asked(next(iter(heads.values())), None, splits[0], FORMS[0], orders[0]),
         lambda asked: show_asked(page_of(info, predictions, asked)),
@@ -89,8 +92,8 @@ def show(info: SweepInfo) -> None:
 def show_asked(page: Page) -> None:
     """One head's matrix and the pictures of a cell, or two heads'; then the classes."""
     if page.other is None:
-        cells = page.kept("cells", lambda: frames.confusion(page.rows))
-        above = parts.Place(WAYS_IN_HEIGHT)
+        cells = page.kept("cells", lambda: trials.confusion(page.rows))
+        above = layout.Place(WAYS_IN_HEIGHT)
         left, right = sides(page)
         with left:
             matrix(page, cells, page.rows, name="confusion")
@@ -114,9 +117,9 @@ def offered(info: SweepInfo, predictions: pd.DataFrame) -> tuple[dict[str, str],
     present = set(predictions[Predictions.SPLIT])
     splits = [name for name in SPLITS if name in present] or sorted(present)
     logged = state.summary(info).get(Summary.CLASSES, [])
-    orders = [answers.AS_LOGGED, answers.BY_NAME, answers.BY_SIMILARITY]
-    if logged == answers.by_name(logged):
-        orders.remove(answers.AS_LOGGED)
+    orders = [prediction_frames.AS_LOGGED, prediction_frames.BY_NAME, prediction_frames.BY_SIMILARITY]
+    if logged == prediction_frames.by_name(logged):
+        orders.remove(prediction_frames.AS_LOGGED)
     return heads, splits, orders
 
 
@@ -151,8 +154,8 @@ def page_of(info: SweepInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str], list[tuple[str, str]]]:
         here = predictions[predictions[Predictions.SPLIT] == split]
         rows, other_rows = (here[here[Predictions.HEAD] == one] for one in (head, other))
-        classes = answers.class_order(pd.concat([rows, other_rows]), logged, order)
-        pairs = answers.paired(rows, other_rows)
+        classes = prediction_frames.class_order(pd.concat([rows, other_rows]), logged, order)
+        pairs = prediction_frames.paired(rows, other_rows)
         return rows, other_rows, pairs, classes, telling_cells(rows, pairs)
 
     rows, other_rows, pairs, classes, telling = state.kept(version, figures)
@@ -166,7 +169,7 @@ def page_of(info: SweepInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
         other_rows=other_rows,
         pairs=pairs,
         classes=classes,
-        shown=answers.shown_names(classes),
+        shown=prediction_frames.shown_names(classes),
         cell=chosen_cell(classes, telling),
         version=version,
     )
@@ -174,8 +177,8 @@ def page_of(info: SweepInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
 
 def telling_cells(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[str, str]]:
     """The surest differences first, then the worst mistakes."""
-    differ = answers.compare_cells(pairs)
-    return [*pairs_of(differ[differ["difference"] != 0]), *pairs_of(frames.mistakes(frames.confusion(rows)))]
+    differ = prediction_frames.compare_cells(pairs)
+    return [*pairs_of(differ[differ["difference"] != 0]), *pairs_of(trials.mistakes(trials.confusion(rows)))]
 
 
 def chosen_cell(classes: list[str], telling: list[tuple[str, str]]) -> tuple[str, str] | None:
@@ -220,7 +223,7 @@ def clickable(
             choose((label, pred), by=name)
 
     with st.container(width=size if page.square else "stretch"):
-        parts.chart(
+        layout.chart(
             figure, frame, name=name, alt_text=alt_text, key=key, on_select=clicked, selection_mode=CELL
         )
 
@@ -268,13 +271,13 @@ def accuracy(rows: pd.DataFrame) -> str:
     hits, n = int((rows[Predictions.LABEL] == rows[Predictions.PRED]).sum()), len(rows)
     return (
         f"{text.count(n, 'row')} (n = {n:,}): {hits:,} right, accuracy "
-        f"{text.interval(hits / n if n else None, frames.wilson(hits, n))} (95 %, Wilson)"
+        f"{text.interval(hits / n if n else None, trials.wilson(hits, n))} (95 %, Wilson)"
     )
 
 
 def says_accuracy(page: Page) -> None:
     trained = " The head was trained on these rows." if page.split == "train" else ""
-    parts.sentence(
+    layout.sentence(
         f"{text.count(len(page.classes))} classes, {accuracy(page.rows)}. Rows are labels, columns "
         f"predictions; mistakes are orange, drawn stronger so that rare ones show. {how_to(page)}{trained}"
     )
@@ -306,7 +309,7 @@ def pictures(page: Page) -> None:
     )
     if len(found):
         columns = [Predictions.SAMPLE_ID, LABEL, PRED, Predictions.CONFIDENCE, Samples.CAPTION]
-        parts.export(found[columns], name="cell")
+        layout.export(found[columns], name="cell")
 
 
 def ways_in(page: Page, cells: list[tuple[str, str]], counts: list[str], title: str) -> None:
@@ -330,9 +333,9 @@ def ways_in(page: Page, cells: list[tuple[str, str]], counts: list[str], title: 
 
 
 def worst_confusions(page: Page, cells: pd.DataFrame) -> None:
-    worst = frames.mistakes(cells)
+    worst = trials.mistakes(cells)
     if worst.empty:
-        parts.empty("No mistake in these rows.", ":material/check_circle:")
+        layout.empty("No mistake in these rows.", ":material/check_circle:")
         return
     first = worst.head(WAYS_IN)
     title = f"Worst confusions ({len(first)} of {len(worst)} kinds, {int(worst['n'].sum()):,} rows in all)"
@@ -380,10 +383,10 @@ def cell_title(page: Page, cell: tuple[str, str]) -> None:
 
 def cell_rows(page: Page, cell: tuple[str, str]) -> pd.DataFrame:
     """Those that the head puts into the cell; of two heads those of either, or of one alone."""
-    first = answers.cell(page.rows, *cell)
+    first = prediction_frames.cell(page.rows, *cell)
     if page.other is None:
         return first
-    second = answers.cell(page.other_rows, *cell)
+    second = prediction_frames.cell(page.other_rows, *cell)
     ids = Predictions.SAMPLE_ID
     sets = {
         FIRST: first,
@@ -423,11 +426,11 @@ def compare(page: Page, other: str) -> None:
     ):
         with column:
             st.markdown(f"**{name}**")
-            cells = page.kept("cells", lambda rows=rows: frames.confusion(rows), key)  # type: ignore[misc]
+            cells = page.kept("cells", lambda rows=rows: trials.confusion(rows), key)  # type: ignore[misc]
             matrix(page, cells, rows, name=key, room=480)
-            parts.sentence(f"{accuracy(rows)}. {how_to(page)}")
+            layout.sentence(f"{accuracy(rows)}. {how_to(page)}")
     st.subheader("Difference")
-    cells = page.kept("differences", lambda: answers.compare_cells(page.pairs))
+    cells = page.kept("differences", lambda: prediction_frames.compare_cells(page.pairs))
     largest_differences(page, cells)
     left, right = sides(page)
     with left:
@@ -437,13 +440,13 @@ def compare(page: Page, other: str) -> None:
 
 
 def says_difference(page: Page, first: str, second: str) -> None:
-    found = answers.accuracy_difference(page.pairs)
+    found = prediction_frames.accuracy_difference(page.pairs)
     if found is None:
-        parts.empty("The two heads answered no row in common.", ":material/compare_arrows:")
+        layout.empty("The two heads answered no row in common.", ":material/compare_arrows:")
         return
     lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
     without = f" {text.count(lost, 'row')} that only one of them answered are left out." if lost else ""
-    parts.sentence(
+    layout.sentence(
         f"Accuracy of “{second}” less that of “{first}”, on the same {text.count(found.n, 'row')} of "
         f"{page.split} (n = {found.n:,}): {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] (95 %, "
         f"paired, Bonett and Price). {text.count(found.only_second, 'row')} only “{second}” has right, "
@@ -480,7 +483,7 @@ def difference(page: Page, cells: pd.DataFrame, first: str, second: str) -> None
         size=size,
     )
     tested = int(((cells["only_first"] + cells["only_second"]) > 0).sum())
-    parts.sentence(
+    layout.sentence(
         f"Rows more or less with “{second}” than with “{first}” (n = {len(page.pairs):,} pairs): blue is "
         f"better, orange worse. {SIGNIFICANT} marks the {sure} of {text.count(len(cells), 'cell')} whose "
         f"difference chance does not explain: exact sign test on the rows that only one of the two puts "
@@ -503,7 +506,7 @@ def class_tables(page: Page) -> None:
 
 
 def class_table(page: Page, rows: pd.DataFrame, name: str) -> None:
-    figures = page.kept("class by class", lambda: answers.class_figures(rows, page.classes), name)
+    figures = page.kept("class by class", lambda: prediction_frames.class_figures(rows, page.classes), name)
     shown = pd.DataFrame({"class": [page.shown[one] for one in page.classes]})
     shown["support"], shown["predicted"] = figures["support"], figures["predicted"]
     for one in ("precision", "recall", "f1"):
@@ -529,8 +532,8 @@ def class_table(page: Page, rows: pd.DataFrame, name: str) -> None:
         height="content" if len(page.classes) <= 16 else 520,
         column_config=config,
     )
-    parts.export(figures, name=name)
-    parts.sentence(
+    layout.export(figures, name=name)
+    layout.sentence(
         f"{text.count(len(page.classes))} classes; macro-F1, their plain mean, is "
         f"{text.score(figures['f1'].mean())} (n = {len(rows):,}). Intervals are Wilson’s, 95 %: precision "
         "over the rows that were given the class, recall over those that have it, F1 by way of the right "
@@ -538,4 +541,4 @@ def class_table(page: Page, rows: pd.DataFrame, name: str) -> None:
     )
 
 
-parts.page("Confusion matrix", show)
+layout.page("Confusion matrix", show)

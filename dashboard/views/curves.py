@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, foreign, frames, parts, state, text
+from dashboard import charts, text
 from dashboard.charts.curves import HERE, LINE
 from dashboard.charts.curves import rates as rates_chart
-from dashboard.drawing import Drawing, drawing
-from dashboard.info import SweepInfo
+from dashboard.frames import trials as trial_frames
+from dashboard.runs import foreign
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import layout, state
+from dashboard.ui.chart_spec import Drawing, drawing
 from trainer.tracking.schema import PARAM_PREFIX, Curves, RunState, Trials, TrialState
 
 MOST_RAW = 100  # faint lines; more are slow to draw, and become fields that are darker where more of them run
@@ -50,13 +53,13 @@ def show(info: SweepInfo) -> None:
     trials, curves = state.table(info, "trials"), state.table(info, "curves")
     if trials is None or curves is None or curves.empty:
         if info.state == RunState.LIVE:
-            parts.empty("No epoch has ended yet.")
+            layout.empty("No epoch has ended yet.")
         else:
-            parts.missing(info, "curves")
+            layout.missing(info, "curves")
         return
     version = ("curves", info.run_id, state.version(info, "trials"), state.version(info, "curves"))
     names, ends = state.kept(version, lambda: known(curves))
-    parts.controlled(
+    layout.controlled(
         lambda: controls(trials, ends, names),
         Asked(next(iter(names)), ends),
         lambda asked: show_asked(info, trials, curves, names[asked.series], version, asked),
@@ -77,7 +80,7 @@ def show_asked(
     left = (asked.series, asked.by, asked.epochs, asked.hide_pruned)
     drawn = state.kept((version, *left), lambda: prepared(trials, curves, series, asked))
     if drawn.lines.empty:
-        parts.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
+        layout.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
         return
     marked = marked_trial(drawn.lines)
     step = "epoch" if info.ours else "step"
@@ -90,7 +93,7 @@ def show_asked(
         card(info, drawn.trials, marked, field)
     tracks(shown)
     if not info.ours and len(trials) > foreign.MOST_CHILDREN:
-        parts.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
+        layout.sentence(f"Only the first {foreign.MOST_CHILDREN} of {len(trials)} runs are drawn.")
 
 
 class Drawn(NamedTuple):
@@ -99,7 +102,7 @@ class Drawn(NamedTuple):
     trials: pd.DataFrame
     lines: pd.DataFrame  # of the chosen series
     rates: pd.DataFrame  # of the learning rate
-    groups: frames.Groups
+    groups: trial_frames.Groups
 
 
 class Picture(NamedTuple):
@@ -127,13 +130,13 @@ def prepared(trials: pd.DataFrame, curves: pd.DataFrame, series: tuple[str, str]
     curves = curves[among]
     groups = grouping(trials, curves, asked.by)
     of_trial = None if asked.by == SEED else groups
-    lines, rates = (frames.lines(curves, *pair, of_trial) for pair in (series, RATE))
+    lines, rates = (trial_frames.lines(curves, *pair, of_trial) for pair in (series, RATE))
     return Drawn(trials, lines, rates, groups)
 
 
 def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Name for people → (split, metric); ours first."""
-    found = frames.series(curves)
+    found = trial_frames.series(curves)
     ours = [pair for pair in NAMES if pair in found]
     rest = [pair for pair in found if pair not in NAMES]
     return {NAMES.get(pair) or text.plain(" ".join(pair).strip()): pair for pair in ours + rest}
@@ -141,7 +144,7 @@ def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple[str, str]]) -> Asked:
     """The row of controls; all are kept in the address."""
-    columns = {text.plain(name.removeprefix(PARAM_PREFIX)): name for name in frames.parameters(trials)}
+    columns = {text.plain(name.removeprefix(PARAM_PREFIX)): name for name in trial_frames.parameters(trials)}
     options = [ALL, *columns, STATE, SEED]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         series = st.selectbox("Metric", list(names), key="metric", bind="query-params", width=200)
@@ -162,24 +165,24 @@ def epoch_range(first: int, last: int) -> tuple[int, int]:
     return st.slider("Epochs", first, last, (first, last), key=EPOCHS.format(first, last), width=190)
 
 
-def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> frames.Groups:
+def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> trial_frames.Groups:
     if by == ALL:
-        return frames.one_group(trials, ALL)
+        return trial_frames.one_group(trials, ALL)
     if by == SEED:
         order = [f"seed {seed}" for seed in sorted(curves[Curves.SEED].unique())]
-        return frames.Groups(pd.Series(dtype=object), order, ordered=False)
-    return frames.group_by(trials, by)
+        return trial_frames.Groups(pd.Series(dtype=object), order, ordered=False)
+    return trial_frames.group_by(trials, by)
 
 
 def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: str) -> Picture:
     trials, lines, rates, groups = drawn
-    bands = frames.smoothed(frames.bands(lines), asked.smooth)
+    bands = trial_frames.smoothed(trial_frames.bands(lines), asked.smooth)
     order = [name for name in groups.order if name in set(bands["group"])]
-    palette = charts.colours(order, ordered=groups.ordered, quiet=(frames.NOT_USED, frames.OTHER))
-    extent = frames.axis_range(lines["value"])
+    palette = charts.colours(order, ordered=groups.ordered, quiet=(trial_frames.NOT_USED, trial_frames.OTHER))
+    extent = trial_frames.axis_range(lines["value"])
     many = lines[["group", Curves.TRIAL]].drop_duplicates().shape[0] > MOST_RAW
     raw = lines if asked.raw_too and not many else lines.head(0)
-    shadow = frames.density(lines, extent, log=asked.log) if asked.raw_too and many else None
+    shadow = trial_frames.density(lines, extent, log=asked.log) if asked.raw_too and many else None
     best = best_epochs(trials, raw)
     chart = charts.curves(
         bands,
@@ -193,7 +196,7 @@ def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: st
         log=asked.log,
         extent=extent,
         shadow=shadow,
-        stopped=frames.stopped_early(raw, trials) if asked.raw_too else None,
+        stopped=trial_frames.stopped_early(raw, trials) if asked.raw_too else None,
         marked=marked,
         log_x=asked.log_x,
         dark=state.is_dark(),
@@ -202,7 +205,7 @@ def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: st
     if bands["n"].max() > 1:
         left = drawing(charts.trials_left(bands, order=order, palette=palette))
     if asked.series != NAMES[RATE] and len(rates):
-        by_epoch = frames.bands(rates)
+        by_epoch = trial_frames.bands(rates)
         rate = drawing(rates_chart(by_epoch, order=order, palette=palette, log_x=asked.log_x))
     says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
     clickable = [LINE] * bool(len(raw)) + [HERE] * (shadow is not None)
@@ -211,7 +214,7 @@ def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: st
 
 def draw(shown: Picture, asked: Asked, *, key: str, field: str) -> None:
     """The curves; ``key`` is of a chart in which nothing has been clicked yet."""
-    parts.chart(
+    layout.chart(
         shown.curves,
         shown.bands,
         name="curves",
@@ -225,10 +228,10 @@ def draw(shown: Picture, asked: Asked, *, key: str, field: str) -> None:
 def tracks(shown: Picture) -> None:
     """What runs along below the curves, and what all of it says."""
     if shown.left is not None:
-        parts.draw(shown.left, alt_text="Trials that are left at each epoch, by group")
+        layout.draw(shown.left, alt_text="Trials that are left at each epoch, by group")
     if shown.rates is not None:
-        parts.draw(shown.rates, alt_text="Learning rate by epoch, mean of each group")
-    parts.sentence(shown.says)
+        layout.draw(shown.rates, alt_text="Learning rate by epoch, mean of each group")
+    layout.sentence(shown.says)
 
 
 def clicked(event: Any, field: str) -> None:
@@ -289,7 +292,7 @@ def card(info: SweepInfo, trials: pd.DataFrame, marked: pd.DataFrame, field: str
     row = trials[trials[Trials.TRIAL] == number].iloc[0]
     told = ", ".join(
         f"{name.removeprefix(PARAM_PREFIX)} {text.value(row[name])}"
-        for name in frames.parameters(trials)
+        for name in trial_frames.parameters(trials)
         if pd.notna(row[name])
     )
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
@@ -346,7 +349,7 @@ def explain(
         words.append("Diamonds mark each trial's best epoch.")
     if len(raw):
         words.append("Click a faint line to open its trial.")
-    low, high = frames.axis_range(lines["value"])
+    low, high = trial_frames.axis_range(lines["value"])
     beyond = lines.loc[~lines["value"].between(low, high), Curves.TRIAL].nunique()
     if beyond:
         words.append(f"{text.count(beyond, 'trial')} went beyond the axis, which a log axis would show.")
@@ -357,4 +360,4 @@ def explain(
     return " ".join(words)
 
 
-parts.page("Loss curves", show)
+layout.page("Loss curves", show)

@@ -10,10 +10,13 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from dashboard import answers, frames, gallery, links, parts, state, text
+from dashboard import text
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
-from dashboard.drawing import drawing
-from dashboard.info import SweepInfo, on_same_rows
+from dashboard.frames import predictions as prediction_frames
+from dashboard.frames import trials
+from dashboard.runs.run_info import SweepInfo, on_same_rows
+from dashboard.ui import gallery, layout, links, state
+from dashboard.ui.chart_spec import drawing
 from trainer.tracking.schema import Predictions, Projection, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s
@@ -47,7 +50,7 @@ class Map(NamedTuple):
     every: pd.DataFrame  # every point
     drawn: pd.DataFrame
     lit: pd.Series | None  # which of the drawn ones stand out; None: nothing is dimmed
-    boxes: list[answers.Box]
+    boxes: list[prediction_frames.Box]
     point: str | None  # id of the chosen one
     perplexity: int | None  # of the map; None: it is the only one
     version: (
@@ -59,7 +62,7 @@ def show(info: SweepInfo) -> None:
     projection, samples = state.table(info, "projection"), state.table(info, "samples")
     predictions = state.table(info, "predictions")
     if projection is None or samples is None or predictions is None:
-        parts.missing(info, "points of a map")
+        layout.missing(info, "points of a map")
         return
     classes = state.summary(info).get(Summary.CLASSES, [])
     measured = measured_of(info)
@@ -86,14 +89,14 @@ def show(info: SweepInfo) -> None:
 
     def of_split() -> tuple[pd.DataFrame, str, list[str]]:
         chosen = every if split == EVERY else every[every["split"] == split]
-        drawn = frames.sample_evenly(chosen, MOST_POINTS)
+        drawn = trials.sample_evenly(chosen, MOST_POINTS)
         if score:
             drawn = drawn.assign(**{SHADE: drawn["sample_id"].map(numbers[score])})
         return coloured(drawn, every, colour, classes)
 
     drawn, column, values = state.kept((version, "drawn"), of_split)
     if drawn.empty:
-        parts.empty("The map holds no row of this split.", ":material/filter_alt_off:")
+        layout.empty("The map holds no row of this split.", ":material/filter_alt_off:")
         return
     version = (version, cell_asked(), st.session_state.get(FIND, ""))
     lit = state.kept((version, "lit"), lambda: lit_ones(drawn))
@@ -128,8 +131,10 @@ def numbers_of(
     samples: pd.DataFrame, measured: Measured, answered: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
     """`answers.numbers`, and what probability the head gave each row's label."""
-    numbers = answers.numbers(samples, measured.pictures, measured.scores)
-    return numbers.assign(**{answers.LABEL_PROBABILITY: answers.label_probability(answered, classes)})
+    numbers = prediction_frames.numbers(samples, measured.pictures, measured.scores)
+    return numbers.assign(
+        **{prediction_frames.LABEL_PROBABILITY: prediction_frames.label_probability(answered, classes)}
+    )
 
 
 class Offer(NamedTuple):
@@ -149,7 +154,7 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
         colours.append(SPOILED)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
-    if classes or len(answers.numbers(samples, measured.pictures, measured.scores).columns):
+    if classes or len(prediction_frames.numbers(samples, measured.pictures, measured.scores).columns):
         colours.append(SCORE)
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
 
@@ -235,11 +240,11 @@ def coloured(
     if colour == SPOILED:
         return drawn, SPOILED, [UNHARMED, *sorted(set(every[SPOILED]) - {UNHARMED})]
     if colour == GROUP:
-        groups, order = answers.largest_groups(every[GROUP])
+        groups, order = prediction_frames.largest_groups(every[GROUP])
         return drawn.assign(**{GROUP: groups.reindex(drawn.index)}), GROUP, order
     if colour in VALUES:
         return drawn, COLOURS[colour], VALUES[colour]
-    return drawn, COLOURS[colour], answers.class_order(every, logged, answers.AS_LOGGED)
+    return drawn, COLOURS[colour], prediction_frames.class_order(every, logged, prediction_frames.AS_LOGGED)
 
 
 # --- What is lit, dragged and clicked ---------------------------------------------------------
@@ -261,11 +266,11 @@ def lit_ones(drawn: pd.DataFrame) -> pd.Series | None:
     for column, wanted in (("label", label), ("pred", pred), ("split", split)):
         if wanted is not None:
             lit &= drawn[column] == wanted
-    return lit & answers.matches(drawn, words) if words else lit
+    return lit & prediction_frames.matches(drawn, words) if words else lit
 
 
-def boxes() -> list[answers.Box]:
-    return answers.boxes_from(st.query_params.get(BOX, ""))
+def boxes() -> list[prediction_frames.Box]:
+    return prediction_frames.boxes_from(st.query_params.get(BOX, ""))
 
 
 def chosen_point(every: pd.DataFrame) -> str | None:
@@ -314,10 +319,10 @@ def touched(key: str, ids: pd.Series) -> None:
     if box and box != before.get(BOX):
         new = (*sorted(box["x"]), *sorted(box["y"]))
         before_it = boxes()
-        if any(answers.same_box(new, one) for one in before_it):
+        if any(prediction_frames.same_box(new, one) for one in before_it):
             return  # the map was moved, and the box with it
         kept = before_it if st.session_state.get(ADD) else []
-        st.query_params[BOX] = answers.boxes_to([*kept, new])
+        st.query_params[BOX] = prediction_frames.boxes_to([*kept, new])
         first_page()
     elif point and point != before.get(POINT):
         st.query_params[POINT] = ids[int(point[0]["number"])]
@@ -334,7 +339,7 @@ def draw(there: Map, column: str, title: str, classes: list[str], *, shows_pictu
     )
     key = MAP.format(there.info.run_id, st.session_state.get(CLEARED, 0))
     ids = there.every.set_index("number")["sample_id"]
-    parts.chart(
+    layout.chart(
         figure,
         for_table(there.drawn).assign(x=there.drawn["x"], y=there.drawn["y"]),
         name="map",
@@ -349,7 +354,7 @@ def picture(
     there: Map, column: str, title: str, classes: list[str], *, shows_pictures: bool
 ) -> alt.LayerChart:
     """The chart of the map."""
-    shown = answers.shown_names(classes) if column in ("label", "pred") else {}
+    shown = prediction_frames.shown_names(classes) if column in ("label", "pred") else {}
     drawn = for_chart(there.drawn, shown)
     lit = drawn[there.lit] if there.lit is not None else None
     around = neighbourhood(there)
@@ -371,7 +376,7 @@ def picture(
 
 def landmarks(places: pd.DataFrame, *, fewest: int) -> list[int]:
     """Which points are drawn as their pictures."""
-    return list(frames.landmarks(places, fewest=fewest).index)
+    return list(trials.landmarks(places, fewest=fewest).index)
 
 
 def for_chart(frame: pd.DataFrame, shown: dict[str, str]) -> pd.DataFrame:
@@ -402,7 +407,7 @@ def says(there: Map, predictions: pd.DataFrame, score: str, named: int) -> None:
     elif named and there.lit is None:
         legend = "Click the legend to single out."
     known = f" {score_known(drawn, score)}" if score else ""
-    parts.sentence(
+    layout.sentence(
         f"A t-SNE of the features{which}: {len(drawn):,} of the {rows:,} rows "
         f"(n = {len(drawn):,}), {wrong:,} of them misjudged by “{text.plain(there.head)}”.{known} Near "
         "points are alike; distances between far groups and the axes mean nothing. Drag a box to see its "
@@ -455,14 +460,14 @@ def selected(there: Map) -> None:
     """Table and pictures of the points in the boxes; without a box of those that are lit."""
     st.subheader("Selected points")
     if not there.boxes and there.lit is None:
-        parts.empty(
+        layout.empty(
             "Drag a box on the map, or find something above, to see the pictures.", ":material/select_all:"
         )
         return
     mask = there.lit if there.lit is not None else pd.Series(True, index=there.drawn.index)
     what = "lit" if there.lit is not None else "drawn"
     if there.boxes:
-        mask = mask & answers.within(there.drawn, there.boxes)
+        mask = mask & prediction_frames.within(there.drawn, there.boxes)
     found = there.drawn[mask].sort_values("confidence", ascending=False, kind="stable")
     count = len(there.boxes)
     where = "" if not count else "in 1 box, " if count == 1 else f"in {count} boxes, "
@@ -476,7 +481,7 @@ def selected(there: Map) -> None:
         if there.boxes:
             st.button("Clear selection", icon=":material/close:", type="tertiary", on_click=forget)
     if found.empty:
-        parts.empty("No point is here.", ":material/filter_alt_off:")
+        layout.empty("No point is here.", ":material/filter_alt_off:")
         return
     gallery.show(
         found.assign(**{gallery.SAYS: [answer(row) for row in found.to_dict("records")]}),
@@ -519,8 +524,8 @@ def table(there: Map, found: pd.DataFrame) -> None:
             SHADE: st.column_config.NumberColumn("score", format="%.4g"),
         },
     )
-    parts.export(for_table(found), name="selected_points")
-    parts.sentence("A row of the table leads to its neighbours below.")
+    layout.export(for_table(found), name="selected_points")
+    layout.sentence("A row of the table leads to its neighbours below.")
 
 
 def neighbourhood(there: Map) -> pd.DataFrame:
@@ -531,11 +536,13 @@ def neighbourhood(there: Map) -> pd.DataFrame:
     here = there.every[there.every["sample_id"] == there.point]
     unit_nd, samples = state.vectors(there.info), state.table(there.info, "samples")
     if unit_nd is None or samples is None or len(unit_nd) != len(samples):
-        return pd.concat([here.assign(distance=0.0), answers.nearest(there.every, there.point, NEIGHBOURS)])
+        return pd.concat(
+            [here.assign(distance=0.0), prediction_frames.nearest(there.every, there.point, NEIGHBOURS)]
+        )
     ids = samples[Samples.SAMPLE_ID].reset_index(drop=True)
     cosine_n = unit_nd @ unit_nd[int(ids[ids == there.point].index[0])]
     likeness = pd.Series(cosine_n, index=ids).groupby(level=0).first()
-    near = answers.alike(there.every, there.point, NEIGHBOURS, likeness)
+    near = prediction_frames.alike(there.every, there.point, NEIGHBOURS, likeness)
     return pd.concat([here.assign(cosine=1.0), near])
 
 
@@ -587,7 +594,7 @@ def neighbours(there: Map) -> None:
         order=order,
         per_page=27,
     )
-    parts.export(for_table(found), name="nearest")
+    layout.export(for_table(found), name="nearest")
 
 
 def unpoint() -> None:
@@ -595,4 +602,4 @@ def unpoint() -> None:
     st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
 
 
-parts.page("Embeddings", show)
+layout.page("Embeddings", show)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import comparing, methods, parts, state, text
+from dashboard import text
 from dashboard.charts import encoders as charts
-from dashboard.info import SweepInfo
+from dashboard.frames import comparison
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import head_comparison, layout, state
 from trainer.tracking.schema import EncodersCompared, EncodersOf, Kind, Methods, RunState
 
 COMMAND = (
@@ -21,22 +23,22 @@ def runs() -> list[SweepInfo]:
 
 
 def show(info: SweepInfo) -> None:
-    parts.pick(info, runs(), label="Comparison", key=state.ENCODERS)
+    layout.pick(info, runs(), label="Comparison", key=state.ENCODERS)
     summary = state.summary(info)
     table, frame = state.table(info, "encoders"), state.table(info, "methods")
     if not summary or table is None or frame is None:
         if info.state == RunState.LIVE:
-            parts.empty(
+            layout.empty(
                 "The encoders are measured, their probes are being trained. The test rows are answered last."
             )
         else:
-            parts.empty("This run ended before it answered the test rows.")
+            layout.empty("This run ended before it answered the test rows.")
         return
     with st.container(border=True):
         st.text(text.clean(summary[EncodersCompared.ADVICE], longest=4000))
     bargain(table, frame, take=summary[EncodersCompared.TAKE], n=summary[EncodersCompared.COUNTS]["test"])
-    comparing.all_of(info)
-    comparing.again(info)
+    head_comparison.all_of(info)
+    head_comparison.again(info)
 
 
 def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> None:
@@ -44,7 +46,7 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
     st.subheader("What accuracy costs")
     joined = frame.merge(table, left_on=Methods.METHOD, right_on=EncodersOf.ENCODER)
     best = joined[Methods.CHOSEN].astype(bool)
-    shown = methods.dots(joined).assign(
+    shown = comparison.dots(joined).assign(
         images_per_s=joined[EncodersOf.IMAGES_PER_S],
         parameters=joined[EncodersOf.PARAMETERS],
         dimension=joined[EncodersOf.DIMENSION],
@@ -55,13 +57,13 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
         ],
     )
     device = text.clean(table[EncodersOf.DEVICE].iloc[0], longest=40)
-    parts.chart(
+    layout.chart(
         charts.bargain(shown, title="test macro-F1", device=device),
         shown,
         name="encoders",
         alt_text=f"Test macro-F1 of {len(shown)} encoders over pictures per second",
     )
-    parts.sentence(
+    layout.sentence(
         f"Test macro-F1 of a tuned linear probe on each encoder (n = {n:,} test rows, 95 % intervals over "
         f"rows and probes) over prepared pictures per second on {text.plain(device)}. Green: the fastest of "
         "those that cannot be told from the best."
@@ -90,13 +92,13 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
             "in seconds": st.column_config.NumberColumn(format="%.1f", help="0: all were cached"),
         },
     )
-    parts.export(costs, name="costs")
+    layout.export(costs, name="costs")
 
 
 def nothing_yet() -> None:
     """There may be sweeps, but no comparison."""
     st.header("Encoders")
-    parts.empty(
+    layout.empty(
         "No comparison of encoders is on record yet. This command gives each the same probe, measures what "
         "it costs, and says which to take:",
         ":material/speed:",
@@ -104,4 +106,4 @@ def nothing_yet() -> None:
     st.code(COMMAND, language=None, wrap_lines=True)
 
 
-parts.page("Encoders", show, runs=runs, key=state.ENCODERS, none=nothing_yet)
+layout.page("Encoders", show, runs=runs, key=state.ENCODERS, none=nothing_yet)

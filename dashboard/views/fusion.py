@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import comparing, parts, state, text
-from dashboard.info import SweepInfo
+from dashboard import text
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import head_comparison, layout, state
 from trainer.tracking.schema import Fused, Kind, RunState
 
 COMMAND = "python -m trainer.fuse --data path/to/images --encoder openai/clip-vit-base-patch32"
@@ -20,19 +21,19 @@ def runs() -> list[SweepInfo]:
 
 
 def show(info: SweepInfo) -> None:
-    parts.pick(info, runs(), label="Fusion", key=state.FUSION)
+    layout.pick(info, runs(), label="Fusion", key=state.FUSION)
     summary = state.summary(info)
     if not summary or state.table(info, "methods") is None:
         if info.state == RunState.LIVE:
-            parts.empty("The heads are being trained. The test rows are answered at the end.")
+            layout.empty("The heads are being trained. The test rows are answered at the end.")
         else:
-            parts.empty("This run ended before it answered the test rows.")
+            layout.empty("This run ended before it answered the test rows.")
         return
     with st.container(border=True):
         st.text(text.clean(summary[Fused.ADVICE], longest=4000))
     captions(summary)
-    comparing.all_of(info, verbs=RESCUED)
-    comparing.again(info)
+    head_comparison.all_of(info, verbs=RESCUED)
+    head_comparison.again(info)
 
 
 def captions(summary: dict[str, Any]) -> None:
@@ -52,7 +53,7 @@ def captions(summary: dict[str, Any]) -> None:
             icon=":material/report:",
         )
     cut = summary.get(Fused.CUT, 0)
-    parts.sentence(
+    layout.sentence(
         "Without a caption, and answered by the picture alone: "
         + ", ".join(f"{without[split]:,} of {counts[split]:,} {split} rows" for split in counts)
         + "."
@@ -63,7 +64,7 @@ def captions(summary: dict[str, Any]) -> None:
 def nothing_yet() -> None:
     """There may be sweeps, but no fusion."""
     st.header("Image and text")
-    parts.empty(
+    layout.empty(
         "No fusion is on record yet. This command trains heads on the pictures, on their captions and on "
         "both, and "
         "says whether the text helps:",
@@ -73,4 +74,4 @@ def nothing_yet() -> None:
     st.caption("On the built-in data: `python -m trainer.fuse`, and the same with `--hide-class-names`.")
 
 
-parts.page("Image and text", show, runs=runs, key=state.FUSION, none=nothing_yet)
+layout.page("Image and text", show, runs=runs, key=state.FUSION, none=nothing_yet)

@@ -9,11 +9,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frames, leaderboard, parts, state, text
-from dashboard.artifacts import StoreProblem
-from dashboard.drawing import Drawing, drawing
-from dashboard.info import SweepInfo
-from dashboard.store import NEWEST
+from dashboard import charts, text
+from dashboard.frames import trials as trial_frames
+from dashboard.runs.artifacts import StoreProblem
+from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.store import NEWEST
+from dashboard.ui import layout, leaderboard, state
+from dashboard.ui.chart_spec import Drawing, drawing
 from trainer.tracking.schema import (
     Ablated,
     Ablation,
@@ -42,10 +44,10 @@ def main() -> None:
         infos, others = state.sweeps(), state.ablations()
     except StoreProblem as problem:
         st.header("Sweeps")
-        parts.trouble(problem)
+        layout.trouble(problem)
         return
     if not infos and not others:
-        parts.first_visit()
+        layout.first_visit()
         return
     every = state.REFRESH_S if any(found.state == RunState.LIVE for found in others) else None
     if not infos:
@@ -54,8 +56,8 @@ def main() -> None:
     info = state.chosen(infos)
     st.header("Sweeps")
     sweeping = state.REFRESH_S if any(found.state == RunState.LIVE for found in infos) else None
-    lists = parts.Place(lists_height(infos, others))
-    parts.page(text.plain(info.name), results, named=False)
+    lists = layout.Place(lists_height(infos, others))
+    layout.page(text.plain(info.name), results, named=False)
     with lists:
         st.fragment(sweep_table, run_every=sweeping)(info.run_id)
         if others:
@@ -94,7 +96,7 @@ def sweep_table(chosen: str) -> None:
     if state.chosen(infos).run_id != chosen:
         st.rerun()  # the rest of the page, and the sidebar, are about another run now
     shown = f"the newest {NEWEST} runs" if len(infos) == NEWEST else text.count(len(infos), "run")
-    parts.sentence(
+    layout.sentence(
         f"{shown.capitalize()} in {text.plain(default_tracking_uri(), longest=120)}. Click a row to open it."
     )
 
@@ -114,7 +116,7 @@ def ablation_table() -> None:
         column_config={"started": SWEEP_COLUMNS["started"]},
     ).selection.rows
     left = f" The newest {len(shown)} of {len(infos)} are listed." if len(infos) > len(shown) else ""
-    parts.sentence(
+    layout.sentence(
         "What filters and augmentation did to test macro-F1, with 95 % intervals. Click a row to open its "
         f"page.{left}"
     )
@@ -189,19 +191,19 @@ def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
 def results(info: SweepInfo) -> None:
     trials = state.table(info, "trials")
     if trials is None or trials.empty:
-        parts.empty(
+        layout.empty(
             "No trial has ended yet." if info.state == RunState.LIVE else "No trial ended in this run."
         )
     elif info.ours:
         summary = state.summary(info)
-        above = parts.Place(HEADLINE_HEIGHT)
+        above = layout.Place(HEADLINE_HEIGHT)
         progress(trials, ("progress", info.run_id, state.version(info, "trials")))
         with above:
             headline(info, summary)
             if summary.get(FineTuned.EFFECT):
                 against_frozen(summary)
             if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
-                parts.sentence(how_it_held(summary))
+                layout.sentence(how_it_held(summary))
         leaderboard.show(trials, BEST)
     else:
         leaderboard.show_foreign(trials)
@@ -296,7 +298,7 @@ def _speed(per_s: float | None) -> str:
 
 def progress(trials: pd.DataFrame, version: Hashable) -> None:
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, Drawing, Drawing]:
-        frame, best = frames.best_so_far(trials), frames.top(trials, BEST)
+        frame, best = trial_frames.best_so_far(trials), trial_frames.top(trials, BEST)
         return frame, best, drawing(charts.best_so_far(frame)), drawing(charts.intervals(best))
 
     frame, best, race, top = state.kept(version, figures)
@@ -305,13 +307,13 @@ def progress(trials: pd.DataFrame, version: Hashable) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.subheader("Best so far")
-        parts.draw(race, alt_text=f"Best macro-F1 so far against {len(frame)} trials")
+        layout.draw(race, alt_text=f"Best macro-F1 so far against {len(frame)} trials")
     with right:
         st.subheader("Best trials")
-        parts.draw(top, alt_text=f"Macro-F1 of the {len(best)} best trials with 95 % intervals")
+        layout.draw(top, alt_text=f"Macro-F1 of the {len(best)} best trials with 95 % intervals")
     left_out = len(trials) - len(frame)
     without = f"; {text.count(left_out, 'trial')} without a score not drawn" if left_out else ""
-    parts.sentence(
+    layout.sentence(
         f"Each dot is a trial in the order in which they ended (n = {len(frame)}, means over "
         f"{text.count(int(trials[Trials.SEEDS].max()), 'seed')}); the line is the best complete one so far"
         f"{without}. Right: the {len(best)} best with 95 % t-intervals over seeds, cut at the edge."

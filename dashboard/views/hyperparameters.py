@@ -8,12 +8,15 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 import streamlit as st
 
-from dashboard import foreign, importance, parts, state, text
-from dashboard import hyperparameters as hyper
+from dashboard import text
 from dashboard.charts import hyperparameters as charts
-from dashboard.drawing import Drawing, drawing, side_by_side
-from dashboard.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
-from dashboard.info import SweepInfo
+from dashboard.frames import hyperparameters as hyper
+from dashboard.frames import importance
+from dashboard.frames.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
+from dashboard.runs import foreign
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import layout, state
+from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
 from trainer.tracking.schema import PARAM_PREFIX, RunState, Trials, TrialState
 
 Made = TypeVar("Made")
@@ -50,11 +53,11 @@ def show(info: SweepInfo) -> None:
     trials = state.table(info, "trials")
     if trials is None or trials.empty:
         live = info.state == RunState.LIVE
-        parts.empty("No trial has ended yet." if live else "No trial ended in this run.")
+        layout.empty("No trial has ended yet." if live else "No trial ended in this run.")
         return
     objectives = hyper.objectives(trials)
     if not objectives:
-        parts.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
+        layout.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
         return
     objective = pick_objective(objectives, foreign_run=not info.ours)
     version = ("hyperparameters", info.run_id, state.version(info, "trials"), objective)
@@ -132,13 +135,13 @@ def chosen_trial(frame: pd.DataFrame) -> int | None:
 
 def nothing_to_compare(page: Page, scored: int) -> None:
     if scored < FEWEST:
-        parts.empty(
+        layout.empty(
             f"{text.count(scored, 'trial')} with a score: too few to compare hyperparameters. "
             "What is known of each stands below.",
             ":material/tune:",
         )
     else:
-        parts.empty(
+        layout.empty(
             f"All {text.count(len(page.frame), 'trial')} have the same hyperparameters, as far as they are "
             "on record: there is nothing to compare.",
             ":material/tune:",
@@ -151,21 +154,21 @@ def importances(page: Page) -> None:
     told = page.told[page.told["told"].astype(bool)]
     few = page.told[~page.told["told"].astype(bool)]
     if told.empty:
-        parts.empty(
+        layout.empty(
             f"Too few trials to tell: a parameter needs {importance.FEWEST} trials that have it and a score.",
             ":material/hourglass_empty:",
         )
         return
     stand_out = told[told["stands_out"]]
     names = ", ".join(text.plain(title) for title in stand_out["title"]) or "none of them"
-    parts.chart(
+    layout.chart(
         page.kept("importance", lambda: drawing(charts.importance(told, dark=state.is_dark()))),
         page.told.drop(columns="column"),
         name="importance",
         alt_text=f"Importance of {len(told)} hyperparameters with intervals; above chance: {names}.",
     )
     trials = int(page.frame[SCORE].notna().sum())
-    parts.sentence(
+    layout.sentence(
         f"How much of being among the best tenth (at least {importance.FEWEST_BEST}) of the trials each "
         f"parameter explains by itself (PED-ANOVA, n = {trials} trials, whiskers: 95 % bootstrap over "
         f"trials); 95 of 100 parameters without any effect stay below the orange tick. Above it: {names}. "
@@ -173,7 +176,7 @@ def importances(page: Page) -> None:
     )
     if len(few):
         listed = ", ".join(f"{text.plain(row.title)} (n = {row.n})" for row in few.itertuples())
-        parts.sentence(f"Too few to tell (less than {importance.FEWEST} trials have them): {listed}.")
+        layout.sentence(f"Too few to tell (less than {importance.FEWEST} trials have them): {listed}.")
 
 
 def by_title(parameters: list[Parameter]) -> dict[str, Parameter]:
@@ -195,12 +198,12 @@ def parallel(page: Page) -> None:
     )
     shown = [names[name] for name in picked]
     if not shown:
-        parts.empty("Choose at least one parameter above.", ":material/tune:")
+        layout.empty("Choose at least one parameter above.", ":material/tune:")
         return
     colours = hyper.colour_range(page.frame[SCORE], up=page.objective.up)
     drawn, figure, height = page.kept("parallel", lambda: parallel_chart(page, shown, colours), *picked)
     with st.container(height=height + 20, border=False):  # scrolls sideways on a small screen
-        event = parts.draw(
+        event = layout.draw(
             figure,
             width="content",
             key=key_of(page, "parallel"),
@@ -209,10 +212,10 @@ def parallel(page: Page) -> None:
         )
     open_clicked(event, "parallel")
     table = drawn[[TRIAL, STATE, SCORE, *(parameter.column for parameter in shown)]]
-    parts.export(table, name="parallel", figure=lambda: figure)
+    layout.export(table, name="parallel", figure=lambda: figure)
     total = len(page.frame)
     thinned = f", the {hyper.ALWAYS} best and the others evenly by number" if len(drawn) < total else ""
-    parts.sentence(
+    layout.sentence(
         f"Each line is a trial: n = {len(drawn):,} of {text.count(total, 'trial')}{thinned}, "
         f"coloured by {text.plain(page.objective.title)} ({ends(page, colours)}); pruned and failed ones are "
         "faint. Axes whose values span orders of magnitude are logarithmic; what a trial does not have lies "
@@ -262,20 +265,20 @@ def slices(page: Page) -> None:
         if number % IN_A_ROW == 0:
             columns = st.columns(IN_A_ROW, gap="medium")
         with columns[number % IN_A_ROW]:
-            event = parts.draw(
+            event = layout.draw(
                 figure,
                 key=key_of(page, f"slice-{parameter.column}"),
                 on_select="rerun",
                 alt_text=f"{parameter.title} against {page.objective.title}, {len(rows)} trials.",
             )
             open_clicked(event, f"slice-{parameter.column}")
-    parts.export(
+    layout.export(
         pd.concat([rows.assign(parameter=parameter.title) for parameter, rows, _ in sliced]),
         name="slices",
         figure=lambda: side_by_side([figure for _, _, figure in sliced], columns=IN_A_ROW),
     )
     scores = page.frame[SCORE].dropna()
-    parts.sentence(
+    layout.sentence(
         f"{len(sliced)} of {len(page.parameters)} parameters, the most important first: each dot is a trial "
         f"(n = {len(scores)} with a score; a parameter’s own n is smaller where only some have it). Bars: "
         f"mean of the complete trials with each choice and its 95 % t-interval over trials."
@@ -326,18 +329,18 @@ def contour(page: Page) -> None:
     st.subheader("Two at once")
     names = by_title(page.parameters)
     if len(names) < 2:
-        parts.empty("Only one hyperparameter differs between the trials.", ":material/grid_on:")
+        layout.empty("Only one hyperparameter differs between the trials.", ":material/grid_on:")
         return
     with st.container(horizontal=True, gap="medium"):
         across = st.selectbox("Across", list(names), key="across", bind="query-params", width=240)
         upwards = st.selectbox("Up", list(names), index=1, key="up", bind="query-params", width=240)
     if across == upwards:
-        parts.empty("Choose two different parameters.", ":material/grid_on:")
+        layout.empty("Choose two different parameters.", ":material/grid_on:")
         return
     first, second = names[across], names[upwards]
     cells, dots, figure = page.kept("contour", lambda: contour_chart(page, first, second), across, upwards)
     if figure is None:
-        parts.empty(
+        layout.empty(
             f"No trial has both {text.plain(first.title)} and {text.plain(second.title)}.",
             ":material/grid_on:",
         )
@@ -351,7 +354,7 @@ def contour(page: Page) -> None:
         alt_text=f"Mean score of {len(dots)} trials by {first.title} and {second.title}.",
     )
     scored = int(page.frame[SCORE].notna().sum())
-    parts.sentence(
+    layout.sentence(
         f"Mean {text.plain(page.objective.title)} of the trials in each cell, and the trials as dots: n = "
         f"{len(dots)} of {scored} with a score have both parameters, in {text.count(len(cells), 'cell')} of "
         f"{int(cells['n'].min())} to {int(cells['n'].max())} trials. Where nobody looked the map stays empty."
@@ -383,7 +386,7 @@ def best_so_far(page: Page) -> None:
     st.subheader("Best so far")
     frame = hyper.best_so_far(page.frame, up=page.objective.up)
     if frame[SCORE].isna().all():
-        parts.empty("No trial has ended yet.")
+        layout.empty("No trial has ended yet.")
         return
     measure = hyper.yardstick(page.frame) if page.info.ours else None
     extent = hyper.race_extent(frame, measure, up=page.objective.up)
@@ -406,7 +409,7 @@ def best_so_far(page: Page) -> None:
                 name=f"best-so-far-{against}",
                 alt_text=f"Best score so far against {against}, {len(frame)} trials.",
             )
-    parts.sentence(
+    layout.sentence(
         f"Each dot is a trial when it ended (n = {len(frame)}), the line the best complete one so far."
         f"{left_out(frame[SCORE], extent)} {against_yardstick(frame, page, measure)}"
     )
@@ -442,12 +445,12 @@ def rungs(page: Page) -> None:
     st.subheader("Rungs")
     reached = hyper.rungs(page.frame)
     if reached.empty:
-        parts.empty("No trial of this sweep was judged on its way.", ":material/stairs:")
+        layout.empty("No trial of this sweep was judged on its way.", ":material/stairs:")
         return
     left, right = st.columns(2, gap="medium")
     with left:
         survivors = hyper.survival(reached)
-        parts.chart(
+        layout.chart(
             page.kept("survival", lambda: drawing(charts.survival(survivors))),
             survivors,
             name="rungs",
@@ -457,7 +460,7 @@ def rungs(page: Page) -> None:
         pruned = int((page.frame[STATE] == TrialState.PRUNED).sum())
         counts = survivors.groupby("rung")["reached"].first()
         listed = ", ".join(f"{n} reached epoch {rung}" for rung, n in counts.items())
-        parts.sentence(
+        layout.sentence(
             f"{raced} of {text.count(len(page.frame), 'trial')} ran the race (n = {raced}; logistic "
             f"regressions run none): {listed}; {pruned} ended pruned. One that stopped by itself keeps its "
             "score."
@@ -470,7 +473,7 @@ def early_score(page: Page, reached: pd.DataFrame) -> None:
     pairs = hyper.early_and_late(reached)
     options = sorted(int(rung) for rung in pairs["rung"].unique())
     if not options:
-        parts.empty("No trial that was judged at a rung is complete.", ":material/stairs:")
+        layout.empty("No trial that was judged at a rung is complete.", ":material/stairs:")
         return
     rung = st.segmented_control(
         "Rung (epoch)", options, default=options[0], required=True, key="rung", bind="query-params"
@@ -496,7 +499,7 @@ def early_score(page: Page, reached: pd.DataFrame) -> None:
             if found
             else f"epoch {one}: too few to tell (n = {len(at)})"
         )
-    parts.sentence(
+    layout.sentence(
         "Does the early score tell? Spearman’s rank correlation with the final score [95 %]: "
         f"{'; '.join(told)}. Complete trials only: those that were given up, and might have caught up, are "
         "not in it."
@@ -549,15 +552,15 @@ def trial_table(page: Page) -> None:
     rows = event["selection"]["rows"]
     if rows and rows[0] < len(frame):
         open_trial(int(frame[TRIAL].iloc[rows[0]]), "table")
-    parts.export(page.frame, name="trials")
-    parts.sentence(
+    layout.export(page.frame, name="trials")
+    layout.sentence(
         f"{text.count(len(frame), 'trial')} (n = {len(frame)}), the best complete ones first, with the "
         f"{text.count(len(page.parameters), 'hyperparameter')} that differ. Click a row to open its trial."
     )
     names = hyper.names_alone(page.frame)
     if names:
         listed = ", ".join(text.plain(name) for name in names)
-        parts.sentence(f"Too many different values to compare, so on the trials’ cards alone: {listed}.")
+        layout.sentence(f"Too many different values to compare, so on the trials’ cards alone: {listed}.")
 
 
 def _interval(row: dict[Any, Any]) -> str:
@@ -567,7 +570,7 @@ def _interval(row: dict[Any, Any]) -> str:
 def clickable(page: Page, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str) -> None:
     """A chart in which a click on a trial opens its card."""
     key = key_of(page, name)
-    event = parts.chart(figure, frame, name=name, alt_text=alt_text, key=key, on_select="rerun")
+    event = layout.chart(figure, frame, name=name, alt_text=alt_text, key=key, on_select="rerun")
     open_clicked(event, name)
 
 
@@ -641,7 +644,7 @@ def trial_card(page: Page, trial: pd.Series) -> None:
         height="content",
     )
     unused = len(columns) - len(known)
-    parts.sentence(
+    layout.sentence(
         f"{text.count(len(known), 'hyperparameter')}"
         + (f"; {unused} more have no meaning in this trial." if unused else ".")
     )
@@ -681,4 +684,4 @@ def facts_of(page: Page, trial: pd.Series) -> list[tuple[str, str]]:
 
 for kept in (SHOWN, DISMISSED):  # the whole page is drawn anew, with the card that its address asks for
     st.session_state.pop(kept, None)
-parts.page("Hyperparameters", show)
+layout.page("Hyperparameters", show)

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frames, health, parts, state, text
-from dashboard.charts.quality import class_balance
-from dashboard.info import SweepInfo, on_same_rows
+from dashboard import charts, text
+from dashboard.charts.data_quality import class_balance
+from dashboard.frames import data_quality, trials
+from dashboard.runs.run_info import SweepInfo, on_same_rows
+from dashboard.ui import layout, state
 from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
 
 TITLE = "Data quality"
@@ -71,15 +73,15 @@ MEASURES = {
 
 
 def show(info: SweepInfo) -> None:
-    parts.pick(info, state.reports(), label="Extraction", key=state.REPORT, named=_named)
+    layout.pick(info, state.reports(), label="Extraction", key=state.REPORT, named=_named)
     if info.kind == Kind.SWEEP:
         unusable(info)
-        parts.sentence("A sweep keeps its unusable files alone. The rest of this page needs an extraction:")
+        layout.sentence("A sweep keeps its unusable files alone. The rest of this page needs an extraction:")
         st.code(COMMAND, language=None)
         return
     summary = state.summary(info)
     if not summary:
-        parts.empty("This extraction has not logged its figures.")
+        layout.empty("This extraction has not logged its figures.")
         return
     account(info, summary)
     unusable(info)
@@ -91,7 +93,7 @@ def show(info: SweepInfo) -> None:
 
 def _named(info: SweepInfo) -> str:
     """An extraction, or a sweep that quarantined files."""
-    return ("" if info.kind == Kind.EXTRACTION else "sweep ") + parts.run_label(info)
+    return ("" if info.kind == Kind.EXTRACTION else "sweep ") + layout.run_label(info)
 
 
 def account(info: SweepInfo, summary: dict[str, Any]) -> None:
@@ -118,7 +120,7 @@ def account(info: SweepInfo, summary: dict[str, Any]) -> None:
             border=True,
             height="stretch",
         )
-    parts.sentence(
+    layout.sentence(
         f"{text.plain(info.data, longest=60)}: found {summary[Extracted.FOUND]:,} = used "
         f"{summary[Extracted.USED]:,} + quarantined {summary[Extracted.QUARANTINED]:,} + dropped duplicates "
         f"{summary[Extracted.DROPPED]:,}. Encoder: {text.plain(summary[Extracted.ENCODER])}."
@@ -130,9 +132,9 @@ def unusable(info: SweepInfo) -> None:
     st.subheader("Unusable files")
     quarantine = state.table(info, "quarantine")
     if quarantine is None or quarantine.empty:
-        parts.empty("Every file that was found could be used.", ":material/check_circle:")
+        layout.empty("Every file that was found could be used.", ":material/check_circle:")
         return
-    reasons = frames.reasons(quarantine)
+    reasons = trials.reasons(quarantine)
     left, right = st.columns([2, 5], gap="large")
     with left:
         shown = reasons.assign(reason=[text.clean(reason, longest=60) for reason in reasons["reason"]])
@@ -143,7 +145,7 @@ def unusable(info: SweepInfo) -> None:
         )
         columns = {Quarantine.PATH: "file", Quarantine.REASON: "why it cannot be used"}
         st.dataframe(shown, hide_index=True, height=_height(len(shown)), column_config=columns)
-    parts.sentence(
+    layout.sentence(
         f"{text.count(len(quarantine), 'file')} could not be used, for {text.count(len(reasons), 'reason')}; "
         "the command goes on as long as they are no more than --max-bad of all."
     )
@@ -158,13 +160,13 @@ def duplicates(info: SweepInfo, summary: dict[str, Any]) -> None:
     st.subheader("Copies and near-duplicates")
     pairs, pictures = state.table(info, "duplicates"), state.table(info, "pictures")
     if pairs is None or pictures is None:
-        parts.empty("This extraction logged no pairs.")
+        layout.empty("This extraction logged no pairs.")
         return
-    counts = frames.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
+    counts = trials.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
     left_out = summary[Extracted.NOT_COMPARED]
     without = f" {text.count(left_out, 'row')} took no part, not having been measured." if left_out else ""
     if counts.empty:
-        parts.empty(
+        layout.empty(
             f"No two rows are copies or near-duplicates of each other.{without}", ":material/check_circle:"
         )
         return
@@ -195,7 +197,7 @@ def duplicates(info: SweepInfo, summary: dict[str, Any]) -> None:
         with st.container(horizontal=True, gap="small"):
             for pair in shown.to_dict("records"):
                 _pair(pair, thumbnails)
-    parts.sentence(
+    layout.sentence(
         f"{len(shown)} of {text.count(len(chosen), 'pair')} on record between {one} and {other}, the closest "
         "first, each row with its nearest; click another line of the table for others. Near means a like "
         f"perceptual hash and a like vector; likeness is the vectors’ cosine.{without}"
@@ -229,15 +231,15 @@ def balance(info: SweepInfo) -> None:
     if pictures is None or (pictures[Pictures.LABEL] == "").all():
         return
     st.subheader("Classes")
-    counts = health.class_balance(pictures)
+    counts = data_quality.class_balance(pictures)
     shown = counts.assign(label=[text.clean(name, longest=40) for name in counts["label"]])
-    parts.chart(
+    layout.chart(
         class_balance(shown),
         shown,
         name="classes",
         alt_text=f"Bars: share of each of {shown['label'].nunique()} classes in each split",
     )
-    ends = health.imbalance(counts)
+    ends = data_quality.imbalance(counts)
     says = ""
     if ends is not None:
         large, most, small, few = ends
@@ -246,7 +248,7 @@ def balance(info: SweepInfo) -> None:
             f" In train {text.plain(large, longest=40)} has {most:,} rows, {text.plain(small, longest=40)} "
             f"{few:,}: {ratio}. Macro-F1 counts every class alike; --class-weight balanced trains so."
         )
-    parts.sentence(
+    layout.sentence(
         f"Rows of each class as a share of its split (n = {len(pictures):,}). Splits that were drawn alike "
         f"have bars of one length.{says}"
     )
@@ -258,15 +260,15 @@ def doubts(info: SweepInfo) -> None:
     ablations = state.ablations()
     ablation = next(iter(on_same_rows(ablations, info)), None)
     scores = None if ablation is None else state.table(ablation, "scores")
-    found = pd.DataFrame() if scores is None else health.doubtful(scores, DOUBTFUL)
+    found = pd.DataFrame() if scores is None else data_quality.doubtful(scores, DOUBTFUL)
     if ablation is None or found.empty:
-        parts.sentence(
+        layout.sentence(
             "Rows whose label a head that has not seen them finds unlikely are shown here once an ablation "
             "of this data is on record:"
         )
         st.code(ABLATE, language=None)
         if ablation is None and any(one.data == info.data for one in ablations):
-            parts.sentence(
+            layout.sentence(
                 "The ablations on record of what bears the same name were on other rows: with planted "
                 "damage, other splits, or files that have changed since."
             )
@@ -277,14 +279,14 @@ def doubts(info: SweepInfo) -> None:
                 _picture(row[Scores.THUMBNAIL], WIDTH, name=row[Scores.SAMPLE_ID])
                 known = f" ({text.plain(row[Scores.SPOILED], longest=24)})" if row[Scores.SPOILED] else ""
                 lines = (
-                    f"p = {row[health.AGREEMENT]:.3f}",
+                    f"p = {row[data_quality.AGREEMENT]:.3f}",
                     f"{text.plain(row[Scores.LABEL], longest=24)}{known}",
                     text.plain(row[Scores.SAMPLE_ID], longest=40),
                 )
                 st.caption(NEW_LINE.join(lines))
-    parts.export(found.drop(columns=Scores.THUMBNAIL), name="labels_in_doubt")
+    layout.export(found.drop(columns=Scores.THUMBNAIL), name="labels_in_doubt")
     assert scores is not None
-    parts.sentence(
+    layout.sentence(
         f"The {len(found)} of {text.count(len(scores), 'training row')} whose given label has the lowest "
         "probability p out of fold, all classes taken as equally frequent; in brackets what is known to be "
         f"wrong with a row. From the ablation {text.plain(ablation.name, longest=40)}: damage that was "
@@ -297,7 +299,7 @@ def measures(info: SweepInfo) -> None:
     st.subheader("Measures")
     pictures = state.table(info, "pictures")
     if pictures is None or pictures[Pictures.BRIGHTNESS].isna().all():
-        parts.empty("None of these rows was measured: they are ready features, or were encoded before.")
+        layout.empty("None of these rows was measured: they are ready features, or were encoded before.")
         return
     name = st.segmented_control(
         "Measure",
@@ -308,22 +310,22 @@ def measures(info: SweepInfo) -> None:
         bind="query-params",
     )
     measure = MEASURES[name]
-    pictures = frames.with_size(pictures)
-    bins = frames.histogram(pictures, name, wide=measure.wide)
+    pictures = trials.with_size(pictures)
+    bins = trials.histogram(pictures, name, wide=measure.wide)
     measured = int(pictures[name].notna().sum())
-    parts.draw(
+    layout.draw(
         charts.histogram(bins, title=measure.title, wide=measure.wide),
         alt_text=f"Histogram of the {name} of {measured} pictures, split by split",
     )
     unmeasured = len(pictures) - measured
     without = f" {text.count(unmeasured, 'row')} without measures are left out." if unmeasured else ""
-    parts.sentence(
+    layout.sentence(
         f"{name.capitalize()} of {text.count(measured, 'picture')} (n = {measured:,}): {measure.says}. Each "
         f"split adds up to 100 %, so that splits of different size can be compared.{without}"
     )
-    for title, rows in zip((measure.low, measure.high), frames.extremes(pictures, name), strict=True):
+    for title, rows in zip((measure.low, measure.high), trials.extremes(pictures, name), strict=True):
         extreme(title, rows, name)
-    parts.sentence(
+    layout.sentence(
         "The pictures at either end, with value, split, label and name: look here for spoiled ones."
     )
 
@@ -348,10 +350,10 @@ def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
 def nothing_yet() -> None:
     """There may be sweeps, but nobody has looked at the data."""
     if not state.sweeps():
-        parts.first_visit()
+        layout.first_visit()
         return
     st.header(TITLE)
-    parts.empty(
+    layout.empty(
         "No extraction is on record yet. This command encodes your pictures (those in the cache are not "
         "encoded again), measures them, and looks for copies and near-duplicates:",
         ":material/image_search:",
@@ -359,4 +361,4 @@ def nothing_yet() -> None:
     st.code(COMMAND, language=None)
 
 
-parts.page(TITLE, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)
+layout.page(TITLE, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)

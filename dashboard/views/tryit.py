@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import gallery, parts, state, text
-from dashboard.charts import tried as charts
-from dashboard.info import SweepInfo
+from dashboard import text
+from dashboard.charts import explain as charts
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Predictions, Projection, Samples
 
 if TYPE_CHECKING:
-    from trainer.trying import Tried, Trying
+    from trainer.serving.explain import Tried, Trying
 
 MOST_MB = 20  # of a file that is dropped
 MOST_CLASSES = 12  # in the chart; the table behind it has all
@@ -45,11 +46,11 @@ class Asked(NamedTuple):
 
 def show(info: SweepInfo) -> None:
     if state.file(info, "head") is None:
-        parts.missing(info, "head to answer with")
+        layout.missing(info, "head to answer with")
         return
     samples, projection = state.table(info, "samples"), state.table(info, "projection")
     if samples is None or projection is None:
-        parts.missing(info, "head to answer with")
+        layout.missing(info, "head to answer with")
         return
     samples = samples.merge(projection, on=Samples.SAMPLE_ID, how="left", validate="1:1")
     try:
@@ -81,7 +82,7 @@ def show(info: SweepInfo) -> None:
 @st.cache_resource(max_entries=2, show_spinner="Loading the head …")
 def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -> Trying:
     """Two at most: each keeps an encoder once a picture was dropped."""
-    from trainer.trying import Trying  # torch comes with it: nobody else shall wait for that
+    from trainer.serving.explain import Trying  # torch comes with it: nobody else shall wait for that
 
     (card, weights), vectors, xy_n2, train_n = _parts
     return Trying(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
@@ -106,7 +107,7 @@ def dropped(info: SweepInfo, trying: Trying) -> Asked | None:
         help="They stay in this page's memory and are written nowhere.",
     )
     if not files:
-        parts.empty(
+        layout.empty(
             f"Drop a picture above (at most {MOST_MB} MB; {', '.join(KINDS)}): the head says what it is, and "
             "you see which training pictures are like it.",
             ":material/add_photo_alternate:",
@@ -163,7 +164,7 @@ def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | 
     predictions = state.table(info, "predictions")
     tests = samples[samples[Samples.SPLIT] == "test"]
     if predictions is None or tests.empty:
-        parts.empty("No test row is on the map of this sweep.", ":material/filter_alt_off:")
+        layout.empty("No test row is on the map of this sweep.", ":material/filter_alt_off:")
         return None
     names = dict(zip(map(str, tests.index), tests[Samples.SAMPLE_ID], strict=True))
     labels = dict(zip(names, tests[Samples.LABEL], strict=True))
@@ -181,7 +182,7 @@ def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | 
     name = row[Samples.SAMPLE_ID]
     told = predictions[(predictions[Predictions.HEAD] == BEST) & (predictions[Predictions.SAMPLE_ID] == name)]
     if told.empty:
-        parts.empty("The head's answer to this row is not on record.", ":material/hourglass_empty:")
+        layout.empty("The head's answer to this row is not on record.", ":material/hourglass_empty:")
         return None
     picture, zero_shot_c = original(info, trying, name)
     thumbnail = row[Samples.THUMBNAIL] if isinstance(row[Samples.THUMBNAIL], bytes) else None
@@ -203,7 +204,7 @@ def original(info: SweepInfo, trying: Trying, name: str) -> tuple[bytes | None, 
     """The row's own picture and zero-shot's answer to it, where the file is at hand."""
     if trying.recorded.encoder is None:
         return None, None
-    from trainer.trying import original
+    from trainer.serving.explain import original
 
     def make() -> tuple[bytes | None, np.ndarray | None]:
         data = original(info.data, name)
@@ -242,8 +243,8 @@ def verdict(trying: Trying, asked: Asked) -> None:
         shown = list(dict.fromkeys(frame["class"]))[:MOST_CLASSES]
         named = {name: text.clean(name, longest=40) for name in shown}
         drawn = frame[frame["class"].isin(shown)].assign(**{"class": lambda f: f["class"].map(named)})
-        figure = state.kept((asked.key, "probabilities"), lambda: parts.written(charts.probabilities(drawn)))
-        parts.chart(
+        figure = state.kept((asked.key, "probabilities"), lambda: layout.written(charts.probabilities(drawn)))
+        layout.chart(
             figure,
             frame,
             name="probabilities",
@@ -284,7 +285,7 @@ def says(classes: tuple[str, ...], asked: Asked, shown: int) -> None:
             f"Zero-shot, which knows the classes by their names alone, says {alike} "
             f"({asked.zero_shot_c.max():.0%})."
         )
-    parts.sentence(
+    layout.sentence(
         f"Of one picture (n = 1) the probabilities of {some}, as a share of the classes that the head knows: "
         f"it cannot say “none of them”. {other}"
     )
@@ -294,7 +295,7 @@ def neighbours(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
     """The training pictures that are most like it, for the encoder."""
     st.subheader("Nearest training pictures")
     if not asked.near:
-        parts.empty(
+        layout.empty(
             "This sweep kept no features of its rows, as none did before this page was made: run it again to "
             "see which training pictures are nearest and where a picture stands on the map.",
             ":material/image_search:",
@@ -341,10 +342,10 @@ def on_the_map(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
             }
         ).dropna(subset=["x", "y"])
         here = pd.DataFrame({"x": [asked.xy[0]], "y": [asked.xy[1]], "image": [uri(asked.thumbnail)]})  # type: ignore[index]
-        return parts.written(charts.place(rows, here, title=named, dark=state.is_dark()))
+        return layout.written(charts.place(rows, here, title=named, dark=state.is_dark()))
 
     table = samples[[Samples.SAMPLE_ID, Samples.LABEL, Samples.SPLIT, Projection.X, Projection.Y]]
-    parts.chart(
+    layout.chart(
         state.kept((asked.key, "place"), draw),
         table,
         name="place",
@@ -356,7 +357,7 @@ def on_the_map(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
         else "The map stays as the sweep drew it; openTSNE places the picture among its neighbours there"
     )
     blue = int((samples[Samples.LABEL] == best).sum())
-    parts.sentence(
+    layout.sentence(
         f"A t-SNE of {len(samples):,} rows (n = {len(samples):,}): blue the {blue:,} labelled "
         f"“{text.plain(best, longest=40)}”, ringed the nearest training pictures of above. {how}. Far "
         "groups and the axes mean nothing. Shift and drag moves, Shift and wheel zooms."
@@ -367,4 +368,4 @@ def uri(thumbnail: bytes | None) -> str | None:
     return None if thumbnail is None else f"data:image/webp;base64,{base64.b64encode(thumbnail).decode()}"
 
 
-parts.page("Try it", show)
+layout.page("Try it", show)

@@ -7,9 +7,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import answers, gallery, parts, state, text, twoclass
-from dashboard.charts import twoclass as charts
-from dashboard.info import SweepInfo
+from dashboard import text
+from dashboard.charts import binary as charts
+from dashboard.frames import binary
+from dashboard.frames import predictions as prediction_frames
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Predictions, Summary
 
 TITLE = "Two classes"
@@ -24,11 +27,11 @@ NO_DEVICE = (
 def show(info: SweepInfo) -> None:
     predictions, summary = state.table(info, "predictions"), state.summary(info)
     if predictions is None or predictions.empty:
-        parts.missing(info, "predictions")
+        layout.missing(info, "predictions")
         return
     classes = summary.get(Summary.CLASSES) or sorted(predictions[Predictions.LABEL].unique())
     if len(classes) != 2:
-        parts.empty(
+        layout.empty(
             f"This sweep has {len(classes)} classes, and this page is about sweeps with exactly two. Its "
             "figures are on the page “Confusion matrix”; another run can be picked at the side.",
             ":material/balance:",
@@ -49,11 +52,9 @@ def show(info: SweepInfo) -> None:
     )
     key = (info.run_id, state.version(info, "predictions"), split)
     temperature = summary.get(Summary.TEMPERATURE)
-    rows = state.kept(
-        ("two-rows", *key), lambda: twoclass.judged(predictions, split, classes[1], temperature)
-    )
+    rows = state.kept(("two-rows", *key), lambda: binary.judged(predictions, split, classes[1], temperature))
     if rows["positive"].nunique() < 2:
-        parts.empty(f"The {split} rows do not have both classes.", ":material/filter_alt_off:")
+        layout.empty(f"The {split} rows do not have both classes.", ":material/filter_alt_off:")
     else:
         threshold(info, rows, classes, split, summary, key)
         calibration(rows, split, summary, key)
@@ -85,7 +86,7 @@ def headline(summary: dict[str, Any]) -> None:
         )
     groups = summary.get(Summary.GROUPS)
     over = "groups drawn anew" if groups else "rows drawn anew"
-    parts.sentence(
+    layout.sentence(
         f"Of the best head on n = {summary[Summary.COUNTS]['test']:,} test rows, "
         f"{text.plain(summary[Summary.POSITIVE])} (the second class) being looked for; brackets: 95 %, "
         f"{over}. AUPRC by chance: {summary[Summary.TEST_PREVALENCE]:.3f}. Sensitivity and specificity at "
@@ -124,8 +125,8 @@ def threshold(
     st.subheader("Threshold")
     temperature = summary.get(Summary.TEMPERATURE)
     agreed = summary.get(Summary.THRESHOLD)
-    usual = 0.5 if agreed is None else twoclass.scaled(agreed, temperature)
-    one, other = answers.shown_names(classes).values()
+    usual = 0.5 if agreed is None else binary.scaled(agreed, temperature)
+    one, other = prediction_frames.shown_names(classes).values()
     positive = text.plain(classes[1], longest=30)
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -141,8 +142,8 @@ def threshold(
                 bind="query-params",
             )
         )
-        count = twoclass.counts(rows, at)
-        rates = twoclass.rates(count)
+        count = binary.counts(rows, at)
+        rates = binary.rates(count)
         said = {
             name: text.interval(value, (low, high)) if of else "–"
             for name, value, low, high, _, of in rates.itertuples(index=False)
@@ -161,57 +162,57 @@ def threshold(
             hide_index=True,
             alt="Sensitivity, specificity, PPV and NPV at the threshold",
         )
-        parts.export(rates, name="rates-at-threshold")
+        layout.export(rates, name="rates-at-threshold")
         as_said = (
-            f" As the head says it, unscaled: {twoclass.scaled(at, temperature, back=True):.3f}."
+            f" As the head says it, unscaled: {binary.scaled(at, temperature, back=True):.3f}."
             if temperature
             else ""
         )
-        parts.sentence(
+        layout.sentence(
             f"n = {len(rows):,} {split} rows; Wilson’s intervals, as if no two rows were of one group. PPV "
             f"and NPV hold where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
         )
     with right:
-        bins = twoclass.spread(rows, (one, other))
-        parts.chart(
-            state.kept(("two-spread", *key, at), lambda: parts.written(charts.spread(bins, at=at))),
+        bins = binary.spread(rows, (one, other))
+        layout.chart(
+            state.kept(("two-spread", *key, at), lambda: layout.written(charts.spread(bins, at=at))),
             bins,
             name="probabilities",
             alt_text=f"Probabilities of the rows of two classes, and a threshold at {at:.3f}",
         )
-        parts.sentence(f"n = {len(rows):,} {split} rows; right of the rule: called {positive}.")
+        layout.sentence(f"n = {len(rows):,} {split} rows; right of the rule: called {positive}.")
     curves(rows, at, usual if agreed is not None else None, split, key)
     errors(info, rows, at, classes)
 
 
 def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key: tuple[Any, ...]) -> None:
-    frame = state.kept(("two-curves", *key), lambda: twoclass.curves(rows))
-    thresholds = {twoclass.CHOSEN: at} | ({} if agreed in (None, at) else {twoclass.AGREED: agreed})
-    points = twoclass.points(rows, thresholds)
+    frame = state.kept(("two-curves", *key), lambda: binary.curves(rows))
+    thresholds = {binary.CHOSEN: at} | ({} if agreed in (None, at) else {binary.AGREED: agreed})
+    points = binary.points(rows, thresholds)
     prevalence = float(rows["positive"].mean())
     yes, no = int(rows["positive"].sum()), int((~rows["positive"]).sum())
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**ROC**")
-        parts.chart(
-            state.kept(("two-roc", *key, at), lambda: parts.written(charts.roc(frame, points))),
+        layout.chart(
+            state.kept(("two-roc", *key, at), lambda: layout.written(charts.roc(frame, points))),
             frame,
             name="roc",
             alt_text=f"ROC curve with the threshold {at:.3f} on it",
         )
-        parts.sentence(f"{yes:,} positive and {no:,} other {split} rows; crosses: 95 % at a threshold.")
+        layout.sentence(f"{yes:,} positive and {no:,} other {split} rows; crosses: 95 % at a threshold.")
     with right:
         st.markdown("**Precision and recall**")
-        parts.chart(
+        layout.chart(
             state.kept(
                 ("two-pr", *key, at),
-                lambda: parts.written(charts.precision_recall(frame, points, prevalence=prevalence)),
+                lambda: layout.written(charts.precision_recall(frame, points, prevalence=prevalence)),
             ),
             frame,
             name="precision-recall",
             alt_text=f"Precision-recall curve with the threshold {at:.3f} on it",
         )
-        parts.sentence(f"The same n = {len(rows):,} rows; dashed: chance, precision {prevalence:.3f}.")
+        layout.sentence(f"The same n = {len(rows):,} rows; dashed: chance, precision {prevalence:.3f}.")
 
 
 def errors(info: SweepInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
@@ -223,10 +224,10 @@ def errors(info: SweepInfo, rows: pd.DataFrame, at: float, classes: list[str]) -
     }
     for column, (missed, (heading, page)) in zip(st.columns(2, gap="medium"), kinds.items(), strict=True):
         with column:
-            wrong = twoclass.nearest_errors(rows, at, missed=missed)
+            wrong = binary.nearest_errors(rows, at, missed=missed)
             st.markdown(f"**{heading}**")
             if wrong.empty:
-                parts.empty("None at this threshold.", ":material/check_circle:")
+                layout.empty("None at this threshold.", ":material/check_circle:")
                 continue
             says = wrong.assign(**{gallery.SAYS: [f"{one:.3f}" for one in wrong["scaled"]]})
             gallery.show(
@@ -242,35 +243,35 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
     st.subheader("Calibration")
     temperature = summary.get(Summary.TEMPERATURE)
     bins = state.kept(
-        ("two-bins", *key), lambda: twoclass.reliability(rows, with_scaled=temperature is not None)
+        ("two-bins", *key), lambda: binary.reliability(rows, with_scaled=temperature is not None)
     )
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        parts.chart(
-            state.kept(("two-reliability", *key), lambda: parts.written(charts.reliability(bins))),
+        layout.chart(
+            state.kept(("two-reliability", *key), lambda: layout.written(charts.reliability(bins))),
             bins,
             name="reliability",
             alt_text=f"Reliability diagram of {len(rows)} {split} rows",
         )
-        error = twoclass.calibration_error(bins)
+        error = binary.calibration_error(bins)
         told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())
         least, most = int(bins["n"].min()), int(bins["n"].max())
         sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         fitted = " The temperature was fitted on these very rows." if split == "val" and temperature else ""
-        parts.sentence(
+        layout.sentence(
             f"n = {len(rows):,} {split} rows in {bins['bin'].nunique()} bins of {sizes} rows, with "
             f"Wilson’s intervals. Mean distance from the diagonal (ECE): "
             f"{told}.{fitted}"
         )
     with right:
         if temperature is None:
-            parts.empty("This sweep keeps no temperature.")
+            layout.empty("This sweep keeps no temperature.")
             return
-        frame = twoclass.calibration_figures(summary)
+        frame = binary.calibration_figures(summary)
         st.dataframe(frame, hide_index=True, alt="Calibration of the test rows before and after scaling")
-        parts.export(frame, name="calibration")
+        layout.export(frame, name="calibration")
         much = "too sure of itself" if temperature > 1 else "not sure enough"
-        parts.sentence(
+        layout.sentence(
             f"Temperature {temperature:.2f}, fitted on n = {summary[Summary.COUNTS]['val']:,} validation "
             f"rows, which find the head {much}; figures of n = {summary[Summary.COUNTS]['test']:,} test "
             "rows, changes paired by row; lower is better. Scaling keeps the order of rows, so the curves."
@@ -280,7 +281,7 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
 def counted(predictions: pd.DataFrame, classes: list[str], summary: dict[str, Any]) -> None:
     st.subheader("Rows")
     groups = summary.get(Summary.GROUPS) or {}
-    frame = twoclass.class_counts(predictions, answers.shown_names(classes), groups)
+    frame = binary.class_counts(predictions, prediction_frames.shown_names(classes), groups)
     share = frame.columns[3]
     shown = frame.assign(**{share: [f"{one:.1%}" for one in frame[share]]})
     st.dataframe(
@@ -290,19 +291,19 @@ def counted(predictions: pd.DataFrame, classes: list[str], summary: dict[str, An
         alt="Rows of each class by split",
     )
     if not groups:
-        parts.sentence(
+        layout.sentence(
             "These rows have no groups: if several pictures are of one patient, say so with `--groups`, or "
             "test rows may show patients that the head has learned from."
         )
     elif groups["in_two_splits"]:
         shared = text.count(groups["in_two_splits"], "group")
-        parts.sentence(
+        layout.sentence(
             f":material/warning: {shared} in more than one split: figures of val and test are too good."
         )
     else:
-        parts.sentence(
+        layout.sentence(
             "No group (patient) stands in two splits: val and test show groups unseen in training."
         )
 
 
-parts.page(TITLE, show)
+layout.page(TITLE, show)

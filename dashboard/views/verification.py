@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import answers, frames, gallery, parts, state, text, verification
+from dashboard import text
 from dashboard.charts import verification as charts
 from dashboard.charts.scatter import scatter
-from dashboard.info import SweepInfo
-from dashboard.verification import NAMES
+from dashboard.frames import predictions, trials, verification
+from dashboard.frames.verification import NAMES
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, RunState, Verified
 
 TITLE = "Verification"
@@ -22,7 +24,7 @@ PICTURE = 86  # pixels
 
 
 def show(info: SweepInfo) -> None:
-    parts.pick(info, state.verifications(), label="Verification run", key=state.VERIFICATION)
+    layout.pick(info, state.verifications(), label="Verification run", key=state.VERIFICATION)
     pairs, summary = state.table(info, "pairs"), state.summary(info)
     roc = state.table(info, "roc")
     if pairs is None or roc is None or not summary:
@@ -51,9 +53,9 @@ def so_far(info: SweepInfo, pairs: pd.DataFrame | None) -> None:
         done = int(pairs.loc[whole, PairsOf.SPLIT].nunique()) if scores.shape[1] else 0
     counted = f" {done} of {text.count(total, 'split')} of the people scored so far." if total else ""
     if info.state == RunState.LIVE:
-        parts.empty(f"Embeddings are being learned, split by split.{counted} Figures come at the end.")
+        layout.empty(f"Embeddings are being learned, split by split.{counted} Figures come at the end.")
     else:
-        parts.empty(f"This verification ended before it had figures.{counted}")
+        layout.empty(f"This verification ended before it had figures.{counted}")
 
 
 def headline(summary: dict[str, Any]) -> None:
@@ -80,7 +82,7 @@ def headline(summary: dict[str, Any]) -> None:
         )
     whose = "the trained head" if trained else "the raw cosine"
     disjoint = "no person stands in two folds" if summary[Verified.DISJOINT] else "the folds share people"
-    parts.sentence(
+    layout.sentence(
         f"Figures of {whose} on people whom nothing had learned from; brackets: 95 %, people drawn anew; "
         f"accuracy: each fold with the threshold of the others; {disjoint}."
     )
@@ -94,25 +96,25 @@ def curves(info: SweepInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("ROC")
-        parts.chart(
-            state.kept(("verification-roc", *key), lambda: parts.written(charts.roc(frame, least=least))),
+        layout.chart(
+            state.kept(("verification-roc", *key), lambda: layout.written(charts.roc(frame, least=least))),
             frame,
             name="roc",
             alt_text=f"ROC curves of {roc[RocOf.METHOD].nunique()} methods",
         )
-        parts.sentence(
+        layout.sentence(
             f"Of {different:,} pairs of two people the share accepted, and of {same:,} pairs of one person; "
             "bands: 95 % at each rate by itself, of the trained head and of the raw cosine."
         )
     with right:
         st.subheader("DET")
-        parts.chart(
-            state.kept(("verification-det", *key), lambda: parts.written(charts.det(frame))),
+        layout.chart(
+            state.kept(("verification-det", *key), lambda: layout.written(charts.det(frame))),
             frame,
             name="det",
             alt_text=f"DET curves of {roc[RocOf.METHOD].nunique()} methods",
         )
-        parts.sentence(
+        layout.sentence(
             f"Both errors on normal-deviate axes (n = {different:,} and {same:,} pairs); lower left is "
             "better. A curve meets the dashed diagonal at its equal error rate."
         )
@@ -121,10 +123,10 @@ def curves(info: SweepInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
 def figures(summary: dict[str, Any]) -> None:
     frame = verification.figures(summary)
     st.dataframe(frame, hide_index=True, alt=f"Figures of {len(frame)} methods")
-    parts.export(frame, name="verification-figures")
+    layout.export(frame, name="verification-figures")
     chosen = summary.get(Verified.CHOSEN) or {}
     taken = "; ".join(f"{text.plain(name)} in {count}" for name, count in chosen.items())
-    parts.sentence(
+    layout.sentence(
         f"95 % intervals over {summary[Verified.PEOPLE]:,} people; differences are paired; p of the AUC’s "
         "difference, corrected for the methods. Embeddings and thresholds are held as they are: what "
         "learning from other people would change is not in the intervals."
@@ -149,7 +151,7 @@ def threshold(
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
     low, high = float(score.min()), float(score.max())
     if not high > low:
-        parts.empty("All pairs have the same score.")
+        layout.empty("All pairs have the same score.")
         return
     usual = min(max(verification.usual_threshold(summary, method), low), high)
     left, right = st.columns([2, 3], gap="large")
@@ -184,20 +186,22 @@ def threshold(
             hide_index=True,
             alt="Accepted and rejected pairs",
         )
-        parts.sentence(
+        layout.sentence(
             f"All {len(pairs):,} test pairs at one threshold, which begins at the median of the folds’. The "
             "accuracy above comes from thresholds chosen without the fold, and is the one to report."
         )
     with right:
         bins = verification.spread(pairs, method)
         key = ("verification-spread", info.run_id, state.version(info, "pairs"), method, at)
-        parts.chart(
-            state.kept(key, lambda: parts.written(charts.spread(bins, at=at))),
+        layout.chart(
+            state.kept(key, lambda: layout.written(charts.spread(bins, at=at))),
             bins,
             name="spread",
             alt_text=f"Scores of pairs of one person and of two, and a threshold at {at:.3f}",
         )
-        parts.sentence(f"Scores of the {len(pairs):,} pairs by {NAMES[method]}; right of the rule: accepted.")
+        layout.sentence(
+            f"Scores of the {len(pairs):,} pairs by {NAMES[method]}; right of the rule: accepted."
+        )
     kind = st.segmented_control(
         "Show",
         list(verification.KINDS),
@@ -208,18 +212,18 @@ def threshold(
     )
     rows = verification.of_kind(judged, kind)
     if rows.empty:
-        parts.empty(f"At this threshold there are no {kind}.", ":material/check_circle:")
+        layout.empty(f"At this threshold there are no {kind}.", ":material/check_circle:")
         return
     pages = -(-len(rows) // PER_PAGE)
     number = min(st.pagination(pages, key="page", bind="query-params"), pages) if pages > 1 else 1
     shown = rows.iloc[(number - 1) * PER_PAGE : number * PER_PAGE]
     tiles(shown, pictures)
     order = "the farthest beyond the threshold" if kind.startswith("false") else "the nearest to it"
-    parts.sentence(
+    layout.sentence(
         f"{(number - 1) * PER_PAGE + 1:,} to {(number - 1) * PER_PAGE + len(shown):,} of {len(rows):,} "
         f"{kind} (n = {len(rows):,} pairs), {order} first."
     )
-    parts.export(rows, name="pairs-at-threshold")
+    layout.export(rows, name="pairs-at-threshold")
 
 
 def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
@@ -230,7 +234,7 @@ def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
             st.markdown(f"**{heading}**")
             tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), pictures)
     same, different = int(pairs[PairsOf.SAME].sum()), int((~pairs[PairsOf.SAME].astype(bool)).sum())
-    parts.sentence(
+    layout.sentence(
         f"By {NAMES[method]}: of {same:,} pairs of one person the lowest scores, each person’s lowest; of "
         f"{different:,} pairs of two people the highest, each two people’s highest."
     )
@@ -282,7 +286,7 @@ def known(info: SweepInfo, summary: dict[str, Any]) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         frame = verification.cmc(one)
-        parts.chart(
+        layout.chart(
             charts.cmc(frame),
             frame,
             name="cmc",
@@ -291,14 +295,14 @@ def known(info: SweepInfo, summary: dict[str, Any]) -> None:
         difference = verification.with_ends(one[Verified.RANK1_DIFFERENCE], signed=True)
         head = text.interval(one[Verified.RANK1], tuple(one[Verified.RANK1 + "_ci95"]))
         raw = text.interval(one[Verified.RAW_RANK1], tuple(one[Verified.RAW_RANK1 + "_ci95"]))
-        parts.sentence(
+        layout.sentence(
             f"{one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked about once by a "
             f"head that had not learned from it. First name right: trained head {head}, nearest known photo "
             f"{raw}, difference {difference}."
         )
     with right:
         if faces is None or faces[Faces.X].notna().sum() < 2:
-            parts.empty("No map was drawn.")
+            layout.empty("No map was drawn.")
         else:
             people_map(info, faces)
 
@@ -323,8 +327,8 @@ def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
         )
     points = verification.mapped(faces, space)
     key = ("verification-map", info.run_id, state.version(info, "faces"), space, colour)
-    parts.chart(
-        state.kept(key, lambda: parts.written(drawn(points, colour))),
+    layout.chart(
+        state.kept(key, lambda: layout.written(drawn(points, colour))),
         points.drop(columns="thumbnail"),
         name="people",
         alt_text=f"Map of {len(points)} photos of {points['label'].nunique()} people",
@@ -336,7 +340,7 @@ def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
         else f"what a head makes of them that did not learn from {held_out:,} of these photos"
     )
     wrong = int((points["outcome"] == "wrong").sum())
-    parts.sentence(
+    layout.sentence(
         f"A t-SNE of {what}: {len(points):,} photos of {points['label'].nunique():,} people (those with the "
         f"most), {wrong:,} of them misnamed when asked about. Near points are alike; distances between far "
         "groups mean nothing."
@@ -344,7 +348,7 @@ def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
 
 
 def drawn(points: pd.DataFrame, colour: str) -> Any:
-    shown = answers.shown_names(verification.in_order(points["label"]))
+    shown = predictions.shown_names(verification.in_order(points["label"]))
     images = [
         f"data:image/webp;base64,{base64.b64encode(one).decode()}" if isinstance(one, bytes) else None
         for one in points["thumbnail"]
@@ -356,7 +360,7 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
         sample_id=[text.clean(one, longest=120) for one in points["sample_id"]],
     )
     by_person = colour == "person"
-    marks = frames.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
+    marks = trials.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
     return scatter(
         frame,
         colour="label" if by_person else "outcome",
@@ -375,7 +379,7 @@ def again(info: SweepInfo) -> None:
 
 def nothing_yet() -> None:
     st.header(TITLE)
-    parts.empty(
+    layout.empty(
         "No verification is on record yet. This command takes a folder with one folder of photos per person, "
         "learns from some people and tests on others whether two photos show the same one:",
         ":material/face:",
@@ -388,4 +392,4 @@ def _ends(ends: list[float], *, signed: bool = False) -> str:
     return f"[{low}, {high}]"
 
 
-parts.page(TITLE, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)
+layout.page(TITLE, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)

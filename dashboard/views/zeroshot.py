@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import comparing, methods, parts, state, text
-from dashboard.charts import methods as charts
-from dashboard.info import SweepInfo
+from dashboard import text
+from dashboard.charts import comparison as charts
+from dashboard.frames import comparison
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import head_comparison, layout, state
 from trainer.tracking.schema import FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
 
 COMMAND = "python -m trainer.zeroshot --data path/to/images --encoder openai/clip-vit-base-patch32"
@@ -21,7 +23,7 @@ def runs() -> list[SweepInfo]:
 
 
 def show(info: SweepInfo) -> None:
-    parts.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
+    layout.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
     summary = state.summary(info)
     few_shot, table = state.table(info, "few_shot"), state.table(info, "methods")
     if few_shot is None or table is None or not summary:
@@ -30,9 +32,9 @@ def show(info: SweepInfo) -> None:
     with st.container(border=True):
         st.text(text.clean(summary[ZeroShot.ADVICE], longest=4000))
     curve(few_shot, table, summary)
-    comparing.all_of(info)
+    head_comparison.all_of(info)
     words(summary)
-    comparing.again(info)
+    head_comparison.again(info)
 
 
 def so_far(info: SweepInfo) -> None:
@@ -41,19 +43,19 @@ def so_far(info: SweepInfo) -> None:
     done = 0 if record is None else int((record[FewShotScores.DRAW].drop_duplicates() >= 0).sum())
     told = f"{text.count(done, 'draw')} of few-shot heads on record"
     if info.state == RunState.LIVE:
-        parts.empty(f"Heads are being trained: {told}. The test rows are answered at the end.")
+        layout.empty(f"Heads are being trained: {told}. The test rows are answered at the end.")
     else:
-        parts.empty(f"This comparison ended before it answered the test rows: {told}.")
+        layout.empty(f"This comparison ended before it answered the test rows: {told}.")
 
 
 def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) -> None:
     """What a few labelled pictures are worth."""
     st.subheader("How many pictures is a name worth?")
     zero = table[table[Methods.METHOD] == NAME].iloc[0]
-    frame = methods.curve(few_shot)
+    frame = comparison.curve(few_shot)
     values = [float(zero[Methods.F1_MACRO + end]) for end in ("", Methods.LOW, Methods.HIGH)]
     n = summary[ZeroShot.COUNTS]["test"]
-    parts.chart(
+    layout.chart(
         charts.few_shot(frame, zero=(values[0], values[1], values[2]), zero_name=NAME, title="test macro-F1"),
         frame,
         name="few-shot",
@@ -61,7 +63,7 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
         f"zero-shot as a level, n = {n} test rows",
     )
     draws = int(few_shot[FewShot.DRAWS].max())
-    parts.sentence(
+    layout.sentence(
         f"Test macro-F1 (n = {n:,} rows) of heads on a few random pictures of each class, means over "
         f"{draws} draws; "
         "bands are 95 % intervals over draws and rows. Diamonds: all training rows, at the median class. "
@@ -76,7 +78,7 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
     )
     if len(crossings):
         st.dataframe(crossings, hide_index=True, alt="Where each kind of head overtakes zero-shot")
-        parts.sentence(
+        layout.sentence(
             "From how many pictures per class on a head is at least as good as zero-shot, interpolated "
             "between the "
             "measured numbers; the interval is that of resampled draws and rows."
@@ -110,7 +112,7 @@ def words(summary: dict[str, Any]) -> None:
             hide_index=True,
             alt=f"{len(templates)} templates of prompts",
         )
-        parts.sentence(
+        layout.sentence(
             f"{text.count(len(templates), 'template')}; a class is the mean of its prompts’ vectors. Yours: "
             "`--templates FILE`, one a line."
         )
@@ -125,7 +127,7 @@ def words(summary: dict[str, Any]) -> None:
         st.dataframe(
             frame, hide_index=True, height=320 if len(frame) > 8 else "content", alt="Names of classes"
         )
-        parts.sentence(
+        layout.sentence(
             f"Names of {len(frame)} classes. Names that say more than a label often help: `--class-names "
             "FILE`, "
             "such as `cat: [cat, kitten]`."
@@ -135,7 +137,7 @@ def words(summary: dict[str, Any]) -> None:
 def nothing_yet() -> None:
     """There may be sweeps, but no comparison with zero-shot."""
     st.header("Zero-shot")
-    parts.empty(
+    layout.empty(
         "No zero-shot run is on record yet. This command classifies your test pictures by the names of the "
         "classes "
         "alone, and says how many labelled pictures a head needs to do better:",
@@ -145,4 +147,4 @@ def nothing_yet() -> None:
     st.caption("On the built-in data: `python -m trainer.zeroshot`.")
 
 
-parts.page("Zero-shot", show, runs=runs, key=state.ZERO_SHOT, none=nothing_yet)
+layout.page("Zero-shot", show, runs=runs, key=state.ZERO_SHOT, none=nothing_yet)

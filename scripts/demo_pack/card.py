@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from scripts.demo_pack import pictures, sources
-from trainer import atomic
+from trainer.core import atomic
 from trainer.data.demo import PACK, PICTURES
 
 TRAINING = PACK / "training.json"

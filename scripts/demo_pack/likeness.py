@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from trainer.analysis.picture import perceptual_hash
+from trainer.data.image_quality import perceptual_hash
 
 MOST_BITS = 4  # of 64
 LEAST_COSINE = 0.985

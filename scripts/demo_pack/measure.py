@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from trainer.analysis import statistics
 from trainer.data import demo
 from trainer.data.decode import decode
+from trainer.data.load import load
 from trainer.data.manifest import SPLITS, Manifest
-from trainer.data.source import load
 from trainer.features.encoder import ImageEncoder
 from trainer.features.text_encoder import TextEncoder
+from trainer.stats import intervals
 
 PROMPTS = ("a drawing of a {}", "a picture of a {}", "clip art: {}", "an icon of a {}", "{}")
 STRENGTHS = tuple(
@@ -78,9 +78,9 @@ def probe(features_nd: np.ndarray, rows: Manifest) -> dict[str, Any]:
     best = max(range(len(heads)), key=lambda i: (heads[i].score(x[val], y[val]), -i))
     both = np.concatenate([train, val])
     said = LogisticRegression(C=STRENGTHS[best], max_iter=400).fit(x[both], y[both]).predict(x[test])
-    confusion = statistics.confusion_matrix(y[test], said, classes=len(rows.classes))
-    f1 = statistics.bootstrap_f1_macro(confusion, seed=0)
-    accuracy = statistics.wilson(int((said == y[test]).sum()), len(test))
+    confusion = intervals.confusion_matrix(y[test], said, classes=len(rows.classes))
+    f1 = intervals.bootstrap_f1_macro(confusion, seed=0)
+    accuracy = intervals.wilson(int((said == y[test]).sum()), len(test))
     return {
         "f1_macro": _figure(f1.value), "f1_macro_ci95": [_figure(f1.low), _figure(f1.high)],
         "accuracy": _figure(accuracy.value), "accuracy_ci95": [_figure(accuracy.low), _figure(accuracy.high)],
@@ -146,9 +146,9 @@ def _zero_shot(
 ) -> dict[str, Any]:
     prompts = torch.stack([say([prompt.format(name) for name in classes]) for prompt in PROMPTS])
     said = (image @ F.normalize(prompts.mean(0), dim=-1).T).argmax(1).numpy()
-    accuracy = statistics.wilson(int((said == label).sum()), len(label))
-    confusion = statistics.confusion_matrix(label, said, classes=len(classes))
-    f1 = statistics.bootstrap_f1_macro(confusion, seed=0)
+    accuracy = intervals.wilson(int((said == label).sum()), len(label))
+    confusion = intervals.confusion_matrix(label, said, classes=len(classes))
+    f1 = intervals.bootstrap_f1_macro(confusion, seed=0)
     return {
         "accuracy": _figure(accuracy.value), "accuracy_ci95": [_figure(accuracy.low), _figure(accuracy.high)],
         "f1_macro": _figure(f1.value), "f1_macro_ci95": [_figure(f1.low), _figure(f1.high)],
@@ -165,7 +165,7 @@ def _clip_score(image: torch.Tensor, text: torch.Tensor, captions: list[str]) ->
     )
     true, shuffled = (image * text).sum(1).numpy(), (image * text[others]).sum(1).numpy()
     is_true = np.repeat([True, False], len(true))
-    area = statistics.bootstrap_auroc(is_true, np.concatenate([true, shuffled]), seed=0)
+    area = intervals.bootstrap_auroc(is_true, np.concatenate([true, shuffled]), seed=0)
     return {
         "auc": _figure(area.value), "auc_ci95": [_figure(area.low), _figure(area.high)], "pairs": len(true),
         "mean_true": _figure(float(true.mean())), "mean_shuffled": _figure(float(shuffled.mean())),
@@ -178,7 +178,7 @@ def _retrieval(image: torch.Tensor, say: Callable, captions: list[str]) -> dict[
     distinct = np.random.default_rng(0).permutation(sorted(first.values()))[:RETRIEVED]
     cosine = image[distinct] @ say([captions[i] for i in distinct]).T
     rank = (cosine > cosine.diagonal()[:, None]).sum(1).numpy()
-    recall = statistics.wilson(int((rank < 10).sum()), len(rank))
+    recall = intervals.wilson(int((rank < 10).sum()), len(rank))
     return {
         "recall_at_10": _figure(recall.value),
         "recall_at_10_ci95": [_figure(recall.low), _figure(recall.high)],

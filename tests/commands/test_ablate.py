@@ -21,10 +21,10 @@ from mlflow import MlflowClient
 
 from tests.support.image_files import encoded
 from tests.support.paths import REPO
-from trainer.ablate import AblateConfig, run
-from trainer.errors import InputError
-from trainer.sweep import SweepConfig
-from trainer.sweep import run as sweep
+from trainer.core.errors import InputError
+from trainer.experiments.ablation.run import AblateConfig, run
+from trainer.experiments.sweep.run import SweepConfig
+from trainer.experiments.sweep.run import run as sweep
 from trainer.tracking.schema import Ablated, Ablation, Artifact, Curves, Kind, Scores, Summary, Tag, Verdict
 
 FILTERS = ("agreement>=top80%", "agreement>=top60%")

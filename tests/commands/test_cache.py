@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support import commands
-from trainer.features import catalogue
+from trainer.features import store_admin
 from trainer.features.key import EncoderKey, digest_of
 from trainer.features.store import FeatureStore
 
@@ -98,7 +98,7 @@ def test_vectors_travel_and_come_back_the_same(cache_dir: Path, tmp_path: Path, 
 def test_prune_removes_one_key_and_leaves_the_others(cache_dir: Path) -> None:
     code, figures, _ = _cache("prune", "--key", _key(), "--cache-dir", cache_dir)
     assert (code, figures["removed"]) == (0, 7)
-    assert [entry.vectors for entry in catalogue.entries(cache_dir / "features")] == [0]
+    assert [entry.vectors for entry in store_admin.entries(cache_dir / "features")] == [0]
     assert figures["freed_bytes"] > 0
 
 
@@ -111,10 +111,10 @@ def test_a_key_that_is_not_there_is_refused_and_the_others_are_named(cache_dir: 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 half"])
 @pytest.mark.parametrize("ending", [".npz", ".parquet", ".csv"])
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, ending: str, content: bytes) -> None:
-    from trainer.errors import InputError
+    from trainer.core.errors import InputError
 
     file = tmp_path / f"file{ending}"
     file.write_bytes(content)
     with pytest.raises(InputError, match="file"):
-        catalogue.bring_in(file, tmp_path / "features")
+        store_admin.bring_in(file, tmp_path / "features")
     assert not (tmp_path / "features").exists()

@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 
 from tests.support.image_files import encoded
 from tests.support.tiny_encoders import save_tiny
-from trainer.encoders import EncodersConfig, choices, names, run
-from trainer.errors import InputError
-from trainer.features import speed
+from trainer.core.errors import InputError
+from trainer.experiments.encoder_comparison.run import EncodersConfig, choices, names, run
+from trainer.features import encoder_cost
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, Methods, Tag
 
 FAMILIES = ["vit", "resnet", "dinov2", "siglip", "deit"]
@@ -44,7 +44,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(
     tracking_uri: str, tmp_path: Path, pictures: Path, models: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> EncodersConfig:
-    monkeypatch.setattr(speed, "LEAST_S", 0.0)
+    monkeypatch.setattr(encoder_cost, "LEAST_S", 0.0)
     return EncodersConfig(
         data=str(pictures),
         encoders=tuple(models),
@@ -91,7 +91,7 @@ def test_five_architectures_get_the_same_probe_and_the_table_says_which_to_take(
 def test_parameters_are_those_of_the_image_tower_alone(models: list[str]) -> None:
     import transformers
 
-    cost = speed.cost_of(Path(models[3]), device="cpu", dtype="float32", batch_size=2)
+    cost = encoder_cost.cost_of(Path(models[3]), device="cpu", dtype="float32", batch_size=2)
     tower = transformers.SiglipVisionModel.from_pretrained(models[3])
     assert cost.parameters == sum(weight.numel() for weight in tower.parameters())
     assert (cost.dimension, cost.side, cost.batch_size) == (32, 32, 2)

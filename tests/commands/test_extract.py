@@ -18,7 +18,7 @@ from tests.support import commands
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.paths import REPO
 from trainer.data.decode import decode
-from trainer.data.source import load
+from trainer.data.load import load
 from trainer.tracking.schema import Artifact, Duplicates, Extracted, Kind, Pictures, Tag
 
 BAD_IMAGES = REPO.parent / "shared" / "data" / "bad_images"

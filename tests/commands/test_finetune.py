@@ -20,15 +20,15 @@ from sklearn.metrics import f1_score
 
 from tests.support.image_files import encoded
 from tests.support.paths import REPO
-from trainer.data.source import load
-from trainer.errors import InputError
+from trainer.core.errors import InputError
+from trainer.data.load import load
+from trainer.experiments.finetuning.judging import judge, why_no_better, words
+from trainer.experiments.finetuning.model import TunedEncoder
+from trainer.experiments.finetuning.outcome import outcome_of
+from trainer.experiments.finetuning.run import FinetuneConfig, run
+from trainer.experiments.finetuning.training import Standing
 from trainer.features.activations import activations
-from trainer.features.views import Augmentation, Straying
-from trainer.finetune import FinetuneConfig, run
-from trainer.finetuning.judging import judge, why_no_better, words
-from trainer.finetuning.model import TunedEncoder
-from trainer.finetuning.outcome import outcome_of
-from trainer.finetuning.training import Standing
+from trainer.features.image_augmentation import Augmentation, Straying
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Tag, Verdict
 
 CLASSES = ("blue", "red")

@@ -15,24 +15,24 @@ import torch
 from mlflow import MlflowClient
 
 from tests.support import trained_comparison
-from trainer import fuse
-from trainer.errors import InputError
-from trainer.fuse import GATED, IMAGE, JOINED, LATE, TEXT, FuseConfig, run
-from trainer.heads import fusion
-from trainer.heads.fusion import Both, Said
+from trainer.core.errors import InputError
+from trainer.experiments.fusion import run as fuse
+from trainer.experiments.fusion.run import GATED, IMAGE, JOINED, LATE, TEXT, FuseConfig, run
+from trainer.heads import fusion_heads
+from trainer.heads.fusion_heads import Both, Said
 from trainer.tracking.schema import Artifact, Fused, Kind, Methods, Predictions, Tag
 
 
 @pytest.fixture
 def config(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FuseConfig:
-    every = fusion.candidates
+    every = fusion_heads.candidates
 
     def few(*, gate_at: int = 0) -> list[Any]:
         return [
             dataclasses.replace(spec, epochs=min(spec.epochs, 30)) for spec in every(gate_at=gate_at)[5::4]
         ]
 
-    monkeypatch.setattr(fusion, "candidates", few)
+    monkeypatch.setattr(fusion_heads, "candidates", few)
     return trained_comparison.fuse_config(tracking_uri, tmp_path)
 
 
@@ -83,7 +83,7 @@ def test_a_run_that_was_cut_off_does_not_train_again_what_it_had(
 ) -> None:
     whole = run(dataclasses.replace(config, study="whole"))
     trained: list[str] = []
-    best_of = fusion.best_of
+    best_of = fusion_heads.best_of
 
     def watched(name: str, *args: Any, **how: Any) -> Said:
         if name == JOINED and JOINED not in trained:
@@ -92,7 +92,7 @@ def test_a_run_that_was_cut_off_does_not_train_again_what_it_had(
         trained.append(name)
         return best_of(name, *args, **how)
 
-    monkeypatch.setattr(fusion, "best_of", watched)
+    monkeypatch.setattr(fusion_heads, "best_of", watched)
     with pytest.raises(KeyboardInterrupt):
         run(config)
     resumed = run(config)
@@ -119,7 +119,7 @@ def both(rows: int, *, missing: int, seed: int) -> Both:
 
 
 def test_both_blocks_weigh_the_same_and_a_missing_text_is_the_mean_text() -> None:
-    train, val = fusion.balanced(both(40, missing=10, seed=0), [both(20, missing=5, seed=1)])
+    train, val = fusion_heads.balanced(both(40, missing=10, seed=0), [both(20, missing=5, seed=1)])
     for block in (train.image_nd, train.text_ne[10:]):
         assert block.mean(0).abs().max() < 1e-4
         assert block.square().mean() == pytest.approx(1, abs=1e-4)
@@ -127,7 +127,7 @@ def test_both_blocks_weigh_the_same_and_a_missing_text_is_the_mean_text() -> Non
     assert not val.text_ne[:5].any()
     assert train.joined_nf.shape == (40, 8)
     assert train.joined_nf[:, 7].sum() == 30
-    nobody, _ = fusion.balanced(both(10, missing=10, seed=0), [both(4, missing=4, seed=1)])
+    nobody, _ = fusion_heads.balanced(both(10, missing=10, seed=0), [both(4, missing=4, seed=1)])
     assert torch.isfinite(nobody.joined_nf).all()
 
 
@@ -142,9 +142,9 @@ def test_late_fusion_is_on_validation_rows_never_worse_than_either_part() -> Non
     rows = both(8, missing=0, seed=0)
     image = said(IMAGE, [True] * 6 + [False] * 2, rows.y_n, sure=0.6)
     text = said(TEXT, [False] * 3 + [True] * 5, rows.y_n, sure=0.55)
-    found, weight = fusion.late(image, text, rows, rows, classes=2)
+    found, weight = fusion_heads.late(image, text, rows, rows, classes=2)
     parts = [
-        fusion.late(image, text, rows, rows, classes=2)[0].val_f1_macro,
+        fusion_heads.late(image, text, rows, rows, classes=2)[0].val_f1_macro,
         *(np.mean([True] * 6 + [False] * 2), np.mean([False] * 3 + [True] * 5)),
     ]
     assert found.val_f1_macro >= max(parts[1:]) - 1e-9
@@ -155,9 +155,9 @@ def test_late_fusion_is_on_validation_rows_never_worse_than_either_part() -> Non
 def test_a_row_without_a_text_is_the_images_whatever_the_weight() -> None:
     rows = both(6, missing=2, seed=0)
     image, text = said(IMAGE, [False] * 6, rows.y_n), said(TEXT, [True] * 6, rows.y_n)
-    late, weight = fusion.late(image, text, rows, rows, classes=2)
+    late, weight = fusion_heads.late(image, text, rows, rows, classes=2)
     assert weight > 0
-    joined = fusion.falling_back(text, image, rows, rows, classes=2)
+    joined = fusion_heads.falling_back(text, image, rows, rows, classes=2)
     for form in (late, joined):
         torch.testing.assert_close(form.test_snc[:, :2], image.test_snc[:, :2])
         assert (form.test_snc[:, 2:].argmax(2) == rows.y_n[2:]).all()

@@ -21,11 +21,11 @@ from tests.support.paths import REPO, SHARED
 from tests.support.tiny_encoders import save_tiny
 from tests.support.trained_sweep import Answering
 from trainer.cli import CameToNothing
-from trainer.errors import InputError
-from trainer.predict import PredictConfig, run
-from trainer.prediction import Predictor, read_head
-from trainer.sweep import SweepConfig
-from trainer.sweep import run as run_sweep
+from trainer.core.errors import InputError
+from trainer.experiments.sweep.run import SweepConfig
+from trainer.experiments.sweep.run import run as run_sweep
+from trainer.serving.batch_predict import PredictConfig, run
+from trainer.serving.predictor import Predictor, read_head
 from trainer.tracking.schema import Artifact
 
 BAD_IMAGES = SHARED / "bad_images"

@@ -31,12 +31,12 @@ from tests.support.paths import REPO, TWO_CORES
 from tests.support.tiny_clip import save_tiny_clip
 from tests.support.trained_sweep import DemoSweep
 from trainer.cli import CameToNothing
-from trainer.errors import InputError
-from trainer.heads.data import Scale
+from trainer.core.errors import InputError
+from trainer.experiments.sweep.run import SweepConfig, run
 from trainer.heads.head import Head
-from trainer.heads.spec import HeadSpec
-from trainer.heads.tuning import CANDIDATES
-from trainer.sweep import SweepConfig, run
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.slab_autotune import CANDIDATES
+from trainer.heads.training_data import Scale
 from trainer.tracking.schema import Artifact, Kind, Stopped, Summary, Tag
 
 QUICK = {"width": {"choice": [8, 16]}, "epochs": 9, "patience": 9}
@@ -196,7 +196,7 @@ def test_a_sweep_ends_at_its_target(config: SweepConfig) -> None:
 def test_a_sweep_ends_when_its_time_is_over_and_says_so_of_what_it_gave_up(
     config: SweepConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.sweep.LIVE_EVERY_S", 0.0)
+    monkeypatch.setattr("trainer.experiments.sweep.run.LIVE_EVERY_S", 0.0)
     figures = run(dataclasses.replace(config, trials=100_000, timeout=0.5))
     assert 0 < figures["trials"] < 100_000
     trials = pd.read_parquet(folder_of(config.tracking_uri, figures["mlflow_run_id"]) / Artifact.TRIALS)
@@ -253,7 +253,7 @@ def test_how_much_to_train_side_by_side_is_measured_once_and_remembered(
     run(config)
     (known,) = json.loads((config.cache_dir / "slabs.json").read_text()).values()
     assert known in CANDIDATES
-    monkeypatch.setattr("trainer.heads.tuning.fastest_slab", None)  # would fail if it were called
+    monkeypatch.setattr("trainer.heads.slab_autotune.fastest_slab", None)  # would fail if it were called
     run(dataclasses.replace(config, study="another"))
 
 
@@ -304,7 +304,7 @@ def test_the_figures_of_a_study_that_was_stopped_while_it_grew_speak_of_all_its_
 ) -> None:
     run(config)
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.sweep.conclude", _interrupted)
+        patched.setattr("trainer.experiments.sweep.run.conclude", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(dataclasses.replace(config, trials=9))
     again = run(config)
@@ -319,9 +319,9 @@ def test_trials_that_were_killed_before_mlflow_showed_them_are_shown_by_the_resu
     config: SweepConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.mirror.Mirror._work", lambda self: None)  # never writes
-        patched.setattr("trainer.mirror.INTERRUPTED_S", 0.0)
-        patched.setattr("trainer.sweep.conclude", _interrupted)
+        patched.setattr("trainer.experiments.child_runs.Mirror._work", lambda self: None)  # never writes
+        patched.setattr("trainer.experiments.child_runs.INTERRUPTED_S", 0.0)
+        patched.setattr("trainer.experiments.sweep.run.conclude", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(config)
     client = MlflowClient(config.tracking_uri)

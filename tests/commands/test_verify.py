@@ -14,10 +14,10 @@ from mlflow import MlflowClient
 
 from tests.support.paths import SHARED
 from tests.unit.experiments.test_verification import people
-from trainer.errors import InputError
+from trainer.core.errors import InputError
+from trainer.experiments.verification import embedding
+from trainer.experiments.verification.run import VerifyConfig, run
 from trainer.tracking.schema import Artifact, Candidates, Faces, Kind, Method, PairsOf, RocOf, Tag, Verified
-from trainer.verification import embedding
-from trainer.verify import VerifyConfig, run
 
 FAST = ("cosine of the features", "16 components", "shrinkage by Ledoit and Wolf", "contrastive: τ 0.1")
 
@@ -98,7 +98,7 @@ def test_a_verification_is_one_run_with_its_figures_and_tables(config: VerifyCon
 def test_an_interrupted_verification_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
     config: VerifyConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trainer.verification import split
+    from trainer.experiments.verification import split
 
     whole = run(dataclasses.replace(config, study="whole", identify=False))
     real = split.score

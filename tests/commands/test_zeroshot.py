@@ -15,10 +15,11 @@ from mlflow import MlflowClient
 from sklearn.metrics import f1_score
 
 from tests.support import trained_comparison
-from trainer import zeroshot
-from trainer.errors import InputError
-from trainer.sweep import SweepConfig
-from trainer.sweep import run as sweep
+from trainer.core.errors import InputError
+from trainer.experiments.sweep.run import SweepConfig
+from trainer.experiments.sweep.run import run as sweep
+from trainer.experiments.zero_shot import run as zeroshot
+from trainer.experiments.zero_shot.run import SHARED, STARTED, TRAINED, ZeroShotConfig, run
 from trainer.tracking.schema import (
     Artifact,
     FewShot,
@@ -32,7 +33,6 @@ from trainer.tracking.schema import (
     Tag,
     ZeroShot,
 )
-from trainer.zeroshot import SHARED, STARTED, TRAINED, ZeroShotConfig, run
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_ready_features_and_encoders_without_words_are_refused(
 
 
 def test_what_is_said_of_a_crossing_says_where_it_is_or_that_there_is_none() -> None:
-    from trainer.analysis.fewshot import Crossing
+    from trainer.stats.few_shot import Crossing
 
     none = zeroshot.told_crossing("head", Crossing(math.inf, 5.0, math.inf, 0.4), 16)
     assert "within these data it does not overtake zero-shot" in none

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import ablations
 from dashboard.charts import ablation as drawn
+from dashboard.frames import ablation
 from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_ablation, trained_ablation
 from tests.support.synthetic_runs import HOSTILE
@@ -60,22 +60,22 @@ def scores(n: int = 100) -> pd.DataFrame:
 
 
 def test_the_grid_is_of_the_two_scores_that_were_crossed_and_its_bounds_keep_fewer_and_fewer() -> None:
-    assert set(ablations.crossed(table()) or ()) == {"clip", "quality"}
-    cells = ablations.grid(table(), "clip", "quality")
+    assert set(ablation.crossed(table()) or ()) == {"clip", "quality"}
+    cells = ablation.grid(table(), "clip", "quality")
     assert cells[["across", "up"]].to_numpy().tolist() == [
         ["all", "all"],
         [">=top90%", "all"],
         ["all", ">=top80%"],
         [">=top90%", ">=top80%"],
     ]
-    assert ablations.bounds(pd.Series([">=top60%", "all", ">=top90%"])) == ["all", ">=top90%", ">=top60%"]
-    assert ablations.bounds(pd.Series([">=0.3", "all", ">=0.1"])) == ["all", ">=0.1", ">=0.3"]
-    assert ablations.crossed(table().drop(columns="by.clip")) is None
+    assert ablation.bounds(pd.Series([">=top60%", "all", ">=top90%"])) == ["all", ">=top90%", ">=top60%"]
+    assert ablation.bounds(pd.Series([">=0.3", "all", ">=0.1"])) == ["all", ">=0.1", ">=0.3"]
+    assert ablation.crossed(table().drop(columns="by.clip")) is None
 
 
 def test_every_field_of_the_grid_is_there_and_says_why_it_has_no_figure() -> None:
-    cells = ablations.grid(ablations.named(table().drop(index=3)), "clip", "quality")
-    fields = ablations.fields(cells, Ablation.EFFECT).set_index(["across", "up"])
+    cells = ablation.grid(ablation.named(table().drop(index=3)), "clip", "quality")
+    fields = ablation.fields(cells, Ablation.EFFECT).set_index(["across", "up"])
     assert fields["state"].to_dict() == {
         ("all", "all"): "baseline",
         (">=top90%", "all"): "measured",
@@ -84,7 +84,7 @@ def test_every_field_of_the_grid_is_there_and_says_why_it_has_no_figure() -> Non
     }
     augmented = table(**{Ablation.AUGMENT: [False, True, False, False], "by.clip": None})
     augmented.loc[1, [Ablation.FILTER, Ablation.OVER_RANDOM]] = ["none", np.nan]
-    fields = ablations.fields(ablations.grid(ablations.named(augmented), "clip", "quality"), "over_random")
+    fields = ablation.fields(ablation.grid(ablation.named(augmented), "clip", "quality"), "over_random")
     of_none = fields[fields["augment"] & (fields["up"] == "all")]
     assert of_none["state"].tolist() == ["keeps all rows"]  # random choices of as many are all rows, too
     how = {"x": "clip", "y": "quality", "across": ["all"], "up": ["all", ">=top80%"], "title": "change"}
@@ -95,81 +95,81 @@ def test_every_field_of_the_grid_is_there_and_says_why_it_has_no_figure() -> Non
 def test_alternatives_are_no_point_between_axes() -> None:
     either = table()
     either.loc[3, Ablation.FILTER] = "quality>=top80% | clip>=top90%"
-    assert ablations.crossed(either) is None
-    assert len(ablations.grid(either, "clip", "quality")) == 3
+    assert ablation.crossed(either) is None
+    assert len(ablation.grid(either, "clip", "quality")) == 3
 
 
 def test_a_slider_keeps_the_share_with_the_highest_values_and_rows_without_the_score() -> None:
-    clip, quality = (ablations.values_of(scores(), name) for name in ("clip", "quality"))
-    keep_n = ablations.among_top(clip, 0.8)
+    clip, quality = (ablation.values_of(scores(), name) for name in ("clip", "quality"))
+    keep_n = ablation.among_top(clip, 0.8)
     assert keep_n.sum() == 80
     assert keep_n[-80:].all()
-    assert ablations.among_top(quality, 0.5)[0]
-    assert ablations.among_top(quality, 1.0).all()
-    assert ablations.lowest_kept(clip, keep_n) == clip[20]
-    assert ablations.lowest_kept(clip, np.ones(100, dtype=bool)) is None
-    assert ablations.at_least(clip, float(clip[20])).tolist() == keep_n.tolist()
-    assert ablations.at_least(quality, 1.0).sum() == 2  # the highest, and the row without the score
-    assert ablations.share_of_known(quality, ablations.at_least(quality, 1.0)) == pytest.approx(1 / 99)
+    assert ablation.among_top(quality, 0.5)[0]
+    assert ablation.among_top(quality, 1.0).all()
+    assert ablation.lowest_kept(clip, keep_n) == clip[20]
+    assert ablation.lowest_kept(clip, np.ones(100, dtype=bool)) is None
+    assert ablation.at_least(clip, float(clip[20])).tolist() == keep_n.tolist()
+    assert ablation.at_least(quality, 1.0).sum() == 2  # the highest, and the row without the score
+    assert ablation.share_of_known(quality, ablation.at_least(quality, 1.0)) == pytest.approx(1 / 99)
 
 
 def test_finding_spoiled_rows_has_no_precision_if_nobody_is_thrown_out_and_nothing_if_none_is_known() -> None:
-    keep_n = ablations.among_top(ablations.values_of(scores(), "clip"), 0.8)
-    bad_n = ablations.spoiled_of(scores())
+    keep_n = ablation.among_top(ablation.values_of(scores(), "clip"), 0.8)
+    bad_n = ablation.spoiled_of(scores())
     assert bad_n is not None
-    assert ablations.found(keep_n, bad_n) == (0.5, 1.0)
-    assert ablations.found(np.ones(100, dtype=bool), bad_n) == (None, 0.0)
+    assert ablation.found(keep_n, bad_n) == (0.5, 1.0)
+    assert ablation.found(np.ones(100, dtype=bool), bad_n) == (None, 0.0)
     for nothing in (None, ""):
-        assert ablations.spoiled_of(scores().assign(**{Scores.SPOILED: nothing})) is None
+        assert ablation.spoiled_of(scores().assign(**{Scores.SPOILED: nothing})) is None
 
 
 def test_the_nearest_measured_cells_are_those_that_keep_similar_shares() -> None:
-    close = ablations.nearest(table(), scores(), {"clip": 0.95, "quality": 0.82})
+    close = ablation.nearest(table(), scores(), {"clip": 0.95, "quality": 0.82})
     assert close[Ablation.FILTER].iloc[0] == "quality>=top80% & clip>=top90%"
-    alone = ablations.nearest(table(), scores(), {"clip": 0.92})
+    alone = ablation.nearest(table(), scores(), {"clip": 0.92})
     assert alone[Ablation.FILTER].tolist() == ["clip>=top90%", "none"]  # others look at more than clip
-    assert ablations.share_kept(scores(), "clip", ">=0.5") == pytest.approx(0.5)
+    assert ablation.share_kept(scores(), "clip", ">=0.5") == pytest.approx(0.5)
     above = table(**{"by.clip": [None, "<=0.9", None, ">=top90% <=0.9"]})
-    assert ablations.nearest(above, scores(), {"clip": 0.9})[Ablation.FILTER].tolist() == ["none"]
+    assert ablation.nearest(above, scores(), {"clip": 0.9})[Ablation.FILTER].tolist() == ["none"]
 
 
 def test_rows_thrown_out_begin_with_the_lowest_in_any_of_the_scores() -> None:
-    keep_n = ablations.among_top(ablations.values_of(scores(), "clip"), 0.8)
-    rows = ablations.thrown_out(scores(), keep_n, ["clip"])
+    keep_n = ablation.among_top(ablation.values_of(scores(), "clip"), 0.8)
+    rows = ablation.thrown_out(scores(), keep_n, ["clip"])
     assert rows[Scores.SAMPLE_ID].tolist()[:3] == ["row0", "row1", "row2"]
     assert len(rows) == 20
 
 
 def test_a_histogram_counts_every_row_that_has_the_score_and_tells_spoiled_rows_or_classes_apart() -> None:
-    bins = ablations.spread(scores(), "quality")
+    bins = ablation.spread(scores(), "quality")
     assert bins.groupby("kind")["n"].sum().to_dict() == {"sound": 90, "spoiled": 9}
     unknown = scores().assign(**{Scores.SPOILED: None})
-    assert set(ablations.spread(unknown, "clip")["kind"]) == {"a", "b"}
+    assert set(ablation.spread(unknown, "clip")["kind"]) == {"a", "b"}
     many = unknown.assign(**{Scores.LABEL: [str(i) for i in range(100)]})
-    assert set(ablations.spread(many, "clip")["kind"]) == {"training rows"}
-    same = ablations.spread(unknown.assign(**{"score.clip": 3.0}), "clip")
+    assert set(ablation.spread(many, "clip")["kind"]) == {"training rows"}
+    same = ablation.spread(unknown.assign(**{"score.clip": 3.0}), "clip")
     assert same["n"].sum() == 100
     assert drawn.histogram(same, title="clip", at=3.0).to_dict()
 
 
 def test_the_way_to_a_cell_goes_by_the_cells_that_were_measured() -> None:
-    way = ablations.steps(table(), table().iloc[3].to_dict())
+    way = ablation.steps(table(), table().iloc[3].to_dict())
     assert way["step"].tolist() == ["all rows", "+ quality>=top80%", "+ clip>=top90%"]
     assert way["end"].tolist() == pytest.approx([0.0, 0.1, -0.1])
     assert way["start"].tolist() == pytest.approx([0.0, 0.0, 0.1])
-    without = ablations.steps(table().drop(index=2), table().iloc[3].to_dict())
+    without = ablation.steps(table().drop(index=2), table().iloc[3].to_dict())
     assert without["step"].tolist() == ["all rows", "+ quality>=top80% & clip>=top90%"]
 
 
 def test_augmentation_is_the_last_step_and_alternatives_are_one() -> None:
     one = table(**{Ablation.AUGMENT: [False, False, False, True]})
     one.loc[2:, Ablation.FILTER] = "(clip>=0.2 & quality>=1) | unique"
-    way = ablations.steps(one, one.iloc[3].to_dict())
+    way = ablation.steps(one, one.iloc[3].to_dict())
     assert way["step"].tolist() == ["all rows", "+ (clip>=0.2 & quality>=1) | unique", "+ augmentation"]
 
 
 def test_the_forest_has_both_comparisons_of_every_cell_the_best_first() -> None:
-    frame = ablations.forest(ablations.named(table()))
+    frame = ablation.forest(ablation.named(table()))
     assert frame["number"].tolist() == [2, 1, 3, 2, 1, 3]
     assert frame["sure"].tolist() == ["p < 0.05", "not so", "p < 0.05", "p < 0.05", "not so", "not so"]
     chart = drawn.forest(frame, title="change", selected=1).to_dict()
@@ -180,35 +180,35 @@ def test_of_too_many_cells_those_with_the_largest_effects_are_drawn() -> None:
     many = pd.concat([table()] + [table().iloc[[1]]] * 80, ignore_index=True)
     many[Ablation.CELL] = range(len(many))
     many.loc[4:, Ablation.EFFECT] = 0.0001
-    frame = ablations.forest(ablations.named(many))
-    assert frame["number"].nunique() == ablations.MOST_DRAWN
+    frame = ablation.forest(ablation.named(many))
+    assert frame["number"].nunique() == ablation.MOST_DRAWN
     assert {1, 2, 3} <= set(frame["number"])
 
 
 def test_cells_with_the_same_long_name_are_told_apart() -> None:
     long = table(**{Ablation.FILTER: ["none"] + ["clip>=0." + "1" * 200] * 3})
-    names = ablations.named(long)["name"]
+    names = ablation.named(long)["name"]
     assert names.is_unique
     assert names.str.len().max() < 120
-    augmented = ablations.named(long.assign(**{Ablation.AUGMENT: True}))["name"]
+    augmented = ablation.named(long.assign(**{Ablation.AUGMENT: True}))["name"]
     assert augmented.iloc[1].endswith(" + augmentation (cell 1)")
 
 
 def test_the_page_begins_with_a_cell_that_helps_if_the_one_best_on_validation_does_not() -> None:
     val = {Ablation.VAL_F1_MACRO: [0.1, 0.9, 0.5, 0.2]}
-    assert ablations.rule_of_thumb(table(**val))[Ablation.CELL] == 2
+    assert ablation.rule_of_thumb(table(**val))[Ablation.CELL] == 2
     unclear = {**val, Ablation.VERDICT: [Verdict.BASELINE, *[Verdict.UNCLEAR] * 3]}
-    assert ablations.rule_of_thumb(table(**unclear))[Ablation.CELL] == 1
+    assert ablation.rule_of_thumb(table(**unclear))[Ablation.CELL] == 1
     baseline = {**unclear, Ablation.VAL_F1_MACRO: [0.9, 0.1, 0.5, 0.2]}
-    assert ablations.rule_of_thumb(table(**baseline))[Ablation.CELL] == 2  # the largest effect
+    assert ablation.rule_of_thumb(table(**baseline))[Ablation.CELL] == 2  # the largest effect
 
 
 def test_the_command_without_its_study_begins_anew() -> None:
-    assert ablations.afresh("python -m trainer.ablate --study a --seeds 3") == (
+    assert ablation.afresh("python -m trainer.ablate --study a --seeds 3") == (
         "python -m trainer.ablate --seeds 3"
     )
     for kept in ("python -m trainer.ablate", "not 'closed"):
-        assert ablations.afresh(kept) == kept
+        assert ablation.afresh(kept) == kept
 
 
 def test_words_on_a_field_can_be_read_on_its_colour() -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as some
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from streamlit.testing.v1 import AppTest
 
-from dashboard import twoclass
-from dashboard.charts import twoclass as drawn
+from dashboard.charts import binary as drawn
+from dashboard.frames import binary
 from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_runs
-from trainer.analysis import two_classes
+from trainer.stats import binary as binary_stats
 from trainer.tracking.schema import Predictions, Summary
 
 PAGE = "views/twoclass.py"
@@ -28,7 +28,7 @@ def predictions(number: int = 120, seed: int = 0) -> pd.DataFrame:
     score = np.round(1 / (1 + np.exp(-(2 * label - 1 + random.normal(size=number)))), 2)
     return pd.DataFrame(
         {
-            Predictions.HEAD: twoclass.BEST,
+            Predictions.HEAD: binary.BEST,
             Predictions.SAMPLE_ID: [f"row-{i}" for i in range(number)],
             Predictions.SPLIT: "test",
             Predictions.LABEL: np.array(CLASSES)[label],
@@ -38,7 +38,7 @@ def predictions(number: int = 120, seed: int = 0) -> pd.DataFrame:
 
 
 def judged(temperature: float | None = None, **made: int) -> pd.DataFrame:
-    return twoclass.judged(predictions(**made), "test", CLASSES[1], temperature)
+    return binary.judged(predictions(**made), "test", CLASSES[1], temperature)
 
 
 # --- frames -----------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def judged(temperature: float | None = None, **made: int) -> pd.DataFrame:
 @given(seed=some.integers(0, 1000), number=some.integers(2, 80))
 def test_curves_are_scikit_learns(seed: int, number: int) -> None:
     rows = judged(seed=seed, number=number)
-    found = twoclass.curves(rows)
+    found = binary.curves(rows)
     far, tar, _ = roc_curve(rows["positive"], rows["scaled"], drop_intermediate=False)
     np.testing.assert_allclose(found["false_alarms"], far)
     np.testing.assert_allclose(found["sensitivity"], tar)
@@ -61,8 +61,8 @@ def test_curves_are_scikit_learns(seed: int, number: int) -> None:
 def test_long_curves_are_thinned_and_keep_their_ends() -> None:
     random = np.random.default_rng(0)
     rows = pd.DataFrame({"scaled": random.random(5000), "positive": random.random(5000) < 0.5})
-    found = twoclass.curves(rows)
-    assert len(found) == twoclass.MOST_POINTS
+    found = binary.curves(rows)
+    assert len(found) == binary.MOST_POINTS
     assert found.iloc[0][["sensitivity", "false_alarms"]].tolist() == [0, 0]
     assert found.iloc[-1][["sensitivity", "false_alarms"]].tolist() == [1, 1]
     area = np.trapezoid(found["sensitivity"], found["false_alarms"])
@@ -73,22 +73,22 @@ def test_a_temperature_keeps_the_order_and_can_be_undone() -> None:
     one, other = judged(), judged(temperature=3.0)
     assert (one["scaled"].rank() == other["scaled"].rank()).all()
     np.testing.assert_allclose(one["said"], one["scaled"])
-    after = twoclass.scaled(0.9, 3.0)
+    after = binary.scaled(0.9, 3.0)
     assert 0.5 < after < 0.9
-    assert twoclass.scaled(after, 3.0, back=True) == pytest.approx(0.9)
-    assert [twoclass.scaled(end, 3.0) for end in (0.0, 1.0)] == [0.0, 1.0]
+    assert binary.scaled(after, 3.0, back=True) == pytest.approx(0.9)
+    assert [binary.scaled(end, 3.0) for end in (0.0, 1.0)] == [0.0, 1.0]
 
 
 @given(seed=some.integers(0, 1000), at=some.floats(0, 1))
 def test_a_threshold_sorts_every_row_once_and_its_errors_are_the_nearest_first(seed: int, at: float) -> None:
     rows = judged(seed=seed)
-    count = twoclass.counts(rows, at)
+    count = binary.counts(rows, at)
     assert sum(count.values()) == len(rows)
     for missed, number in ((True, count["fn"]), (False, count["fp"])):
-        wrong = twoclass.nearest_errors(rows, at, missed=missed)
+        wrong = binary.nearest_errors(rows, at, missed=missed)
         assert len(wrong) == number
         assert ((wrong["scaled"] - at).abs().diff().dropna() >= -1e-12).all()
-    rates = twoclass.rates(count).set_index("figure")
+    rates = binary.rates(count).set_index("figure")
     told = rates.dropna()
     assert ((told["low"] <= told["value"] + 1e-9) & (told["value"] <= told["high"] + 1e-9)).all()
     assert rates.loc["sensitivity", "of"] == rows["positive"].sum()
@@ -96,29 +96,29 @@ def test_a_threshold_sorts_every_row_once_and_its_errors_are_the_nearest_first(s
 
 def test_the_error_of_the_bins_is_the_trainers() -> None:
     rows = judged(temperature=2.0, number=400)
-    bins = twoclass.reliability(rows, with_scaled=True)
-    found = twoclass.calibration_error(bins)
+    bins = binary.reliability(rows, with_scaled=True)
+    found = binary.calibration_error(bins)
     odds = np.log(rows["said"]) - np.log1p(-rows["said"])
-    index = two_classes.equal_mass_bins(odds.to_numpy())
-    for version, column in ((twoclass.SAID, "said"), (twoclass.SCALED, "scaled")):
+    index = binary_stats.equal_mass_bins(odds.to_numpy())
+    for version, column in ((binary.SAID, "said"), (binary.SCALED, "scaled")):
         whole = np.ones((1, len(rows)))
-        expected = two_classes.calibration_error(
+        expected = binary_stats.calibration_error(
             rows["positive"].to_numpy(), rows[column].to_numpy(), index, whole
         )
         assert found[version] == pytest.approx(expected[0])
     assert bins.groupby("version")["n"].sum().tolist() == [400, 400]
-    assert set(twoclass.reliability(rows, with_scaled=False)["version"]) == {twoclass.SAID}
+    assert set(binary.reliability(rows, with_scaled=False)["version"]) == {binary.SAID}
 
 
 def test_charts_are_valid() -> None:
     rows = judged(temperature=2.0)
-    points = twoclass.points(rows, {twoclass.CHOSEN: 1.0, twoclass.AGREED: 0.5})
+    points = binary.points(rows, {binary.CHOSEN: 1.0, binary.AGREED: 0.5})
     assert points["precision"].isna().tolist() == [True, False]  # nobody is called positive
-    curves = twoclass.curves(rows)
+    curves = binary.curves(rows)
     assert drawn.roc(curves, points).to_dict()
     assert drawn.precision_recall(curves, points, prevalence=0.4).to_dict()
-    assert drawn.spread(twoclass.spread(rows, ("a", "b")), at=0.3).to_dict()
-    assert drawn.reliability(twoclass.reliability(rows, with_scaled=True)).to_dict()
+    assert drawn.spread(binary.spread(rows, ("a", "b")), at=0.3).to_dict()
+    assert drawn.reliability(binary.reliability(rows, with_scaled=True)).to_dict()
 
 
 # --- the page ---------------------------------------------------------------------------------

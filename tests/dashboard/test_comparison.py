@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import methods
-from dashboard.charts import methods as drawn
+from dashboard.charts import comparison as drawn
 from dashboard.charts.encoders import bargain
+from dashboard.frames import comparison
 from tests.dashboard.test_pages import charts, open_page, uri, words  # noqa: F401  (a fixture)
 from tests.support import synthetic_comparison
 from tests.support.synthetic_runs import HOSTILE
@@ -44,7 +44,7 @@ def test_a_difference_is_called_better_or_worse_only_with_its_interval_and_its_c
             "p": [0.01, 0.04, 0.01, 0.06],
         }
     )
-    assert methods.says(frame, "effect", "p").tolist() == ["better", "worse", "not sure", "not sure"]
+    assert comparison.says(frame, "effect", "p").tolist() == ["better", "worse", "not sure", "not sure"]
 
 
 def test_rows_that_one_method_alone_has_right_come_with_the_others_wrong_answer() -> None:
@@ -56,20 +56,20 @@ def test_rows_that_one_method_alone_has_right_come_with_the_others_wrong_answer(
             "other": ["y", "x", "y"],
         }
     )
-    assert methods.only_right(answers, "one", "other").to_numpy().tolist() == [["a", "x", "y"]]
-    assert methods.only_right(answers, "other", "one").to_numpy().tolist() == [["b", "x", "y"]]
+    assert comparison.only_right(answers, "one", "other").to_numpy().tolist() == [["a", "x", "y"]]
+    assert comparison.only_right(answers, "other", "one").to_numpy().tolist() == [["b", "x", "y"]]
 
 
 def test_charts_are_valid_vega_lite() -> None:
     tables = synthetic_comparison._tables(synthetic_comparison.OF_FUSION, True, HOSTILE)
-    forest = methods.forest(tables["method_pairs.parquet"])
+    forest = comparison.forest(tables["method_pairs.parquet"])
     assert drawn.differences(forest, title="difference").to_dict()
-    assert drawn.dots(methods.dots(tables["methods.parquet"]), title="F1").to_dict()
-    curve = methods.curve(synthetic_comparison._curve())
+    assert drawn.dots(comparison.dots(tables["methods.parquet"]), title="F1").to_dict()
+    curve = comparison.curve(synthetic_comparison._curve())
     chart = drawn.few_shot(curve, zero=(0.5, 0.4, 0.6), zero_name="zero-shot", title="F1").to_dict()
     marks = [layer["mark"]["type"] for layer in chart["layer"]]
     assert marks == ["area", "line", "area", "line", "point"]
-    classes = methods.classes_of(tables["method_classes.parquet"], "gated", "image only")
+    classes = comparison.classes_of(tables["method_classes.parquet"], "gated", "image only")
     assert classes["value"].is_monotonic_decreasing
     assert len(classes) == synthetic_comparison.CLASSES
 
@@ -149,7 +149,7 @@ def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(uri: str)
     costs = next(one.value for one in app.dataframe if "pictures/s" in one.value)
     assert costs["pictures/s"].tolist() == [20, 200, 2000]
     assert costs["peak memory"].tolist() == ["256 MiB"] * 3
-    frame = methods.dots(
+    frame = comparison.dots(
         synthetic_comparison._tables(synthetic_comparison.OF_ENCODERS, False, "")["methods.parquet"]
     )
     frame = frame.assign(images_per_s=1.0, says="take it", parameters=1, dimension=2, memory="1 MiB")
@@ -183,5 +183,5 @@ def test_words_of_strangers_are_shown_and_not_acted_on(uri: str, kind: Kind) -> 
 
 def test_a_pair_that_is_certain_is_coloured_by_its_sign() -> None:
     pairs = synthetic_comparison._tables(synthetic_comparison.OF_FUSION, False, "")["method_pairs.parquet"]
-    assert methods.forest(pairs)["says"].tolist() == ["worse", "better"]
+    assert comparison.forest(pairs)["says"].tolist() == ["worse", "better"]
     assert np.isfinite(pairs[MethodPairs.EFFECT]).all()

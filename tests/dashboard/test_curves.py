@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import charts, frames
+from dashboard import charts
+from dashboard.frames import trials as trial_frames
 from tests.dashboard.test_pages import open_page, words
 from tests.support import synthetic_runs
 from trainer.tracking.schema import Trials, TrialState
@@ -28,36 +29,36 @@ def lines(values: list[list[float]]) -> pd.DataFrame:
 def test_every_line_is_counted_once_in_every_epoch_of_the_shadow(log: bool) -> None:
     values = np.random.default_rng(0).lognormal(size=(300, 7))
     values[0, 3] = 1e6  # far beyond the axis
-    shadow = frames.density(lines(values.tolist()), (0.01, 5.0), log=log)
+    shadow = trial_frames.density(lines(values.tolist()), (0.01, 5.0), log=log)
     assert (shadow.groupby("epoch")["n"].sum() == 300).all()
     assert shadow.groupby("epoch")["share"].sum().to_numpy() == pytest.approx(np.ones(7))
     assert (shadow["low"] < shadow["high"]).all()
 
 
 def test_a_shadow_of_lines_that_are_all_alike_has_one_field_per_epoch() -> None:
-    shadow = frames.density(lines([[0.5, 0.5]] * 9), (0.5, 0.5), log=False)
+    shadow = trial_frames.density(lines([[0.5, 0.5]] * 9), (0.5, 0.5), log=False)
     assert shadow["n"].tolist() == [9, 9]
 
 
 def test_smoothing_moves_the_mean_and_leaves_the_interval() -> None:
-    bands = frames.bands(lines([[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0]]))
-    smooth = frames.smoothed(bands, 0.5)
+    bands = trial_frames.bands(lines([[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0]]))
+    smooth = trial_frames.smoothed(bands, 0.5)
     assert 0 < smooth["mean"].iloc[2] < 1
     assert smooth["mean"].iloc[0] == 0
     assert smooth[["low", "high"]].equals(bands[["low", "high"]])
-    assert frames.smoothed(bands, 0.0) is bands
+    assert trial_frames.smoothed(bands, 0.0) is bands
 
 
 def test_a_trial_that_was_given_up_is_marked_where_it_ended() -> None:
     trials = pd.DataFrame({Trials.TRIAL: [0, 1], Trials.STATE: [TrialState.COMPLETE, TrialState.PRUNED]})
-    ends = frames.stopped_early(lines([[0.1, 0.2, 0.3], [0.1, 0.05]]), trials)
+    ends = trial_frames.stopped_early(lines([[0.1, 0.2, 0.3], [0.1, 0.05]]), trials)
     assert ends[["trial", "epoch", "value"]].to_numpy().tolist() == [[1, 2, 0.05]]
 
 
 def test_shadow_marks_and_the_singled_out_trial_are_layers_of_the_chart() -> None:
     some = lines([[0.1, 0.2], [0.3, 0.4]])
     chart = charts.curves(
-        frames.bands(some),
+        trial_frames.bands(some),
         some.head(0),
         some.head(0),
         order=["all"],
@@ -66,7 +67,7 @@ def test_shadow_marks_and_the_singled_out_trial_are_layers_of_the_chart() -> Non
         legend="g",
         log=False,
         extent=(0.0, 1.0),
-        shadow=frames.density(some, (0.0, 1.0), log=False),
+        shadow=trial_frames.density(some, (0.0, 1.0), log=False),
         stopped=some.tail(1),
         marked=some.head(2),
         log_x=True,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from dashboard import health
-from dashboard.charts.quality import class_balance
+from dashboard.charts.data_quality import class_balance
+from dashboard.frames import data_quality
 from trainer.tracking.schema import Pictures, Scores
 
 
@@ -15,30 +15,34 @@ def pictures(rows: list[tuple[str, str]]) -> pd.DataFrame:
 
 
 def test_a_class_that_is_missing_from_a_split_shows_as_nothing_there() -> None:
-    balance = health.class_balance(
+    balance = data_quality.class_balance(
         pictures([("a", "train")] * 3 + [("b", "train"), ("a", "test"), ("", "test")])
     )
     by = balance.set_index(["label", "split"])["n"]
     assert by["b", "test"] == 0
-    assert by[health.NO_LABEL, "test"] == 1
+    assert by[data_quality.NO_LABEL, "test"] == 1
     assert balance.groupby("split")["share"].sum().tolist() == pytest.approx([1, 1])
     assert balance["label"].iloc[0] == "a"  # the most frequent first
 
 
 def test_the_largest_and_smallest_class_are_those_of_the_training_rows() -> None:
-    balance = health.class_balance(pictures([("a", "train")] * 3 + [("b", "train")] + [("b", "test")] * 9))
-    assert health.imbalance(balance) == ("a", 3, "b", 1)
-    assert health.imbalance(health.class_balance(pictures([("a", "test")]))) is None
+    balance = data_quality.class_balance(
+        pictures([("a", "train")] * 3 + [("b", "train")] + [("b", "test")] * 9)
+    )
+    assert data_quality.imbalance(balance) == ("a", 3, "b", 1)
+    assert data_quality.imbalance(data_quality.class_balance(pictures([("a", "test")]))) is None
 
 
 def test_labels_in_doubt_are_those_with_the_least_agreement_and_rows_without_are_none() -> None:
-    scores = pd.DataFrame({Scores.SAMPLE_ID: list("abcd"), health.AGREEMENT: [0.5, None, 0.1, 0.9]})
-    assert health.doubtful(scores, 2)[Scores.SAMPLE_ID].tolist() == ["c", "a"]
-    assert health.doubtful(scores.drop(columns=health.AGREEMENT), 2).empty
+    scores = pd.DataFrame({Scores.SAMPLE_ID: list("abcd"), data_quality.AGREEMENT: [0.5, None, 0.1, 0.9]})
+    assert data_quality.doubtful(scores, 2)[Scores.SAMPLE_ID].tolist() == ["c", "a"]
+    assert data_quality.doubtful(scores.drop(columns=data_quality.AGREEMENT), 2).empty
 
 
 def test_bars_name_their_splits_with_n_and_keep_the_order_of_classes() -> None:
-    balance = health.class_balance(pictures([("a", "train"), ("b", "train"), ("b", "train"), ("a", "val")]))
+    balance = data_quality.class_balance(
+        pictures([("a", "train"), ("b", "train"), ("b", "train"), ("a", "val")])
+    )
     chart = class_balance(balance).to_dict()
     assert chart["encoding"]["y"]["sort"] == ["a", "b"]
     assert chart["encoding"]["color"]["scale"]["domain"] == ["train (n = 3)", "val (n = 1)"]

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from safetensors.numpy import load
 from streamlit.testing.v1 import AppTest
 
-from dashboard import gallery
+from dashboard.ui import gallery
 from tests.dashboard.test_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 from tests.support import synthetic_answers, synthetic_runs
 from trainer.tracking.schema import Artifact, Tag
@@ -37,7 +37,7 @@ def draw(frame: pd.DataFrame, **query: str) -> AppTest:
     def script() -> None:
         import streamlit as st
 
-        from dashboard import gallery
+        from dashboard.ui import gallery
 
         gallery.show(st.session_state["rows"], key="page", order="in this order", per_page=10)
 

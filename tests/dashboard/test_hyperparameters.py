@@ -10,9 +10,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import hyperparameters as hyper
-from dashboard import importance
 from dashboard.charts import hyperparameters as charts
+from dashboard.frames import hyperparameters as hyper
+from dashboard.frames import importance
 from tests.support import synthetic_runs
 from tests.support import synthetic_trials as known
 from tests.support.paths import REPO

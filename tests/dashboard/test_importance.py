@@ -17,8 +17,8 @@ from optuna.distributions import (
 )
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-from dashboard import hyperparameters as hyper
-from dashboard import importance
+from dashboard.frames import hyperparameters as hyper
+from dashboard.frames import importance
 
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),

@@ -11,7 +11,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import state, text
+from dashboard import text
+from dashboard.ui import state
 from tests.support import synthetic_runs
 from tests.support.paths import REPO
 from trainer.tracking.schema import Artifact, Tag
@@ -213,7 +214,7 @@ def test_a_run_that_a_page_fails_on_leaves_the_list_to_choose_another(
     def fails(info: object) -> None:
         raise ValueError("not foreseen")
 
-    monkeypatch.setattr("dashboard.parts.banner", fails)
+    monkeypatch.setattr("dashboard.ui.layout.banner", fails)
     app.run()
     assert app.exception[0].message == "not foreseen"
     assert any("the broken one" in option for option in app.sidebar.selectbox[0].options)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score
 
-from dashboard import answers, frames
 from dashboard.charts.confusion import MOST_IN_CELLS, confusion, difference
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
+from dashboard.frames import predictions, trials
 
 THREE = st.lists(st.tuples(*[st.sampled_from("abc")] * 3), min_size=1, max_size=60)
 
@@ -25,43 +25,45 @@ def rows(pairs: list[tuple[str, str]], confidence: float = 0.5) -> pd.DataFrame:
 
 def two_heads(triples: list[tuple[str, str, str]]) -> pd.DataFrame:
     """`answers.paired` of (label, first answer, second answer)."""
-    return answers.paired(rows([(a, b) for a, b, _ in triples]), rows([(a, c) for a, _, c in triples]))
+    return predictions.paired(rows([(a, b) for a, b, _ in triples]), rows([(a, c) for a, _, c in triples]))
 
 
 # --- Classes ----------------------------------------------------------------------------------
 
 
 def test_names_that_were_cut_to_the_same_words_are_still_told_apart() -> None:
-    names = answers.shown_names(["x" * 90, "x" * 91, "", "\u202e"])
+    names = predictions.shown_names(["x" * 90, "x" * 91, "", "\u202e"])
     assert len(set(names.values())) == 4
     assert max(map(len, names.values())) <= 44
 
 
 def test_names_are_ordered_with_numbers_by_their_value() -> None:
-    assert answers.by_name(["b", "class 10", "class 9", "A"]) == ["A", "b", "class 9", "class 10"]
+    assert predictions.by_name(["b", "class 10", "class 9", "A"]) == ["A", "b", "class 9", "class 10"]
 
 
 def test_alike_classes_stand_beside_each_other() -> None:
     pairs = [(c, c) for c in "abcd" for _ in range(9)] + [("a", "c")] * 5 + [("d", "b")] * 5
-    order = answers.class_order(rows(pairs), list("abcd"), answers.BY_SIMILARITY)
+    order = predictions.class_order(rows(pairs), list("abcd"), predictions.BY_SIMILARITY)
     assert sorted(order) == list("abcd")
     assert abs(order.index("a") - order.index("c")) == 1
     assert abs(order.index("b") - order.index("d")) == 1
 
 
 def test_classes_without_a_mistake_stay_in_order() -> None:
-    assert answers.class_order(rows([(c, c) for c in "cab"]), [], answers.BY_SIMILARITY) == list("abc")
+    assert predictions.class_order(rows([(c, c) for c in "cab"]), [], predictions.BY_SIMILARITY) == list(
+        "abc"
+    )
 
 
 def test_two_hundred_classes_are_ordered_and_each_stands_once() -> None:
     random = np.random.default_rng(0)
     names = [f"class {i}" for i in range(200)]
     frame = rows([(names[a], names[b]) for a, b in random.integers(0, 200, (3000, 2))])
-    assert sorted(answers.by_similarity(frames.confusion(frame), names)) == sorted(names)
+    assert sorted(predictions.by_similarity(trials.confusion(frame), names)) == sorted(names)
 
 
 def test_the_logged_order_holds_classes_that_the_sweep_did_not_name() -> None:
-    assert answers.class_order(rows([("b", "z"), ("a", "a")]), ["b", "a"], answers.AS_LOGGED) == [
+    assert predictions.class_order(rows([("b", "z"), ("a", "a")]), ["b", "a"], predictions.AS_LOGGED) == [
         "b",
         "a",
         "z",
@@ -70,7 +72,7 @@ def test_the_logged_order_holds_classes_that_the_sweep_did_not_name() -> None:
 
 @given(THREE)
 def test_intervals_of_class_figures_hold_the_figure(triples: list[tuple[str, str, str]]) -> None:
-    figures = answers.class_figures(rows([(a, b) for a, b, _ in triples]), list("abc"))
+    figures = predictions.class_figures(rows([(a, b) for a, b, _ in triples]), list("abc"))
     for name in ("precision", "recall", "f1"):
         known = figures.dropna(subset=[f"{name}_low"])
         assert (known[f"{name}_low"] >= 0).all()
@@ -80,16 +82,16 @@ def test_intervals_of_class_figures_hold_the_figure(triples: list[tuple[str, str
 
 def test_intervals_of_a_class_are_wilsons() -> None:
     pairs = [("a", "a")] * 8 + [("a", "b")] * 2 + [("b", "a")] * 4
-    a = answers.class_figures(rows(pairs), ["a", "b"]).iloc[0]
-    assert (a["recall_low"], a["recall_high"]) == pytest.approx(frames.wilson(8, 10))
-    assert (a["precision_low"], a["precision_high"]) == pytest.approx(frames.wilson(8, 12))
-    low, high = frames.wilson(8, 14) or (0.0, 0.0)
+    a = predictions.class_figures(rows(pairs), ["a", "b"]).iloc[0]
+    assert (a["recall_low"], a["recall_high"]) == pytest.approx(trials.wilson(8, 10))
+    assert (a["precision_low"], a["precision_high"]) == pytest.approx(trials.wilson(8, 12))
+    low, high = trials.wilson(8, 14) or (0.0, 0.0)
     assert (a["f1_low"], a["f1_high"]) == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
 
 
 def test_a_cell_begins_with_its_most_confident_row() -> None:
     frame = rows([("a", "b")] * 3 + [("a", "a")]).assign(confidence=[0.2, 0.9, 0.4, 1.0])
-    assert list(answers.cell(frame, "a", "b")["confidence"]) == [0.9, 0.4, 0.2]
+    assert list(predictions.cell(frame, "a", "b")["confidence"]) == [0.9, 0.4, 0.2]
 
 
 # --- Two heads --------------------------------------------------------------------------------
@@ -99,9 +101,9 @@ def test_a_cell_begins_with_its_most_confident_row() -> None:
 def test_cells_of_two_heads_are_those_of_either_and_their_difference(
     triples: list[tuple[str, str, str]],
 ) -> None:
-    cells = answers.compare_cells(two_heads(triples)).set_index(["label", "pred"])
+    cells = predictions.compare_cells(two_heads(triples)).set_index(["label", "pred"])
     for head, at in (("first", 1), ("second", 2)):
-        counts = frames.confusion(rows([(t[0], t[at]) for t in triples])).set_index(["label", "pred"])["n"]
+        counts = trials.confusion(rows([(t[0], t[at]) for t in triples])).set_index(["label", "pred"])["n"]
         pd.testing.assert_series_equal(
             cells.loc[cells[head] > 0, head].sort_index(), counts.sort_index(), check_names=False
         )
@@ -111,23 +113,23 @@ def test_cells_of_two_heads_are_those_of_either_and_their_difference(
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_sign_test_is_scipys(one: int, other: int) -> None:
     expected = stats.binomtest(one, one + other, 0.5).pvalue if one + other else 1.0
-    assert answers.sign_test(np.array([one]), np.array([other]))[0] == pytest.approx(expected)
+    assert predictions.sign_test(np.array([one]), np.array([other]))[0] == pytest.approx(expected)
 
 
 def test_holm_is_that_of_a_textbook() -> None:
     p = np.array([0.01, 0.04, 0.03, 0.005])
-    assert answers.holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert answers.holm(np.array([])).size == 0
+    assert predictions.holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert predictions.holm(np.array([])).size == 0
 
 
 def test_a_cell_is_significant_only_where_the_same_rows_went_elsewhere() -> None:
     moved = two_heads([("a", "a", "b")] * 20 + [("b", "b", "b")] * 20)
-    cells = answers.compare_cells(moved).set_index(["label", "pred"])
+    cells = predictions.compare_cells(moved).set_index(["label", "pred"])
     assert cells.loc[("a", "b"), "significant"]
     assert not cells.loc[("a", "b"), "better"]
     assert not cells.loc[("b", "b"), "significant"]
     swapped = two_heads([("a", "a", "b"), ("a", "b", "a")] * 20)  # as many rows in every cell as before
-    assert not answers.compare_cells(swapped)["significant"].any()
+    assert not predictions.compare_cells(swapped)["significant"].any()
 
 
 def test_equal_heads_are_seldom_called_different() -> None:
@@ -136,7 +138,7 @@ def test_equal_heads_are_seldom_called_different() -> None:
     for _ in range(40):
         said = np.where(random.random((2, 200)) < 0.3, random.integers(0, 4, (2, 200)), np.arange(200) % 4)
         triples = [(str(i % 4), str(a), str(b)) for i, (a, b) in enumerate(said.T)]
-        claimed += bool(answers.compare_cells(two_heads(triples))["significant"].any())
+        claimed += bool(predictions.compare_cells(two_heads(triples))["significant"].any())
     assert claimed <= 4  # 5 % of 40, and some luck
 
 
@@ -145,7 +147,7 @@ def test_the_difference_in_accuracy_is_that_of_scikit_learn_and_within_its_inter
     triples: list[tuple[str, str, str]],
 ) -> None:
     label, first, second = zip(*triples, strict=True)
-    found = answers.accuracy_difference(two_heads(triples))
+    found = predictions.accuracy_difference(two_heads(triples))
     assert found is not None
     expected = accuracy_score(label, second) - accuracy_score(label, first)
     assert found.value == pytest.approx(expected)
@@ -161,7 +163,7 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says() -> None:
     for _ in range(200):
         drawn = random.choice(4, size=120, p=[0.6, 0.15, 0.08, 0.17])  # both, only first, only second, none
         triples = [("a", "ab"[k in (2, 3)], "ab"[k in (1, 3)]) for k in drawn]
-        found = answers.accuracy_difference(two_heads(triples))
+        found = predictions.accuracy_difference(two_heads(triples))
         assert found is not None
         covered += found.low <= 0.08 - 0.15 <= found.high
     assert covered >= 182
@@ -169,9 +171,9 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says() -> None:
 
 def test_only_rows_that_both_heads_answered_are_compared() -> None:
     first, second = rows([("a", "a")] * 3), rows([("a", "b")] * 5)
-    assert len(answers.paired(first, second)) == 3
-    assert answers.accuracy_difference(answers.paired(first, second.head(0))) is None
-    assert answers.compare_cells(answers.paired(first, second.head(0))).empty
+    assert len(predictions.paired(first, second)) == 3
+    assert predictions.accuracy_difference(predictions.paired(first, second.head(0))) is None
+    assert predictions.compare_cells(predictions.paired(first, second.head(0))).empty
 
 
 # --- Points -----------------------------------------------------------------------------------
@@ -191,69 +193,69 @@ def points(count: int = 50) -> pd.DataFrame:
 
 def test_find_looks_into_label_id_and_caption_for_the_words_as_they_are() -> None:
     frame = points()
-    assert answers.matches(frame, "picture 7").sum() == 1
-    assert answers.matches(frame, "row-4").sum() == 11
-    assert answers.matches(frame, "CAT").all()
-    assert not answers.matches(frame, "c.t").any()
+    assert predictions.matches(frame, "picture 7").sum() == 1
+    assert predictions.matches(frame, "row-4").sum() == 11
+    assert predictions.matches(frame, "CAT").all()
+    assert not predictions.matches(frame, "c.t").any()
 
 
 def test_a_box_holds_what_lies_in_it() -> None:
     frame = points()
-    inside = answers.within(frame, [(-1, 0, -1, 0), (2, 3, 2, 3)])
+    inside = predictions.within(frame, [(-1, 0, -1, 0), (2, 3, 2, 3)])
     expected = frame["x"].between(-1, 0) & frame["y"].between(-1, 0)
     expected |= frame["x"].between(2, 3) & frame["y"].between(2, 3)
     assert inside.equals(expected)
-    assert not answers.within(frame, []).any()
+    assert not predictions.within(frame, []).any()
 
 
 def test_boxes_stand_in_an_address_and_nonsense_in_it_is_left_out() -> None:
     boxes = [(-1.5, 2.0, 0.0, 3.25), (1.0, 2.0, 3.0, 4.0)]
-    assert answers.boxes_from(answers.boxes_to(boxes)) == boxes
-    assert answers.boxes_from("a,b;1,2,3;nan,1,2,3;2,1,4,3") == [(1.0, 2.0, 3.0, 4.0)]
-    assert len(answers.boxes_from(answers.boxes_to(boxes * 50))) == answers.MOST_BOXES
+    assert predictions.boxes_from(predictions.boxes_to(boxes)) == boxes
+    assert predictions.boxes_from("a,b;1,2,3;nan,1,2,3;2,1,4,3") == [(1.0, 2.0, 3.0, 4.0)]
+    assert len(predictions.boxes_from(predictions.boxes_to(boxes * 50))) == predictions.MOST_BOXES
 
 
 def test_a_box_that_moved_by_rounding_is_the_same() -> None:
-    assert answers.same_box((0, 10, 0, 1), (0.0001, 10.0001, 0, 1))
-    assert not answers.same_box((0, 10, 0, 1), (0.5, 10.5, 0, 1))
+    assert predictions.same_box((0, 10, 0, 1), (0.0001, 10.0001, 0, 1))
+    assert not predictions.same_box((0, 10, 0, 1), (0.5, 10.5, 0, 1))
 
 
 def test_the_nearest_points_are_those_at_the_least_distance_without_the_point_itself() -> None:
     frame = points()
     here = frame.iloc[3]
-    found = answers.nearest(frame, "row-3", 5)
+    found = predictions.nearest(frame, "row-3", 5)
     away = np.hypot(frame["x"] - here["x"], frame["y"] - here["y"]).drop(3).nsmallest(5)
     assert list(found.index) == list(away.index)
     assert found["distance"].is_monotonic_increasing
-    assert answers.nearest(frame, "nobody", 5).empty
+    assert predictions.nearest(frame, "nobody", 5).empty
 
 
 def test_numbers_of_the_rows_come_from_every_table_that_has_them() -> None:
     samples = pd.DataFrame({"sample_id": ["a", "b"], "loss": [0.1, 0.2], "same": 1.0, "label": "x"})
-    measures = {name: [1.0, 2.0] for name in answers.Pictures.MEASURES}
+    measures = {name: [1.0, 2.0] for name in predictions.Pictures.MEASURES}
     pictures = pd.DataFrame({"sample_id": ["b", "c"], **measures})
     scores = pd.DataFrame({"sample_id": ["a", "b"], "score.clip": [0.3, 0.4], "keep.0": [True, False]})
-    found = answers.numbers(samples, pictures.assign(width=[3.0, 9.0]), scores)
+    found = predictions.numbers(samples, pictures.assign(width=[3.0, 9.0]), scores)
     assert {"loss", "clip"} <= set(found.columns)
     assert not {"same", "keep.0", "label"} & set(found.columns)
     assert "width" not in found  # only one row has it, so there is nothing to compare
-    assert list(answers.numbers(samples, None, None).columns) == ["loss"]
+    assert list(predictions.numbers(samples, None, None).columns) == ["loss"]
 
 
 def test_the_probability_of_the_label_is_read_in_the_order_of_the_classes() -> None:
     probs = pd.Series([[0.2, 0.8], [0.1, 0.9], [0.5, 0.5]])
     frame = rows([("a", "b"), ("b", "b"), ("z", "b")]).assign(probs=probs)
-    found = answers.label_probability(frame, ["a", "b"])
+    found = predictions.label_probability(frame, ["a", "b"])
     assert found.to_dict() == {"row-0": 0.2, "row-1": 0.9}
-    assert answers.label_probability(frame, []).empty
+    assert predictions.label_probability(frame, []).empty
 
 
 def test_of_many_groups_the_largest_have_a_name() -> None:
     groups = pd.Series([f"g{i}" for i in range(20) for _ in range(20 - i)] + [""])
-    named, order = answers.largest_groups(groups)
-    assert order == ["8 smaller groups", *(f"g{i}" for i in range(answers.MOST_GROUPS))]
+    named, order = predictions.largest_groups(groups)
+    assert order == ["8 smaller groups", *(f"g{i}" for i in range(predictions.MOST_GROUPS))]
     assert set(named) == set(order)
-    assert answers.largest_groups(pd.Series(["a", ""]))[1] == ["no group", "a"]
+    assert predictions.largest_groups(pd.Series(["a", ""]))[1] == ["no group", "a"]
 
 
 # --- Charts -----------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ def test_of_many_groups_the_largest_have_a_name() -> None:
 @pytest.mark.parametrize("count", [2, MOST_IN_CELLS, 60, 200])
 def test_a_matrix_is_as_light_as_its_cells_and_zooms_where_it_is_large(count: int) -> None:
     classes = [f"class {i}" for i in range(count)]
-    cells = frames.confusion(rows([(name, name) for name in classes]))
+    cells = trials.confusion(rows([(name, name) for name in classes]))
     chart = confusion(cells, classes, normalised=True, side=400, dark=True, chosen=(classes[0], classes[1]))
     spec = chart.to_dict()
     params = {one["name"] for one in spec["params"]}
@@ -272,7 +274,7 @@ def test_a_matrix_is_as_light_as_its_cells_and_zooms_where_it_is_large(count: in
 
 
 def test_a_difference_stars_what_is_significant() -> None:
-    cells = answers.compare_cells(two_heads([("a", "a", "b")] * 20 + [("b", "b", "b")] * 20))
+    cells = predictions.compare_cells(two_heads([("a", "a", "b")] * 20 + [("b", "b", "b")] * 20))
     spec = difference(cells, ["a", "b"], side=300, dark=False).to_dict()
     says = {row["says"] for values in spec["datasets"].values() for row in values if "says" in row}
     assert says == {"−20★", "+20★", "0"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard import artifacts
-from dashboard.artifacts import ArtifactsMoved, StoreProblem
-from dashboard.info import on_same_rows
-from dashboard.store import Store
+from dashboard.runs import artifacts
+from dashboard.runs.artifacts import ArtifactsMoved, StoreProblem
+from dashboard.runs.run_info import on_same_rows
+from dashboard.runs.store import Store
 from tests.support import synthetic_runs
 from trainer.tracking.schema import Artifact, RunState, Tag
 

@@ -14,13 +14,13 @@ from PIL import Image
 from safetensors.numpy import load_file
 from streamlit.testing.v1 import AppTest
 
-from dashboard.charts.tried import HEAD, ZERO_SHOT, place, probabilities
+from dashboard.charts.explain import HEAD, ZERO_SHOT, place, probabilities
 from dashboard.text import JOINER
 from tests.dashboard.test_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 from tests.support import synthetic_runs
 from tests.support.trained_sweep import CLASSES, Answering
+from trainer.serving.explain import Trying, original
 from trainer.tracking.schema import Artifact
-from trainer.trying import Trying, original
 
 PAGE = "views/tryit.py"
 TEST_ROW = {"source": "a test row"}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import verification
 from dashboard.charts import verification as drawn
+from dashboard.frames import verification
 from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_verification
 from tests.support.synthetic_runs import HOSTILE

@@ -24,8 +24,8 @@ from safetensors.numpy import save
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score
 
-from trainer import two_classes
-from trainer.conclusion import groups_by_split
+from trainer.experiments import binary_evaluation
+from trainer.experiments.evaluation import groups_by_split
 from trainer.tracking.schema import (
     Artifact,
     Curves,
@@ -450,7 +450,7 @@ def _two_classes(
         split_n=split,
         rows=lambda part: np.flatnonzero(split == part),
     )
-    figures = two_classes.figures(manifest, np.stack(predictions["probs"]), seed=0)  # type: ignore[arg-type]
+    figures = binary_evaluation.figures(manifest, np.stack(predictions["probs"]), seed=0)  # type: ignore[arg-type]
     return {**figures, "groups": groups_by_split(manifest)}  # type: ignore[arg-type]
 
 

@@ -10,15 +10,15 @@ from mlflow import MlflowClient
 from sklearn.datasets import load_digits
 
 from tests.support import synthetic_runs
-from trainer.analysis.verification import Bootstrap, Pairs
 from trainer.data.manifest import build
+from trainer.experiments.verification import findings
+from trainer.experiments.verification.embedding import Candidate, cosines
+from trainer.experiments.verification.identify import Identified
+from trainer.experiments.verification.protocol import draw
+from trainer.experiments.verification.record import Record, faces_table, roc_table
+from trainer.experiments.verification.split import Scored
+from trainer.stats.roc import Bootstrap, Pairs
 from trainer.tracking.schema import Artifact, Kind, Method, RunState, Stopped, Tag, Verified
-from trainer.verification import findings
-from trainer.verification.embedding import Candidate, cosines
-from trainer.verification.identify import Identified
-from trainer.verification.protocol import draw
-from trainer.verification.record import Record, faces_table, roc_table
-from trainer.verification.split import Scored
 
 EACH, FOLDS = 8, 5
 

@@ -10,11 +10,11 @@ import numpy as np
 from mlflow import MlflowClient
 
 from tests.support.image_files import encoded
-from trainer.fuse import FuseConfig
-from trainer.fuse import run as fuse
+from trainer.experiments.fusion.run import FuseConfig
+from trainer.experiments.fusion.run import run as fuse
+from trainer.experiments.zero_shot.run import ZeroShotConfig
+from trainer.experiments.zero_shot.run import run as zeroshot
 from trainer.tracking.schema import Artifact, Fused, Tag, ZeroShot
-from trainer.zeroshot import ZeroShotConfig
-from trainer.zeroshot import run as zeroshot
 
 CLASSES = {"blue": (90, 60, 150), "green": (60, 140, 80), "red": (150, 60, 90)}
 

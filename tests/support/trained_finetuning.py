@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from tests.support import trained_ablation
 from tests.support.tiny_clip import save_tiny_clip
-from trainer.finetune import FinetuneConfig, run
+from trainer.experiments.finetuning.run import FinetuneConfig, run
 from trainer.tracking.schema import Artifact, Summary
 
 

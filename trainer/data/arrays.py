@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.core.errors import InputError
 from trainer.data.manifest import SPLITS, Manifest, build
 from trainer.data.split import complete_splits
-from trainer.errors import InputError
 
 SUFFIXES = (".npz", ".safetensors")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trainer.core.errors import InputError
 from trainer.data.manifest import Manifest, rows_of
-from trainer.errors import InputError
 
 KEPT_FIRST = ("test", "val", "train")  # test rows are never filtered
 

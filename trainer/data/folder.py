@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.core.errors import InputError
 from trainer.data import files
 from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, build
 from trainer.data.metadata import Entry, read_metadata
 from trainer.data.split import complete_splits, split_called
-from trainer.errors import InputError
 
 
 class _Found(NamedTuple):

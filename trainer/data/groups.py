@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 
+from trainer.core.errors import InputError
 from trainer.data.duplicates import KEPT_FIRST, bound
 from trainer.data.manifest import SPLITS, Manifest, build, rows_of
 from trainer.data.split import complete_splits
-from trainer.errors import InputError
 
 
 def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as arrow
 import pyarrow.compute as compute
 
-from trainer.data import columns, files
+from trainer.core.errors import InputError, first_line
+from trainer.data import files, table_columns
 from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, Stored, build
 from trainer.data.split import complete_splits, read_split, split_called
-from trainer.errors import InputError, first_line
 
 if TYPE_CHECKING:  # half a second to import, and only this source needs it
     from datasets import Dataset
@@ -45,7 +45,7 @@ class Cell:
     def read_bytes(self) -> bytes:
         """Raises OSError as a path would, also where the cell is empty."""
         try:
-            data = columns.bytes_of(_table(self.path)[self.column][self.row])
+            data = table_columns.bytes_of(_table(self.path)[self.column][self.row])
         except (arrow.ArrowException, LookupError) as error:  # another file has taken its place
             raise OSError(errno.EIO, f"{self.path.name}: {first_line(error)}") from error
         if not data:
@@ -184,11 +184,11 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> 
     paths = [Path(one["filename"]) for one in dataset.cache_files]
     picture = column.pop("picture")
     text = {
-        role: [value for path in paths for value in columns.text(_table(path)[own])]
+        role: [value for path in paths for value in table_columns.text(_table(path)[own])]
         for role, own in column.items()
     }
     blank = [""] * len(dataset)
-    label = columns.class_names(text.get("label", blank), names)
+    label = table_columns.class_names(text.get("label", blank), names)
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
     sample_id = _ids(part, text.get("id", blank))
     at = 0
@@ -216,13 +216,13 @@ def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str]
     kinds = dataset.features
     schema = kinds.arrow_schema
     image = next((one for one, kind in kinds.items() if isinstance(kind, datasets.Image)), None)
-    picture = image or columns.with_bytes(schema)
+    picture = image or table_columns.with_bytes(schema)
     if picture is None:
         cure = _RESHAPE.format("make one with cast_column(…, Image())")
         raise InputError(
             f"{name} has the columns {', '.join(map(repr, kinds))}, and none is of the type Image. {cure}."
         )
-    column = columns.by_role(f.name for f in schema if not columns.holds_bytes(f.type))
+    column = table_columns.by_role(f.name for f in schema if not table_columns.holds_bytes(f.type))
     classes = {one: kind.names for one, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
     if "label" not in column and len(classes) > 1:
         cure = _RESHAPE.format("rename the one that you mean to label")

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from trainer.errors import InputError
+from trainer.core.errors import InputError
 
 SPLITS = ("train", "val", "test")
 

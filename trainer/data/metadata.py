@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.data.columns import CAPTIONS_JOINED_BY
-from trainer.errors import InputError
+from trainer.core.errors import InputError
+from trainer.data.table_columns import CAPTIONS_JOINED_BY
 
 NAMES = ("metadata.csv", "metadata.jsonl")
 

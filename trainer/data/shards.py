@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.core.errors import InputError
 from trainer.data import files
 from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, build
 from trainer.data.split import complete_splits, read_split, split_called
-from trainer.errors import InputError
 
 SUFFIX = ".tar"
 LARGEST_NOTE = 1 << 20  # bytes of a .json, .txt or .cls that are read

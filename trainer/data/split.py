@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trainer.core.errors import InputError
 from trainer.data.manifest import SPLITS, rows_of
-from trainer.errors import InputError
 
 FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test where the data brings no split
 # Spellings seen in public data sets. Any case.

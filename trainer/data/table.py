@@ -17,11 +17,11 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as parquet
 
-from trainer.data import columns, files
+from trainer.core.errors import InputError
+from trainer.data import files, table_columns
 from trainer.data.duplicates import bound
 from trainer.data.manifest import Manifest, Quarantined, build, rows_of
 from trainer.data.split import complete_splits, read_split
-from trainer.errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 TAKES = (
@@ -42,7 +42,7 @@ class Cell:
     def read_bytes(self) -> bytes:
         """Raises OSError as a path would."""
         try:
-            return columns.bytes_of(_row_group(self.path, self.column, self.row_group)[self.row]) or b""
+            return table_columns.bytes_of(_row_group(self.path, self.column, self.row_group)[self.row]) or b""
         except arrow.ArrowException as error:
             raise OSError(f"{self.path.name}: {error}") from error
 
@@ -77,7 +77,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     column = _columns(table.column_names + ([stored] if stored else []), name)
     if table.num_rows == 0:
         raise InputError(f"{name} has no rows. {TAKES}.")
-    text = {role: columns.text(table.column(one)) for role, one in column.items() if one != stored}
+    text = {role: table_columns.text(table.column(one)) for role, one in column.items() if one != stored}
     label = _class_names(table, column.get("label"), text.get("label"))
     blank = [""] * table.num_rows
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
@@ -119,8 +119,8 @@ def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
     if kind == ".parquet":
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
-            small = [f.name for f in schema if not columns.holds_bytes(f.type)]
-            return file.read(small), columns.with_bytes(schema)
+            small = [f.name for f in schema if not table_columns.holds_bytes(f.type)]
+            return file.read(small), table_columns.with_bytes(schema)
     if kind == ".jsonl":
         return arrow.json.read_json(path), None
     separator = "\t" if kind == ".tsv" else ","
@@ -140,12 +140,12 @@ def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
 
 
 def _known(names: Sequence[str]) -> bool:
-    return any(one.lower() in known for one in names for known in columns.NAMES.values())
+    return any(one.lower() in known for one in names for known in table_columns.NAMES.values())
 
 
 def _columns(present: Sequence[str], name: str) -> dict[str, str]:
     """Role → the table's own name of the column."""
-    column = columns.by_role(present)
+    column = table_columns.by_role(present)
     if "picture" not in column:
         raise InputError(
             f"{name} has the columns {', '.join(map(repr, present))} and none for the picture. {TAKES}."
@@ -162,7 +162,7 @@ def _class_names(table: arrow.Table, column: str | None, label: list[str] | None
     if notes:
         features = json.loads(notes).get("info", {}).get("features", {})
         names = features.get(column, {}).get("names")
-    return columns.class_names(label, names)
+    return table_columns.class_names(label, names)
 
 
 @lru_cache(maxsize=8)  # rows are mostly asked for in order, by several threads
@@ -180,7 +180,7 @@ def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
     with parquet.ParquetFile(path) as file:
         for index in range(file.num_row_groups):
             for row, cell in enumerate(file.read_row_group(index, [column]).column(0)):
-                data = columns.bytes_of(cell)
+                data = table_columns.bytes_of(cell)
                 sample_id = names[at] if names else f"row/{at:08d}"
                 if data:
                     rows.sample_id.append(sample_id)
@@ -236,7 +236,9 @@ def _caption_of_each(
                     f"{name} has {one!r} in {len(rows)} rows that contradict each other: {values[0]!r} and "
                     f"{values[1]!r}. Rows of one picture may differ in their caption only."
                 )
-        joined = columns.CAPTIONS_JOINED_BY.join(dict.fromkeys(filter(None, (caption[row] for row in rows))))
+        joined = table_columns.CAPTIONS_JOINED_BY.join(
+            dict.fromkeys(filter(None, (caption[row] for row in rows)))
+        )
         for row in rows:
             together[row] = joined
     return together

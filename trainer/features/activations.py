@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.core.errors import InputError
 from trainer.data.manifest import Manifest
-from trainer.errors import InputError
-from trainer.features.blocks import Front, Tail
+from trainer.features.backbone import pick_dtype
 from trainer.features.encoder import ImageEncoder, preparation_of
+from trainer.features.encoding_loop import Auto, LazyEncoder, Work, encode_missing
 from trainer.features.hub import resolve
+from trainer.features.image_augmentation import Straying
 from trainer.features.key import EncoderKey, digest_of, identity
-from trainer.features.loop import Auto, LazyEncoder, Work, encode_missing
+from trainer.features.partial_encoder import Front, Tail
 from trainer.features.store import FeatureStore
-from trainer.features.tower import pick_dtype
-from trainer.features.views import Straying
 
 Kept = Literal["float16", "bfloat16"]
 RESIDENT = 0.4  # share of a GPU's free memory that activations may take for good

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.analysis.scores import AestheticHead
-from trainer.errors import InputError, first_line
+from trainer.core.errors import InputError, first_line
+from trainer.experiments.ablation.scores import AestheticHead
 
 EXPECTED = (
     "Expected a linear layer of one output on the embeddings of CLIP B/32, B/16 (512 numbers) or L/14 (768), "

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.features.backbone import LoadedTower, room
 from trainer.features.families import Space, family_of
-from trainer.features.preparation import Preparation, Size, preparation
-from trainer.features.saved import image_settings
-from trainer.features.tower import LoadedTower, room
-from trainer.features.views import recolour
+from trainer.features.image_augmentation import recolour
+from trainer.features.model_files import image_settings
+from trainer.features.preprocessing import Preparation, Size, preparation
 
 if TYPE_CHECKING:
     import torch

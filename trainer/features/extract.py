@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.core.errors import InputError, TooManyBadFiles
 from trainer.data.duplicates import repeats, same_picture
 from trainer.data.manifest import Manifest, Quarantined
-from trainer.errors import InputError, TooManyBadFiles
+from trainer.features.backbone import pick_dtype
 from trainer.features.encoder import preparation_of
+from trainer.features.encoding_loop import Auto, LazyEncoder, Work, encode_missing
 from trainer.features.families import Space, family_of
 from trainer.features.hub import resolve
+from trainer.features.image_augmentation import Augmentation, Straying
+from trainer.features.image_measures import lookup_measures, measures_store
 from trainer.features.key import identity
-from trainer.features.loop import Auto, LazyEncoder, Work, encode_missing
-from trainer.features.measures import lookup_measures, measures_store
 from trainer.features.store import FeatureStore
-from trainer.features.tower import pick_dtype
-from trainer.features.views import Augmentation, Straying
 
 DEFAULT_STRAYING = Straying(Augmentation(), seed=0)
 
@@ -53,7 +53,9 @@ class Features:
 
     manifest: Manifest  # the rows that have a vector; its quarantined names the rest
     vectors_nd: np.ndarray  # float32 [N, D]
-    measures_nm: np.ndarray | None  # float32 [N, M], columns as in trainer.analysis.picture.NAMES; NaN for a
+    measures_nm: (
+        np.ndarray | None
+    )  # float32 [N, M], columns as in trainer.data.image_quality.NAMES; NaN for a
     # picture whose vector was stored without them; None where the data brought its vectors
     report: ExtractReport
     views_vnd: np.ndarray | None = None  # float32 [V, N, D], views 1…V of the N rows of train
@@ -91,7 +93,7 @@ def extract(
         space: "pooled", the image tower's own output, or "shared", the space of images and texts.
         views: how many views to make of each training picture besides itself, for augmentation.
         straying: how these differ from it.
-        batch_size: pictures per call of the encoder, "auto": measured, see :mod:`trainer.features.batches`.
+        batch_size: pictures per call of the encoder, "auto": measured (:mod:`trainer.features.batch_size`).
         workers: processes that decode, 0 for threads, "auto": processes once threads do not keep up.
         max_bad: the share of files, 0 to 1, that may be quarantined.
         drop_duplicates: of rows that show the same picture keep one, see :func:`duplicates.repeats`.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.core.errors import InputError, first_line
 from trainer.data import demo
-from trainer.errors import InputError, first_line
 from trainer.features.families import family_of
-from trainer.features.saved import weight_files
+from trainer.features.model_files import weight_files
 
 HUB_TIMEOUT_S = 5  # without a network the answer should come in seconds
 _CURES = (

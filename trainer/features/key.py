@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.core.errors import InputError
+from trainer.core.json_cache import recall, remember
 from trainer.data.decode import DECODE_POLICY
-from trainer.errors import InputError
 from trainer.features.families import Space, family_of
-from trainer.features.memory import recall, remember
-from trainer.features.saved import image_settings, read_json, tokenizer_files, weight_files
-from trainer.features.views import Straying, described
+from trainer.features.image_augmentation import Straying, described
+from trainer.features.model_files import image_settings, read_json, tokenizer_files, weight_files
 
 FEATURES_VERSION = "2"  # raise it when the code of this room changes what comes out
 STORED_DTYPE = "float16"  # of an encoder's vectors

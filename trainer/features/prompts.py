@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from trainer.errors import InputError, first_line
+from trainer.core.errors import InputError, first_line
 
 PLACE = "{}"
 NAME_ALONE = (PLACE,)

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 
-from trainer import atomic
-from trainer.errors import InputError
+from trainer.core import atomic
+from trainer.core.errors import InputError
 from trainer.features.key import EncoderKey
 
 DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)  # what reading a damaged shard raises

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.errors import InputError, first_line
+from trainer.core.errors import InputError, first_line
+from trainer.features.backbone import LoadedTower
 from trainer.features.families import family_of
-from trainer.features.saved import TOKENIZER_FILES, read_json, tokenizer_files
-from trainer.features.tower import LoadedTower
+from trainer.features.model_files import TOKENIZER_FILES, read_json, tokenizer_files
 
 if TYPE_CHECKING:
     import torch

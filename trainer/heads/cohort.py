@@ -1,7 +1,7 @@
 """Heads of one shape, trained together epoch by epoch: what they reached, which of them go on.
 
-How an epoch is trained is the business of the two kinds of cohort: `trainer.heads.descent` and
-`trainer.heads.regression`.
+How an epoch is trained is the business of the two kinds of cohort: `trainer.heads.minibatch_cohort` and
+`trainer.heads.logistic_cohort`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.heads.data import TrainingData
 from trainer.heads.head import Head
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.losses import balanced_class_weights, effective_class_weights
 from trainer.heads.metrics import f1_macro
 from trainer.heads.outcome import CURVE_METRICS, Outcome
-from trainer.heads.spec import HeadSpec
+from trainer.heads.training_data import TrainingData
 
 EVALUATION_CELLS = 4_000_000  # logits held at once while evaluating, to bound memory
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.heads.data import Scale, find_scale
-from trainer.heads.streams import generator
+from trainer.heads.common_random_numbers import generator
+from trainer.heads.training_data import Scale, find_scale
 
 LARGEST_BATCH = 512  # rows; all of them where they are no more
 PER_CLASS = 4  # rows of a class in a batch that is drawn

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.heads.data import Scale
-from trainer.heads.spec import HeadSpec
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.stack import ACTIVATIONS, COSINE_EPSILON, NORM_EPSILON, gated
+from trainer.heads.training_data import Scale
 
 
 @dataclass(frozen=True)

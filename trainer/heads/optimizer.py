@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainer.heads.spec import HeadSpec
+from trainer.heads.head_config import HeadSpec
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from trainer.heads.cohort import Cohort
-from trainer.heads.data import TrainingData
-from trainer.heads.descent import Descent
 from trainer.heads.head import Head
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.logistic_cohort import Regression
+from trainer.heads.minibatch_cohort import Descent
 from trainer.heads.outcome import Outcome
-from trainer.heads.regression import Regression
-from trainer.heads.spec import HeadSpec
 from trainer.heads.stack import sort_key
+from trainer.heads.training_data import TrainingData
 
 Precision = Literal["float32", "bfloat16"]
 LEAST_ROUNDED = 16**3  # multiplications; torch computes smaller products exactly, whatever is asked
@@ -37,7 +37,7 @@ class Population:
 
     Args:
         specs: K configurations, in any mixture.
-        data: rows, see `trainer.heads.data.prepare`.
+        data: rows, see `trainer.heads.training_data.prepare`.
         seeds: S integers; every configuration is trained once for each.
         kept_kn: optional [K, N] of 0 and 1: which training rows each head may see.
         precision: bfloat16 rounds the factors of all but small matrix products (sums, weights and all else

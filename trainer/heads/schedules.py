@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from trainer.heads.spec import HeadSpec
+from trainer.heads.head_config import HeadSpec
 
 
 def lr_table(

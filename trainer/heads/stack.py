@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.heads import streams
-from trainer.heads.spec import HeadSpec, Scaling
+from trainer.heads import common_random_numbers
+from trainer.heads.head_config import HeadSpec, Scaling
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -101,7 +101,7 @@ class Stack:
             if depth == 0 and specs[0].gate_at:
                 mask = gate_mask(units, features=features, gate_at=specs[0].gate_at)
                 self.mask, outputs = mask.to(device, dtype), 3 * units
-            weight, bias = streams.initial_linear(
+            weight, bias = common_random_numbers.initial_linear(
                 seeds, layer=depth, inputs=inputs, outputs=outputs, dtype=dtype
             )
             if depth == 0 and self.mask is not None:
@@ -219,7 +219,7 @@ class Stack:
 
     def _drop(self, hidden_skhb: Tensor, *, step: int, depth: int) -> Tensor:
         units, rows = hidden_skhb.shape[2:]
-        uniform = streams.dropout_uniforms(
+        uniform = common_random_numbers.dropout_uniforms(
             self.seeds, step=step, layer=depth, shape=(units, rows), like=hidden_skhb
         )
         rate = self.dropout_k[:, None, None]

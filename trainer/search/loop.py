@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from trainer.heads.data import TrainingData
+from trainer.core.stopwatch import Stopwatch
 from trainer.heads.outcome import Outcome
 from trainer.heads.population import Population, Precision
+from trainer.heads.training_data import TrainingData
 from trainer.search.space import Params
 from trainer.search.study import Finished, Proposal, Pruner, Study, rungs
-from trainer.stopwatch import Stopwatch
 
 State = Literal["running", "complete", "pruned", "failed"]
 PROPOSING, TRAINING, JUDGING = "proposing", "training", "judging"  # names on the stopwatch

@@ -16,8 +16,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from trainer.errors import InputError
-from trainer.heads.spec import HeadSpec
+from trainer.core.errors import InputError
+from trainer.heads.head_config import HeadSpec
 
 DEFAULT_SPACE = Path(__file__).with_name("space.yaml")
 KINDS = "a fixed value, {choice: [a, b]}, {uniform: [low, high]}, {log: [low, high]} or {int: [low, high]}"

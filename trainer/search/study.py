@@ -16,7 +16,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from trainer.heads.spec import HeadSpec
+from trainer.heads.head_config import HeadSpec
 from trainer.search.space import Params, Space, head_spec
 from trainer.search.tpe import Observation, propose, quasi_random
 

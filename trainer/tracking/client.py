@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from trainer.errors import InputError, first_line
+from trainer.core.errors import InputError, first_line
 from trainer.tracking import database
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from trainer import atomic
-from trainer.errors import InputError
+from trainer.core import atomic
+from trainer.core.errors import InputError
 
 # WAL keeps an index in shared memory, which machines that share a network folder do not share.
 NETWORK_FILESYSTEMS = {

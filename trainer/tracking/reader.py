@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.errors import InputError
+from trainer.core.errors import InputError
 from trainer.tracking.client import connect, find_run, refuse_moved
 from trainer.tracking.schema import Kind, Tag
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Self
 
 from filelock import FileLock, Timeout
 
-from trainer import atomic
-from trainer.errors import InputError, first_line
-from trainer.progress import say
+from trainer.core import atomic
+from trainer.core.console import say
+from trainer.core.errors import InputError, first_line
 from trainer.tracking import schema
 from trainer.tracking.children import STATUS, ChildRun, close_half_written, metrics_of, tags_of, take_stock
 from trainer.tracking.client import connect, cut, find_run, local_folder, open_experiment, refuse_moved

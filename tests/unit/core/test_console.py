@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from trainer import progress
+from trainer.core import console
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that the bar believes to have passed."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -19,8 +19,8 @@ def test_a_log_has_a_line_every_tenth_with_the_rate_and_the_time_left(
     clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(progress, "say", said.append)
-    shown = progress.Bar("Encoding", "images", None, None)
+    monkeypatch.setattr(console, "say", said.append)
+    shown = console.Bar("Encoding", "images", None, None)
     for done in range(0, 101):
         clock[0] = done / 4
         shown.update(done, 100, "best 0.9" if done == 50 else "")
@@ -34,8 +34,8 @@ def test_what_was_done_before_does_not_make_the_rate_better(
     clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(progress, "say", said.append)
-    resumed = progress.Bar("Sweep", "trials", None, None)
+    monkeypatch.setattr(console, "say", said.append)
+    resumed = console.Bar("Sweep", "trials", None, None)
     resumed.update(800, 1000)
     clock[0] = 1000.0
     resumed.update(900, 1000)
@@ -44,4 +44,4 @@ def test_what_was_done_before_does_not_make_the_rate_better(
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])
 def test_the_time_left_is_as_on_a_clock(seconds: float, words: str) -> None:
-    assert progress.left(seconds) == f"{words} left"
+    assert console.left(seconds) == f"{words} left"

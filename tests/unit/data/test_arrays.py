@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainer.core.errors import InputError
+from trainer.data.load import load
 from trainer.data.manifest import Manifest, check_trainable
-from trainer.data.source import load
-from trainer.errors import InputError
 
 
 def _xy(n: int, *, seed: int = 0, d: int = 4, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:

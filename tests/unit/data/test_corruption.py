@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from trainer.core.errors import InputError
+from trainer.data.corruption import CAPTION_SWAPPED, MISMATCHED, mismatched, shuffled_captions
 from trainer.data.manifest import Manifest, build
-from trainer.data.planting import CAPTION_SWAPPED, MISMATCHED, mismatched, shuffled_captions
-from trainer.errors import InputError
 
 Plant = Callable[..., Manifest]
 ROWS = st.lists(

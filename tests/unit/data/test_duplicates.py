@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.image_files import encoded, noise
+from trainer.core.errors import InputError
 from trainer.data.duplicates import bound, refuse_leaks, repeats, same_picture
+from trainer.data.load import load
 from trainer.data.manifest import Manifest, build
-from trainer.data.source import load
-from trainer.errors import InputError
 
 
 def _manifest(content: str, split: str) -> Manifest:

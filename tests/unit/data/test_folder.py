@@ -13,10 +13,10 @@ import pytest
 
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.paths import SHARED
+from trainer.core.errors import InputError
 from trainer.data.decode import Undecodable, decode
+from trainer.data.load import load
 from trainer.data.manifest import Manifest, check_trainable
-from trainer.data.source import load
-from trainer.errors import InputError
 
 BAD_IMAGES = SHARED / "bad_images"
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.paths import SHARED
+from trainer.core.errors import InputError
 from trainer.data.duplicates import bound
 from trainer.data.groups import divided, drop_shared, refuse_divided, with_groups
+from trainer.data.load import load
 from trainer.data.manifest import SPLITS, Manifest, Quarantined, build
-from trainer.data.source import load
 from trainer.data.split import complete_splits
-from trainer.errors import InputError
 
 FULL = {"r": "train", "v": "val", "t": "test"}
 PERSON = r"(person\d+)_"

@@ -13,12 +13,12 @@ import datasets
 import pytest
 
 from tests.support.image_files import class_folders, encoded, noise
-from trainer.data import columns
+from trainer.core.errors import InputError
+from trainer.data import table_columns
 from trainer.data.decode import decode
 from trainer.data.hf_dataset import Cell
+from trainer.data.load import load
 from trainer.data.manifest import Manifest, check_trainable
-from trainer.data.source import load
-from trainer.errors import InputError
 
 CAT_OR_DOG = datasets.ClassLabel(names=["cat", "dog"])
 NUMBER_OF = {noise(i).tobytes(): i for i in range(24)}
@@ -149,7 +149,7 @@ def test_a_worker_reads_a_picture_without_the_library(tmp_path: Path) -> None:
     manifest = load(saved(rows(range(4)), tmp_path / "pets"), seed=0)
     assert manifest.images is not None
     program = (
-        "import pickle, sys, trainer.data.source; image = pickle.load(sys.stdin.buffer).read_bytes();"
+        "import pickle, sys, trainer.data.load; image = pickle.load(sys.stdin.buffer).read_bytes();"
         "assert not {'datasets', 'torch'} & set(sys.modules); sys.stdout.buffer.write(image)"
     )
     ran = subprocess.run(
@@ -297,5 +297,5 @@ def test_a_path_that_is_not_there_asks_nobody_but_says_how_to(tmp_path: Path) ->
 
 
 def test_numbers_become_class_names_and_minus_one_becomes_none() -> None:
-    assert columns.class_names(["1", "-1", "", "7"], ["cat", "dog"]) == ["dog", "", "", "7"]
-    assert columns.class_names(["1", "-1"], None) == ["1", "-1"]
+    assert table_columns.class_names(["1", "-1", "", "7"], ["cat", "dog"]) == ["dog", "", "", "7"]
+    assert table_columns.class_names(["1", "-1"], None) == ["1", "-1"]

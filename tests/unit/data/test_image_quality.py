@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from tests.support.image_files import noise
-from trainer.analysis.picture import NAMES, hashes, measure, perceptual_hash
+from trainer.data.image_quality import NAMES, hashes, measure, perceptual_hash
 
 SIDES = st.one_of(st.integers(1, 40), st.integers(250, 270), st.just(600))
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.core.errors import InputError
 from trainer.data.decode import decode
+from trainer.data.load import load
 from trainer.data.manifest import Manifest, build, check_trainable, natural_key
-from trainer.data.source import load
-from trainer.errors import InputError
 
 
 def _manifest(label: str, split: str, *, made: tuple[str, ...] = ()) -> Manifest:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.image_files import noise
-from trainer.analysis.likeness import Near, near_duplicates
-from trainer.analysis.picture import hashes, measure
+from trainer.data.image_quality import hashes, measure
+from trainer.data.near_duplicates import Near, near_duplicates
 
 SPLITS = np.array(["test", "train", "val"])
 WIDTH = 16  # vectors of ±1 and length 4: their cosines are multiples of 1/8, without rounding

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.image_files import encoded, noise
+from trainer.core.errors import InputError
 from trainer.data.decode import decode
-from trainer.data.source import load
-from trainer.errors import InputError
+from trainer.data.load import load
 
 
 def shard(path: Path, members: Mapping[str, bytes]) -> Path:

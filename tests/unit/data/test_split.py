@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.core.errors import InputError
 from trainer.data.split import complete_splits, grouped_stratified_split
-from trainer.errors import InputError
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 4), st.sampled_from(["", "", "a", "b", "c", "d", "e", "f"])),

@@ -10,10 +10,10 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.support.image_files import encoded, noise
+from trainer.core.errors import InputError
 from trainer.data.decode import decode
+from trainer.data.load import load
 from trainer.data.manifest import Manifest, check_trainable
-from trainer.data.source import load
-from trainer.errors import InputError
 
 LABELS = ["cat", "dog"] * 6
 

@@ -12,14 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.ablation.advice import advise, most_telling
-from trainer.ablation.design import Cell, design, random_choice, usual
-from trainer.ablation.judging import Judge
-from trainer.ablation.training import Arm, arms_of, candidates, train, tune
-from trainer.analysis.filters import Everything, Rows, parse
-from trainer.errors import InputError
-from trainer.heads.data import TrainingData, prepare
-from trainer.heads.spec import HeadSpec
+from trainer.core.errors import InputError
+from trainer.experiments.ablation.advice import advise, most_telling
+from trainer.experiments.ablation.design import Cell, design, random_choice, usual
+from trainer.experiments.ablation.filters import Everything, Rows, parse
+from trainer.experiments.ablation.judging import Judge
+from trainer.experiments.ablation.training import Arm, arms_of, candidates, train, tune
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.training_data import TrainingData, prepare
 from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
 
 SPEC = HeadSpec(lr=1e-2, epochs=5, batch_size=16, weights="last")

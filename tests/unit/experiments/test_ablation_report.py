@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer.ablation import drawing
-from trainer.ablation.drawing import ALL, Grid
-from trainer.ablation.judging import parts_of, verdicts
-from trainer.ablation.markdown import literal
-from trainer.ablation.report import Report, report
-from trainer.analysis.filters import parse
+from trainer.experiments.ablation import drawing
+from trainer.experiments.ablation.drawing import ALL, Grid
+from trainer.experiments.ablation.filters import parse
+from trainer.experiments.ablation.judging import parts_of, verdicts
+from trainer.experiments.ablation.markdown import literal
+from trainer.experiments.ablation.report import Report, report
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 
 GRID = ("clip>=top90%", "quality>=top85%", "quality>=top85% & clip>=top90%")

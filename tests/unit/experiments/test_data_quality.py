@@ -7,12 +7,13 @@ import hashlib
 import numpy as np
 import pytest
 
-from trainer import cli, quality
-from trainer.analysis.picture import NAMES
+from trainer import cli
+from trainer.data.image_quality import NAMES
 from trainer.data.manifest import Manifest, build
+from trainer.experiments import data_quality
+from trainer.experiments.data_quality import Quality
+from trainer.experiments.inputs import Reading
 from trainer.features.extract import ExtractReport, Features
-from trainer.quality import Quality
-from trainer.reading import Reading
 from trainer.tracking.schema import Duplicates, Extracted, Pictures
 
 RNG = np.random.default_rng(0)
@@ -97,7 +98,7 @@ def test_without_any_measures_nothing_is_compared() -> None:
 def test_more_than_can_be_compared_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(quality, "MOST_PICTURES", 3)
+    monkeypatch.setattr(data_quality, "MOST_PICTURES", 3)
     found = Quality(_features("abcd", "rrve"))
     found.tell()
     assert found.figures()[Extracted.NOT_COMPARED] == 4

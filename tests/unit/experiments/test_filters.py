@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.analysis.filters import (
+from trainer.experiments.ablation.filters import (
     UNIQUE,
     Combined,
     Everything,

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from trainer.errors import InputError
-from trainer.features.blocks import Anatomy, Tail
-from trainer.finetuning import checkpoint
-from trainer.finetuning.learner import Learner
-from trainer.finetuning.training import Recipe, Rows, Training, rate_factor
-from trainer.heads.data import Scale
+from trainer.core.errors import InputError
+from trainer.experiments.finetuning import checkpoint
+from trainer.experiments.finetuning.learner import Learner
+from trainer.experiments.finetuning.training import Recipe, Rows, Training, rate_factor
+from trainer.features.partial_encoder import Anatomy, Tail
 from trainer.heads.head import Head
-from trainer.heads.spec import HeadSpec
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.training_data import Scale
 
 WIDTH, CLASSES, TRAIN, VAL = 6, 3, 22, 12
 RECIPE = Recipe(

@@ -11,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from trainer.analysis.picture import NAMES
-from trainer.analysis.scores import (
+from trainer.data.decode import decode_sized
+from trainer.data.image_quality import NAMES
+from trainer.data.load import load
+from trainer.data.manifest import Manifest
+from trainer.data.table_columns import captions_of, text
+from trainer.experiments.ablation.scores import (
     TECHNICAL,
     AestheticHead,
     Of,
@@ -25,14 +29,10 @@ from trainer.analysis.scores import (
     rows_of_captions,
     separation,
 )
-from trainer.data.columns import captions_of, text
-from trainer.data.decode import decode_sized
-from trainer.data.manifest import Manifest
-from trainer.data.source import load
-from trainer.features.captions import encode_texts
 from trainer.features.extract import extract
-from trainer.features.measures import measures_of
-from trainer.features.preparation import LEAST
+from trainer.features.image_measures import measures_of
+from trainer.features.preprocessing import LEAST
+from trainer.features.text_features import encode_texts
 
 # --- image and text, by hand --------------------------------------------------------------------------
 

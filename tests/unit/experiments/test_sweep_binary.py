@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from trainer import two_classes
-from trainer.conclusion import groups_by_split
+from trainer.experiments import binary_evaluation
+from trainer.experiments.evaluation import groups_by_split
 from trainer.tracking.schema import Summary
 
 
@@ -35,7 +35,7 @@ def test_the_second_class_is_looked_for_and_every_figure_has_its_interval(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     manifest, probability = data()
-    found = json.loads(json.dumps(two_classes.figures(manifest, probability, seed=0), allow_nan=False))
+    found = json.loads(json.dumps(binary_evaluation.figures(manifest, probability, seed=0), allow_nan=False))
     assert found[Summary.POSITIVE] == "pneumonia"
     test = manifest.rows("test")
     area = roc_auc_score(manifest.label_n[test], probability[test, 1])
@@ -54,7 +54,7 @@ def test_the_second_class_is_looked_for_and_every_figure_has_its_interval(
 
 def test_test_rows_unlike_the_validation_rows_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     manifest, probability = data(shift=2.0)
-    two_classes.figures(manifest, probability, seed=0)
+    binary_evaluation.figures(manifest, probability, seed=0)
     assert "differ from the validation rows" in " ".join(capsys.readouterr().err.split())
 
 
@@ -62,7 +62,7 @@ def test_test_rows_unlike_the_validation_rows_are_warned_of(capsys: pytest.Captu
 def test_without_one_of_the_classes_there_are_no_figures(split: str) -> None:
     manifest, probability = data()
     manifest.label_n[manifest.rows(split)] = 1
-    assert two_classes.figures(manifest, probability, seed=0) == {}
+    assert binary_evaluation.figures(manifest, probability, seed=0) == {}
 
 
 def test_groups_are_counted_by_split_and_those_in_two_are_told() -> None:

@@ -10,17 +10,24 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.errors import InputError
+from trainer.core.errors import InputError
+from trainer.experiments.verification.embedding import (
+    Rows,
+    candidates,
+    cosines,
+    discriminants,
+    learn,
+    whitening,
+)
+from trainer.experiments.verification.identify import identify
+from trainer.experiments.verification.pairs_file import parse, read
+from trainer.experiments.verification.protocol import distinct, draw, even_quota, people_of
 from trainer.heads.contrastive import LARGEST_BATCH, PER_CLASS, ContrastiveSpec, _batch, supcon
 from trainer.heads.contrastive import train as train_contrastive
-from trainer.heads.data import prepare
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
-from trainer.heads.spec import HeadSpec
+from trainer.heads.training_data import prepare
 from trainer.tracking.schema import Method
-from trainer.verification.embedding import Rows, candidates, cosines, discriminants, learn, whitening
-from trainer.verification.identify import identify
-from trainer.verification.pairs_file import parse, read
-from trainer.verification.protocol import distinct, draw, even_quota, people_of
 
 photos = st.lists(st.integers(1, 9), min_size=8, max_size=40)
 

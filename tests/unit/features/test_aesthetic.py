@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.support.paths import SHARED
-from trainer.analysis.scores import AestheticHead, aesthetic_score
-from trainer.errors import InputError
+from trainer.core.errors import InputError
+from trainer.experiments.ablation.scores import AestheticHead, aesthetic_score
 from trainer.features.aesthetic import check_fits, load_aesthetic
 
 LAION = SHARED / "laion_heads"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.errors import InputError
-from trainer.features.wording import PARTS_OF_SPEECH, Wording, WordNet, reword
+from trainer.core.errors import InputError
+from trainer.features.caption_augmentation import PARTS_OF_SPEECH, Wording, WordNet, reword
 
 CONTENT = hashlib.sha256(b"a picture").hexdigest()
 CONTENTS = st.binary(min_size=32, max_size=32).map(bytes.hex)

@@ -14,7 +14,7 @@ import pytest
 from tests.support.image_files import noise
 from tests.support.paths import REPO
 from tests.support.tiny_clip import WIDTH
-from trainer.errors import InputError
+from trainer.core.errors import InputError
 from trainer.features.encoder import ImageEncoder
 from trainer.features.hub import resolve
 

@@ -16,13 +16,13 @@ import pytest
 
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.paths import REPO
+from trainer.core.errors import InputError
 from trainer.data.decode import decode
-from trainer.data.source import load
-from trainer.errors import InputError
-from trainer.features import batches, loop
+from trainer.data.load import load
+from trainer.features import batch_size, encoding_loop
+from trainer.features.backbone import TooLarge, pick_dtype, room
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.extract import Features, extract
-from trainer.features.tower import TooLarge, pick_dtype, room
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def test_when_threads_do_not_keep_up_processes_take_over(
     pictures: Path, saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = _extract(pictures, saved_clip, tmp_path / "threads")
-    monkeypatch.setattr(loop, "CORES", 3)
-    monkeypatch.setattr(loop, "WATCHED_S", 0.0)
-    monkeypatch.setattr(loop, "STARVED", -1.0)
-    monkeypatch.setattr(loop, "AHEAD", 0)
+    monkeypatch.setattr(encoding_loop, "CORES", 3)
+    monkeypatch.setattr(encoding_loop, "WATCHED_S", 0.0)
+    monkeypatch.setattr(encoding_loop, "STARVED", -1.0)
+    monkeypatch.setattr(encoding_loop, "AHEAD", 0)
     taken_over = _extract(pictures, saved_clip, tmp_path / "auto", workers="auto")
     assert taken_over.report.processes == 3
     assert np.array_equal(taken_over.vectors_nd, expected.vectors_nd)
@@ -79,7 +79,7 @@ def test_the_death_of_a_decoding_process_ends_with_advice(
 def test_decoding_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = """
 import multiprocessing, os, sys, time
-from trainer.features.feed import Feed
+from trainer.features.image_loader import Feed
 if __name__ == "__main__":
     feed = Feed(iter([]), None, processes=2, ahead=8)
     workers = [feed._pools[-1].submit(os.getpid).result() for _ in range(8)]
@@ -150,7 +150,7 @@ def test_the_batch_size_is_measured_once_and_remembered(
     pictures: Path, saved_clip: Path, tmp_path: Path
 ) -> None:
     report = _extract(pictures, saved_clip, tmp_path, batch_size="auto").report
-    assert report.batch_size in batches.TRIED
+    assert report.batch_size in batch_size.TRIED
     memory = tmp_path / "batch_sizes.json"
     ((name, size),) = json.loads(memory.read_text()).items()
     assert size == report.batch_size

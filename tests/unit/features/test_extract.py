@@ -15,11 +15,11 @@ import pytest
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.paths import REPO
 from tests.support.tiny_clip import WIDTH, save_tiny_clip
+from trainer.core.errors import InputError, TooManyBadFiles
 from trainer.data.decode import decode
+from trainer.data.load import load
 from trainer.data.manifest import Manifest
-from trainer.data.source import load
-from trainer.errors import InputError, TooManyBadFiles
-from trainer.features import loop
+from trainer.features import encoding_loop
 from trainer.features.encoder import ImageEncoder
 from trainer.features.extract import Features, extract
 
@@ -71,7 +71,7 @@ def test_a_second_run_imports_neither_torch_nor_transformers(
     code = """
 import json, sys
 from pathlib import Path
-from trainer.data.source import load
+from trainer.data.load import load
 from trainer.features.extract import extract
 data, model, cache = sys.argv[1:]
 report = extract(load(data, seed=0), encoder=model, cache_dir=Path(cache), max_bad=0.2).report
@@ -162,7 +162,7 @@ def test_a_vanished_copy_does_not_take_the_others_with_it(
 def test_a_run_that_died_is_taken_up_where_it_stored_last(
     pictures: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "COMMIT_EVERY", 8)
+    monkeypatch.setattr(encoding_loop, "COMMIT_EVERY", 8)
 
     def die_late(done: int, total: int) -> None:
         if done >= 12:

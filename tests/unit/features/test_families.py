@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tests.support.image_files import noise
 from tests.support.tiny_encoders import MODELS, save_tiny
+from trainer.core.errors import InputError
 from trainer.data.demo import ENCODER as DEMO
-from trainer.errors import InputError
 from trainer.features.encoder import ImageEncoder
 from trainer.features.families import FAMILIES, family_of
 from trainer.features.key import identity
-from trainer.features.preparation import KINDS, preparation
-from trainer.features.saved import image_settings
+from trainer.features.model_files import image_settings
+from trainer.features.preprocessing import KINDS, preparation
 from trainer.features.text_encoder import TextEncoder
 
 PICTURES = [

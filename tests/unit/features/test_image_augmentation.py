@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.image_files import class_folders, noise
+from trainer.core.errors import InputError
 from trainer.data.decode import decode
-from trainer.data.source import load
-from trainer.errors import InputError
+from trainer.data.load import load
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.extract import Features, extract
-from trainer.features.views import Augmentation, Straying, crop, draw, recolour
+from trainer.features.image_augmentation import Augmentation, Straying, crop, draw, recolour
 
 STILL = Augmentation(least_area=1, stretch=1, flip=0, brightness=0, contrast=0, saturation=0, hue=0)
 CONTENT = hashlib.sha256(b"a picture").hexdigest()

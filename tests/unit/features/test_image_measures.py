@@ -13,12 +13,12 @@ from PIL import Image
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.tiny_clip import save_tiny_clip
 from trainer import cache
-from trainer.analysis.picture import NAMES, measure
 from trainer.data.decode import decode, decode_sized
-from trainer.data.source import load
-from trainer.features import feed, loop
+from trainer.data.image_quality import NAMES, measure
+from trainer.data.load import load
+from trainer.features import encoding_loop, image_loader
 from trainer.features.extract import Features, extract
-from trainer.features.measures import measures_store
+from trainer.features.image_measures import measures_store
 from trainer.features.store import FeatureStore
 
 EXIF_ORIENTATION = 0x0112
@@ -82,7 +82,7 @@ def test_a_second_encoder_measures_nothing_again(
     def fail(*_: object, **__: object) -> np.ndarray:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(feed, "measures_of", fail)
+    monkeypatch.setattr(image_loader, "measures_of", fail)
     second = _extract(pictures, wider, tmp_path)
     assert second.report.encoded == 11
     np.testing.assert_array_equal(first.measures_nm, second.measures_nm)
@@ -103,7 +103,7 @@ def test_rows_without_measures_have_none(pictures: Path, saved_clip: Path, tmp_p
 def test_a_kill_between_the_two_stores_leaves_measures_without_vectors_never_the_reverse(
     pictures: Path, saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "COMMIT_EVERY", 4)
+    monkeypatch.setattr(encoding_loop, "COMMIT_EVERY", 4)
     append, written = FeatureStore.append, []
 
     def dies_at_the_fourth(store: FeatureStore, *arguments: object, **named: object) -> None:
@@ -126,9 +126,9 @@ def test_a_kill_between_the_two_stores_leaves_measures_without_vectors_never_the
 def test_a_picture_that_another_process_measured_meanwhile_is_not_stored_twice(
     pictures: Path, saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare = feed.prepare
+    prepare = image_loader.prepare
 
-    def measured_meanwhile(*arguments: object) -> feed.Prepared:
+    def measured_meanwhile(*arguments: object) -> image_loader.Prepared:
         prepared = prepare(*arguments)  # type: ignore[arg-type]
         other = measures_store(tmp_path / "cache" / "features")
         with other.owner():
@@ -136,7 +136,7 @@ def test_a_picture_that_another_process_measured_meanwhile_is_not_stored_twice(
                 other.append([arguments[0].content], prepared.measures[None], sample_id=["x"])  # type: ignore
         return prepared
 
-    monkeypatch.setattr(feed, "prepare", measured_meanwhile)
+    monkeypatch.setattr(image_loader, "prepare", measured_meanwhile)
     _extract(pictures, saved_clip, tmp_path)
     store = measures_store(tmp_path / "cache" / "features")
     shards = [json.loads(note.read_text()) for note in store.folder.glob("*.json") if note.name != "key.json"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.errors import InputError
+from trainer.core.errors import InputError
 from trainer.features.key import EncoderKey, identity
-from trainer.features.saved import weight_files
+from trainer.features.model_files import weight_files
 
 
 def _key(model: Path, tmp_path: Path, dtype: str = "float32") -> EncoderKey:

@@ -9,10 +9,10 @@ import torch
 
 from tests.support.tiny_clip import save_tiny_clip
 from tests.support.tiny_encoders import MODELS, PATCHES, save_tiny
-from trainer.errors import InputError
-from trainer.features.blocks import ANATOMIES, Front
+from trainer.core.errors import InputError
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.families import FAMILIES
+from trainer.features.partial_encoder import ANATOMIES, Front
 
 NAMES = ["clip", "dinov3", *MODELS]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.analysis.placing import Placer
-from trainer.analysis.projection import USUAL, tsne
+from trainer.features.projection import USUAL, tsne
+from trainer.features.projection_transform import Placer
 
 
 @pytest.fixture(scope="module")

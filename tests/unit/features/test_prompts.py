@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.errors import InputError
+from trainer.core.errors import InputError
 from trainer.features.prompts import TEMPLATES, class_vectors, read_class_names, read_templates, unit
 
 CLASSES = ("cat", "road_sign")

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.paths import REPO
-from trainer.errors import InputError
+from trainer.core.errors import InputError
 from trainer.features.key import EncoderKey
 from trainer.features.store import FeatureStore
 

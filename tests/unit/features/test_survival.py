@@ -15,9 +15,9 @@ from tests.support.image_files import class_folders
 from tests.support.paths import REPO
 from trainer import cache
 from trainer.cli import CameToNothing
-from trainer.data.source import load
-from trainer.errors import InputError
-from trainer.features import loop
+from trainer.core.errors import InputError
+from trainer.data.load import load
+from trainer.features import encoding_loop
 from trainer.features.extract import Features, extract
 from trainer.features.store import FeatureStore
 
@@ -53,7 +53,7 @@ def _flip(file: Path, rng: np.random.Generator) -> None:
 def test_a_thousand_flipped_bits_are_found_and_just_their_shards_made_again(
     saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "COMMIT_EVERY", 1)
+    monkeypatch.setattr(encoding_loop, "COMMIT_EVERY", 1)
     pictures = class_folders(tmp_path / "pictures", {"a": 525, "b": 525})
     first = _extract(pictures, saved_clip, tmp_path)
     shards = sorted((tmp_path / "features").glob("*/*.safetensors"))
@@ -109,8 +109,8 @@ def test_a_write_that_fails_names_the_bytes_and_leaves_the_rest_whole(
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, {str(REPO)!r})
-from trainer.data.source import load
-from trainer.errors import InputError
+from trainer.data.load import load
+from trainer.core.errors import InputError
 from trainer.features.extract import extract
 data, model, cache = map(Path, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (8000, {resource.RLIM_INFINITY}))

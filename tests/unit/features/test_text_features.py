@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_encoders import save_tiny
+from trainer.core.errors import InputError
 from trainer.data.demo import ENCODER
-from trainer.errors import InputError
-from trainer.features import catalogue
-from trainer.features.captions import encode_texts
+from trainer.features import store_admin
 from trainer.features.text_encoder import TextEncoder
+from trainer.features.text_features import encode_texts
 
 TEXTS = ["a red bird", "", "a house | a home", "a red bird", "bird " * 200]
 
@@ -38,7 +38,7 @@ def test_each_text_gets_its_own_vector_and_is_encoded_once(tmp_path: Path) -> No
 
 def test_texts_have_a_key_of_their_own(tmp_path: Path) -> None:
     encode_texts(["a bird"], encoder=str(ENCODER), cache_dir=tmp_path, device="cpu")
-    (entry,) = catalogue.entries(tmp_path / "features")
+    (entry,) = store_admin.entries(tmp_path / "features")
     assert entry.key is not None
     assert {"tokenizer", "weights", "compute_dtype"} <= entry.key.fields.keys()
     assert entry.vectors == 1

@@ -10,9 +10,9 @@ import torch
 from sklearn.metrics import f1_score
 
 from tests.unit.heads.test_reference import blobs, same_curves, zoo
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.outcome import Outcome
 from trainer.heads.population import Population
-from trainer.heads.spec import HeadSpec
 
 SEEDS = (3, 4)
 

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from trainer.data.split import folds
-from trainer.heads import crossfit
-from trainer.heads.crossfit import out_of_fold
+from trainer.heads import out_of_fold as out_of_fold_heads
+from trainer.heads.out_of_fold import out_of_fold
 
 CLASSES, FOLDS = 3, 4
 
@@ -52,7 +52,7 @@ def fitted_apart(x: np.ndarray, y: np.ndarray, fold: np.ndarray, l2: float) -> n
 def test_probabilities_equal_scikit_learns_fitted_fold_by_fold(
     l2: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crossfit, "L2", (l2,))
+    monkeypatch.setattr(out_of_fold_heads, "L2", (l2,))
     x, y, fold = clouds()
     np.testing.assert_allclose(probabilities(x, y, fold), fitted_apart(x, y, fold, l2), atol=6e-3)
 
@@ -60,7 +60,7 @@ def test_probabilities_equal_scikit_learns_fitted_fold_by_fold(
 @pytest.mark.parametrize("apart", [0.1, 0.5, 2.0])
 def test_the_strength_is_the_one_with_the_likeliest_labels(apart: float) -> None:
     x, y, fold = clouds(apart=apart)
-    candidates = [fitted_apart(x, y, fold, l2) for l2 in crossfit.L2]
+    candidates = [fitted_apart(x, y, fold, l2) for l2 in out_of_fold_heads.L2]
     likelihood = [np.log(one[np.arange(len(y)), y]).mean() for one in candidates]
     best = candidates[int(np.argmax(likelihood))]
     np.testing.assert_allclose(probabilities(x, y, fold), best, atol=6e-3)
@@ -77,7 +77,7 @@ def test_probabilities_sum_to_one_and_are_the_same_again() -> None:
 def test_labels_of_a_fold_do_not_change_its_own_probabilities(
     l2: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crossfit, "L2", (l2,))
+    monkeypatch.setattr(out_of_fold_heads, "L2", (l2,))
     x, y, fold = clouds()
     mine = fold == 2
     before = probabilities(x, y, fold)
@@ -95,9 +95,9 @@ def test_a_rows_own_label_can_at_most_choose_another_strength(monkeypatch: pytes
         changed = y.copy()
         changed[row] = (y[row] + 1) % CLASSES
         found.append(probabilities(x, changed, fold)[row])
-    candidates, strengths = [], crossfit.L2
+    candidates, strengths = [], out_of_fold_heads.L2
     for l2 in strengths:
-        monkeypatch.setattr(crossfit, "L2", (l2,))
+        monkeypatch.setattr(out_of_fold_heads, "L2", (l2,))
         candidates.append(probabilities(x, y, fold)[rows])
     apart = np.abs(np.stack(candidates) - np.array(found)).max(2)  # [strengths, rows]
     np.testing.assert_allclose(apart.min(0), 0, atol=1e-6)
@@ -120,9 +120,9 @@ def test_rows_that_nobody_could_learn_do_not_choose_the_strength(
     y[np.flatnonzero(fold == 1)[:12]] = CLASSES
     seen = y < CLASSES
     found = probabilities(x, y, fold, classes=CLASSES + 1)[seen]
-    candidates, strengths = [], crossfit.L2
+    candidates, strengths = [], out_of_fold_heads.L2
     for l2 in strengths:
-        monkeypatch.setattr(crossfit, "L2", (l2,))
+        monkeypatch.setattr(out_of_fold_heads, "L2", (l2,))
         candidates.append(probabilities(x, y, fold, classes=CLASSES + 1)[seen])
     likelihood = [np.log(one[np.arange(seen.sum()), y[seen]]).mean() for one in candidates]
     np.testing.assert_allclose(found, candidates[int(np.argmax(likelihood))], atol=1e-6)

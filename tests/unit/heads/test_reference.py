@@ -19,14 +19,14 @@ from sklearn.metrics import f1_score
 from torch import nn
 from torch.optim import lr_scheduler
 
-from trainer.heads import streams
-from trainer.heads.data import Split, TrainingData, prepare
+from trainer.heads import common_random_numbers
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.losses import balanced_class_weights, cross_entropy
 from trainer.heads.metrics import f1_macro
 from trainer.heads.optimizer import Optimizer
 from trainer.heads.population import Population, Precision
 from trainer.heads.schedules import Plateau, lr_table, milestone_epochs, warmup_steps
-from trainer.heads.spec import HeadSpec
+from trainer.heads.training_data import Split, TrainingData, prepare
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 SCHEDULERS = ("none", "step", "multistep", "exponential", "cosine", "onecycle", "warmup_cosine", "plateau")
@@ -203,7 +203,7 @@ class PlainHead(nn.Module):
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
             outputs *= 3 if layer == 0 and spec.gate_at else 1
             linear = nn.Linear(inputs, outputs, dtype=torch.float64)
-            weight, bias = streams.initial_linear(
+            weight, bias = common_random_numbers.initial_linear(
                 (seed,), layer=layer, inputs=inputs, outputs=outputs, dtype=torch.float64
             )
             linear.weight.data, linear.bias.data = weight[0], bias[0, :, 0]
@@ -237,7 +237,7 @@ class PlainHead(nn.Module):
         for layer, norm in enumerate(self.norms):
             x = self.activation(norm(self.linears[layer](x) if layer else self.first(x)))
             if step is not None and self.spec.dropout > 0:
-                uniform = streams.dropout_uniforms(
+                uniform = common_random_numbers.dropout_uniforms(
                     (self.seed,), step=step, layer=layer, shape=(x.shape[1], x.shape[0]), like=x
                 )[0, 0].T
                 x = torch.where(uniform < self.spec.dropout, 0, x / (1 - self.spec.dropout))
@@ -290,10 +290,12 @@ def plain_training(spec: HeadSpec, data: TrainingData, *, seed: int) -> dict[str
     for epoch in range(spec.epochs):
         curves["lr"].append(optimizer.param_groups[0]["lr"])
         total = 0.0
-        order = streams.sample_order((seed,), epoch=epoch, rows=len(y))[0]
-        view = streams.views((seed,), epoch=epoch, rows=len(y), count=len(views))[0]
+        order = common_random_numbers.sample_order((seed,), epoch=epoch, rows=len(y))[0]
+        view = common_random_numbers.views((seed,), epoch=epoch, rows=len(y), count=len(views))[0]
         uniform = torch.rand(
-            steps_per_epoch, generator=streams.generator(seed, "mixup", epoch), dtype=torch.float64
+            steps_per_epoch,
+            generator=common_random_numbers.generator(seed, "mixup", epoch),
+            dtype=torch.float64,
         )
         for within, rows in enumerate(order.split(spec.batch_size)):
             step = epoch * steps_per_epoch + within

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from trainer.heads.data import Linear, Scale, TrainingData, prepare
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
-from trainer.heads.spec import HeadSpec
+from trainer.heads.training_data import Linear, Scale, TrainingData, prepare
 
 
 def clouds(*, rows: int = 60, features: int = 5, classes: int = 3) -> TrainingData:

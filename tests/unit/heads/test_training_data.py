@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from trainer.heads.data import find_scale, prepare
-from trainer.heads.spec import Scaling
+from trainer.heads.head_config import Scaling
+from trainer.heads.training_data import find_scale, prepare
 
 
 def rows(count: int, features: int, *, seed: int = 0, scale: float = 1.0) -> np.ndarray:

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.errors import InputError
-from trainer.heads.data import TrainingData, prepare
-from trainer.search import finalists
-from trainer.search.export import export
+from trainer.core.errors import InputError
+from trainer.heads.training_data import TrainingData, prepare
+from trainer.search import refit
 from trainer.search.loop import Pace, Step, TrialRecord, search
-from trainer.search.record import Ledger, finished_trials
+from trainer.search.optuna_export import export
 from trainer.search.space import MATTERS, Space, head_spec, load_space
 from trainer.search.study import Finished, Pruner, Study, front, linear_path, rungs
+from trainer.search.trial_log import Ledger, finished_trials
 
 QUICK = """
 width: {choice: [8, 16]}
@@ -325,7 +325,7 @@ def test_curves_hold_each_epoch_of_each_seed_once(quick_space: Space) -> None:
 
 def test_the_finalists_are_the_best_and_the_best_of_every_other_depth(quick_space: Space) -> None:
     ledger, _ = run(Study(quick_space, seed=0, pruner="median"), trials=24)
-    chosen = finalists.choose(ledger.finished)
+    chosen = refit.choose(ledger.finished)
     complete = [t for t in ledger.finished if t.state == "complete"]
     assert chosen["best"].score == max(t.score for t in complete)
     assert len({t.params["depth"] for t in chosen.values()}) == len(chosen)
@@ -333,8 +333,8 @@ def test_the_finalists_are_the_best_and_the_best_of_every_other_depth(quick_spac
 
 def test_a_finalist_trained_again_scores_what_its_record_says(quick_space: Space) -> None:
     ledger, _ = run(Study(quick_space, seed=0, pruner="median"), trials=24)
-    chosen = finalists.choose(ledger.finished)
-    population_scores = finalists.train(chosen, blobs(), seeds=(0, 1), precision="float32")
+    chosen = refit.choose(ledger.finished)
+    population_scores = refit.train(chosen, blobs(), seeds=(0, 1), precision="float32")
     for finalist in population_scores:
         curves = ledger.curves[
             (ledger.curves["trial"] == finalist.trial) & (ledger.curves["metric"] == "f1_macro")
@@ -344,7 +344,7 @@ def test_a_finalist_trained_again_scores_what_its_record_says(quick_space: Space
 
 
 def test_without_a_completed_trial_there_is_no_finalist() -> None:
-    assert finalists.choose([]) == {}
+    assert refit.choose([]) == {}
 
 
 def test_the_best_so_far_is_short_rises_and_ends_at_the_best(quick_space: Space) -> None:

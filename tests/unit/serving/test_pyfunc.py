@@ -21,10 +21,10 @@ from mlflow import MlflowClient
 
 from tests.support.image_files import encoded, noise
 from tests.support.trained_sweep import CLASSES, Answering
-from trainer import serving
-from trainer.packing import registered_name
-from trainer.prediction import Predictor, read_head
-from trainer.serving import Served
+from trainer.serving import pyfunc
+from trainer.serving.packaging import registered_name
+from trainer.serving.predictor import Predictor, read_head
+from trainer.serving.pyfunc import Served
 
 START_WITHIN_S = 120
 
@@ -113,7 +113,7 @@ def test_the_model_is_registered_carries_its_encoder_and_holds_no_pickle(answeri
     model = answering.folder / "model"
     files = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
     assert {"MLmodel", "data/head/head.safetensors", "data/head/encoder/model.safetensors"} <= files
-    assert "code/trainer/serving.py" in files
+    assert "code/trainer/serving/pyfunc.py" in files
     known = {".py", ".json", ".safetensors", ".yaml", ".txt"}
     others = {name for name in files if Path(name).suffix not in known}
     assert others <= {"MLmodel", "registered_model_meta"}  # text; MLflow notes the second when it loads one
@@ -143,8 +143,8 @@ def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
     )
     told = served.predict(rows, {"top_k": 1})
     assert told["label"].tolist()[0] == told["label"].tolist()[1]
-    assert told["error"].tolist() == ["", "", serving.NOTHING, serving.NOTHING]
-    assert served.predict(pd.DataFrame({"other": [1, 2]}))["error"].tolist() == [serving.NOTHING] * 2
+    assert told["error"].tolist() == ["", "", pyfunc.NOTHING, pyfunc.NOTHING]
+    assert served.predict(pd.DataFrame({"other": [1, 2]}))["error"].tolist() == [pyfunc.NOTHING] * 2
     assert len(served.predict(pd.DataFrame({"image": []}))) == 0
 
 
@@ -156,8 +156,8 @@ def test_a_server_may_be_given_one_folder(
     for folder in (allowed, tmp_path):
         (folder / "a.png").write_bytes(encoded(noise(1)))
     (allowed / "link.png").symlink_to(tmp_path / "a.png")
-    monkeypatch.setenv(serving.IN_A_SERVER, "model")
-    monkeypatch.setenv(serving.FOLDER, str(allowed))
+    monkeypatch.setenv(pyfunc.IN_A_SERVER, "model")
+    monkeypatch.setenv(pyfunc.FOLDER, str(allowed))
     paths = [allowed / "a.png", tmp_path / "a.png", allowed / ".." / "a.png", allowed / "link.png"]
     told = served.predict(pd.DataFrame({"path": [str(path) for path in paths]}))
     assert [bool(error) for error in told["error"]] == [False, True, True, True]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from trainer.analysis import two_classes as t
-from trainer.analysis.statistics import wilson
-from trainer.analysis.verification import area, roc
+from trainer.stats import binary as t
+from trainer.stats.intervals import wilson
+from trainer.stats.roc import area, roc
 
 
 def rows(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_rel
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from trainer.analysis import statistics as s
-from trainer.analysis.figures import confusion_png
-from trainer.analysis.projection import sample_rows, tsne
+from trainer.experiments.plots import confusion_png
+from trainer.features.projection import sample_rows, tsne
+from trainer.stats import intervals as s
 
 
 @settings(max_examples=60, deadline=None)

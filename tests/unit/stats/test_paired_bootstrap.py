@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
 
-from trainer.analysis.effects import (
+from trainer.stats.paired_bootstrap import (
     AUROC,
     Answers,
     Bootstrap,
@@ -357,7 +357,7 @@ def test_many_rows_are_swapped_in_pieces_and_the_same_comes_out(monkeypatch: pyt
     label = random.integers(3, size=80)
     both = Answers(label, np.where(random.random((2, 3, 80)) < 0.7, label, random.integers(3, size=80)), 3)
     whole = swap_test(both, 0, 1, seed=9, swaps=2000)
-    monkeypatch.setattr("trainer.analysis.effects.CELLS", 5_000)
+    monkeypatch.setattr("trainer.stats.paired_bootstrap.CELLS", 5_000)
     assert swap_test(both, 0, 1, seed=9, swaps=2000).p == pytest.approx(whole.p, abs=0.05)
 
 

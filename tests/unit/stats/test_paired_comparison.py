@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from sklearn.metrics import f1_score
 
-from trainer.analysis.effects import Answers
-from trainer.analysis.fewshot import crossing, first_lasting, fitted_scale, nested_choice
-from trainer.analysis.naming import hidden, names_own_class, pattern
-from trainer.analysis.paired import Compared, mcnemar
+from trainer.data.caption_leakage import hidden, names_own_class, pattern
+from trainer.stats.few_shot import crossing, first_lasting, fitted_scale, nested_choice
+from trainer.stats.paired_bootstrap import Answers
+from trainer.stats.paired_comparison import Compared, mcnemar
 
 # --- pairs ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from trainer.analysis import verification as v
+from trainer.stats import roc as v
 
 scored = st.integers(0, 2**32 - 1).map(lambda seed: random_scores(np.random.default_rng(seed)))
 

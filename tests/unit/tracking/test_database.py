@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import REPO
-from trainer.errors import InputError
+from trainer.core.errors import InputError
 from trainer.tracking import database
 
 FIRST_USE = """

@@ -21,10 +21,10 @@ from mlflow.entities import Run
 
 from tests.support.paths import REPO
 from tests.support.synthetic_runs import training
-from trainer import mirror
-from trainer.errors import InputError
-from trainer.mirror import Mirror
-from trainer.search.record import Ledger
+from trainer.core.errors import InputError
+from trainer.experiments import child_runs
+from trainer.experiments.child_runs import Mirror
+from trainer.search.trial_log import Ledger
 from trainer.tracking import schema
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag, TrialState
@@ -388,7 +388,7 @@ def test_child_runs_say_what_the_tables_say(tracking_uri: str) -> None:
 def test_the_mirror_keeps_the_order_and_is_waited_for_only_when_far_behind(
     slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "MOST_BEHIND", 3)
+    monkeypatch.setattr(child_runs, "MOST_BEHIND", 3)
     with slow, Mirror(slow) as thread:
         thread.follow(ledger_of(2))
         at_once_s = thread.waited_s
@@ -446,7 +446,7 @@ def test_an_error_of_the_mirror_is_raised_in_the_sweep(
 def test_an_interrupt_waits_a_moment_for_the_mirror_and_closes_the_run(
     tracking_uri: str, slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "INTERRUPTED_S", 0.05)
+    monkeypatch.setattr(child_runs, "INTERRUPTED_S", 0.05)
     thread = Mirror(slow)
 
     def sweep() -> None:

@@ -1,0 +1,148 @@
+"""Methods that answered the same test rows: their tables as people read them, and who alone was right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from dashboard import text
+from dashboard.frames.ablation import p_text, with_ends
+from trainer.tracking.schema import FewShot, MethodClasses, MethodPairs, Methods, Predictions
+
+LEVEL = 0.05
+MINUS = " − "
+BETTER, WORSE, UNSURE = "better", "worse", "not sure"
+
+
+def as_read(methods: pd.DataFrame) -> pd.DataFrame:
+    """METHODS with intervals in brackets; ★ before the one chosen on validation rows."""
+    rows = methods.to_dict("records")
+    return pd.DataFrame(
+        {
+            "method": [
+                f"{'★ ' if row[Methods.CHOSEN] else ''}{name_of(row[Methods.METHOD])}" for row in rows
+            ],
+            "macro-F1 [95 %]": [with_ends(row, Methods.F1_MACRO) for row in rows],
+            "accuracy [95 %]": [with_ends(row, Methods.ACCURACY) for row in rows],
+            "validation macro-F1": methods[Methods.VAL_F1_MACRO],
+            "chosen on validation": [text.clean(row[Methods.HOW], longest=120) for row in rows],
+        }
+    )
+
+
+def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
+    """METHOD_PAIRS with intervals in brackets."""
+    rows = pairs.to_dict("records")
+    return pd.DataFrame(
+        {
+            "difference": [pair_name(row[MethodPairs.METHOD], row[MethodPairs.AGAINST]) for row in rows],
+            "macro-F1 [95 %]": [with_ends(row, MethodPairs.EFFECT, signed=True) for row in rows],
+            "p (Holm)": [p_text(row[MethodPairs.EFFECT_P_HOLM]) for row in rows],
+            "accuracy [95 %]": [with_ends(row, MethodPairs.ACCURACY, signed=True) for row in rows],
+            "only the first is right": pairs[MethodPairs.ONLY_METHOD],
+            "only the second": pairs[MethodPairs.ONLY_AGAINST],
+            "McNemar p (Holm)": [p_text(row[MethodPairs.MCNEMAR_P_HOLM]) for row in rows],
+        }
+    )
+
+
+def dots(methods: pd.DataFrame) -> pd.DataFrame:
+    """Every method's macro-F1 for a chart: ``name, value, low, high, chosen``."""
+    return pd.DataFrame(
+        {
+            "name": [name_of(name) for name in methods[Methods.METHOD]],
+            **_ends(methods, Methods.F1_MACRO),
+            "chosen": methods[Methods.CHOSEN],
+        }
+    )
+
+
+def forest(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Every pair's difference in macro-F1: ``name, value, low, high, p, says``."""
+    return pd.DataFrame(
+        {
+            "name": [
+                pair_name(one, other)
+                for one, other in zip(pairs[MethodPairs.METHOD], pairs[MethodPairs.AGAINST], strict=True)
+            ],
+            **_ends(pairs, MethodPairs.EFFECT),
+            "p": pairs[MethodPairs.EFFECT_P_HOLM],
+            "says": says(pairs, MethodPairs.EFFECT, MethodPairs.EFFECT_P_HOLM),
+        }
+    )
+
+
+def classes_of(classes: pd.DataFrame, method: str, against: str) -> pd.DataFrame:
+    """Class by class, the best difference first: ``name, value, low, high, p, says, f1, f1_against, n``."""
+    rows = classes[
+        (classes[MethodClasses.METHOD] == method) & (classes[MethodClasses.AGAINST] == against)
+    ].sort_values(MethodClasses.EFFECT, ascending=False, kind="stable")
+    return pd.DataFrame(
+        {
+            "name": [
+                f"{text.clean(name, longest=40)} (n = {n:,})"
+                for name, n in zip(rows[MethodClasses.CLASS], rows[MethodClasses.TEST], strict=True)
+            ],
+            **_ends(rows, MethodClasses.EFFECT),
+            "p": rows[MethodClasses.EFFECT_P_HOLM],
+            "says": says(rows, MethodClasses.EFFECT, MethodClasses.EFFECT_P_HOLM),
+            "f1": rows[MethodClasses.F1],
+            "f1_against": rows[MethodClasses.F1_AGAINST],
+            "n": rows[MethodClasses.TEST],
+        }
+    )
+
+
+def curve(few_shot: pd.DataFrame) -> pd.DataFrame:
+    """FEW_SHOT for a chart: ``kind, shots, value, low, high, all, draws, effect`` (in words) and ``p``."""
+    rows = few_shot.to_dict("records")
+    return pd.DataFrame(
+        {
+            "kind": [name_of(name) for name in few_shot[FewShot.KIND]],
+            "shots": few_shot[FewShot.SHOTS],
+            **_ends(few_shot, FewShot.F1_MACRO),
+            "all": few_shot[FewShot.ALL],
+            "rows": few_shot[FewShot.ROWS],
+            "draws": few_shot[FewShot.DRAWS],
+            "effect": [with_ends(row, FewShot.EFFECT, signed=True) for row in rows],
+            "p": [p_text(p) for p in few_shot[FewShot.EFFECT_P_HOLM]],
+        }
+    )
+
+
+def says(frame: pd.DataFrame, effect: str, p: str) -> np.ndarray:
+    """What can be said of each difference: its interval leaves out zero, and so does its corrected p."""
+    low, high = frame[effect + Methods.LOW], frame[effect + Methods.HIGH]
+    sure = frame[p] < LEVEL
+    return np.select([sure & (low > 0), sure & (high < 0)], [BETTER, WORSE], UNSURE)
+
+
+def answers(predictions: pd.DataFrame) -> pd.DataFrame:
+    """One row per test row: ``sample_id, label``, and what each method said, a column per method."""
+    wide = predictions.pivot_table(
+        index=[Predictions.SAMPLE_ID, Predictions.LABEL],
+        columns=Predictions.HEAD,
+        values=Predictions.PRED,
+        aggfunc="first",
+        sort=False,
+    )
+    return wide.reset_index()
+
+
+def only_right(answers: pd.DataFrame, right: str, wrong: str) -> pd.DataFrame:
+    """Rows that one of two methods has right and the other has not: ``sample_id, label, said``."""
+    label = answers[Predictions.LABEL]
+    rows = answers[(answers[right] == label) & (answers[wrong] != label)]
+    return rows[[Predictions.SAMPLE_ID, Predictions.LABEL]].assign(said=rows[wrong]).reset_index(drop=True)
+
+
+def pair_name(method: str, against: str) -> str:
+    return f"{name_of(method)}{MINUS}{name_of(against)}"
+
+
+def name_of(method: str) -> str:
+    return text.clean(method, longest=40)
+
+
+def _ends(frame: pd.DataFrame, name: str) -> dict[str, pd.Series]:
+    return {"value": frame[name], "low": frame[name + Methods.LOW], "high": frame[name + Methods.HIGH]}

@@ -1,0 +1,179 @@
+"""Frames of the page "Verification": curves, pairs at a threshold, the hardest ones, known people."""
+
+from __future__ import annotations
+
+import re
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboard.frames import trials
+from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, Verified
+
+NAMES = {
+    Method.RAW: "raw cosine",
+    Method.WHITENED: "PCA whitening",
+    Method.LDA: "LDA",
+    Method.TRAINED: "trained head",
+}
+BINS = 48
+RIGHT_ACCEPTS, FALSE_ACCEPTS = "right accepts", "false accepts"
+RIGHT_REJECTS, FALSE_REJECTS = "right rejects", "false rejects"
+KINDS = (FALSE_ACCEPTS, FALSE_REJECTS, RIGHT_ACCEPTS, RIGHT_REJECTS)
+SPACES = {"features": (Faces.X, Faces.Y), "trained head": (Faces.TRAINED_X, Faces.TRAINED_Y)}
+LEAST_RATE, MOST_RATE = 0.001, 0.8  # of the DET chart, whose axes have no 0 and no 1
+
+
+def methods_in(pairs: pd.DataFrame) -> list[Method]:
+    """The methods that have scored all pairs, the trained one first."""
+    known = [method for method in Method if f"{PairsOf.SCORE_PREFIX}{method}" in pairs]
+    return [method for method in reversed(known) if pairs[f"{PairsOf.SCORE_PREFIX}{method}"].notna().all()]
+
+
+def curves(roc: pd.DataFrame) -> pd.DataFrame:
+    """ROC with the methods' names, and on DET axes: deviates of FAR and FRR, null outside the chart."""
+    frame = roc.assign(
+        method=[NAMES.get(Method(one), one) for one in roc[RocOf.METHOD]], frr=1 - roc[RocOf.TAR]
+    )
+    for name in (RocOf.FAR, "frr"):
+        frame[f"{name}_deviate"] = deviates(frame[name])
+    return frame
+
+
+def deviates(rate: pd.Series) -> pd.Series:
+    """Of the normal distribution; null outside of what the DET chart shows."""
+    normal = NormalDist()
+    return pd.Series(
+        [normal.inv_cdf(one) if LEAST_RATE <= one <= MOST_RATE else None for one in rate],
+        index=rate.index,
+        dtype=float,
+    )
+
+
+def figures(summary: dict[str, Any]) -> pd.DataFrame:
+    """The methods as rows, the trained one first: figures with intervals, and the AUC less that of raw."""
+    rows = []
+    for method in reversed(Method):
+        one = summary[Verified.METHODS].get(method)
+        if one is None:
+            continue
+        less = summary[Verified.DIFFERENCES].get(method)
+        se = one[Verified.ACCURACY_SE]
+        rows.append(
+            {
+                "method": NAMES[method],
+                "AUC": with_ends([one[Verified.AUC], *one[Verified.AUC + Verified.CI95]]),
+                "EER": with_ends([one[Verified.EER], *one[Verified.EER + Verified.CI95]]),
+                "accuracy ± SE": f"{one[Verified.ACCURACY]:.3f}" + ("" if se is None else f" ± {se:.3f}"),
+                **{f"TAR at FAR {far}": with_ends(value) for far, value in one[Verified.TAR_AT].items()},
+                "AUC less raw": with_ends(less and less[Verified.AUC], signed=True),
+                "EER less raw": with_ends(less and less[Verified.EER], signed=True),
+                "p (Holm)": "–"
+                if not less or less[Verified.P_HOLM] is None
+                else f"{less[Verified.P_HOLM]:.2g}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def with_ends(value: list[float] | None, *, signed: bool = False) -> str:
+    """``0.873 [0.861, 0.884]``; an en dash where there is none."""
+    if value is None:
+        return "–"
+    mid, low, high = (f"{one:+.3f}" if signed else f"{one:.3f}" for one in value)
+    return f"{mid} [{low}, {high}]"
+
+
+def usual_threshold(summary: dict[str, Any], method: Method) -> float:
+    """The middle one of the folds' thresholds."""
+    return float(np.median(summary[Verified.METHODS][method][Verified.THRESHOLDS]))
+
+
+def judged(pairs: pd.DataFrame, method: Method, threshold: float) -> pd.DataFrame:
+    """Pairs with their ``score``, how far it is from the threshold (``beyond``) and their ``kind`` there."""
+    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
+    accepted, same = score >= threshold, pairs[PairsOf.SAME].astype(bool)
+    kind = np.select(
+        [accepted & same, accepted & ~same, ~accepted & ~same],
+        [RIGHT_ACCEPTS, FALSE_ACCEPTS, RIGHT_REJECTS],
+        FALSE_REJECTS,
+    )
+    return pairs.assign(score=score, kind=kind, beyond=(score - threshold).abs())
+
+
+def of_kind(at: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Pairs of one kind, the most telling first: the gravest errors, the narrowest right answers."""
+    return at[at["kind"] == kind].sort_values(
+        "beyond", ascending=kind in (RIGHT_ACCEPTS, RIGHT_REJECTS), kind="stable"
+    )
+
+
+def rates(at: pd.DataFrame) -> dict[str, float]:
+    """``far``, ``frr`` and ``accuracy`` (the mean of TAR and 1 - FAR)."""
+    count = at["kind"].value_counts()
+    of = {kind: int(count.get(kind, 0)) for kind in KINDS}
+    far = of[FALSE_ACCEPTS] / max(of[FALSE_ACCEPTS] + of[RIGHT_REJECTS], 1)
+    frr = of[FALSE_REJECTS] / max(of[FALSE_REJECTS] + of[RIGHT_ACCEPTS], 1)
+    return {"far": far, "frr": frr, "accuracy": 1 - (far + frr) / 2}
+
+
+def spread(pairs: pd.DataFrame, method: Method) -> pd.DataFrame:
+    """Histogram of the scores of same and of different pairs: `frames.spread`, by ``kind``."""
+    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
+    low, high = float(score.min()), float(score.max())
+    edges = np.linspace(low, high if high > low else low + 1e-6, BINS + 1)
+    same = pairs[PairsOf.SAME].astype(bool)
+    return trials.spread({"one person": score[same], "two people": score[~same]}, edges, by="kind")
+
+
+def hardest(pairs: pd.DataFrame, method: Method, *, same: bool, number: int) -> pd.DataFrame:
+    """The pairs of one person that look least alike, or of two that look most alike; of two people, or of one
+    person, only the hardest pair, so that one unlucky photo does not fill the row."""
+    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
+    of_kind = pairs.assign(score=score)[pairs[PairsOf.SAME].astype(bool) == same]
+    order = of_kind.sort_values("score", ascending=same, kind="stable")
+    ends = order[[PairsOf.PERSON_A, PairsOf.PERSON_B]].astype(str)
+    return order[~ends.apply(lambda row: tuple(sorted(row)), axis=1).duplicated()].head(number)
+
+
+def cmc(known: dict[str, Any]) -> pd.DataFrame:
+    """Share of photos whose person is among the first 1, 2, … names."""
+    columns = {"trained head": Verified.CMC, "nearest known photo": Verified.RAW_CMC}
+    return pd.concat(
+        [
+            pd.DataFrame({"method": name, "rank": range(1, len(known[key]) + 1), "share": known[key]})
+            for name, key in columns.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def in_order(names: pd.Series) -> list[str]:
+    """The distinct names, "s2" before "s10"."""
+    return sorted(
+        names.unique(), key=lambda name: [(len(d), d, w) for w, d in re.findall(r"(\D*)(\d*)", name)]
+    )
+
+
+def mapped(faces: pd.DataFrame, space: str) -> pd.DataFrame:
+    """Photos on the map as `charts.scatter` takes them."""
+    x, y = SPACES[space]
+    on_it = faces[faces[x].notna()].reset_index(drop=True)
+    right = on_it[Faces.PRED].astype(str) == on_it[Faces.PERSON].astype(str)
+    return pd.DataFrame(
+        {
+            "x": on_it[x],
+            "y": on_it[y],
+            "number": range(len(on_it)),
+            "sample_id": on_it[Faces.SAMPLE_ID],
+            "label": on_it[Faces.PERSON],
+            "pred": on_it[Faces.PRED],
+            "confidence": on_it[Faces.CONFIDENCE].astype(float),
+            "outcome": np.where(right, "right", "wrong"),
+            "split": np.where(on_it[Faces.HELD_OUT], "test", "train"),
+            "caption": np.where(on_it[Faces.HELD_OUT], "held out of this map's head", ""),
+            "thumbnail": on_it[Faces.THUMBNAIL],
+        }
+    )

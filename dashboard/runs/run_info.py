@@ -1,0 +1,171 @@
+"""One line of the table of runs, from what MLflow and the run's files say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from dashboard.frames import trials as trial_frames
+from trainer.tracking.schema import (
+    CHILDREN,
+    Kind,
+    Metric,
+    RunState,
+    Stopped,
+    Summary,
+    Tag,
+    Trials,
+    TrialState,
+    run_state,
+)
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Counts and scores of a sweep. ``None``: not known, or not yet."""
+
+    trials: int | None = None
+    complete: int | None = None
+    pruned: int | None = None
+    failed: int | None = None
+    best_val: float | None = None  # macro-F1
+    best_val_ci95: Interval | None = None
+    test: float | None = None  # macro-F1 of the chosen head
+    test_ci95: Interval | None = None
+    best_so_far: tuple[float, ...] = ()  # best val macro-F1 as trials completed; () where not on record
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepInfo:
+    """A run that is nobody's child: a sweep, ablation or extraction of ours, or another program's run."""
+
+    run_id: str
+    name: str
+    kind: Kind | None  # None: another program's
+    state: RunState
+    experiment: str
+    study: str
+    data: str  # what --data said
+    digest: str  # of exactly these rows, planted damage included; "" where it is not on record
+    encoder: str
+    command: str  # goes on where the run stopped
+    figures: Figures
+    started: datetime | None
+    duration_s: float | None
+    stopped: str  # a value of Stopped, or ""
+    error: str
+    artifact_uri: str
+    ended_ms: int | None
+
+    @property
+    def ours(self) -> bool:
+        return self.kind is not None
+
+
+def on_same_rows(infos: list[SweepInfo], info: SweepInfo) -> list[SweepInfo]:
+    """Those on exactly the rows of ``info``; where either has no digest, those with the same ``--data``."""
+    return [
+        one
+        for one in infos
+        if (one.digest == info.digest if one.digest and info.digest else one.data == info.data)
+    ]
+
+
+def kind_of(run: Any) -> Kind | None:
+    """What an MLflow run of this program is; ``None`` for another program's."""
+    kind = run.data.tags.get(Tag.KIND)
+    return Kind(kind) if kind in set(Kind) - set(CHILDREN) else None
+
+
+def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> SweepInfo:
+    """Sum up an MLflow run; ``now`` in UNIX seconds."""
+    tags = run.data.tags
+    heartbeat = _number(tags.get(Tag.HEARTBEAT))
+    state = run_state(run.info.status, heartbeat, now)
+    lost = state == RunState.INTERRUPTED and Tag.STOPPED not in tags
+    return SweepInfo(
+        run_id=run.info.run_id,
+        name=run.info.run_name or run.info.run_id,
+        kind=kind_of(run),
+        state=state,
+        experiment=experiment,
+        study=tags.get(Tag.STUDY, ""),
+        data=tags.get(Tag.DATA, ""),
+        digest=tags.get(Tag.DIGEST, ""),
+        encoder=tags.get(Tag.ENCODER, ""),
+        command=tags.get(Tag.COMMAND, ""),
+        figures=figures,
+        started=_moment(run.info.start_time),
+        duration_s=_duration_s(run, heartbeat, state, now),
+        stopped=Stopped.LOST if lost else tags.get(Tag.STOPPED, ""),
+        error=tags.get(Tag.ERROR, ""),
+        artifact_uri=run.info.artifact_uri,
+        ended_ms=run.info.end_time,
+    )
+
+
+def final_figures(summary: dict[str, Any]) -> Figures:
+    """Figures of a finished sweep."""
+    return Figures(
+        trials=summary.get(Summary.TRIALS),
+        complete=summary.get(Summary.COMPLETE),
+        pruned=summary.get(Summary.PRUNED),
+        failed=summary.get(Summary.FAILED),
+        best_val=summary.get(Summary.BEST_VAL_F1_MACRO),
+        best_val_ci95=_interval(summary.get(Summary.BEST_VAL_F1_MACRO_CI95)),
+        test=summary.get(Summary.TEST_F1_MACRO),
+        test_ci95=_interval(summary.get(Summary.TEST_F1_MACRO_CI95)),
+        best_so_far=tuple(summary.get(Summary.BEST_SO_FAR, ())),
+    )
+
+
+def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None) -> Figures:
+    """Figures of a sweep that runs or was cut short: MLflow's metrics, and the trials it has recorded."""
+    best = metrics.get(Metric.BEST_VAL_F1_MACRO)
+    ends = [metrics.get(Metric.BEST_VAL_F1_MACRO_LOW), metrics.get(Metric.BEST_VAL_F1_MACRO_HIGH)]
+    scores = Figures(best_val=None if pd.isna(best) else best, best_val_ci95=_interval(ends))
+    if trials is None:
+        return scores
+    states = trials[Trials.STATE].value_counts()
+    return replace(
+        scores,
+        trials=len(trials),
+        complete=int(states.get(TrialState.COMPLETE, 0)),
+        pruned=int(states.get(TrialState.PRUNED, 0)),
+        failed=int(states.get(TrialState.FAILED, 0)),
+        best_so_far=trial_frames.spark(trials),
+    )
+
+
+def _interval(ends: Any) -> Interval | None:
+    if not ends or any(pd.isna(end) for end in ends):
+        return None
+    return float(ends[0]), float(ends[1])
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    """In the time zone of this machine, which is that of the person at a local dashboard."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone() if milliseconds else None
+
+
+def _duration_s(run: Any, heartbeat: float | None, state: RunState, now: float) -> float | None:
+    """Up to now for a live run; a run that was lost lasted until its last sign of life."""
+    if not run.info.start_time:
+        return None
+    if run.info.end_time:
+        end = run.info.end_time / 1000
+    else:
+        end = now if state == RunState.LIVE else heartbeat or now
+    return float(max(end - run.info.start_time / 1000, 0.0))

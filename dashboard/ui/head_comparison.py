@@ -1,0 +1,186 @@
+"""What the pages about methods on the same test rows share: tables, differences, classes, pictures."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import text
+from dashboard.charts import comparison as charts
+from dashboard.frames import comparison
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import gallery, layout, state
+from trainer.tracking.schema import MethodPairs, Methods, Predictions
+
+PICTURE = 96  # pixels
+
+
+class Pair(NamedTuple):
+    """Two methods that the page compares, by their names on record."""
+
+    method: str
+    against: str
+
+
+def table(frame: pd.DataFrame, *, n: int) -> None:
+    """Every method with its intervals: a chart, and the figures."""
+    st.subheader("Methods")
+    dots = comparison.dots(frame)
+    layout.chart(
+        charts.dots(dots, title="test macro-F1"),
+        dots,
+        name="methods",
+        alt_text=f"Test macro-F1 of {len(dots)} methods with 95 % intervals, n = {n}",
+    )
+    read = comparison.as_read(frame)
+    st.dataframe(
+        read,
+        hide_index=True,
+        alt=f"Figures of {text.count(len(read), 'method')}",
+        column_config={"validation macro-F1": st.column_config.NumberColumn(format="%.3f")},
+    )
+    layout.export(read, name="methods-figures")
+    heads = int(frame[Methods.HEADS].max())
+    star = " The diamond, ★, is best on validation rows." if frame[Methods.CHOSEN].any() else ""
+    layout.sentence(
+        f"Macro-F1 and accuracy on the same n = {n:,} test rows, "
+        + (f"means over {heads} heads each, " if heads > 1 else "")
+        + f"with 95 % intervals over rows{' and heads' if heads > 1 else ''}.{star} Whether two of them "
+        "differ "
+        "is said by their paired difference, below, not by how these intervals overlap."
+    )
+
+
+def differences(pairs: pd.DataFrame, *, n: int) -> None:
+    """Every pair, compared row by row."""
+    st.subheader("Differences")
+    frame = comparison.forest(pairs)
+    layout.chart(
+        charts.differences(frame, title="difference of test macro-F1"),
+        frame,
+        name="differences",
+        alt_text=f"{len(frame)} differences of test macro-F1 with 95 % intervals, paired by row",
+    )
+    read = comparison.pairs_as_read(pairs)
+    st.dataframe(read, hide_index=True, alt=f"Figures of {text.count(len(read), 'difference')}")
+    layout.export(read, name="differences-figures")
+    layout.sentence(
+        f"Differences on the same n = {n:,} test rows, paired row by row, with 95 % bootstrap intervals. "
+        "Better "
+        f"or worse: p < 0.05 after Holm’s correction for {text.count(len(frame), 'comparison')}, and an "
+        "interval "
+        "without 0; grey may be noise. McNemar’s test is of the rows that only one of the two has right."
+    )
+
+
+def choose_pair(pairs: pd.DataFrame) -> Pair:
+    """The two methods that the rest of the page is about."""
+    options = {
+        text.plain(comparison.pair_name(one, other), longest=100): Pair(one, other)
+        for one, other in zip(pairs[MethodPairs.METHOD], pairs[MethodPairs.AGAINST], strict=True)
+    }
+    picked = st.selectbox("Compare", list(options), key="pair", bind="query-params", width=520)
+    return options[picked]
+
+
+def by_class(classes: pd.DataFrame, pair: Pair) -> None:
+    """Where the one is better, and where the other is."""
+    frame = comparison.classes_of(classes, *pair)
+    if frame.empty:
+        return
+    st.subheader("Class by class")
+    mine, theirs = (text.plain(name) for name in pair)
+    layout.chart(
+        charts.differences(
+            frame,
+            title="difference of F1",
+            more={"f1": f"F1 of {comparison.name_of(pair.method)}", "f1_against": "F1 of the other"},
+        ),
+        frame,
+        name="classes",
+        alt_text=f"Difference of F1 for {len(frame)} classes with 95 % intervals",
+    )
+    behind = frame[frame["value"] < 0]
+    sure = int((behind["says"] == comparison.WORSE).sum())
+    count, tests = len(frame), frame["n"]
+    ahead = f"in {sure} of these for certain" if sure else "in none of these for certain"
+    layout.sentence(
+        f"F1 of {mine} less that of {theirs}, class by class, with 95 % intervals; better or worse: p < 0.05 "
+        f"after Holm’s correction for {count} classes; n = {tests.min():,} to {tests.max():,} test rows per "
+        f"class. {theirs[:1].upper()}{theirs[1:]} is ahead in {len(behind)} of {count} classes"
+        f"{', ' + ahead if len(behind) else ''}."
+    )
+
+
+def pictures(info: SweepInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
+    """The rows that only one of the two has right.
+
+    Args:
+        verbs: what is said of the rows that only the first, and only the second has right.
+    """
+    predictions, samples = state.table(info, "predictions"), state.table(info, "samples")
+    if predictions is None:
+        return
+    st.subheader("Who alone is right")
+    key = ("answers", info.run_id, state.version(info, "predictions"))
+    said = state.kept(key, lambda: comparison.answers(predictions))
+    if not {*pair} <= set(said.columns):
+        return
+    sides = {text.plain(name): name for name in pair}
+    only = st.segmented_control(
+        "Right is only",
+        list(sides),
+        default=next(iter(sides)),
+        required=True,
+        key="only",
+        bind="query-params",
+    )
+    right = sides[only]
+    wrong = pair.against if right == pair.method else pair.method
+    rows = comparison.only_right(said, right, wrong)
+    shown = gallery.pictured(rows, samples)
+    shown[gallery.SAYS] = rows[Predictions.LABEL]
+    shown[gallery.ALSO] = [f"{comparison.name_of(wrong)}: {one}" for one in rows["said"]]
+    verb = verbs[0] if right == pair.method else verbs[1]
+    gallery.show(
+        shown,
+        key="rows",
+        order=f"which {only} has right and {text.plain(wrong)} takes for something else{verb}; the label "
+        "first, "
+        "then the wrong answer",
+        width=PICTURE,
+    )
+
+
+def all_of(info: SweepInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
+    """Methods, differences, then classes and pictures of one pair; False where the run has no tables yet."""
+    tables = [state.table(info, part) for part in ("methods", "method_pairs", "method_classes")]
+    if any(one is None for one in tables):
+        return False
+    frame, pairs, classes = tables
+    assert frame is not None
+    assert pairs is not None
+    assert classes is not None
+    n = counted(classes)
+    table(frame, n=n)
+    differences(pairs, n=n)
+    st.subheader("One comparison")
+    pair = choose_pair(pairs)
+    by_class(classes, pair)
+    pictures(info, pair, verbs=verbs)
+    return True
+
+
+def counted(classes: pd.DataFrame) -> int:
+    """Test rows of a run, from METHOD_CLASSES."""
+    first = classes[["method", "against"]].iloc[0]
+    one_pair = classes[(classes["method"] == first["method"]) & (classes["against"] == first["against"])]
+    return int(one_pair["test"].sum())
+
+
+def again(info: SweepInfo) -> None:
+    """The command that repeats it, or goes on."""
+    st.subheader("Again")
+    st.code(info.command, language=None, wrap_lines=True)

@@ -1,0 +1,331 @@
+"""What the pages share: the frame around a run, and the designed states where there is nothing to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from dashboard import text
+from dashboard.runs.artifacts import StoreProblem
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import state
+from dashboard.ui.chart_spec import Drawing, drawing
+from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
+
+Made = TypeVar("Made")
+LOOKS = {  # state → (icon, colour of the badge)
+    RunState.LIVE: (":material/play_circle:", "blue"),
+    RunState.DONE: (":material/check_circle:", "green"),
+    RunState.INTERRUPTED: (":material/pause_circle:", "orange"),
+    RunState.FAILED: (":material/error:", "red"),
+}
+STOPPED = {
+    Stopped.INTERRUPTED: "It was stopped by hand.",
+    Stopped.LOST: "Its process ended without a word; the last sign of life is more than a minute old.",
+}
+
+
+def page(
+    title: str,
+    show: Callable[[SweepInfo], None],
+    *,
+    named: bool = True,
+    runs: Callable[[], list[SweepInfo]] = state.sweeps,
+    key: str = state.RUN,
+    none: Callable[[], None] | None = None,
+) -> None:
+    """A page about the chosen run: title, banner, then ``show``, redrawn every few seconds while live.
+
+    Args:
+        named: whether the run's name stands beside the title.
+        runs: those to choose from, ``key`` being where the choice is kept.
+        none: shows what there is to say without any; left out, that of the first visit.
+    """
+    try:
+        infos = runs()
+    except StoreProblem as problem:
+        st.header(title)
+        trouble(problem)
+        return
+    if not infos:
+        (none or first_visit)()
+        return
+    info = state.chosen(infos, key=key)
+    heading(title, info, named=named)
+    st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show, runs)
+
+
+def _body(info: SweepInfo, show: Callable[[SweepInfo], None], runs: Callable[[], list[SweepInfo]]) -> None:
+    try:
+        now = next((found for found in runs() if found.run_id == info.run_id), info)
+        if now.state != info.state:
+            st.rerun()  # it ended, or came back to life: the frame around this fragment changes too
+        banner(now)
+        show(now)
+    except StoreProblem as problem:
+        trouble(problem)
+
+
+def heading(title: str, info: SweepInfo, *, named: bool) -> None:
+    """Title of the page, and beside it which run it is about."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(title, width="content")
+        st.space("stretch")
+        if named:
+            st.text(text.clean(info.name, longest=60))
+        badge(info)
+
+
+class Place:
+    """Room above a page's first chart for what is drawn after it: ``with place: …``.
+
+    Args:
+        height: in pixels, kept free until then, so that the chart stays where it is.
+    """
+
+    def __init__(self, height: int) -> None:
+        self.room = st.container()
+        self.kept_free = self.room.empty()
+        if state.waits_for_chart():
+            self.kept_free.space(height)
+
+    def __enter__(self) -> None:
+        self.kept_free.empty()
+        self.room.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.room.__exit__(*error)
+
+
+def controlled(
+    controls: Callable[[], Made],
+    first: Made,
+    draws: Callable[[Made], None],
+    *,
+    names: Sequence[str],
+    height: int,
+) -> None:
+    """A row of controls, and below it what they control.
+
+    A page that has just been opened sends its chart ahead of the controls, if nothing has been chosen: what
+    they will say is known.
+
+    Args:
+        controls: shows them and returns what they say; ``first`` is what they say at first.
+        draws: shows what they ask for.
+        names: of the controls, in the address and in the session.
+        height: of the row in pixels, about.
+    """
+    above = Place(height)
+    if state.opens_untouched(*names):
+        draws(first)
+        with above:
+            controls()
+    else:
+        with above:
+            asked = controls()
+        draws(asked)
+
+
+def run_label(info: SweepInfo) -> str:
+    """What tells a run from others of the same name: when it began, and the beginning of its id."""
+    started = f"{info.started:%d %b %H:%M}" if info.started else ""
+    return f"{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
+
+
+def pick(
+    info: SweepInfo,
+    infos: Sequence[SweepInfo],
+    *,
+    label: str,
+    key: str,
+    named: Callable[[SweepInfo], str] = run_label,
+) -> None:
+    """Which run the page is about, where there are several; ``key`` is where the choice is kept."""
+    if len(infos) < 2:
+        return
+    names = {found.run_id: named(found) for found in infos}
+    picked = st.selectbox(
+        label,
+        list(names),
+        index=list(names).index(info.run_id) if info.run_id in names else 0,
+        format_func=names.__getitem__,
+        key=f"{key}-of-{info.run_id}",  # a new widget whenever the run was chosen elsewhere
+        width=520,
+    )
+    if picked is not None and picked != info.run_id:
+        state.choose(picked, key=key)
+        st.rerun()
+
+
+def badge(info: SweepInfo) -> None:
+    icon, colour = LOOKS[info.state]
+    st.badge(str(info.state), icon=icon, color=colour)  # type: ignore[arg-type]
+
+
+def banner(info: SweepInfo) -> None:
+    """What a person should know before looking at the figures."""
+    if not info.ours:
+        st.info(
+            "Another program wrote this run: its parameters and metrics are shown, as far as it logged them.",
+            icon=":material/extension:",
+        )
+    elif info.state == RunState.LIVE:
+        st.caption(
+            f":material/autorenew: Still running; this page redraws itself every {state.REFRESH_S} seconds."
+        )
+    elif info.state == RunState.FAILED:
+        st.error("This run failed. What it said:", icon=":material/error:")
+        st.code(info.error or "(no message was recorded)", language=None, wrap_lines=True)
+    elif info.state == RunState.INTERRUPTED:
+        why = STOPPED.get(Stopped(info.stopped), "") if info.stopped in list(Stopped) else ""
+        st.warning(
+            f"This run was interrupted; what it had finished is shown. {why} To go on where it stopped:",
+            icon=":material/pause_circle:",
+        )
+        st.code(info.command, language=None, wrap_lines=True)
+
+
+def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
+    """A designed nothing: what is missing and when it will be there."""
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown(f"## {icon}", width="content")
+        st.markdown(message, width="content", text_alignment="center")
+        st.space("small")
+
+
+def missing(info: SweepInfo, what: str) -> None:
+    """Say why a finished sweep's table is not there."""
+    if not info.ours:
+        empty(f"Another program wrote this run, and it logged no {what}. What it has is under “Loss curves”.")
+    elif info.state == RunState.LIVE:
+        empty(f"There are no {what} before the sweep is done. The curves can be watched meanwhile.")
+    else:
+        empty(f"This sweep ended before it had any {what}.")
+
+
+def trouble(problem: StoreProblem) -> None:
+    """Show a problem of the store, and how to mend it."""
+    st.error(text.plain(problem, longest=1500), icon=":material/database_off:")
+    if problem.mend:
+        st.text("To point the store at the files beside it:")
+        st.code(problem.mend, language=None, wrap_lines=True)
+
+
+def first_visit() -> None:
+    """What this is, and the one command to begin with."""
+    st.title("Headroom")
+    st.markdown(
+        "Train many small heads on frozen vision-language features, and see what the results mean. "
+        "There is no sweep here yet."
+    )
+    with st.container(border=True):
+        st.markdown("**Start with the demo**: nothing to download, no GPU needed.")
+        st.code("make demo", language=None)
+        st.markdown("Then reload this page. Your own data is one option away:")
+        st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language=None)
+    for icon, name, what in (
+        ("leaderboard", "Home", "all runs, the best configurations with their intervals"),
+        ("show_chart", "Loss curves", "training and validation of every trial, by any hyperparameter"),
+        ("tune", "Hyperparameters", "which of them matter, and which of their values serve best"),
+        ("grid_on", "Confusion matrix", "which classes are taken for which, and the pictures behind it"),
+        ("scatter_plot", "Embeddings", "a t-SNE of the features, by label, mistake, confidence or any score"),
+        ("balance", "Two classes", "ROC, sensitivity and specificity at a threshold, calibration"),
+        ("filter_alt", "Filter ablations", "what leaving out training pictures by score does, for certain"),
+        ("add_photo_alternate", "Try it", "a picture of yours, what the head says, and why"),
+        ("face", "Verification", "whether two photos show the same person, with the hardest pairs"),
+        ("spellcheck", "Zero-shot", "what a class’s name is worth, and where training overtakes it"),
+        ("join", "Image and text", "whether a caption helps, and where"),
+        ("speed", "Encoders", "which one serves best, and what it costs"),
+        ("image_search", "Data quality", "unusable files, copies, leaks, labels in doubt"),
+    ):
+        st.markdown(f":material/{icon}: **{name}**: {what}")
+    st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")
+
+
+def chart(
+    figure: alt.TopLevelMixin | Drawing,
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    alt_text: str,
+    width: Literal["stretch", "content"] = "stretch",
+    key: str | None = None,
+    on_select: Literal["rerun", "ignore"] | Callable[[], None] = "ignore",
+    selection_mode: str | list[str] | None = None,
+) -> Any:
+    """Draw a chart, with a way to take along what is behind it. Returns what is selected in it.
+
+    Args:
+        frame: the data behind the chart, as people would want it in a spreadsheet.
+        name: of the files that are taken along, without suffix, and unique on the page.
+        alt_text: what a person who cannot see the chart should know.
+    """
+    figure = written(figure)
+    event = draw(
+        figure, alt_text=alt_text, width=width, key=key, on_select=on_select, selection_mode=selection_mode
+    )
+    export(frame, name=name, figure=lambda: figure)
+    return event
+
+
+def draw(
+    figure: alt.TopLevelMixin | Drawing,
+    *,
+    alt_text: str,
+    width: Literal["stretch", "content"] = "stretch",
+    key: str | None = None,
+    on_select: Literal["rerun", "ignore"] | Callable[[], None] = "ignore",
+    selection_mode: str | list[str] | None = None,
+) -> Any:
+    """`chart` without its menu."""
+    event = st.vega_lite_chart(
+        spec=written(figure).spec,
+        width=width,
+        alt=text.clean(alt_text, longest=300),
+        key=key,
+        on_select=on_select,
+        selection_mode=selection_mode,
+    )
+    state.let_chart_go_ahead()
+    return event
+
+
+def written(figure: alt.TopLevelMixin | Drawing) -> Drawing:
+    return figure if isinstance(figure, Drawing) else drawing(figure)
+
+
+def export(frame: pd.DataFrame, *, name: str, figure: Callable[[], Drawing] | None = None) -> None:
+    """A small menu below a chart or table: its data as CSV, its drawing as Vega-Lite. The chart's own menu,
+    at its upper right, has PNG and SVG."""
+    with st.popover("Export", icon=":material/download:", type="tertiary"):
+        st.download_button(
+            "Data (CSV)",
+            lambda: frame.to_csv(index=False).encode(),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            key=f"csv-{name}",
+            on_click="ignore",
+            type="tertiary",
+        )
+        if figure is not None:
+            st.download_button(
+                "Chart (Vega-Lite)",
+                lambda: figure().standalone(),
+                file_name=f"{name}.vl.json",
+                mime="application/json",
+                key=f"vega-{name}",
+                on_click="ignore",
+                type="tertiary",
+            )
+            st.caption("PNG and SVG: the chart's own menu, at its upper right.")
+
+
+def sentence(words: str) -> None:
+    """The one sentence under a chart that says what it shows. Foreign words in it must be `plain`."""
+    st.caption(words)

@@ -1,0 +1,63 @@
+"""The run that all pages are about: picked here, summed up here."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import text
+from dashboard.runs.artifacts import StoreProblem
+from dashboard.runs.run_info import SweepInfo
+from dashboard.ui import layout, state
+from trainer.tracking.schema import RunState
+
+
+def show() -> None:
+    """Picker and card; nothing where there is no run (the page says why)."""
+    try:
+        infos = state.sweeps()
+    except StoreProblem:
+        return
+    if not infos:
+        return
+    info = state.chosen(infos)
+    with st.sidebar:
+        _pick(infos, info)
+        live = info.state == RunState.LIVE
+        st.fragment(_card, run_every=state.REFRESH_S if live else None)(info)
+
+
+def _pick(infos: list[SweepInfo], info: SweepInfo) -> None:
+    names = {found.run_id: layout.run_label(found) for found in infos}
+    key = f"picker-{info.run_id}"  # a new widget whenever the run was chosen elsewhere
+    st.selectbox(
+        "Run",
+        list(names),
+        index=list(names).index(info.run_id),
+        format_func=names.__getitem__,
+        key=key,
+        on_change=lambda: state.choose(st.session_state[key]),
+    )
+
+
+def _card(info: SweepInfo) -> None:
+    info = next((found for found in state.sweeps() if found.run_id == info.run_id), info)
+    facts = {
+        "val F1": text.interval(info.figures.best_val, info.figures.best_val_ci95) if info.ours else "",
+        "test F1": text.interval(info.figures.test, info.figures.test_ci95) if info.ours else "",
+        "trials": _trials(info),
+        "data": info.data,
+        "encoder": info.encoder,
+        "started": text.ago(info.started),
+        "took": text.duration(info.duration_s),
+    }
+    # One element: one for every name and every value would take each page a tenth of a second.
+    lines = [f":gray[{name}]\u2002{text.plain(value)}" for name, value in facts.items() if value]
+    with st.container(border=True, gap="xsmall"):
+        layout.badge(info)
+        st.markdown("  \n".join(lines))
+
+
+def _trials(info: SweepInfo) -> str:
+    if info.figures.trials is None:
+        return ""
+    return f"{info.figures.trials} ({info.figures.complete} complete)"

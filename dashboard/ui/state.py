@@ -1,0 +1,228 @@
+"""What lasts between reruns: caches, the chosen run, and how both follow the URL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from safetensors.numpy import load
+
+from dashboard.runs import artifacts
+from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.store import Store
+from trainer.tracking.schema import Artifact, Kind, RunState, default_tracking_uri
+
+Made = TypeVar("Made")
+RUN = "run"  # query parameter and session key: id of the chosen run
+REPORT = "report"  # the same for the run that the page "Data quality" shows
+ABLATION = "ablation"  # the same for the page "Filter ablations"
+VERIFICATION = "verification"  # the same for the page "Verification"
+ZERO_SHOT = "zero_shot"  # and so on
+FUSION = "fusion"
+ENCODERS = "encoders"
+OPENED, AHEAD = "opened", "ahead"  # session: the page that is open, and see `waits_for_chart`
+# Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page goes
+# ahead of the rest by so many seconds: on the page that opens a session, for whose chart the browser fetches
+# code first, by more.
+AHEAD_S, FIRST_AHEAD_S = 0.3, 0.8
+REFRESH_S = 5  # how often a page of a live sweep redraws itself
+LIST_TTL_S = 3
+FILES = {
+    "trials": Artifact.TRIALS,
+    "curves": Artifact.CURVES,
+    "predictions": Artifact.PREDICTIONS,
+    "projection": Artifact.PROJECTION,
+    "samples": Artifact.SAMPLES,
+    "summary": Artifact.SUMMARY,
+    "head": Artifact.HEAD_WEIGHTS,
+    "vectors": Artifact.VECTORS,
+    "quarantine": Artifact.QUARANTINE,
+    "pictures": Artifact.PICTURES,
+    "duplicates": Artifact.DUPLICATES,
+    "ablation": Artifact.ABLATION,
+    "ablation_classes": Artifact.ABLATION_CLASSES,
+    "scores": Artifact.SCORES,
+    "pairs": Artifact.PAIRS,
+    "roc": Artifact.ROC,
+    "faces": Artifact.FACES,
+    "methods": Artifact.METHODS,
+    "method_pairs": Artifact.METHOD_PAIRS,
+    "method_classes": Artifact.METHOD_CLASSES,
+    "few_shot": Artifact.FEW_SHOT,
+    "encoders": Artifact.ENCODERS,
+    "few_shot_scores": Artifact.FEW_SHOT_SCORES,
+}
+
+
+@st.cache_resource(show_spinner=False)
+def _store(tracking_uri: str) -> Store:
+    return Store(tracking_uri)
+
+
+@st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
+def _sweeps(tracking_uri: str) -> list[SweepInfo]:
+    return _store(tracking_uri).sweeps()
+
+
+@st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
+def _of_kind(tracking_uri: str, kind: Kind) -> list[SweepInfo]:
+    return _store(tracking_uri).of_kind(kind)
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading the run …")
+def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
+    """``version`` is only there to be part of the cache's key."""
+    return getattr(_store(tracking_uri), part)(run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _whole(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
+    return getattr(_store(tracking_uri), part)(run_id)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _kept(key: Hashable, _make: Callable[[], Any]) -> Any:
+    return _make()
+
+
+def kept(key: Hashable, make: Callable[[], Made]) -> Made:
+    """What ``make`` returns, made once for every ``key`` and theme and shared by all readers, who must not
+    change it. The key names the thing, the run, the versions of its tables and every choice in it."""
+    return _kept((key, is_dark()), make)
+
+
+def sweeps() -> list[SweepInfo]:
+    """All sweeps, what is like them, and runs of other programs, newest first. Raises `StoreProblem`."""
+    return _sweeps(default_tracking_uri())
+
+
+def of_kind(kind: Kind) -> list[SweepInfo]:
+    """All runs of another kind than sweeps, newest first. Raises `StoreProblem`."""
+    return _of_kind(default_tracking_uri(), kind)
+
+
+def ablations() -> list[SweepInfo]:
+    """All ablations, newest first. Raises `StoreProblem`."""
+    return of_kind(Kind.ABLATION)
+
+
+def verifications() -> list[SweepInfo]:
+    """All verifications, newest first. Raises `StoreProblem`."""
+    return of_kind(Kind.VERIFICATION)
+
+
+def extractions() -> list[SweepInfo]:
+    """All extractions, newest first. Raises `StoreProblem`."""
+    return of_kind(Kind.EXTRACTION)
+
+
+def reports() -> list[SweepInfo]:
+    """What says something of the data: extractions, then sweeps that quarantined files, each newest first.
+
+    Of sweeps only those whose files are on this machine: to ask a server for each would take too long.
+    Raises `StoreProblem`.
+    """
+    quarantined = [info for info in sweeps() if artifacts.version(info.artifact_uri, Artifact.QUARANTINE)]
+    return extractions() + quarantined
+
+
+def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
+    """One table of a run: ``trials``, ``curves`` or another of `FILES`.
+
+    Cached until the file behind it changes. Raises `StoreProblem`.
+    """
+    return _part(default_tracking_uri(), info.run_id, part, version(info, part))
+
+
+def summary(info: SweepInfo) -> dict[str, Any]:
+    """The figures of a finished sweep; empty before. Raises `StoreProblem`."""
+    return _part(default_tracking_uri(), info.run_id, "summary", version(info, "summary")) or {}
+
+
+def file(info: SweepInfo, part: str) -> Any:
+    """What a run keeps that is no table: ``head`` or ``vectors``. Shared by all readers."""
+    return _whole(default_tracking_uri(), info.run_id, part, version(info, part))
+
+
+def vectors(info: SweepInfo) -> np.ndarray | None:
+    """Features float32 [n, D] of the rows of SAMPLES, in their order, each of length 1; ``None`` where the
+    sweep kept none. Raises `StoreProblem`."""
+
+    def unit() -> np.ndarray | None:
+        data = file(info, "vectors")
+        if data is None:
+            return None
+        found_nd = load(data)["vectors"].astype(np.float32)
+        return found_nd / np.maximum(np.linalg.norm(found_nd, axis=1, keepdims=True), 1e-12)
+
+    return kept(("vectors", info.run_id, version(info, "vectors")), unit)
+
+
+def version(info: SweepInfo, part: str) -> Hashable:
+    """What changes whenever a table of a run may have changed: the key of whatever is made from it."""
+    on_disk = artifacts.version(info.artifact_uri, FILES[part]) if info.ours else None
+    if on_disk:
+        return on_disk
+    beat = int(time.time() // REFRESH_S) if info.state == RunState.LIVE else None
+    return info.state, info.ended_ms, beat
+
+
+def opens(page: str) -> None:
+    """Note which page is open, at the beginning of every run of it as a whole."""
+    before = st.session_state.get(OPENED)
+    if before != page:
+        st.session_state[OPENED] = page
+        st.session_state[AHEAD] = FIRST_AHEAD_S if before is None else AHEAD_S
+
+
+def opened() -> None:
+    """Note that the page has been shown once, with a chart or without."""
+    st.session_state.pop(AHEAD, None)
+
+
+def waits_for_chart() -> bool:
+    """Whether the page has just been opened, and no chart of it been sent yet."""
+    return AHEAD in st.session_state
+
+
+def opens_untouched(*names: str) -> bool:
+    """Whether the page has just been opened, and neither its address nor the reader has chosen anything by
+    these names: then its controls will say what they say at first, and its chart need not wait for them."""
+    return waits_for_chart() and not any(
+        name in st.query_params or name in st.session_state for name in names
+    )
+
+
+def let_chart_go_ahead() -> None:
+    """After a chart: where it is the first since the page was opened, wait until the browser has drawn it."""
+    time.sleep(st.session_state.pop(AHEAD, 0))
+
+
+def is_dark() -> bool:
+    """Whether the reader's page has the dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def chosen(infos: list[SweepInfo], *, key: str = RUN) -> SweepInfo:
+    """The run that the URL asks for, else the one chosen before, else the newest of ours."""
+    by_id = {info.run_id: info for info in infos}
+    wanted = st.query_params.get(key) or st.session_state.get(key)
+    if wanted in by_id:
+        info = by_id[wanted]
+    else:
+        if wanted:
+            st.toast("The run in the address is not in this store.", icon=":material/link_off:")
+        info = next((info for info in infos if info.ours), infos[0])
+    choose(info.run_id, key=key)
+    return info
+
+
+def choose(run_id: str, *, key: str = RUN) -> None:
+    """Make a run the chosen one (on every page, or as the report), and put it into the address."""
+    st.session_state[key] = run_id
+    if st.query_params.get(key) != run_id:
+        st.query_params[key] = run_id

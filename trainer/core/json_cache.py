@@ -1,0 +1,25 @@
+"""Small facts that took long to find, kept in the cache as JSON: at worst they are found again."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from trainer.core import atomic
+from trainer.core.errors import InputError
+from trainer.features.model_files import read_json
+
+
+def recall(memory: Path) -> dict[str, Any]:
+    """What is remembered, by name; a memory that is absent or damaged is an empty one."""
+    with suppress(InputError):
+        return read_json(memory) if memory.is_file() else {}
+    return {}
+
+
+def remember(memory: Path, known: dict[str, Any]) -> None:
+    """Keep it, if the cache can be written: a full one may be read-only, else the store will say so."""
+    with suppress(OSError):
+        atomic.write_bytes(memory, json.dumps(known, indent=1).encode())

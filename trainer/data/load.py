@@ -1,0 +1,57 @@
+"""One word on the command line → the rows it stands for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from trainer.core.errors import InputError
+from trainer.data import arrays, demo, folder, hf_dataset, shards, table
+from trainer.data.files import EXTENSIONS
+from trainer.data.manifest import Manifest
+
+TAKES = (
+    "--data takes demo; a folder of images (one sub-folder per class, if wanted below train/ val/ test/); a "
+    ".csv, .tsv, .jsonl or .parquet table with a path and a label in each row; .tar shards as img2dataset "
+    "writes them, or a folder of them; a folder that save_to_disk of the datasets library wrote, or "
+    "hf:owner/name, a data set of the Hugging Face hub; an .npz or .safetensors file with train_x and train_y"
+)
+HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
+
+
+def load(data: str, *, seed: int) -> Manifest:
+    """Read what ``--data`` names. Pictures are hashed, not decoded.
+
+    Args:
+        data: ``demo``, or the path of a folder, a table, tar shards or ready features, or ``hf:`` and a name:
+            a mistyped path must not become a question to the network.
+        seed: draws the splits that the data does not bring.
+
+    Raises:
+        InputError: there is no such thing, or it cannot be read as rows.
+    """
+    if data == demo.NAME:
+        return demo.read()
+    if data.startswith(hf_dataset.PREFIX):
+        return hf_dataset.read_named(data, seed=seed)
+    path = Path(data).expanduser()
+    if path.is_dir():
+        room = hf_dataset if hf_dataset.is_saved(path) else shards if _is_shards(path) else folder
+        return room.read(path, name=data, seed=seed)
+    if not path.exists():
+        hint = (
+            f" On the Hugging Face hub? Pass {hf_dataset.PREFIX}{data}." if HUB_NAME.fullmatch(data) else ""
+        )
+        raise InputError(
+            f"There is no file or folder {data!r}. {TAKES}. Check the spelling and the path.{hint}"
+        )
+    kind = path.suffix.lower()
+    for room, suffixes in ((arrays, arrays.SUFFIXES), (table, table.SUFFIXES), (shards, (shards.SUFFIX,))):
+        if path.is_file() and kind in suffixes:
+            return room.read(path, name=data, seed=seed)
+    raise InputError(f"{data!r} is not a kind of data that can be read. {TAKES}.")
+
+
+def _is_shards(path: Path) -> bool:
+    """Tar files and no pictures beside them."""
+    return bool(shards.found_in(path)) and not any(p.suffix.lower() in EXTENSIONS for p in path.iterdir())

@@ -1,0 +1,336 @@
+"""An ablation as a page for people: Markdown and its pictures. Nothing is read or written here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from trainer.experiments.ablation.advice import called, p_text, signed
+from trainer.experiments.ablation.drawing import (
+    Picture,
+    Row,
+    best_first,
+    cells_picture,
+    classes_picture,
+    grid_picture,
+)
+from trainer.experiments.ablation.judging import LEVEL
+from trainer.experiments.ablation.markdown import as_table, code, literal
+from trainer.stats.intervals import wilson
+from trainer.stats.paired_bootstrap import DRAWS, SWAPS
+from trainer.tracking.schema import Ablation, AblationClasses, Verdict
+
+COMMAND = "Command"  # the fact that is shown as code
+NONE = "–"
+
+
+class Report(NamedTuple):
+    """The page, and PNG files by the names under which it shows them."""
+
+    markdown: str
+    pictures: dict[str, bytes]
+
+
+def report(
+    table: pd.DataFrame,
+    classes: pd.DataFrame,
+    *,
+    title: str,
+    advice: str,
+    seeds: int,
+    counts: Mapping[str, int],
+    separation: Mapping[str, Mapping[str, Sequence[float]]],
+    wording: Mapping[str, Any] | None,
+    facts: Mapping[str, str],
+) -> Report:
+    """The page.
+
+    Args:
+        table: ABLATION, with verdicts.
+        classes: ABLATION_CLASSES.
+        advice: the paragraph, plain text.
+        counts: rows of train, val and test.
+        separation: score → kind of spoiling → AUROC with its interval; empty where nothing is known.
+        wording: what rewording the captions does; None where it was not measured.
+        facts: further lines on what was compared; the one called ``Command`` is shown as code.
+    """
+    page = _Page(table, classes, seeds=seeds, test_rows=counts["test"])
+    page.add(f"# {literal(title)}", f"**In short:** {literal(advice)}")
+    page.what_was_compared(facts, counts)
+    page.effects()
+    page.cells()
+    page.classes()
+    page.spoiled(separation)
+    page.wording(wording)
+    return Report("\n\n".join(page.blocks) + "\n", page.pictures)
+
+
+class _Page:
+    """Collects blocks of Markdown and the pictures that they show."""
+
+    def __init__(self, cells: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows: int) -> None:
+        self.blocks: list[str] = []
+        self.pictures: dict[str, bytes] = {}
+        self._rows: list[Row] = list(cells.to_dict("records"))
+        self._classes = classes
+        self._encoders = list(dict.fromkeys(cells[Ablation.ENCODER]))
+        self._several = len(self._encoders) > 1
+        self._mean = "1 seed" if seeds == 1 else f"mean of {seeds} seeds"
+        self._test_rows = test_rows
+
+    def add(self, *blocks: str) -> None:
+        self.blocks += blocks
+
+    def _show(self, name: str, encoder: str, picture: Picture) -> None:
+        """File names and texts in place of a picture hold nothing that came from outside."""
+        number = f"_{self._encoders.index(encoder) + 1}" if self._several else ""
+        self.pictures[f"{name}{number}.png"] = picture.png
+        self.add(f"![{picture.alt}]({name}{number}.png)")
+
+    def _basis(self, encoder: str) -> str:
+        basis = f"{self._test_rows:,} test rows, {self._mean}, 95 % intervals"
+        return f"{encoder}: {basis}" if self._several else basis
+
+    def _by_encoder(self) -> Iterator[tuple[str, list[Row]]]:
+        """Each encoder that has more than the baseline, under a heading if there are several."""
+        for encoder in self._encoders:
+            rows = [row for row in self._rows if row[Ablation.ENCODER] == encoder]
+            if all(row[Ablation.VERDICT] == Verdict.BASELINE for row in rows):
+                continue
+            if self._several:
+                self.add(f"### {literal(encoder)}")
+            yield encoder, rows
+
+    # --- what was compared --------------------------------------------------------------------
+
+    def what_was_compared(self, facts: Mapping[str, str], counts: Mapping[str, int]) -> None:
+        rows = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+        lines = [f"- {literal(name)}: {literal(text)}" for name, text in facts.items() if name != COMMAND]
+        lines.append(f"- Rows: {rows}. Only training rows are filtered; all cells answer the same test rows.")
+        lines.append(f"- Figures: of the test rows, {self._mean}.")
+        self.add(
+            "## What was compared",
+            "\n".join(lines),
+            f"Intervals are 95 % intervals of a bootstrap that draws test rows and seeds {DRAWS:,} times "
+            "anew (BCa); those against random rows also hold what luck in choosing rows would do. P-values "
+            f"come from swapping the answers of both sides row by row at random, {SWAPS:,} times (against "
+            "random rows the larger of this one and the interval's own), and Holm's correction for all "
+            "cells, in which the one that validation chose has half of the weight, keeps the chance of even "
+            f"one false alarm below {_percent(LEVEL)}.",
+        )
+        if COMMAND in facts:
+            self.add("The command:", code(facts[COMMAND]))
+
+    # --- effects ------------------------------------------------------------------------------
+
+    def effects(self) -> None:
+        self.add("## What each cell changes")
+        for encoder, rows in self._by_encoder():
+            forest = cells_picture(rows, basis=self._basis(encoder))
+            self.add(
+                "Each cell has a round mark, the change against training on all rows, and where it removes "
+                "rows a diamond, the change against as many rows chosen at random. Filled marks differ from "
+                "zero after correction."
+                + (
+                    f" The picture shows {forest.about}; the table below has them all."
+                    if forest.about
+                    else ""
+                )
+            )
+            self._show("ablation_effects", encoder, forest)
+            grid = grid_picture(rows, basis=self._basis(encoder))
+            if grid is not None:
+                self.add(
+                    f"Filters on {literal(grid.about)} were crossed. Framed fields help; grey ones were not "
+                    "tried, or keep the same rows as another cell."
+                )
+                self._show("ablation_grid", encoder, grid)
+        if not self.pictures:
+            self.add("There is nothing but the baseline: no filter and no augmentation was tried.")
+
+    def cells(self) -> None:
+        names = {"macro-F1": Ablation.F1_MACRO}
+        if Ablation.AUROC in self._rows[0]:
+            names |= {
+                "AUROC": Ablation.AUROC,
+                "sensitivity": Ablation.SENSITIVITY,
+                "specificity": Ablation.SPECIFICITY,
+            }
+        head = [
+            *(["encoder"] if self._several else []),
+            *("filter", "augmentation", "rows kept", *(f"{name} [95 %]" for name in names)),
+            *("effect [95 %]", "p (Holm)", "over random [95 %]", "p (Holm)", "p of both (Holm)", "verdict"),
+        ]
+        body = [
+            [
+                *([literal(row[Ablation.ENCODER])] if self._several else []),
+                literal(row[Ablation.FILTER]),
+                "yes" if row[Ablation.AUGMENT] else "no",
+                f"{row[Ablation.KEPT]:,} ({_percent(row[Ablation.KEPT] / row[Ablation.TRAIN])})",
+                *(_with_interval(_interval(row, name)) for name in names.values()),
+                _effect(row, Ablation.EFFECT),
+                _p(row, Ablation.EFFECT_P_HOLM),
+                _effect(row, Ablation.OVER_RANDOM),
+                _p(row, Ablation.OVER_RANDOM_P_HOLM),
+                _p(row, Ablation.HELPFUL_P_HOLM),
+                f"{row[Ablation.VERDICT]}{', chosen' if row[Ablation.CHOSEN] else ''}",
+            ]
+            for row in best_first(self._rows)
+        ]
+        self.add(
+            "## All cells",
+            "The baseline, then the best effect first. *Effect* is the change of macro-F1 against the "
+            "baseline, *over random* that against as many training rows chosen at random (none where all "
+            f"rows are kept). A cell *helps* if it is better than both (p of both below {LEVEL:g}), and "
+            "*hurts* if it is worse than the baseline. The *chosen* one has the highest macro-F1 on the "
+            "validation rows.",
+            as_table(head, body, texts=2 + self._several),
+        )
+
+    def classes(self) -> None:
+        if AblationClasses.EFFECT not in self._classes:
+            return
+        self.add("## Whom it serves, whom it costs")
+        for encoder, rows in self._by_encoder():
+            cell = max(
+                (row for row in rows if row[Ablation.VERDICT] != Verdict.BASELINE),
+                key=lambda row: row[Ablation.VAL_F1_MACRO],
+            )
+            best = max(rows, key=lambda row: row[Ablation.VAL_F1_MACRO]) is cell
+            of_cell = self._classes[
+                (self._classes[AblationClasses.CELL] == cell[Ablation.CELL])
+                & (self._classes[AblationClasses.ENCODER] == encoder)
+            ].to_dict("records")
+            forest = classes_picture(cell, of_cell, basis=self._basis(encoder))
+            self.add(
+                f"What {literal(called(cell))} does to the F1 of each class, against the baseline. On the "
+                f"validation rows it is the best cell{'' if best else ' but for the baseline'}. P-values are "
+                "corrected for the number of classes."
+                + (
+                    f" The picture shows {forest.about}; the table below has them all."
+                    if forest.about
+                    else ""
+                )
+            )
+            self._show("ablation_classes", encoder, forest)
+            self.add(_table_of_classes(best_first(of_cell, AblationClasses.EFFECT)))
+
+    # --- what is known of the rows ------------------------------------------------------------
+
+    def spoiled(self, separation: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+        filters = {
+            row[Ablation.FILTER]: row
+            for row in self._rows
+            if Ablation.THROWN_OUT in row and row[Ablation.THROWN_OUT] > 0
+        }
+        if filters or separation:
+            self.add("## Finding spoiled rows")
+        if filters:
+            spoiled, train = (int(self._rows[0][name]) for name in (Ablation.SPOILED, Ablation.TRAIN))
+            self.add(
+                f"{spoiled:,} of the {train:,} training rows are known to be spoiled. *Precision* is the "
+                f"share of the rows thrown out that are spoiled (at random {_percent(spoiled / train)}), "
+                "*recall* the share of the spoiled rows that are thrown out, both with Wilson's 95 % "
+                "interval.",
+                _table_of_found(list(filters.values()), spoiled),
+            )
+        if separation:
+            kinds = list(dict.fromkeys(kind for of_score in separation.values() for kind in of_score))
+            body = [
+                [literal(score), *(_with_interval(of_score.get(kind)) for kind in kinds)]
+                for score, of_score in separation.items()
+            ]
+            self.add(
+                "How well a low score tells spoiled rows of each kind from rows that are not spoiled: the "
+                "area under the ROC curve (AUROC) with its 95 % interval. 0.5 is chance, 1 is perfect.",
+                as_table(["score", *(literal(kind) for kind in kinds)], body),
+            )
+
+    def wording(self, wording: Mapping[str, Any] | None) -> None:
+        if wording is None:
+            return
+        value, low, high = wording["change"]
+        verb = "breaks" if wording["breaks_the_match"] else "does not break"
+        change = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        self.add(
+            "## Rewording captions",
+            f"The captions of {wording['rows']:,} rows were reworded ({_percent(wording['deletion'])} of "
+            f"the words deleted, {_percent(wording['synonyms'])} replaced by synonyms). That changes the "
+            f"mean CLIP score by {change}, which {verb} the match of picture and caption. The AUROC says "
+            "how well the CLIP score tells a row's own caption from another row's.",
+            as_table(
+                ["CLIP score", "as written", "reworded", "change [95 %]"],
+                [
+                    [
+                        "mean",
+                        *(f"{wording[name]:.3f}" for name in ("clip_score", "clip_score_reworded")),
+                        change,
+                    ],
+                    [
+                        "AUROC [95 %]",
+                        *(_with_interval(wording[name]) for name in ("auroc", "auroc_reworded")),
+                        NONE,
+                    ],
+                ],
+            ),
+        )
+
+
+def _table_of_classes(rows: Sequence[Row]) -> str:
+    names = (AblationClasses.EFFECT_P, AblationClasses.EFFECT_P_HOLM)
+    return as_table(
+        ["class", "training rows kept", "test rows", "effect on F1 [95 %]", "p", "p (Holm)"],
+        [
+            [
+                literal(row[AblationClasses.CLASS]),
+                f"{row[AblationClasses.KEPT]:,} of {row[AblationClasses.TRAIN]:,}",
+                f"{row[AblationClasses.TEST]:,}",
+                *(
+                    (_effect(row, AblationClasses.EFFECT), *(_p(row, name) for name in names))
+                    if row[AblationClasses.TEST]
+                    else (NONE,) * 3
+                ),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _table_of_found(rows: Sequence[Row], spoiled: int) -> str:
+    body = []
+    for row in sorted(rows, key=lambda row: -row[Ablation.PRECISION]):
+        thrown_out = int(row[Ablation.THROWN_OUT])
+        both = round(row[Ablation.PRECISION] * thrown_out)
+        shares = [_with_interval(wilson(both, of)) if of else NONE for of in (thrown_out, spoiled)]
+        body.append([literal(row[Ablation.FILTER]), f"{thrown_out:,}", f"{both:,}", *shares])
+    return as_table(
+        ["filter", "rows thrown out", "of them spoiled", "precision [95 %]", "recall [95 %]"], body
+    )
+
+
+def _interval(row: Row, name: str) -> list[float]:
+    return [row[name + end] for end in ("", Ablation.LOW, Ablation.HIGH)]
+
+
+def _with_interval(interval: Sequence[float] | None) -> str:
+    """0.812 [0.790, 0.833]"""
+    if interval is None or not math.isfinite(interval[0]):
+        return NONE
+    value, low, high = interval
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _effect(row: Row, name: str) -> str:
+    return signed(row, name) if math.isfinite(row[name]) else NONE
+
+
+def _p(row: Row, name: str) -> str:
+    """0.012, or < 0.001."""
+    return p_text(row[name]).removeprefix("p ").removeprefix("= ") if math.isfinite(row[name]) else NONE
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")

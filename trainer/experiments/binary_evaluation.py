@@ -1,0 +1,86 @@
+"""The figures of a head that knows two classes, for the record and for the person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from trainer.core.console import say
+from trainer.data.manifest import Manifest
+from trainer.stats.binary import Rows, judge, log_odds, units
+from trainer.stats.intervals import Interval
+from trainer.tracking.schema import Summary
+
+
+def figures(manifest: Manifest, probability_n2: np.ndarray, *, seed: int) -> dict[str, Any]:
+    """`Summary`'s figures of two classes, of the head that gave all rows these probabilities [N, 2]; said to
+    the person, too. Threshold and temperature come from validation rows. None where validation or test rows
+    lack a class."""
+    log_odds_n, unit_n = log_odds(probability_n2), units(manifest.group)
+    val, test = (
+        Rows(manifest.label_n[rows] == 1, log_odds_n[rows], unit_n[rows])
+        for rows in (manifest.rows("val"), manifest.rows("test"))
+    )
+    if any(of.positive_n.all() or not of.positive_n.any() for of in (val, test)):
+        return {}
+    judged = judge(val, test, specificity=Summary.SPECIFICITY, seed=seed)
+    with_intervals = {
+        Summary.TEST_AUROC: judged.auroc,
+        Summary.TEST_AUPRC: judged.auprc,
+        Summary.TEST_SENSITIVITY: judged.sensitivity,
+        Summary.TEST_SPECIFICITY: judged.specificity,
+        Summary.SENSITIVITY_ON_ROC: judged.on_curve,
+        Summary.TEST_ECE: judged.ece,
+        Summary.TEST_ECE_CALIBRATED: judged.ece_calibrated,
+        Summary.TEST_NLL: judged.log_loss,
+        Summary.TEST_NLL_CALIBRATED: judged.log_loss_calibrated,
+        Summary.TEST_BRIER: judged.brier,
+        Summary.TEST_BRIER_CALIBRATED: judged.brier_calibrated,
+    }
+    found: dict[str, Any] = {}
+    for name, (value, low, high) in with_intervals.items():
+        found |= {name: value, name + Summary.CI95: [low, high]}
+    found |= {
+        Summary.POSITIVE: manifest.classes[1],
+        Summary.TEST_PREVALENCE: float(test.positive_n.mean()),
+        Summary.THRESHOLD: float(expit(judged.threshold)),
+        Summary.VAL_SPECIFICITY: judged.val_specificity,
+        Summary.SPECIFICITY_CHANGE: list(judged.specificity_change),
+        Summary.TEMPERATURE: judged.temperature,
+        Summary.ECE_CHANGE: list(judged.ece_change),
+        Summary.NLL_CHANGE: list(judged.log_loss_change),
+        Summary.BRIER_CHANGE: list(judged.brier_change),
+    }
+    _say(found, judged.ece_change, val=val, test=test)
+    return found
+
+
+def _say(found: dict[str, Any], change: Interval, *, val: Rows, test: Rows) -> None:
+    def told(name: str) -> str:
+        low, high = found[name + Summary.CI95]
+        return f"{found[name]:.3f} [{low:.3f}, {high:.3f}]"
+
+    say(
+        f"{found[Summary.POSITIVE]} on {len(test.positive_n)} test rows, of which "
+        f"{found[Summary.TEST_PREVALENCE]:.1%} are: AUROC {told(Summary.TEST_AUROC)}, AUPRC "
+        f"{told(Summary.TEST_AUPRC)}."
+    )
+    say(
+        f"  from a probability of {found[Summary.THRESHOLD]:.3f} on, which gives a specificity of "
+        f"{found[Summary.VAL_SPECIFICITY]:.1%} on the {int((~val.positive_n).sum())} others among validation "
+        f"rows: sensitivity {told(Summary.TEST_SENSITIVITY)}, specificity {told(Summary.TEST_SPECIFICITY)}"
+    )
+    if found[Summary.SPECIFICITY_CHANGE][2] < 0:
+        say(
+            "  Warning: that is less specific than on the validation rows, beyond chance. The test rows "
+            "differ from the validation rows; neither threshold nor temperature can be taken "
+            "over from there unchecked."
+        )
+    sure = "" if change.low > 0 or change.high < 0 else ", which may be chance"
+    say(
+        f"  calibration error {told(Summary.TEST_ECE)}, after temperature scaling "
+        f"(T = {found[Summary.TEMPERATURE]:.2f}) {told(Summary.TEST_ECE_CALIBRATED)}: "
+        f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]{sure}"
+    )

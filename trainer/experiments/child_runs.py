@@ -1,0 +1,199 @@
+"""The trials as MLflow's own pages show them: a mirror of the tables, written behind the search.
+
+The tables are the record. A child run costs some 23 ms of processor time, nearly all of it Python in
+MLflow and SQLAlchemy. The search does not wait for it, but shares the interpreter's lock with it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from trainer.core.console import say
+from trainer.tracking.children import ChildRun
+from trainer.tracking.schema import Curves, Metric, Trials, TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trainer.search.trial_log import Ledger
+    from trainer.tracking.writer import SweepWriter
+
+MOST_BEHIND = 256  # trials: 6 s of writing, the longest that the end of a sweep waits
+MOST_POINTS = 20  # of a curve: MLflow takes 0.08 ms of processor time for each, from the trainer's
+INTERRUPTED_S = 3.0  # what a person who pressed Ctrl-C waits; a resume writes the rest
+
+
+class Tables(NamedTuple):
+    """TRIALS and CURVES of finished trials; ``began``: UNIX seconds from which their times count."""
+
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    began: float
+
+    def without(self, trials: set[int]) -> Tables:
+        """The rows of all other trials."""
+        trials_kept = self.trials[~self.trials[Trials.TRIAL].isin(trials)]
+        return Tables(trials_kept, self.curves[~self.curves[Curves.TRIAL].isin(trials)], self.began)
+
+
+class Mirror:
+    """One thread that gives every trial on record its child run, in the record's order.
+
+    Use it in a ``with`` block inside the writer's: the block ends when every trial has one, or, after an
+    interrupt, within `INTERRUPTED_S`. Those that are missing then, or after a kill, are written from the
+    same tables when the study is resumed.
+
+    Attributes:
+        busy_s: seconds of processor time that the thread spent writing.
+        waited_s: wall seconds that the coordinator waited for it.
+    """
+
+    def __init__(self, writer: SweepWriter) -> None:
+        self.busy_s = 0.0
+        self.waited_s = 0.0
+        self._writer = writer
+        self._tables: Tables | None = None
+        self._on_record: set[int] = set()  # the trials of these tables
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._news = threading.Condition()  # told when any of these has changed, or `behind`
+        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+
+    @property
+    def behind(self) -> int:
+        """Trials on record that have no child run yet."""
+        return len(self._on_record - self._writer.shown)
+
+    def follow(self, ledger: Ledger) -> None:
+        """Show the ledger, whose tables are on disk, as it stands. Waits while many trials are behind.
+
+        Raises:
+            Exception: what went wrong in the thread, as it was raised there. The tables are safe.
+        """
+        with self._news:
+            self._tables = Tables(ledger.trials, ledger.curves, ledger.began)
+            self._on_record = {trial.number for trial in ledger.finished}
+            self._news.notify_all()
+        self._wait(lambda: self.behind <= MOST_BEHIND)
+        self._raise()
+
+    def catch_up(self) -> None:
+        """Wait until every trial on record has its child run.
+
+        Raises:
+            Exception: as `follow`.
+        """
+        self._wait(lambda: self.behind == 0)
+        self._raise()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            limit_s = INTERRUPTED_S if isinstance(error, KeyboardInterrupt) else None
+            self._wait(lambda: self.behind == 0, limit_s)
+        finally:
+            with self._news:
+                self._stopped = True
+                self._news.notify_all()
+            self._thread.join()  # one child at most
+        if error is None:
+            self._raise()
+        elif self._error is not None and self._error is not error:
+            say(f"MLflow does not show every trial yet: {self._error}")
+
+    def _wait(self, enough: Callable[[], bool], limit_s: float | None = None) -> None:
+        began = time.monotonic()
+        with self._news:
+            self._news.wait_for(lambda: enough() or self._error is not None, limit_s)
+        self.waited_s += time.monotonic() - began
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            while (tables := self._next()) is not None:
+                began = time.thread_time()
+                self._write(tables)
+                self.busy_s += time.thread_time() - began
+        except BaseException as error:  # raised again where the coordinator meets it
+            with self._news:
+                self._error = error
+                self._news.notify_all()
+
+    def _next(self) -> Tables | None:
+        """The newest tables, once they have a trial without a child run; ``None``: stop."""
+        with self._news:
+            self._news.wait_for(lambda: self._stopped or self.behind > 0)
+            return None if self._stopped else self._tables
+
+    def _write(self, tables: Tables) -> None:
+        """The best score so far first: as long as children are missing, it may be."""
+        complete = tables.trials[tables.trials[Trials.STATE] == TrialState.COMPLETE]
+        best = float(complete[Trials.VAL_F1_MACRO].max())
+        self._writer.metrics({Metric.BEST_VAL_F1_MACRO: best}, step=len(tables.trials))
+        for child in children(tables.without(self._writer.shown)):
+            if self._stopped:
+                return
+            self._writer.trials([child])
+            with self._news:
+                self._news.notify_all()
+
+
+def children(tables: Tables) -> Iterator[ChildRun]:
+    """The trials as MLflow shall show them, means over seeds, in the order of TRIALS."""
+    from trainer.search.trial_log import finished_trials
+
+    trials, curves, began = tables
+    means = mean_curves(curves)
+    for row, trial in zip(trials.to_dict("records"), finished_trials(trials), strict=True):
+        steps, shown = range(1, int(row[Trials.EPOCHS]) + 1), epochs_shown(int(row[Trials.EPOCHS]))
+        of_trial = means.get(trial.number, {})
+        yield ChildRun(
+            trial=trial.number,
+            name=f"trial {trial.number}",
+            state=TrialState(trial.state),
+            params=trial.params,
+            epochs={
+                name: [at.get(step, math.nan) if step in shown else math.nan for step in steps]
+                for name, at in of_trial.items()
+            },
+            final={
+                Metric.BEST_VAL_F1_MACRO: row[Trials.VAL_F1_MACRO],
+                Metric.BEST_VAL_F1_MACRO_LOW: row[Trials.VAL_F1_MACRO_LOW],
+                Metric.BEST_VAL_F1_MACRO_HIGH: row[Trials.VAL_F1_MACRO_HIGH],
+                Metric.BEST_EPOCH: row[Trials.BEST_EPOCH],
+            },
+            started_ms=int((began + row[Trials.STARTED_S]) * 1000),
+            ended_ms=int((began + row[Trials.FINISHED_S]) * 1000),
+            message=row[Trials.MESSAGE],
+        )
+
+
+def epochs_shown(epochs: int) -> set[int]:
+    """The epochs, from the first to the last, at which MLflow gets the curves."""
+    return {round(1 + (epochs - 1) * i / (MOST_POINTS - 1)) for i in range(MOST_POINTS)}
+
+
+def mean_curves(curves: pd.DataFrame) -> dict[int, dict[str, dict[int, float]]]:
+    """Trial → metric → epoch → mean over the seeds that have a value there."""
+    from trainer.search.trial_log import SPLIT_AND_METRIC
+
+    name_of = {key: name for name, key in SPLIT_AND_METRIC.items()}
+    keys = [Curves.TRIAL, Curves.SPLIT, Curves.METRIC, Curves.EPOCH]
+    means = curves.astype({Curves.VALUE: float}).groupby(keys)[Curves.VALUE].mean().reset_index()
+    found: dict[int, dict[str, dict[int, float]]] = {}
+    for trial, split, metric, epoch, value in means.itertuples(index=False, name=None):
+        found.setdefault(trial, {}).setdefault(name_of[split, metric], {})[epoch] = value
+    return found

@@ -1,0 +1,275 @@
+"""Ways to classify the same test rows, held against each other: tables, figures, lines for the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from trainer.core.console import console, say
+from trainer.data.manifest import Manifest
+from trainer.data.thumbnails import thumbnails
+from trainer.features.projection import sample_rows
+from trainer.stats.intervals import Interval
+from trainer.stats.paired_bootstrap import Answers, holm
+from trainer.stats.paired_comparison import Compared, Pair
+from trainer.tracking import tables
+from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric
+from trainer.tracking.writer import SweepWriter
+
+MOST_SHOWN = 5000  # test rows whose pictures are kept
+LEVEL = 0.05
+WIDTH = 170  # characters of a table in a log
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way, with S heads that differ by chance alone."""
+
+    name: str
+    how: str  # what was chosen on validation rows, in words
+    val_f1_macro: float
+    probability_snc: np.ndarray  # float [S, N, C] of the test rows
+
+    def heads(self, count: int) -> np.ndarray:
+        """[count, N, C]; one head stands for all."""
+        return np.broadcast_to(self.probability_snc, (count, *self.probability_snc.shape[1:]))
+
+
+class Comparison:
+    """The methods on the test rows of ``manifest``.
+
+    Args:
+        pairs: (method, against) by their places.
+        chosen: place of the method best on validation rows, if one was chosen.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        pairs: Sequence[tuple[int, int]],
+        manifest: Manifest,
+        *,
+        chosen: int | None = None,
+        seed: int,
+    ) -> None:
+        self.methods, self.manifest, self.chosen, self.seed = list(methods), manifest, chosen, seed
+        self.rows = manifest.rows("test")
+        count = max(len(method.probability_snc) for method in methods)
+        pred_asn = np.stack([method.heads(count).argmax(2) for method in methods])
+        answers = Answers(manifest.label_n[self.rows], pred_asn, len(manifest.classes))
+        self.compared = Compared(answers, seed=seed)
+        self.pairs: dict[tuple[int, int], Pair] = {pair: self.compared.pair(*pair) for pair in pairs}
+
+    # --- tables -------------------------------------------------------------------------------
+
+    def methods_table(self) -> pd.DataFrame:
+        """METHODS."""
+        rows = []
+        for place, method in enumerate(self.methods):
+            arm = self.compared.arm(place)
+            rows.append(
+                {
+                    Methods.METHOD: method.name,
+                    Methods.HOW: method.how,
+                    Methods.HEADS: len(method.probability_snc),
+                    Methods.CHOSEN: place == self.chosen,
+                    Methods.VAL_F1_MACRO: method.val_f1_macro,
+                    **with_ends(Methods.F1_MACRO, arm["f1_macro"].interval()),
+                    **with_ends(Methods.ACCURACY, arm["accuracy"].interval()),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def pairs_table(self) -> pd.DataFrame:
+        """METHOD_PAIRS."""
+        found = list(self.pairs.items())
+        p_holm = holm(np.array([pair.p for _, pair in found]))
+        mcnemar_holm = holm(np.array([pair.mcnemar.p for _, pair in found]))
+        return pd.DataFrame(
+            [
+                {
+                    MethodPairs.METHOD: self.methods[one].name,
+                    MethodPairs.AGAINST: self.methods[other].name,
+                    **with_ends(MethodPairs.EFFECT, pair.f1_macro),
+                    MethodPairs.EFFECT_P: pair.p,
+                    MethodPairs.EFFECT_P_HOLM: p_holm[number],
+                    **with_ends(MethodPairs.ACCURACY, pair.accuracy),
+                    MethodPairs.ONLY_METHOD: pair.mcnemar.only_one,
+                    MethodPairs.ONLY_AGAINST: pair.mcnemar.only_other,
+                    MethodPairs.MCNEMAR_P: pair.mcnemar.p,
+                    MethodPairs.MCNEMAR_P_HOLM: mcnemar_holm[number],
+                }
+                for number, ((one, other), pair) in enumerate(found)
+            ]
+        )
+
+    def classes_table(self) -> pd.DataFrame:
+        """METHOD_CLASSES."""
+        tests_c = np.bincount(self.manifest.label_n[self.rows], minlength=len(self.manifest.classes))
+        return pd.DataFrame(
+            [
+                {
+                    MethodClasses.METHOD: self.methods[one].name,
+                    MethodClasses.AGAINST: self.methods[other].name,
+                    MethodClasses.CLASS: self.manifest.classes[index],
+                    MethodClasses.TEST: int(tests_c[index]),
+                    MethodClasses.F1: of_class.f1,
+                    MethodClasses.F1_AGAINST: of_class.f1_other,
+                    **with_ends(MethodClasses.EFFECT, of_class.effect),
+                    MethodClasses.EFFECT_P: of_class.p,
+                    MethodClasses.EFFECT_P_HOLM: of_class.p_holm,
+                }
+                for (one, other), pair in self.pairs.items()
+                for index, of_class in enumerate(pair.by_class)
+            ]
+        )
+
+    def log(self, writer: SweepWriter) -> None:
+        """Every table, with the answers of each method's first head and pictures of the test rows."""
+        manifest, rows = self.manifest, self.rows
+        writer.table(
+            Artifact.PREDICTIONS,
+            pd.concat(
+                [
+                    tables.predictions(
+                        np.asarray(method.probability_snc[0]),
+                        head=method.name,
+                        trial=place,
+                        seed=0,
+                        sample_id=[manifest.sample_id[row] for row in rows],
+                        split_n=manifest.split_n[rows],
+                        label_n=manifest.label_n[rows],
+                        classes=manifest.classes,
+                    )
+                    for place, method in enumerate(self.methods)
+                ],
+                ignore_index=True,
+            ),
+        )
+        shown = rows[sample_rows(manifest.split_n[rows], at_most=MOST_SHOWN, seed=self.seed)].tolist()
+        samples = tables.samples(
+            shown,
+            sample_id=manifest.sample_id,
+            split_n=manifest.split_n,
+            label_n=manifest.label_n,
+            classes=manifest.classes,
+            caption=manifest.caption,
+            group=manifest.group,
+            spoiled=manifest.spoiled,
+            thumbnails=thumbnails(manifest, shown),
+        )
+        writer.table(Artifact.SAMPLES, samples)
+        writer.table(Artifact.METHOD_CLASSES, self.classes_table())
+        writer.table(Artifact.METHOD_PAIRS, self.pairs_table())
+        writer.table(Artifact.METHODS, self.methods_table())
+
+    # --- figures and words --------------------------------------------------------------------
+
+    def figures(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Every method by name, and every pair, for JSON."""
+        methods: dict[str, Any] = {
+            str(row[Methods.METHOD]): {
+                Methods.HOW: row[Methods.HOW],
+                Methods.VAL_F1_MACRO: row[Methods.VAL_F1_MACRO],
+                **{
+                    key: value
+                    for name in (Methods.F1_MACRO, Methods.ACCURACY)
+                    for key, value in (
+                        (name, row[name]),
+                        (f"{name}_ci95", [row[name + Methods.LOW], row[name + Methods.HIGH]]),
+                    )
+                },
+            }
+            for row in self.methods_table().to_dict("records")
+        }
+        pairs = [
+            {str(name): value for name, value in row.items()} for row in self.pairs_table().to_dict("records")
+        ]
+        return methods, pairs
+
+    def metrics(self) -> dict[str, float]:
+        """Test macro-F1 of each method, under names that MLflow takes."""
+        rows = self.methods_table().to_dict("records")
+        return {
+            f"{Metric.TEST_F1_MACRO}.{re.sub('[^a-zA-Z0-9 -]', '', row[Methods.METHOD])}": row[
+                Methods.F1_MACRO
+            ]
+            for row in rows
+        }
+
+    def tell(self, title: str) -> None:
+        """One table on the terminal: every method, and its pairs below."""
+        table = Table(title=f"{title} (n = {len(self.rows)} test rows, 95 % intervals)", title_justify="left")
+        for head in ("method", "val F1", "test macro-F1", "test accuracy", "chosen on validation"):
+            table.add_column(head, no_wrap=head != "chosen on validation")
+        for row in self.methods_table().to_dict("records"):
+            star = " ★" if row[Methods.CHOSEN] else ""
+            table.add_row(
+                f"{row[Methods.METHOD]}{star}",
+                f"{row[Methods.VAL_F1_MACRO]:.3f}",
+                told(row, Methods.F1_MACRO),
+                told(row, Methods.ACCURACY),
+                row[Methods.HOW],
+            )
+        show(table)
+        pairs = Table(title="Differences, paired by row", title_justify="left")
+        for head in ("", "macro-F1", "p", "accuracy", "only one is right", "McNemar p"):
+            pairs.add_column(head, no_wrap=True)
+        for row in self.pairs_table().to_dict("records"):
+            pairs.add_row(
+                f"{row[MethodPairs.METHOD]} − {row[MethodPairs.AGAINST]}",
+                told(row, MethodPairs.EFFECT, signed=True),
+                p_told(row[MethodPairs.EFFECT_P_HOLM]),
+                told(row, MethodPairs.ACCURACY, signed=True),
+                f"{row[MethodPairs.ONLY_METHOD]} : {row[MethodPairs.ONLY_AGAINST]}",
+                p_told(row[MethodPairs.MCNEMAR_P_HOLM]),
+            )
+        show(pairs)
+        if len(self.pairs) > 1:
+            say(f"p-values are after Holm's correction for {len(self.pairs)} comparisons.")
+
+    def verdict(self, one: int, other: int) -> str:
+        """What is known of a pair, in a sentence."""
+        row = self.pairs_table().iloc[list(self.pairs).index((one, other))]
+        return verdict(row[MethodPairs.METHOD], row[MethodPairs.AGAINST], row)
+
+
+def verdict(method: str, against: str, row: Any) -> str:
+    """A difference with its interval, and whether it is more than noise: its interval must leave out zero,
+    and its p-value after Holm's correction be below 5 %."""
+    low, high = row[MethodPairs.EFFECT + Methods.LOW], row[MethodPairs.EFFECT + Methods.HIGH]
+    told = f"{row[MethodPairs.EFFECT]:+.3f} [{low:+.3f}, {high:+.3f}] of macro-F1"
+    sure = row[MethodPairs.EFFECT_P_HOLM] < LEVEL and (low > 0 or high < 0)
+    if not sure:
+        return f"Between {method} and {against} no difference is certain ({told}): it may be noise."
+    return f"{method.capitalize()} is {'better' if low > 0 else 'worse'} than {against} ({told})."
+
+
+def p_told(p: float) -> str:
+    """0.012, or < 0.001."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def with_ends(name: str, interval: Interval) -> dict[str, float]:
+    """``name, name_low, name_high``."""
+    return dict(zip((name, name + Methods.LOW, name + Methods.HIGH), interval, strict=True))
+
+
+def show(table: Table) -> None:
+    """Print it, wide enough for its figures where there is no terminal to fit."""
+    wide = console if console.is_terminal else Console(file=console.file, width=WIDTH, highlight=False)
+    wide.print(table)
+
+
+def told(row: Any, name: str, *, signed: bool = False) -> str:
+    """``0.612 [0.580, 0.643]``, or with signs."""
+    form = "+.3f" if signed else ".3f"
+    value, low, high = (format(row[name + end], form) for end in ("", Methods.LOW, Methods.HIGH))
+    return f"{value} [{low}, {high}]"

@@ -1,0 +1,301 @@
+"""Compare encoders by the same linear probe, with cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trainer import cli
+from trainer.core.console import bar, say
+from trainer.core.errors import InputError
+from trainer.experiments.base import Studying, open_run
+from trainer.experiments.inputs import read_features
+from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
+
+# Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trainer.experiments.comparison import Comparison, Method
+    from trainer.features.encoder_cost import Cost
+    from trainer.features.extract import Features
+    from trainer.tracking.writer import SweepWriter
+
+SHARE = 0.9  # of the training rows that each probe sees
+COSTS = "costs.json"  # artifact: what was measured of each encoder, so that a killed run goes on
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodersConfig(Studying):
+    """Which encoders, on what."""
+
+    encoders: tuple[str, ...] = ("demo",)
+    """Two or more of what --encoder takes elsewhere."""
+    seeds: int = 5
+    """Probes of each encoder. Each sees another 90 % of the training rows, the same for all encoders."""
+
+
+def run(config: EncodersConfig) -> dict[str, Any]:
+    """Run a comparison, or the rest of one. Returns its figures (`schema.EncodersCompared`).
+
+    Raises:
+        InputError: something given cannot be used; nothing has been written to MLflow then.
+        TooManyBadFiles: more images than ``max_bad`` are unreadable.
+    """
+    began = time.time()
+    cli.require_at_least(config, seed=0, seeds=1)
+    refuse_strange(config)
+    from trainer.features.backbone import pick_device
+    from trainer.tracking import database
+
+    database.check(config.tracking_uri)
+    device = pick_device(config.device)
+    read = []
+    for encoder in config.encoders:
+        say(f"\n{encoder}")
+        read.append(read_features(dataclasses.replace(config, encoder=encoder), device, to_train=True))
+    first = read[0].manifest
+    if first.features_nd is not None:
+        raise InputError(f"{config.data} brings ready features. To compare encoders takes the pictures.")
+    with open_run(
+        config,
+        identity(config, read),
+        kind=Kind.ENCODERS,
+        module="trainer.encoders",
+        about=f"{len(read)} encoders × {config.seeds} probes",
+    ) as writer:
+        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
+        if figures:
+            say(f"Study {writer.study} is on record.\n\n{figures[EncodersCompared.ADVICE]}\n")
+        else:
+            costs = measured(config, device, writer)
+            methods = [
+                probed(config, name, one, device) for name, one in zip(names(config), read, strict=True)
+            ]
+            figures = conclude(config, read, costs, methods, writer)
+            figures |= {
+                EncodersCompared.ENCODER_CALLS: sum(one.report.encoder_calls for one in read),
+                EncodersCompared.ELAPSED_S: round(time.time() - began, 3),
+                EncodersCompared.CLASSES: list(first.classes),
+            }
+            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+    return {name: value for name, value in figures.items() if name not in EncodersCompared.ONLY_IN_FILE}
+
+
+def refuse_strange(config: EncodersConfig) -> None:
+    """Raise InputError for flags that make no comparison."""
+    if config.encoder is not None:
+        raise InputError("--encoder names a single encoder; name those to compare with --encoders.")
+    if len(set(config.encoders)) < len(config.encoders):
+        raise InputError("--encoders names an encoder twice. Name each once.")
+    if len(config.encoders) < 2:
+        raise InputError(
+            "--encoders needs two encoders or more to compare, such as: --encoders demo path/to/model"
+        )
+
+
+def names(config: EncodersConfig) -> list[str]:
+    """What the tables call the encoders: the ends of their names, or all of them where ends repeat."""
+    ends = [encoder.rstrip("/").rpartition("/")[2] for encoder in config.encoders]
+    return ends if len(set(ends)) == len(ends) else list(config.encoders)
+
+
+def identity(config: EncodersConfig, read: list[Features]) -> dict[str, Any]:
+    """What must not change while a study goes on."""
+    return {
+        "data digest": read[0].manifest.digest,
+        "encoder": ", ".join(one.report.encoder for one in read),
+        "seeds": config.seeds,
+        "seed": config.seed,
+    }
+
+
+# --- cost and probe ---------------------------------------------------------------------------
+
+
+def measured(config: EncodersConfig, device: str, writer: SweepWriter) -> list[Cost]:
+    """What each encoder costs, from the record where it was measured before."""
+    from trainer.features.backbone import pick_dtype
+    from trainer.features.encoder_cost import Cost, cost_of
+    from trainer.features.hub import resolve
+
+    dtype = pick_dtype(config.dtype, device)
+    size = None if config.batch_size == "auto" else config.batch_size
+    known = json.loads(writer.read_file(COSTS) or "{}")
+    with bar("Measuring", "encoders") as progress:
+        for number, encoder in enumerate(config.encoders):
+            progress.update(number, len(config.encoders), encoder)
+            if encoder not in known:
+                cost = cost_of(resolve(encoder), device=device, dtype=dtype, batch_size=size)
+                known[encoder] = list(cost)
+                writer.file(COSTS, json.dumps(known).encode())
+        progress.update(len(config.encoders), len(config.encoders))
+    return [Cost(*known[encoder]) for encoder in config.encoders]
+
+
+def choices(label_n: np.ndarray, *, seeds: int, seed: int) -> np.ndarray:
+    """Random choices of training rows, bool [S, N]: `SHARE` of each class, at least one row."""
+    import numpy as np
+
+    kept_sn = np.zeros((seeds, len(label_n)), dtype=bool)
+    for index in range(seeds):
+        random = np.random.default_rng([seed, index])
+        for one in np.unique(label_n):
+            rows = np.flatnonzero(label_n == one)
+            kept_sn[index, random.choice(rows, max(1, round(SHARE * len(rows))), replace=False)] = True
+    return kept_sn
+
+
+def probed(config: EncodersConfig, name: str, features: Features, device: str) -> Method:
+    """The tuned linear probe on one encoder: its strength is the best for all choices of rows together."""
+    import numpy as np
+    import torch
+
+    from trainer.experiments.comparison import Method
+    from trainer.heads import few_shot_training
+    from trainer.heads.metrics import f1_macro
+    from trainer.heads.training_data import Split
+
+    manifest = features.manifest
+    x_nd = torch.as_tensor(features.vectors_nd).to(device)
+    y_n = torch.as_tensor(manifest.label_n).to(device)
+    train, val, test = (
+        torch.as_tensor(manifest.rows(split)).to(device) for split in ("train", "val", "test")
+    )
+    subject = few_shot_training.Subject(
+        name, Split(x_nd[train], y_n[train]), Split(x_nd[val], y_n[val]), x_nd[test], len(manifest.classes)
+    )
+    kept_sn = choices(manifest.label_n[manifest.rows("train")], seeds=config.seeds, seed=config.seed)
+    scores = np.nan_to_num(few_shot_training.scores(subject, kept_sn), nan=-1.0).mean(0)
+    strength = few_shot_training.STRENGTHS[int(scores.argmax())]
+    heads = few_shot_training.heads(subject, kept_sn, [strength] * config.seeds)
+    val_f1 = np.mean(
+        [
+            float(f1_macro(h.logits(x_nd[val]).argmax(1)[None], y_n[val], classes=subject.classes))
+            for h in heads
+        ]
+    )
+    probabilities = torch.stack([head.probabilities(subject.test_x_nd) for head in heads])
+    how = f"logistic regression, l2 {strength:.2g}"
+    return Method(name, how, float(val_f1), probabilities.cpu().numpy())
+
+
+# --- the end ----------------------------------------------------------------------------------
+
+
+def conclude(
+    config: EncodersConfig,
+    read: list[Features],
+    costs: list[Cost],
+    methods: list[Method],
+    writer: SweepWriter,
+) -> dict[str, Any]:
+    """Choose on validation, compare on test rows, log. Returns figures."""
+    import numpy as np
+
+    from trainer.experiments.comparison import Comparison
+
+    manifest = read[0].manifest
+    chosen = int(np.argmax([method.val_f1_macro for method in methods]))
+    pairs = [(chosen, other) for other in range(len(methods)) if other != chosen]
+    comparison = Comparison(methods, pairs, manifest, chosen=chosen, seed=config.seed)
+    comparison.tell("Linear probe on each encoder")
+    rows = table(config, read, costs)
+    tell_costs(rows)
+    take = fastest_level(comparison, costs, chosen)
+    said = advice(comparison, costs, chosen=chosen, take=take)
+    say(f"\n{said}\n")
+    import pandas as pd
+
+    writer.table(Artifact.ENCODERS, pd.DataFrame(rows))
+    comparison.log(writer)
+    writer.metrics(comparison.metrics())
+    of_methods, of_pairs = comparison.figures()
+    return {
+        EncodersCompared.RUN_ID: writer.run_id,
+        EncodersCompared.STUDY: writer.study,
+        EncodersCompared.COUNTS: {split: len(manifest.rows(split)) for split in ("train", "val", "test")},
+        EncodersCompared.SEEDS: config.seeds,
+        EncodersCompared.CHOSEN: methods[chosen].name,
+        EncodersCompared.TAKE: methods[take].name,
+        EncodersCompared.METHODS: of_methods,
+        EncodersCompared.PAIRS: of_pairs,
+        EncodersCompared.ENCODERS: rows,
+        EncodersCompared.ADVICE: said,
+    }
+
+
+def table(config: EncodersConfig, read: list[Features], costs: list[Cost]) -> list[dict[str, Any]]:
+    """Rows of ENCODERS."""
+    return [
+        {
+            EncodersOf.ENCODER: name,
+            EncodersOf.KEY: one.report.encoder,
+            EncodersOf.DEVICE: cost.device,
+            EncodersOf.DIMENSION: cost.dimension,
+            EncodersOf.PARAMETERS: cost.parameters,
+            EncodersOf.SIDE: cost.side,
+            EncodersOf.BATCH_SIZE: cost.batch_size,
+            EncodersOf.IMAGES_PER_S: round(cost.images_per_s, 2),
+            EncodersOf.PEAK_BYTES: cost.peak_bytes,
+            EncodersOf.ENCODED_S: round(one.report.elapsed_s, 3) if one.report.encoded else 0.0,
+            EncodersOf.ENCODED: one.report.encoded,
+        }
+        for name, one, cost in zip(names(config), read, costs, strict=True)
+    ]
+
+
+def tell_costs(rows: list[dict[str, Any]]) -> None:
+    """What each encoder costs, on the terminal."""
+    from rich.table import Table
+
+    from trainer.experiments.comparison import show
+
+    shown = Table(title=f"Cost on {rows[0][EncodersOf.DEVICE]}", title_justify="left")
+    for head in ("encoder", "images/s", "peak memory", "weights", "dimension", "pixels", "time to features"):
+        shown.add_column(head, no_wrap=True)
+    for row in rows:
+        took = f"{row[EncodersOf.ENCODED_S]:.1f} s for {row[EncodersOf.ENCODED]}"
+        shown.add_row(
+            row[EncodersOf.ENCODER],
+            f"{row[EncodersOf.IMAGES_PER_S]:.1f}",
+            f"{row[EncodersOf.PEAK_BYTES] / 2**20:.0f} MiB",
+            f"{row[EncodersOf.PARAMETERS] / 1e6:.1f} M",
+            str(row[EncodersOf.DIMENSION]),
+            str(row[EncodersOf.SIDE]),
+            took if row[EncodersOf.ENCODED] else "cached",
+        )
+    show(shown)
+
+
+def sure(comparison: Comparison) -> dict[int, bool]:
+    """Of each encoder but the chosen one: whether its difference to that is more than noise."""
+    frame = comparison.pairs_table()
+    low, high = frame[MethodPairs.EFFECT + Methods.LOW], frame[MethodPairs.EFFECT + Methods.HIGH]
+    certain = (frame[MethodPairs.EFFECT_P_HOLM] < 0.05) & ((low > 0) | (high < 0))
+    return {other: bool(one) for (_, other), one in zip(comparison.pairs, certain, strict=True)}
+
+
+def fastest_level(comparison: Comparison, costs: list[Cost], chosen: int) -> int:
+    """The fastest of the chosen encoder and those that cannot be told from it."""
+    level = [chosen, *(other for other, certain in sure(comparison).items() if not certain)]
+    return max(level, key=lambda place: costs[place].images_per_s)
+
+
+def advice(comparison: Comparison, costs: list[Cost], *, chosen: int, take: int) -> str:
+    """Which encoder to take, and when the difference is noise."""
+    known = [method.name for method in comparison.methods]
+    words = [f"Best on validation rows: {known[chosen]}."]
+    words += [comparison.verdict(chosen, other) for other in range(len(known)) if other != chosen]
+    if take == chosen:
+        words.append(f"Take {known[chosen]}: no encoder that keeps up with it is faster.")
+    else:
+        faster = costs[take].images_per_s / costs[chosen].images_per_s
+        words.append(
+            f"Take {known[take]}: it is {faster:.1f} times as fast, and these {len(comparison.rows)} test "
+            "rows cannot tell it from the best."
+        )
+    return " ".join(words)

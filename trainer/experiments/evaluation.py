@@ -1,0 +1,235 @@
+"""What the chosen heads say about every row, and how the pages get to see it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save
+
+from trainer.core.console import say
+from trainer.data import demo
+from trainer.data.groups import divided
+from trainer.data.manifest import Manifest
+from trainer.data.thumbnails import thumbnails
+from trainer.experiments import binary_evaluation
+from trainer.experiments.plots import confusion_png
+from trainer.features.extract import Features
+from trainer.features.projection import sample_rows, tsne
+from trainer.search.refit import Finalist
+from trainer.search.study import Finished, front
+from trainer.serving.packaging import pack, registered_name
+from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head
+from trainer.stats import intervals
+from trainer.tracking import tables
+from trainer.tracking.schema import Artifact, Summary
+from trainer.tracking.writer import SweepWriter
+
+MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
+
+
+def trained_anew(f1_macro: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Figures of the heads trained with fresh seeds: validation macro-F1 [S] by name, the best first."""
+    best_s = f1_macro["best"]
+    mean, _ = intervals.mean_over_seeds(best_s)
+    leads = {
+        name: _plain(intervals.paired_difference(best_s, other_s))
+        for name, other_s in f1_macro.items()
+        if name != "best"
+    }
+    return {
+        Summary.FRESH_VAL_F1_MACRO: mean.value,
+        Summary.FRESH_VAL_F1_MACRO_CI95: _plain(mean)[1:],
+        Summary.FRESH_SEEDS: len(best_s),
+        Summary.FRESH_LEAD: leads,
+    }
+
+
+def _plain(interval: intervals.Interval) -> list[float | None]:
+    """For JSON, which has no NaN."""
+    return [None if math.isnan(bound) else bound for bound in interval]
+
+
+def say_how_it_held(selected: float, fresh: dict[str, Any]) -> None:
+    """What is left of the best score with other random numbers, for the person."""
+    low, high = fresh[Summary.FRESH_VAL_F1_MACRO_CI95]
+    interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+    if low is not None and high - low < 1e-9:
+        interval += " (no seed changed anything: the rerun says nothing about luck in choosing)"
+    say(
+        f"Validation macro-F1 of the best trial: selected {selected:.4f}, trained anew with "
+        f"{fresh[Summary.FRESH_SEEDS]} fresh seeds {fresh[Summary.FRESH_VAL_F1_MACRO]:.4f}{interval}."
+    )
+    for name, (lead, low, high) in fresh[Summary.FRESH_LEAD].items():
+        sure = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
+        say(f"  its lead over the {name} trial, seed by seed: {lead:+.4f}{sure}")
+
+
+def front_of(trials: Sequence[Finished]) -> list[dict[str, Any]]:
+    """The completed trials that no other beats in macro-F1 and head size both, the smallest head first."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    members = [complete[i] for i in front([(trial.score, trial.parameters) for trial in complete])]
+    return [
+        {"trial": trial.number, "val_f1_macro": trial.score, "parameters": trial.parameters}
+        for trial in members
+    ]
+
+
+def groups_by_split(manifest: Manifest) -> dict[str, int]:
+    """How many groups (patients, say) each split has, and how many stand in more than one."""
+    group_n = np.array(manifest.group)
+    counts = {split: len(set(group_n[manifest.rows(split)]) - {""}) for split in ("train", "val", "test")}
+    return counts | {"in_two_splits": len(divided(manifest))}
+
+
+class Answers:
+    """The answers of the finalists, the best one first.
+
+    The test rows are answered here and nowhere else, after everything is chosen.
+    """
+
+    def __init__(self, features: Features, heads: Sequence[Finalist], *, seed: int) -> None:
+        self.features, self.heads, self.seed = features, heads, seed
+        self.manifest = features.manifest
+        self.probabilities = [self._answer(finalist) for finalist in heads]
+        self.model_uri: str | None = None  # of the best head in MLflow's registry, once it is logged
+
+    def _answer(self, finalist: Finalist) -> np.ndarray:
+        x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.scale.centre_d.device)
+        return finalist.head.probabilities(x_nd).cpu().numpy()
+
+    @cached_property
+    def _confusion(self) -> np.ndarray:
+        """Counts [C, C] of the best head on the test rows, true class by row."""
+        rows = self.manifest.rows("test")
+        pred_n = self.probabilities[0][rows].argmax(1)
+        classes = len(self.manifest.classes)
+        return intervals.confusion_matrix(self.manifest.label_n[rows], pred_n, classes=classes)
+
+    def test_figures(self) -> dict[str, Any]:
+        """The best head on the test rows, with 95 % intervals over rows; and what the run consists of."""
+        classes, confusion = self.manifest.classes, self._confusion
+        accuracy = intervals.wilson(int(np.trace(confusion)), int(confusion.sum()))
+        f1 = intervals.bootstrap_f1_macro(confusion, seed=self.seed)
+        figures: dict[str, Any] = {
+            Summary.TEST_F1_MACRO: f1.value,
+            Summary.TEST_F1_MACRO_CI95: [f1.low, f1.high],
+            Summary.TEST_ACCURACY: accuracy.value,
+            Summary.TEST_ACCURACY_CI95: [accuracy.low, accuracy.high],
+        }
+        if len(classes) == 2:
+            figures |= binary_evaluation.figures(self.manifest, self.probabilities[0], seed=self.seed)
+        if any(self.manifest.group):
+            figures[Summary.GROUPS] = groups_by_split(self.manifest)
+        return figures | {
+            Summary.CLASSES: list(classes),
+            Summary.COUNTS: {split: len(self.manifest.rows(split)) for split in ("train", "val", "test")},
+            Summary.DIMENSION: int(self.features.vectors_nd.shape[1]),
+            Summary.HEADS: {h.name: {"trial": h.trial, "seed": h.seed_index} for h in self.heads},
+        }
+
+    def log(self, writer: SweepWriter) -> None:
+        """Write predictions, map, samples, confusion picture and the best head itself."""
+        writer.table(Artifact.PREDICTIONS, self._predictions())
+        if self.features.report.quarantined:
+            entries = [(q.path, q.reason) for q in self.features.report.quarantined]
+            writer.table(Artifact.QUARANTINE, tables.quarantine(entries))
+        self._log_map(writer)
+        writer.file(Artifact.CONFUSION_PNG, self._confusion_picture(writer.study))
+        head_files = self._head_files()
+        for name, data in head_files.items():
+            writer.file(f"{Artifact.HEAD}/{name}", data)
+        if head_files:
+            self.model_uri = self._log_model(writer, head_files)
+
+    def _predictions(self) -> pd.DataFrame:
+        frames = [
+            tables.predictions(
+                probs_nc,
+                head=finalist.name,
+                trial=finalist.trial,
+                seed=finalist.seed_index,
+                sample_id=self.manifest.sample_id,
+                split_n=self.manifest.split_n,
+                label_n=self.manifest.label_n,
+                classes=self.manifest.classes,
+            )
+            for finalist, probs_nc in zip(self.heads, self.probabilities, strict=True)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def _log_map(self, writer: SweepWriter) -> None:
+        manifest = self.manifest
+        rows = sample_rows(manifest.split_n, at_most=MOST_MAPPED, seed=self.seed)
+        say(f"Drawing the maps (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
+        maps = tsne(self.features.vectors_nd[rows], seed=self.seed)
+        writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in rows], maps))
+        frame = tables.samples(
+            rows.tolist(),
+            sample_id=manifest.sample_id,
+            split_n=manifest.split_n,
+            label_n=manifest.label_n,
+            classes=manifest.classes,
+            caption=manifest.caption,
+            group=manifest.group,
+            spoiled=manifest.spoiled,
+            thumbnails=thumbnails(manifest, rows.tolist()),
+        )
+        writer.table(Artifact.SAMPLES, frame)
+        writer.file(Artifact.VECTORS, save({"vectors": _half(self.features.vectors_nd[rows])}))
+
+    def _log_model(self, writer: SweepWriter, head_files: dict[str, bytes]) -> str | None:
+        """The best head as MLflow serves it, and in its registry. None where no encoder is known."""
+        used = read_head(head_files[CARD], head_files[WEIGHTS]).encoder
+        if used is None:
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            writer.folder(Artifact.MODEL, pack(Path(scratch), head_files, used))
+        return writer.register(registered_name(writer.study), Artifact.MODEL)
+
+    def _confusion_picture(self, study: str) -> bytes:
+        share, n = float(intervals.accuracy(self._confusion)), int(self._confusion.sum())
+        title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {n} test rows"
+        return confusion_png(self._confusion, classes=self.manifest.classes, title=title)
+
+    def _head_files(self) -> dict[str, bytes]:
+        best = self.heads[0]
+        scale = best.head.scale
+        tensors = {"scale.centre": scale.centre_d, "scale.matrix": scale.matrix, **best.head.tensors}
+        described = {
+            "spec": dataclasses.asdict(best.head.spec),
+            "unit_norm": scale.unit_norm,
+            "classes": list(self.manifest.classes),
+            "encoder": self.features.report.encoder,
+            "encoder_folder": _folder(self.features.report.encoder),
+            "trial": best.trial,
+            "seed": best.seed_index,
+        }
+        return {
+            WEIGHTS: save({name: t.cpu().contiguous() for name, t in tensors.items()}),
+            CARD: json.dumps(described, indent=2).encode(),
+        }
+
+
+def _half(vectors_nd: np.ndarray) -> torch.Tensor:
+    """In half the bytes where nothing is lost, as of what the feature store kept."""
+    vectors = torch.as_tensor(vectors_nd)
+    half = vectors.half()
+    return half if torch.equal(half.float(), vectors) else vectors
+
+
+def _folder(encoder: str) -> str | None:
+    """Where the encoder lies, whatever folder a later command is begun in; None of an id, or of `demo`."""
+    used = encoder_used(encoder)
+    if used is None or used.name == demo.NAME or not Path(used.name).expanduser().is_dir():
+        return None
+    return str(Path(used.name).expanduser().resolve())

@@ -1,0 +1,78 @@
+"""What a fine-tuning leaves for the pages: the answers of two heads, each on vectors of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainer.experiments.evaluation import Answers
+from trainer.experiments.finetuning.learner import Learner
+from trainer.features.extract import Features
+from trainer.heads.head import Head
+from trainer.search.refit import Finalist
+from trainer.search.trial_log import Ledger
+from trainer.stats import intervals
+from trainer.tracking.schema import FineTuned, Summary, Trials
+
+
+class TunedAnswers(Answers):
+    """The answers of the fine-tuned encoder's head, and of the frozen one's.
+
+    The map is of the fine-tuned vectors.
+    """
+
+    def __init__(
+        self, features: Features, heads: Sequence[Finalist], *, vectors: Sequence[np.ndarray], seed: int
+    ) -> None:
+        """``vectors`` [N, D]: for each head those that it was trained on."""
+        self._vectors = dict(zip((head.name for head in heads), vectors, strict=True))
+        super().__init__(replace(features, vectors_nd=vectors[0]), heads, seed=seed)
+
+    def _answer(self, finalist: Finalist) -> np.ndarray:
+        return self.answer(finalist.head, self._vectors[finalist.name])
+
+    def answer(self, head: Head, x_nd: np.ndarray) -> np.ndarray:
+        """Probabilities float32 [N, C]."""
+        device = head.scale.centre_d.device
+        return head.probabilities(torch.as_tensor(x_nd, device=device)).cpu().numpy()
+
+    def frozen_figures(self) -> dict[str, Any]:
+        """The frozen head on the test rows."""
+        rows = self.manifest.rows("test")
+        confusion = intervals.confusion_matrix(
+            self.manifest.label_n[rows],
+            self.probabilities[1][rows].argmax(1),
+            classes=len(self.manifest.classes),
+        )
+        f1 = intervals.bootstrap_f1_macro(confusion, seed=self.seed)
+        return {
+            FineTuned.FROZEN_TEST_F1_MACRO: f1.value,
+            FineTuned.FROZEN_TEST_F1_MACRO_CI95: [f1.low, f1.high],
+        }
+
+    def _head_files(self) -> dict[str, bytes]:
+        return {}  # a head without the encoder's blocks would be of no use
+
+
+def with_own_head(frozen: Head, learner: Learner) -> Head:
+    """The learner's head, for its vectors."""
+    linear = {f"layers.0.{part}": getattr(learner.head, part).detach() for part in ("weight", "bias")}
+    return replace(frozen, tensors=linear)
+
+
+def figures_of(ledger: Ledger, chosen: int) -> dict[str, Any]:
+    """The figures that a sweep has too, the chosen trial being the best of the fine-tuned ones."""
+    row = ledger.trials[ledger.trials[Trials.TRIAL] == chosen].iloc[0]
+    ends = row[Trials.VAL_F1_MACRO_LOW], row[Trials.VAL_F1_MACRO_HIGH]
+    return {
+        Summary.TRIALS: len(ledger.finished),
+        **{state: ledger.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
+        Summary.BEST_TRIAL: chosen,
+        Summary.BEST_VAL_F1_MACRO: float(row[Trials.VAL_F1_MACRO]),
+        Summary.BEST_VAL_F1_MACRO_CI95: [None if bound != bound else float(bound) for bound in ends],
+        Summary.BEST_SO_FAR: ledger.best_so_far(points=Summary.SPARK_POINTS),
+    }

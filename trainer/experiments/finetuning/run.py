@@ -1,0 +1,491 @@
+"""Fine-tune the last blocks of an encoder and compare with the frozen one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from trainer import cli
+from trainer.core.console import Bar, bar, say
+from trainer.core.errors import InputError
+from trainer.experiments.base import Studying, precision
+from trainer.experiments.inputs import read_features
+from trainer.features.image_augmentation import Augmentation
+from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trainer.experiments.child_runs import Mirror
+    from trainer.experiments.finetuning.frozen import Frozen
+    from trainer.experiments.finetuning.training import Recipe, Standing, Training
+    from trainer.features.activations import Activations
+    from trainer.features.extract import Features
+    from trainer.search.loop import TrialRecord
+    from trainer.search.trial_log import Ledger
+    from trainer.tracking.writer import SweepWriter
+
+LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
+FROZEN = 0  # the trial's number
+MOST_AT_ONCE = 64  # pictures that the last blocks answer at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(Studying):
+    """What to fine-tune, on what."""
+
+    unfreeze_last: int = 2
+    """How many of the encoder's last blocks learn, with what follows them. Of a ResNet, residual blocks."""
+    lrs: tuple[float, ...] = (1e-4, 3e-4)
+    """Learning rates of the last block to try; the best is chosen on validation rows."""
+    head_lr: float = 3e-4
+    """Learning rate of the head."""
+    layer_decay: float = 0.7
+    """Each block learns so many times as fast as the next one."""
+    weight_decay: float = 0.05
+    """Of AdamW, for weights that are no biases and no norms."""
+    warmup: float = 0.1
+    """Share of the steps in which rates rise, before they fall along a cosine."""
+    label_smoothing: float = 0.1
+    """Share of the target that goes to all classes alike."""
+    clip_norm: float = 1.0
+    """Largest norm of a step's gradient."""
+    epochs: int = 15
+    """At most."""
+    patience: int = 5
+    """Epochs without a better validation macro-F1 after which a training stops."""
+    train_batch: int = 32
+    """Pictures per optimiser step. What does not fit into memory at once is added up in parts."""
+    views: int = 4
+    """Augmented views of each training picture to train on besides itself; for the frozen head, too."""
+    augment: Augmentation = field(default_factory=Augmentation)
+    """How views stray from their picture."""
+    seeds: int = 2
+    """How many times each learning rate is trained."""
+    kept: Literal["float16", "bfloat16"] = "float16"
+    """In what activations are kept. bfloat16 for encoders whose activations go beyond 65,504."""
+    checkpoint_s: float = 20.0
+    """Seconds between two checkpoints: what a kill can lose."""
+
+
+def run(config: FinetuneConfig) -> dict[str, Any]:
+    """Fine-tune, or go on with it. Returns its figures (`schema.Summary` and `schema.FineTuned`).
+
+    Raises:
+        InputError: something given cannot be used; nothing has been written to MLflow then.
+        TooManyBadFiles: more images than ``max_bad`` are unreadable.
+        CameToNothing: every training diverged.
+    """
+    began = time.time()
+    check(config)
+
+    from trainer.experiments.base import open_run
+    from trainer.experiments.child_runs import Mirror
+    from trainer.features.backbone import pick_device
+    from trainer.features.hub import default_encoder
+    from trainer.search.trial_log import Ledger
+    from trainer.tracking import database
+
+    database.check(config.tracking_uri)
+    device = pick_device(config.device)
+    config = replace(config, encoder=config.encoder or default_encoder(config.data))
+    features = read_features(config, device, to_train=True)
+    if features.manifest.features_nd is not None:
+        raise InputError(
+            f"--data {config.data} brings ready features; to fine-tune an encoder its pictures are needed."
+        )
+    stored = cache_activations(config, features, device)
+    opened = open_run(
+        config,
+        identity(config, features),
+        kind=Kind.FINE_TUNING,
+        module="trainer.finetune",
+        about=f"the last {config.unfreeze_last} of {stored.blocks} blocks, "
+        f"{len(config.lrs)} learning rates × {config.seeds} seeds",
+    )
+    with opened as writer, Mirror(writer) as mirror:
+        ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
+        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "null")
+        if figures is not None:
+            say(f"Study {writer.study}: it is done and on record.")
+        else:
+            figures = Study(config, features, stored, ledger, writer, mirror).run()
+            mirror.catch_up()
+            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+            shutil.rmtree(checkpoints(config, writer), ignore_errors=True)
+        figures |= {
+            Summary.ENCODER_CALLS: features.report.encoder_calls,
+            Summary.ELAPSED_S: round(time.time() - began, 3),
+        }
+    return {name: value for name, value in figures.items() if name not in Summary.ONLY_IN_FILE}
+
+
+def check(config: FinetuneConfig) -> None:
+    """Raises InputError for a flag that makes no sense."""
+    cli.require_at_least(
+        config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0
+    )
+    if not config.lrs:
+        raise InputError("--lrs is empty; name at least one learning rate.")
+    positive = {"lrs": min(config.lrs), "head_lr": config.head_lr, "clip_norm": config.clip_norm}
+    for name, value in positive.items():
+        if not value > 0:
+            raise InputError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
+    shares = {"layer_decay": (0, 1), "warmup": (0, 1), "label_smoothing": (0, 0.99)}
+    for name, (low, high) in shares.items():
+        if not low <= getattr(config, name) <= high:
+            flag = "--" + name.replace("_", "-")
+            raise InputError(f"{flag} is {getattr(config, name)}; it must be between {low} and {high}.")
+    for name in ("weight_decay", "checkpoint_s"):
+        if not getattr(config, name) >= 0:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be 0 or more.")
+
+
+def cache_activations(config: FinetuneConfig, features: Features, device: str) -> Activations:
+    """What arrives at the last blocks, from the cache where it is in it; says what was done."""
+    from trainer.features.activations import activations
+    from trainer.features.image_augmentation import Straying
+
+    assert config.encoder is not None
+    with bar("Running the frozen part", "images") as progress:
+        stored = activations(
+            features.manifest,
+            encoder=config.encoder,
+            unfreeze_last=config.unfreeze_last,
+            cache_dir=config.cache_dir,
+            straying=Straying(config.augment, seed=config.seed),
+            device=device,
+            dtype=config.dtype,
+            kept=config.kept,
+            views=config.views,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            progress=progress.update,
+        )
+    for warning in stored.warnings:
+        say(f"Warning: {warning}")
+    shape = " × ".join(map(str, stored.shape))
+    say(
+        f"Activations before the last {config.unfreeze_last} of {stored.blocks} blocks: {shape} numbers a "
+        f"picture, {stored.bytes / 1e6:,.0f} MB with {config.views} views of each training picture; "
+        f"{stored.work.encoded} pictures were run now."
+    )
+    if stored.settle():
+        say("They fit into the GPU's memory and stay there.")
+    return stored
+
+
+def identity(config: FinetuneConfig, features: Features) -> dict[str, Any]:
+    """What must not change while a study goes on."""
+    names = (
+        *("unfreeze_last", "lrs", "head_lr", "layer_decay", "weight_decay", "warmup", "label_smoothing"),
+        *("clip_norm", "epochs", "patience", "train_batch", "views", "seeds", "seed", "kept"),
+    )
+    return {
+        "data digest": features.manifest.digest,
+        "encoder": features.report.encoder,
+        "precision": precision(config),
+        "augment": asdict(config.augment),
+        **{name: getattr(config, name) for name in names},
+    }
+
+
+def checkpoints(config: FinetuneConfig, writer: SweepWriter) -> Path:
+    """The folder of a run's checkpoints."""
+    return config.cache_dir / "finetuning" / writer.run_id
+
+
+class Study:
+    """One study: the frozen rival, the trainings, the end."""
+
+    def __init__(
+        self,
+        config: FinetuneConfig,
+        features: Features,
+        stored: Activations,
+        ledger: Ledger,
+        writer: SweepWriter,
+        mirror: Mirror,
+    ) -> None:
+        self.config, self.features, self.stored = config, features, stored
+        self.ledger, self.writer, self.mirror = ledger, writer, mirror
+        self.manifest = features.manifest
+        self._shown = 0.0
+
+    def run(self) -> dict[str, Any]:
+        """Returns the figures, all but those of the command itself."""
+        self.frozen, self.frozen_nd = self.fit_frozen()
+        recorded = {trial.number for trial in self.ledger.finished}
+        if FROZEN not in recorded:
+            self.record([self.frozen_record()])
+        mine = {}
+        with bar("Fine-tuning", "steps") as progress:
+            for number, lr in enumerate(self.config.lrs, start=1):
+                started = time.time()
+                mine[number] = self.train(number, lr, started, progress)
+                if number not in recorded:
+                    self.record([self.trial_record(number, lr, mine[number], started, ended=True)])
+        return self.conclude(mine)
+
+    # --- the rival ----------------------------------------------------------------------------
+
+    def fit_frozen(self) -> tuple[Frozen, np.ndarray]:
+        """The best head on the frozen encoder, and the vectors [N, D] of all rows that it is used on."""
+        import numpy as np
+        import torch
+
+        from trainer.experiments.finetuning.frozen import best_frozen
+        from trainer.experiments.finetuning.training import Running, vectors
+        from trainer.heads.training_data import Split
+
+        how = Running(MOST_AT_ONCE, precision(self.config))
+        train, val = self.manifest.rows("train"), self.manifest.rows("val")
+        everything = np.arange(len(self.manifest))
+        x_nd = vectors(self.stored.tail, self.stored, everything, how)
+        views = [
+            vectors(self.stored.tail, self.stored, train, how, view=view)
+            for view in range(1, self.config.views + 1)
+        ]
+        y_n = torch.from_numpy(self.manifest.label_n).to(x_nd.device)
+        frozen = best_frozen(
+            Split(x_nd[train], y_n[train]),
+            Split(x_nd[val], y_n[val]),
+            classes=len(self.manifest.classes),
+            views_vnd=torch.stack(views) if views else None,
+        )
+        say(
+            f"Frozen: the best of {frozen.tried} logistic regressions has validation macro-F1 "
+            f"{frozen.outcome.score:.4f} (L2 {frozen.spec.l2:.2g}, {frozen.spec.scaling}d vectors, "
+            f"{'with' if frozen.on_views else 'without'} augmented views)."
+        )
+        return frozen, x_nd.cpu().numpy()
+
+    def frozen_record(self) -> TrialRecord:
+        """The rival's line in the record."""
+        from trainer.search.loop import TrialRecord
+
+        spec, now = self.frozen.spec, time.time()
+        size = spec.parameters(features=self.frozen_nd.shape[1], classes=len(self.manifest.classes))
+        params = {"unfrozen": 0, "l2": spec.l2, "scaling": spec.scaling, "views": self.frozen.on_views}
+        return TrialRecord(FROZEN, params, "complete", self.frozen.outcome, size, now, now)
+
+    # --- training -----------------------------------------------------------------------------
+
+    def recipe(self, lr: float) -> Recipe:
+        """How to train with this learning rate."""
+        from trainer.experiments.finetuning.training import Recipe
+
+        config = self.config
+        return Recipe(
+            lr=lr,
+            head_lr=config.head_lr,
+            layer_decay=config.layer_decay,
+            weight_decay=config.weight_decay,
+            warmup=config.warmup,
+            label_smoothing=config.label_smoothing,
+            clip_norm=config.clip_norm,
+            batch_size=config.train_batch,
+            epochs=config.epochs,
+            patience=config.patience,
+            precision=precision(config),
+        )
+
+    def training(self, number: int, lr: float, seed: int) -> tuple[Training, Path]:
+        """The training of a learning rate with a seed, where its last checkpoint left it, and that file."""
+        import torch
+
+        from trainer.experiments.finetuning import checkpoint
+        from trainer.experiments.finetuning.learner import Learner
+        from trainer.experiments.finetuning.training import Rows, Training
+        from trainer.search.study import head_seeds
+
+        y_n = torch.from_numpy(self.manifest.label_n).to(self.stored.device)
+        train, val = (Rows(rows, y_n[rows]) for rows in map(self.manifest.rows, ("train", "val")))
+        training = Training(
+            Learner(self.stored.tail, self.frozen.head),
+            self.stored,
+            train=train,
+            val=val,
+            recipe=self.recipe(lr),
+            seed=head_seeds(self.config.seed, self.config.seeds)[seed],
+            said=say,
+        )
+        path = checkpoints(self.config, self.writer) / f"trial-{number}-seed-{seed}.safetensors"
+        found = checkpoint.read(path)
+        if found is not None:
+            training.restore(*found)
+            if not training.standing.done:
+                say(f"Trial {number}, seed {seed}: goes on at step {training.standing.step}.")
+        return training, path
+
+    def train(self, number: int, lr: float, started: float, progress: Bar) -> list[Standing]:
+        """Train a learning rate with every seed, or what is left of it; how each ended."""
+        from trainer.experiments.finetuning import checkpoint
+
+        def tell(training: Training, ended: list[Standing], before: int) -> None:
+            standing = training.standing
+            total = len(self.config.lrs) * self.config.seeds * self.config.epochs * training.steps_per_epoch
+            scores = standing.curves["val_f1_macro"]
+            best = f", best val macro-F1 {max(scores):.4f}" if scores else ""
+            note = f"lr {lr:g}, seed {len(ended)}, epoch {training.epoch + 1}{best}"
+            progress.update(before + standing.step, total, note)
+            if scores and time.time() - self._shown > LIVE_EVERY_S:
+                self.show(self.trial_record(number, lr, [*ended, standing], started, ended=False))
+
+        ended: list[Standing] = []
+        for seed in range(self.config.seeds):
+            training, path = self.training(number, lr, seed)
+            whole = self.config.epochs * training.steps_per_epoch
+            before = ((number - 1) * self.config.seeds + seed) * whole
+            training.run(
+                save=partial(checkpoint.write, path, training),
+                every_s=self.config.checkpoint_s,
+                progress=partial(tell, training, ended.copy(), before),
+            )
+            ended.append(training.standing)
+        return ended
+
+    def trial_record(
+        self, number: int, lr: float, standings: list[Standing], started: float, *, ended: bool
+    ) -> TrialRecord:
+        """A learning rate's line in the record."""
+        from trainer.experiments.finetuning.learner import parameters
+        from trainer.experiments.finetuning.outcome import outcome_of
+        from trainer.search.loop import TrialRecord
+
+        outcome = outcome_of(standings)
+        head = (self.frozen_nd.shape[1] + 1) * len(self.manifest.classes)
+        now = time.time()
+        return TrialRecord(
+            number,
+            {
+                "unfrozen": self.config.unfreeze_last,
+                "lr": lr,
+                "head_lr": self.config.head_lr,
+                "layer_decay": self.config.layer_decay,
+                "views": self.config.views > 0,
+            },
+            "running" if not ended else "failed" if outcome.failed else "complete",
+            outcome,
+            parameters(self.stored.tail) + head,
+            # of one that is taken up again, what was spent before counts, too
+            min(started, now - sum(standing.spent_s for standing in standings)),
+            now if ended else None,
+            message="The loss stopped being a finite number." if outcome.failed else "",
+        )
+
+    # --- the record ---------------------------------------------------------------------------
+
+    def record(self, records: list[TrialRecord]) -> None:
+        """Put finished trials on record: TRIALS last, since a trial counts once it stands there."""
+        self.ledger.add(records)
+        self.writer.table(Artifact.CURVES, self.ledger.curves)
+        self.writer.table(Artifact.TRIALS, self.ledger.trials)
+        self.mirror.follow(self.ledger)
+
+    def show(self, running: TrialRecord) -> None:
+        """Let the pages see the trial that is under way."""
+        trials, curves = self.ledger.with_records([running])
+        self.writer.table(Artifact.CURVES, curves)
+        self.writer.table(Artifact.TRIALS, trials)
+        self._shown = time.time()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def conclude(self, ended: dict[int, list[Standing]]) -> dict[str, Any]:
+        """Choose on validation, answer the test rows once, compare with the rival, log what the pages show.
+
+        Raises:
+            CameToNothing: every training diverged.
+        """
+        import numpy as np
+
+        from trainer.experiments.finetuning import judging, model
+        from trainer.experiments.finetuning.outcome import outcome_of
+        from trainer.experiments.finetuning.report import TunedAnswers, figures_of, with_own_head
+        from trainer.experiments.finetuning.training import Running, vectors
+        from trainer.search.refit import Finalist
+
+        outcomes = {number: outcome_of(standings) for number, standings in ended.items()}
+        alive = {number: outcome for number, outcome in outcomes.items() if not outcome.failed}
+        if not alive:
+            raise cli.CameToNothing(
+                "Every training diverged: the loss stopped being a finite number. Pass smaller --lrs."
+            )
+        chosen = max(alive, key=lambda number: alive[number].score)
+        score_s = alive[chosen].val_f1_macro_s
+        lr, seed = self.config.lrs[chosen - 1], int(score_s.argmax())
+        learners = [self.training(chosen, lr, s)[0].take_best() for s in range(self.config.seeds)]
+        how = Running(MOST_AT_ONCE, precision(self.config))
+        everything = np.arange(len(self.manifest))
+        tuned = [vectors(one.tail, self.stored, everything, how).cpu().numpy() for one in learners]
+        heads = [with_own_head(self.frozen.head, one) for one in learners]
+        finalists = [
+            Finalist("best", chosen, seed, float(score_s[seed]), heads[seed]),
+            Finalist(FineTuned.FROZEN_HEAD, FROZEN, 0, self.frozen.outcome.score, self.frozen.head),
+        ]
+        answers = TunedAnswers(
+            self.features, finalists, vectors=[tuned[seed], self.frozen_nd], seed=self.config.seed
+        )
+        answers.log(self.writer)
+        kept = model.files_of(
+            learners[seed],
+            encoder=str(self.config.encoder),
+            unfreeze_last=self.config.unfreeze_last,
+            dtype=self.stored.dtype,
+            kept=self.config.kept,
+            precision=precision(self.config),
+            classes=self.manifest.classes,
+        )
+        for name, data in kept.items():
+            self.writer.file(f"{Artifact.TUNED}/{name}", data)
+
+        test = self.manifest.rows("test")
+        judgement = judging.judge(
+            self.manifest.label_n[test],
+            answers.probabilities[1][test].argmax(1),
+            np.stack([answers.answer(h, x[test]).argmax(1) for h, x in zip(heads, tuned, strict=True)]),
+            classes=len(self.manifest.classes),
+            seed=self.config.seed,
+        )
+        blocks = self.config.unfreeze_last
+        why = ""
+        if judgement.verdict != Verdict.HELPS:
+            why = judging.why_no_better(
+                alive[chosen],
+                frozen_val=self.frozen.outcome.score,
+                rows=len(self.manifest.rows("train")),
+                epochs=self.config.epochs,
+            )
+        verdict = judging.words(judgement, blocks=blocks, rows=len(test), seeds=self.config.seeds)
+        say(f"{verdict} {why}".strip())
+        epochs = sum(len(one.curves["lr"]) for s in ended.values() for one in s)
+        spent_s = sum(one.spent_s for s in ended.values() for one in s)
+        figures = {
+            Summary.RUN_ID: self.writer.run_id,
+            Summary.STUDY: self.writer.study,
+            **figures_of(self.ledger, chosen),
+            FineTuned.UNFROZEN: blocks,
+            FineTuned.BLOCKS: self.stored.blocks,
+            FineTuned.SEEDS: self.config.seeds,
+            FineTuned.FROZEN_VAL_F1_MACRO: self.frozen.outcome.score,
+            **answers.frozen_figures(),
+            FineTuned.EFFECT: list(judgement.effect),
+            FineTuned.EFFECT_P: judgement.p,
+            FineTuned.VERDICT: judgement.verdict,
+            FineTuned.WHY: why,
+            FineTuned.EPOCH_S: round(spent_s / epochs, 4),
+            FineTuned.CACHED_BYTES: self.stored.bytes,
+            **answers.test_figures(),
+        }
+        logged = (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, *Summary.OF_TWO_CLASSES)
+        metrics = {
+            name: figures[name] for name in (*logged, FineTuned.FROZEN_TEST_F1_MACRO) if name in figures
+        }
+        self.writer.metrics(metrics | {FineTuned.EFFECT: judgement.effect.value})
+        return figures

@@ -1,0 +1,353 @@
+"""Train heads on images and captions together, and compare the ways to join them."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer import cli
+from trainer.core.console import bar, say
+from trainer.core.errors import InputError
+from trainer.experiments.base import Studying, open_run, precision, slab_bytes
+from trainer.experiments.inputs import read_features
+from trainer.tracking.schema import Artifact, Fused, Kind
+
+# Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from trainer.features.extract import Features
+    from trainer.heads.fusion_heads import Both, Said
+    from trainer.tracking.writer import SweepWriter
+
+IMAGE, TEXT, JOINED, GATED, LATE = "image only", "text only", "concatenated", "gated", "late"
+FORMS = "forms"  # folder of artifacts: what each form says, so that a killed run goes on
+TELLING = 0.05  # share of captions that may name their class before a warning is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseConfig(Studying):
+    """What to join, of what."""
+
+    seeds: int = 3
+    """How many times each configuration is trained, each time with other random numbers."""
+    hide_class_names: bool = False
+    """Take the names of all classes out of the captions first."""
+    class_names: Path | None = None
+    """YAML or JSON file of further names, class by class, to look for: `cat: [cat, kitten]`."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The captions as they are used."""
+
+    vectors_ne: np.ndarray  # float32 [N, E]; zeros where there is none
+    has_n: np.ndarray  # bool [N]
+    names_class_n: np.ndarray  # bool [N]: the caption, before anything was hidden, names its own class
+    cut: int
+    names: dict[str, tuple[str, ...]]
+
+
+def run(config: FuseConfig) -> dict[str, Any]:
+    """Run a comparison, or the rest of one. Returns its figures (`schema.Fused`).
+
+    Raises:
+        InputError: something given cannot be used; nothing has been written to MLflow then.
+        TooManyBadFiles: more images than ``max_bad`` are unreadable.
+    """
+    began = time.time()
+    cli.require_at_least(config, seed=0, seeds=1)
+    from trainer.experiments.inputs import read_rows
+    from trainer.features.backbone import pick_device
+    from trainer.tracking import database
+
+    database.check(config.tracking_uri)
+    manifest = read_rows(config)
+    if manifest.features_nd is not None:
+        raise InputError(f"{config.data} brings ready features. Fusion needs pictures with captions.")
+    if not any(manifest.caption):
+        raise InputError(
+            f"{config.data} has no captions. Give each picture one: a column caption of a table, or a "
+            "metadata.csv beside the pictures."
+        )
+    device = pick_device(config.device)
+    features = read_features(config, device, to_train=True)
+    texts = read_texts(config, device, features)
+    tell_texts(config, features, texts)
+    with open_run(
+        config,
+        identity(config, features, texts),
+        kind=Kind.FUSION,
+        module="trainer.fuse",
+        about=f"5 forms × {config.seeds} seeds",
+    ) as writer:
+        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
+        if figures:
+            say(f"Study {writer.study} is on record.\n\n{figures[Fused.ADVICE]}\n")
+        else:
+            rows = {split: both(features, texts, split, device) for split in ("train", "val", "test")}
+            forms, weight = all_forms(config, features, rows, writer)
+            figures = conclude(config, features, texts, forms, writer)
+            figures |= {
+                Fused.WEIGHT: weight,
+                Fused.ENCODER_CALLS: features.report.encoder_calls,
+                Fused.ELAPSED_S: round(time.time() - began, 3),
+                Fused.CLASSES: list(features.manifest.classes),
+            }
+            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+    return {name: value for name, value in figures.items() if name not in Fused.ONLY_IN_FILE}
+
+
+# --- captions ---------------------------------------------------------------------------------
+
+
+def read_texts(config: FuseConfig, device: str, features: Features) -> Texts:
+    """The captions with their vectors: of several captions of a row the mean, each of length 1.
+
+    Raises:
+        InputError: the encoder has no text tower; the file of names cannot be used; no caption is left.
+    """
+    import numpy as np
+
+    from trainer.data import caption_leakage
+    from trainer.data.table_columns import captions_of
+    from trainer.features.hub import default_encoder
+    from trainer.features.prompts import read_class_names, unit
+    from trainer.features.text_features import encode_texts
+
+    manifest = features.manifest
+    names = read_class_names(config.class_names, manifest.classes)
+    of_classes = [
+        tuple({*names[name], name.replace("_", " ")}) if name.strip("_ ") else names[name]
+        for name in manifest.classes
+    ]
+    names_class_n = caption_leakage.names_own_class(manifest.caption, manifest.label_n, of_classes)
+    caption = [tuple(captions_of(one)) for one in manifest.caption]
+    if config.hide_class_names:
+        caption = [
+            tuple(one for one in caption_leakage.hidden(several, of_classes) if one) for several in caption
+        ]
+    has_n = np.array([bool(several) for several in caption])
+    if not has_n[manifest.rows("train")].any():
+        raise InputError(
+            f"No training row of {config.data} has a caption, so nothing can be learnt from text."
+        )
+    row_t = np.repeat(np.arange(len(caption)), [len(several) for several in caption])
+    with bar("Encoding", "captions") as progress:
+        encoded = encode_texts(
+            [one for several in caption for one in several],
+            encoder=config.encoder or default_encoder(config.data),
+            cache_dir=config.cache_dir,
+            device=device,
+            dtype=config.dtype,
+            progress=progress.update,
+        )
+    vectors_ne = np.zeros((len(caption), encoded.vectors_ne.shape[1]), dtype=np.float32)
+    np.add.at(vectors_ne, row_t, unit(encoded.vectors_ne))
+    return Texts(unit(vectors_ne), has_n, names_class_n, int(encoded.cut_n.sum()), names)
+
+
+def counted(features: Features, texts: Texts) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
+    """Of each split: rows, rows without a caption, share of its captions that name their class."""
+    splits = {split: features.manifest.rows(split) for split in ("train", "val", "test")}
+    had_n = [bool(one.strip()) for one in features.manifest.caption]
+    named = {
+        split: round(float(texts.names_class_n[rows].sum()) / max(sum(had_n[row] for row in rows), 1), 4)
+        for split, rows in splits.items()
+    }
+    return (
+        {split: len(rows) for split, rows in splits.items()},
+        {split: int((~texts.has_n[rows]).sum()) for split, rows in splits.items()},
+        named,
+    )
+
+
+def tell_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
+    """What the captions are, and whether they give the answer away."""
+    counts, without, named = counted(features, texts)
+    say(
+        "Without a caption: "
+        + ", ".join(f"{without[split]} of {counts[split]} {split} rows" for split in counts)
+        + ". Such rows are answered by the image head."
+        + (f" {texts.cut} captions are longer than the encoder sees." if texts.cut else "")
+    )
+    if max(named.values()) > TELLING:
+        shares = ", ".join(f"{share:.0%} in {split}" for split, share in named.items())
+        what = (
+            "These names are hidden."
+            if config.hide_class_names
+            else "A head on such text reads the answer. --hide-class-names takes the names out."
+        )
+        say(f"Warning: captions name their own class: {shares}. {what}")
+
+
+def identity(config: FuseConfig, features: Features, texts: Texts) -> dict[str, Any]:
+    """What must not change while a study goes on."""
+    return {
+        "data digest": features.manifest.digest,
+        "encoder": features.report.encoder,
+        "class names hidden": config.hide_class_names,
+        "class names": {name: list(of_class) for name, of_class in texts.names.items()},
+        "precision": precision(config),
+        "seeds": config.seeds,
+        "seed": config.seed,
+    }
+
+
+# --- the forms --------------------------------------------------------------------------------
+
+
+def both(features: Features, texts: Texts, split: str, device: str) -> Both:
+    """The rows of a split on the device."""
+    import torch
+
+    from trainer.heads.fusion_heads import Both
+
+    rows = features.manifest.rows(split)
+    arrays = (features.vectors_nd, texts.vectors_ne, texts.has_n, features.manifest.label_n)
+    return Both(*(torch.as_tensor(one[rows]).to(device) for one in arrays))
+
+
+def all_forms(
+    config: FuseConfig, features: Features, rows: dict[str, Both], writer: SweepWriter
+) -> tuple[list[Said], float]:
+    """Train what is not on record: image, text, concatenated, gated; then join the first two. Returns what
+    each form says and the weight of the text in late fusion."""
+    from trainer.heads import fusion_heads
+    from trainer.heads.training_data import Split, TrainingData
+    from trainer.search.study import head_seeds
+
+    classes = len(features.manifest.classes)
+    train, val, test = fusion_heads.balanced(rows["train"], [rows["val"], rows["test"]])
+    dimensions = train.image_nd.shape[1]
+    plans = {
+        IMAGE: (lambda one: one.image_nd, fusion_heads.candidates()),
+        TEXT: (lambda one: one.text_ne, fusion_heads.candidates()),
+        JOINED: (lambda one: one.joined_nf, fusion_heads.candidates()),
+        GATED: (lambda one: one.joined_nf, fusion_heads.candidates(gate_at=dimensions)),
+    }
+    data = TrainingData(Split(train.joined_nf, train.y_n), Split(val.joined_nf, val.y_n), classes=classes)
+    how: dict[str, Any] = {
+        "classes": classes,
+        "seeds": head_seeds(config.seed, config.seeds),
+        "precision": precision(config),
+        "slab_bytes": slab_bytes(config, data, seeds=config.seeds),
+    }
+    found: dict[str, Said] = {}
+    with bar("Training", "forms") as progress:
+        for number, (name, (block, specs)) in enumerate(plans.items()):
+            earlier = recalled(writer, name, train.image_nd.device)
+            if earlier is None:
+                earlier = fusion_heads.best_of(
+                    name,
+                    specs,
+                    Split(block(train), train.y_n),
+                    Split(block(val), val.y_n),
+                    block(test),
+                    **how,
+                )
+                writer.file(f"{FORMS}/{name}.npz", as_file(earlier))
+            found[name] = earlier
+            progress.update(number + 1, len(plans))
+    late, weight = fusion_heads.late(found[IMAGE], found[TEXT], val, test, classes=classes)
+    falling = [
+        fusion_heads.falling_back(found[name], found[IMAGE], val, test, classes=classes)
+        for name in (JOINED, GATED)
+    ]
+    return [found[IMAGE], found[TEXT], *falling, late], weight
+
+
+def as_file(said: Said) -> bytes:
+    """What a form says, to go on from."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    words = json.dumps({"how": said.how, "val_f1_macro": said.val_f1_macro})
+    np.savez(
+        buffer,
+        words=np.array(words),
+        val_snc=said.val_snc.cpu().numpy(),
+        test_snc=said.test_snc.cpu().numpy(),
+    )
+    return buffer.getvalue()
+
+
+def recalled(writer: SweepWriter, name: str, device: torch.device) -> Said | None:
+    """What a form said before the run was cut off; None where it did not."""
+    import numpy as np
+    import torch
+
+    from trainer.heads.fusion_heads import Said
+
+    data = writer.read_file(f"{FORMS}/{name}.npz")
+    if data is None:
+        return None
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        words = json.loads(str(arrays["words"]))
+        val_snc, test_snc = (torch.from_numpy(arrays[key]).to(device) for key in ("val_snc", "test_snc"))
+    return Said(name, words["how"], words["val_f1_macro"], val_snc, test_snc)
+
+
+# --- the end ----------------------------------------------------------------------------------
+
+
+def conclude(
+    config: FuseConfig, features: Features, texts: Texts, forms: list[Said], writer: SweepWriter
+) -> dict[str, Any]:
+    """Choose on validation, compare on test rows, log. Returns figures."""
+    import numpy as np
+
+    from trainer.experiments.comparison import Comparison, Method
+
+    methods = [Method(form.name, form.how, form.val_f1_macro, form.test_snc.cpu().numpy()) for form in forms]
+    chosen = int(np.argmax([method.val_f1_macro for method in methods]))
+    image, text = 0, 1
+    part = image if methods[image].val_f1_macro >= methods[text].val_f1_macro else text
+    forms_first = sorted(range(2, len(methods)), key=lambda place: place != chosen)
+    pairs = [(place, one) for place in forms_first for one in (part, 1 - part)] + [(text, image)]
+    comparison = Comparison(methods, pairs, features.manifest, chosen=chosen, seed=config.seed)
+    comparison.tell("Image, text, and both")
+    said = advice(comparison, chosen=chosen, part=part)
+    counts, without, named = counted(features, texts)
+    if max(named.values()) > TELLING and not config.hide_class_names:
+        said += (
+            f" Mind that {named['test']:.0%} of the test captions name their class: part of this is reading. "
+            "--hide-class-names says what is left without."
+        )
+    say(f"\n{said}\n")
+    comparison.log(writer)
+    of_methods, of_pairs = comparison.figures()
+    writer.metrics(comparison.metrics())
+    return {
+        Fused.RUN_ID: writer.run_id,
+        Fused.STUDY: writer.study,
+        Fused.COUNTS: counts,
+        Fused.WITHOUT: without,
+        Fused.NAMED: named,
+        Fused.HIDDEN: config.hide_class_names,
+        Fused.CUT: texts.cut,
+        Fused.CHOSEN: methods[chosen].name,
+        Fused.METHODS: of_methods,
+        Fused.PAIRS: of_pairs,
+        Fused.ADVICE: said,
+    }
+
+
+def advice(comparison: Any, *, chosen: int, part: int) -> str:
+    """What it comes to: the form chosen on validation rows against the better of its parts there."""
+    names = [method.name for method in comparison.methods]
+    if chosen < 2:
+        return (
+            f"No form of fusion is better than {names[chosen]} on validation rows: take that. "
+            + comparison.verdict(1, 0)
+        )
+    return (
+        f"Chosen on validation rows: {names[chosen]} ({comparison.methods[chosen].how}); the better part "
+        f"there is {names[part]}. On test rows: {comparison.verdict(chosen, part)} "
+        f"{comparison.verdict(chosen, 1 - part)}"
+    )

@@ -1,0 +1,104 @@
+"""Train one trial of a sweep again, alone, and hold it against its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from trainer import cli
+from trainer.core.console import say
+from trainer.core.errors import InputError
+from trainer.experiments.inputs import read_features, training_data
+from trainer.experiments.recorded_head import recorded_head
+from trainer.tracking.schema import Artifact, Curves, Metric, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trainer.experiments.sweep.run import SweepConfig
+
+ALIKE = 1e-6  # the most that a validation curve may differ from its record
+
+
+def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
+    """Train the best trial of a sweep, or one of its trials, by itself.
+
+    Data, encoder, seeds and precision are those of the record; where things are kept and the device are
+    ``config``'s.
+
+    Raises:
+        InputError: there is no such sweep or trial, or its data are no longer the same.
+        CameToNothing: a validation curve differs by more than `ALIKE`.
+    """
+    from trainer.features.backbone import pick_device
+    from trainer.heads.population import Population
+    from trainer.search.study import head_seeds
+    from trainer.tracking.reader import RunFiles
+
+    began = time.time()
+    files = RunFiles(config.tracking_uri, run_id)
+    recorded = yaml.safe_load(files.read(Artifact.CONFIG))
+    then = _as_recorded(config, recorded["command"])
+    number, spec, epochs = recorded_head(files, flag="--rerun")
+    device = pick_device(then.device)
+    features = read_features(then, device, to_train=True, views=then.views)
+    if features.manifest.digest != recorded["identity"]["data digest"]:
+        raise InputError(
+            f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."
+        )
+    population = Population(
+        [spec],
+        training_data(features, device),
+        seeds=head_seeds(then.seed, then.seeds),
+        precision=recorded["identity"]["precision"],
+    )
+    population.train(epochs)
+    curves = population.outcome(0).curves
+    record = files.table(Artifact.CURVES)
+    apart = {
+        metric: _apart(curves[metric], record[record[Curves.TRIAL] == number], metric.removeprefix("val_"))
+        for metric in (Metric.VAL_F1_MACRO, Metric.VAL_ACCURACY, Metric.VAL_LOSS)
+    }
+    figures = {
+        Summary.RUN_ID: run_id,
+        "trial": number,
+        "epochs": int(curves[Metric.VAL_LOSS].shape[1]),
+        "seeds": then.seeds,
+        "apart": apart,
+        Summary.ELAPSED_S: round(time.time() - began, 3),
+    }
+    if not max(apart.values()) <= ALIKE:
+        raise cli.CameToNothing(
+            f"Trial {number} trained again differs from its record: {apart}. The same processor and the same "
+            "version of torch give the same numbers; others may not.",
+            figures,
+        )
+    say(f"Trial {number} trained again, alone: its validation curves are those on record.")
+    return figures
+
+
+def _as_recorded(config: SweepConfig, command: dict[str, Any]) -> SweepConfig:
+    """The flags of the record, with this command's places and device."""
+    here = ("tracking_uri", "cache_dir", "device", "experiment", "rerun", "profile", "export_optuna")
+    known = {field.name: field for field in dataclasses.fields(config)}
+    then = {name: value for name, value in command.items() if name in known and name not in here}
+    if then.get("space") is not None:
+        then["space"] = Path(then["space"])
+    return dataclasses.replace(config, **then)
+
+
+def _apart(values_se: np.ndarray, record: pd.DataFrame, metric: str) -> float:
+    """The largest difference between a curve [S, E] and its record; infinite where one of them is longer."""
+    rows = record[(record[Curves.SPLIT] == "val") & (record[Curves.METRIC] == metric)]
+    recorded_se = np.full(values_se.shape, np.nan)
+    if rows[Curves.EPOCH].max() > values_se.shape[1] or len(rows) != np.isfinite(values_se).sum():
+        return float("inf")
+    if rows.empty:  # a head that diverged at once
+        return 0.0
+    recorded_se[rows[Curves.SEED], rows[Curves.EPOCH] - 1] = rows[Curves.VALUE]
+    return float(np.nanmax(np.abs(recorded_se - values_se)))

@@ -1,0 +1,212 @@
+"""What a verification found, as figures and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trainer.experiments.verification.identify import Identified
+from trainer.stats import roc as analysis
+from trainer.stats.paired_bootstrap import Resampled, holm
+from trainer.stats.roc import ACCURACY, AUC, EER, FEWEST_ERRORS, TAR, Bootstrap, Pairs
+from trainer.tracking.schema import Candidates, Method, Verified
+
+FARS = (0.01, 0.001)
+CMC_RANKS = 10
+TOLD = {
+    Method.RAW: "cosine of the features",
+    Method.WHITENED: "… after PCA whitening",
+    Method.LDA: "… after LDA",
+    Method.TRAINED: "… of the trained head",
+}
+
+
+def figures(scores: Mapping[Method, np.ndarray], pairs: Pairs, bootstrap: Bootstrap) -> dict[str, Any]:
+    """`Verified.METHODS`, `DIFFERENCES` and `VERDICT`, and the figures of the method at the top."""
+    different = int((~pairs.same_p).sum())
+    fars = [far for far in FARS if analysis.allows(different, far)]
+    measured: dict[Method, dict[str, Resampled]] = {}
+    methods: dict[str, Any] = {}
+    for method, score_p in scores.items():
+        folded = analysis.fold_by_fold(score_p, pairs)
+        found = measured[method] = bootstrap.measure(score_p, folded, fars=fars)
+        methods[str(method)] = {
+            **_with_interval(Verified.AUC, found[AUC]),
+            **_with_interval(Verified.EER, found[EER]),
+            **_with_interval(Verified.ACCURACY, found[ACCURACY]),
+            Verified.ACCURACY: folded.mean,
+            Verified.ACCURACY_SE: _plain(folded.standard_error),
+            Verified.TAR_AT: {f"{far:g}": _bounds(found.get(f"{TAR}{far:g}")) for far in FARS},
+            Verified.FOLD_ACCURACY: folded.accuracy_f.tolist(),
+            Verified.THRESHOLDS: folded.threshold_f.tolist(),
+        }
+    differences = _differences(measured)
+    top = methods[str(Method.TRAINED if Method.TRAINED in scores else Method.RAW)]
+    alone = (Verified.FOLD_ACCURACY, Verified.THRESHOLDS)
+    return {
+        **{name: value for name, value in top.items() if name not in alone},
+        Verified.VERDICT: _verdict(differences.get(str(Method.TRAINED))),
+        Verified.DIFFERENCES: differences,
+        Verified.METHODS: methods,
+    }
+
+
+def _differences(measured: Mapping[Method, Mapping[str, Resampled]]) -> dict[str, Any]:
+    """Every method less the raw cosine, in pairs."""
+    others = [method for method in measured if method is not Method.RAW]
+    less = {
+        method: {name: one.minus(measured[Method.RAW][name]) for name, one in measured[method].items()}
+        for method in others
+    }
+    p_m = holm(np.array([analysis.p_value(less[method][AUC]) for method in others]))
+    return {
+        str(method): {name: _bounds(one) for name, one in less[method].items()}
+        | {Verified.P_HOLM: _plain(float(p))}
+        for method, p in zip(others, p_m, strict=True)
+    }
+
+
+def _verdict(difference: Mapping[str, Any] | None) -> str | None:
+    """Of the AUC, by which candidates were chosen, too: interval and corrected p must agree."""
+    if difference is None:
+        return None
+    _, low, high = difference[AUC]
+    sure = difference[Verified.P_HOLM] is not None and difference[Verified.P_HOLM] < 0.05
+    return "better" if low > 0 and sure else "worse" if high < 0 and sure else "unclear"
+
+
+def identification(found: Identified | None, *, seed: int) -> dict[str, Any] | None:
+    """`Verified.IDENTIFICATION`: people are resampled."""
+    if found is None:
+        return None
+    hits = np.stack([found.rank_m == 1, found.raw_rank_m == 1]).astype(np.float64)
+    head, raw = analysis.share_by_people(hits, found.label_m, seed=seed)
+    places = range(1, min(CMC_RANKS, found.people) + 1)
+    return {
+        Verified.PEOPLE: found.people,
+        Verified.PROBES: len(found.row_m),
+        **_with_interval(Verified.RANK1, head),
+        **_with_interval(Verified.RAW_RANK1, raw),
+        Verified.RANK1_DIFFERENCE: _bounds(head.minus(raw)),
+        Verified.CMC: [float((found.rank_m <= k).mean()) for k in places],
+        Verified.RAW_CMC: [float((found.raw_rank_m <= k).mean()) for k in places],
+    }
+
+
+def chosen(candidates: pd.DataFrame) -> dict[str, int]:
+    """Which candidates of the trained method were taken, by how many splits."""
+    if candidates.empty:
+        return {}
+    taken = candidates[candidates[Candidates.CHOSEN] & (candidates[Candidates.METHOD] == Method.TRAINED)]
+    return {str(name): int(count) for name, count in taken[Candidates.NAME].value_counts().items()}
+
+
+# --- in words ---------------------------------------------------------------------------------
+
+
+def table(found: Mapping[str, Any]) -> Iterator[str]:
+    """The methods, a line each."""
+    yield f"{'':<26}{'AUC':<24}{'EER':<24}{'accuracy ± SE':<20}TAR at FAR 0.01"
+    for method, one in found[Verified.METHODS].items():
+        se = one[Verified.ACCURACY_SE]
+        at = one[Verified.TAR_AT]["0.01"]
+        yield (
+            f"{TOLD[Method(method)]:<26}"
+            f"{_of(one, Verified.AUC):<24}{_of(one, Verified.EER):<24}"
+            f"{one[Verified.ACCURACY]:.3f}{'' if se is None else f' ± {se:.3f}':<15}"
+            f"{'too few pairs' if at is None else _told(at[0], at[1:])}"
+        )
+
+
+def advice(found: Mapping[str, Any]) -> str:
+    """One careful paragraph."""
+    methods, same, different = (found[name] for name in (Verified.METHODS, Verified.SAME, Verified.DIFFERENT))
+    raw = methods[Method.RAW]
+    folds = found[Verified.FOLDS]
+    said = [
+        f"{same:,} pairs of one person and {different:,} of two, from {found[Verified.PEOPLE]:,} people, in "
+        f"{folds} folds."
+    ]
+    if found[Verified.VERDICT] is None:
+        said.append(
+            f"The cosine of the features has EER {_of(raw, Verified.EER)}. Too few people are left outside "
+            "the pairs to train an embedding on."
+        )
+    else:
+        said += list(_of_trained(found))
+    if not found[Verified.DISJOINT]:
+        said.append("The folds share people, so accuracies of folds are not independent.")
+    said.append(
+        "Intervals say what other test people would change; they hold the embeddings and thresholds as they "
+        "are, so what training on other people would change is not in them."
+    )
+    for far, value in raw[Verified.TAR_AT].items():
+        if value is None:
+            errors, need = different * float(far), math.ceil(FEWEST_ERRORS / float(far))
+            said.append(
+                f"TAR at FAR {far} is not told: {different:,} different pairs allow {errors:.1f} false "
+                f"accepts there, and {FEWEST_ERRORS} ({need:,} pairs) are the least to speak of."
+            )
+    return " ".join(said)
+
+
+def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
+    difference = found[Verified.DIFFERENCES][Method.TRAINED]
+    by, low, high = difference[AUC]
+    raw, trained = (found[Verified.METHODS][method] for method in (Method.RAW, Method.TRAINED))
+    figures = f"AUC {by:+.3f} [{low:+.3f}, {high:+.3f}], p = {difference[Verified.P_HOLM]:.2g} after Holm"
+    verdict = found[Verified.VERDICT]
+    if verdict == "better":
+        yield f"On people it has never seen, the trained embedding is better than the raw cosine: {figures}."
+    elif verdict == "worse":
+        yield f"The trained embedding is worse than the raw cosine: {figures}. Use the raw cosine."
+    else:
+        yield (
+            f"The trained embedding is not better than the raw cosine by more than chance: {figures}. With "
+            "more people this may change; until then take the raw cosine, which needs no training."
+        )
+    yield (
+        f"EER {_of(trained, Verified.EER)} against {_of(raw, Verified.EER)}, accuracy "
+        f"{_of(trained, Verified.ACCURACY)} against {_of(raw, Verified.ACCURACY)}."
+    )
+    for method, name in ((Method.LDA, "LDA"), (Method.WHITENED, "PCA whitening")):
+        if method in found[Verified.DIFFERENCES]:
+            by, low, high = found[Verified.DIFFERENCES][method][AUC]
+            yield f"{name}, which needs no descent: AUC {by:+.3f} [{low:+.3f}, {high:+.3f}]."
+
+
+def of_identification(one: Mapping[str, Any] | None) -> str:
+    if one is None:
+        return "Identification among known people was left out: it needs two people with three photos each."
+    by, low, high = one[Verified.RANK1_DIFFERENCE]
+    noise = "" if low > 0 or high < 0 else ", which may be chance"
+    return (
+        f"Known people: of {one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked "
+        f"about once, a head names {_of(one, Verified.RANK1)} rightly, the nearest known photo "
+        f"{_of(one, Verified.RAW_RANK1)}; difference {by:+.3f} [{low:+.3f}, {high:+.3f}]{noise}."
+    )
+
+
+def _of(figures: Mapping[str, Any], name: str) -> str:
+    return _told(figures[name], figures[name + Verified.CI95])
+
+
+def _told(value: float, ends: Any) -> str:
+    return f"{value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+
+
+def _with_interval(name: str, one: Resampled) -> dict[str, Any]:
+    value, low, high = (float(bound) for bound in one.interval())
+    return {name: value, name + Verified.CI95: [low, high]}
+
+
+def _bounds(one: Resampled | None) -> list[float] | None:
+    return None if one is None else [float(bound) for bound in one.interval()]
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

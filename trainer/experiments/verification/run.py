@@ -1,0 +1,283 @@
+"""Train and evaluate face verification by pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer import cli
+from trainer.core.console import bar, say
+from trainer.core.errors import InputError
+from trainer.experiments.base import Studying, open_run, precision
+from trainer.experiments.inputs import read_features
+from trainer.tracking.schema import Artifact, Kind, Method, Verified
+
+# Heavy rooms (torch, MLflow) are imported where they are entered.
+if TYPE_CHECKING:
+    from trainer.experiments.verification.protocol import Protocol
+    from trainer.experiments.verification.record import Record
+    from trainer.features.extract import Features
+    from trainer.tracking.writer import SweepWriter
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig(Studying):
+    """Whose photos, and which pairs."""
+
+    data: str = ""
+    """A folder with one folder of photos per person (or any other data with the person as label; `demo` takes
+    drawings for people). Needed: no faces come along. Splits that the data brings are not used: people are
+    split."""
+    folds: int = 10
+    """Into how many parts the people are cut; each is tested once. With few people there are fewer."""
+    pairs_per_fold: int = 300
+    """At most so many pairs of one person, and as many of two, in a fold."""
+    pairs: Path | None = None
+    """A file of pairs as LFW has it (`name i j` and `name i other j`, with or without the header of folds)
+    instead of pairs that are drawn."""
+    seeds: int = 2
+    """With how many seeds each candidate that begins at random learns before one is chosen."""
+    identify: bool = True
+    """Also ask who of the known people it is (closed set)."""
+
+
+def run(config: VerifyConfig) -> dict[str, Any]:
+    """Verify, or go on. Returns the figures (`schema.Verified`).
+
+    Raises:
+        InputError: something given cannot be used; nothing has been written to MLflow then.
+        TooManyBadFiles: more images than ``max_bad`` are unreadable.
+    """
+    began = time.time()
+    if not config.data:
+        raise InputError(
+            "--data is missing. No faces come along with Headroom, so this command needs yours: a folder "
+            "with one folder of photos per person, such as faces/ann/1.jpg, faces/ann/2.jpg, "
+            "faces/bob/1.jpg; some ten people or more, two photos each at least. To see it work without "
+            "any, --data demo takes the classes of the built-in drawings for people."
+        )
+    cli.require_at_least(config, folds=3, pairs_per_fold=1, seeds=1, seed=0)
+    from trainer.experiments.verification import findings
+    from trainer.experiments.verification.record import Record
+    from trainer.features.backbone import pick_device
+    from trainer.tracking import database
+
+    database.check(config.tracking_uri)
+    device = pick_device(config.device)
+    features, protocol, left_out = read(config, device)
+    identity = {
+        "data digest": features.manifest.digest,
+        "encoder": features.report.encoder,
+        "pairs": digest(protocol),
+        "folds": protocol.folds,
+        "seeds": config.seeds,
+        "precision": precision(config),
+        "seed": config.seed,
+    }
+    about = f"{len(protocol.same_p):,} pairs in {protocol.folds} folds"
+    with open_run(config, identity, kind=Kind.VERIFICATION, module="trainer.verify", about=about) as writer:
+        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
+        if figures:
+            say(f"Study {writer.study} is done; these are its figures.")
+        else:
+            record = Record(
+                features.manifest,
+                protocol,
+                writer.read_table(Artifact.PAIRS),
+                writer.read_table(Artifact.CANDIDATES),
+            )
+            train(config, features, protocol, record=record, writer=writer, device=device)
+            figures = conclude(
+                config, features, protocol, left_out, record=record, writer=writer, device=device, began=began
+            )
+        for line in findings.table(figures):
+            say(line)
+        say(f"\n{figures[Verified.ADVICE]}\n")
+    return {name: value for name, value in figures.items() if name not in Verified.ONLY_IN_FILE}
+
+
+def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
+    """Photos with vectors, the pairs that are judged, and how many were left out.
+
+    Raises:
+        InputError: the data or the file of pairs cannot be used.
+    """
+    from trainer.experiments.verification import pairs_file, protocol
+    from trainer.features.hub import default_encoder
+
+    # a person's photos may stand in several splits of the data: splits are of no importance here
+    reading = dataclasses.replace(
+        config, encoder=config.encoder or default_encoder(config.data), allow_leaks=True
+    )
+    features = read_features(reading, device, to_train=False)
+    manifest = features.manifest
+    if config.pairs is not None:
+        names = [manifest.classes[label] if label >= 0 else "" for label in manifest.label_n]
+        missing = [bad.path for bad in manifest.quarantined]
+        drawn, left_out = pairs_file.read(
+            config.pairs, manifest.sample_id, names, missing=missing, seed=config.seed
+        )
+        if left_out:
+            say(f"Left out: {left_out} pairs of {config.pairs}, of which a photo cannot be used.")
+        if protocol.people_of(drawn, manifest.label_n, 0, seed=config.seed) is None:
+            say("Too few people are left outside the pairs to learn from: the raw cosine alone is judged.")
+        return features, drawn, left_out
+    unlabelled = int((manifest.label_n < 0).sum())
+    if unlabelled:
+        raise InputError(
+            f"{config.data}: {unlabelled} photos have no person. Put each into a person's folder."
+        )
+    rows = protocol.distinct(manifest.content)
+    left_out = len(manifest) - len(rows)
+    if left_out:
+        say(f"Left out: {left_out} copies of photos; a pair of copies would say nothing.")
+        views = features.measures_nm
+        features = dataclasses.replace(
+            features,
+            manifest=manifest.take(rows),
+            vectors_nd=features.vectors_nd[rows],
+            measures_nm=None if views is None else views[rows],
+        )
+    drawn = protocol.draw(
+        features.manifest.label_n, folds=config.folds, per_fold=config.pairs_per_fold, seed=config.seed
+    )
+    if drawn.folds < config.folds:
+        say(f"{drawn.folds} folds instead of {config.folds}: each needs two people with two photos.")
+    return features, drawn, left_out
+
+
+def digest(protocol: Protocol) -> str:
+    """Names exactly these pairs in these folds."""
+    import hashlib
+
+    return hashlib.sha256(protocol.row_p2.tobytes() + protocol.fold_p.tobytes()).hexdigest()
+
+
+def train(
+    config: VerifyConfig,
+    features: Features,
+    protocol: Protocol,
+    *,
+    record: Record,
+    writer: SweepWriter,
+    device: str,
+) -> None:
+    """Score the pairs of every split that is not on record."""
+    from trainer.experiments.verification.embedding import candidates
+    from trainer.experiments.verification.protocol import people_of
+    from trainer.experiments.verification.split import score, score_raw
+    from trainer.search.study import head_seeds
+
+    missing = [split for split in protocol.splits if not record.has(split)]
+    if len(missing) < len(protocol.splits):
+        done = len(protocol.splits) - len(missing)
+        say(f"Resuming {writer.study}: {done} of {len(protocol.splits)} splits are on record.")
+    x_nd, label_n = features.vectors_nd, features.manifest.label_n
+    seeds = head_seeds(config.seed, config.seeds)
+    everyone = {split: people_of(protocol, label_n, split, seed=config.seed) for split in protocol.splits}
+    able = all(people is not None for people in everyone.values())
+    tried = [one for one in candidates() if able or one.method is Method.RAW]
+    with bar("Learning", "trainings") as progress:
+        done, total = 0, len(missing) * (config.seeds + 1)
+
+        def tell(added: int) -> None:
+            nonlocal done
+            done += added
+            progress.update(done, total, f"of {len(tried)} candidates each")
+
+        for split in missing:
+            people = everyone[split]
+            if not able or people is None:
+                found = score_raw(x_nd, protocol, split=split)
+            else:
+                found = score(
+                    tried,
+                    x_nd,
+                    label_n,
+                    protocol,
+                    people,
+                    split=split,
+                    seeds=seeds,
+                    device=device,
+                    precision=precision(config),
+                    progress=tell,
+                )
+            record.add(split, tried, found)
+            # PAIRS is written last: a split counts once its pairs have scores there
+            writer.table(Artifact.CANDIDATES, record.candidates)
+            writer.table(Artifact.PAIRS, record.pairs)
+
+
+def conclude(
+    config: VerifyConfig,
+    features: Features,
+    protocol: Protocol,
+    left_out: int,
+    *,
+    record: Record,
+    writer: SweepWriter,
+    device: str,
+    began: float,
+) -> dict[str, Any]:
+    """Judge, log what the page shows. Returns the figures."""
+    import numpy as np
+
+    from trainer.data.thumbnails import thumbnails
+    from trainer.experiments.verification import findings
+    from trainer.experiments.verification.identify import identify
+    from trainer.experiments.verification.record import faces_table, roc_table, shown_rows
+    from trainer.stats.roc import Bootstrap, Pairs
+
+    manifest = features.manifest
+    person_p2 = manifest.label_n[protocol.row_p2]
+    pairs = Pairs(protocol.same_p, person_p2, protocol.fold_p)
+    say("Judging: people are drawn anew 2,000 times.")
+    bootstrap, scores = Bootstrap(pairs, seed=config.seed), record.scores()
+    found = findings.figures(scores, pairs, bootstrap)
+    identified = None
+    if config.identify:
+        with bar("Identifying", "parts") as progress:
+            identified = identify(
+                features.vectors_nd,
+                manifest.label_n,
+                manifest.group,
+                seed=config.seed,
+                device=device,
+                precision=precision(config),
+                progress=progress.update,
+            )
+    known = findings.identification(identified, seed=config.seed)
+    figures: dict[str, Any] = {
+        Verified.RUN_ID: writer.run_id,
+        Verified.STUDY: writer.study,
+        Verified.PEOPLE: len(np.unique(person_p2)),
+        Verified.PHOTOS: len(manifest),
+        Verified.FOLDS: protocol.folds,
+        Verified.DISJOINT: protocol.disjoint,
+        Verified.SAME: int(pairs.same_p.sum()),
+        Verified.DIFFERENT: int((~pairs.same_p).sum()),
+        Verified.LEFT_OUT: left_out,
+        **found,
+        Verified.CHOSEN: findings.chosen(record.candidates),
+        Verified.IDENTIFICATION: known,
+        Verified.ENCODER_CALLS: features.report.encoder_calls,
+    }
+    told = findings.of_identification(known) if config.identify else ""
+    figures[Verified.ADVICE] = f"{findings.advice(figures)} {told}".strip()
+    writer.table(Artifact.ROC, roc_table(scores, pairs, bootstrap))
+    shown = shown_rows(protocol, identified, seed=config.seed).tolist()
+    pictures = dict(zip(shown, thumbnails(manifest, shown, side=96), strict=True))
+    writer.table(
+        Artifact.FACES,
+        faces_table(manifest, features.vectors_nd, identified, pictures, seed=config.seed),
+    )
+    top = {name: figures[name] for name in (Verified.AUC, Verified.EER, Verified.ACCURACY)}
+    raw = found[Verified.METHODS][Method.RAW]
+    writer.metrics(top | {f"raw_{name}": raw[name] for name in top})
+    figures[Verified.ELAPSED_S] = round(time.time() - began, 3)
+    writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+    return figures

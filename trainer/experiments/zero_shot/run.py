@@ -1,0 +1,511 @@
+"""Classify by class names, and compare with heads trained on few images."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer import cli
+from trainer.core.console import bar, say
+from trainer.core.errors import InputError
+from trainer.experiments.base import Studying, open_run
+from trainer.experiments.inputs import read_features
+from trainer.tracking.schema import (
+    Artifact,
+    FewShot,
+    FewShotScores,
+    Kind,
+    Predictions,
+    Summary,
+    ZeroShot,
+)
+
+# Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from trainer.experiments.comparison import Comparison, Method
+    from trainer.features.extract import Features
+    from trainer.heads.few_shot_training import Subject
+    from trainer.stats.few_shot import Crossing
+    from trainer.tracking.writer import SweepWriter
+
+ZERO_SHOT, NAMES = "zero-shot", "zero-shot, names alone"
+TRAINED, SHARED, STARTED = "trained head", "trained head, shared space", "head started from text"
+SWEEPS = "the sweep's head"
+ALL = -1  # in the record, the draw that is all training rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotConfig(Studying):
+    """What to compare, on what."""
+
+    templates: Path | None = None
+    """Text file of prompts, one a line, {} where a class's name goes. Left out: an ensemble of ten."""
+    class_names: Path | None = None
+    """YAML or JSON file of names that say more than the labels do, class by class: `cat: [cat, kitten]`."""
+    head: str | None = None
+    """Id of a sweep's run on the same data: its best head is compared, too."""
+    shots: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Training pictures per class of the few-shot curve."""
+    draws: int = 20
+    """How often these pictures are drawn anew. More than before: a resumed study goes on."""
+
+
+def run(config: ZeroShotConfig) -> dict[str, Any]:
+    """Run a comparison, or the rest of one. Returns its figures (`schema.ZeroShot`).
+
+    Raises:
+        InputError: something given cannot be used; nothing has been written to MLflow then.
+        TooManyBadFiles: more images than ``max_bad`` are unreadable.
+    """
+    began = time.time()
+    cli.require_at_least(config, seed=0, draws=2)
+    if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
+        raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
+    from trainer.experiments.inputs import read_rows
+    from trainer.features import prompts
+    from trainer.features.backbone import pick_device
+    from trainer.tracking import database
+
+    database.check(config.tracking_uri)
+    templates = prompts.read_templates(config.templates)
+    manifest = read_rows(config)
+    if manifest.features_nd is not None:
+        raise InputError(
+            f"{config.data} brings ready features. Zero-shot needs pictures, and an encoder that knows texts."
+        )
+    names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
+    device = pick_device(config.device)
+    features = read_features(config, device, to_train=True, space="shared")
+    pooled_nd, calls = in_own_space(config, device, features)
+    classes_ce, alone_ce = encoded(config, device, features, templates, names)
+    swept = sweeps_head(config, features) if config.head is not None else None
+    with open_run(
+        config,
+        identity(config, features, templates, names),
+        kind=Kind.ZERO_SHOT,
+        module="trainer.zeroshot",
+        about=f"{config.draws} draws of {', '.join(map(str, config.shots))} pictures per class",
+    ) as writer:
+        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
+        if figures.get(ZeroShot.DRAWS, 0) >= config.draws:
+            say(f"Study {writer.study}: all of its {figures[ZeroShot.DRAWS]} draws are on record.")
+            say(f"\n{figures[ZeroShot.ADVICE]}\n")
+        else:
+            named, subjects, scale = prepared(features, pooled_nd, classes_ce, alone_ce, device)
+            record = few_shot_record(config, subjects, features, writer)
+            figures = conclude(config, features, named, subjects, record, swept, writer)
+            figures |= {
+                ZeroShot.TEMPLATES: list(templates),
+                ZeroShot.CLASS_NAMES: {name: list(of_class) for name, of_class in names.items()},
+                ZeroShot.SCALE: round(scale, 3),
+                ZeroShot.ENCODER_CALLS: features.report.encoder_calls + calls,
+                ZeroShot.ELAPSED_S: round(time.time() - began, 3),
+                ZeroShot.CLASSES: list(features.manifest.classes),
+            }
+            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+    return {name: value for name, value in figures.items() if name not in ZeroShot.ONLY_IN_FILE}
+
+
+# --- before training --------------------------------------------------------------------------
+
+
+def in_own_space(config: ZeroShotConfig, device: str, features: Features) -> tuple[np.ndarray, int]:
+    """The same rows as the image tower itself gives them, which heads usually learn from; and its calls."""
+    from trainer.features.extract import extract
+    from trainer.features.hub import default_encoder
+
+    with bar("Encoding for heads", "images") as progress:
+        own = extract(
+            features.manifest,
+            encoder=config.encoder or default_encoder(config.data),
+            cache_dir=config.cache_dir,
+            device=device,
+            dtype=config.dtype,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            max_bad=1.0,  # what was bad is gone
+            measure=False,
+            progress=progress.update,
+        )
+    if own.manifest.sample_id != features.manifest.sample_id:
+        raise InputError(f"{config.data} changed while it was read. Run the command again.")
+    return own.vectors_nd, own.report.encoder_calls
+
+
+def encoded(
+    config: ZeroShotConfig,
+    device: str,
+    features: Features,
+    templates: tuple[str, ...],
+    names: dict[str, tuple[str, ...]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The vector of each class [C, E], by all templates and by its first name alone."""
+    from trainer.features import prompts
+    from trainer.features.hub import default_encoder
+    from trainer.features.text_features import encode_texts
+
+    def encode(texts: list[str]) -> np.ndarray:
+        return encode_texts(
+            texts,
+            encoder=config.encoder or default_encoder(config.data),
+            cache_dir=config.cache_dir,
+            device=device,
+            dtype=config.dtype,
+        ).vectors_ne
+
+    of_classes = [names[name] for name in features.manifest.classes]
+    return (
+        prompts.class_vectors(of_classes, templates, encode),
+        prompts.class_vectors([of_class[:1] for of_class in of_classes], prompts.NAME_ALONE, encode),
+    )
+
+
+def identity(
+    config: ZeroShotConfig,
+    features: Features,
+    templates: tuple[str, ...],
+    names: dict[str, tuple[str, ...]],
+) -> dict[str, Any]:
+    """What must not change while a study goes on."""
+    return {
+        "data digest": features.manifest.digest,
+        "encoder": features.report.encoder,
+        "templates": list(templates),
+        "class names": {name: list(of_class) for name, of_class in names.items()},
+        "shots": list(config.shots),
+        "head": config.head,
+        "seed": config.seed,
+    }
+
+
+def sweeps_head(config: ZeroShotConfig, features: Features) -> Method:
+    """What the best head of a sweep said of the test rows.
+
+    Raises:
+        InputError: there is no such sweep, it has no answers, or it is of other data.
+    """
+    import numpy as np
+    import yaml
+
+    from trainer.experiments.comparison import Method
+    from trainer.stats.intervals import confusion_matrix, f1_macro
+    from trainer.tracking.reader import RunFiles
+
+    assert config.head is not None
+    files, manifest = RunFiles(config.tracking_uri, config.head), features.manifest
+    if files.trial is not None:
+        raise InputError(f"--head {config.head} is a single trial. Pass its sweep, {files.sweep}.")
+    digest = yaml.safe_load(files.read(Artifact.CONFIG))["identity"]["data digest"]
+    if digest != manifest.digest:
+        raise InputError(f"--head {config.head} was trained on other data than {config.data} is now.")
+    answers = files.table(Artifact.PREDICTIONS)
+    classes = json.loads(files.read(Artifact.SUMMARY))[Summary.CLASSES]
+    best = answers[answers[Predictions.HEAD] == "best"].set_index(Predictions.SAMPLE_ID)
+    number = {name: index for index, name in enumerate(classes)}
+    found = {}
+    for split in ("val", "test"):
+        ids = [manifest.sample_id[row] for row in manifest.rows(split)]
+        if not set(ids) <= set(best.index) or list(manifest.classes) != classes:
+            raise InputError(f"--head {config.head} has no answer to some {split} rows of {config.data}.")
+        found[split] = best.loc[ids]
+    label_n, pred_n = (
+        found["val"][column].map(number).to_numpy(int) for column in (Predictions.LABEL, Predictions.PRED)
+    )
+    val = float(f1_macro(confusion_matrix(label_n, pred_n, classes=len(classes))))
+    trial = int(best[Predictions.TRIAL].iloc[0])
+    probability_nc = np.stack(found["test"][Predictions.PROBS].to_list())
+    return Method(SWEEPS, f"trial {trial} of run {config.head[:8]}", val, probability_nc[None])
+
+
+# --- the methods, and the few-shot curve ------------------------------------------------------
+
+
+def prepared(
+    features: Features, pooled_nd: np.ndarray, classes_ce: np.ndarray, alone_ce: np.ndarray, device: str
+) -> tuple[list[Method], list[Subject], float]:
+    """The two zero-shot methods, what heads of each kind learn from, and the scale of the cosines."""
+    import torch
+    from scipy.special import softmax
+
+    from trainer.experiments.comparison import Method
+    from trainer.features.prompts import unit
+    from trainer.heads.few_shot_training import Subject
+    from trainer.heads.training_data import Linear, Split
+    from trainer.stats.few_shot import fitted_scale
+    from trainer.stats.intervals import confusion_matrix, f1_macro
+
+    manifest = features.manifest
+    shared_nd = unit(features.vectors_nd)
+    train, val, test = (manifest.rows(split) for split in ("train", "val", "test"))
+    classes = len(manifest.classes)
+    methods, scale = [], 1.0
+    for name, vectors_ce in ((NAMES, alone_ce), (ZERO_SHOT, classes_ce)):
+        cosine_nc = shared_nd @ vectors_ce.T
+        scale = fitted_scale(cosine_nc[val], manifest.label_n[val])
+        confusion = confusion_matrix(manifest.label_n[val], cosine_nc[val].argmax(1), classes=classes)
+        how = f"cosines × {scale:.3g}"
+        methods.append(
+            Method(name, how, float(f1_macro(confusion)), softmax(scale * cosine_nc[test], axis=1)[None])
+        )
+
+    def subject(name: str, x_nd: np.ndarray, start: Linear | None = None) -> Subject:
+        train_x, val_x, test_x = (torch.as_tensor(x_nd[rows]).to(device) for rows in (train, val, test))
+        train_y, val_y = (torch.as_tensor(manifest.label_n[rows]).to(device) for rows in (train, val))
+        return Subject(name, Split(train_x, train_y), Split(val_x, val_y), test_x, classes, start)
+
+    weight_cd = torch.as_tensor(scale * classes_ce).to(device)
+    start = Linear(weight_cd, weight_cd.new_zeros(classes))
+    subjects = [subject(TRAINED, pooled_nd), subject(SHARED, shared_nd), subject(STARTED, shared_nd, start)]
+    return methods[::-1], subjects, scale
+
+
+def few_shot_record(
+    config: ZeroShotConfig, subjects: list[Subject], features: Features, writer: SweepWriter
+) -> pd.DataFrame:
+    """FEW_SHOT_SCORES: validation macro-F1 of every draw, kind, number of shots and strength; what is missing
+    is trained, a draw at a time."""
+    import numpy as np
+    import pandas as pd
+
+    from trainer.heads.few_shot_training import STRENGTHS, scores
+
+    found = writer.read_table(Artifact.FEW_SHOT_SCORES)
+    record = pd.DataFrame() if found is None else found
+    done = set(record[FewShotScores.DRAW]) if len(record) else set()
+    missing = [draw for draw in (ALL, *range(config.draws)) if draw not in done]
+    if done:
+        say(f"Resuming {writer.study}: {len(done - {ALL})} of {config.draws} draws are on record.")
+    with bar("Few-shot heads", "draws") as progress:
+        for number, draw in enumerate(missing):
+            kept_ln = chosen_rows(config, features, draw)
+            shots = [0] if draw == ALL else list(config.shots)
+            frames = [
+                pd.DataFrame(
+                    {
+                        FewShotScores.DRAW: draw,
+                        FewShotScores.KIND: subject.name,
+                        FewShotScores.SHOTS: np.repeat(shots, len(STRENGTHS)),
+                        FewShotScores.L2: np.tile(STRENGTHS, len(shots)),
+                        FewShotScores.VAL_F1_MACRO: scores(subject, kept_ln).ravel(),
+                    }
+                )
+                for subject in subjects
+            ]
+            record = pd.concat([record, *frames], ignore_index=True)
+            writer.table(Artifact.FEW_SHOT_SCORES, record)
+            progress.update(number + 1, len(missing))
+    return record
+
+
+def chosen_rows(config: ZeroShotConfig, features: Features, draw: int) -> np.ndarray:
+    """bool [L, N]: the training rows of each number of shots in a draw; of `ALL` all of them."""
+    import numpy as np
+
+    from trainer.stats.few_shot import nested_choice
+
+    manifest = features.manifest
+    label_n = manifest.label_n[manifest.rows("train")]
+    if draw == ALL:
+        return np.ones((1, len(label_n)), dtype=bool)
+    classes = len(manifest.classes)
+    return nested_choice(label_n, classes=classes, shots=config.shots, seed=config.seed, draw=draw)
+
+
+def chosen_strength(record: pd.DataFrame, kind: str, shots: int) -> tuple[float, float]:
+    """The strength best on validation rows, mean over draws, the strongest of equals; and that mean."""
+    rows = record[(record[FewShotScores.KIND] == kind) & (record[FewShotScores.SHOTS] == shots)]
+    means = rows.groupby(FewShotScores.L2)[FewShotScores.VAL_F1_MACRO].mean()
+    best = max(means.index, key=lambda l2: (means[l2] if math.isfinite(means[l2]) else -1.0, l2))
+    return float(best), float(means[best])
+
+
+# --- the end: test rows are answered ----------------------------------------------------------
+
+
+def conclude(
+    config: ZeroShotConfig,
+    features: Features,
+    named: list[Method],
+    subjects: list[Subject],
+    record: pd.DataFrame,
+    swept: Method | None,
+    writer: SweepWriter,
+) -> dict[str, Any]:
+    """Answer the test rows, compare, log. Returns figures."""
+    from trainer.experiments.comparison import Comparison, Method
+    from trainer.heads.few_shot_training import heads
+
+    manifest = features.manifest
+    methods = list(named)
+    for subject in subjects:
+        l2, val = chosen_strength(record, subject.name, 0)
+        (head,) = heads(subject, chosen_rows(config, features, ALL), [l2])
+        probability_nc = head.probabilities(subject.test_x_nd).cpu().numpy()
+        methods.append(Method(subject.name, f"l2 {l2:.2g}", val, probability_nc[None]))
+    if swept is not None:
+        methods.append(swept)
+    place = {method.name: index for index, method in enumerate(methods)}
+    others = [place[TRAINED], *(index for name, index in place.items() if name not in (TRAINED, ZERO_SHOT))]
+    pairs = [(index, place[ZERO_SHOT]) for index in others] + [(place[STARTED], place[SHARED])]
+    comparison = Comparison(methods, pairs, manifest, seed=config.seed)
+    curve, crossings = few_shot(config, features, subjects, record, comparison)
+    comparison.tell("Zero-shot and trained heads")
+    tell_few_shot(curve)
+    said = advice(comparison, place, curve, crossings)
+    say(f"\n{said}\n")
+    writer.table(Artifact.FEW_SHOT, curve)
+    comparison.log(writer)
+    of_methods, of_pairs = comparison.figures()
+    writer.metrics(comparison.metrics())
+    return {
+        ZeroShot.RUN_ID: writer.run_id,
+        ZeroShot.STUDY: writer.study,
+        ZeroShot.COUNTS: {split: len(manifest.rows(split)) for split in ("train", "val", "test")},
+        ZeroShot.METHODS: of_methods,
+        ZeroShot.PAIRS: of_pairs,
+        ZeroShot.DRAWS: config.draws,
+        ZeroShot.CROSSING: {
+            kind: {
+                "shots": finite(found.shots),
+                "ci95": [finite(found.low), finite(found.high)],
+                "within": round(found.within, 4),
+            }
+            for kind, found in crossings.items()
+        },
+        ZeroShot.ADVICE: said,
+    }
+
+
+def few_shot(
+    config: ZeroShotConfig,
+    features: Features,
+    subjects: list[Subject],
+    record: pd.DataFrame,
+    comparison: Comparison,
+) -> tuple[pd.DataFrame, dict[str, Crossing]]:
+    """FEW_SHOT, and where each kind of head overtakes zero-shot. Arms are kinds × shots, seeds are draws."""
+    import numpy as np
+    import pandas as pd
+
+    from trainer.experiments.comparison import with_ends
+    from trainer.heads.few_shot_training import heads
+    from trainer.stats.few_shot import crossing
+    from trainer.stats.paired_bootstrap import Answers, holm, swap_test
+    from trainer.stats.paired_comparison import Compared
+
+    manifest, test = features.manifest, features.manifest.rows("test")
+    by_name = {method.name: method.probability_snc[0].argmax(1) for method in comparison.methods}
+    strengths = {
+        (subject.name, shots): chosen_strength(record, subject.name, shots)
+        for subject in subjects
+        for shots in (*config.shots, 0)
+    }
+    levels, draws = [*config.shots, 0], config.draws
+    pred_asn = np.empty((1 + len(subjects) * len(levels), draws, len(test)), dtype=np.int64)
+    pred_asn[0] = by_name[ZERO_SHOT]
+    sizes_l = np.zeros(len(levels))
+    with bar("Few-shot answers", "draws") as progress:
+        for draw in range(draws):
+            kept_ln = chosen_rows(config, features, draw)
+            sizes_l[:-1] += kept_ln.sum(1) / draws
+            for number, subject in enumerate(subjects):
+                l2_l = [strengths[subject.name, shots][0] for shots in config.shots]
+                first = 1 + number * len(levels)
+                for level, head in enumerate(heads(subject, kept_ln, l2_l)):
+                    pred_asn[first + level, draw] = head.logits(subject.test_x_nd).argmax(1).cpu().numpy()
+                pred_asn[first + len(levels) - 1, draw] = by_name[subject.name]
+            progress.update(draw + 1, draws)
+    label_n = manifest.label_n[manifest.rows("train")]
+    sizes_l[-1] = len(label_n)
+    per_class = [*config.shots, int(np.median(np.bincount(label_n, minlength=len(manifest.classes))))]
+    answers = Answers(manifest.label_n[test], pred_asn, len(manifest.classes))
+    compared = Compared(answers, seed=config.seed)
+    zero = compared.arm(0)["f1_macro"]
+    rows, crossings = [], {}
+    for number, subject in enumerate(subjects):
+        differences = []
+        for level, shots in enumerate(levels):
+            arm = 1 + number * len(levels) + level
+            score = compared.arm(arm)["f1_macro"]
+            differences.append(score.minus(zero))
+            l2, val = strengths[subject.name, shots]
+            rows.append(
+                {
+                    FewShot.KIND: subject.name,
+                    FewShot.SHOTS: per_class[level],
+                    FewShot.ALL: shots == 0,
+                    FewShot.ROWS: round(sizes_l[level]),
+                    FewShot.DRAWS: 1 if shots == 0 else draws,
+                    FewShot.L2: l2,
+                    FewShot.VAL_F1_MACRO: val,
+                    **with_ends(FewShot.F1_MACRO, score.interval()),
+                    **with_ends(FewShot.EFFECT, differences[-1].interval()),
+                    FewShot.EFFECT_P: swap_test(answers, arm, 0, seed=config.seed).p,
+                }
+            )
+        count = len(levels) if per_class[-1] > per_class[-2] else len(levels) - 1
+        crossings[subject.name] = crossing(
+            np.array([float(one.value) for one in differences[:count]]),
+            np.stack([one.draws for one in differences[:count]], axis=1),
+            per_class[:count],
+        )
+    curve = pd.DataFrame(rows)
+    curve[FewShot.EFFECT_P_HOLM] = holm(curve[FewShot.EFFECT_P].to_numpy())
+    return curve, crossings
+
+
+def finite(shots: float) -> float | None:
+    """For JSON, which has no infinity."""
+    return round(shots, 3) if math.isfinite(shots) else None
+
+
+def tell_few_shot(curve: pd.DataFrame) -> None:
+    """The curve as a table on the terminal."""
+    from rich.table import Table
+
+    from trainer.experiments.comparison import p_told, show, told
+
+    table = Table(title="Few-shot: test macro-F1, means over draws", title_justify="left")
+    for head in ("pictures per class", "head", "macro-F1", "less zero-shot", "p"):
+        table.add_column(head, no_wrap=True)
+    for row in curve.to_dict("records"):
+        table.add_row(
+            f"{'all, ' if row[FewShot.ALL] else ''}{row[FewShot.SHOTS]}",
+            row[FewShot.KIND],
+            told(row, FewShot.F1_MACRO),
+            told(row, FewShot.EFFECT, signed=True),
+            p_told(row[FewShot.EFFECT_P_HOLM]),
+        )
+    show(table)
+
+
+def advice(
+    comparison: Comparison, place: dict[str, int], curve: pd.DataFrame, crossings: dict[str, Crossing]
+) -> str:
+    """What it comes to, in a few sentences."""
+    most = int(curve[FewShot.SHOTS].max())
+    lines = [comparison.verdict(place[TRAINED], place[ZERO_SHOT])]
+    lines += [told_crossing(kind, crossings[kind], most) for kind in (TRAINED, STARTED)]
+    lines.append(comparison.verdict(place[STARTED], place[SHARED]))
+    return " ".join(lines)
+
+
+def told_crossing(kind: str, found: Crossing, most: int) -> str:
+    """Where a kind of head overtakes zero-shot, or that it does not, with its uncertainty."""
+
+    def shots(value: float) -> str:
+        return f"{value:.1f}" if math.isfinite(value) else f"more than {most}"
+
+    ends = f"95 % of resampled curves: {shots(found.low)} to {shots(found.high)}"
+    if not math.isfinite(found.shots):
+        return f"{kind.capitalize()}: within these data it does not overtake zero-shot ({ends})."
+    if found.shots < 1.05:
+        return f"{kind.capitalize()}: level with zero-shot or ahead from 1 picture per class on ({ends})."
+    return f"{kind.capitalize()}: overtakes zero-shot at {shots(found.shots)} pictures per class ({ends})."

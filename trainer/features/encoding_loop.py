@@ -1,0 +1,346 @@
+"""The encoding loop: pictures come prepared, one thread encodes, one stores; what is too large is halved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from trainer.core.errors import InputError
+from trainer.data.manifest import Manifest, rows_of
+from trainer.features.backbone import TooLarge
+from trainer.features.batch_size import remembered_batch_size
+from trainer.features.encoder import ImageEncoder
+from trainer.features.families import Space
+from trainer.features.image_augmentation import Straying
+from trainer.features.image_loader import CORES, Feed, Prepared, View, Wanted
+from trainer.features.preprocessing import Preparation
+from trainer.features.store import FeatureStore
+
+Auto = Literal["auto"]
+COMMIT_EVERY = 2048  # pictures per shard: what a crash can lose
+COMMIT_AFTER_S = 60.0  # and no more than a minute of a slow encoder's work
+WATCHED_S = 2.0  # for so long threads decode before it is judged whether they keep up …
+STARVED = 0.25  # … which they do not where the encoder waits for longer than this share of the time
+AHEAD = 2  # batches that are being decoded while one is encoded
+
+
+class LazyEncoder:
+    """Loads the encoder when the first picture needs it: who reuses everything never waits for torch."""
+
+    def __init__(self, folder: Path, *, device: str, dtype: str, space: Space = "pooled") -> None:
+        self._folder, self._device, self._dtype, self._space = folder, device, dtype, space
+        self._loaded: ImageEncoder | None = None
+
+    def get(self) -> ImageEncoder:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> ImageEncoder:
+        return ImageEncoder(self._folder, device=self._device, dtype=self._dtype, space=self._space)
+
+    @property
+    def calls(self) -> int:
+        return 0 if self._loaded is None else self._loaded.calls
+
+
+@dataclass
+class Work:
+    """What the loop did."""
+
+    bad: dict[int, str] = field(default_factory=dict)  # row → why its picture is bad
+    encoded: int = 0  # distinct pictures
+    batch_size: int = 0  # the last that was used; 0 where nothing was encoded
+    processes: int = 0  # that decoded; 0 where threads did
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("load", "decode", "transfer", "encode", "write"), 0.0)
+    )  # how long the encoding thread waited for each
+    said: list[str] = field(default_factory=list)  # for people
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - began
+
+
+def encode_missing(
+    manifest: Manifest,
+    stores: Sequence[FeatureStore],
+    lazy: LazyEncoder,
+    preparation: Preparation,
+    *,
+    straying: Straying | None,
+    measures: FeatureStore | None,
+    batch_size: int | Auto,
+    workers: int | Auto,
+    memory: Path,
+    progress: Callable[[int, int], None] | None,
+) -> Work:
+    """Encode every distinct picture that is not stored yet. Call it as the stores' owner.
+
+    A picture is read and decoded once for all of its views. Only pictures that are in train have views other
+    than 0: what is chosen or tested by is never augmented.
+
+    Args:
+        stores: for view 0, 1, ….
+        straying: how views other than 0 differ from the picture.
+        measures: where each of these pictures that is not measured yet has its measures stored, too; None:
+            nothing is measured. Its lock is taken for moments, so do not hold it.
+        batch_size: pictures per call of the encoder, "auto": the fastest of a few that are tried with noise.
+        workers: processes that decode, 0: threads; "auto": threads, and processes when they do not keep up.
+        memory: a file in which the batch size that was found is remembered.
+    """
+    pictures = rows_of(manifest.content)
+    in_train = {manifest.content[row] for row in manifest.rows("train")}
+    missing = {
+        content: views
+        for content in pictures
+        if (views := _missing(content, stores if content in in_train else stores[:1]))
+    }
+    work = Work(processes=0 if workers == "auto" else workers)
+    counted = _Counted(progress, done=len(pictures) - len(missing), total=len(pictures))
+    feed = Feed(
+        (
+            _wanted(
+                manifest,
+                content,
+                pictures[content],
+                views,
+                measure=measures is not None and content not in measures,
+            )
+            for content, views in missing.items()
+        ),
+        preparation,
+        straying=straying,
+        processes=work.processes,
+        ahead=AHEAD * (64 if batch_size == "auto" else batch_size),
+    )
+    shards = [
+        _Shard(manifest, store, measures, expected=sum(view in views for views in missing.values()))
+        for view, store in enumerate(stores)
+    ]
+    try:
+        prepared = iter(feed)
+        first = _next_usable(prepared, work, counted)  # bad pictures alone need no encoder
+        if first is not None:
+            with work.timed("load"):
+                encoder = lazy.get()
+                size = batch_size
+                if size == "auto":
+                    size = remembered_batch_size(encoder, stores[0].folder.name, memory, most=len(missing))
+            feed.keep_ahead(AHEAD * size)
+            caller = _Caller(encoder, size, work)
+            began = time.perf_counter()
+            flying: _Flight | None = None
+            for batch in _batches(first, prepared, max(size // len(stores), 1), work):
+                started = caller.start(batch)
+                if flying is not None:
+                    _land(flying, shards, work, counted)
+                flying = started
+                if workers == "auto" and work.processes == 0 and CORES > 2:
+                    lived = time.perf_counter() - began
+                    if lived > WATCHED_S and work.seconds["decode"] > STARVED * lived:
+                        work.processes = CORES
+                        feed.use_processes(CORES)
+            if flying is not None:
+                _land(flying, shards, work, counted)
+        with work.timed("write"):
+            for shard in shards:
+                shard.commit()
+    finally:
+        feed.close()
+        for shard in shards:
+            shard.close()
+    return work
+
+
+def _missing(content: str, stores: Sequence[FeatureStore]) -> tuple[int, ...]:
+    return tuple(view for view, store in enumerate(stores) if content not in store)
+
+
+def _wanted(
+    manifest: Manifest, content: str, rows: list[int], views: tuple[int, ...], *, measure: bool
+) -> Wanted:
+    assert manifest.images is not None
+    return Wanted(tuple(rows), tuple(manifest.images[row] for row in rows), content, views, measure)
+
+
+# --- batches on their way ---------------------------------------------------------------------
+
+
+@dataclass
+class _Flight:
+    """A batch that the encoder has begun."""
+
+    batch: list[Prepared]  # usable or not
+    shown: list[tuple[int, int]]  # row and view, in the order of the vectors
+    vectors: list[Callable[[], np.ndarray]]  # wait for them: float32 [b, D] each
+
+
+class _Caller:
+    """Calls the encoder with as many pictures at once as its memory holds."""
+
+    def __init__(self, encoder: ImageEncoder, size: int, work: Work) -> None:
+        self._encoder, self._size, self._work = encoder, size, work
+        work.batch_size = size
+
+    def start(self, batch: list[Prepared]) -> _Flight:
+        shown, vectors = [], []
+        for strays in (False, True):  # apart: pictures as they are do not go through the change of colours
+            views = [(one.row, view) for one in batch for view in one.views if (view.number > 0) == strays]
+            shown += [(row, view.number) for row, view in views]
+            at = 0
+            while at < len(views):
+                piece = [view for _, view in views[at : at + self._size]]
+                try:
+                    vectors.append(self._begin(piece))
+                    at += len(piece)
+                except TooLarge:
+                    self._halve()
+        return _Flight(batch, shown, vectors)
+
+    def _begin(self, views: list[View]) -> Callable[[], np.ndarray]:
+        count = len(views)
+        full = views + views[-1:] * (self._encoder.full(self._size) - count)
+        colours = [view.colours for view in full if view.colours is not None]
+        with self._work.timed("transfer"):
+            sent = self._encoder.send(np.stack([view.pixels for view in full]))
+        with self._work.timed("encode"):
+            wait = self._encoder.begin(sent, np.stack(colours) if colours else None)
+        return lambda: wait()[:count]
+
+    def _halve(self) -> None:
+        """Nothing is lost: the pictures that did not fit are called again, in halves."""
+        self._encoder.forget()
+        if self._size == 1:
+            raise InputError(
+                "The device has no memory for a single picture. What was encoded is kept; free memory, "
+                "choose a smaller encoder, or pass --device cpu."
+            )
+        self._size //= 2
+        self._work.batch_size = self._size
+        self._work.said.append(
+            f"Memory was too small for {2 * self._size} pictures at once; went on with half."
+        )
+
+
+def _land(flight: _Flight, shards: Sequence[_Shard], work: Work, counted: _Counted) -> None:
+    with work.timed("encode"):
+        vectors = [wait() for wait in flight.vectors]
+    with work.timed("write"):
+        if vectors:
+            vectors_nd = np.concatenate(vectors)
+            view_n = np.array([view for _, view in flight.shown])
+            measured = [(one.row, one.measures) for one in flight.batch if one.measures is not None]
+            for view in np.unique(view_n):  # ascending: measures go with the first
+                at = np.flatnonzero(view_n == view)
+                shards[view].add([flight.shown[i][0] for i in at], vectors_nd[at], measured)
+                measured = []
+    work.encoded += sum(bool(one.views) for one in flight.batch)
+    for one in flight.batch:
+        work.bad.update(one.bad)
+    counted.more(len(flight.batch))
+
+
+def _next_usable(prepared: Iterator[Prepared], work: Work, counted: _Counted) -> Prepared | None:
+    for one in prepared:
+        if one.views:
+            return one
+        work.bad.update(one.bad)
+        counted.more(1)
+    return None
+
+
+def _batches(first: Prepared, others: Iterator[Prepared], size: int, work: Work) -> Iterator[list[Prepared]]:
+    with work.timed("decode"):
+        batch = [first, *islice(others, size - 1)]
+    while batch:
+        yield batch
+        with work.timed("decode"):
+            batch = list(islice(others, size))
+
+
+class _Counted:
+    """Distinct pictures done, of how many."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, *, done: int, total: int) -> None:
+        self._tell = progress or (lambda done, total: None)
+        self._done, self._total = done, total
+        self.more(0)
+
+    def more(self, count: int) -> None:
+        self._done += count
+        self._tell(self._done, self._total)
+
+
+class _Shard:
+    """Vectors, and measures, on their way to their stores, which a thread of its own writes."""
+
+    def __init__(
+        self, manifest: Manifest, store: FeatureStore, measures: FeatureStore | None, *, expected: int
+    ) -> None:
+        self._manifest, self._store, self._measures = manifest, store, measures
+        self._expected = expected
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+        self._clear()
+
+    def add(self, rows: list[int], vectors_nd: np.ndarray, measured: list[tuple[int, np.ndarray]]) -> None:
+        if self._expected:  # before the first: the width is known, and no hours are lost yet
+            self._store.check_room(self._expected, vectors_nd.shape[1])
+            self._expected = 0
+        self._rows += rows
+        self._vectors.append(vectors_nd)
+        self._measured += measured
+        if len(self._rows) >= COMMIT_EVERY or time.perf_counter() - self._since > COMMIT_AFTER_S:
+            self._begin()
+
+    def commit(self) -> None:
+        """Returns when everything is stored; raises what went wrong with it."""
+        self._begin()
+        if self._writing is not None:
+            self._writing.result()
+
+    def close(self) -> None:
+        self._writer.shutdown()
+
+    def _begin(self) -> None:
+        if self._writing is not None:
+            self._writing.result()  # one shard at a time: memory stays bounded, and errors come out
+        if self._rows:
+            self._writing = self._writer.submit(self._write, self._rows, self._vectors, self._measured)
+        self._clear()
+
+    def _write(
+        self, rows: list[int], vectors: list[np.ndarray], measured: list[tuple[int, np.ndarray]]
+    ) -> None:
+        """Measures first: so a picture that has a vector was measured, whenever a kill comes."""
+        if self._measures is not None and measured:
+            # Held for the append alone, inside the encoder's lock and never round it: two processes with
+            # different encoders wait for each other for a moment, not for hours, and not for ever.
+            with self._measures.owner():
+                new = [(row, m) for row, m in measured if self._manifest.content[row] not in self._measures]
+                if new:
+                    self._append(self._measures, [row for row, _ in new], np.stack([m for _, m in new]))
+        self._append(self._store, rows, np.concatenate(vectors))
+
+    def _append(self, store: FeatureStore, rows: list[int], vectors_nd: np.ndarray) -> None:
+        content = [self._manifest.content[row] for row in rows]
+        store.append(content, vectors_nd, sample_id=[self._manifest.sample_id[row] for row in rows])
+
+    def _clear(self) -> None:
+        self._rows: list[int] = []
+        self._vectors: list[np.ndarray] = []
+        self._measured: list[tuple[int, np.ndarray]] = []
+        self._since = time.perf_counter()

@@ -1,0 +1,203 @@
+"""A tower cut in two before one of its last blocks: what comes before never changes and runs once, the rest
+can learn."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.core.errors import InputError
+from trainer.features.backbone import LoadedTower
+from trainer.features.families import family_of
+
+
+@dataclass(frozen=True)
+class Names:
+    """What transformers calls the parts of a block whose attention has a layer each for q, k and v."""
+
+    attention: str
+    out: str  # its last layer
+    norms: tuple[str, str]  # before attention, before the MLP
+    scales: tuple[str, str] | None = None  # after them
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Where a tower can be cut, and what follows its last block."""
+
+    blocks: Callable[[Any], list[nn.Module]]
+    after: tuple[str, ...]  # modules between the last block and the vector; they learn, too
+    vector: Callable[[Any, Tensor], Tensor]  # these modules, the last block's output → [B, D]
+    token: Names | None = None  # the vector is made of the class token alone, so of the last block's output
+    # only that is needed
+
+
+_PRE_NORM = Names("attention", "o_proj", ("layernorm_before", "layernorm_after"))
+_CLASS_TOKEN = ("layernorm",), lambda after, h: after.layernorm(h[:, 0])
+# By transformers' class. BLIP normalises twice (its own code does). Of ResNet's batch norms the weights
+# learn, the statistics stay.
+ANATOMIES = {
+    "CLIPVisionModel": Anatomy(
+        lambda model: model.encoder.layers,
+        ("post_layernorm",),
+        lambda after, h: after.post_layernorm(h[:, 0]),
+        Names("self_attn", "out_proj", ("layer_norm1", "layer_norm2")),
+    ),
+    "SiglipVisionModel": Anatomy(
+        lambda model: model.encoder.layers,
+        ("post_layernorm", "head"),
+        lambda after, h: after.head(after.post_layernorm(h)),
+    ),
+    "BlipVisionModel": Anatomy(
+        lambda model: model.encoder.layers,
+        ("post_layernorm",),
+        lambda after, h: after.post_layernorm(after.post_layernorm(h[:, 0])),
+    ),
+    "Dinov2Model": Anatomy(
+        lambda model: model.encoder.layer,
+        *_CLASS_TOKEN,
+        Names("attention", "o_proj", ("norm1", "norm2"), ("layer_scale1", "layer_scale2")),
+    ),
+    "DINOv3ViTModel": Anatomy(
+        lambda model: model.model.layer, ("norm",), lambda after, h: after.norm(h[:, 0])
+    ),
+    "ViTModel": Anatomy(lambda model: model.layers, *_CLASS_TOKEN, _PRE_NORM),
+    "DeiTModel": Anatomy(lambda model: model.layers, *_CLASS_TOKEN, _PRE_NORM),
+    "ResNetModel": Anatomy(
+        lambda model: [block for stage in model.encoder.stages for block in stage.layers],
+        ("pooler",),
+        lambda after, h: after.pooler(h).flatten(1),
+    ),
+}
+
+
+class Reached(NamedTuple):
+    """What arrives at a block."""
+
+    h: Tensor  # [B, tokens, width], of a ResNet [B, channels, height, width]
+    args: tuple[Any, ...]  # what the block is given besides, the same for every picture: masks, positions
+    kwargs: dict[str, Any]
+
+
+class _Stop(Exception):
+    def __init__(self, reached: Reached) -> None:
+        self.reached = reached
+
+
+def reach(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> Reached:
+    """Run the model until it comes to ``block``, and no further."""
+
+    def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        raise _Stop(Reached(args[0], args[1:], kwargs))
+
+    hook = block.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        model(pixel_values=pixel_values)
+    except _Stop as stopped:
+        return stopped.reached
+    finally:
+        hook.remove()
+    raise AssertionError("the model never came to the block")
+
+
+class Front(LoadedTower):
+    """Pictures → what arrives at the first of the last ``unfreeze_last`` blocks, flat, float32 [B, M].
+
+    Attributes:
+        blocks: how many the tower has.
+        shape: of one picture's activations.
+    """
+
+    def __init__(
+        self, folder: Path, *, unfreeze_last: int, side: tuple[int, int], device: str, dtype: str
+    ) -> None:
+        """Load the tower of the model in ``folder``.
+
+        Args:
+            side: height and width of a prepared picture.
+            device, dtype: as :class:`LoadedTower` takes them.
+
+        Raises:
+            InputError: weights cannot be used; no such device; the tower has not so many blocks.
+        """
+        tower = family_of(folder).image
+        super().__init__(folder, tower, device=device, dtype=dtype)
+        self.anatomy = ANATOMIES[tower.part]
+        blocks = self.anatomy.blocks(self._model)
+        self.blocks = len(blocks)
+        if not 1 <= unfreeze_last <= len(blocks):
+            raise InputError(
+                f"--unfreeze-last is {unfreeze_last}; this encoder has {len(blocks)} blocks, so it must be "
+                f"between 1 and {len(blocks)}."
+            )
+        self._last = list(blocks[-unfreeze_last:])
+        self._vector = lambda model, inputs: reach(model, self._last[0], **inputs).h.flatten(1)
+        with torch.no_grad():
+            self._reached = reach(self._model, self._last[0], torch.zeros(1, 3, *side, device=self.device))
+        self.shape = tuple(self._reached.h.shape[1:])
+
+    def tail(self) -> Tail:
+        """A copy of the rest of the tower, which can learn."""
+        after = {name: getattr(self._model, name) for name in self.anatomy.after}
+        rest = Tail(self._last, after, self.anatomy, args=self._reached.args, kwargs=self._reached.kwargs)
+        return copy.deepcopy(rest).requires_grad_(True).eval()
+
+
+class Tail(nn.Module):
+    """The last blocks of a tower and what follows them: activations → vectors.
+
+    It stays in evaluation mode: no dropout, and batch norms keep their statistics.
+    """
+
+    def __init__(
+        self,
+        blocks: list[nn.Module],
+        after: dict[str, nn.Module],
+        anatomy: Anatomy,
+        *,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.blocks, self.after = nn.ModuleList(blocks), nn.ModuleDict(after)
+        self._anatomy, self._args, self._kwargs = anatomy, args, kwargs
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[B, tokens, width] (of a ResNet [B, channels, height, width]) → [B, D]."""
+        *earlier, last = self.blocks
+        for block in earlier:
+            h = block(h, *self._args, **self._kwargs)
+        if self._anatomy.token is None:
+            h = last(h, *self._args, **self._kwargs)
+        else:
+            h = class_token_alone(last, h, self._anatomy.token)
+        return self._anatomy.vector(self.after, h)
+
+
+def class_token_alone(block: Any, h_btw: Tensor, names: Names) -> Tensor:
+    """A block's output for the first token alone, [B, 1, W]: the same numbers for a sixth of the work.
+
+    Keys and values are of all tokens; the query, the projection behind it and the MLP, of one.
+    """
+    attention, norms = getattr(block, names.attention), [getattr(block, name) for name in names.norms]
+    scale = [getattr(block, name) for name in names.scales] if names.scales else [nn.Identity()] * 2
+    x_btw = norms[0](h_btw)
+
+    def per_head(projected: Tensor) -> Tensor:
+        return projected.unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+
+    drawn = F.scaled_dot_product_attention(
+        per_head(attention.q_proj(x_btw[:, :1])),
+        per_head(attention.k_proj(x_btw)),
+        per_head(attention.v_proj(x_btw)),
+    )
+    drawn = getattr(attention, names.out)(drawn.transpose(1, 2).flatten(2))
+    h = h_btw[:, :1] + scale[0](drawn)
+    return h + scale[1](block.mlp(norms[1](h)))

@@ -1,0 +1,180 @@
+"""Decoded pictures → a model's input, by the numbers of its image processor but without the processor.
+
+Geometry is done on 8-bit pixels, by Pillow as Hugging Face's own PIL processors do it, so that a batch
+travels to the device as bytes; the arithmetic (``Preparation.mean`` and ``std``) is done there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from trainer.core.errors import InputError
+
+Size = tuple[int, int]  # height, width
+
+# Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision": the numbers of
+# the published code. The others are those of ImageNet (torchvision) and of Inception (Szegedy et al. 2015).
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a processor does where its settings are silent (transformers' class of the same name)."""
+
+    side: int
+    square: bool  # a bare number as size means both sides, not the shorter one
+    crop: bool
+    resample: Image.Resampling
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+KINDS = {
+    "CLIP": _Kind(224, False, True, Image.Resampling.BICUBIC, CLIP_MEAN, CLIP_STD),
+    "Siglip": _Kind(224, True, False, Image.Resampling.BICUBIC, HALF, HALF),
+    "Blip": _Kind(384, True, False, Image.Resampling.BICUBIC, CLIP_MEAN, CLIP_STD),
+    "ViT": _Kind(224, True, False, Image.Resampling.BILINEAR, HALF, HALF),
+    "DeiT": _Kind(256, True, True, Image.Resampling.BICUBIC, IMAGENET_MEAN, IMAGENET_STD),
+    "Bit": _Kind(224, False, True, Image.Resampling.BICUBIC, CLIP_MEAN, CLIP_STD),
+    "ConvNext": _Kind(384, False, False, Image.Resampling.BICUBIC, HALF, HALF),
+    "DINOv3ViT": _Kind(224, True, False, Image.Resampling.BILINEAR, IMAGENET_MEAN, IMAGENET_STD),
+}
+# Pixels that are kept of each side of a JPEG that is read at a fraction. What is measured of a picture (at
+# 256, see trainer.data.image_quality) must not depend on the encoder it is read for: with 512 most encoders,
+# which take up to 256, share one reading with the measures.
+LEAST = 512
+CONVNEXT_WARPS_FROM = 384  # pixels: below it the middle is cut out (Liu et al. 2022, the published code)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a picture becomes a model's input."""
+
+    exact: Size | None  # scale to this size …
+    shorter: int | None  # … or until the shorter side has so many pixels …
+    crop: Size | None  # … and cut out the middle; what lies beyond the picture is black
+    resample: int  # Pillow's number of the filter
+    mean: tuple[float, ...]  # per channel, of pixels 0…255
+    std: tuple[float, ...]
+
+    @property
+    def shape(self) -> Size:
+        """Height and width of what comes out."""
+        shape = self.crop or self.exact
+        assert shape is not None
+        return shape
+
+    @property
+    def least(self) -> int | None:
+        """Pixels that each side of a picture must have for :meth:`pixels` to lose nothing that can be seen,
+        :data:`LEAST` or more; None where only the picture's full size will do."""
+        sides = self.exact or ((self.shorter,) if self.shorter else ())
+        return max(LEAST, 2 * max(sides)) if sides else None
+
+    def pixels(self, image_hwc: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3] → uint8 [3, height, width]. Safe in threads."""
+        image = Image.fromarray(image_hwc)
+        target = self.exact or _scaled(image.size, self.shorter)
+        if target != (image.height, image.width):
+            image = image.resize(target[::-1], Image.Resampling(self.resample))
+        pixels_hwc = np.asarray(image)
+        return np.ascontiguousarray(_middle(pixels_hwc, self.crop).transpose(2, 0, 1))
+
+
+def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
+    """What an image processor's settings (``preprocessor_config.json``) ask for.
+
+    Args:
+        kind: the processor that is meant where the settings do not name theirs.
+
+    Raises:
+        InputError: a processor that is not known here, or settings that leave pictures of many sizes.
+    """
+    name = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or kind)
+    kind = re.sub(r"(FeatureExtractor|ImageProcessor)(Fast|Pil)?$", "", name)
+    if kind not in KINDS:
+        raise InputError(
+            f"The encoder's image processor is {name!r}, which is not one that Headroom knows "
+            f"({', '.join(KINDS)}). Extract the features elsewhere and pass them as .npz."
+        )
+    usual = KINDS[kind]
+    exact, shorter, crop = None, None, None
+    if settings.get("do_resize", True):
+        exact, shorter = _resize(settings.get("size", usual.side), usual)
+    if settings.get("do_center_crop", usual.crop):
+        crop = _size(settings.get("crop_size", usual.side if kind != "DeiT" else 224))
+    if kind == "ConvNext" and shorter:
+        side = shorter
+        if side < CONVNEXT_WARPS_FROM:
+            shorter, crop = int(side / settings.get("crop_pct", 224 / 256)), crop or (side, side)
+        else:
+            exact, shorter = (side, side), None
+    if not (exact or crop):
+        raise InputError(
+            f"The encoder's image settings ({name}) give every picture another size, so they cannot be "
+            "encoded in batches. Set crop_size, or size with height and width, in preprocessor_config.json."
+        )
+    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    normalise = settings.get("do_normalize", True)
+    mean = _three(settings.get("image_mean", usual.mean)) if normalise else (0.0, 0.0, 0.0)
+    std = _three(settings.get("image_std", usual.std)) if normalise else (1.0, 1.0, 1.0)
+    return Preparation(
+        exact=exact,
+        shorter=shorter,
+        crop=crop,
+        resample=int(settings.get("resample", usual.resample)),
+        mean=tuple(value / factor for value in mean),
+        std=tuple(value / factor for value in std),
+    )
+
+
+def _resize(size: Any, usual: _Kind) -> tuple[Size | None, int | None]:
+    """(exact, shorter): one of them is None."""
+    if isinstance(size, dict) and "shortest_edge" in size and "longest_edge" not in size:
+        return None, int(size["shortest_edge"])
+    if isinstance(size, int) and not usual.square:
+        return None, size
+    return _size(size), None
+
+
+def _size(size: Any) -> Size:
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, dict) and {"height", "width"} <= set(size):
+        return int(size["height"]), int(size["width"])
+    if isinstance(size, list | tuple) and len(size) == 2:
+        return int(size[0]), int(size[1])
+    raise InputError(f"The encoder's image settings have the size {size!r}; expected height and width.")
+
+
+def _three(value: Any) -> tuple[float, ...]:
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),) * 3
+
+
+def _scaled(size_wh: tuple[int, int], shorter: int | None) -> Size:
+    """The size at which the shorter side has ``shorter`` pixels; the longer one is rounded down."""
+    width, height = size_wh
+    if shorter is None:
+        return height, width
+    longer = int(shorter * max(size_wh) / min(size_wh))
+    return (longer, shorter) if width <= height else (shorter, longer)
+
+
+def _middle(pixels_hwc: np.ndarray, crop: Size | None) -> np.ndarray:
+    """The middle of a picture; where it is too small, with black around it."""
+    if crop is None or crop == pixels_hwc.shape[:2]:
+        return pixels_hwc
+    spare = [have - want for have, want in zip(pixels_hwc.shape, crop, strict=False)]
+    if min(spare) < 0:
+        pad = [(-(lack // 2), lack // 2 - lack) if lack < 0 else (0, 0) for lack in spare]
+        pixels_hwc = np.pad(pixels_hwc, [*pad, (0, 0)])
+        spare = [max(0, lack) for lack in spare]
+    top, left = (lack // 2 for lack in spare)
+    return pixels_hwc[top : top + crop[0], left : left + crop[1]]

@@ -1,0 +1,66 @@
+"""Texts → vectors, each text encoded once in its life."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainer.features.backbone import pick_dtype
+from trainer.features.hub import resolve
+from trainer.features.key import text_identity
+from trainer.features.store import FeatureStore
+from trainer.features.text_encoder import TextEncoder, Tokens
+
+BATCH = 256  # texts per call of the encoder
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """Texts with their vectors, in the space that images and texts share."""
+
+    vectors_ne: np.ndarray  # float32 [N, E], as the model gives them: not of length 1
+    cut_n: np.ndarray  # bool [N]: the text is longer than the model sees, its end does not count
+    length: int  # tokens that the model sees
+    encoded: int  # distinct texts encoded now
+
+
+def encode_texts(
+    texts: Sequence[str],
+    *,
+    encoder: str,
+    cache_dir: Path,
+    device: str = "auto",
+    dtype: str = "float32",
+    progress: Callable[[int, int], None] | None = None,
+) -> TextFeatures:
+    """Give every text its vector, from the store or from the encoder. "" is a text like any other.
+
+    Args:
+        encoder, cache_dir, device, dtype: as :func:`trainer.features.extract.extract` takes them.
+        progress: called with (distinct texts done, distinct texts).
+
+    Raises:
+        InputError: the encoder has no text tower or cannot be used; the cache cannot be written.
+    """
+    folder = resolve(encoder)
+    dtype = pick_dtype(dtype, device)
+    tokens = Tokens(folder)
+    store = FeatureStore(cache_dir / "features", text_identity(folder, dtype=dtype, cache_dir=cache_dir))
+    content = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    distinct = dict(zip(content, texts, strict=True))
+    missing = [name for name in distinct if name not in store]
+    if missing:
+        with store.owner():
+            missing = [name for name in distinct if name not in store]  # another may have stored some
+            text_encoder = TextEncoder(folder, device=device, dtype=dtype, tokens=tokens)
+            for at in range(0, len(missing), BATCH):
+                names = missing[at : at + BATCH]
+                some = [distinct[name] for name in names]
+                store.append(names, text_encoder.encode(some), sample_id=some)
+                if progress is not None:
+                    progress(len(distinct) - len(missing) + at + len(names), len(distinct))
+    return TextFeatures(store.lookup(content)[1], tokens.cut(texts), tokens.length, len(missing))

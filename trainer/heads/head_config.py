@@ -1,0 +1,151 @@
+"""One configuration of a head and of how it is trained."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Scheduler = Literal[
+    "none", "step", "multistep", "exponential", "cosine", "onecycle", "warmup_cosine", "plateau"
+]
+ClassWeight = Literal["none", "balanced", "effective"]
+Scaling = Literal["centre", "standardise", "unit_norm", "whiten"]
+Output = Literal["linear", "cosine"]
+Solver = Literal["descent", "lbfgs"]
+Weights = Literal["best", "last"]
+Start = Literal["own", "given"]
+
+CHOICES = {
+    "activation": Activation,
+    "optimizer": Optimizer,
+    "scheduler": Scheduler,
+    "class_weight": ClassWeight,
+    "scaling": Scaling,
+    "output": Output,
+    "solver": Solver,
+    "weights": Weights,
+    "start": Start,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSpec:
+    """A linear head (``hidden == ()``) or an MLP: Linear → LayerNorm → activation → dropout, per layer.
+
+    Epochs count from 1; fields that do not apply (``momentum`` of Adam, ``gamma`` of cosine) are ignored.
+    With ``solver="lbfgs"`` a linear head is a logistic regression, fitted to its optimum on all rows at once;
+    of the fields only ``scaling``, ``l2``, ``label_smoothing``, ``class_weight`` and ``epochs`` (the most
+    iterations) apply then.
+
+    Raises:
+        ValueError: a value outside its range; the message names the field.
+    """
+
+    hidden: tuple[int, ...] = ()
+    output: Output = "linear"  # cosine: cosine_scale × cosine of the last layer's input and a class's weights
+    cosine_scale: float = 16.0
+    activation: Activation = "relu"
+    layer_norm: bool = False
+    gate_at: int = 0  # above 0: the first so many features are of one kind, the others of another, and the
+    # first hidden layer mixes a layer on each by a learned gate, see `trainer.heads.stack.gated`
+    dropout: float = 0.0  # share of hidden units set to zero while training
+
+    scaling: Scaling = "centre"  # what is done to the features first, see `trainer.heads.training_data.Scale`
+    augment: bool = False  # train on augmented views, too: each row in each epoch is one of its views
+    mixup: float = 0.0  # alpha of mixup (Zhang et al. 2018) on the features; 0 for none
+
+    solver: Solver = "descent"
+    start: Start = (
+        "own"  # lbfgs: given, from `TrainingData.start`; then l2 pulls the weights there, not to zero
+    )
+    l2: float = 0.1  # lbfgs: strength λ of λ/2·‖W‖² beside the mean loss; scikit-learn's C is 1 / (n·λ)
+    optimizer: Optimizer = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.0  # decoupled for adamw, added to the gradient for adam and sgd
+    momentum: float = 0.9  # sgd
+    clip_norm: float | None = None  # largest gradient norm of one head
+
+    scheduler: Scheduler = "cosine"
+    gamma: float = 0.5  # step, multistep, plateau: factor at a drop
+    decay: float = 0.95  # exponential: factor per epoch
+    step_size: int = 10  # step: epochs between drops
+    milestones: tuple[float, ...] = (0.5, 0.75)  # multistep: drops, as shares of the epochs
+    warmup: float = 0.1  # onecycle, warmup_cosine: share of the steps in which the rate rises
+    plateau_patience: int = 5  # plateau: epochs without a lower validation loss that are put up with
+
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0  # focal loss (Lin et al. 2017): easy rows count (1 - p)^γ; 0 for cross-entropy
+    class_weight: ClassWeight = "none"
+    class_beta: float = 0.99  # effective: β of the class-balanced loss (Cui et al. 2019)
+
+    batch_size: int = 128
+    epochs: int = 60
+    patience: int = 12  # epochs without a better validation macro-F1 before the head stops
+    weights: Weights = (
+        "best"  # those of the epoch best on validation, or of the last; then patience is nothing
+    )
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; allowed: {', '.join(get_args(allowed))}"
+                )
+        if self.solver == "lbfgs" and (self.hidden or self.output != "linear"):
+            raise ValueError("solver is 'lbfgs'; expected a linear head without hidden layers")
+        self._check("hidden", all(width >= 1 for width in self.hidden), "widths of at least 1")
+        if self.start == "given" and (
+            self.solver != "lbfgs" or self.scaling not in ("centre", "standardise")
+        ):
+            raise ValueError(
+                "start is 'given'; expected solver 'lbfgs', and scaling 'centre' or 'standardise'"
+            )
+        self._check("gate_at", self.gate_at >= 0, "gate_at ≥ 0")
+        if self.gate_at and not self.hidden:
+            raise ValueError(f"gate_at is {self.gate_at}; expected a head with a hidden layer")
+        self._check("dropout", 0 <= self.dropout < 1, "0 ≤ dropout < 1")
+        self._check("lr", self.lr > 0, "lr > 0")
+        self._check("weight_decay", self.weight_decay >= 0, "weight_decay ≥ 0")
+        self._check("momentum", 0 <= self.momentum < 1, "0 ≤ momentum < 1")
+        self._check("clip_norm", self.clip_norm is None or self.clip_norm > 0, "clip_norm > 0, or none")
+        self._check("gamma", 0 < self.gamma <= 1, "0 < gamma ≤ 1")
+        self._check("decay", 0 < self.decay <= 1, "0 < decay ≤ 1")
+        self._check("step_size", self.step_size >= 1, "step_size ≥ 1")
+        self._check("milestones", all(0 < m < 1 for m in self.milestones), "shares between 0 and 1")
+        self._check("warmup", 0 < self.warmup < 1, "0 < warmup < 1")
+        self._check("plateau_patience", self.plateau_patience >= 0, "plateau_patience ≥ 0")
+        self._check("cosine_scale", self.cosine_scale > 0, "cosine_scale > 0")
+        self._check("mixup", self.mixup >= 0, "mixup ≥ 0")
+        self._check("l2", self.l2 > 0, "l2 > 0")
+        self._check("focal_gamma", self.focal_gamma >= 0, "focal_gamma ≥ 0")
+        self._check("class_beta", 0 <= self.class_beta < 1, "0 ≤ class_beta < 1")
+        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "0 ≤ label_smoothing < 1")
+        for name in ("batch_size", "epochs", "patience"):
+            self._check(name, getattr(self, name) >= 1, f"{name} ≥ 1")
+
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+
+    @property
+    def cohort_key(self) -> tuple[object, ...]:
+        """Heads with the same key can be trained as one tensor program."""
+        if self.solver == "lbfgs":
+            return self.solver, self.scaling, self.start
+        return self.solver, self.hidden, self.batch_size, self.gate_at
+
+    def steps(self, rows: int) -> int:
+        """Optimiser steps that training on so many rows takes without stopping early."""
+        return self.epochs * (1 if self.solver == "lbfgs" else -(-rows // self.batch_size))
+
+    def parameters(self, *, features: int, classes: int) -> int:
+        """How many weights and biases (LayerNorm's included) such a head has."""
+        widths = (features, *self.hidden, classes)
+        dense = sum(a * b + b for a, b in itertools.pairwise(widths))
+        unused = classes if self.output == "cosine" else 0  # a cosine has no bias
+        # a gate of as many inputs as the layer, and three biases for one
+        gate = (features + 2) * self.hidden[0] if self.gate_at else 0
+        return dense + gate - unused + (2 * sum(self.hidden) if self.layer_norm else 0)

@@ -1,0 +1,182 @@
+"""Heads that learn batch by batch: one tensor program in which every setting is a vector over heads."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.heads import common_random_numbers
+from trainer.heads.cohort import Cohort
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.losses import cross_entropy
+from trainer.heads.optimizer import Optimizer
+from trainer.heads.schedules import Plateau, lr_table
+from trainer.heads.stack import Layer, Stack, sort_key
+from trainer.heads.training_data import TrainingData
+
+
+class Descent(Cohort):
+    """Heads of one hidden shape and batch size."""
+
+    OF_HEADS = (*Cohort.OF_HEADS, "lr_tk", "smoothing_k", "focal_gamma_k")
+
+    def __init__(
+        self,
+        specs: dict[int, HeadSpec],
+        data: TrainingData,
+        *,
+        seeds: tuple[int, ...],
+        kept_kn: Tensor | None,
+    ) -> None:
+        super().__init__(specs, data, seeds=seeds, kept_kn=kept_kn)
+        x = data.train.x_nd
+        in_order = list(specs.values())
+        for spec in in_order:
+            data.scaled(spec.scaling)  # here, not in one of the threads that train
+        self.batch_size = in_order[0].batch_size
+        self.steps_per_epoch = math.ceil(data.rows / self.batch_size)
+        self.stack = Stack(
+            in_order,
+            seeds=seeds,
+            features=data.features,
+            classes=data.classes,
+            dtype=x.dtype,
+            device=x.device,
+        )
+        self.optimizer = Optimizer(in_order, self.stack.parameters())
+        self.plateau = Plateau(in_order, seeds=len(seeds), device=x.device)
+        self.lr_tk = lr_table(in_order, steps_per_epoch=self.steps_per_epoch, device=x.device)
+        self.smoothing_k = self._over_heads([s.label_smoothing for s in in_order])
+        self.focal_gamma_k = self._over_heads([s.focal_gamma for s in in_order])
+        self.best_weights = [p.clone() for p in self.stack.parameters()]
+
+    # --- one epoch ----------------------------------------------------------------------------
+
+    def _train(self) -> tuple[Tensor, Tensor]:
+        y_n, rows = self.data.train.y_n, self.data.rows
+        first_step = self.epoch * self.steps_per_epoch
+        lr_sk = self.lr_tk[first_step] * self.plateau.factor_sk
+        order_sn = common_random_numbers.sample_order(self.seeds, epoch=self.epoch, rows=rows).to(y_n.device)
+        shares_tsk = self._mixup_shares()
+        views_sn = self._views()
+        total_sk = torch.zeros_like(self.best_f1_sk, dtype=self.smoothing_k.dtype)
+        parameters = self.stack.parameters()
+        for p in parameters:
+            p.requires_grad_(True)
+        for within, rows_sb in enumerate(order_sn.split(self.batch_size, dim=1)):
+            kept_skb = None if self.kept_kn is None else self.kept_kn[:, rows_sb].transpose(0, 1)
+            share_skb = None if shares_tsk is None else _shares(shares_tsk[within], kept_skb, rows_sb)
+            logits_skcb = self.stack.forward(
+                self._batch(rows_sb, views_sn), dropout_step=first_step + within, share_skb=share_skb
+            )
+            loss_sk = cross_entropy(
+                logits_skcb,
+                y_n[rows_sb],
+                smoothing_k=self.smoothing_k,
+                class_weight_kc=self.class_weight_kc,
+                focal_gamma_k=self.focal_gamma_k,
+                sample_weight_skb=kept_skb,
+                share_skb=share_skb,
+            )
+            # the sum, not the mean: each head's gradient must not depend on how many others there are
+            gradients = torch.autograd.grad(loss_sk.sum(), parameters, allow_unused=True)
+            filled = [
+                torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)
+            ]
+            rates_sk = self.lr_tk[first_step + within] * self.plateau.factor_sk * self.active_sk
+            self.optimizer.step(parameters, filled, rates_sk)
+            total_sk += loss_sk.detach() * rows_sb.shape[1]
+        for p in parameters:
+            p.requires_grad_(False)
+        return total_sk / rows, lr_sk
+
+    def _mixup_shares(self) -> Tensor | None:
+        """This epoch's shares [T, S, K]; None where no head mixes."""
+        alpha_k = np.array([self.specs[head].mixup for head in self.heads])
+        if not alpha_k.any():
+            return None
+        shares = common_random_numbers.mixup_shares(
+            self.seeds, alpha_k=alpha_k, epoch=self.epoch, steps=self.steps_per_epoch
+        )
+        return shares.to(self.smoothing_k)
+
+    def _views(self) -> Tensor | None:
+        """Which view of each row this epoch shows to the heads that augment: [S, N]."""
+        views_vnd = self.data.views_vnd
+        if views_vnd is None or not any(feed.augment for feed in self.stack.feeds):
+            return None
+        count = 1 + len(views_vnd)
+        drawn = common_random_numbers.views(self.seeds, epoch=self.epoch, rows=self.data.rows, count=count)
+        return drawn.to(views_vnd.device)
+
+    def _batch(self, rows_sb: Tensor, views_sn: Tensor | None) -> list[Tensor]:
+        """The batch as each feed sees it: [S, B, D] each."""
+        batches = []
+        for feed in self.stack.feeds:
+            scaled = self.data.scaled(feed.scaling)
+            if feed.augment and views_sn is not None:
+                at_sb = views_sn.gather(1, rows_sb) * self.data.rows + rows_sb
+                batches.append(scaled.views_x_nd[at_sb])
+            else:
+                batches.append(scaled.train_x_nd[rows_sb])
+        return batches
+
+    def _val_logits(self, start: int, stop: int) -> Tensor:
+        scaled = [self.data.scaled(feed.scaling) for feed in self.stack.feeds]
+        return self.stack.forward([one.val_x_nd[start:stop].unsqueeze(0) for one in scaled])
+
+    def _judge(self, val_loss_sk: Tensor, val_f1_sk: Tensor, *, finite_sk: Tensor) -> None:
+        self.plateau.step(val_loss_sk)
+        super()._judge(val_loss_sk, val_f1_sk, finite_sk=finite_sk)
+
+    # --- weights, leaving and joining ---------------------------------------------------------
+
+    def _weights(self) -> list[Tensor]:
+        return self.stack.parameters()
+
+    def _named(self, weights: list[Tensor], spec: HeadSpec) -> dict[str, Tensor]:
+        per_layer = len(Layer._fields)
+        named: dict[str, Tensor] = {}
+        for layer in range(len(spec.hidden) + 1):
+            weight, bias, *norm = weights[layer * per_layer : (layer + 1) * per_layer]
+            named[f"layers.{layer}.weight"] = weight.clone()
+            named[f"layers.{layer}.bias"] = bias.squeeze(-1).clone()
+            if spec.layer_norm and norm:
+                named[f"norms.{layer}.weight"] = norm[0].squeeze(-1).clone()
+                named[f"norms.{layer}.bias"] = norm[1].squeeze(-1).clone()
+        return named
+
+    def _keep(self, positions: list[int]) -> None:
+        super()._keep(positions)
+        self.stack, self.optimizer = copy.copy(self.stack), copy.copy(self.optimizer)
+        self.plateau = copy.copy(self.plateau)
+        index = torch.tensor(positions, dtype=torch.int64, device=self.active_sk.device)
+        if positions:
+            specs = [self.specs[head] for head in self.heads]
+            self.stack.keep(index, specs)
+            self.optimizer.keep(index, specs)
+        self.plateau.keep(index)
+
+    def join(self, others: Sequence[Self]) -> None:
+        longest = max(len(one.lr_tk) for one in (self, *others))
+        for one in (self, *others):  # rates after a head's last epoch are zero
+            one.lr_tk = torch.nn.functional.pad(one.lr_tk, (0, 0, 0, longest - len(one.lr_tk)))
+        super().join(others)
+        specs = [self.specs[head] for head in self.heads]
+        self.stack.join([other.stack for other in others], specs)
+        self.optimizer.join([other.optimizer for other in others], specs)
+        self.plateau.join([other.plateau for other in others])
+        order = sorted(range(len(specs)), key=lambda position: sort_key(specs[position]))
+        self._keep(order)
+
+
+def _shares(share_sk: Tensor, kept_skb: Tensor | None, rows_sb: Tensor) -> Tensor:
+    """Mixup's shares [S, K, B] for one batch. A row whose partner a head may not see stays as it is."""
+    share_skb = share_sk.unsqueeze(2).expand(-1, -1, rows_sb.shape[1])
+    return share_skb if kept_skb is None else 1 - (1 - share_skb) * kept_skb.flip(2)

@@ -1,0 +1,168 @@
+"""What a population trains on: vectors and labels on the device, scaled in the ways that heads ask for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.heads.head_config import Scaling
+
+LEAST_VARIANCE = 1e-4  # whitening: directions with less than this share of the largest variance are left out
+
+
+class Scale(NamedTuple):
+    """x → (x - centre) · matrix, after each row was divided by its norm where ``unit_norm``."""
+
+    centre_d: Tensor  # [D]
+    matrix: Tensor  # [1]: one factor; [D]: one per dimension; [D, D]: a linear map
+    unit_norm: bool = False
+
+    def apply(self, x_nd: Tensor) -> Tensor:
+        """Scaled features [..., D]."""
+        if self.unit_norm:
+            x_nd = torch.nn.functional.normalize(x_nd, dim=-1)
+        centred = x_nd - self.centre_d
+        return centred @ self.matrix if self.matrix.ndim == 2 else centred * self.matrix
+
+    def within(self, linear: Linear) -> Linear:
+        """The same map, of scaled features.
+
+        Raises:
+            ValueError: this scale is no factor per dimension, and cannot be undone.
+        """
+        if self.unit_norm or self.matrix.ndim == 2:
+            raise ValueError("expected a scale of one factor per dimension")
+        weight_cd, bias_c = linear
+        return Linear(weight_cd * _inverse(self.matrix), bias_c + weight_cd @ self.centre_d)
+
+
+class Linear(NamedTuple):
+    """x → weight · x + bias."""
+
+    weight_cd: Tensor  # [C, D]
+    bias_c: Tensor  # [C]
+
+    def __call__(self, x_nd: Tensor) -> Tensor:
+        """[N, D] → [N, C]."""
+        return torch.nn.functional.linear(x_nd, self.weight_cd, self.bias_c)
+
+
+class Split(NamedTuple):
+    """Rows with labels."""
+
+    x_nd: Tensor  # [N, D]
+    y_n: Tensor  # int64 [N]
+
+
+class Scaled(NamedTuple):
+    """The rows under one scaling, which was found on training rows (not on their augmented views)."""
+
+    train_x_nd: Tensor  # [N, D]
+    views_x_nd: Tensor  # [(1 + V) · N, D]: the training rows, then their first views, then their second …
+    val_x_nd: Tensor
+    scale: Scale
+
+
+class TrainingData:
+    """Training and validation rows as they came, and on demand scaled.
+
+    Args:
+        train, val: rows on the device that trains, unscaled.
+        views_vnd: [V, N, D], augmented views of the training rows, or None.
+        start: where heads begin that ask for it (``HeadSpec.start``), on unscaled features.
+    """
+
+    def __init__(
+        self,
+        train: Split,
+        val: Split,
+        *,
+        classes: int,
+        views_vnd: Tensor | None = None,
+        start: Linear | None = None,
+    ) -> None:
+        self.train, self.val, self.classes, self.views_vnd = train, val, classes, views_vnd
+        self.start = start
+        self._scaled: dict[str, Scaled] = {}
+
+    @property
+    def rows(self) -> int:
+        """Training rows N."""
+        return len(self.train.y_n)
+
+    @property
+    def features(self) -> int:
+        """Dimensions D."""
+        return self.train.x_nd.shape[1]
+
+    def scaled(self, scaling: Scaling) -> Scaled:
+        """The rows under a scaling; computed once."""
+        if scaling not in self._scaled:
+            scale = find_scale(self.train.x_nd, scaling)
+            train_x_nd = scale.apply(self.train.x_nd)
+            views_x_nd = train_x_nd
+            if self.views_vnd is not None:
+                views_x_nd = torch.cat([train_x_nd, scale.apply(self.views_vnd).flatten(0, 1)])
+            self._scaled[scaling] = Scaled(train_x_nd, views_x_nd, scale.apply(self.val.x_nd), scale)
+        return self._scaled[scaling]
+
+
+def prepare(
+    train_x_nd: np.ndarray,
+    train_y_n: np.ndarray,
+    *,
+    val_x_nd: np.ndarray,
+    val_y_n: np.ndarray,
+    classes: int,
+    views_vnd: np.ndarray | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> TrainingData:
+    """Put arrays on the device that trains."""
+
+    def tensor(x: np.ndarray) -> Tensor:
+        return torch.as_tensor(x, dtype=dtype).to(device)
+
+    def split(x_nd: np.ndarray, y_n: np.ndarray) -> Split:
+        return Split(tensor(x_nd), torch.as_tensor(y_n, dtype=torch.int64).to(device))
+
+    return TrainingData(
+        split(train_x_nd, train_y_n),
+        split(val_x_nd, val_y_n),
+        classes=classes,
+        views_vnd=None if views_vnd is None or len(views_vnd) == 0 else tensor(views_vnd),
+    )
+
+
+def find_scale(x_nd: Tensor, scaling: Scaling) -> Scale:
+    """The scale that brings these rows to a mean of 0 and a mean variance of 1 per dimension.
+
+    Encoders differ in scale by orders of magnitude (unit-norm embeddings, pooled activations of norm 10 and
+    more); after this, one range of learning rates serves them all. ``centre`` keeps the geometry: one factor
+    for all dimensions. ``unit_norm`` is the same after dividing each row by its norm. ``standardise`` has a
+    factor for each dimension. ``whiten`` turns to the principal axes and gives each the same variance; axes
+    with next to none, or beyond the rank of the rows, become 0. Computed in float64.
+    """
+    wide = x_nd.double()
+    if scaling == "unit_norm":
+        wide = torch.nn.functional.normalize(wide, dim=1)
+    centre_d = wide.mean(0)
+    centred = wide - centre_d
+    if scaling == "standardise":
+        matrix = _inverse(centred.square().mean(0).sqrt())
+    elif scaling == "whiten":
+        variance_d, axes_dd = torch.linalg.eigh(centred.T @ centred / len(wide))
+        used = variance_d > LEAST_VARIANCE * variance_d.max()
+        spread = torch.where(used, variance_d.clamp_min(0).sqrt(), 0)
+        matrix = axes_dd * _inverse(spread) * (len(used) / used.sum().clamp_min(1)).sqrt()
+    else:
+        matrix = _inverse(centred.square().mean().sqrt().unsqueeze(0))
+    return Scale(centre_d.to(x_nd), matrix.to(x_nd), scaling == "unit_norm")
+
+
+def _inverse(spread: Tensor) -> Tensor:
+    """1 / spread, and 0 where there is none: a dimension that never changes says nothing."""
+    return torch.where(spread > 0, 1 / spread.clamp_min(torch.finfo(spread.dtype).tiny), 0)

@@ -1,0 +1,32 @@
+"""A finished study for ``optuna-dashboard`` and whatever else reads Optuna's databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import optuna
+
+from trainer.core.errors import InputError
+from trainer.search.space import Space
+from trainer.search.study import Finished, to_optuna
+
+
+def export(trials: Sequence[Finished], *, space: Space, study: str, url: str) -> None:
+    """Write trials as an Optuna study by that name.
+
+    Args:
+        url: where to, as SQLAlchemy writes it: ``sqlite:///study.db``.
+
+    Raises:
+        InputError: the database cannot be opened, or has a study by that name already.
+    """
+    try:
+        storage = optuna.storages.RDBStorage(url)
+        made = optuna.create_study(storage=storage, study_name=study, direction="maximize")
+    except optuna.exceptions.DuplicatedStudyError as error:
+        raise InputError(
+            f"--export-optuna: {url} has a study {study} already. Delete it there, or name another file."
+        ) from error
+    except Exception as error:  # whatever SQLAlchemy and its drivers raise
+        raise InputError(f"--export-optuna: {url} cannot be written: {error}") from error
+    made.add_trials([to_optuna(trial, space) for trial in sorted(trials, key=lambda t: t.number)])

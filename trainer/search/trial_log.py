@@ -1,0 +1,179 @@
+"""Trials as tables, and back: the record from which a study resumes and the dashboard draws."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trainer.search.loop import TrialRecord
+from trainer.search.space import Params
+from trainer.search.study import Finished
+from trainer.stats.intervals import mean_over_seeds
+from trainer.tracking.schema import PARAM_PREFIX, Curves, Trials
+
+SPLIT_AND_METRIC = {
+    "train_loss": ("train", "loss"),
+    "lr": ("train", "lr"),
+    "val_loss": ("val", "loss"),
+    "val_f1_macro": ("val", "f1_macro"),
+    "val_accuracy": ("val", "accuracy"),
+}
+
+
+def trials_frame(records: Iterable[TrialRecord], *, began: float) -> pd.DataFrame:
+    """TRIALS, one row per record. ``began``: UNIX seconds from which times count."""
+    return pd.DataFrame([_trial_row(record, began) for record in records])
+
+
+def _trial_row(record: TrialRecord, began: float) -> dict[str, Any]:
+    outcome = record.outcome
+    score, error = mean_over_seeds(outcome.val_f1_macro_s)
+    return {
+        Trials.TRIAL: record.number,
+        Trials.STATE: record.state,
+        Trials.SEEDS: len(outcome.val_f1_macro_s),
+        Trials.EPOCHS: outcome.epochs,
+        Trials.BEST_EPOCH: float(outcome.best_epoch_s.mean()),
+        Trials.VAL_F1_MACRO: math.nan if outcome.failed else score.value,
+        Trials.VAL_F1_MACRO_SE: error,
+        Trials.VAL_F1_MACRO_LOW: score.low,
+        Trials.VAL_F1_MACRO_HIGH: score.high,
+        Trials.VAL_ACCURACY: float(outcome.val_accuracy_s.mean()),
+        Trials.VAL_LOSS: float(outcome.val_loss_s.mean()),
+        Trials.PARAMETERS: record.parameters,
+        Trials.STARTED_S: record.started - began,
+        Trials.FINISHED_S: math.nan if record.finished is None else record.finished - began,
+        Trials.RUNGS: json.dumps(record.rungs),
+        Trials.MESSAGE: record.message,
+        **{PARAM_PREFIX + name: value for name, value in record.params.items()},
+    }
+
+
+def curves_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
+    """CURVES in long form; values that are not numbers (a stopped seed, a diverged loss) have no row."""
+    frames = []
+    for record in records:
+        for name, values_se in record.outcome.curves.items():
+            split, metric = SPLIT_AND_METRIC[name]
+            seed, epoch = np.nonzero(np.isfinite(values_se))
+            frames.append(
+                pd.DataFrame(
+                    {
+                        Curves.TRIAL: np.int32(record.number),
+                        Curves.SEED: seed.astype(np.int16),
+                        Curves.EPOCH: (epoch + 1).astype(np.int16),
+                        Curves.SPLIT: split,
+                        Curves.METRIC: metric,
+                        Curves.VALUE: values_se[seed, epoch].astype(np.float32),
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+class Ledger:
+    """All trials of a study: those on record before, and those added since.
+
+    Args:
+        trials, curves: the tables of the part that ran before, ``None`` for a new study. Of trials that
+            were still running then only what they were is kept (`cut_off`): they are run again.
+    """
+
+    def __init__(self, trials: pd.DataFrame | None = None, curves: pd.DataFrame | None = None) -> None:
+        self.finished = [] if trials is None else finished_trials(trials)
+        self.cut_off = [] if trials is None else _unfinished(trials)
+        numbers = [trial.number for trial in self.finished]
+        self.trials = _of_trials(trials, numbers)
+        self.curves = _of_trials(curves, numbers)
+        # a resumed study's clock goes on where its last trial ended
+        spent_s = float(self.trials[Trials.FINISHED_S].max()) if numbers else 0.0
+        self.began = time.time() - spent_s
+
+    def with_records(self, records: Sequence[TrialRecord]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """TRIALS, in the order of numbers, and CURVES with these records, which may still be running."""
+        if not records:
+            return self.trials, self.curves
+        trials = trials_frame(records, began=self.began)
+        if len(self.trials):
+            trials = pd.concat([self.trials, trials], ignore_index=True)
+        return (
+            trials.sort_values(Trials.TRIAL, ignore_index=True),
+            pd.concat([self.curves, curves_frame(records)], ignore_index=True),
+        )
+
+    def add(self, records: Sequence[TrialRecord]) -> None:
+        """Count these finished records in."""
+        self.trials, self.curves = self.with_records(records)
+        numbers = [record.number for record in records]
+        self.finished += finished_trials(_of_trials(self.trials, numbers)) if records else []
+
+    def count(self, state: str) -> int:
+        """Trials in a state."""
+        return sum(trial.state == state for trial in self.finished)
+
+    def best(self) -> dict[Hashable, Any] | None:
+        """The best completed trial's row of TRIALS; ties go to the earlier trial."""
+        if not len(self.trials):
+            return None
+        complete = self.trials[self.trials[Trials.STATE] == "complete"]
+        ranked = complete.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable")
+        return None if ranked.empty else ranked.iloc[0].to_dict()
+
+    def best_so_far(self, *, points: int) -> list[float]:
+        """The best score as trials completed: at most ``points``, evenly spread, the last one included."""
+        if not len(self.trials):
+            return []
+        complete = self.trials[self.trials[Trials.STATE] == "complete"]
+        best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy()
+        kept = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
+        return [round(float(value), 4) for value in best[kept]]
+
+
+def _of_trials(table: pd.DataFrame | None, numbers: Sequence[int]) -> pd.DataFrame:
+    return pd.DataFrame() if table is None else table[table[Trials.TRIAL].isin(numbers)]
+
+
+def finished_trials(trials: pd.DataFrame) -> list[Finished]:
+    """The finished trials of a TRIALS table."""
+    return [
+        Finished(
+            number=int(row[Trials.TRIAL]),
+            params=params_of(row),
+            state=row[Trials.STATE],
+            score=float(row[Trials.VAL_F1_MACRO]),
+            rungs={int(epoch): score for epoch, score in json.loads(row[Trials.RUNGS]).items()},
+            parameters=int(row[Trials.PARAMETERS]),
+        )
+        for row in trials[trials[Trials.STATE] != "running"].to_dict("records")
+    ]
+
+
+def _unfinished(trials: pd.DataFrame) -> list[tuple[int, Params]]:
+    """Numbers and configurations of the trials that were under way."""
+    rows = trials[trials[Trials.STATE] == "running"].sort_values(Trials.TRIAL).to_dict("records")
+    return [(int(row[Trials.TRIAL]), params_of(row)) for row in rows]
+
+
+def params_of(row: Mapping[Hashable, Any]) -> Params:
+    """The hyperparameters in a row of TRIALS: those that have a value."""
+    return {
+        str(column).removeprefix(PARAM_PREFIX): _plain(value)
+        for column, value in row.items()
+        if str(column).startswith(PARAM_PREFIX) and not _is_null(value)
+    }
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    """A column with gaps turns whole numbers into 64.0 and numpy scalars; a head wants the number itself."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,222 @@
+"""Predict image files with a recorded head and write a CSV."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from trainer import cli
+from trainer.core import atomic
+from trainer.core.console import bar, say
+from trainer.core.errors import InputError
+from trainer.tracking.schema import Artifact, Predicted
+
+# Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trainer.data.manifest import Manifest
+    from trainer.features.extract import Features
+    from trainer.serving.predictor import RecordedHead
+    from trainer.tracking.reader import RunFiles
+
+SHOWN = 20  # bad files named on the terminal; all of them are in the CSV and in the figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(cli.Common):
+    """What to answer, with which head."""
+
+    pictures: tyro.conf.Positional[tuple[Path, ...]]
+    """Picture files, and folders that are searched for them, subfolders included. A name that begins with a
+    dash goes behind a --."""
+    run: str | None = None
+    """Id of the sweep whose best head answers. Left out: the newest finished one that has such a head."""
+    model_uri: str | None = None
+    """Instead of a sweep a model that one logged: models:/NAME/VERSION or runs:/RUN_ID/model."""
+    encoder: str | None = None
+    """Where the sweep's encoder is on this machine, if not where it was: a folder or a Hugging Face id."""
+    out: Path = Path("predictions.csv")
+    """The CSV to write, replacing what is there."""
+    top_k: int = 3
+    """Classes named for each picture, the likeliest first."""
+    max_bad: float = 0.05
+    """Largest share of files that may be unusable; with more the exit code is 1, and the CSV is written."""
+    batch_size: int | Literal["auto"] = "auto"
+    """Pictures per call of the encoder. auto: the fastest of a few, measured once and remembered."""
+    workers: int | Literal["auto"] = "auto"
+    """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""
+
+
+def run(config: PredictConfig) -> dict[str, Any]:
+    """Answer the pictures and write the CSV. Returns the figures (`schema.Predicted`).
+
+    Raises:
+        InputError: no such sweep, model, encoder or picture; the CSV cannot be written.
+        CameToNothing: more files than ``max_bad`` are bad. The CSV of the others is written.
+    """
+    began = time.time()
+    cli.require_at_least(config, top_k=1)
+    if not 0 <= config.max_bad <= 1:
+        raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
+    if config.run is not None and config.model_uri is not None:
+        raise InputError("--run and --model-uri both name a head; pass one of them.")
+    if config.out.is_dir():
+        raise InputError(f"--out {config.out} is a folder; pass the name of a file.")
+
+    from trainer.data.file_list import listing
+    from trainer.serving.predictor import folder_of
+
+    recorded, encoder, source = find_head(config)
+    used = recorded.encoder_used()
+    encoder = str(folder_of(used, cache_dir=config.cache_dir, instead=encoder))
+    say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {used.name} ({used.dtype}).")
+    started = time.time()
+    features = encode(config, listing(config.pictures), encoder=encoder, dtype=used.dtype)
+    probs_nc = recorded.probabilities(features.vectors_nd)
+    took_s = time.time() - started
+    report = features.report
+    for path, reason in report.quarantined[:SHOWN]:
+        say(f"Bad: {path}: {reason}")
+    if len(report.quarantined) > SHOWN:
+        say(f"… and {len(report.quarantined) - SHOWN} more, all in {config.out}.")
+    write(config, features, recorded.classes, probs_nc)
+    taken = Counter(recorded.classes[c] for c in probs_nc.argmax(1)) if len(probs_nc) else Counter()
+    figures = {
+        **source,
+        Predicted.TRIAL: recorded.trial,
+        Predicted.ENCODER: f"{used.name} ({used.dtype}, key {used.key})",
+        Predicted.FOUND: report.found,
+        Predicted.PREDICTED: report.used,
+        Predicted.BAD: len(report.quarantined),
+        Predicted.BAD_FILES: [{"path": path, "reason": reason} for path, reason in report.quarantined],
+        Predicted.COUNTS: dict(taken.most_common()),
+        Predicted.CLASSES: list(recorded.classes),
+        Predicted.REUSED: report.reused,
+        Predicted.ENCODER_CALLS: report.encoder_calls,
+        Predicted.IMAGES_PER_S: round(report.used / took_s, 1),
+        Predicted.OUT: str(config.out),
+        Predicted.ELAPSED_S: round(time.time() - began, 3),
+    }
+    say(
+        f"Found {report.found} = predicted {report.used} + bad {len(report.quarantined)}, "
+        f"{figures[Predicted.IMAGES_PER_S]:g} pictures/s. Answers: {config.out}"
+    )
+    if len(report.quarantined) > config.max_bad * report.found:
+        raise cli.CameToNothing(
+            f"{len(report.quarantined)} of {report.found} files cannot be used, more than the "
+            f"{config.max_bad:.1%} that --max-bad allows. {config.out} has the answers to the others.",
+            figures,
+        )
+    return figures
+
+
+def find_head(config: PredictConfig) -> tuple[RecordedHead, str | None, dict[str, Any]]:
+    """The head, where its encoder is (None: where the record says), and whose it is, for the figures.
+
+    Raises:
+        InputError: there is no such head, or it cannot answer pictures.
+    """
+    from trainer.tracking.client import download
+    from trainer.tracking.reader import RunFiles
+
+    if config.model_uri is not None:
+        from trainer.serving.packaging import DATA
+        from trainer.serving.predictor import CARRIED, read_folder
+
+        folder = download(config.tracking_uri, config.model_uri, flag="--model-uri") / "data" / DATA
+        carried = folder / CARRIED
+        encoder = config.encoder or (str(carried) if carried.is_dir() else None)
+        return read_folder(folder), encoder, {Predicted.RUN_ID: None, Predicted.MODEL: config.model_uri}
+    run_id = config.run or newest(config)
+    recorded = head_of(RunFiles(config.tracking_uri, run_id))
+    recorded.encoder_used()
+    return recorded, config.encoder, {Predicted.RUN_ID: run_id, Predicted.MODEL: None}
+
+
+def newest(config: PredictConfig) -> str:
+    """The newest finished sweep whose head can answer pictures. InputError where there is none."""
+    from trainer.tracking.reader import RunFiles
+    from trainer.tracking.studies import finished
+
+    for run_id in finished(config.tracking_uri, config.experiment):
+        try:
+            if head_of(RunFiles(config.tracking_uri, run_id)).encoder is not None:
+                say(f"Sweep {run_id}, the newest (--run takes another).")
+                return run_id
+        except InputError:
+            continue
+    raise InputError(
+        f"No finished sweep with a head for pictures is in {config.tracking_uri}, experiment "
+        f"{config.experiment}. Run one first: python -m trainer.sweep --data FOLDER"
+    )
+
+
+def head_of(files: RunFiles) -> RecordedHead:
+    """The best head of a sweep.
+
+    Raises:
+        InputError: it logged none, or the run is another trial than the best.
+    """
+    from trainer.serving.predictor import read_head
+
+    recorded = read_head(files.read(Artifact.HEAD_CARD), files.read(Artifact.HEAD_WEIGHTS))
+    if files.trial is not None and files.trial != recorded.trial:
+        raise InputError(
+            f"--run: of the sweep {files.sweep} the head of trial {recorded.trial} is on record, not that of "
+            f"trial {files.trial}. Pass the sweep's id."
+        )
+    return recorded
+
+
+def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) -> Features:
+    """Every usable file with its vector, through the same extraction as in training."""
+    from trainer.features.extract import extract
+
+    with bar("Predicting", "pictures") as progress:
+        features = extract(
+            found,
+            encoder=encoder,
+            cache_dir=config.cache_dir,
+            device=config.device,
+            dtype=dtype,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            max_bad=1.0,
+            measure=False,
+            progress=progress.update,
+        )
+    for warning in features.report.warnings:
+        say(f"Warning: {warning}")
+    return features
+
+
+def write(config: PredictConfig, features: Features, classes: tuple[str, ...], probs_nc: np.ndarray) -> None:
+    """The CSV, by rename: good files in the order found, then the bad ones with their reasons.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    import csv
+
+    shown = min(config.top_k, len(classes))
+    names = [f"{what}_{k + 1}" for k in range(shown) for what in ("label", "probability")]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["path", *names, "error"])
+    for path, probs_c in zip(features.manifest.sample_id, probs_nc, strict=True):
+        best = (-probs_c).argsort(kind="stable")[:shown]
+        told = [value for c in best for value in (classes[c], f"{probs_c[c]:.9g}")]
+        rows.writerow([path, *told, ""])
+    for path, reason in features.report.quarantined:
+        rows.writerow([path, *[""] * len(names), reason])
+    try:
+        atomic.write_bytes(config.out, text.getvalue().encode("utf-8", "surrogatepass"))
+    except OSError as error:
+        raise InputError(f"--out {config.out} cannot be written: {error.strerror}.") from error

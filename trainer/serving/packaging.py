@@ -1,0 +1,97 @@
+"""The best head as a folder that MLflow loads and serves by itself: weights, card, code, small encoders."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from trainer.features.hub import resolve
+from trainer.serving.predictor import CARRIED, EncoderUsed
+from trainer.serving.pyfunc import CONFIDENCE, ERROR, IMAGE, LABEL, PATH, PROBABILITIES, TOP, TOP_K
+
+DATA = "head"  # the folder below a model's data/
+MOST_CARRIED = 64_000_000  # bytes of an encoder that goes along; a larger one is named, and looked for
+PACKAGE = Path(__file__).parents[1]
+ROOMS = ("core", "data", "features", "heads", "stats")  # of our code, what answering a picture needs
+MODULES = ("__init__", "serving/__init__", "serving/predictor", "serving/pyfunc")
+NEEDED = (
+    *("mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pillow", "pyarrow"),
+    *("scikit-learn", "scipy", "filelock", "huggingface_hub"),
+)
+
+
+def pack(folder: Path, head_files: Mapping[str, bytes], used: EncoderUsed) -> Path:
+    """Make the model in ``folder``, which is new. Returns where it is.
+
+    Args:
+        head_files: ``head.json`` and ``head.safetensors``.
+        used: the encoder; one below `MOST_CARRIED` goes along.
+    """
+    import mlflow.pyfunc
+
+    data = folder / DATA
+    data.mkdir(parents=True)
+    for name, content in head_files.items():
+        (data / name).write_bytes(content)
+    encoder = resolve(used.name)
+    files = [file for file in encoder.iterdir() if file.is_file()]
+    if sum(file.stat().st_size for file in files) <= MOST_CARRIED:
+        (data / CARRIED).mkdir()
+        for file in files:
+            shutil.copyfile(file, data / CARRIED / file.name)
+    model = folder / "model"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that no example of an input is given
+        mlflow.pyfunc.save_model(
+            str(model),
+            loader_module="trainer.serving",
+            data_path=str(data),
+            code_paths=[str(_code(folder / "code"))],
+            signature=_signature(),
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in NEEDED],
+        )
+    return model
+
+
+def registered_name(study: str) -> str:
+    """What a study's model is called in MLflow's registry, which takes neither slashes nor colons."""
+    return "headroom-" + (re.sub(r"[^A-Za-z0-9_.-]+", "-", study)[:200].strip("-") or "study")
+
+
+def _code(target: Path) -> Path:
+    """A copy of the part of this package that answers pictures."""
+    package = target / PACKAGE.name
+    for module in MODULES:
+        (package / module).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PACKAGE / f"{module}.py", package / f"{module}.py")
+    for room in ROOMS:
+        (package / room).mkdir()
+        for file in (PACKAGE / room).glob("*.py"):
+            shutil.copyfile(file, package / room / file.name)
+    return package
+
+
+def _signature():  # type: ignore[no-untyped-def]  # of MLflow, which is imported late
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, Object, Property
+
+    one = Object([Property(LABEL, DataType.string), Property("probability", DataType.double)])
+    return ModelSignature(
+        inputs=Schema([
+            ColSpec(DataType.binary, IMAGE, required=False),
+            ColSpec(DataType.string, PATH, required=False),
+        ]),
+        outputs=Schema([
+            ColSpec(DataType.string, LABEL, required=False),
+            ColSpec(DataType.double, CONFIDENCE, required=False),
+            ColSpec(Array(DataType.double), PROBABILITIES, required=False),
+            ColSpec(Array(one), TOP, required=False),
+            ColSpec(DataType.string, ERROR),
+        ]),
+        params=ParamSchema([ParamSpec("top_k", DataType.long, TOP_K)]),
+    )  # fmt: skip

@@ -1,0 +1,251 @@
+"""Two classes: how well scores tell them apart, what a threshold is worth, whether probabilities are true.
+
+The *positive* class is the second one. Its *log-odds* are what a head says of a row; temperature scaling
+divides them. Thresholds and temperatures come from validation rows, figures from test rows.
+
+Rows of one group (a patient) are alike, so intervals draw groups, not rows; where no group holds both
+classes, they are drawn within each class. A row without a group is one by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
+
+from trainer.stats.intervals import Interval, wilson_of_share
+from trainer.stats.roc import Roc, accepted_at, area, roc
+
+DRAWS = 1000
+BINS = 10
+CELLS = 3_000_000  # numbers of one table held at once
+TINY = 1e-38  # probabilities below are none that float32 tells apart
+COOLEST, HOTTEST = 0.02, 50.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N rows of one split, with both classes among them."""
+
+    positive_n: np.ndarray  # bool [N]
+    log_odds_n: np.ndarray  # float [N], of the positive class
+    unit_n: np.ndarray  # int [N], the same for rows that belong together
+
+
+def log_odds(probability_n2: np.ndarray) -> np.ndarray:
+    """float64 [N] of the second class; both probabilities are needed, for near 1 there are few numbers."""
+    log_n2 = np.log(np.maximum(probability_n2.astype(np.float64), TINY))
+    return log_n2[:, 1] - log_n2[:, 0]
+
+
+def units(group: Sequence[str]) -> np.ndarray:
+    """int [N] for `Rows`: the same for rows of one group, of its own for each row without one ("")."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name or f"\0{row}", len(numbers)) for row, name in enumerate(group)])
+
+
+# --- figures under weights [L, N] of the rows -------------------------------------------------
+
+
+def average_precision(curve: Roc, rows: Rows, weight_ln: np.ndarray) -> np.ndarray:
+    """Area under the precision-recall curve [L] of rows with this ROC curve, as steps: the sum of precision ×
+    gain in recall, which is scikit-learn's ``average_precision_score``; NaN where a class has no weight."""
+    weight_ln = np.asarray(weight_ln, dtype=np.float64)
+    right = curve.tar_lt * weight_ln[:, rows.positive_n].sum(1, keepdims=True)
+    wrong = curve.far_lt * weight_ln[:, ~rows.positive_n].sum(1, keepdims=True)
+    called = right + wrong
+    precision = np.divide(right, called, out=np.zeros_like(called), where=called > 0)
+    return (np.diff(curve.tar_lt, axis=1) * precision[:, 1:]).sum(1)
+
+
+def equal_mass_bins(score_n: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Which of at most ``bins`` bins each row falls into, int [N]: cut at quantiles, so that each has as many
+    rows as the others; equal scores share a bin."""
+    cuts = np.unique(np.quantile(score_n, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.unique(np.searchsorted(cuts, score_n, side="right"), return_inverse=True)[1]
+
+
+def calibration_error(
+    positive_n: np.ndarray, probability_n: np.ndarray, bin_n: np.ndarray, weight_ln: np.ndarray
+) -> np.ndarray:
+    """Expected calibration error [L] (Naeini et al. 2015): in each bin how far the mean probability of the
+    positive class is from its frequency, averaged over bins by their weight."""
+    gap_n = positive_n - probability_n
+    gap_nb = np.zeros((len(gap_n), int(bin_n.max()) + 1))
+    gap_nb[np.arange(len(gap_n)), bin_n] = gap_n
+    return np.abs(weight_ln @ gap_nb).sum(1) / weight_ln.sum(1)
+
+
+def log_loss_rows(rows: Rows, temperature: float = 1.0) -> np.ndarray:
+    """Negative log-likelihood [N], in nats, of the log-odds over a temperature."""
+    sign_n = np.where(rows.positive_n, 1.0, -1.0)
+    return np.logaddexp(0.0, -sign_n * rows.log_odds_n / temperature)
+
+
+# --- chosen on validation rows ----------------------------------------------------------------
+
+
+def threshold_at(rows: Rows, specificity: float) -> float:
+    """The lowest threshold of the log-odds (positive from there on) with at least this specificity, in the
+    middle between the two neighbouring rows."""
+    curve = roc(rows.log_odds_n, rows.positive_n)
+    last = int(np.flatnonzero(curve.far_lt[0] <= 1 - specificity + 1e-12)[-1])
+    if last == 0:  # call nobody positive
+        return float(np.nextafter(curve.threshold_t[1], np.inf))
+    below = curve.threshold_t[last + 1 : last + 2]
+    return float((curve.threshold_t[last] + below[0]) / 2) if len(below) else float(curve.threshold_t[last])
+
+
+def fit_temperature(rows: Rows) -> float:
+    """What to divide log-odds by, so that their negative log-likelihood is least (Guo et al. 2017, "On
+    calibration of modern neural networks"); from 0.02 to 50. It never changes the order of rows."""
+    found = minimize_scalar(
+        lambda log: log_loss_rows(rows, math.exp(log)).mean(),
+        bounds=(math.log(COOLEST), math.log(HOTTEST)),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    return float(math.exp(found.x))
+
+
+# --- intervals --------------------------------------------------------------------------------
+
+
+def weights(rows: Rows, *, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
+    """How often each row was drawn, [l, N] a part at a time, ``draws`` in all."""
+    known, unit_n = np.unique(rows.unit_n, return_inverse=True)
+    yes_q, no_q = (
+        np.bincount(unit_n[of], minlength=len(known)) for of in (rows.positive_n, ~rows.positive_n)
+    )
+    mixed = bool(((yes_q > 0) & (no_q > 0)).any())
+    strata = [np.arange(len(known))] if mixed else [np.flatnonzero(yes_q), np.flatnonzero(no_q)]
+    random = np.random.default_rng(seed)
+    step = max(1, CELLS // len(unit_n))
+    for start in range(0, draws, step):
+        count_lq = np.zeros((min(step, draws - start), len(known)))
+        for count_q in count_lq:
+            for members in strata:
+                drawn = random.integers(len(members), size=len(members))
+                count_q[members] = np.bincount(drawn, minlength=len(members))
+        yield count_lq[:, unit_n]
+
+
+def wilson_of_groups(hit_n: np.ndarray, unit_n: np.ndarray) -> Interval:
+    """Share of hits with Wilson's interval for as many rows as these are worth: N over the design effect of
+    drawing groups (Rao & Scott 1992, "A simple method for the analysis of clustered binary data"), which is
+    taken to be at least 1. Without groups it is Wilson's interval as it is."""
+    share, rows = float(hit_n.mean()), len(hit_n)
+    known, place = np.unique(unit_n, return_inverse=True)
+    effect = 1.0
+    if 1 < len(known) < rows and 0 < share < 1:
+        beyond_q = np.bincount(place, weights=hit_n - share)
+        variance = len(known) / (len(known) - 1) * float((beyond_q**2).sum()) / rows**2
+        effect = max(1.0, variance * rows / (share * (1 - share)))
+    return wilson_of_share(share, rows / effect)
+
+
+def difference(one: Interval, other: Interval) -> Interval:
+    """``one - other`` of two independent shares, from their Wilson intervals (Newcombe 1998, "Interval
+    estimation for the difference between independent proportions", method 10)."""
+    less = one.value - other.value
+    low = less - math.hypot(one.value - one.low, other.high - other.value)
+    return Interval(less, low, less + math.hypot(one.high - one.value, other.value - other.low))
+
+
+class Judged(NamedTuple):
+    """What the log-odds are worth on test rows, with 95 % intervals.
+
+    Those of `auroc`, `auprc`, `on_curve`, losses and their changes are percentiles over draws. Those of the
+    calibration error are reflected at its value (basic bootstrap): drawing rows adds to an error that is
+    never negative, so its percentiles lie too high; where the value itself is mostly chance they end at it.
+    A change is calibrated less uncalibrated, paired by row.
+    """
+
+    auroc: Interval
+    auprc: Interval
+    threshold: float  # of the log-odds
+    val_specificity: float
+    sensitivity: Interval  # with `specificity` at the threshold, which is held as it is
+    specificity: Interval
+    on_curve: Interval  # sensitivity where the test rows' own ROC curve has the specificity: no rule to use
+    specificity_change: Interval  # test less validation rows
+    temperature: float
+    ece: Interval
+    ece_calibrated: Interval
+    ece_change: Interval
+    log_loss: Interval
+    log_loss_calibrated: Interval
+    log_loss_change: Interval
+    brier: Interval
+    brier_calibrated: Interval
+    brier_change: Interval
+
+
+def judge(val: Rows, test: Rows, *, specificity: float, seed: int, draws: int = DRAWS) -> Judged:
+    """Choose threshold and temperature on validation rows, and judge on test rows once."""
+    threshold, temperature = threshold_at(val, specificity), fit_temperature(val)
+    called_n = test.log_odds_n >= threshold
+    measure = _measure(test, temperature, specificity)
+    parts = [measure(np.ones((1, len(called_n))))]
+    parts += [measure(weight_ln) for weight_ln in weights(test, seed=seed, draws=draws)]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for name in ("ece", "log_loss", "brier"):
+        found[f"{name}_change"] = found[f"{name}_calibrated"] - found[name]
+    of_kind = {
+        name: wilson_of_groups((called_n == test.positive_n)[of], test.unit_n[of])
+        for name, of in (("sensitivity", test.positive_n), ("specificity", ~test.positive_n))
+    }
+    val_specificity = wilson_of_groups(
+        (val.log_odds_n < threshold)[~val.positive_n], val.unit_n[~val.positive_n]
+    )
+    return Judged(
+        threshold=threshold,
+        temperature=temperature,
+        val_specificity=val_specificity.value,
+        specificity_change=difference(of_kind["specificity"], val_specificity),
+        **of_kind,
+        **{name: _interval(name, values) for name, values in found.items()},
+    )
+
+
+def _measure(
+    rows: Rows, temperature: float, specificity: float
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    bin_n = equal_mass_bins(rows.log_odds_n)  # the same before and after: a temperature keeps the order
+    versions = []
+    for suffix, heat in (("", 1.0), ("_calibrated", temperature)):
+        probability_n = expit(rows.log_odds_n / heat)
+        brier_n = (probability_n - rows.positive_n) ** 2
+        versions.append((suffix, probability_n, log_loss_rows(rows, heat), brier_n))
+
+    def measure(weight_ln: np.ndarray) -> dict[str, np.ndarray]:
+        curve = roc(rows.log_odds_n, rows.positive_n, weight_ln)
+        found = {
+            "auroc": area(curve),
+            "auprc": average_precision(curve, rows, weight_ln),
+            "on_curve": accepted_at(curve, 1 - specificity),
+        }
+        total = weight_ln.sum(1)
+        for suffix, probability_n, log_loss_n, brier_n in versions:
+            found[f"ece{suffix}"] = calibration_error(rows.positive_n, probability_n, bin_n, weight_ln)
+            found[f"log_loss{suffix}"] = weight_ln @ log_loss_n / total
+            found[f"brier{suffix}"] = weight_ln @ brier_n / total
+        return found
+
+    return measure
+
+
+def _interval(name: str, values: np.ndarray) -> Interval:
+    """Of a figure's value, which comes first, and its draws."""
+    value = float(values[0])
+    low, high = np.nanquantile(values[1:], [0.025, 0.975])
+    if name.startswith("ece"):
+        low, high = min(2 * value - high, value), max(2 * value - low, value)
+        if name != "ece_change":
+            low, high = np.clip([low, high], 0, 1)
+    return Interval(value, float(low), float(high))

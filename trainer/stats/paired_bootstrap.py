@@ -1,0 +1,320 @@
+"""What a change of the training rows does to the answers on the test rows, and how sure that is.
+
+An *arm* is one way to train, with S seeds. All arms answer the same N rows, and seed s of one arm shares its
+random numbers with seed s of every other, so that arms are compared in pairs: row by row, seed by seed.
+
+Intervals are of the bias-corrected accelerated bootstrap (BCa, Efron 1987), rows *and* seeds drawn anew: they
+say what other test rows and other random numbers would change. That is careful: what is random in each row of
+each seed counts up to three times, so that where seeds often disagree, intervals are up to √3 times too wide
+(the pigeonhole bootstrap, Owen 2007).
+
+P-values are of the swap test over rows (approximate randomisation, Noreen 1989; of F1: Yeh 2000): if two arms
+were alike, then for any row it might as well have been the other arm that answered so. All seeds of a row are
+swapped together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from trainer.stats.intervals import Interval
+
+DRAWS = 2000
+SWAPS = 10_000
+CELLS = 20_000_000  # numbers of one table held at once while swapping
+ROUNDING = 1e-6  # metrics are counted in float32: what differs by less is the same
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What A arms, each with S seeds, say of N rows."""
+
+    label_n: np.ndarray  # int [N]
+    pred_asn: np.ndarray  # int [A, S, N]
+    classes: int
+    score_asn: np.ndarray | None = None  # float [A, S, N], probability of class 1 where there are two classes
+
+
+class Counts(NamedTuple):
+    """Weighted counts of one arm; L stands for draws, or for rows left out, or is 1."""
+
+    hits: np.ndarray  # [L, S, C] rows of a class that were given it
+    predicted: np.ndarray  # [L, S, C]
+    actual: np.ndarray  # [L, 1, C]
+
+    def f1(self) -> np.ndarray:
+        """F1 of each class [L, S, C]: 2·TP / (2·TP + FP + FN), 0 where the class does not occur."""
+        either = self.predicted + self.actual
+        return np.divide(2 * self.hits, either, out=np.zeros_like(either), where=either > 0)
+
+    def f1_macro(self) -> np.ndarray:
+        """[L, S]: the mean over the classes that occur among labels or predictions, as scikit-learn's."""
+        occurs = (self.predicted + self.actual) > 0
+        return self.f1().sum(2) / np.maximum(occurs.sum(2), 1)
+
+    def accuracy(self) -> np.ndarray:
+        """[L, S]."""
+        return self.hits.sum(2) / np.maximum(self.actual.sum(2), 1)
+
+    def recall(self) -> np.ndarray:
+        """Recall of each class [L, S, C], 0 where it has no row. Of two classes: specificity, sensitivity."""
+        actual = np.broadcast_to(self.actual, self.hits.shape)
+        return np.divide(self.hits, actual, out=np.zeros_like(self.hits), where=actual > 0)
+
+
+METRICS: dict[str, Callable[[Counts], np.ndarray]] = {
+    "f1_macro": Counts.f1_macro,
+    "accuracy": Counts.accuracy,
+    "f1": Counts.f1,
+    "recall": Counts.recall,
+}
+AUROC = "auroc"
+
+
+class Resampled(NamedTuple):
+    """A metric of one arm, means over seeds. One that is known per class has a last axis C."""
+
+    value: np.ndarray  # []
+    draws: np.ndarray  # [D], of the bootstrap
+    left_out: np.ndarray  # [N], each with one row left out
+
+    def minus(self, other: Resampled) -> Resampled:
+        """The paired difference: in every draw both arms have the same rows and the same seeds."""
+        return Resampled(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def of_class(self, index: int) -> Resampled:
+        """The same of one class alone."""
+        return Resampled(*(values[..., index] for values in self))
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """Value and BCa interval."""
+        return bca(self, level=level)
+
+
+class Bootstrap:
+    """The same draws of rows and of seeds for every arm.
+
+    Args:
+        answers: of at least one row and one seed.
+        seed: decides the draws.
+    """
+
+    def __init__(self, answers: Answers, *, seed: int, draws: int = DRAWS) -> None:
+        random = np.random.default_rng(seed)
+        rows, seeds = len(answers.label_n), answers.pred_asn.shape[1]
+        self._answers = answers
+        self._weight_dn = random.multinomial(rows, np.full(rows, 1 / rows), size=draws).astype(np.float32)
+        self._weight_ds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+        self._actual_n1c = _one_hot(answers.label_n[:, None], answers.classes)
+        self._actual_d1c = self._weighted(self._actual_n1c)
+
+    def arm(self, arm: int) -> dict[str, Resampled]:
+        """Every one of `METRICS`; for two classes with scores also `AUROC`."""
+        hit_nsc, predicted_nsc = _indicators(self._answers, arm)
+        each = (hit_nsc, predicted_nsc, self._actual_n1c)
+        observed = Counts(*(one.sum(0, keepdims=True) for one in each))
+        drawn = Counts(self._weighted(hit_nsc), self._weighted(predicted_nsc), self._actual_d1c)
+        left_out = Counts(*(whole - one for whole, one in zip(observed, each, strict=True)))
+        found = {
+            name: Resampled(
+                metric(observed)[0].mean(0),
+                np.einsum("ds...,ds->d...", metric(drawn), self._weight_ds),
+                metric(left_out).mean(1),
+            )
+            for name, metric in METRICS.items()
+        }
+        if self._answers.score_asn is not None:
+            found[AUROC] = self._auroc(self._answers.score_asn[arm])
+        return found
+
+    def _weighted(self, indicator_nsc: np.ndarray) -> np.ndarray:
+        """Counts [D, S, C] of what is true of rows [N, S, C] in every draw."""
+        rows, *shape = indicator_nsc.shape
+        return (self._weight_dn @ indicator_nsc.reshape(rows, -1)).reshape(-1, *shape)
+
+    def _auroc(self, score_sn: np.ndarray) -> Resampled:
+        positive_n = self._answers.label_n == 1
+        per_seed = [auroc(score_n, positive_n, self._weight_dn) for score_n in score_sn]
+        return Resampled(
+            np.mean([one.value for one in per_seed], axis=0),
+            (np.stack([one.draws for one in per_seed], axis=1) * self._weight_ds).sum(1),
+            np.mean([one.left_out for one in per_seed], axis=0),
+        )
+
+
+def _one_hot(value: np.ndarray, classes: int) -> np.ndarray:
+    """float32 [..., C]."""
+    return (value[..., None] == np.arange(classes)).astype(np.float32)
+
+
+def _indicators(answers: Answers, arm: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of one arm float32 [N, S, C] each: the row was rightly, and was at all, given the class."""
+    pred_ns = answers.pred_asn[arm].T
+    predicted_nsc = _one_hot(pred_ns, answers.classes)
+    return predicted_nsc * (pred_ns == answers.label_n[:, None])[:, :, None], predicted_nsc
+
+
+def auroc(score_n: np.ndarray, positive_n: np.ndarray, weight_dn: np.ndarray) -> Resampled:
+    """Area under the ROC curve: the share of pairs in which the positive row scores higher, ties one half.
+
+    The weights [D, N] are those of bootstrap draws. With one row left out it follows from that row's own
+    share of won pairs (the placement values of DeLong et al. 1988). NaN where a kind of row is missing.
+    """
+    _, level_n = np.unique(score_n, return_inverse=True)
+    order = np.argsort(level_n, kind="stable")
+    starts = np.flatnonzero(np.diff(level_n[order], prepend=-1))
+
+    def per_level(weight_ln: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(weight_ln[:, order], starts, axis=1)
+
+    def area(weight_ln: np.ndarray) -> np.ndarray:
+        yes_ll, no_ll = per_level(weight_ln * positive_n), per_level(weight_ln * ~positive_n)
+        won_l = (yes_ll * (no_ll.cumsum(1) - no_ll / 2)).sum(1)
+        pairs_l = yes_ll.sum(1) * no_ll.sum(1)
+        return np.divide(won_l, pairs_l, out=np.full(len(weight_ln), np.nan), where=pairs_l > 0)
+
+    one_1n = np.ones((1, len(score_n)))
+    value = area(one_1n)[0]
+    yes_l, no_l = per_level(one_1n * positive_n)[0], per_level(one_1n * ~positive_n)[0]
+    below_n = (no_l.cumsum() - no_l / 2)[level_n]  # negatives that a row scores above
+    above_n = (yes_l[::-1].cumsum()[::-1] - yes_l / 2)[level_n]
+    yes, no = positive_n.sum(), (~positive_n).sum()
+    pairs_n = np.where(positive_n, (yes - 1) * no, yes * (no - 1))  # that remain without the row
+    won_n = value * yes * no - np.where(positive_n, below_n, above_n)
+    left_out_n = np.divide(won_n, pairs_n, out=np.full(len(won_n), np.nan), where=pairs_n > 0)
+    return Resampled(np.asarray(value), area(weight_dn.astype(np.float64)), left_out_n)
+
+
+def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:
+    """The bias-corrected accelerated bootstrap interval (Efron 1987, with the acceleration from the jackknife
+    over rows: Efron & Tibshirani 1993, eq. 14.10 and 14.15). Draws and rows that are no number are left out.
+
+    Draws that equal the value, of which few rows make many, count half below it and half above.
+    """
+    value = float(resampled.value)
+    draws = np.sort(resampled.draws[np.isfinite(resampled.draws)].astype(np.float64))
+    if not len(draws) or draws[-1] - draws[0] <= ROUNDING:
+        return Interval(value, value, value)
+    below, equal = np.mean(draws < value - ROUNDING), np.mean(np.abs(draws - value) <= ROUNDING)
+    edge = 1 / (2 * len(draws))
+    bias = stats.norm.ppf(np.clip(below + equal / 2, edge, 1 - edge))
+    left_out = resampled.left_out[np.isfinite(resampled.left_out)].astype(np.float64)
+    pull_n = left_out.sum() / max(len(left_out), 1) - left_out
+    spread = (pull_n**2).sum() ** 1.5
+    acceleration = (pull_n**3).sum() / (6 * spread) if spread > 0 else 0.0
+    reach = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    at = stats.norm.cdf(bias + reach / (1 - acceleration * reach))
+    low, high = np.quantile(draws, at)
+    return Interval(value, float(low), float(high))
+
+
+class SwapTest(NamedTuple):
+    """Two-sided p-values of a difference between two arms."""
+
+    p: float  # of macro-F1
+    p_c: np.ndarray  # of each class's F1
+
+
+def swap_test(answers: Answers, one: int, other: int, *, seed: int, swaps: int = SWAPS) -> SwapTest:
+    """Is the difference in macro-F1 larger than when the arms' answers to each row are swapped at random?
+
+    p = (1 + how many of the random swaps differ as much) / (1 + swaps) (Phipson & Smyth 2010), so it is never
+    below 1 / (1 + swaps).
+    """
+    differ_n = (answers.pred_asn[one] != answers.pred_asn[other]).any(0)
+    if not differ_n.any():
+        return SwapTest(1.0, np.ones(answers.classes))
+    mine, theirs = _indicators(answers, one), _indicators(answers, other)
+    actual_11c = _one_hot(answers.label_n[:, None], answers.classes).sum(0, keepdims=True)
+    shape = mine[0].shape[1:]
+    # what each row would carry from the one arm over to the other; then what each arm has
+    carried = [(m - t)[differ_n].reshape(int(differ_n.sum()), -1) for m, t in zip(mine, theirs, strict=True)]
+    (hits, predicted), (other_hits, other_predicted) = (
+        [one.sum(0, keepdims=True) for one in each] for each in (mine, theirs)
+    )
+
+    def difference(swapped_pm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        moved, moved_predicted = ((swapped_pm @ c).reshape(-1, *shape) for c in carried)
+        a = Counts(hits - moved, predicted - moved_predicted, actual_11c)
+        b = Counts(other_hits + moved, other_predicted + moved_predicted, actual_11c)
+        return (a.f1_macro() - b.f1_macro()).mean(1), (a.f1() - b.f1()).mean(1)
+
+    random = np.random.default_rng(seed)
+    rows = int(differ_n.sum())
+    observed, observed_c = difference(np.zeros((1, rows), dtype=np.float32))
+    as_much, as_much_c = 0, np.zeros(answers.classes)
+    step = max(1, CELLS // (rows + 4 * int(np.prod(shape))))
+    for start in range(0, swaps, step):
+        swapped_pm = random.integers(0, 2, (min(step, swaps - start), rows), dtype=np.uint8)
+        drawn, drawn_c = difference(swapped_pm.astype(np.float32))
+        as_much += int((np.abs(drawn) >= np.abs(observed) - 1e-7).sum())
+        as_much_c += (np.abs(drawn_c) >= np.abs(observed_c) - 1e-7).sum(0)
+    return SwapTest((1 + as_much) / (1 + swaps), (1 + as_much_c) / (1 + swaps))
+
+
+def holm(p_m: np.ndarray, weight_m: np.ndarray | None = None) -> np.ndarray:
+    """P-values adjusted for M comparisons (Holm 1979): below 0.05 they keep the chance of any false alarm
+    below 5 %. NaN stays NaN and does not count.
+
+    Args:
+        weight_m: above 0, which share of the 5 % each comparison gets, whatever they sum to (Holm's section
+            4). They must not depend on the rows that the p-values are of.
+    """
+    p_m = np.asarray(p_m, dtype=np.float64)
+    weight_m = np.ones(len(p_m)) if weight_m is None else np.asarray(weight_m, dtype=np.float64)
+    adjusted_m = np.full(len(p_m), np.nan)
+    known = np.flatnonzero(np.isfinite(p_m))
+    order = known[np.argsort(p_m[known] / weight_m[known], kind="stable")]
+    left = weight_m[order][::-1].cumsum()[::-1]  # the weight of this and all that come after
+    adjusted_m[order] = np.minimum(np.maximum.accumulate(p_m[order] * left / weight_m[order]), 1)
+    return adjusted_m
+
+
+def luck_of_choice(
+    scores_as: Sequence[tuple[int, np.ndarray, np.ndarray]], *, rows: int
+) -> Callable[[int], float]:
+    """How much a score differs from one random choice of training rows to the next.
+
+    Of each filter come the rows kept, and for every seed the score of another random choice of as many [S]
+    and that of the filter's own rows [S], both less the baseline's of that seed. What the first varies more
+    than the second, whose rows stay the same, is luck in choosing. It is pooled over the filters, since it
+    goes with 1/kept - 1/N: the finite-population correction of drawing without replacement (Cochran 1977,
+    ch. 2).
+
+    Returns:
+        kept → standard deviation of the score due to the choice of rows.
+    """
+    size = [rows / kept - 1 for kept, _, _ in scores_as]
+    more = [np.var(drawn_s, ddof=1) - np.var(own_s, ddof=1) for _, drawn_s, own_s in scores_as]
+    known = [(m, s) for m, s in zip(more, size, strict=True) if s > 0 and np.isfinite(m)]
+    factor = max(float(np.sum([m for m, _ in known]) / np.sum([s for _, s in known])), 0.0) if known else 0.0
+    return lambda kept: float(np.sqrt(factor * (rows / kept - 1)))
+
+
+def f1_macro_per_seed(answers: Answers) -> np.ndarray:
+    """Macro-F1 of every arm and seed, float64 [A, S]."""
+    actual_11c = _one_hot(answers.label_n[:, None], answers.classes).sum(0, keepdims=True)
+    f1_as = []
+    for arm in range(len(answers.pred_asn)):
+        hits, predicted = (one.sum(0, keepdims=True) for one in _indicators(answers, arm))
+        f1_as.append(Counts(hits, predicted, actual_11c).f1_macro()[0])
+    return np.stack(f1_as).astype(np.float64)
+
+
+def beyond_luck(difference: Resampled, *, luck: float, level: float = 0.95) -> tuple[Interval, float]:
+    """A filter less random choices of as many rows: interval and two-sided p-value, both by the normal
+    distribution, when the filter's own rows might be one more lucky draw.
+
+    Args:
+        luck: standard deviation of the score between random choices, see :func:`luck_of_choice`.
+    """
+    value = float(difference.value)
+    spread = float(np.sqrt(np.var(difference.draws.astype(np.float64)) + luck**2))
+    reach = float(stats.norm.ppf((1 + level) / 2)) * spread
+    p = float(2 * stats.norm.sf(abs(value) / spread)) if spread > 0 else float(value == 0)
+    return Interval(value, value - reach, value + reach), p

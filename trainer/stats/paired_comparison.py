@@ -1,0 +1,93 @@
+"""Methods that answer the same rows, compared in pairs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from trainer.stats.intervals import Interval
+from trainer.stats.paired_bootstrap import Answers, Bootstrap, Resampled, holm, swap_test
+
+
+class McNemar(NamedTuple):
+    """Rows that only one of two methods has right."""
+
+    only_one: int
+    only_other: int
+    p: float
+
+
+class ClassPair(NamedTuple):
+    """Of one class: its F1 by either method, the difference, and whether that may be chance."""
+
+    f1: float
+    f1_other: float
+    effect: Interval
+    p: float
+    p_holm: float  # adjusted for the classes
+
+
+class Pair(NamedTuple):
+    """One method less another."""
+
+    f1_macro: Interval
+    p: float  # of macro-F1, by swapping the answers to each row
+    accuracy: Interval
+    mcnemar: McNemar
+    by_class: list[ClassPair]
+
+
+def mcnemar(right_n: np.ndarray, other_right_n: np.ndarray) -> McNemar:
+    """McNemar's test (1947) of bool [N] each: exact, two-sided, binomial over the rows that differ."""
+    only_one = int((right_n & ~other_right_n).sum())
+    only_other = int((~right_n & other_right_n).sum())
+    differ = only_one + only_other
+    return McNemar(only_one, only_other, float(stats.binomtest(only_one, differ).pvalue) if differ else 1.0)
+
+
+class Compared:
+    """The methods of some answers, with the same bootstrap draws for all.
+
+    Args:
+        answers: arms are methods, seeds their heads.
+        seed: decides draws and swaps.
+    """
+
+    def __init__(self, answers: Answers, *, seed: int) -> None:
+        self.answers, self.seed = answers, seed
+        self._bootstrap = Bootstrap(answers, seed=seed)
+        self._arms: dict[int, dict[str, Resampled]] = {}
+
+    def arm(self, arm: int) -> dict[str, Resampled]:
+        """Every metric of one method; computed once."""
+        if arm not in self._arms:
+            self._arms[arm] = self._bootstrap.arm(arm)
+        return self._arms[arm]
+
+    def pair(self, one: int, other: int) -> Pair:
+        """One method less another, row by row and head by head; McNemar's test is of their first heads."""
+        mine, theirs = self.arm(one), self.arm(other)
+        test = swap_test(self.answers, one, other, seed=self.seed)
+        right_n, other_right_n = (
+            self.answers.pred_asn[arm, 0] == self.answers.label_n for arm in (one, other)
+        )
+        p_holm = holm(test.p_c)
+        by_class = [
+            ClassPair(
+                float(mine["f1"].value[index]),
+                float(theirs["f1"].value[index]),
+                mine["f1"].of_class(index).minus(theirs["f1"].of_class(index)).interval(),
+                float(test.p_c[index]),
+                float(p_holm[index]),
+            )
+            for index in range(self.answers.classes)
+        ]
+        return Pair(
+            mine["f1_macro"].minus(theirs["f1_macro"]).interval(),
+            test.p,
+            mine["accuracy"].minus(theirs["accuracy"]).interval(),
+            mcnemar(right_n, other_right_n),
+            by_class,
+        )

@@ -1,0 +1,129 @@
+"""Tables and figures of an ablation."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Ablation:
+    """Columns of ABLATION: one row per cell and encoder. Cell 0 trains on every row: the baseline. The row's
+    number is what CURVES have as trial, and child runs in Tag.TRIAL.
+
+    Figures are of test rows, means over seeds, with 95 % intervals (``_low``, ``_high``); an effect is the
+    cell less the baseline (``effect``) or less a random choice of as many training rows (``over_random``).
+    P-values ending in ``_holm`` are adjusted for all cells of the ablation. Null: has no meaning, as the
+    random choice for a cell that keeps all rows.
+    """
+
+    CELL = "cell"  # int, from 0
+    ENCODER = "encoder"
+    FILTER = "filter"  # its text, "none" for every row
+    AUGMENT = "augment"  # bool: trained on augmented views
+    KEPT = "kept"  # int: training rows
+    TRAIN = "train"  # int: training rows before the filter
+    STEPS = (
+        "steps"  # int: optimiser steps, the same for all cells; of a logistic regression the most it may take
+    )
+    HEAD = "head"  # JSON: the head's configuration
+    VAL_F1_MACRO = "val_f1_macro"
+    F1_MACRO = "f1_macro"  # these five with _low and _high; the last three for two classes alone
+    ACCURACY = "accuracy"
+    AUROC = "auroc"
+    SENSITIVITY = "sensitivity"  # recall of the second class
+    SPECIFICITY = "specificity"  # recall of the first
+    RANDOM_F1_MACRO = "random_f1_macro"  # of the random choices, each seed with another
+    EFFECT = "effect"  # on macro-F1, with _low and _high
+    EFFECT_P = "effect_p"  # swap test over rows
+    EFFECT_P_HOLM = "effect_p_holm"
+    OVER_RANDOM = "over_random"  # with _low and _high: what luck in choosing rows would do is in the interval
+    OVER_RANDOM_P = "over_random_p"
+    OVER_RANDOM_P_HOLM = "over_random_p_holm"
+    HELPFUL_P_HOLM = "helpful_p_holm"  # of the claim that it beats both
+    VERDICT = "verdict"  # Verdict
+    CHOSEN = "chosen"  # bool: the cell with the highest macro-F1 on validation rows
+    THROWN_OUT = "thrown_out"  # int, and the next three: where it is known which rows are spoiled
+    SPOILED = "spoiled"  # int: spoiled training rows
+    PRECISION = "precision"  # share of the rows thrown out that are spoiled
+    RECALL = "recall"  # share of the spoiled rows thrown out
+
+    LOW, HIGH = "_low", "_high"
+    PART_PREFIX = "by."  # one column per score that a filter looks at: by.clip = ">=top75%"; null where not
+
+
+class Verdict(StrEnum):
+    """What an ablation says of a cell, after Holm's correction, at 5 %."""
+
+    BASELINE = "baseline"
+    HELPS = "helps"  # better than the baseline and than a random choice of as many rows
+    HURTS = "hurts"  # worse than the baseline
+    UNCLEAR = "unclear"  # neither
+
+
+class AblationClasses:
+    """Columns of ABLATION_CLASSES: one row per cell, encoder and class."""
+
+    CELL = "cell"
+    ENCODER = "encoder"
+    CLASS = "class"
+    KEPT = "kept"  # training rows of the class that the cell keeps
+    TRAIN = "train"
+    TEST = "test"  # test rows of the class
+    F1 = "f1"
+    RECALL = "recall"
+    EFFECT = "effect"  # on the class's F1, less the baseline's, with _low and _high
+    EFFECT_P = "effect_p"
+    EFFECT_P_HOLM = "effect_p_holm"  # adjusted for the classes of the cell
+
+
+class Scores:
+    """Columns of SCORES: one row per training row; beside these one column ``score.*`` per score, null where
+    a row has none, and one bool column ``keep.N`` per cell."""
+
+    SAMPLE_ID = "sample_id"
+    LABEL = "label"
+    CAPTION = "caption"
+    SPOILED = "spoiled_how"  # as in SAMPLES
+    GROUP = "duplicate_group"  # near-duplicates share a number; null where they were not looked for
+    THUMBNAIL = "thumbnail"  # WebP bytes of at most Scores.SHOWN rows, else null
+
+    SCORE_PREFIX = "score."
+    KEEP_PREFIX = "keep."
+    SHOWN = 5000  # rows that have a thumbnail, drawn at random
+
+
+class AnswersOf:
+    """Columns of ANSWERS: one row per encoder, seed and arm (a cell, or its random choice)."""
+
+    ENCODER = "encoder"
+    SEED = "seed"
+    CELL = "cell"
+    RANDOM = "random"  # bool: trained on a random choice of as many rows as the cell keeps
+    PRED_VAL = "pred_val"  # list of int16: class numbers of the val rows, in the order of the data
+    PRED_TEST = "pred_test"  # likewise of the test rows
+    SCORE_TEST = "score_test"  # list of float32: probability of the second of two classes; else null
+
+
+class Ablated:
+    """Keys of an ablation's SUMMARY and of the last line that ``trainer.ablate`` prints."""
+
+    RUN_ID = "mlflow_run_id"
+    STUDY = "study"
+    SEEDS = "seeds"
+    TRAINED = "trained"  # heads, with those of the random choices
+    COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    CELLS = "cells"
+    BASELINE = "baseline_f1_macro"
+    BASELINE_CI95 = "baseline_f1_macro_ci95"
+    CHOSEN = "chosen"  # the cell best on validation: its row of ABLATION
+    HELPFUL = "helpful"  # [rows] with the verdict `helps`, the best first
+    HARMFUL = "harmful"  # how many cells hurt
+    SCORES = "scores"  # {name: rows that have it}
+    FILTERS = "filters"  # {filter: {"thrown_out", "precision", "recall"}}; null where the truth is not known
+    SEPARATION = "separation"  # {score: {kind of spoiling: [AUROC, low, high]}}; {} where it is not known
+    WORDING = "wording"  # what rewording does to the CLIP score; null without captions
+    ADVICE = "advice"  # the paragraph
+    ENCODER_CALLS = "encoder_calls"
+    ELAPSED_S = "elapsed_s"
+    CLASSES = "classes"  # only in the file
+
+    ONLY_IN_FILE = (CLASSES,)

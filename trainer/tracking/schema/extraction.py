@@ -1,0 +1,88 @@
+"""Tables and figures of an extraction."""
+
+from __future__ import annotations
+
+
+class Quarantine:
+    """Columns of QUARANTINE."""
+
+    PATH = "path"
+    REASON = "reason"
+
+
+class Pictures:
+    """Columns of PICTURES: every row that was used. Measures are null where a picture was not measured."""
+
+    SAMPLE_ID = "sample_id"
+    SPLIT = "split"
+    LABEL = "label"  # "" where there is none
+    WIDTH = "width"  # pixels, as stored
+    HEIGHT = "height"
+    BRIGHTNESS = "brightness"  # 0…1
+    CONTRAST = "contrast"  # 0…0.5
+    SHARPNESS = "sharpness"  # from 0
+    ENTROPY = "entropy"  # bits, 0…8
+    COLOURFULNESS = "colourfulness"  # from 0
+    THUMBNAIL = "thumbnail"  # WebP bytes of the pictures that the page shows, else null
+
+    MEASURES = (WIDTH, HEIGHT, BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS)
+    SIZE = "size"  # no column but shown as one: the shorter side, min(width, height)
+    SHOWN = (BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS, SIZE)
+    EXTREMES = 8  # pictures at either end of each of these that have a thumbnail
+
+
+class Duplicates:
+    """Columns of DUPLICATES: pairs of rows, leaks first, the most alike first.
+
+    Of rows that show the same picture each is paired with the one that stays when duplicates are dropped; of
+    near-duplicates every row has the most alike one in each split.
+    """
+
+    SAMPLE_ID_A = "sample_id_a"
+    SAMPLE_ID_B = "sample_id_b"
+    SPLIT_A = "split_a"  # of two different ones the first in the order of SPLITS
+    SPLIT_B = "split_b"
+    LIKENESS = "likeness"  # cosine of centred vectors; 1 for the same bytes
+    KIND = "kind"  # SAME | NEAR
+
+    SAME, NEAR = "same bytes", "near"
+    BETWEEN = ("test/train", "val/train", "test/val", "test/test", "val/val", "train/train")  # leaks first
+    PAIRS = 12  # of each kind and two splits, the closest, that have thumbnails
+
+
+class Extracted:
+    """Keys of an extraction's SUMMARY and of the last line that ``trainer.extract`` prints.
+
+    ``found == used + quarantined + dropped_duplicates``, always.
+    """
+
+    RUN_ID = "mlflow_run_id"
+    FOUND = "found"
+    USED = "used"
+    QUARANTINED = "quarantined"
+    DROPPED = "dropped_duplicates"
+    DUPLICATES = "duplicates"  # rows, used or dropped, whose picture another row before them shows
+    REUSED = "reused"
+    ENCODED = "encoded"
+    ENCODER_CALLS = "encoder_calls"
+    IMAGES_PER_S = "images_per_s"
+    BATCH_SIZE = "batch_size"
+    PROCESSES = "processes"
+    SHARE_OF_TIME = "share_of_time"
+    CAPTIONS = "captions"  # rows that have one; this and the next two only with --captions
+    CAPTIONS_ENCODED = "captions_encoded"  # distinct ones encoded now
+    CAPTIONS_CUT = "captions_cut"  # longer than the encoder sees
+    SAME_BYTES = "same_bytes"  # {"test/train": pairs of rows with the same picture in DUPLICATES, …}
+    NEAR_DUPLICATES = (
+        "near_duplicates"  # {"test/train": pairs of different pictures, …}; {} if not looked for
+    )
+    NEAR_LEAKS = "near_leaks"  # pictures of test or val that have a near-duplicate in train
+    NOT_COMPARED = "not_compared"  # rows that took no part in looking for near-duplicates
+    ENCODER = "encoder"
+    ELAPSED_S = "elapsed_s"
+    QUARANTINE = "quarantine"  # only on the printed line: [{"path": …, "reason": …}]
+
+    METRICS = (
+        *(FOUND, USED, QUARANTINED, DROPPED, DUPLICATES, REUSED, ENCODED, ENCODER_CALLS, IMAGES_PER_S),
+        *(BATCH_SIZE, PROCESSES, NEAR_LEAKS, NOT_COMPARED, ELAPSED_S),
+    )

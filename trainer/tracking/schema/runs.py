@@ -1,0 +1,172 @@
+"""The contract between the trainer, which writes, and the dashboard, which reads.
+
+Every name that ends up in MLflow stands here and nowhere else. Standard library only, so that
+the dashboard can import it without importing torch.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+REPO_ROOT = Path(__file__).resolve().parents[3]
+DEFAULT_EXPERIMENT = "headroom"
+
+
+def default_tracking_uri() -> str:
+    """``HEADROOM_TRACKING_URI`` if set, else the SQLite store in ``mlruns/`` of this checkout."""
+    return os.environ.get("HEADROOM_TRACKING_URI") or f"sqlite:///{REPO_ROOT / 'mlruns' / 'mlflow.db'}"
+
+
+# --- Runs -------------------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    """What a run of ours is (tag ``headroom.kind``)."""
+
+    SWEEP = "sweep"  # a parent run
+    TRIAL = "trial"  # a child of a sweep: one configuration, all its seeds
+    EXTRACTION = "extraction"  # pictures were encoded, and looked at
+    ABLATION = "ablation"  # a parent run: what filters and augmentation do
+    CELL = "cell"  # a child of an ablation: one filter, with or without augmentation
+    VERIFICATION = "verification"  # faces: same person or not
+    ZERO_SHOT = "zero-shot"  # classes by their names, and how many pictures a head needs to do better
+    FUSION = "fusion"  # pictures and captions together
+    FINE_TUNING = "fine-tuning"  # the last layers of an encoder; has the artifacts of a sweep
+    ENCODERS = "encoders"  # the same probe on several
+
+
+CHILDREN = (Kind.TRIAL, Kind.CELL)
+LIKE_SWEEPS = (Kind.SWEEP, Kind.FINE_TUNING)  # what the pages about a sweep can show
+
+
+class Tag:
+    """Tags. MLflow keeps them as text."""
+
+    PARENT = "mlflow.parentRunId"  # MLflow's own: makes the tree in its UI
+    KIND = "headroom.kind"
+    STUDY = "headroom.study"
+    DATA = "headroom.data"  # what --data said
+    DIGEST = "headroom.data_digest"  # names exactly this data
+    ENCODER = "headroom.encoder"
+    COMMAND = "headroom.command"  # the shell command that goes on where this run stopped
+    IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed
+    HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the writer's last sign of life
+    STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
+    TRIAL = "headroom.trial"  # a child's trial number; of an ablation its row in ABLATION
+    TRIAL_STATE = "headroom.trial_state"  # a child's TrialState
+    ERROR = "headroom.error"  # what went wrong, one paragraph
+
+
+class Stopped(StrEnum):
+    """Values of ``Tag.STOPPED``."""
+
+    INTERRUPTED = "interrupted"  # somebody pressed Ctrl-C (or sent SIGTERM): closed in good order
+    LOST = "lost"  # the process died without a word; a later command closed the run
+    ERROR = "error"  # an exception; its text is in Tag.ERROR
+
+
+class TrialState(StrEnum):
+    """State of one trial: a configuration with all its seeds."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"  # left at a rung
+    FAILED = "failed"  # its loss stopped being a number
+
+
+class RunState(StrEnum):
+    """State of a sweep as people see it."""
+
+    LIVE = "live"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+HEARTBEAT_EVERY_S = 5.0
+HEARTBEAT_LOST_S = 60.0  # a heartbeat older than this means that the writer is gone
+
+
+def run_state(status: str, heartbeat: float | None, now: float) -> RunState:
+    """The state to show for an MLflow run.
+
+    Args:
+        status: MLflow's status: RUNNING, SCHEDULED, FINISHED, FAILED or KILLED.
+        heartbeat: UNIX seconds of the last heartbeat; ``None`` for runs of other programs.
+        now: UNIX seconds.
+    """
+    if status == "FINISHED":
+        return RunState.DONE
+    if status == "FAILED":
+        return RunState.FAILED
+    if status == "KILLED":
+        return RunState.INTERRUPTED
+    if heartbeat is not None and now - heartbeat > HEARTBEAT_LOST_S:
+        return RunState.INTERRUPTED
+    return RunState.LIVE
+
+
+# --- Artifacts of a sweep (parent run), of an extraction and of an ablation (parent run) --------
+
+
+class Artifact:
+    """Paths below a run's artifact root. Tables are Parquet."""
+
+    TRIALS = "trials.parquet"
+    CURVES = "curves.parquet"
+    PREDICTIONS = "predictions.parquet"
+    PROJECTION = "projection.parquet"
+    SAMPLES = "samples.parquet"
+    QUARANTINE = "quarantine.parquet"  # of a sweep only where a file was quarantined
+    PICTURES = "pictures.parquet"  # this and the next: of an extraction
+    DUPLICATES = "duplicates.parquet"
+    ABLATION = "ablation.parquet"  # this and the next four: of an ablation, which has CURVES, too
+    ABLATION_CLASSES = "ablation_classes.parquet"
+    SCORES = "scores.parquet"
+    ANSWERS = "answers.parquet"
+    METHODS = "methods.parquet"  # this and the next two: of a zero-shot run, and of fusion; both also have
+    METHOD_PAIRS = "method_pairs.parquet"  # PREDICTIONS and SAMPLES, of test rows alone
+    METHOD_CLASSES = "method_classes.parquet"
+    FEW_SHOT = "few_shot.parquet"  # this and the next: of a zero-shot run
+    FEW_SHOT_SCORES = "few_shot_scores.parquet"
+    ENCODERS = "encoders.parquet"  # of a comparison of encoders, which has METHODS and what goes with it, too
+    REPORT = "report.md"  # with its pictures beside it
+    HEAD = "head"  # a folder: the next two
+    HEAD_WEIGHTS = "head/head.safetensors"
+    HEAD_CARD = "head/head.json"
+    MODEL = "model"  # a folder: the same head, with what it needs to answer pictures, as MLflow serves it
+    VECTORS = "vectors.safetensors"  # "vectors" [n, D] of the rows of SAMPLES, in their order
+    PAIRS = "pairs.parquet"  # this and the next three: of a verification
+    CANDIDATES = "candidates.parquet"
+    ROC = "roc.parquet"
+    FACES = "faces.parquet"
+    TUNED = "tuned"  # of a fine-tuning in HEAD's place: tuned/tuned.safetensors + tuned/tuned.json
+    CONFUSION_PNG = "confusion_matrix.png"
+    CONFIG = "config.yaml"
+    SUMMARY = "summary.json"  # the figures that the command prints last
+
+
+PARAM_PREFIX = "param."  # hyperparameter columns of TRIALS: param.lr, param.width, …
+
+
+class Metric:
+    """Names of MLflow metrics. Per-epoch ones are means over seeds, step = epoch."""
+
+    TRAIN_LOSS = "train_loss"
+    VAL_LOSS = "val_loss"
+    VAL_F1_MACRO = "val_f1_macro"
+    VAL_ACCURACY = "val_accuracy"
+    LR = "lr"
+    BEST_VAL_F1_MACRO = "best_val_f1_macro"  # on a sweep: the best so far, step = trials done
+    BEST_VAL_F1_MACRO_LOW = "best_val_f1_macro_low"
+    BEST_VAL_F1_MACRO_HIGH = "best_val_f1_macro_high"
+    BEST_EPOCH = "best_epoch"
+    TEST_F1_MACRO = "test_f1_macro"  # on a sweep, once, for the chosen head
+    TEST_ACCURACY = "test_accuracy"
+    TEST_AUROC = "test_auroc"
+    FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # of the chosen configuration, trained anew with fresh seeds
+    EFFECT = "effect"  # on a cell: its test macro-F1 less the baseline's
+    OVER_RANDOM = "over_random"  # on a cell: less that of a random choice of as many rows
+    KEPT = "kept"  # on a cell: training rows

@@ -1,0 +1,198 @@
+"""Tables and figures of a sweep, of a prediction and of a fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Trials:
+    """Columns of TRIALS, one row per trial; beside them one ``param.*`` column per hyperparameter
+    (null where a hyperparameter has no meaning, such as the width of a linear head)."""
+
+    TRIAL = "trial"  # int, from 0
+    STATE = "state"  # TrialState
+    SEEDS = "seeds"  # int: how many seeds each figure below is the mean of
+    EPOCHS = "epochs"  # int: epochs run (the most of any seed)
+    BEST_EPOCH = "best_epoch"  # float: mean over seeds, epochs count from 1
+    VAL_F1_MACRO = "val_f1_macro"  # mean over seeds, each at its best epoch
+    VAL_F1_MACRO_SE = "val_f1_macro_se"  # standard error over seeds (null for one seed)
+    VAL_F1_MACRO_LOW = "val_f1_macro_low"  # 95 % t-interval over seeds (null for one seed)
+    VAL_F1_MACRO_HIGH = "val_f1_macro_high"
+    VAL_ACCURACY = "val_accuracy"
+    VAL_LOSS = "val_loss"
+    PARAMETERS = "parameters"  # int: weights and biases in one head
+    STARTED_S = "started_s"  # seconds since the sweep began
+    FINISHED_S = "finished_s"
+    RUNGS = "rungs"  # JSON {epoch: score at that rung}, so that a resumed study can prune as before
+    MESSAGE = "message"  # why it failed or where it was pruned, for people; else ""
+
+
+class Curves:
+    """Columns of CURVES, long form: one row per trial, seed, epoch, split and metric."""
+
+    TRIAL = "trial"  # int32
+    SEED = "seed"  # int16: 0 … seeds-1
+    EPOCH = "epoch"  # int16, from 1
+    SPLIT = "split"  # "train" | "val"
+    METRIC = "metric"  # "loss" | "f1_macro" | "accuracy" | "lr" (lr is logged under train)
+    VALUE = "value"  # float32
+
+
+class Predictions:
+    """Columns of PREDICTIONS: every row of every split, once per logged head."""
+
+    HEAD = "head"  # a name for people: "best", "best linear", "best 1-hidden", …
+    TRIAL = "trial"
+    SEED = "seed"
+    SAMPLE_ID = "sample_id"
+    SPLIT = "split"  # "train" | "val" | "test"
+    LABEL = "label"  # class name
+    PRED = "pred"  # class name
+    CONFIDENCE = "confidence"  # probability of PRED
+    PROBS = "probs"  # list of float32, in the order of the summary's "classes"
+
+
+class Projection:
+    """Columns of PROJECTION: t-SNE of a sample of the rows.
+
+    ``x`` and ``y`` are the map at perplexity `USUAL` (of fewer rows the largest that they allow); where there
+    are rows enough ``x_10``, ``y_10`` … are others of the same rows. Sweeps of before have one map alone.
+    """
+
+    SAMPLE_ID = "sample_id"
+    X = "x"
+    Y = "y"
+    USUAL = 30
+
+    @classmethod
+    def at(cls, perplexity: int) -> tuple[str, str]:
+        """The columns of the map at a perplexity."""
+        return (cls.X, cls.Y) if perplexity == cls.USUAL else (f"x_{perplexity}", f"y_{perplexity}")
+
+    @classmethod
+    def perplexities(cls, columns: Iterable[str]) -> list[int]:
+        """Those on record, ascending."""
+        others = (name.removeprefix("x_") for name in columns if name.startswith("x_"))
+        return sorted([cls.USUAL, *(int(name) for name in others if name.isdecimal())])
+
+
+class Samples:
+    """Columns of SAMPLES: what a person needs to see of each projected row."""
+
+    SAMPLE_ID = "sample_id"
+    SPLIT = "split"
+    LABEL = "label"
+    CAPTION = "caption"  # "" where there is none
+    GROUP = "group"  # "" where there is none
+    SPOILED = "spoiled_how"  # how the row was spoiled, "" if it was not; null where nothing is known
+    THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no pictures
+
+
+class Summary:
+    """Keys of a sweep's SUMMARY and of the last line that ``trainer.sweep`` prints."""
+
+    RUN_ID = "mlflow_run_id"
+    STUDY = "study"
+    TRIALS = "trials"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    BEST_TRIAL = "best_trial"
+    BEST_VAL_F1_MACRO = "best_val_f1_macro"
+    BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"
+    # the best configuration trained anew with seeds that had no part in choosing it (--fresh-seeds):
+    FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # mean over those seeds
+    FRESH_VAL_F1_MACRO_CI95 = "fresh_val_f1_macro_ci95"  # t-interval; [null, null] for one seed
+    FRESH_SEEDS = "fresh_seeds"  # how many
+    FRESH_LEAD = "fresh_lead"  # {head name: [difference best - it, low, high]}, paired by seed
+    FRONT = "front"  # --objective f1+size: [{"trial", "val_f1_macro", "parameters"}], the smallest head first
+    PROFILE = "profile"  # --profile: where the time went
+    TEST_F1_MACRO = "test_f1_macro"
+    TEST_F1_MACRO_CI95 = "test_f1_macro_ci95"
+    TEST_ACCURACY = "test_accuracy"
+    TEST_ACCURACY_CI95 = "test_accuracy_ci95"
+    # this and what follows up to BRIER_CHANGE of two classes only; NAME_ci95 beside what has an interval:
+    TEST_AUROC = "test_auroc"
+    TEST_AUROC_CI95 = "test_auroc_ci95"
+    POSITIVE = "positive"  # the class that is looked for: the second of CLASSES
+    TEST_PREVALENCE = "test_prevalence"  # its share of the test rows, and the AUPRC of chance
+    TEST_AUPRC = "test_auprc"  # average precision
+    THRESHOLD = "threshold_at_specificity90"  # probability of POSITIVE from which on it is said, …
+    VAL_SPECIFICITY = (
+        "val_specificity_at_threshold"  # … so that this is at least 90 %; on test rows it gives:
+    )
+    TEST_SENSITIVITY = "test_sensitivity_at_specificity90"
+    TEST_SPECIFICITY = "test_specificity_at_threshold"
+    SPECIFICITY_CHANGE = "test_specificity_change"  # [test - validation, low, high]
+    SENSITIVITY_ON_ROC = "test_sensitivity_on_its_own_roc"  # at that specificity of the test rows themselves
+    TEMPERATURE = "temperature"  # fitted on validation rows; the log-odds over it are *calibrated*
+    TEST_ECE = "test_ece"  # expected calibration error, ten bins of as many rows
+    TEST_ECE_CALIBRATED = "test_ece_calibrated"
+    ECE_CHANGE = "test_ece_change"  # [calibrated - as the head says it, low, high], paired by row
+    TEST_NLL = "test_nll"
+    TEST_NLL_CALIBRATED = "test_nll_calibrated"
+    NLL_CHANGE = "test_nll_change"
+    TEST_BRIER = "test_brier"
+    TEST_BRIER_CALIBRATED = "test_brier_calibrated"
+    BRIER_CHANGE = "test_brier_change"
+    GROUPS = "groups"  # {"train": n, "val": n, "test": n, "in_two_splits": n}; only where rows have groups
+    MODEL = "model_uri"  # the best head in MLflow's registry: models:/NAME/VERSION; null where it has none
+    ENCODER_CALLS = "encoder_calls"
+    ELAPSED_S = "elapsed_s"
+    TRIALS_PER_S = "trials_per_s"
+    # only in the file, not on the printed line:
+    BEST_SO_FAR = "best_so_far"  # best val macro-F1 as trials completed: [at most SPARK_POINTS]
+    CLASSES = "classes"  # list of class names, in the order of Predictions.PROBS
+    COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    DIMENSION = "dimension"  # features per row
+    HEADS = "heads"  # {head name: {"trial": …, "seed": …}} of the logged heads
+
+    ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
+    CI95 = "_ci95"
+    SPECIFICITY = 0.9  # that THRESHOLD is chosen for
+    OF_TWO_CLASSES = (  # numbers that are logged as metrics, too
+        *(TEST_AUROC, TEST_AUPRC, TEST_SENSITIVITY, TEST_SPECIFICITY, TEMPERATURE),
+        *(TEST_ECE, TEST_ECE_CALIBRATED, TEST_NLL, TEST_NLL_CALIBRATED, TEST_BRIER, TEST_BRIER_CALIBRATED),
+    )
+    SPARK_POINTS = 32
+
+
+class Predicted:
+    """Keys of the last line that ``trainer.predict`` prints. ``found == predicted + bad``, always."""
+
+    RUN_ID = "mlflow_run_id"  # of the sweep whose head answered; null for --model-uri
+    MODEL = "model_uri"  # null where the head was a sweep's
+    TRIAL = "trial"
+    ENCODER = "encoder"
+    FOUND = "found"
+    PREDICTED = "predicted"
+    BAD = "bad"
+    BAD_FILES = "bad_files"  # [{"path": …, "reason": …}]
+    COUNTS = "counts"  # {class: pictures that were taken for it}
+    CLASSES = "classes"
+    REUSED = "reused"  # pictures whose vector was in the cache
+    ENCODER_CALLS = "encoder_calls"
+    IMAGES_PER_S = "images_per_s"  # predicted, over the time from listing the files to the last answer
+    OUT = "out"
+    ELAPSED_S = "elapsed_s"
+
+
+class FineTuned:
+    """Keys that the SUMMARY of a fine-tuning has besides those of `Summary`. There the best trial and the
+    head "best" are the fine-tuned encoder, while trial 0 and the head "frozen" are the best logistic
+    regression on the frozen one."""
+
+    UNFROZEN = "unfrozen"  # how many of the last blocks learnt …
+    BLOCKS = "blocks"  # … of how many
+    SEEDS = "seeds"
+    FROZEN_VAL_F1_MACRO = "frozen_val_f1_macro"
+    FROZEN_TEST_F1_MACRO = "frozen_test_f1_macro"
+    FROZEN_TEST_F1_MACRO_CI95 = "frozen_test_f1_macro_ci95"
+    EFFECT = "effect"  # [fine-tuned - frozen in test macro-F1, low, high]: mean over seeds, paired by row
+    EFFECT_P = "effect_p"  # swap test
+    VERDICT = "verdict"  # Verdict, without BASELINE
+    WHY = "why"  # a sentence from the curves about a gain that did not come, "" where it came
+    EPOCH_S = "epoch_s"  # seconds of an epoch with its validation, mean over all
+    CACHED_BYTES = "cached_bytes"  # of the activations that the blocks were trained on
+
+    FROZEN_HEAD = "frozen"  # its name in PREDICTIONS

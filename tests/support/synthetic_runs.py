@@ -10,6 +10,7 @@ import io
 import json
 import shlex
 import time
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -491,8 +492,12 @@ def _predict(
 
 def webp(image: np.ndarray, side: int = 48) -> bytes:
     """A small picture of an 8×8 digit."""
+    return _webp((image * 15.9).astype(np.uint8).tobytes(), image.shape, side)
+
+
+@cache
+def _webp(pixels: bytes, shape: tuple[int, ...], side: int) -> bytes:
     file = io.BytesIO()
-    Image.fromarray((image * 15.9).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC).save(
-        file, "WEBP"
-    )
+    image = Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(shape))
+    image.resize((side, side), Image.Resampling.BICUBIC).save(file, "WEBP")
     return file.getvalue()

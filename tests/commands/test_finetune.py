@@ -63,11 +63,24 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tracking_uri: str, tmp_path: Path, pictures: Path, saved_clip: Path) -> FinetuneConfig:
+    return config_in(tmp_path, tracking_uri, pictures, saved_clip)
+
+
+@pytest.fixture(scope="module")
+def tuned(
+    module_store: str, tmp_path_factory: pytest.TempPathFactory, pictures: Path, saved_clip: Path
+) -> tuple[FinetuneConfig, dict[str, Any]]:
+    """A fine-tuning, and its figures, for tests that read and change nothing."""
+    config = config_in(tmp_path_factory.mktemp("tuned"), module_store, pictures, saved_clip)
+    return config, run(config)
+
+
+def config_in(folder: Path, tracking_uri: str, pictures: Path, saved_clip: Path) -> FinetuneConfig:
     return FinetuneConfig(
         data=str(pictures),
         encoder=str(saved_clip),
         tracking_uri=tracking_uri,
-        cache_dir=tmp_path / "cache",
+        cache_dir=folder / "cache",
         study="study",
         device="cpu",
         dtype="float32",
@@ -92,8 +105,10 @@ def tables(config: FinetuneConfig, figures: dict[str, Any]) -> dict[str, pd.Data
     return {name: pd.read_parquet(folder / name) for name in names}
 
 
-def test_a_run_leaves_what_the_pages_about_a_sweep_read(config: FinetuneConfig) -> None:
-    figures = run(config)
+def test_a_run_leaves_what_the_pages_about_a_sweep_read(
+    tuned: tuple[FinetuneConfig, dict[str, Any]],
+) -> None:
+    config, figures = tuned
     assert set(figures) >= PROMISED
     made = tables(config, figures)
     trials = made[Artifact.TRIALS].set_index("trial")
@@ -115,8 +130,8 @@ def test_a_run_leaves_what_the_pages_about_a_sweep_read(config: FinetuneConfig) 
     assert not list((config.cache_dir / "finetuning").glob("*"))  # checkpoints are gone once it is on record
 
 
-def test_what_is_kept_answers_pictures_as_training_did(config: FinetuneConfig) -> None:
-    figures = run(config)
+def test_what_is_kept_answers_pictures_as_training_did(tuned: tuple[FinetuneConfig, dict[str, Any]]) -> None:
+    config, figures = tuned
     folder = folder_of(config.tracking_uri, figures)
     files = {path.name: path.read_bytes() for path in (folder / Artifact.TUNED).iterdir()}
     answers = pd.read_parquet(folder / Artifact.PREDICTIONS)
@@ -129,6 +144,7 @@ def test_what_is_kept_answers_pictures_as_training_did(config: FinetuneConfig) -
     assert np.allclose(tuned.probabilities(images), np.stack(list(answers["probs"])), atol=1e-5)
 
 
+@pytest.mark.kill
 def test_a_killed_run_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
     config: FinetuneConfig,
 ) -> None:
@@ -320,7 +336,9 @@ def test_seeds_of_unequal_length_are_each_taken_at_their_own_last_epoch() -> Non
     assert "training loss fell from 1.50 to 0.90, validation loss went from 1.30 to 1.30" in told
 
 
-def test_figures_are_json_and_give_a_reason_unless_a_gain_came(config: FinetuneConfig) -> None:
-    figures = run(config)
+def test_figures_are_json_and_give_a_reason_unless_a_gain_came(
+    tuned: tuple[FinetuneConfig, dict[str, Any]],
+) -> None:
+    figures = tuned[1]
     assert json.loads(json.dumps(figures))[FineTuned.VERDICT] in set(Verdict)
     assert (figures[FineTuned.VERDICT] == Verdict.HELPS) == (figures[FineTuned.WHY] == "")

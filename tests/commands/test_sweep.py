@@ -48,19 +48,24 @@ PROMISED = {
 
 
 @pytest.fixture
-def space_file(tmp_path: Path) -> Path:
-    path = tmp_path / "space.yaml"
-    path.write_text(yaml.safe_dump(QUICK))
-    return path
+def config(tracking_uri: str, tmp_path: Path) -> SweepConfig:
+    return config_in(tmp_path, tracking_uri)
 
 
-@pytest.fixture
-def config(tracking_uri: str, tmp_path: Path, space_file: Path) -> SweepConfig:
+@pytest.fixture(scope="module")
+def swept(module_store: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepConfig, dict[str, Any]]:
+    """A sweep, and its figures, for tests that read and change nothing."""
+    config = config_in(tmp_path_factory.mktemp("swept"), module_store)
+    return config, run(config)
+
+
+def config_in(folder: Path, tracking_uri: str) -> SweepConfig:
+    (folder / "space.yaml").write_text(yaml.safe_dump(QUICK))
     return SweepConfig(
-        data=str(features_file(tmp_path / "three.npz", classes=3)),
+        data=str(features_file(folder / "three.npz", classes=3)),
         tracking_uri=tracking_uri,
-        cache_dir=tmp_path / "cache",
-        space=space_file,
+        cache_dir=folder / "cache",
+        space=folder / "space.yaml",
         trials=6,
         seeds=2,
         at_once=3,
@@ -103,8 +108,10 @@ def test_the_command_ends_with_one_line_of_json_that_holds_every_promised_figure
     assert re.search(r"found (\d+) = used \1 \+ quarantined 0", done.stderr)
 
 
-def test_a_sweep_is_a_tree_in_mlflow_with_every_table_beside_it(config: SweepConfig) -> None:
-    figures = run(config)
+def test_a_sweep_is_a_tree_in_mlflow_with_every_table_beside_it(
+    swept: tuple[SweepConfig, dict[str, Any]],
+) -> None:
+    config, figures = swept
     client = MlflowClient(config.tracking_uri)
     parent = client.get_run(figures["mlflow_run_id"])
     children = client.search_runs(
@@ -139,8 +146,8 @@ def test_the_figures_are_those_of_the_logged_predictions(config: SweepConfig, tm
     assert set(predictions["split"]) == {"train", "val", "test"}
 
 
-def test_the_logged_head_gives_the_logged_probabilities(config: SweepConfig) -> None:
-    figures = run(config)
+def test_the_logged_head_gives_the_logged_probabilities(swept: tuple[SweepConfig, dict[str, Any]]) -> None:
+    config, figures = swept
     folder = folder_of(config.tracking_uri, figures["mlflow_run_id"])
     described = json.loads((folder / Artifact.HEAD / "head.json").read_text())
     tensors = load_file(folder / Artifact.HEAD / "head.safetensors")

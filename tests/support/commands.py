@@ -67,8 +67,13 @@ class _Server:
     def ask(self, command: dict[str, Any]) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps(command), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
+        try:
+            print(json.dumps(command), file=self._process.stdin, flush=True)
+            answer = self._process.stdout.readline()
+        except BaseException:  # a test that took too long: the answer must not reach the next one
+            self._process.kill()
+            _server.cache_clear()
+            raise
         assert answer, "the server of commands has ended; its messages are above"
         return int(answer)
 

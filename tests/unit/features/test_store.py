@@ -153,6 +153,7 @@ with store.owner():
 """
 
 
+@pytest.mark.kill
 def test_a_killed_writer_loses_no_finished_shard_and_leaves_none_half_read(tmp_path: Path) -> None:
     finished: list[int] = []
     for attempt in range(5):

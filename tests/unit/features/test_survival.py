@@ -22,17 +22,19 @@ from trainer.features.extract import Features, extract
 from trainer.features.store import FeatureStore
 
 
-def test_extraction_killed_at_thirty_random_moments_loses_and_doubles_nothing(
-    saved_clip: Path, tmp_path: Path
+@pytest.mark.kill
+@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_extraction_killed_at_random_moments_loses_and_doubles_nothing(
+    saved_clip: Path, tmp_path: Path, kills: int
 ) -> None:
     pictures = class_folders(tmp_path / "pictures", {"a": 150, "b": 150})
-    command = [sys.executable, "benchmarks/survival.py", "--kills", "30", "--data", pictures]
+    command = [sys.executable, "benchmarks/survival.py", "--kills", str(kills), "--data", pictures]
     done = subprocess.run(
         [*command, "--encoder", saved_clip], cwd=REPO, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["kills"] == 30
+    assert figures["kills"] == kills
     assert [figures[name] for name in ("torn", "lost", "doubled", "unmeasured")] == [0, 0, 0, 0]
     assert figures["identical"]
 

@@ -74,6 +74,7 @@ def test_processes_that_start_at_once_share_one_working_store(tmp_path: Path) ->
         assert runs == 4
 
 
+@pytest.mark.kill
 def test_a_first_use_killed_anywhere_leaves_a_store_that_works_the_next_time(unused: Path) -> None:
     uri = f"sqlite:///{unused}"
     temporary = unused.with_name(".mlflow.db.new")

@@ -63,8 +63,9 @@ def content(path: Path) -> tuple[str, str]:
         return connection.execute("SELECT version_num, name FROM alembic_version, experiments").fetchone()
 
 
-def test_processes_that_start_at_once_share_one_working_store(tmp_path: Path) -> None:
-    for attempt in range(2):
+@pytest.mark.parametrize("attempts", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_processes_that_start_at_once_share_one_working_store(tmp_path: Path, attempts: int) -> None:
+    for attempt in range(attempts):
         path = tmp_path / str(attempt) / "mlflow.db"
         processes = [first_use(f"sqlite:///{path}") for _ in range(4)]
         results = [process.communicate(timeout=120) for process in processes]

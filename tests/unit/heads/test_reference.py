@@ -438,38 +438,19 @@ def same_curves(a: dict[str, np.ndarray], b: dict[str, np.ndarray], tolerance: f
         np.testing.assert_allclose(a[metric], b[metric], rtol=tolerance, atol=tolerance, err_msg=metric)
 
 
-in_every_precision = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     ("dtype", "precision", "features", "tolerance"),
     [
         (torch.float64, "float32", 6, 1e-9),
         (torch.float32, "float32", 6, 1e-6),
-        (torch.float32, "float32", 96, 1e-6),
+        pytest.param(torch.float32, "float32", 96, 1e-6, marks=pytest.mark.slow),
         (torch.float32, "bfloat16", 6, 1e-6),
-        (torch.float32, "bfloat16", 96, 1e-6),
+        pytest.param(torch.float32, "bfloat16", 96, 1e-6, marks=pytest.mark.slow),
     ],
 )
-
-
-@pytest.mark.slow
-@in_every_precision
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_a_head_is_the_same_alone_in_any_slot_and_after_its_neighbours_left(
-    dtype: torch.dtype, precision: Precision, features: int, tolerance: float, data: st.DataObject
-) -> None:
-    same_alone(dtype, precision, features, tolerance, data)
-
-
-@in_every_precision
-@settings(max_examples=4, deadline=None)
-@given(data=st.data())
-def test_a_head_is_the_same_alone_in_a_few_slots(
-    dtype: torch.dtype, precision: Precision, features: int, tolerance: float, data: st.DataObject
-) -> None:
-    same_alone(dtype, precision, features, tolerance, data)
-
-
-def same_alone(
     dtype: torch.dtype, precision: Precision, features: int, tolerance: float, data: st.DataObject
 ) -> None:
     """Slots, neighbours, who is dropped when, slabs, and joining with heads of another population."""

@@ -43,8 +43,8 @@ dashboard: setup
 	@$(BIN)/streamlit run dashboard/Home.py
 
 ui: setup
-	@store=$$($(BIN)/python -c 'from trainer.tracking import database, schema; \
-		uri = schema.default_tracking_uri(); database.prepare(uri); print(uri)') \
+	@store=$$($(BIN)/python -c 'from trainer.core.locations import default_tracking_uri; from trainer.tracking import database; \
+		uri = default_tracking_uri(); database.prepare(uri); print(uri)') \
 		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000
 
 test: setup lint chromium

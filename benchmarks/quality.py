@@ -31,7 +31,8 @@ from sklearn.preprocessing import StandardScaler
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer.data.load import load
-from trainer.experiments.sweep.run import SweepConfig, run
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.experiments.sweep.run import run
 from trainer.features.extract import Features, extract
 from trainer.stats.intervals import wilson
 from trainer.tracking.reader import RunFiles

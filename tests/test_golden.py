@@ -74,7 +74,7 @@ def run_again(command: str, config: Any) -> dict[str, Any]:
 
 
 def command_line(command: str, config: Any, **changed: str) -> str:
-    from trainer.cli import command_line
+    from trainer.core.config import command_line
 
     return command_line(f"trainer.{command}", config, **changed)
 

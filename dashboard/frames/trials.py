@@ -18,7 +18,6 @@ from trainer.tracking.schema import (
     Predictions,
     Quarantine,
     Samples,
-    Summary,
     Trials,
     TrialState,
 )
@@ -79,15 +78,6 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
             "best": complete.cummax().ffill().to_numpy(),
         }
     )
-
-
-def spark(trials: pd.DataFrame) -> tuple[float, ...]:
-    """The best score as trials completed, for a table: `Summary.SPARK_POINTS` values at most, evenly spread,
-    the last one included."""
-    complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
-    best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy(dtype=float)
-    kept = np.unique(np.linspace(0, len(best) - 1, min(Summary.SPARK_POINTS, len(best))).round().astype(int))
-    return tuple(best[kept].tolist())
 
 
 def group_by(trials: pd.DataFrame, column: str) -> Groups:

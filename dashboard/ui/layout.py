@@ -14,7 +14,8 @@ from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import SweepInfo
 from dashboard.ui import state
 from dashboard.ui.chart_spec import Drawing, drawing
-from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
+from trainer.core.locations import default_tracking_uri
+from trainer.tracking.schema import RunState, Stopped
 
 Made = TypeVar("Made")
 LOOKS = {  # state → (icon, colour of the badge)

@@ -14,7 +14,8 @@ from safetensors.numpy import load
 from dashboard.runs import artifacts
 from dashboard.runs.run_info import SweepInfo
 from dashboard.runs.store import Store
-from trainer.tracking.schema import Artifact, Kind, RunState, default_tracking_uri
+from trainer.core.locations import default_tracking_uri
+from trainer.tracking.schema import Artifact, Kind, RunState
 
 Made = TypeVar("Made")
 RUN = "run"  # query parameter and session key: id of the chosen run

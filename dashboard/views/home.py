@@ -16,17 +16,8 @@ from dashboard.runs.run_info import SweepInfo
 from dashboard.runs.store import NEWEST
 from dashboard.ui import layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
-from trainer.tracking.schema import (
-    Ablated,
-    Ablation,
-    FineTuned,
-    Kind,
-    RunState,
-    Summary,
-    Trials,
-    Verdict,
-    default_tracking_uri,
-)
+from trainer.core.locations import default_tracking_uri
+from trainer.tracking.schema import Ablated, Ablation, FineTuned, Kind, RunState, Summary, Trials, Verdict
 
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read

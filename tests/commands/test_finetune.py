@@ -22,10 +22,11 @@ from tests.support.image_files import encoded
 from tests.support.paths import REPO
 from trainer.core.errors import InputError
 from trainer.data.load import load
+from trainer.experiments.finetuning.config import FinetuneConfig
 from trainer.experiments.finetuning.judging import judge, why_no_better, words
 from trainer.experiments.finetuning.model import TunedEncoder
 from trainer.experiments.finetuning.outcome import outcome_of
-from trainer.experiments.finetuning.run import FinetuneConfig, run
+from trainer.experiments.finetuning.run import run
 from trainer.experiments.finetuning.training import Standing
 from trainer.features.activations import activations
 from trainer.features.image_augmentation import Augmentation, Straying

@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from dashboard import charts
 from dashboard.frames import trials as trial_frames
+from dashboard.runs import run_info
 from tests.support.synthetic_runs import training
 from trainer.tracking.schema import Summary
 
@@ -112,17 +113,17 @@ def test_a_pruned_trial_never_becomes_the_best_so_far() -> None:
         }
     )
     assert trial_frames.best_so_far(trials)["best"].tolist() == [0.5, 0.5, 0.6]
-    assert trial_frames.spark(trials) == (0.5, 0.6)
+    assert run_info.spark(trials) == (0.5, 0.6)
 
 
 def test_a_spark_of_many_trials_is_short_and_ends_where_they_end() -> None:
     many = pd.concat([TRIALS] * 40, ignore_index=True).assign(finished_s=lambda f: f.index)
     many["val_f1_macro"] = np.linspace(0.2, 0.9, len(many))
-    spark = trial_frames.spark(many)
+    spark = run_info.spark(many)
     assert len(spark) == Summary.SPARK_POINTS
     assert list(spark) == sorted(spark)
     assert spark[-1] == many.loc[many["state"] == "complete", "val_f1_macro"].max()
-    assert trial_frames.spark(many.assign(state="failed", val_f1_macro=None)) == ()
+    assert run_info.spark(many.assign(state="failed", val_f1_macro=None)) == ()
 
 
 def test_a_few_values_make_few_bins_and_a_bin_of_one_value_is_no_range() -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from trainer import cli
+from trainer.core.config import DataConfig
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 
@@ -18,43 +17,8 @@ if TYPE_CHECKING:
     from trainer.heads.training_data import TrainingData
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading(cli.Common):
-    """Which pictures, and how they become vectors."""
-
-    data: str = "demo"
-    """`demo`; an image folder (class folders, also below train/ val/ test/); a .csv, .tsv, .jsonl or .parquet
-    table; .tar shards or a folder of them; a folder that save_to_disk of the datasets library wrote, or
-    `hf:owner/name` (`hf:owner/name:config`) for a data set of the Hugging Face hub; an .npz or .safetensors
-    file of ready features."""
-    encoder: str | None = None
-    """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
-    ResNet. Left out: `demo` for `--data demo`, else openai/clip-vit-base-patch32. Ready features need
-    none."""
-    batch_size: int | Literal["auto"] = "auto"
-    """Images per call of the encoder. auto: the fastest of a few, measured once and remembered."""
-    workers: int | Literal["auto"] = "auto"
-    """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What the encoder computes in. auto: bfloat16 where the device does so natively."""
-    max_bad: float = 0.05
-    """Largest share of images that may be unreadable."""
-    measure: bool = True
-    """Also measure each picture that is encoded (size, brightness, sharpness …: some 3 ms), which the page
-    "Data quality" and the search for near-duplicates need. Those encoded before are not measured."""
-    drop_duplicates: bool = False
-    """Of a picture that stands in the data several times keep one row: a test row if there is one."""
-    allow_leaks: bool = False
-    """Go on although a picture, or a group, stands in train and in test."""
-    groups: str | None = None
-    """Regular expression that finds in a row's name what must not be divided between splits: '(person\\d+)_'
-    makes a group of each patient. Splits that the data brings stay."""
-    drop_shared_groups: bool = False
-    """Of a group that stands in several splits keep the rows of test, or else of val."""
-
-
 def read_features(
-    config: Reading,
+    config: DataConfig,
     device: str,
     *,
     to_train: bool,
@@ -122,7 +86,7 @@ def read_features(
     return features
 
 
-def read_rows(config: Reading) -> Manifest:
+def read_rows(config: DataConfig) -> Manifest:
     """The rows with their groups, none of which stands in two splits unless that is allowed.
 
     Raises:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from trainer.core.errors import InputError
-from trainer.core.json_cache import recall, remember
+from trainer.core.json_cache import read_json, recall, remember
 from trainer.data.decode import DECODE_POLICY
 from trainer.features.families import Space, family_of
 from trainer.features.image_augmentation import Straying, described
-from trainer.features.model_files import image_settings, read_json, tokenizer_files, weight_files
+from trainer.features.model_files import image_settings, tokenizer_files, weight_files
 
 FEATURES_VERSION = "2"  # raise it when the code of this room changes what comes out
 STORED_DTYPE = "float16"  # of an encoder's vectors

@@ -15,8 +15,8 @@ import numpy as np
 
 from trainer.core import atomic
 from trainer.core.errors import InputError
+from trainer.core.json_cache import read_json
 from trainer.features.key import STORED_DTYPES, EncoderKey, digest_of
-from trainer.features.model_files import read_json
 from trainer.features.store import DAMAGED, FeatureStore, locked, read_shard
 
 FORMATS = (".npz", ".parquet")

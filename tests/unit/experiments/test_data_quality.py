@@ -7,12 +7,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from trainer import cli
+from trainer.core.config import DataConfig, command_line
 from trainer.data.image_quality import NAMES
 from trainer.data.manifest import Manifest, build
 from trainer.experiments import data_quality
 from trainer.experiments.data_quality import Quality
-from trainer.experiments.inputs import Reading
 from trainer.features.extract import ExtractReport, Features
 from trainer.tracking.schema import Duplicates, Extracted, Pictures
 
@@ -124,7 +123,7 @@ def test_the_measures_that_people_see_are_those_that_are_measured() -> None:
 
 
 def test_the_command_of_a_run_gives_its_flags_again() -> None:
-    config = Reading(data="a b", drop_duplicates=True, measure=False, batch_size=8)
-    assert cli.command_line("trainer.extract", config) == (
+    config = DataConfig(data="a b", drop_duplicates=True, measure=False, batch_size=8)
+    assert command_line("trainer.extract", config) == (
         "python -m trainer.extract --data 'a b' --batch-size 8 --no-measure --drop-duplicates"
     )

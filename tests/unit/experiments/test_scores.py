@@ -18,7 +18,6 @@ from trainer.data.manifest import Manifest
 from trainer.data.table_columns import captions_of, text
 from trainer.experiments.ablation.scores import (
     TECHNICAL,
-    AestheticHead,
     Of,
     aesthetic_score,
     agreement_score,
@@ -29,6 +28,7 @@ from trainer.experiments.ablation.scores import (
     rows_of_captions,
     separation,
 )
+from trainer.features.aesthetic import AestheticHead
 from trainer.features.extract import extract
 from trainer.features.image_measures import measures_of
 from trainer.features.preprocessing import LEAST

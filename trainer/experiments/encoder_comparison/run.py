@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run
+from trainer.experiments.base import open_run
+from trainer.experiments.encoder_comparison.config import EncodersConfig
 from trainer.experiments.inputs import read_features
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
 
@@ -28,16 +28,6 @@ SHARE = 0.9  # of the training rows that each probe sees
 COSTS = "costs.json"  # artifact: what was measured of each encoder, so that a killed run goes on
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncodersConfig(Studying):
-    """Which encoders, on what."""
-
-    encoders: tuple[str, ...] = ("demo",)
-    """Two or more of what --encoder takes elsewhere."""
-    seeds: int = 5
-    """Probes of each encoder. Each sees another 90 % of the training rows, the same for all encoders."""
-
-
 def run(config: EncodersConfig) -> dict[str, Any]:
     """Run a comparison, or the rest of one. Returns its figures (`schema.EncodersCompared`).
 
@@ -46,7 +36,7 @@ def run(config: EncodersConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0, seeds=1)
+    require_at_least(config, seed=0, seeds=1)
     refuse_strange(config)
     from trainer.features.backbone import pick_device
     from trainer.tracking import database

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import command_line, new_study_name, require_at_least, settings
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.inputs import Reading, read_features
-from trainer.features.image_augmentation import Augmentation
+from trainer.experiments import base
+from trainer.experiments.extraction.config import ExtractConfig
+from trainer.experiments.inputs import read_features
 from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 
 # Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 SHOWN = 20  # quarantined files named on the terminal; all of them are in the figures
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExtractConfig(Reading):
-    """What to encode, and how."""
-
-    space: Literal["pooled", "shared"] = "pooled"
-    """pooled: the image tower's own output, which heads learn from. shared: the space of images and texts."""
-    captions: bool = False
-    """Encode the captions, too, into the space that images and texts share."""
-    views: int = 0
-    """Views of each training picture besides itself, encoded for augmentation."""
-    augment: Augmentation = field(default_factory=Augmentation)
-    """How far views stray from their picture."""
-
-
 def run(config: ExtractConfig) -> dict[str, Any]:
     """Extract, or find that everything is there already. Returns the figures (`schema.Extracted`).
 
@@ -44,7 +30,7 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable. What was encoded stays stored.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0)
+    require_at_least(config, seed=0)
     from trainer.features.backbone import pick_device
     from trainer.tracking import database
 
@@ -138,18 +124,18 @@ def open_run(config: ExtractConfig, features: Features) -> SweepWriter:
 
     from trainer.tracking.writer import SweepWriter
 
-    cli.close_lost_runs(config)
-    command = cli.settings(config)
+    base.close_lost_runs(config)
+    command = settings(config)
     return SweepWriter.start(
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,
-        study=cli.new_name(config.data),
+        study=new_study_name(config.data),
         kind=Kind.EXTRACTION,
         tags={
             Tag.DATA: config.data,
             Tag.DIGEST: features.manifest.digest,
             Tag.ENCODER: features.report.encoder,
-            Tag.COMMAND: cli.command_line("trainer.extract", config),
+            Tag.COMMAND: command_line("trainer.extract", config),
         },
         params=command,
         config_yaml=yaml.safe_dump({"command": command}, sort_keys=False),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core import errors
+from trainer.core.config import require_at_least
 from trainer.core.console import Bar, bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, precision
+from trainer.experiments.finetuning.config import FinetuneConfig
+from trainer.experiments.hardware import precision
 from trainer.experiments.inputs import read_features
-from trainer.features.image_augmentation import Augmentation
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
 
 if TYPE_CHECKING:
@@ -33,44 +34,6 @@ if TYPE_CHECKING:
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
 FROZEN = 0  # the trial's number
 MOST_AT_ONCE = 64  # pictures that the last blocks answer at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(Studying):
-    """What to fine-tune, on what."""
-
-    unfreeze_last: int = 2
-    """How many of the encoder's last blocks learn, with what follows them. Of a ResNet, residual blocks."""
-    lrs: tuple[float, ...] = (1e-4, 3e-4)
-    """Learning rates of the last block to try; the best is chosen on validation rows."""
-    head_lr: float = 3e-4
-    """Learning rate of the head."""
-    layer_decay: float = 0.7
-    """Each block learns so many times as fast as the next one."""
-    weight_decay: float = 0.05
-    """Of AdamW, for weights that are no biases and no norms."""
-    warmup: float = 0.1
-    """Share of the steps in which rates rise, before they fall along a cosine."""
-    label_smoothing: float = 0.1
-    """Share of the target that goes to all classes alike."""
-    clip_norm: float = 1.0
-    """Largest norm of a step's gradient."""
-    epochs: int = 15
-    """At most."""
-    patience: int = 5
-    """Epochs without a better validation macro-F1 after which a training stops."""
-    train_batch: int = 32
-    """Pictures per optimiser step. What does not fit into memory at once is added up in parts."""
-    views: int = 4
-    """Augmented views of each training picture to train on besides itself; for the frozen head, too."""
-    augment: Augmentation = field(default_factory=Augmentation)
-    """How views stray from their picture."""
-    seeds: int = 2
-    """How many times each learning rate is trained."""
-    kept: Literal["float16", "bfloat16"] = "float16"
-    """In what activations are kept. bfloat16 for encoders whose activations go beyond 65,504."""
-    checkpoint_s: float = 20.0
-    """Seconds between two checkpoints: what a kill can lose."""
 
 
 def run(config: FinetuneConfig) -> dict[str, Any]:
@@ -127,9 +90,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
 
 def check(config: FinetuneConfig) -> None:
     """Raises InputError for a flag that makes no sense."""
-    cli.require_at_least(
-        config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0
-    )
+    require_at_least(config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0)
     if not config.lrs:
         raise InputError("--lrs is empty; name at least one learning rate.")
     positive = {"lrs": min(config.lrs), "head_lr": config.head_lr, "clip_norm": config.clip_norm}
@@ -414,7 +375,7 @@ class Study:
         outcomes = {number: outcome_of(standings) for number, standings in ended.items()}
         alive = {number: outcome for number, outcome in outcomes.items() if not outcome.failed}
         if not alive:
-            raise cli.CameToNothing(
+            raise errors.NoResultError(
                 "Every training diverged: the loss stopped being a finite number. Pass smaller --lrs."
             )
         chosen = max(alive, key=lambda number: alive[number].score)

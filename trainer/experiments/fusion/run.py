@@ -6,13 +6,14 @@ import io
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run, precision, slab_bytes
+from trainer.experiments.base import open_run
+from trainer.experiments.fusion.config import FuseConfig
+from trainer.experiments.hardware import precision, slab_bytes
 from trainer.experiments.inputs import read_features
 from trainer.tracking.schema import Artifact, Fused, Kind
 
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
 IMAGE, TEXT, JOINED, GATED, LATE = "image only", "text only", "concatenated", "gated", "late"
 FORMS = "forms"  # folder of artifacts: what each form says, so that a killed run goes on
 TELLING = 0.05  # share of captions that may name their class before a warning is given
-
-
-@dataclass(frozen=True, kw_only=True)
-class FuseConfig(Studying):
-    """What to join, of what."""
-
-    seeds: int = 3
-    """How many times each configuration is trained, each time with other random numbers."""
-    hide_class_names: bool = False
-    """Take the names of all classes out of the captions first."""
-    class_names: Path | None = None
-    """YAML or JSON file of further names, class by class, to look for: `cat: [cat, kitten]`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ def run(config: FuseConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0, seeds=1)
+    require_at_least(config, seed=0, seeds=1)
     from trainer.experiments.inputs import read_rows
     from trainer.features.backbone import pick_device
     from trainer.tracking import database

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from trainer import cli
+from trainer.core import errors
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.experiments.inputs import read_features, training_data
@@ -20,7 +20,7 @@ from trainer.tracking.schema import Artifact, Curves, Metric, Summary
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trainer.experiments.sweep.run import SweepConfig
+    from trainer.experiments.sweep.config import SweepConfig
 
 ALIKE = 1e-6  # the most that a validation curve may differ from its record
 
@@ -73,7 +73,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
         Summary.ELAPSED_S: round(time.time() - began, 3),
     }
     if not max(apart.values()) <= ALIKE:
-        raise cli.CameToNothing(
+        raise errors.NoResultError(
             f"Trial {number} trained again differs from its record: {apart}. The same processor and the same "
             "version of torch give the same numbers; others may not.",
             figures,

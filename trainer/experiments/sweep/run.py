@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core import errors
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.core.stopwatch import Stopwatch
-from trainer.experiments.base import Studying, precision, slab_bytes
+from trainer.experiments.hardware import precision, slab_bytes
 from trainer.experiments.inputs import read_features, training_data
+from trainer.experiments.sweep.config import SweepConfig
 from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
@@ -32,38 +32,6 @@ SETTING_UP, TUNING, RECORDING, CONCLUDING = "reading the data", "tuning", "table
 MLFLOW = "MLflow (beside)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SweepConfig(Studying):
-    """What to search, on what."""
-
-    trials: int = 64
-    """How many configurations to try, counting those of a resumed study."""
-    seeds: int = 3
-    """How many times each configuration is trained, each time with other random numbers."""
-    space: Path | None = None
-    """YAML file whose lines replace those of trainer/search/space.yaml."""
-    timeout: float | None = None
-    """Seconds after which no further stretch of training is begun; what is under way then is given up."""
-    target: float | None = None
-    """Validation macro-F1 (0 to 1, mean over seeds) at which the search ends."""
-    objective: Literal["f1", "f1+size"] = "f1"
-    """f1+size: look for small heads as well as good ones, and report which ones no other beats in both."""
-    pruner: Literal["median", "halving", "none"] = "median"
-    """How losing configurations are given up early."""
-    at_once: int = 16
-    """Configurations trained side by side."""
-    views: int = 0
-    """Augmented views of each training picture that heads may be trained on (`augment` in the space)."""
-    fresh_seeds: int = 5
-    """How often the chosen heads are trained anew at the end, with seeds that had no part in choosing."""
-    profile: bool = False
-    """Print where the time went."""
-    export_optuna: str | None = None
-    """Also write the study to this Optuna database when it is done, for optuna-dashboard: sqlite:///study.db."""
-    rerun: str | None = None
-    """Id of a run (a sweep: its best trial; a trial): train it again, alone, and compare with the record."""
-
-
 def run(config: SweepConfig) -> dict[str, Any]:
     """Run a sweep, or the rest of one. Returns its figures (`schema.Summary`).
 
@@ -74,7 +42,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
     """
     began = time.time()
     stopwatch = Stopwatch()
-    cli.require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0)
+    require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0)
     if config.target is not None and not 0 < config.target <= 1:
         raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
     if config.timeout is not None and config.timeout <= 0:
@@ -262,7 +230,7 @@ def conclude(
     chosen = refit.choose(ledger.finished)
     best = ledger.best()
     if best is None:
-        raise cli.CameToNothing(
+        raise errors.NoResultError(
             "No trial completed: every loss stopped being a finite number. Narrow the learning rate, for "
             "example with a file of the one line `lr: {log: [1.0e-5, 1.0e-2]}`, passed as --space."
             if config.timeout is None

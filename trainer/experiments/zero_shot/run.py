@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run
+from trainer.experiments.base import open_run
 from trainer.experiments.inputs import read_features
+from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
     Artifact,
     FewShot,
@@ -41,22 +40,6 @@ SWEEPS = "the sweep's head"
 ALL = -1  # in the record, the draw that is all training rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class ZeroShotConfig(Studying):
-    """What to compare, on what."""
-
-    templates: Path | None = None
-    """Text file of prompts, one a line, {} where a class's name goes. Left out: an ensemble of ten."""
-    class_names: Path | None = None
-    """YAML or JSON file of names that say more than the labels do, class by class: `cat: [cat, kitten]`."""
-    head: str | None = None
-    """Id of a sweep's run on the same data: its best head is compared, too."""
-    shots: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """Training pictures per class of the few-shot curve."""
-    draws: int = 20
-    """How often these pictures are drawn anew. More than before: a resumed study goes on."""
-
-
 def run(config: ZeroShotConfig) -> dict[str, Any]:
     """Run a comparison, or the rest of one. Returns its figures (`schema.ZeroShot`).
 
@@ -65,7 +48,7 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0, draws=2)
+    require_at_least(config, seed=0, draws=2)
     if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
         raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
     from trainer.experiments.inputs import read_rows

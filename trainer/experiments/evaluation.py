@@ -26,7 +26,7 @@ from trainer.experiments.plots import confusion_png
 from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
 from trainer.search.refit import Finalist
-from trainer.search.study import Finished, front
+from trainer.search.study import FinishedTrial, pareto_front
 from trainer.serving.packaging import pack, registered_name
 from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head
 from trainer.stats import intervals
@@ -74,10 +74,10 @@ def say_how_it_held(selected: float, fresh: dict[str, Any]) -> None:
         say(f"  its lead over the {name} trial, seed by seed: {lead:+.4f}{sure}")
 
 
-def front_of(trials: Sequence[Finished]) -> list[dict[str, Any]]:
+def front_of(trials: Sequence[FinishedTrial]) -> list[dict[str, Any]]:
     """The completed trials that no other beats in macro-F1 and head size both, the smallest head first."""
     complete = [trial for trial in trials if trial.state == "complete"]
-    members = [complete[i] for i in front([(trial.score, trial.parameters) for trial in complete])]
+    members = [complete[i] for i in pareto_front([(trial.score, trial.parameters) for trial in complete])]
     return [
         {"trial": trial.number, "val_f1_macro": trial.score, "parameters": trial.parameters}
         for trial in members

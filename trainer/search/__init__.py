@@ -1,1 +1,1 @@
-"""Propose trials, train them in batches, prune the losing ones, log them."""
+"""Propose trials, train them in batches, prune the worst, log them."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trainer.features.activations import Activations
     from trainer.features.extract import Features
     from trainer.search.loop import TrialRecord
-    from trainer.search.trial_log import Ledger
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking.writer import SweepWriter
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
@@ -51,7 +51,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     from trainer.experiments.child_runs import Mirror
     from trainer.features.backbone import pick_device
     from trainer.features.hub import default_encoder
-    from trainer.search.trial_log import Ledger
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking import database
 
     database.check(config.tracking_uri)
@@ -72,12 +72,12 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
         f"{len(config.lrs)} learning rates × {config.seeds} seeds",
     )
     with opened as writer, Mirror(writer) as mirror:
-        ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
+        trial_log = TrialLog(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
         figures = json.loads(writer.read_file(Artifact.SUMMARY) or "null")
         if figures is not None:
             say(f"Study {writer.study}: it is done and on record.")
         else:
-            figures = Study(config, features, stored, ledger, writer, mirror).run()
+            figures = Study(config, features, stored, trial_log, writer, mirror).run()
             mirror.catch_up()
             writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
             shutil.rmtree(checkpoints(config, writer), ignore_errors=True)
@@ -116,7 +116,7 @@ def cache_activations(config: FinetuneConfig, features: Features, device: str) -
     with bar("Running the frozen part", "images") as progress:
         stored = activations(
             features.manifest,
-            encoder=config.encoder,
+            settings,
             unfreeze_last=config.unfreeze_last,
             cache_dir=config.cache_dir,
             straying=Straying(config.augment, seed=config.seed),
@@ -169,19 +169,19 @@ class Study:
         config: FinetuneConfig,
         features: Features,
         stored: Activations,
-        ledger: Ledger,
+        trial_log: TrialLog,
         writer: SweepWriter,
         mirror: Mirror,
     ) -> None:
         self.config, self.features, self.stored = config, features, stored
-        self.ledger, self.writer, self.mirror = ledger, writer, mirror
+        self.trial_log, self.writer, self.mirror = trial_log, writer, mirror
         self.manifest = features.manifest
         self._shown = 0.0
 
     def run(self) -> dict[str, Any]:
         """Returns the figures, all but those of the command itself."""
         self.frozen, self.frozen_nd = self.fit_frozen()
-        recorded = {trial.number for trial in self.ledger.finished}
+        recorded = {trial.number for trial in self.trial_log.finished}
         if FROZEN not in recorded:
             self.record([self.frozen_record()])
         mine = {}
@@ -344,14 +344,14 @@ class Study:
 
     def record(self, records: list[TrialRecord]) -> None:
         """Put finished trials on record: TRIALS last, since a trial counts once it stands there."""
-        self.ledger.add(records)
-        self.writer.table(Artifact.CURVES, self.ledger.curves)
-        self.writer.table(Artifact.TRIALS, self.ledger.trials)
-        self.mirror.follow(self.ledger)
+        self.trial_log.add(records)
+        self.writer.table(Artifact.CURVES, self.trial_log.curves)
+        self.writer.table(Artifact.TRIALS, self.trial_log.trials)
+        self.mirror.follow(self.trial_log)
 
     def show(self, running: TrialRecord) -> None:
         """Let the pages see the trial that is under way."""
-        trials, curves = self.ledger.with_records([running])
+        trials, curves = self.trial_log.with_records([running])
         self.writer.table(Artifact.CURVES, curves)
         self.writer.table(Artifact.TRIALS, trials)
         self._shown = time.time()
@@ -430,7 +430,7 @@ class Study:
         figures = {
             Summary.RUN_ID: self.writer.run_id,
             Summary.STUDY: self.writer.study,
-            **figures_of(self.ledger, chosen),
+            **figures_of(self.trial_log, chosen),
             FineTuned.UNFROZEN: blocks,
             FineTuned.BLOCKS: self.stored.blocks,
             FineTuned.SEEDS: self.config.seeds,

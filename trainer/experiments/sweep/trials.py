@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.core import errors
 from trainer.core.config import require_at_least
@@ -12,9 +12,10 @@ from trainer.core.errors import InputError
 from trainer.core.stopwatch import Stopwatch
 from trainer.experiments.hardware import precision, slab_bytes
 from trainer.experiments.sweep.config import SweepConfig
-from trainer.tracking.schema import Trials
+from trainer.tracking.schema import Summary, Trials
 
 if TYPE_CHECKING:
+    from trainer.experiments.evaluation import Answers
     from trainer.heads.training_data import TrainingData
     from trainer.search.loop import SearchSettings, SearchStep
     from trainer.search.refit import Finalist
@@ -104,3 +105,38 @@ def finalists(config: SweepConfig, data: TrainingData, trial_log: TrialLog) -> l
     seeds = head_seeds(config.seed, config.seeds)
     chosen = refit.choose_finalists(trial_log.finished)
     return refit.retrain(chosen, data, seeds=seeds, precision=precision(config))
+
+
+def summarise(
+    config: SweepConfig, data: TrainingData, trial_log: TrialLog, answers: Answers
+) -> dict[str, Any]:
+    """The figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
+    from trainer.experiments import evaluation
+    from trainer.search import refit
+    from trainer.search.study import head_seeds
+
+    best = trial_log.best()
+    assert best is not None
+    fresh: dict[str, Any] = {}
+    if config.fresh_seeds:
+        seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
+        chosen = refit.choose_finalists(trial_log.finished)
+        scores = refit.scores_with_fresh_seeds(chosen, data, seeds=seeds, precision=precision(config))
+        fresh = evaluation.trained_anew(scores)
+        evaluation.say_how_it_held(best[Trials.VAL_F1_MACRO], fresh)
+    figures = {
+        Summary.TRIALS: len(trial_log.finished),
+        **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
+        Summary.BEST_TRIAL: answers.heads[0].trial,
+        Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
+        Summary.BEST_VAL_F1_MACRO_CI95: [
+            None if bound != bound else bound
+            for bound in (best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH])
+        ],
+        Summary.BEST_SO_FAR: trial_log.best_so_far(points=Summary.SPARK_POINTS),
+        **fresh,
+        **answers.test_figures(),
+    }
+    if config.objective == "f1+size":
+        figures[Summary.FRONT] = evaluation.front_of(trial_log.finished)
+    return figures

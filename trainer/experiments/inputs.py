@@ -1,9 +1,9 @@
-"""What every command that reads pictures shares: which they are, with which encoder, what is said of them."""
+"""Rows and their vectors as every command reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.core.config import DataConfig
 from trainer.core.console import bar, say
@@ -12,77 +12,76 @@ from trainer.core.errors import InputError
 if TYPE_CHECKING:
     from trainer.data.manifest import Manifest
     from trainer.features.extract import ExtractReport, Features
-    from trainer.features.families import Space
     from trainer.features.image_augmentation import Augmentation
+    from trainer.features.settings import EncoderSettings
     from trainer.heads.training_data import TrainingData
+
+
+def encoder_settings(
+    config: DataConfig, device: str, *, augment: Augmentation | None = None, **changed: Any
+) -> EncoderSettings:
+    """With what a command encodes; ``changed`` as :class:`EncoderSettings` names it."""
+    from trainer.features.hub import default_encoder
+    from trainer.features.image_augmentation import Augmentation, AugmentationSpec
+    from trainer.features.settings import EncoderSettings
+
+    usual = {
+        "encoder": config.encoder or default_encoder(config.data),
+        "cache_dir": config.cache_dir,
+        "device": device,
+        "dtype": config.dtype,
+        "batch_size": config.batch_size,
+        "workers": config.workers,
+        "max_bad": config.max_bad,
+        "drop_duplicates": config.drop_duplicates,
+        "measure": config.measure,
+        "augmentation": AugmentationSpec(augment or Augmentation(), seed=config.seed),
+    }
+    return EncoderSettings(**{**usual, **changed})
 
 
 def read_features(
     config: DataConfig,
-    device: str,
+    settings: EncoderSettings,
     *,
     to_train: bool,
-    space: Space = "pooled",
-    views: int = 0,
-    augment: Augmentation | None = None,
-    plant: Callable[[Manifest], Manifest] | None = None,
+    corrupt: Callable[[Manifest], Manifest] | None = None,
 ) -> Features:
     """Rows with their vectors, from the cache where they are in it; says what was found.
 
     Args:
         to_train: refuse data on which no head can be trained.
-        space, views: as :func:`trainer.features.extract.extract` takes them.
-        augment: how views differ from their picture; None for the usual.
-        plant: what is to be done to the rows before they are encoded.
+        corrupt: what is to be done to the rows before they are encoded.
 
     Raises:
         InputError: data or encoder cannot be used.
         TooManyBadFiles: more images than ``config.max_bad`` are unreadable.
     """
-    from trainer.data.duplicates import refuse_leaks
-    from trainer.data.manifest import check_trainable
-    from trainer.features.extract import extract
-    from trainer.features.hub import default_encoder
-    from trainer.features.image_augmentation import Augmentation, Straying
-
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
     manifest = read_rows(config)
-    if plant is not None:
-        manifest = plant(manifest)
+    if corrupt is not None:
+        manifest = corrupt(manifest)
+    return encode_rows(config, manifest, settings, to_train=to_train)
+
+
+def encode_rows(
+    config: DataConfig, manifest: Manifest, settings: EncoderSettings, *, to_train: bool
+) -> Features:
+    """The rows with their vectors; arguments and errors as :func:`read_features`."""
+    from trainer.data.duplicates import refuse_leaks
+    from trainer.data.manifest import check_trainable
+    from trainer.features.extract import extract
+
     if to_train:
         check_trainable(manifest)
     if manifest.features_nd is None and not (config.allow_leaks or config.drop_duplicates):
         refuse_leaks(manifest)
     with bar("Encoding", "images") as progress:
-        features = extract(
-            manifest,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            space=space,
-            views=views,
-            straying=Straying(augment or Augmentation(), seed=config.seed),
-            batch_size=config.batch_size,
-            workers=config.workers,
-            max_bad=config.max_bad,
-            drop_duplicates=config.drop_duplicates,
-            measure=config.measure,
-            progress=progress.update,
-        )
+        features = extract(manifest, settings, progress=progress.update)
     if to_train:
         check_trainable(features.manifest)
-    report = features.report
-    for warning in report.warnings:
-        say(f"Warning: {warning}")
-    say(
-        f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
-        f"duplicates {report.dropped_duplicates}."
-        + (f" {report.duplicates} of the rows repeat another one's picture." if report.duplicates else "")
-    )
-    if manifest.features_nd is None:
-        say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")
+    _report(features.report, encoded=manifest.features_nd is None)
     return features
 
 
@@ -92,18 +91,18 @@ def read_rows(config: DataConfig) -> Manifest:
     Raises:
         InputError: the data cannot be read; a group is divided.
     """
-    from trainer.data.groups import drop_shared, refuse_divided, with_groups
+    from trainer.data.groups import drop_shared_groups, refuse_group_leaks, with_groups
     from trainer.data.load import load
 
     manifest = load(config.data, seed=config.seed)
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
     if config.drop_shared_groups:
-        whole, manifest = manifest, drop_shared(manifest)
+        whole, manifest = manifest, drop_shared_groups(manifest)
         if len(manifest) < len(whole):
             say(f"Left out: {len(whole) - len(manifest)} rows whose group also stands in test or val.")
     elif not config.allow_leaks:
-        refuse_divided(manifest)
+        refuse_group_leaks(manifest)
     return manifest
 
 
@@ -122,6 +121,19 @@ def training_data(features: Features, device: str) -> TrainingData:
         views_vnd=features.views_vnd,
         device=device,
     )
+
+
+def _report(report: ExtractReport, *, encoded: bool) -> None:
+    """What became of the rows, for people."""
+    for warning in report.warnings:
+        say(f"Warning: {warning}")
+    say(
+        f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
+        f"duplicates {report.dropped_duplicates}."
+        + (f" {report.duplicates} of the rows repeat another one's picture." if report.duplicates else "")
+    )
+    if encoded:
+        say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")
 
 
 def _how(report: ExtractReport) -> str:

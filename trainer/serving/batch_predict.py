@@ -42,7 +42,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     if config.out.is_dir():
         raise InputError(f"--out {config.out} is a folder; pass the name of a file.")
 
-    from trainer.data.file_list import listing
+    from trainer.data.file_list import read_files
     from trainer.serving.predictor import folder_of
 
     recorded, encoder, source = find_head(config)
@@ -50,7 +50,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     encoder = str(folder_of(used, cache_dir=config.cache_dir, instead=encoder))
     say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {used.name} ({used.dtype}).")
     started = time.time()
-    features = encode(config, listing(config.pictures), encoder=encoder, dtype=used.dtype)
+    features = encode(config, read_files(config.pictures), encoder=encoder, dtype=used.dtype)
     probs_nc = recorded.probabilities(features.vectors_nd)
     took_s = time.time() - started
     report = features.report
@@ -150,20 +150,20 @@ def head_of(files: RunFiles) -> RecordedHead:
 def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) -> Features:
     """Every usable file with its vector, through the same extraction as in training."""
     from trainer.features.extract import extract
+    from trainer.features.settings import EncoderSettings
 
+    settings = EncoderSettings(
+        encoder=encoder,
+        cache_dir=config.cache_dir,
+        device=config.device,
+        dtype=dtype,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        max_bad=1.0,
+        measure=False,
+    )
     with bar("Predicting", "pictures") as progress:
-        features = extract(
-            found,
-            encoder=encoder,
-            cache_dir=config.cache_dir,
-            device=config.device,
-            dtype=dtype,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            max_bad=1.0,
-            measure=False,
-            progress=progress.update,
-        )
+        features = extract(found, settings, progress=progress.update)
     for warning in features.report.warnings:
         say(f"Warning: {warning}")
     return features

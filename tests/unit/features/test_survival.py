@@ -18,6 +18,7 @@ from trainer.core.errors import InputError, NoResultError
 from trainer.data.load import load
 from trainer.features import encoding_loop
 from trainer.features.extract import Features, extract
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
 
@@ -39,7 +40,8 @@ def test_extraction_killed_at_thirty_random_moments_loses_and_doubles_nothing(
 def _extract(pictures: Path, model: Path, cache_dir: Path) -> Features:
     manifest = load(str(pictures), seed=0)
     return extract(
-        manifest, encoder=str(model), cache_dir=cache_dir, device="cpu", batch_size=1, measure=False
+        manifest,
+        EncoderSettings(encoder=str(model), cache_dir=cache_dir, device="cpu", batch_size=1, measure=False),
     )
 
 
@@ -111,10 +113,12 @@ sys.path.insert(0, {str(REPO)!r})
 from trainer.data.load import load
 from trainer.core.errors import InputError
 from trainer.features.extract import extract
+from trainer.features.settings import EncoderSettings
 data, model, cache = map(Path, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (8000, {resource.RLIM_INFINITY}))
 try:
-    extract(load(str(data), seed=0), encoder=str(model), cache_dir=cache, device="cpu", measure=False)
+    settings = EncoderSettings(encoder=str(model), cache_dir=cache, device="cpu", measure=False)
+    extract(load(str(data), seed=0), settings)
 except InputError as error:
     print(error)
 """

@@ -15,7 +15,7 @@ from trainer.core.errors import InputError
 from trainer.experiments.ablation.config import AblateConfig
 from trainer.experiments.base import open_run
 from trainer.experiments.hardware import precision, slab_bytes
-from trainer.experiments.inputs import read_features, training_data
+from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.tracking.schema import Ablated, Artifact, Kind, Scores
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -162,10 +162,9 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
     """
     features = read_features(
         config,
-        device,
+        encoder_settings(config, device, views=views),
         to_train=not config.dry_run,
-        views=views,
-        plant=lambda manifest: planted(config, manifest),
+        corrupt=lambda manifest: planted(config, manifest),
     )
     if config.views and features.views_vnd is None and not config.dry_run:
         raise InputError(f"--views is {config.views}, but {config.data} brings ready features. Leave it out.")
@@ -174,16 +173,16 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
 
 def planted(config: AblateConfig, manifest: Manifest) -> Manifest:
     """The rows with the damage that was asked for."""
-    from trainer.data.corruption import bad_source, mismatched, shuffled_captions
+    from trainer.data.corruption import degrade_source, flip_labels, shuffle_captions
 
     if config.dry_run and len(manifest.classes) < 2:  # nothing to train or to test: all rows are looked at
         import numpy as np
 
         manifest = dataclasses.replace(manifest, split_n=np.full(len(manifest), "train"))
     for share, plant in (
-        (config.mismatch, mismatched),
-        (config.bad_source, bad_source),
-        (config.shuffle_captions, shuffled_captions),
+        (config.mismatch, flip_labels),
+        (config.bad_source, degrade_source),
+        (config.shuffle_captions, shuffle_captions),
     ):
         if share:
             manifest = plant(manifest, share, seed=config.seed)
@@ -198,24 +197,27 @@ def score(config: AblateConfig, device: str, features: Features) -> Scored:
     """
     from trainer.experiments.ablation.scoring import Scored, Scoring
     from trainer.experiments.data_quality import Quality
-    from trainer.features.hub import default_encoder
 
+    settings = encoder_settings(
+        config,
+        device,
+        encoder=config.score_encoder or encoder_settings(config, device).encoder,
+        space="shared",
+        max_bad=1.0,  # what cannot be read has left already
+        drop_duplicates=False,
+        measure=False,
+    )
     quality = Quality(features)
     quality.tell()
     with bar("Scoring", "images") as progress:
         return Scored(
             features,
             Scoring(
-                encoder=config.score_encoder or config.encoder or default_encoder(config.data),
-                cache_dir=config.cache_dir,
-                device=device,
-                dtype=config.dtype,
+                settings,
                 aesthetic=config.aesthetic,
                 of=config.captions_count,
                 wording=config.wording,
                 seed=config.seed,
-                batch_size=config.batch_size,
-                workers=config.workers,
             ),
             group_n=quality.group_n,
             progress=progress.update,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import open_run
 from trainer.experiments.encoder_comparison.config import EncodersConfig
-from trainer.experiments.inputs import read_features
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -46,7 +45,8 @@ def run(config: EncodersConfig) -> dict[str, Any]:
     read = []
     for encoder in config.encoders:
         say(f"\n{encoder}")
-        read.append(read_features(dataclasses.replace(config, encoder=encoder), device, to_train=True))
+        settings = encoder_settings(config, device, encoder=encoder)
+        read.append(read_features(config, settings, to_train=True))
     first = read[0].manifest
     if first.features_nd is not None:
         raise InputError(f"{config.data} brings ready features. To compare encoders takes the pictures.")

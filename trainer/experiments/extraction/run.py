@@ -11,12 +11,13 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments import base
 from trainer.experiments.extraction.config import ExtractConfig
-from trainer.experiments.inputs import read_features
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 
 # Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
     from trainer.features.extract import ExtractReport, Features
+    from trainer.features.settings import EncoderSettings
     from trainer.tracking.writer import SweepWriter
 
 SHOWN = 20  # quarantined files named on the terminal; all of them are in the figures
@@ -36,10 +37,11 @@ def run(config: ExtractConfig) -> dict[str, Any]:
 
     database.check(config.tracking_uri)
     device = pick_device(config.device)
-    features = read_features(
-        config, device, to_train=False, space=config.space, views=config.views, augment=config.augment
+    settings = encoder_settings(
+        config, device, space=config.space, views=config.views, augment=config.augment
     )
-    texts = encode_captions(config, device, features) if config.captions else {}
+    features = read_features(config, settings, to_train=False)
+    texts = encode_captions(config, settings, features) if config.captions else {}
     report = features.report
     for path, reason in report.quarantined[:SHOWN]:
         say(f"Quarantined: {path}: {reason}")
@@ -66,27 +68,19 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     return figures | {Extracted.QUARANTINE: quarantine}
 
 
-def encode_captions(config: ExtractConfig, device: str, features: Features) -> dict[str, Any]:
+def encode_captions(config: ExtractConfig, settings: EncoderSettings, features: Features) -> dict[str, Any]:
     """Encode the captions of the rows that were used. Returns the figures.
 
     Raises:
         InputError: no row has a caption; the encoder has no text tower.
     """
-    from trainer.features.hub import default_encoder
     from trainer.features.text_features import encode_texts
 
     captions = [caption for caption in features.manifest.caption if caption]
     if not captions:
         raise InputError(f"{config.data} has no captions to encode. Leave --captions out.")
     with bar("Encoding", "captions") as progress:
-        texts = encode_texts(
-            captions,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            progress=progress.update,
-        )
+        texts = encode_texts(captions, settings, progress=progress.update)
     cut = int(texts.cut_n.sum())
     say(
         f"Captions: {len(captions)} of {len(features.manifest)} rows have one, {texts.encoded} encoded now; "

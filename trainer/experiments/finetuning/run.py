@@ -16,7 +16,7 @@ from trainer.core.console import Bar, bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.finetuning.config import FinetuneConfig
 from trainer.experiments.hardware import precision
-from trainer.experiments.inputs import read_features
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     database.check(config.tracking_uri)
     device = pick_device(config.device)
     config = replace(config, encoder=config.encoder or default_encoder(config.data))
-    features = read_features(config, device, to_train=True)
+    features = read_features(config, encoder_settings(config, device), to_train=True)
     if features.manifest.features_nd is not None:
         raise InputError(
             f"--data {config.data} brings ready features; to fine-tune an encoder its pictures are needed."
@@ -110,22 +110,14 @@ def check(config: FinetuneConfig) -> None:
 def cache_activations(config: FinetuneConfig, features: Features, device: str) -> Activations:
     """What arrives at the last blocks, from the cache where it is in it; says what was done."""
     from trainer.features.activations import activations
-    from trainer.features.image_augmentation import Straying
 
-    assert config.encoder is not None
+    settings = encoder_settings(config, device, augment=config.augment, views=config.views)
     with bar("Running the frozen part", "images") as progress:
         stored = activations(
             features.manifest,
             settings,
             unfreeze_last=config.unfreeze_last,
-            cache_dir=config.cache_dir,
-            straying=Straying(config.augment, seed=config.seed),
-            device=device,
-            dtype=config.dtype,
             kept=config.kept,
-            views=config.views,
-            batch_size=config.batch_size,
-            workers=config.workers,
             progress=progress.update,
         )
     for warning in stored.warnings:

@@ -13,7 +13,7 @@ import yaml
 from trainer.core import errors
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.experiments.inputs import read_features, training_data
+from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.experiments.recorded_head import recorded_head
 from trainer.tracking.schema import Artifact, Curves, Metric, Summary
 
@@ -46,7 +46,8 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     then = _as_recorded(config, recorded["command"])
     number, spec, epochs = recorded_head(files, flag="--rerun")
     device = pick_device(then.device)
-    features = read_features(then, device, to_train=True, views=then.views)
+    settings = encoder_settings(then, device, views=then.views)
+    features = read_features(then, settings, to_train=True)
     if features.manifest.digest != recorded["identity"]["data digest"]:
         raise InputError(
             f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."

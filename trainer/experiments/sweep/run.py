@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
-from trainer.experiments.hardware import precision, slab_bytes
-from trainer.experiments.inputs import read_features, training_data
+from trainer.experiments.hardware import precision
+from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.experiments.sweep.config import SweepConfig
-from trainer.experiments.sweep.trials import RECORDING, check, finalists, run_trials, search_settings
+from trainer.experiments.sweep.trials import (
+    RECORDING,
+    check,
+    finalists,
+    run_trials,
+    search_settings,
+    summarise,
+)
 from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
@@ -57,7 +64,8 @@ def run(config: SweepConfig) -> dict[str, Any]:
         database.check(config.tracking_uri)
         space = load_space(config.space, views=config.views)
         device = pick_device(config.device)
-        features = read_features(config, device, to_train=True, views=config.views)
+        settings = encoder_settings(config, device, views=config.views)
+        features = read_features(config, settings, to_train=True)
         data = training_data(features, device)
     opened = open_run(
         config,
@@ -181,42 +189,18 @@ def conclude(
     """Choose on validation, answer the test rows once, log what the pages show. Returns the figures.
 
     Raises:
-        CameToNothing: no trial completed.
+        NoResultError: no trial completed.
     """
-    from trainer.experiments import evaluation
-    from trainer.search import refit
-    from trainer.search.study import head_seeds
+    from trainer.experiments.evaluation import Answers
 
-    heads = finalists(config, data, trial_log)
-    best = trial_log.best()
-    assert best is not None
-    answers = evaluation.Answers(features, heads, seed=config.seed)
+    answers = Answers(features, finalists(config, data, trial_log), seed=config.seed)
     answers.log(writer)
-    fresh: dict[str, Any] = {}
-    if config.fresh_seeds:
-        seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
-        chosen = refit.choose_finalists(trial_log.finished)
-        scores = refit.scores_with_fresh_seeds(chosen, data, seeds=seeds, precision=precision(config))
-        fresh = evaluation.trained_anew(scores)
-        evaluation.say_how_it_held(best[Trials.VAL_F1_MACRO], fresh)
     figures = {
         Summary.RUN_ID: writer.run_id,
         Summary.STUDY: writer.study,
-        Summary.TRIALS: len(trial_log.finished),
-        **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
-        Summary.BEST_TRIAL: heads[0].trial,
-        Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
-        Summary.BEST_VAL_F1_MACRO_CI95: [
-            None if bound != bound else bound
-            for bound in (best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH])
-        ],
-        Summary.BEST_SO_FAR: trial_log.best_so_far(points=Summary.SPARK_POINTS),
-        **fresh,
-        **answers.test_figures(),
+        **summarise(config, data, trial_log, answers),
         Summary.MODEL: answers.model_uri,
     }
-    if config.objective == "f1+size":
-        figures[Summary.FRONT] = evaluation.front_of(trial_log.finished)
     tested = (
         *(Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.FRESH_VAL_F1_MACRO),
         *Summary.OF_TWO_CLASSES,

@@ -12,7 +12,7 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import open_run
 from trainer.experiments.hardware import precision
-from trainer.experiments.inputs import read_features
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.verification.config import VerifyConfig
 from trainer.tracking.schema import Artifact, Kind, Method, Verified
 
@@ -86,13 +86,10 @@ def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
         InputError: the data or the file of pairs cannot be used.
     """
     from trainer.experiments.verification import pairs_file, protocol
-    from trainer.features.hub import default_encoder
 
     # a person's photos may stand in several splits of the data: splits are of no importance here
-    reading = dataclasses.replace(
-        config, encoder=config.encoder or default_encoder(config.data), allow_leaks=True
-    )
-    features = read_features(reading, device, to_train=False)
+    reading = dataclasses.replace(config, allow_leaks=True)
+    features = read_features(reading, encoder_settings(config, device), to_train=False)
     manifest = features.manifest
     if config.pairs is not None:
         names = [manifest.classes[label] if label >= 0 else "" for label in manifest.label_n]

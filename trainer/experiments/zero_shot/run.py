@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
@@ -11,7 +12,7 @@ from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import open_run
-from trainer.experiments.inputs import read_features
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
     Artifact,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from trainer.experiments.comparison import Comparison, Method
     from trainer.features.extract import Features
+    from trainer.features.settings import EncoderSettings
     from trainer.heads.few_shot_training import Subject
     from trainer.stats.few_shot import Crossing
     from trainer.tracking.writer import SweepWriter
@@ -65,9 +67,10 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
         )
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
     device = pick_device(config.device)
-    features = read_features(config, device, to_train=True, space="shared")
-    pooled_nd, calls = in_own_space(config, device, features)
-    classes_ce, alone_ce = encoded(config, device, features, templates, names)
+    settings = encoder_settings(config, device, space="shared")
+    features = read_features(config, settings, to_train=True)
+    pooled_nd, calls = in_own_space(config, settings, features)
+    classes_ce, alone_ce = encoded(settings, features, templates, names)
     swept = sweeps_head(config, features) if config.head is not None else None
     with open_run(
         config,
@@ -99,49 +102,33 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
 # --- before training --------------------------------------------------------------------------
 
 
-def in_own_space(config: ZeroShotConfig, device: str, features: Features) -> tuple[np.ndarray, int]:
+def in_own_space(
+    config: ZeroShotConfig, settings: EncoderSettings, features: Features
+) -> tuple[np.ndarray, int]:
     """The same rows as the image tower itself gives them, which heads usually learn from; and its calls."""
     from trainer.features.extract import extract
-    from trainer.features.hub import default_encoder
 
+    # what was bad is gone
+    pooled = dataclasses.replace(settings, space="pooled", max_bad=1.0, drop_duplicates=False, measure=False)
     with bar("Encoding for heads", "images") as progress:
-        own = extract(
-            features.manifest,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            max_bad=1.0,  # what was bad is gone
-            measure=False,
-            progress=progress.update,
-        )
+        own = extract(features.manifest, pooled, progress=progress.update)
     if own.manifest.sample_id != features.manifest.sample_id:
         raise InputError(f"{config.data} changed while it was read. Run the command again.")
     return own.vectors_nd, own.report.encoder_calls
 
 
 def encoded(
-    config: ZeroShotConfig,
-    device: str,
+    settings: EncoderSettings,
     features: Features,
     templates: tuple[str, ...],
     names: dict[str, tuple[str, ...]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The vector of each class [C, E], by all templates and by its first name alone."""
     from trainer.features import prompts
-    from trainer.features.hub import default_encoder
     from trainer.features.text_features import encode_texts
 
     def encode(texts: list[str]) -> np.ndarray:
-        return encode_texts(
-            texts,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-        ).vectors_ne
+        return encode_texts(texts, settings).vectors_ne
 
     of_classes = [names[name] for name in features.manifest.classes]
     return (

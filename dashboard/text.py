@@ -54,7 +54,11 @@ def score(value: float | None) -> str:
 
 def interval(value: float | None, ends: tuple[float, float] | None) -> str:
     """``0.873 [0.861, 0.884]``; without the brackets where no interval is known."""
-    return score(value) if ends is None else f"{score(value)} [{score(ends[0])}, {score(ends[1])}]"
+    return (
+        score(value)
+        if ends is None or not math.isfinite(ends[0])
+        else f"{score(value)} [{score(ends[0])}, {score(ends[1])}]"
+    )
 
 
 def count(number: int | None, noun: str = "") -> str:

@@ -41,7 +41,7 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepInfo:
+class RunInfo:
     """A run that is nobody's child: a sweep, ablation or extraction of ours, or another program's run."""
 
     run_id: str
@@ -67,7 +67,7 @@ class SweepInfo:
         return self.kind is not None
 
 
-def on_same_rows(infos: list[SweepInfo], info: SweepInfo) -> list[SweepInfo]:
+def on_same_rows(infos: list[RunInfo], info: RunInfo) -> list[RunInfo]:
     """Those on exactly the rows of ``info``; where either has no digest, those with the same ``--data``."""
     return [
         one
@@ -82,13 +82,13 @@ def kind_of(run: Any) -> Kind | None:
     return Kind(kind) if kind in set(Kind) - set(CHILDREN) else None
 
 
-def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> SweepInfo:
+def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunInfo:
     """Sum up an MLflow run; ``now`` in UNIX seconds."""
     tags = run.data.tags
     heartbeat = _number(tags.get(Tag.HEARTBEAT))
     state = run_state(run.info.status, heartbeat, now)
     lost = state == RunState.INTERRUPTED and Tag.STOPPED not in tags
-    return SweepInfo(
+    return RunInfo(
         run_id=run.info.run_id,
         name=run.info.run_name or run.info.run_id,
         kind=kind_of(run),

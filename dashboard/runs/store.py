@@ -22,7 +22,7 @@ import pandas as pd
 
 from dashboard.runs import artifacts, foreign
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import Figures, SweepInfo, describe, figures_so_far, final_figures, kind_of
+from dashboard.runs.run_info import Figures, RunInfo, describe, figures_so_far, final_figures, kind_of
 from trainer.tracking.schema import LIKE_SWEEPS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
@@ -63,7 +63,7 @@ class Store:
                 "the dashboard with HEADROOM_TRACKING_URI set to the store that you mean."
             ) from error
 
-    def sweeps(self) -> list[SweepInfo]:
+    def sweeps(self) -> list[RunInfo]:
         """The newest `NEWEST` runs that are nobody's child, and are like sweeps or another program's, newest
         first; none where there is no store."""
         return self._infos(
@@ -72,7 +72,7 @@ class Store:
             self._figures,
         )
 
-    def of_kind(self, kind: Kind) -> list[SweepInfo]:
+    def of_kind(self, kind: Kind) -> list[RunInfo]:
         """The newest `NEWEST` runs of one kind, newest first; none where there is no store."""
         return self._infos(f"tags.`{Tag.KIND}` = '{kind}'", lambda run: True, lambda run: Figures())
 
@@ -180,7 +180,7 @@ class Store:
 
     def _infos(
         self, where: str, wanted: Callable[[Any], bool], figures: Callable[[Any], Figures]
-    ) -> list[SweepInfo]:
+    ) -> list[RunInfo]:
         if self.is_empty():
             return []
         names = {e.experiment_id: e.name for e in self._ask("search_experiments")}

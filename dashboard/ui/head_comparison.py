@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import MethodPairs, Methods, Predictions
 
@@ -114,7 +114,7 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
     )
 
 
-def pictures(info: SweepInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
+def pictures(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
     """The rows that only one of the two has right.
 
     Args:
@@ -154,7 +154,7 @@ def pictures(info: SweepInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) 
     )
 
 
-def all_of(info: SweepInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
+def all_of(info: RunInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
     """Methods, differences, then classes and pictures of one pair; False where the run has no tables yet."""
     tables = [state.table(info, part) for part in ("methods", "method_pairs", "method_classes")]
     if any(one is None for one in tables):
@@ -180,7 +180,7 @@ def counted(classes: pd.DataFrame) -> int:
     return int(one_pair["test"].sum())
 
 
-def again(info: SweepInfo) -> None:
+def again(info: RunInfo) -> None:
     """The command that repeats it, or goes on."""
     st.subheader("Again")
     st.code(info.command, language=None, wrap_lines=True)

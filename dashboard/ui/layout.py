@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import state
 from dashboard.ui.chart_spec import Drawing, drawing
 from trainer.core.locations import default_tracking_uri
@@ -32,10 +32,10 @@ STOPPED = {
 
 def page(
     title: str,
-    show: Callable[[SweepInfo], None],
+    show: Callable[[RunInfo], None],
     *,
     named: bool = True,
-    runs: Callable[[], list[SweepInfo]] = state.sweeps,
+    runs: Callable[[], list[RunInfo]] = state.sweeps,
     key: str = state.RUN,
     none: Callable[[], None] | None = None,
 ) -> None:
@@ -60,7 +60,7 @@ def page(
     st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show, runs)
 
 
-def _body(info: SweepInfo, show: Callable[[SweepInfo], None], runs: Callable[[], list[SweepInfo]]) -> None:
+def _body(info: RunInfo, show: Callable[[RunInfo], None], runs: Callable[[], list[RunInfo]]) -> None:
     try:
         now = next((found for found in runs() if found.run_id == info.run_id), info)
         if now.state != info.state:
@@ -71,7 +71,7 @@ def _body(info: SweepInfo, show: Callable[[SweepInfo], None], runs: Callable[[],
         trouble(problem)
 
 
-def heading(title: str, info: SweepInfo, *, named: bool) -> None:
+def heading(title: str, info: RunInfo, *, named: bool) -> None:
     """Title of the page, and beside it which run it is about."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header(title, width="content")
@@ -132,19 +132,19 @@ def controlled(
         draws(asked)
 
 
-def run_label(info: SweepInfo) -> str:
+def run_label(info: RunInfo) -> str:
     """What tells a run from others of the same name: when it began, and the beginning of its id."""
     started = f"{info.started:%d %b %H:%M}" if info.started else ""
     return f"{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
 
 
 def pick(
-    info: SweepInfo,
-    infos: Sequence[SweepInfo],
+    info: RunInfo,
+    infos: Sequence[RunInfo],
     *,
     label: str,
     key: str,
-    named: Callable[[SweepInfo], str] = run_label,
+    named: Callable[[RunInfo], str] = run_label,
 ) -> None:
     """Which run the page is about, where there are several; ``key`` is where the choice is kept."""
     if len(infos) < 2:
@@ -163,12 +163,12 @@ def pick(
         st.rerun()
 
 
-def badge(info: SweepInfo) -> None:
+def badge(info: RunInfo) -> None:
     icon, colour = LOOKS[info.state]
     st.badge(str(info.state), icon=icon, color=colour)  # type: ignore[arg-type]
 
 
-def banner(info: SweepInfo) -> None:
+def banner(info: RunInfo) -> None:
     """What a person should know before looking at the figures."""
     if not info.ours:
         st.info(
@@ -200,7 +200,7 @@ def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
         st.space("small")
 
 
-def missing(info: SweepInfo, what: str) -> None:
+def missing(info: RunInfo, what: str) -> None:
     """Say why a finished sweep's table is not there."""
     if not info.ours:
         empty(f"Another program wrote this run, and it logged no {what}. What it has is under “Loss curves”.")

@@ -12,7 +12,7 @@ import streamlit as st
 from safetensors.numpy import load
 
 from dashboard.runs import artifacts
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import Store
 from trainer.core.locations import default_tracking_uri
 from trainer.tracking.schema import Artifact, Kind, RunState
@@ -65,12 +65,12 @@ def _store(tracking_uri: str) -> Store:
 
 
 @st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
-def _sweeps(tracking_uri: str) -> list[SweepInfo]:
+def _sweeps(tracking_uri: str) -> list[RunInfo]:
     return _store(tracking_uri).sweeps()
 
 
 @st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
-def _of_kind(tracking_uri: str, kind: Kind) -> list[SweepInfo]:
+def _of_kind(tracking_uri: str, kind: Kind) -> list[RunInfo]:
     return _store(tracking_uri).of_kind(kind)
 
 
@@ -96,32 +96,32 @@ def kept(key: Hashable, make: Callable[[], Made]) -> Made:
     return _kept((key, is_dark()), make)
 
 
-def sweeps() -> list[SweepInfo]:
+def sweeps() -> list[RunInfo]:
     """All sweeps, what is like them, and runs of other programs, newest first. Raises `StoreProblem`."""
     return _sweeps(default_tracking_uri())
 
 
-def of_kind(kind: Kind) -> list[SweepInfo]:
+def of_kind(kind: Kind) -> list[RunInfo]:
     """All runs of another kind than sweeps, newest first. Raises `StoreProblem`."""
     return _of_kind(default_tracking_uri(), kind)
 
 
-def ablations() -> list[SweepInfo]:
+def ablations() -> list[RunInfo]:
     """All ablations, newest first. Raises `StoreProblem`."""
     return of_kind(Kind.ABLATION)
 
 
-def verifications() -> list[SweepInfo]:
+def verifications() -> list[RunInfo]:
     """All verifications, newest first. Raises `StoreProblem`."""
     return of_kind(Kind.VERIFICATION)
 
 
-def extractions() -> list[SweepInfo]:
+def extractions() -> list[RunInfo]:
     """All extractions, newest first. Raises `StoreProblem`."""
     return of_kind(Kind.EXTRACTION)
 
 
-def reports() -> list[SweepInfo]:
+def reports() -> list[RunInfo]:
     """What says something of the data: extractions, then sweeps that quarantined files, each newest first.
 
     Of sweeps only those whose files are on this machine: to ask a server for each would take too long.
@@ -131,7 +131,7 @@ def reports() -> list[SweepInfo]:
     return extractions() + quarantined
 
 
-def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
+def table(info: RunInfo, part: str) -> pd.DataFrame | None:
     """One table of a run: ``trials``, ``curves`` or another of `FILES`.
 
     Cached until the file behind it changes. Raises `StoreProblem`.
@@ -139,17 +139,17 @@ def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
     return _part(default_tracking_uri(), info.run_id, part, version(info, part))
 
 
-def summary(info: SweepInfo) -> dict[str, Any]:
+def summary(info: RunInfo) -> dict[str, Any]:
     """The figures of a finished sweep; empty before. Raises `StoreProblem`."""
     return _part(default_tracking_uri(), info.run_id, "summary", version(info, "summary")) or {}
 
 
-def file(info: SweepInfo, part: str) -> Any:
+def file(info: RunInfo, part: str) -> Any:
     """What a run keeps that is no table: ``head`` or ``vectors``. Shared by all readers."""
     return _whole(default_tracking_uri(), info.run_id, part, version(info, part))
 
 
-def vectors(info: SweepInfo) -> np.ndarray | None:
+def vectors(info: RunInfo) -> np.ndarray | None:
     """Features float32 [n, D] of the rows of SAMPLES, in their order, each of length 1; ``None`` where the
     sweep kept none. Raises `StoreProblem`."""
 
@@ -163,7 +163,7 @@ def vectors(info: SweepInfo) -> np.ndarray | None:
     return kept(("vectors", info.run_id, version(info, "vectors")), unit)
 
 
-def version(info: SweepInfo, part: str) -> Hashable:
+def version(info: RunInfo, part: str) -> Hashable:
     """What changes whenever a table of a run may have changed: the key of whatever is made from it."""
     on_disk = artifacts.version(info.artifact_uri, FILES[part]) if info.ours else None
     if on_disk:
@@ -208,7 +208,7 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chosen(infos: list[SweepInfo], *, key: str = RUN) -> SweepInfo:
+def chosen(infos: list[RunInfo], *, key: str = RUN) -> RunInfo:
     """The run that the URL asks for, else the one chosen before, else the newest of ours."""
     by_id = {info.run_id: info for info in infos}
     wanted = st.query_params.get(key) or st.session_state.get(key)

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import ablation as charts
 from dashboard.frames import ablation
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Ablated, Ablation, AblationClasses, Curves, RunState, Scores, Verdict
 
@@ -24,7 +24,7 @@ SLOTS = {"first": 80, "second": 100}  # sliders → percent kept before anyone m
 PANELS = {False: "Without augmentation", True: "With augmentation"}
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, state.ablations(), label="Ablation", key=state.ABLATION)
     table, scores = state.table(info, "ablation"), state.table(info, "scores")
     if table is None:
@@ -48,7 +48,7 @@ def show(info: SweepInfo) -> None:
     again(info)
 
 
-def so_far(info: SweepInfo, scores: pd.DataFrame | None) -> None:
+def so_far(info: RunInfo, scores: pd.DataFrame | None) -> None:
     """Before the cells are judged: how far the training is, and whom filters would throw out."""
     live = info.state == RunState.LIVE
     if scores is None:
@@ -450,7 +450,7 @@ def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
     )
 
 
-def by_class(info: SweepInfo, cell: dict[Any, Any]) -> None:
+def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
     classes = state.table(info, "ablation_classes")
     if classes is None or cell[Ablation.VERDICT] == Verdict.BASELINE:
         return
@@ -584,7 +584,7 @@ def known(summary: dict[str, Any]) -> None:
         )
 
 
-def again(info: SweepInfo) -> None:
+def again(info: RunInfo) -> None:
     """The command that repeats it."""
     st.subheader("Again")
     st.code(ablation.afresh(info.command), language=None, wrap_lines=True)

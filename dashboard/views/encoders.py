@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import encoders as charts
 from dashboard.frames import comparison
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
 from trainer.tracking.schema import EncodersCompared, EncodersOf, Kind, Methods, RunState
 
@@ -18,11 +18,11 @@ COMMAND = (
 )
 
 
-def runs() -> list[SweepInfo]:
+def runs() -> list[RunInfo]:
     return state.of_kind(Kind.ENCODERS)
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Comparison", key=state.ENCODERS)
     summary = state.summary(info)
     table, frame = state.table(info, "encoders"), state.table(info, "methods")

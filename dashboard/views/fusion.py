@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import text
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
 from trainer.tracking.schema import Fused, Kind, RunState
 
@@ -16,11 +16,11 @@ RESCUED = (": the first of the two rescues them", ": the first of the two spoils
 TELLING = 0.05  # share of captions that may name their class unmentioned
 
 
-def runs() -> list[SweepInfo]:
+def runs() -> list[RunInfo]:
     return state.of_kind(Kind.FUSION)
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Fusion", key=state.FUSION)
     summary = state.summary(info)
     if not summary or state.table(info, "methods") is None:

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import charts, text
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import NEWEST
 from dashboard.ui import layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
@@ -55,7 +55,7 @@ def main() -> None:
             st.fragment(ablation_table, run_every=every)()
 
 
-def lists_height(infos: list[SweepInfo], others: list[SweepInfo]) -> int:
+def lists_height(infos: list[RunInfo], others: list[RunInfo]) -> int:
     """Pixels that the tables above the chosen run will take, about."""
     runs = min(ROW_HEIGHT * (len(infos) + 1), MOST_HIGH)
     return runs + (ROW_HEIGHT * (min(len(others), ABLATIONS) + 4) if others else 0) + ROW_HEIGHT
@@ -116,7 +116,7 @@ def ablation_table() -> None:
         st.switch_page("views/ablation.py", query_params={state.ABLATION: shown[picked[0]].run_id})
 
 
-def ablation_row(info: SweepInfo, summary: dict[str, Any]) -> dict[str, Any]:
+def ablation_row(info: RunInfo, summary: dict[str, Any]) -> dict[str, Any]:
     """An ablation as the table tells it."""
     chosen = summary.get(Ablated.CHOSEN) or {}
     baseline = summary.get(Ablated.BASELINE)
@@ -157,7 +157,7 @@ SWEEP_COLUMNS: dict[str, Any] = {
 }
 
 
-def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
+def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
     """The table of runs as people read it."""
     return pd.DataFrame(
         {
@@ -179,7 +179,7 @@ def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
     ).astype(dict.fromkeys(("trials", "complete", "pruned", "failed"), "Int64"))
 
 
-def results(info: SweepInfo) -> None:
+def results(info: RunInfo) -> None:
     trials = state.table(info, "trials")
     if trials is None or trials.empty:
         layout.empty(
@@ -200,7 +200,7 @@ def results(info: SweepInfo) -> None:
         leaderboard.show_foreign(trials)
 
 
-def headline(info: SweepInfo, summary: dict[str, Any]) -> None:
+def headline(info: RunInfo, summary: dict[str, Any]) -> None:
     """The figures that the command printed last, or those so far."""
     counts = summary.get(Summary.COUNTS, {})
     cells = [

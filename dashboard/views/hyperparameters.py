@@ -14,7 +14,7 @@ from dashboard.frames import hyperparameters as hyper
 from dashboard.frames import importance
 from dashboard.frames.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
 from dashboard.runs import foreign
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
 from trainer.tracking.schema import PARAM_PREFIX, RunState, Trials, TrialState
@@ -36,7 +36,7 @@ DISMISSED = "hyper-dismissed"  # session: the trial whose card was closed last, 
 class Page(NamedTuple):
     """What every section needs."""
 
-    info: SweepInfo
+    info: RunInfo
     frame: pd.DataFrame  # `hyper.tidy`
     objective: Objective
     parameters: list[Parameter]  # the most important first
@@ -49,7 +49,7 @@ class Page(NamedTuple):
         return state.kept((name, self.version, self.chosen, *choices), make)
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     trials = state.table(info, "trials")
     if trials is None or trials.empty:
         live = info.state == RunState.LIVE

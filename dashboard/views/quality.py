@@ -9,8 +9,8 @@ import streamlit as st
 
 from dashboard import charts, text
 from dashboard.charts.data_quality import class_balance
-from dashboard.frames import data_quality, trials
-from dashboard.runs.run_info import SweepInfo, on_same_rows
+from dashboard.frames import data_quality
+from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import layout, state
 from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
 
@@ -72,7 +72,7 @@ MEASURES = {
 }
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, state.reports(), label="Extraction", key=state.REPORT, named=_named)
     if info.kind == Kind.SWEEP:
         unusable(info)
@@ -91,12 +91,12 @@ def show(info: SweepInfo) -> None:
     measures(info)
 
 
-def _named(info: SweepInfo) -> str:
+def _named(info: RunInfo) -> str:
     """An extraction, or a sweep that quarantined files."""
     return ("" if info.kind == Kind.EXTRACTION else "sweep ") + layout.run_label(info)
 
 
-def account(info: SweepInfo, summary: dict[str, Any]) -> None:
+def account(info: RunInfo, summary: dict[str, Any]) -> None:
     """Everything that was found, and what became of it."""
     near = sum(summary.get(Extracted.NEAR_DUPLICATES, {}).values())
     cells = [
@@ -127,14 +127,14 @@ def account(info: SweepInfo, summary: dict[str, Any]) -> None:
     )
 
 
-def unusable(info: SweepInfo) -> None:
+def unusable(info: RunInfo) -> None:
     """Files that were quarantined, with the reason of each."""
     st.subheader("Unusable files")
     quarantine = state.table(info, "quarantine")
     if quarantine is None or quarantine.empty:
         layout.empty("Every file that was found could be used.", ":material/check_circle:")
         return
-    reasons = trials.reasons(quarantine)
+    reasons = data_quality.reasons(quarantine)
     left, right = st.columns([2, 5], gap="large")
     with left:
         shown = reasons.assign(reason=[text.clean(reason, longest=60) for reason in reasons["reason"]])
@@ -155,14 +155,14 @@ def _height(rows: int) -> Any:
     return "content" if rows <= 10 else 400
 
 
-def duplicates(info: SweepInfo, summary: dict[str, Any]) -> None:
+def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
     st.subheader("Copies and near-duplicates")
     pairs, pictures = state.table(info, "duplicates"), state.table(info, "pictures")
     if pairs is None or pictures is None:
         layout.empty("This extraction logged no pairs.")
         return
-    counts = trials.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
+    counts = data_quality.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
     left_out = summary[Extracted.NOT_COMPARED]
     without = f" {text.count(left_out, 'row')} took no part, not having been measured." if left_out else ""
     if counts.empty:
@@ -225,7 +225,7 @@ def _picture(thumbnail: Any, width: int, *, name: str) -> None:
             st.markdown(NO_PICTURE, width="content")
 
 
-def balance(info: SweepInfo) -> None:
+def balance(info: RunInfo) -> None:
     """How many rows each class has in each split."""
     pictures = state.table(info, "pictures")
     if pictures is None or (pictures[Pictures.LABEL] == "").all():
@@ -254,7 +254,7 @@ def balance(info: SweepInfo) -> None:
     )
 
 
-def doubts(info: SweepInfo) -> None:
+def doubts(info: RunInfo) -> None:
     """Training rows whose label is likely wrong, from the newest ablation of the same rows."""
     st.subheader("Labels in doubt")
     ablations = state.ablations()
@@ -294,7 +294,7 @@ def doubts(info: SweepInfo) -> None:
     )
 
 
-def measures(info: SweepInfo) -> None:
+def measures(info: RunInfo) -> None:
     """How the chosen measure is spread, and the pictures at either end of it."""
     st.subheader("Measures")
     pictures = state.table(info, "pictures")
@@ -310,8 +310,8 @@ def measures(info: SweepInfo) -> None:
         bind="query-params",
     )
     measure = MEASURES[name]
-    pictures = trials.with_size(pictures)
-    bins = trials.histogram(pictures, name, wide=measure.wide)
+    pictures = data_quality.with_size(pictures)
+    bins = data_quality.histogram(pictures, name, wide=measure.wide)
     measured = int(pictures[name].notna().sum())
     layout.draw(
         charts.histogram(bins, title=measure.title, wide=measure.wide),
@@ -323,7 +323,7 @@ def measures(info: SweepInfo) -> None:
         f"{name.capitalize()} of {text.count(measured, 'picture')} (n = {measured:,}): {measure.says}. Each "
         f"split adds up to 100 %, so that splits of different size can be compared.{without}"
     )
-    for title, rows in zip((measure.low, measure.high), trials.extremes(pictures, name), strict=True):
+    for title, rows in zip((measure.low, measure.high), data_quality.extremes(pictures, name), strict=True):
         extreme(title, rows, name)
     layout.sentence(
         "The pictures at either end, with value, split, label and name: look here for spoiled ones."

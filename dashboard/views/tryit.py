@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.charts import explain as charts
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Predictions, Projection, Samples
 
@@ -44,7 +44,7 @@ class Asked(NamedTuple):
     key: Hashable
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     if state.file(info, "head") is None:
         layout.missing(info, "head to answer with")
         return
@@ -88,7 +88,7 @@ def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -
     return Trying(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
 
 
-def loaded(info: SweepInfo, samples: pd.DataFrame) -> Trying:
+def loaded(info: RunInfo, samples: pd.DataFrame) -> Trying:
     version = tuple(state.version(info, part) for part in ("head", "vectors", "samples", "projection"))
     xy_n2 = samples[[Projection.X, Projection.Y]].to_numpy(dtype=float)
     train_n = (samples[Samples.SPLIT] == "train").to_numpy()
@@ -96,7 +96,7 @@ def loaded(info: SweepInfo, samples: pd.DataFrame) -> Trying:
     return _trying(state.default_tracking_uri(), info.run_id, version, files)
 
 
-def dropped(info: SweepInfo, trying: Trying) -> Asked | None:
+def dropped(info: RunInfo, trying: Trying) -> Asked | None:
     """Pictures that somebody brings. Bad ones are named, each with its reason."""
     files = st.file_uploader(
         "Pictures",
@@ -151,15 +151,15 @@ def dropped(info: SweepInfo, trying: Trying) -> Asked | None:
     )
 
 
-def key_of(info: SweepInfo, data: bytes) -> Hashable:
+def key_of(info: RunInfo, data: bytes) -> Hashable:
     return "tried", info.run_id, state.version(info, "head"), hashlib.sha256(data).hexdigest()
 
 
-def answered(info: SweepInfo, trying: Trying, data: bytes) -> Tried:
+def answered(info: RunInfo, trying: Trying, data: bytes) -> Tried:
     return state.kept((key_of(info, data), "answer"), lambda: trying.picture(data, neighbours=NEIGHBOURS))
 
 
-def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | None:
+def test_row(info: RunInfo, trying: Trying, samples: pd.DataFrame) -> Asked | None:
     """A row that took no part in training nor in choosing, with what was answered when the sweep ended."""
     predictions = state.table(info, "predictions")
     tests = samples[samples[Samples.SPLIT] == "test"]
@@ -200,7 +200,7 @@ def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | 
     )
 
 
-def original(info: SweepInfo, trying: Trying, name: str) -> tuple[bytes | None, np.ndarray | None]:
+def original(info: RunInfo, trying: Trying, name: str) -> tuple[bytes | None, np.ndarray | None]:
     """The row's own picture and zero-shot's answer to it, where the file is at hand."""
     if trying.recorded.encoder is None:
         return None, None

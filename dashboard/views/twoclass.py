@@ -11,7 +11,7 @@ from dashboard import text
 from dashboard.charts import binary as charts
 from dashboard.frames import binary
 from dashboard.frames import predictions as prediction_frames
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Predictions, Summary
 
@@ -24,7 +24,7 @@ NO_DEVICE = (
 )
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     predictions, summary = state.table(info, "predictions"), state.summary(info)
     if predictions is None or predictions.empty:
         layout.missing(info, "predictions")
@@ -114,7 +114,7 @@ def warn_of_shift(summary: dict[str, Any]) -> None:
 
 
 def threshold(
-    info: SweepInfo,
+    info: RunInfo,
     rows: pd.DataFrame,
     classes: list[str],
     split: str,
@@ -215,7 +215,7 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
         layout.sentence(f"The same n = {len(rows):,} rows; dashed: chance, precision {prevalence:.3f}.")
 
 
-def errors(info: SweepInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
+def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
     """Pictures of the rows that the threshold gets wrong."""
     samples = state.table(info, "samples")
     kinds = {
@@ -253,7 +253,7 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
             name="reliability",
             alt_text=f"Reliability diagram of {len(rows)} {split} rows",
         )
-        error = binary.calibration_error(bins)
+        error = binary.calibration_error(rows, with_scaled=temperature is not None)
         told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())
         least, most = int(bins["n"].min()), int(bins["n"].max())
         sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"

@@ -11,9 +11,9 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import verification as charts
 from dashboard.charts.scatter import scatter
-from dashboard.frames import predictions, trials, verification
+from dashboard.frames import predictions, projection, verification
 from dashboard.frames.verification import NAMES
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, RunState, Verified
 
@@ -23,7 +23,7 @@ PER_PAGE, HARDEST = 12, 6  # pairs
 PICTURE = 86  # pixels
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, state.verifications(), label="Verification run", key=state.VERIFICATION)
     pairs, summary = state.table(info, "pairs"), state.summary(info)
     roc = state.table(info, "roc")
@@ -43,7 +43,7 @@ def show(info: SweepInfo) -> None:
     again(info)
 
 
-def so_far(info: SweepInfo, pairs: pd.DataFrame | None) -> None:
+def so_far(info: RunInfo, pairs: pd.DataFrame | None) -> None:
     """Before the figures are there: how many splits are scored."""
     done = total = 0
     if pairs is not None:
@@ -88,7 +88,7 @@ def headline(summary: dict[str, Any]) -> None:
     )
 
 
-def curves(info: SweepInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
+def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
     frame = verification.curves(roc)
     same, different = summary[Verified.SAME], summary[Verified.DIFFERENT]
     least = 10 ** -float(len(str(max(different, 10))) - 1)  # the power of ten that so many pairs reach
@@ -145,7 +145,7 @@ def method_of(pairs: pd.DataFrame) -> Method:
 
 
 def threshold(
-    info: SweepInfo, pairs: pd.DataFrame, method: Method, summary: dict[str, Any], pictures: pd.Series
+    info: RunInfo, pairs: pd.DataFrame, method: Method, summary: dict[str, Any], pictures: pd.Series
 ) -> None:
     """A slider, what it accepts and rejects, and who they are."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
@@ -265,7 +265,7 @@ def picture(thumbnail: Any, name: str) -> None:
         st.markdown(gallery.NO_PICTURE, width="content")
 
 
-def thumbnails(info: SweepInfo) -> pd.Series:
+def thumbnails(info: RunInfo) -> pd.Series:
     """By sample id; empty where none were kept."""
     faces = state.table(info, "faces")
     if faces is None:
@@ -276,7 +276,7 @@ def thumbnails(info: SweepInfo) -> pd.Series:
 # --- known people -----------------------------------------------------------------------------
 
 
-def known(info: SweepInfo, summary: dict[str, Any]) -> None:
+def known(info: RunInfo, summary: dict[str, Any]) -> None:
     """Closed set: who is it, and the map of those who are known."""
     one = summary.get(Verified.IDENTIFICATION)
     faces = state.table(info, "faces")
@@ -307,7 +307,7 @@ def known(info: SweepInfo, summary: dict[str, Any]) -> None:
             people_map(info, faces)
 
 
-def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
+def people_map(info: RunInfo, faces: pd.DataFrame) -> None:
     with st.container(horizontal=True, gap="medium"):
         space = st.segmented_control(
             "Map of",
@@ -360,7 +360,7 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
         sample_id=[text.clean(one, longest=120) for one in points["sample_id"]],
     )
     by_person = colour == "person"
-    marks = trials.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
+    marks = projection.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
     return scatter(
         frame,
         colour="label" if by_person else "outcome",
@@ -372,7 +372,7 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
     )
 
 
-def again(info: SweepInfo) -> None:
+def again(info: RunInfo) -> None:
     st.subheader("Again")
     st.code(info.command, language=None, wrap_lines=True)
 

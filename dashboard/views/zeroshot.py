@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
 from trainer.tracking.schema import FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
 
@@ -18,11 +18,11 @@ COMMAND = "python -m trainer.zeroshot --data path/to/images --encoder openai/cli
 NAME = "zero-shot"  # the method that the others are compared with
 
 
-def runs() -> list[SweepInfo]:
+def runs() -> list[RunInfo]:
     return state.of_kind(Kind.ZERO_SHOT)
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
     summary = state.summary(info)
     few_shot, table = state.table(info, "few_shot"), state.table(info, "methods")
@@ -37,7 +37,7 @@ def show(info: SweepInfo) -> None:
     head_comparison.again(info)
 
 
-def so_far(info: SweepInfo) -> None:
+def so_far(info: RunInfo) -> None:
     """Before the test rows are answered: how far the few-shot heads are."""
     record = state.table(info, "few_shot_scores")
     done = 0 if record is None else int((record[FewShotScores.DRAW].drop_duplicates() >= 0).sum())

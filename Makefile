@@ -20,12 +20,18 @@ help:
 setup: .venv/.ready
 
 # What pip says goes to stderr: the last line on stdout belongs to the command that runs afterwards.
-.venv/.ready: requirements.txt requirements-dev.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The locked versions, checked by their hashes; torch by itself, because its CPU and GPU builds share a version.
+# Where these files cannot be had, such as on a mirror with other versions: any within the tested bounds.
+.venv/.ready: requirements.txt requirements-dev.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Headroom needs Python 3.11 or newer; point to one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the libraries into .venv (several minutes, once) ..." >&2
 	@$(PYTHON) -m venv .venv >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt >&2
+	@{ $(PIP) --require-hashes --no-deps -r requirements.lock && $(PIP) -r requirements.txt -r requirements-dev.txt; } >&2 \
+		|| { echo "The locked versions could not be installed; taking others within the tested bounds." >&2; \
+		     $(PIP) -r requirements.txt -r requirements-dev.txt >&2; }
 	@touch $@
 
 demo: setup

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from dashboard import text
 from dashboard.frames import trials
 from trainer.stats import binary
 from trainer.stats.intervals import ratio, wilson
@@ -179,12 +180,9 @@ def calibration_figures(summary: dict[str, Any]) -> pd.DataFrame:
     }
     rows = []
     for name, (said, after, change) in names.items():
-        before_after = [
-            f"{summary[key]:.3f} [{summary[key + Summary.CI95][0]:.3f}, {summary[key + Summary.CI95][1]:.3f}]"
-            for key in (said, after)
-        ]
+        before_after = [text.interval(summary[key], summary[key + Summary.CI95]) for key in (said, after)]
         value, low, high = summary[change]
         verdict = "better" if high < 0 else "worse" if low > 0 else "could be chance"
-        told = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        told = text.interval(value, (low, high), text.signed)
         rows.append((name, *before_after, told, verdict))
     return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "scaling makes it"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from typing import Any, NamedTuple
 
@@ -153,15 +152,14 @@ def _describe(column: str, title: str, known: pd.Series) -> Parameter:
     few = known.nunique() <= MOST_CHOICES and known.nunique() <= len(known) / 2
     if is_number and not few:
         return Parameter(column, title, numeric=True, log=spans_orders(known), choices=[])
-    ordered = sorted(known.unique()) if is_number else sorted(known.unique(), key=_natural)
+    ordered = (
+        sorted(known.unique())
+        if is_number
+        else sorted(known.unique(), key=lambda value: text.natural_key(str(value)))
+    )
     return Parameter(
         column, title, numeric=False, log=False, choices=list(dict.fromkeys(map(text.value, ordered)))
     )
-
-
-def _natural(value: object) -> list[tuple[int, str]]:
-    """Orders p2 before p10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(value))]
 
 
 def spans_orders(values: pd.Series) -> bool:

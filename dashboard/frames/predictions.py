@@ -5,7 +5,7 @@ Pure frames: no files, no Streamlit.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -47,14 +47,9 @@ def class_order(rows: pd.DataFrame, logged: list[str], order: str) -> list[str]:
     return by_similarity(confusion(rows), by_name(seen)) if order == BY_SIMILARITY else as_logged
 
 
-def by_name(classes: set[str] | list[str]) -> list[str]:
+def by_name(classes: Iterable[str]) -> list[str]:
     """Alphabetically, numbers by their value: class 9 before class 10."""
-
-    def key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-        pieces = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
-        return [(not p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in pieces], name
-
-    return sorted(classes, key=key)
+    return sorted(classes, key=lambda name: (text.natural_key(name.casefold()), name))
 
 
 def by_similarity(cells: pd.DataFrame, classes: list[str]) -> list[str]:

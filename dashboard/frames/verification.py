@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dashboard import text
 from dashboard.frames import trials
 from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, Verified
 
@@ -64,12 +65,12 @@ def figures(summary: dict[str, Any]) -> pd.DataFrame:
         rows.append(
             {
                 "method": NAMES[method],
-                "AUC": with_ends([one[Verified.AUC], *one[Verified.AUC + Verified.CI95]]),
-                "EER": with_ends([one[Verified.EER], *one[Verified.EER + Verified.CI95]]),
+                "AUC": text.interval(one[Verified.AUC], one[Verified.AUC + Verified.CI95]),
+                "EER": text.interval(one[Verified.EER], one[Verified.EER + Verified.CI95]),
                 "accuracy ± SE": f"{one[Verified.ACCURACY]:.3f}" + ("" if se is None else f" ± {se:.3f}"),
-                **{f"TAR at FAR {far}": with_ends(value) for far, value in one[Verified.TAR_AT].items()},
-                "AUC less raw": with_ends(less and less[Verified.AUC], signed=True),
-                "EER less raw": with_ends(less and less[Verified.EER], signed=True),
+                **{f"TAR at FAR {far}": with_interval(value) for far, value in one[Verified.TAR_AT].items()},
+                "AUC less raw": with_interval(less and less[Verified.AUC], text.signed),
+                "EER less raw": with_interval(less and less[Verified.EER], text.signed),
                 "p (Holm)": "–"
                 if not less or less[Verified.P_HOLM] is None
                 else f"{less[Verified.P_HOLM]:.2g}",
@@ -78,12 +79,9 @@ def figures(summary: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def with_ends(value: list[float] | None, *, signed: bool = False) -> str:
-    """``0.873 [0.861, 0.884]``; an en dash where there is none."""
-    if value is None:
-        return "–"
-    mid, low, high = (f"{one:+.3f}" if signed else f"{one:.3f}" for one in value)
-    return f"{mid} [{low}, {high}]"
+def with_interval(three: Sequence[float] | None, form: Callable[[float | None], str] = text.score) -> str:
+    """A figure that is on record as its value and the two ends of its interval."""
+    return text.score(None) if three is None else text.interval(three[0], three[1:], form)
 
 
 def usual_threshold(summary: dict[str, Any], method: Method) -> float:
@@ -152,9 +150,7 @@ def cmc(known: dict[str, Any]) -> pd.DataFrame:
 
 def in_order(names: pd.Series) -> list[str]:
     """The distinct names, "s2" before "s10"."""
-    return sorted(
-        names.unique(), key=lambda name: [(len(d), d, w) for w, d in re.findall(r"(\D*)(\d*)", name)]
-    )
+    return sorted(names.unique(), key=text.natural_key)
 
 
 def mapped(faces: pd.DataFrame, space: str) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import altair as alt
@@ -325,6 +325,15 @@ def export(frame: pd.DataFrame, *, name: str, figure: Callable[[], Drawing] | No
                 type="tertiary",
             )
             st.caption("PNG and SVG: the chart's own menu, at its upper right.")
+
+
+def metric_row(cells: Iterable[tuple[str, str, str]]) -> None:
+    """Figures side by side: the label, the value, and what stands below it ("" for nothing)."""
+    cells = list(cells)
+    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
+        )
 
 
 def sentence(words: str) -> None:

@@ -448,19 +448,15 @@ def says_difference(page: Page, first: str, second: str) -> None:
     if found is None:
         layout.empty("The two heads answered no row in common.", ":material/compare_arrows:")
         return
-    by, low, high = found.accuracy
+    accuracy = text.interval(found.accuracy.value, found.accuracy[1:], text.signed)
     lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
     without = f" {text.count(lost, 'row')} that only one of them answered are left out." if lost else ""
     layout.sentence(
         f"Accuracy of “{second}” less that of “{first}”, on the same {text.count(found.n, 'row')} of "
-        f"{page.split} (n = {found.n:,}): {by:+.3f} [{low:+.3f}, {high:+.3f}] (95 %, "
+        f"{page.split} (n = {found.n:,}): {accuracy} (95 %, "
         f"paired, Bonett and Price). {text.count(found.only_second, 'row')} only “{second}” has right, "
-        f"{found.only_first:,} only “{first}”: {p_value(found.p)} (exact McNemar test).{without}"
+        f"{found.only_first:,} only “{first}”: {text.p_equals(found.p)} (exact McNemar test).{without}"
     )
-
-
-def p_value(p: float) -> str:
-    return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
 
 
 def difference(page: Page, cells: pd.DataFrame, first: str, second: str) -> None:

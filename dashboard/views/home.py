@@ -133,17 +133,9 @@ def ablation_row(info: RunInfo, summary: dict[str, Any]) -> dict[str, Any]:
         )
         if chosen
         else None,
-        "its effect": _effect(chosen),
+        "its effect": text.figure(chosen, Ablation.EFFECT, text.signed),
         "started": info.started,
     }
-
-
-def _effect(cell: dict[str, Any]) -> str:
-    value = cell.get(Ablation.EFFECT)
-    if value is None:
-        return "–"
-    low, high = cell[Ablation.EFFECT + Ablation.LOW], cell[Ablation.EFFECT + Ablation.HIGH]
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 SWEEP_COLUMNS: dict[str, Any] = {
@@ -204,12 +196,12 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
     """The figures that the command printed last, or those so far."""
     counts = summary.get(Summary.COUNTS, {})
     cells = [
-        ("Best val macro-F1", text.score(info.figures.best_val), _ends(info.figures.best_val_ci95)),
-        ("Test macro-F1", text.score(info.figures.test), _ends(info.figures.test_ci95)),
+        ("Best val macro-F1", text.score(info.figures.best_val), text.ends(info.figures.best_val_ci95)),
+        ("Test macro-F1", text.score(info.figures.test), text.ends(info.figures.test_ci95)),
         (
             "Test accuracy",
             text.score(summary.get(Summary.TEST_ACCURACY)),
-            _ends(summary.get(Summary.TEST_ACCURACY_CI95)),
+            text.ends(summary.get(Summary.TEST_ACCURACY_CI95)),
         ),
         (
             "Trials",
@@ -229,18 +221,16 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
             (
                 "Test AUROC",
                 text.score(summary[Summary.TEST_AUROC]),
-                _ends(summary.get(Summary.TEST_AUROC_CI95)),
+                text.ends(summary.get(Summary.TEST_AUROC_CI95)),
             ),
         )
-    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
-        )
+    layout.metric_row(cells)
 
 
 def against_frozen(summary: dict[str, Any]) -> None:
     """Whether fine-tuning was worth it, for a run that did."""
     value, low, high = summary[FineTuned.EFFECT]
+    effect = text.interval(value, (low, high), text.signed)
     blocks = text.count(summary[FineTuned.UNFROZEN], "block")
     says, show = {
         Verdict.HELPS: ("helps", st.success),
@@ -251,7 +241,7 @@ def against_frozen(summary: dict[str, Any]) -> None:
     )
     show(
         f"Fine-tuning the last {blocks} of {summary[FineTuned.BLOCKS]} {says}. Test macro-F1 less that of "
-        f"the best head on the frozen encoder, which has {frozen}: {value:+.3f} [{low:+.3f}, {high:+.3f}], "
+        f"the best head on the frozen encoder, which has {frozen}: {effect}, "
         f"paired by row (n = {summary[Summary.COUNTS]['test']:,}), mean over "
         f"{text.count(summary[FineTuned.SEEDS], 'seed')}, p = {summary[FineTuned.EFFECT_P]:.2g}. Trial 0 is "
         "the frozen one; both heads are on the page “Confusion matrix”. "
@@ -263,24 +253,18 @@ def against_frozen(summary: dict[str, Any]) -> None:
 def how_it_held(summary: dict[str, Any]) -> str:
     """What is left of the best score, chosen among many, with random numbers that had no part in choosing."""
     ends = summary[Summary.FRESH_VAL_F1_MACRO_CI95]
-    fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], None if ends[0] is None else ends)
+    fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], ends)
     if ends[0] is not None and ends[1] - ends[0] < 1e-9:
         fresh += " (no seed changed anything, so this says nothing about luck in choosing)"
     leads = [
-        f"{lead:+.3f}"
-        + (f" [{low:+.3f}, {high:+.3f}]" if low is not None else "")
-        + f" over the {name} trial"
-        for name, (lead, low, high) in summary.get(Summary.FRESH_LEAD, {}).items()
+        f"{text.interval(lead, ends, text.signed)} over the {name} trial"
+        for name, (lead, *ends) in summary.get(Summary.FRESH_LEAD, {}).items()
     ]
     return (
         f"Selected with validation macro-F1 {text.score(summary.get(Summary.BEST_VAL_F1_MACRO))}, the best "
         f"trial has {fresh} when trained anew with {text.count(summary[Summary.FRESH_SEEDS], 'fresh seed')}"
         + (f", and leads by {'; '.join(leads)} (seed by seed)." if leads else ".")
     )
-
-
-def _ends(ends: Any) -> str:
-    return f"95 % {text.score(ends[0])} – {text.score(ends[1])}" if ends else ""
 
 
 def _speed(per_s: float | None) -> str:

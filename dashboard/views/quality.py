@@ -110,16 +110,7 @@ def account(info: RunInfo, summary: dict[str, Any]) -> None:
         ),
         ("Near-duplicates", near, f"{summary[Extracted.NEAR_LEAKS]:,} of test or val in train"),
     ]
-    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label,
-            text.count(value),
-            below,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            height="stretch",
-        )
+    layout.metric_row((label, text.count(value), below) for label, value, below in cells)
     layout.sentence(
         f"{text.plain(info.data, longest=60)}: found {summary[Extracted.FOUND]:,} = used "
         f"{summary[Extracted.USED]:,} + quarantined {summary[Extracted.QUARANTINED]:,} + dropped duplicates "

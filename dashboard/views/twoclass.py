@@ -62,28 +62,18 @@ def show(info: RunInfo) -> None:
 
 
 def headline(summary: dict[str, Any]) -> None:
-    def ends(name: str) -> str:
-        low, high = summary[name + Summary.CI95]
-        return f"[{text.score(low)}, {text.score(high)}]"
-
-    cells = [
-        ("AUROC", Summary.TEST_AUROC, ends(Summary.TEST_AUROC)),
-        ("AUPRC", Summary.TEST_AUPRC, ends(Summary.TEST_AUPRC)),
-        ("Sensitivity", Summary.TEST_SENSITIVITY, ends(Summary.TEST_SENSITIVITY)),
-        ("Specificity", Summary.TEST_SPECIFICITY, ends(Summary.TEST_SPECIFICITY)),
-        ("ECE as said", Summary.TEST_ECE, ends(Summary.TEST_ECE)),
-        ("ECE scaled", Summary.TEST_ECE_CALIBRATED, ends(Summary.TEST_ECE_CALIBRATED)),
-    ]
-    for column, (label, name, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label,
-            text.score(summary[name]),
-            below,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            height="stretch",
-        )
+    names = {
+        "AUROC": Summary.TEST_AUROC,
+        "AUPRC": Summary.TEST_AUPRC,
+        "Sensitivity": Summary.TEST_SENSITIVITY,
+        "Specificity": Summary.TEST_SPECIFICITY,
+        "ECE as said": Summary.TEST_ECE,
+        "ECE scaled": Summary.TEST_ECE_CALIBRATED,
+    }
+    layout.metric_row(
+        (label, text.score(summary[name]), text.brackets(summary[name + Summary.CI95]))
+        for label, name in names.items()
+    )
     groups = summary.get(Summary.GROUPS)
     over = "groups drawn anew" if groups else "rows drawn anew"
     layout.sentence(
@@ -101,14 +91,14 @@ def warn_of_shift(summary: dict[str, Any]) -> None:
     if high >= 0:
         return
     on_roc = text.interval(
-        summary[Summary.SENSITIVITY_ON_ROC], tuple(summary[Summary.SENSITIVITY_ON_ROC + Summary.CI95])
+        summary[Summary.SENSITIVITY_ON_ROC], summary[Summary.SENSITIVITY_ON_ROC + Summary.CI95]
     )
     st.warning(
         f"The threshold does not keep its promise on test rows: a specificity of "
         f"{summary[Summary.TEST_SPECIFICITY]:.3f} instead of {summary[Summary.VAL_SPECIFICITY]:.3f}, "
-        f"difference {change:+.3f} [{low:+.3f}, {high:+.3f}]. Test rows differ from validation rows, so "
-        "neither the threshold nor the temperature can be taken over unchecked. Where the test rows’ own "
-        f"ROC curve has {Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
+        f"difference {text.interval(change, (low, high), text.signed)}. Test rows differ from validation "
+        "rows, so neither the threshold nor the temperature can be taken over unchecked. Where the test "
+        f"rows’ own ROC curve has {Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
         icon=":material/move_down:",
     )
 

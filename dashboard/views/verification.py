@@ -63,23 +63,24 @@ def headline(summary: dict[str, Any]) -> None:
     less = summary[Verified.DIFFERENCES].get(Method.TRAINED)
     se = summary[Verified.ACCURACY_SE]
     cells = [
-        ("Equal error rate", text.score(summary[Verified.EER]), _ends(summary[Verified.EER + "_ci95"])),
-        ("AUC", text.score(summary[Verified.AUC]), _ends(summary[Verified.AUC + "_ci95"])),
+        (
+            "Equal error rate",
+            text.score(summary[Verified.EER]),
+            text.brackets(summary[Verified.EER + Verified.CI95]),
+        ),
+        ("AUC", text.score(summary[Verified.AUC]), text.brackets(summary[Verified.AUC + Verified.CI95])),
         ("Accuracy", text.score(summary[Verified.ACCURACY]), "" if se is None else f"± {se:.3f} over folds"),
         (
             "AUC less raw cosine",
-            f"{less[Verified.AUC][0]:+.3f}" if less else "–",
-            _ends(less[Verified.AUC][1:], signed=True) if less else "",
+            text.signed(less and less[Verified.AUC][0]),
+            text.brackets(less[Verified.AUC][1:], text.signed) if less else "",
         ),
         ("Pairs", text.count(summary[Verified.SAME] + summary[Verified.DIFFERENT]), "half of one person"),
         ("People", text.count(summary[Verified.PEOPLE]), f"{summary[Verified.FOLDS]} folds"),
     ]
     if summary[Verified.SAME] != summary[Verified.DIFFERENT]:
         cells[4] = (*cells[4][:2], f"{summary[Verified.SAME]:,} of one person")
-    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
-        )
+    layout.metric_row(cells)
     whose = "the trained head" if trained else "the raw cosine"
     disjoint = "no person stands in two folds" if summary[Verified.DISJOINT] else "the folds share people"
     layout.sentence(
@@ -292,9 +293,9 @@ def known(info: RunInfo, summary: dict[str, Any]) -> None:
             name="cmc",
             alt_text="Share of photos whose person is among the first names, by head and by nearest photo",
         )
-        difference = verification.with_ends(one[Verified.RANK1_DIFFERENCE], signed=True)
-        head = text.interval(one[Verified.RANK1], tuple(one[Verified.RANK1 + "_ci95"]))
-        raw = text.interval(one[Verified.RAW_RANK1], tuple(one[Verified.RAW_RANK1 + "_ci95"]))
+        difference = verification.with_interval(one[Verified.RANK1_DIFFERENCE], text.signed)
+        head = text.interval(one[Verified.RANK1], one[Verified.RANK1 + Verified.CI95])
+        raw = text.interval(one[Verified.RAW_RANK1], one[Verified.RAW_RANK1 + Verified.CI95])
         layout.sentence(
             f"{one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked about once by a "
             f"head that had not learned from it. First name right: trained head {head}, nearest known photo "
@@ -385,11 +386,6 @@ def nothing_yet() -> None:
         ":material/face:",
     )
     st.code(COMMAND, language=None, wrap_lines=True)
-
-
-def _ends(ends: list[float], *, signed: bool = False) -> str:
-    low, high = (f"{one:+.3f}" if signed else f"{one:.3f}" for one in ends)
-    return f"[{low}, {high}]"
 
 
 layout.page(TITLE, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)

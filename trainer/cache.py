@@ -125,7 +125,7 @@ class Import(_Cache):
 Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubcommandPrefixes]
 
 
-def describe(entry: store_admin.Entry) -> str:
+def describe(entry: store_admin.StoreEntry) -> str:
     """One line on what made a key's vectors."""
     fields = entry.key.fields if entry.key else {}
     if "measures" in fields:

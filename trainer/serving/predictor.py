@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from trainer.core.errors import InputError
-from trainer.data.decode import MAX_PIXELS, Undecodable, decode_sized
+from trainer.data.decode import MAX_PIXELS, DecodeError, decode_sized
 from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
 from trainer.features.hub import resolve
@@ -219,7 +219,7 @@ class Predictor:
                 image = Path(image) if isinstance(image, str) else image
                 prepared.append(self._prepare(image, most_pixels))
                 reasons.append("")
-            except Undecodable as error:
+            except DecodeError as error:
                 reasons.append(error.reason)
         good = np.array([not reason for reason in reasons], dtype=bool)
         vectors_nd = encoded(self._encoder, prepared)
@@ -231,7 +231,7 @@ class Predictor:
 
     def _prepare(self, image: bytes | Path, most_pixels: int) -> np.ndarray:
         if isinstance(image, Path) and (why := problem(image)):
-            raise Undecodable(why)
+            raise DecodeError(why)
         return prepared_for(self._encoder, image, most_pixels=most_pixels)
 
 

@@ -12,7 +12,7 @@ from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import MethodPairs, Methods, Predictions
+from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions
 
 PICTURE = 96  # pixels
 
@@ -120,11 +120,11 @@ def pictures(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) ->
     Args:
         verbs: what is said of the rows that only the first, and only the second has right.
     """
-    predictions, samples = state.table(info, "predictions"), state.table(info, "samples")
+    predictions, samples = state.table(info, Artifact.PREDICTIONS), state.table(info, Artifact.SAMPLES)
     if predictions is None:
         return
     st.subheader("Who alone is right")
-    key = ("answers", info.run_id, state.version(info, "predictions"))
+    key = ("answers", info.run_id, state.version(info, Artifact.PREDICTIONS))
     said = state.kept(key, lambda: comparison.answers(predictions))
     if not {*pair} <= set(said.columns):
         return
@@ -156,13 +156,10 @@ def pictures(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) ->
 
 def all_of(info: RunInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
     """Methods, differences, then classes and pictures of one pair; False where the run has no tables yet."""
-    tables = [state.table(info, part) for part in ("methods", "method_pairs", "method_classes")]
-    if any(one is None for one in tables):
+    frame, pairs = state.table(info, Artifact.METHODS), state.table(info, Artifact.METHOD_PAIRS)
+    classes = state.table(info, Artifact.METHOD_CLASSES)
+    if frame is None or pairs is None or classes is None:
         return False
-    frame, pairs, classes = tables
-    assert frame is not None
-    assert pairs is not None
-    assert classes is not None
     n = counted(classes)
     table(frame, n=n)
     differences(pairs, n=n)

@@ -32,31 +32,6 @@ OPENED, AHEAD = "opened", "ahead"  # session: the page that is open, and see `wa
 AHEAD_S, FIRST_AHEAD_S = 0.3, 0.8
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
-FILES = {
-    "trials": Artifact.TRIALS,
-    "curves": Artifact.CURVES,
-    "predictions": Artifact.PREDICTIONS,
-    "projection": Artifact.PROJECTION,
-    "samples": Artifact.SAMPLES,
-    "summary": Artifact.SUMMARY,
-    "head": Artifact.HEAD_WEIGHTS,
-    "vectors": Artifact.VECTORS,
-    "quarantine": Artifact.QUARANTINE,
-    "pictures": Artifact.PICTURES,
-    "duplicates": Artifact.DUPLICATES,
-    "ablation": Artifact.ABLATION,
-    "ablation_classes": Artifact.ABLATION_CLASSES,
-    "scores": Artifact.SCORES,
-    "pairs": Artifact.PAIRS,
-    "roc": Artifact.ROC,
-    "faces": Artifact.FACES,
-    "methods": Artifact.METHODS,
-    "method_pairs": Artifact.METHOD_PAIRS,
-    "method_classes": Artifact.METHOD_CLASSES,
-    "few_shot": Artifact.FEW_SHOT,
-    "encoders": Artifact.ENCODERS,
-    "few_shot_scores": Artifact.FEW_SHOT_SCORES,
-}
 
 
 @st.cache_resource(show_spinner=False)
@@ -75,14 +50,19 @@ def _of_kind(tracking_uri: str, kind: Kind) -> list[RunInfo]:
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the run …")
-def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
+def _table(tracking_uri: str, run_id: str, artifact: str, version: Hashable) -> pd.DataFrame | None:
     """``version`` is only there to be part of the cache's key."""
-    return getattr(_store(tracking_uri), part)(run_id)
+    return _store(tracking_uri).table(run_id, artifact)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _whole(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
-    return getattr(_store(tracking_uri), part)(run_id)
+@st.cache_data(max_entries=64, show_spinner="Reading the run …")
+def _summary(tracking_uri: str, run_id: str, version: Hashable) -> dict[str, Any] | None:
+    return _store(tracking_uri).summary(run_id)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _file(tracking_uri: str, run_id: str, artifact: str, version: Hashable) -> bytes | None:
+    return _store(tracking_uri).file(run_id, artifact)
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
@@ -131,22 +111,19 @@ def reports() -> list[RunInfo]:
     return extractions() + quarantined
 
 
-def table(info: RunInfo, part: str) -> pd.DataFrame | None:
-    """One table of a run: ``trials``, ``curves`` or another of `FILES`.
-
-    Cached until the file behind it changes. Raises `StoreProblem`.
-    """
-    return _part(default_tracking_uri(), info.run_id, part, version(info, part))
+def table(info: RunInfo, artifact: str) -> pd.DataFrame | None:
+    """One table of a run, of `Artifact`; cached until the file behind it changes. Raises `StoreProblem`."""
+    return _table(default_tracking_uri(), info.run_id, artifact, version(info, artifact))
 
 
 def summary(info: RunInfo) -> dict[str, Any]:
-    """The figures of a finished sweep; empty before. Raises `StoreProblem`."""
-    return _part(default_tracking_uri(), info.run_id, "summary", version(info, "summary")) or {}
+    """The figures of a finished run; empty before. Raises `StoreProblem`."""
+    return _summary(default_tracking_uri(), info.run_id, version(info, Artifact.SUMMARY)) or {}
 
 
-def file(info: RunInfo, part: str) -> Any:
-    """What a run keeps that is no table: ``head`` or ``vectors``. Shared by all readers."""
-    return _whole(default_tracking_uri(), info.run_id, part, version(info, part))
+def file(info: RunInfo, artifact: str) -> bytes | None:
+    """What a run keeps that is no table. Shared by all readers. Raises `StoreProblem`."""
+    return _file(default_tracking_uri(), info.run_id, artifact, version(info, artifact))
 
 
 def vectors(info: RunInfo) -> np.ndarray | None:
@@ -154,18 +131,18 @@ def vectors(info: RunInfo) -> np.ndarray | None:
     sweep kept none. Raises `StoreProblem`."""
 
     def unit() -> np.ndarray | None:
-        data = file(info, "vectors")
+        data = file(info, Artifact.VECTORS)
         if data is None:
             return None
         found_nd = load(data)["vectors"].astype(np.float32)
         return found_nd / np.maximum(np.linalg.norm(found_nd, axis=1, keepdims=True), 1e-12)
 
-    return kept(("vectors", info.run_id, version(info, "vectors")), unit)
+    return kept(("vectors", info.run_id, version(info, Artifact.VECTORS)), unit)
 
 
-def version(info: RunInfo, part: str) -> Hashable:
-    """What changes whenever a table of a run may have changed: the key of whatever is made from it."""
-    on_disk = artifacts.version(info.artifact_uri, FILES[part]) if info.ours else None
+def version(info: RunInfo, artifact: str) -> Hashable:
+    """Cache key: changes whenever a file of a run may have changed."""
+    on_disk = artifacts.version(info.artifact_uri, artifact) if info.ours else None
     if on_disk:
         return on_disk
     beat = int(time.time() // REFRESH_S) if info.state == RunState.LIVE else None

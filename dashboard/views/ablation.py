@@ -14,7 +14,16 @@ from dashboard.charts import ablation as charts
 from dashboard.frames import ablation
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Ablated, Ablation, AblationClasses, Curves, RunState, Scores, Verdict
+from trainer.tracking.schema import (
+    Ablated,
+    Ablation,
+    AblationClasses,
+    Artifact,
+    Curves,
+    RunState,
+    Scores,
+    Verdict,
+)
 
 COMMAND = "python -m trainer.ablate --data path/to/images --encoder openai/clip-vit-base-patch32"
 PER_PAGE = 24
@@ -27,7 +36,7 @@ PANELS = {False: "Without augmentation", True: "With augmentation"}
 
 def show(info: RunInfo) -> None:
     layout.pick(info, state.ablations(), label="Ablation", key=state.ABLATION)
-    table, scores = state.table(info, "ablation"), state.table(info, "scores")
+    table, scores = state.table(info, Artifact.ABLATION), state.table(info, Artifact.SCORES)
     if table is None:
         so_far(info, scores)
         return
@@ -58,7 +67,7 @@ def so_far(info: RunInfo, scores: pd.DataFrame | None) -> None:
         else:
             layout.empty("This ablation ended before it had any scores.")
         return
-    curves = state.table(info, "curves")
+    curves = state.table(info, Artifact.CURVES)
     rounds = 0 if curves is None else int(curves[Curves.SEED].nunique())
     cells = sum(str(name).startswith(Scores.KEEP_PREFIX) for name in scores.columns)
     done = f"{text.count(rounds, 'seed')} of {text.count(cells, 'cell')} on record so far."
@@ -455,7 +464,7 @@ def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
 
 
 def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
-    classes = state.table(info, "ablation_classes")
+    classes = state.table(info, Artifact.ABLATION_CLASSES)
     if classes is None or cell[Ablation.VERDICT] == Verdict.BASELINE:
         return
     frame = ablation.classes_of(classes, cell)

@@ -17,7 +17,7 @@ from dashboard.ui import gallery, layout, links, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
 from trainer.stats.intervals import wilson
-from trainer.tracking.schema import Predictions, Samples, Summary
+from trainer.tracking.schema import Artifact, Predictions, Samples, Summary
 
 SPLITS = ["test", "val", "train"]
 Made = TypeVar("Made")
@@ -73,7 +73,7 @@ class Page(NamedTuple):
 
 
 def show(info: RunInfo) -> None:
-    predictions = state.table(info, "predictions")
+    predictions = state.table(info, Artifact.PREDICTIONS)
     if predictions is None or predictions.empty:
         layout.missing(info, "predictions")
         return
@@ -149,7 +149,7 @@ def page_of(info: RunInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
     """The rows of one head, or two, in one split."""
     head, other, split, form, order = asked
     logged = state.summary(info).get(Summary.CLASSES, [])
-    version = ("confusion", info.run_id, state.version(info, "predictions"), head, other, split, order)
+    version = ("confusion", info.run_id, state.version(info, Artifact.PREDICTIONS), head, other, split, order)
 
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str], list[tuple[str, str]]]:
         here = predictions[predictions[Predictions.SPLIT] == split]
@@ -302,7 +302,7 @@ def pictures(page: Page) -> None:
     pick_by_name(page, page.cell)
     rows = cell_rows(page, page.cell)
     cell_title(page, page.cell)
-    samples = state.table(page.info, "samples")
+    samples = state.table(page.info, Artifact.SAMPLES)
     found = gallery.pictured(rows, samples)
     said = found[Predictions.CONFIDENCE].map(lambda share: f"{share:.0%} sure")
     gallery.show(

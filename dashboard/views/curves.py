@@ -16,7 +16,7 @@ from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from dashboard.ui.chart_spec import Drawing, drawing
-from trainer.tracking.schema import PARAM_PREFIX, Curves, RunState, Trials, TrialState
+from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, RunState, Trials, TrialState
 
 MOST_RAW = 100  # faint lines; more are slow to draw, and become fields that are darker where more of them run
 NAMES = {  # our series, in the order in which people ask for them
@@ -50,14 +50,15 @@ class Asked(NamedTuple):
 
 
 def show(info: RunInfo) -> None:
-    trials, curves = state.table(info, "trials"), state.table(info, "curves")
+    trials, curves = state.table(info, Artifact.TRIALS), state.table(info, Artifact.CURVES)
     if trials is None or curves is None or curves.empty:
         if info.state == RunState.LIVE:
             layout.empty("No epoch has ended yet.")
         else:
             layout.missing(info, "curves")
         return
-    version = ("curves", info.run_id, state.version(info, "trials"), state.version(info, "curves"))
+    versions = (state.version(info, table) for table in (Artifact.TRIALS, Artifact.CURVES))
+    version = ("curves", info.run_id, *versions)
     names, ends = state.kept(version, lambda: known(curves))
     layout.controlled(
         lambda: controls(trials, ends, names),

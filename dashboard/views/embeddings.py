@@ -17,7 +17,7 @@ from dashboard.frames import projection as projection_frames
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import gallery, layout, links, state
 from dashboard.ui.chart_spec import drawing
-from trainer.tracking.schema import Predictions, Projection, Samples, Summary
+from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s
 NEIGHBOURS = 12
@@ -59,14 +59,14 @@ class Map(NamedTuple):
 
 
 def show(info: RunInfo) -> None:
-    projection, samples = state.table(info, "projection"), state.table(info, "samples")
-    predictions = state.table(info, "predictions")
+    projection, samples = state.table(info, Artifact.PROJECTION), state.table(info, Artifact.SAMPLES)
+    predictions = state.table(info, Artifact.PREDICTIONS)
     if projection is None or samples is None or predictions is None:
         layout.missing(info, "points of a map")
         return
     classes = state.summary(info).get(Summary.CLASSES, [])
     measured = measured_of(info)
-    tables = ("projection", "samples", "predictions")
+    tables = (Artifact.PROJECTION, Artifact.SAMPLES, Artifact.PREDICTIONS)
     version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
     offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
     perplexities = Projection.perplexities(projection.columns)
@@ -119,7 +119,7 @@ class Measured(NamedTuple):
 def measured_of(info: RunInfo) -> Measured:
     tables: list[pd.DataFrame | None] = []
     versions = []
-    for runs, part in ((state.extractions(), "pictures"), (state.ablations(), "scores")):
+    for runs, part in ((state.extractions(), Artifact.PICTURES), (state.ablations(), Artifact.SCORES)):
         same = on_same_rows(runs, info)
         found = next((run for run in same if state.table(run, part) is not None), None)
         tables.append(None if found is None else state.table(found, part))
@@ -534,7 +534,7 @@ def neighbourhood(there: Map) -> pd.DataFrame:
     if there.point is None:
         return there.every.head(0)
     here = there.every[there.every["sample_id"] == there.point]
-    unit_nd, samples = state.vectors(there.info), state.table(there.info, "samples")
+    unit_nd, samples = state.vectors(there.info), state.table(there.info, Artifact.SAMPLES)
     if unit_nd is None or samples is None or len(unit_nd) != len(samples):
         return pd.concat(
             [here.assign(distance=0.0), projection_frames.nearest(there.every, there.point, NEIGHBOURS)]

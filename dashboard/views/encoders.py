@@ -10,7 +10,7 @@ from dashboard.charts import encoders as charts
 from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
-from trainer.tracking.schema import EncodersCompared, EncodersOf, Kind, Methods, RunState
+from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, Methods, RunState
 
 COMMAND = (
     "python -m trainer.encoders --data path/to/images "
@@ -25,7 +25,7 @@ def runs() -> list[RunInfo]:
 def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Comparison", key=state.ENCODERS)
     summary = state.summary(info)
-    table, frame = state.table(info, "encoders"), state.table(info, "methods")
+    table, frame = state.table(info, Artifact.ENCODERS), state.table(info, Artifact.METHODS)
     if not summary or table is None or frame is None:
         if info.state == RunState.LIVE:
             layout.empty(

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
-from trainer.tracking.schema import Fused, Kind, RunState
+from trainer.tracking.schema import Artifact, Fused, Kind, RunState
 
 COMMAND = "python -m trainer.fuse --data path/to/images --encoder openai/clip-vit-base-patch32"
 RESCUED = (": the first of the two rescues them", ": the first of the two spoils them")
@@ -23,7 +23,7 @@ def runs() -> list[RunInfo]:
 def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Fusion", key=state.FUSION)
     summary = state.summary(info)
-    if not summary or state.table(info, "methods") is None:
+    if not summary or state.table(info, Artifact.METHODS) is None:
         if info.state == RunState.LIVE:
             layout.empty("The heads are being trained. The test rows are answered at the end.")
         else:

@@ -17,7 +17,17 @@ from dashboard.runs.store import NEWEST
 from dashboard.ui import layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from trainer.core.locations import default_tracking_uri
-from trainer.tracking.schema import Ablated, Ablation, FineTuned, Kind, RunState, Summary, Trials, Verdict
+from trainer.tracking.schema import (
+    Ablated,
+    Ablation,
+    Artifact,
+    FineTuned,
+    Kind,
+    RunState,
+    Summary,
+    Trials,
+    Verdict,
+)
 
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
@@ -172,7 +182,7 @@ def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
 
 
 def results(info: RunInfo) -> None:
-    trials = state.table(info, "trials")
+    trials = state.table(info, Artifact.TRIALS)
     if trials is None or trials.empty:
         layout.empty(
             "No trial has ended yet." if info.state == RunState.LIVE else "No trial ended in this run."
@@ -180,7 +190,7 @@ def results(info: RunInfo) -> None:
     elif info.ours:
         summary = state.summary(info)
         above = layout.Place(HEADLINE_HEIGHT)
-        progress(trials, ("progress", info.run_id, state.version(info, "trials")))
+        progress(trials, ("progress", info.run_id, state.version(info, Artifact.TRIALS)))
         with above:
             headline(info, summary)
             if summary.get(FineTuned.EFFECT):

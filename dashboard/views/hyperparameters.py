@@ -17,7 +17,7 @@ from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
-from trainer.tracking.schema import PARAM_PREFIX, RunState, Trials, TrialState
+from trainer.tracking.schema import PARAM_PREFIX, Artifact, RunState, Trials, TrialState
 
 Made = TypeVar("Made")
 FEWEST = 2  # trials with a score that can be compared
@@ -50,7 +50,7 @@ class Page(NamedTuple):
 
 
 def show(info: RunInfo) -> None:
-    trials = state.table(info, "trials")
+    trials = state.table(info, Artifact.TRIALS)
     if trials is None or trials.empty:
         live = info.state == RunState.LIVE
         layout.empty("No trial has ended yet." if live else "No trial ended in this run.")
@@ -60,7 +60,7 @@ def show(info: RunInfo) -> None:
         layout.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
         return
     objective = pick_objective(objectives, foreign_run=not info.ours)
-    version = ("hyperparameters", info.run_id, state.version(info, "trials"), objective)
+    version = ("hyperparameters", info.run_id, state.version(info, Artifact.TRIALS), objective)
     frame, ranked, told = state.kept(version, lambda: weighed(trials, objective))
     page = Page(info, frame, objective, ranked, told, chosen_trial(frame), version)
     scored = int(frame[SCORE].notna().sum())

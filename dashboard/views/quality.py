@@ -12,7 +12,7 @@ from dashboard.charts.data_quality import class_balance
 from dashboard.frames import data_quality
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import layout, state
-from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
+from trainer.tracking.schema import Artifact, Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
 
 TITLE = "Data quality"
 COMMAND = "python -m trainer.extract --data path/to/images"
@@ -121,7 +121,7 @@ def account(info: RunInfo, summary: dict[str, Any]) -> None:
 def unusable(info: RunInfo) -> None:
     """Files that were quarantined, with the reason of each."""
     st.subheader("Unusable files")
-    quarantine = state.table(info, "quarantine")
+    quarantine = state.table(info, Artifact.QUARANTINE)
     if quarantine is None or quarantine.empty:
         layout.empty("Every file that was found could be used.", ":material/check_circle:")
         return
@@ -149,7 +149,7 @@ def _height(rows: int) -> Any:
 def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
     st.subheader("Copies and near-duplicates")
-    pairs, pictures = state.table(info, "duplicates"), state.table(info, "pictures")
+    pairs, pictures = state.table(info, Artifact.DUPLICATES), state.table(info, Artifact.PICTURES)
     if pairs is None or pictures is None:
         layout.empty("This extraction logged no pairs.")
         return
@@ -218,7 +218,7 @@ def _picture(thumbnail: Any, width: int, *, name: str) -> None:
 
 def balance(info: RunInfo) -> None:
     """How many rows each class has in each split."""
-    pictures = state.table(info, "pictures")
+    pictures = state.table(info, Artifact.PICTURES)
     if pictures is None or (pictures[Pictures.LABEL] == "").all():
         return
     st.subheader("Classes")
@@ -250,7 +250,7 @@ def doubts(info: RunInfo) -> None:
     st.subheader("Labels in doubt")
     ablations = state.ablations()
     ablation = next(iter(on_same_rows(ablations, info)), None)
-    scores = None if ablation is None else state.table(ablation, "scores")
+    scores = None if ablation is None else state.table(ablation, Artifact.SCORES)
     found = pd.DataFrame() if scores is None else data_quality.doubtful(scores, DOUBTFUL)
     if ablation is None or found.empty:
         layout.sentence(
@@ -288,7 +288,7 @@ def doubts(info: RunInfo) -> None:
 def measures(info: RunInfo) -> None:
     """How the chosen measure is spread, and the pictures at either end of it."""
     st.subheader("Measures")
-    pictures = state.table(info, "pictures")
+    pictures = state.table(info, Artifact.PICTURES)
     if pictures is None or pictures[Pictures.BRIGHTNESS].isna().all():
         layout.empty("None of these rows was measured: they are ready features, or were encoded before.")
         return

@@ -15,7 +15,7 @@ from dashboard import text
 from dashboard.charts import explain as charts
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Predictions, Projection, Samples
+from trainer.tracking.schema import Artifact, Predictions, Projection, Samples
 
 if TYPE_CHECKING:
     from trainer.serving.explain import Tried, Trying
@@ -45,10 +45,10 @@ class Asked(NamedTuple):
 
 
 def show(info: RunInfo) -> None:
-    if state.file(info, "head") is None:
+    if head_of(info) is None:
         layout.missing(info, "head to answer with")
         return
-    samples, projection = state.table(info, "samples"), state.table(info, "projection")
+    samples, projection = state.table(info, Artifact.SAMPLES), state.table(info, Artifact.PROJECTION)
     if samples is None or projection is None:
         layout.missing(info, "head to answer with")
         return
@@ -89,11 +89,18 @@ def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -
 
 
 def loaded(info: RunInfo, samples: pd.DataFrame) -> Trying:
-    version = tuple(state.version(info, part) for part in ("head", "vectors", "samples", "projection"))
+    parts = (Artifact.HEAD_WEIGHTS, Artifact.VECTORS, Artifact.SAMPLES, Artifact.PROJECTION)
+    version = tuple(state.version(info, part) for part in parts)
     xy_n2 = samples[[Projection.X, Projection.Y]].to_numpy(dtype=float)
     train_n = (samples[Samples.SPLIT] == "train").to_numpy()
-    files = (state.file(info, "head"), state.file(info, "vectors"), xy_n2, train_n)
+    files = (head_of(info), state.file(info, Artifact.VECTORS), xy_n2, train_n)
     return _trying(state.default_tracking_uri(), info.run_id, version, files)
+
+
+def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:
+    """Card and weights of the best head; ``None`` until the sweep is done."""
+    card, weights = (state.file(info, part) for part in (Artifact.HEAD_CARD, Artifact.HEAD_WEIGHTS))
+    return None if card is None or weights is None else (card, weights)
 
 
 def dropped(info: RunInfo, trying: Trying) -> Asked | None:
@@ -152,7 +159,7 @@ def dropped(info: RunInfo, trying: Trying) -> Asked | None:
 
 
 def key_of(info: RunInfo, data: bytes) -> Hashable:
-    return "tried", info.run_id, state.version(info, "head"), hashlib.sha256(data).hexdigest()
+    return "tried", info.run_id, state.version(info, Artifact.HEAD_WEIGHTS), hashlib.sha256(data).hexdigest()
 
 
 def answered(info: RunInfo, trying: Trying, data: bytes) -> Tried:
@@ -161,7 +168,7 @@ def answered(info: RunInfo, trying: Trying, data: bytes) -> Tried:
 
 def test_row(info: RunInfo, trying: Trying, samples: pd.DataFrame) -> Asked | None:
     """A row that took no part in training nor in choosing, with what was answered when the sweep ended."""
-    predictions = state.table(info, "predictions")
+    predictions = state.table(info, Artifact.PREDICTIONS)
     tests = samples[samples[Samples.SPLIT] == "test"]
     if predictions is None or tests.empty:
         layout.empty("No test row is on the map of this sweep.", ":material/filter_alt_off:")
@@ -196,7 +203,7 @@ def test_row(info: RunInfo, trying: Trying, samples: pd.DataFrame) -> Asked | No
         thumbnail,
         row[Samples.LABEL],
         int(number),
-        ("tried", info.run_id, state.version(info, "samples"), int(number)),
+        ("tried", info.run_id, state.version(info, Artifact.SAMPLES), int(number)),
     )
 
 

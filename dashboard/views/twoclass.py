@@ -13,7 +13,7 @@ from dashboard.frames import binary
 from dashboard.frames import predictions as prediction_frames
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Predictions, Summary
+from trainer.tracking.schema import Artifact, Predictions, Summary
 
 TITLE = "Two classes"
 SPLITS = ["test", "val"]
@@ -25,7 +25,7 @@ NO_DEVICE = (
 
 
 def show(info: RunInfo) -> None:
-    predictions, summary = state.table(info, "predictions"), state.summary(info)
+    predictions, summary = state.table(info, Artifact.PREDICTIONS), state.summary(info)
     if predictions is None or predictions.empty:
         layout.missing(info, "predictions")
         return
@@ -50,7 +50,7 @@ def show(info: RunInfo) -> None:
     split = st.segmented_control(
         "Rows", SPLITS, default=SPLITS[0], required=True, key="rows", bind="query-params"
     )
-    key = (info.run_id, state.version(info, "predictions"), split)
+    key = (info.run_id, state.version(info, Artifact.PREDICTIONS), split)
     temperature = summary.get(Summary.TEMPERATURE)
     rows = state.kept(("two-rows", *key), lambda: binary.judged(predictions, split, classes[1], temperature))
     if rows["positive"].nunique() < 2:
@@ -207,7 +207,7 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
 
 def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
     """Pictures of the rows that the threshold gets wrong."""
-    samples = state.table(info, "samples")
+    samples = state.table(info, Artifact.SAMPLES)
     kinds = {
         True: (f"Missed: {text.plain(classes[1], longest=30)} below the threshold", "missed"),
         False: (f"False alarms: {text.plain(classes[0], longest=30)} above it", "alarms"),

@@ -15,7 +15,7 @@ from dashboard.frames import predictions, projection, verification
 from dashboard.frames.verification import NAMES
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, RunState, Verified
+from trainer.tracking.schema import Artifact, Faces, Method, PairsOf, RocOf, RunState, Verified
 
 TITLE = "Verification"
 COMMAND = "python -m trainer.verify --data path/to/people --encoder openai/clip-vit-base-patch32"
@@ -25,8 +25,8 @@ PICTURE = 86  # pixels
 
 def show(info: RunInfo) -> None:
     layout.pick(info, state.verifications(), label="Verification run", key=state.VERIFICATION)
-    pairs, summary = state.table(info, "pairs"), state.summary(info)
-    roc = state.table(info, "roc")
+    pairs, summary = state.table(info, Artifact.PAIRS), state.summary(info)
+    roc = state.table(info, Artifact.ROC)
     if pairs is None or roc is None or not summary:
         so_far(info, pairs)
         return
@@ -93,7 +93,7 @@ def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
     frame = verification.curves(roc)
     same, different = summary[Verified.SAME], summary[Verified.DIFFERENT]
     least = 10 ** -float(len(str(max(different, 10))) - 1)  # the power of ten that so many pairs reach
-    key = (info.run_id, state.version(info, "roc"))
+    key = (info.run_id, state.version(info, Artifact.ROC))
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("ROC")
@@ -193,7 +193,7 @@ def threshold(
         )
     with right:
         bins = verification.spread(pairs, method)
-        key = ("verification-spread", info.run_id, state.version(info, "pairs"), method, at)
+        key = ("verification-spread", info.run_id, state.version(info, Artifact.PAIRS), method, at)
         layout.chart(
             state.kept(key, lambda: layout.written(charts.spread(bins, at=at))),
             bins,
@@ -268,7 +268,7 @@ def picture(thumbnail: Any, name: str) -> None:
 
 def thumbnails(info: RunInfo) -> pd.Series:
     """By sample id; empty where none were kept."""
-    faces = state.table(info, "faces")
+    faces = state.table(info, Artifact.FACES)
     if faces is None:
         return pd.Series(dtype=object)
     return faces.drop_duplicates(Faces.SAMPLE_ID).set_index(Faces.SAMPLE_ID)[Faces.THUMBNAIL]
@@ -280,7 +280,7 @@ def thumbnails(info: RunInfo) -> pd.Series:
 def known(info: RunInfo, summary: dict[str, Any]) -> None:
     """Closed set: who is it, and the map of those who are known."""
     one = summary.get(Verified.IDENTIFICATION)
-    faces = state.table(info, "faces")
+    faces = state.table(info, Artifact.FACES)
     if not one:
         return
     st.subheader("Known people")
@@ -327,7 +327,7 @@ def people_map(info: RunInfo, faces: pd.DataFrame) -> None:
             bind="query-params",
         )
     points = verification.mapped(faces, space)
-    key = ("verification-map", info.run_id, state.version(info, "faces"), space, colour)
+    key = ("verification-map", info.run_id, state.version(info, Artifact.FACES), space, colour)
     layout.chart(
         state.kept(key, lambda: layout.written(drawn(points, colour))),
         points.drop(columns="thumbnail"),

@@ -12,7 +12,7 @@ from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
-from trainer.tracking.schema import FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
+from trainer.tracking.schema import Artifact, FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
 
 COMMAND = "python -m trainer.zeroshot --data path/to/images --encoder openai/clip-vit-base-patch32"
 NAME = "zero-shot"  # the method that the others are compared with
@@ -25,7 +25,7 @@ def runs() -> list[RunInfo]:
 def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
     summary = state.summary(info)
-    few_shot, table = state.table(info, "few_shot"), state.table(info, "methods")
+    few_shot, table = state.table(info, Artifact.FEW_SHOT), state.table(info, Artifact.METHODS)
     if few_shot is None or table is None or not summary:
         so_far(info)
         return
@@ -39,7 +39,7 @@ def show(info: RunInfo) -> None:
 
 def so_far(info: RunInfo) -> None:
     """Before the test rows are answered: how far the few-shot heads are."""
-    record = state.table(info, "few_shot_scores")
+    record = state.table(info, Artifact.FEW_SHOT_SCORES)
     done = 0 if record is None else int((record[FewShotScores.DRAW].drop_duplicates() >= 0).sum())
     told = f"{text.count(done, 'draw')} of few-shot heads on record"
     if info.state == RunState.LIVE:

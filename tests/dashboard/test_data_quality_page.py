@@ -117,10 +117,10 @@ def test_extractions_are_listed_apart_from_sweeps(tracking_uri: str) -> None:
         RunState.DONE,
     )
     assert store.summary(extraction)["found"] == 65  # type: ignore[index]
-    assert len(store.quarantine(extraction)) == 3  # type: ignore[arg-type]
-    assert len(store.pictures(extraction)) == 60  # type: ignore[arg-type]
-    assert len(store.duplicates(extraction)) == 5  # type: ignore[arg-type]
-    assert store.quarantine(sweep) is None
+    assert len(store.table(extraction, Artifact.QUARANTINE)) == 3  # type: ignore[arg-type]
+    assert len(store.table(extraction, Artifact.PICTURES)) == 60  # type: ignore[arg-type]
+    assert len(store.table(extraction, Artifact.DUPLICATES)) == 5  # type: ignore[arg-type]
+    assert store.table(sweep, Artifact.QUARANTINE) is None
 
 
 def test_many_extractions_do_not_hide_a_sweep(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,13 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.frames import trials
-from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, Verified
+from trainer.tracking.schema import Faces, PairMethod, PairsOf, RocOf, Verified
 
 NAMES = {
-    Method.RAW: "raw cosine",
-    Method.WHITENED: "PCA whitening",
-    Method.LDA: "LDA",
-    Method.TRAINED: "trained head",
+    PairMethod.RAW: "raw cosine",
+    PairMethod.WHITENED: "PCA whitening",
+    PairMethod.LDA: "LDA",
+    PairMethod.TRAINED: "trained head",
 }
 BINS = 48
 RIGHT_ACCEPTS, FALSE_ACCEPTS = "right accepts", "false accepts"
@@ -27,16 +27,16 @@ SPACES = {"features": (Faces.X, Faces.Y), "trained head": (Faces.TRAINED_X, Face
 LEAST_RATE, MOST_RATE = 0.001, 0.8  # of the DET chart, whose axes have no 0 and no 1
 
 
-def methods_in(pairs: pd.DataFrame) -> list[Method]:
+def methods_in(pairs: pd.DataFrame) -> list[PairMethod]:
     """The methods that have scored all pairs, the trained one first."""
-    known = [method for method in Method if f"{PairsOf.SCORE_PREFIX}{method}" in pairs]
+    known = [method for method in PairMethod if f"{PairsOf.SCORE_PREFIX}{method}" in pairs]
     return [method for method in reversed(known) if pairs[f"{PairsOf.SCORE_PREFIX}{method}"].notna().all()]
 
 
 def curves(roc: pd.DataFrame) -> pd.DataFrame:
     """ROC with the methods' names, and on DET axes: deviates of FAR and FRR, null outside the chart."""
     frame = roc.assign(
-        method=[NAMES.get(Method(one), one) for one in roc[RocOf.METHOD]], frr=1 - roc[RocOf.TAR]
+        method=[NAMES.get(PairMethod(one), one) for one in roc[RocOf.METHOD]], frr=1 - roc[RocOf.TAR]
     )
     for name in (RocOf.FAR, "frr"):
         frame[f"{name}_deviate"] = deviates(frame[name])
@@ -56,7 +56,7 @@ def deviates(rate: pd.Series) -> pd.Series:
 def figures(summary: dict[str, Any]) -> pd.DataFrame:
     """The methods as rows, the trained one first: figures with intervals, and the AUC less that of raw."""
     rows = []
-    for method in reversed(Method):
+    for method in reversed(PairMethod):
         one = summary[Verified.METHODS].get(method)
         if one is None:
             continue
@@ -84,12 +84,12 @@ def with_interval(three: Sequence[float] | None, form: Callable[[float | None], 
     return text.score(None) if three is None else text.interval(three[0], three[1:], form)
 
 
-def usual_threshold(summary: dict[str, Any], method: Method) -> float:
+def usual_threshold(summary: dict[str, Any], method: PairMethod) -> float:
     """The middle one of the folds' thresholds."""
     return float(np.median(summary[Verified.METHODS][method][Verified.THRESHOLDS]))
 
 
-def judged(pairs: pd.DataFrame, method: Method, threshold: float) -> pd.DataFrame:
+def judged(pairs: pd.DataFrame, method: PairMethod, threshold: float) -> pd.DataFrame:
     """Pairs with their ``score``, how far it is from the threshold (``beyond``) and their ``kind`` there."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
     accepted, same = score >= threshold, pairs[PairsOf.SAME].astype(bool)
@@ -117,7 +117,7 @@ def rates(at: pd.DataFrame) -> dict[str, float]:
     return {"far": far, "frr": frr, "accuracy": 1 - (far + frr) / 2}
 
 
-def spread(pairs: pd.DataFrame, method: Method) -> pd.DataFrame:
+def spread(pairs: pd.DataFrame, method: PairMethod) -> pd.DataFrame:
     """Histogram of the scores of same and of different pairs: `frames.spread`, by ``kind``."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
     low, high = float(score.min()), float(score.max())
@@ -126,7 +126,7 @@ def spread(pairs: pd.DataFrame, method: Method) -> pd.DataFrame:
     return trials.spread({"one person": score[same], "two people": score[~same]}, edges, by="kind")
 
 
-def hardest(pairs: pd.DataFrame, method: Method, *, same: bool, number: int) -> pd.DataFrame:
+def hardest(pairs: pd.DataFrame, method: PairMethod, *, same: bool, number: int) -> pd.DataFrame:
     """The pairs of one person that look least alike, or of two that look most alike; of two people, or of one
     person, only the hardest pair, so that one unlucky photo does not fill the row."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]

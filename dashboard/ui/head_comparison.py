@@ -140,7 +140,7 @@ def pictures(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) ->
     right = sides[only]
     wrong = pair.against if right == pair.method else pair.method
     rows = comparison.only_right(said, right, wrong)
-    shown = gallery.pictured(rows, samples)
+    shown = gallery.with_images(rows, samples)
     shown[gallery.SAYS] = rows[Predictions.LABEL]
     shown[gallery.ALSO] = [f"{comparison.name_of(wrong)}: {one}" for one in rows["said"]]
     verb = verbs[0] if right == pair.method else verbs[1]
@@ -175,9 +175,3 @@ def counted(classes: pd.DataFrame) -> int:
     first = classes[["method", "against"]].iloc[0]
     one_pair = classes[(classes["method"] == first["method"]) & (classes["against"] == first["against"])]
     return int(one_pair["test"].sum())
-
-
-def again(info: RunInfo) -> None:
-    """The command that repeats it, or goes on."""
-    st.subheader("Again")
-    st.code(info.command, language=None, wrap_lines=True)

@@ -14,6 +14,7 @@ from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import state
 from dashboard.ui.chart_spec import Drawing, drawing
+from dashboard.ui.pages import PAGES, Page
 from trainer.core.locations import default_tracking_uri
 from trainer.tracking.schema import RunState, Stopped
 
@@ -200,6 +201,21 @@ def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
         st.space("small")
 
 
+def nothing_yet(page: Page, message: str, command: str, note: str = "") -> None:
+    """There is no run of the kind that a page is about: the command that makes one."""
+    st.header(page.title)
+    empty(message, page.shortcode)
+    st.code(command, language=None, wrap_lines=True)
+    if note:
+        st.caption(note)
+
+
+def command_to_repeat(info: RunInfo) -> None:
+    """The command that repeats a run, or goes on with it."""
+    st.subheader("Again")
+    st.code(info.command, language=None, wrap_lines=True)
+
+
 def missing(info: RunInfo, what: str) -> None:
     """Say why a finished sweep's table is not there."""
     if not info.ours:
@@ -230,22 +246,8 @@ def first_visit() -> None:
         st.code("make demo", language=None)
         st.markdown("Then reload this page. Your own data is one option away:")
         st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language=None)
-    for icon, name, what in (
-        ("leaderboard", "Home", "all runs, the best configurations with their intervals"),
-        ("show_chart", "Loss curves", "training and validation of every trial, by any hyperparameter"),
-        ("tune", "Hyperparameters", "which of them matter, and which of their values serve best"),
-        ("grid_on", "Confusion matrix", "which classes are taken for which, and the pictures behind it"),
-        ("scatter_plot", "Embeddings", "a t-SNE of the features, by label, mistake, confidence or any score"),
-        ("balance", "Two classes", "ROC, sensitivity and specificity at a threshold, calibration"),
-        ("filter_alt", "Filter ablations", "what leaving out training pictures by score does, for certain"),
-        ("add_photo_alternate", "Try it", "a picture of yours, what the head says, and why"),
-        ("face", "Verification", "whether two photos show the same person, with the hardest pairs"),
-        ("spellcheck", "Zero-shot", "what a class’s name is worth, and where training overtakes it"),
-        ("join", "Image and text", "whether a caption helps, and where"),
-        ("speed", "Encoders", "which one serves best, and what it costs"),
-        ("image_search", "Data quality", "unusable files, copies, leaks, labels in doubt"),
-    ):
-        st.markdown(f":material/{icon}: **{name}**: {what}")
+    for one in PAGES:
+        st.markdown(f"{one.shortcode} **{one.title}**: {one.purpose}")
     st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")
 
 

@@ -14,6 +14,7 @@ from dashboard.charts import ablation as charts
 from dashboard.frames import ablation
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
+from dashboard.ui.pages import ABLATION as PAGE
 from trainer.tracking.schema import (
     Ablated,
     Ablation,
@@ -606,15 +607,13 @@ def again(info: RunInfo) -> None:
 
 
 def nothing_yet() -> None:
-    """There may be sweeps, but no ablation."""
-    st.header("Filter ablations")
-    layout.empty(
-        "No ablation is on record yet. This command scores your training rows, trains on what each filter "
-        "keeps, and says whether it helps:",
-        ":material/filter_alt:",
+    layout.nothing_yet(
+        PAGE,
+        "No ablation is on record yet. This command scores your training rows, trains on what each filter"
+        " keeps, and says whether it helps:",
+        COMMAND,
+        "On the built-in data, with damage planted: `make ablate`.",
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
-    st.caption("On the built-in data, with damage planted: `make ablate`.")
 
 
 def _of_two_classes(row: Any) -> str:
@@ -643,4 +642,4 @@ def _short(value: float) -> str:
     return "–" if pd.isna(value) else text.value(round(float(value), 4))
 
 
-layout.page("Filter ablations", show, runs=state.ablations, key=state.ABLATION, none=nothing_yet)
+layout.page(PAGE.title, show, runs=state.ablations, key=state.ABLATION, none=nothing_yet)

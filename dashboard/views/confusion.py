@@ -303,7 +303,7 @@ def pictures(page: Page) -> None:
     rows = cell_rows(page, page.cell)
     cell_title(page, page.cell)
     samples = state.table(page.info, Artifact.SAMPLES)
-    found = gallery.pictured(rows, samples)
+    found = gallery.with_images(rows, samples)
     said = found[Predictions.CONFIDENCE].map(lambda share: f"{share:.0%} sure")
     gallery.show(
         found.assign(**{gallery.SAYS: said}),

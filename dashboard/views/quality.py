@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,16 +12,14 @@ from dashboard import charts, text
 from dashboard.charts.data_quality import class_balance
 from dashboard.frames import data_quality
 from dashboard.runs.run_info import RunInfo, on_same_rows
-from dashboard.ui import layout, state
+from dashboard.ui import gallery, layout, state
+from dashboard.ui.pages import DATA_QUALITY as PAGE
 from trainer.tracking.schema import Artifact, Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
 
-TITLE = "Data quality"
 COMMAND = "python -m trainer.extract --data path/to/images"
 ABLATE = "python -m trainer.ablate --data path/to/images"
 DOUBTFUL = 16  # labels that are shown
-NEW_LINE = "  \n"  # in Markdown
-NO_PICTURE = ":material/hide_image:"
-WIDTH, OF_A_PAIR = 104, 86  # pixels of a picture on the page
+WIDTH, OF_A_PAIR = 104, 86  # pixels of an image
 
 
 class Measure(NamedTuple):
@@ -200,20 +199,12 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
     with st.container(border=True, width=2 * OF_A_PAIR + 42, gap="xsmall"):
         with st.container(horizontal=True, gap="xsmall"):
             for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B):
-                _picture(thumbnails.get(pair[name]), OF_A_PAIR, name=pair[name])
+                gallery.image(thumbnails.get(pair[name]), width=OF_A_PAIR, name=pair[name])
         how = f"near, likeness {pair[Duplicates.LIKENESS]:.3f}" if near else "same bytes"
         ids = (
             text.plain(pair[name], longest=60) for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B)
         )
-        st.caption(NEW_LINE.join((how, *ids)))
-
-
-def _picture(thumbnail: Any, width: int, *, name: str) -> None:
-    if isinstance(thumbnail, bytes):
-        st.image(thumbnail, width=width, alt=text.clean(name))
-    else:
-        with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
-            st.markdown(NO_PICTURE, width="content")
+        st.caption(gallery.NEW_LINE.join((how, *ids)))
 
 
 def balance(info: RunInfo) -> None:
@@ -266,15 +257,9 @@ def doubts(info: RunInfo) -> None:
         return
     with st.container(horizontal=True, gap="small"):
         for row in found.to_dict("records"):
-            with st.container(width=WIDTH + 8, gap="xxsmall"):
-                _picture(row[Scores.THUMBNAIL], WIDTH, name=row[Scores.SAMPLE_ID])
-                known = f" ({text.plain(row[Scores.SPOILED], longest=24)})" if row[Scores.SPOILED] else ""
-                lines = (
-                    f"p = {row[data_quality.AGREEMENT]:.3f}",
-                    f"{text.plain(row[Scores.LABEL], longest=24)}{known}",
-                    text.plain(row[Scores.SAMPLE_ID], longest=40),
-                )
-                st.caption(NEW_LINE.join(lines))
+            known = f" ({text.plain(row[Scores.SPOILED], longest=24)})" if row[Scores.SPOILED] else ""
+            label = f"{text.plain(row[Scores.LABEL], longest=24)}{known}"
+            captioned(row, f"p = {row[data_quality.AGREEMENT]:.3f}", label)
     layout.export(found.drop(columns=Scores.THUMBNAIL), name="labels_in_doubt")
     assert scores is not None
     layout.sentence(
@@ -325,17 +310,17 @@ def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
     st.markdown(f"**{title}**")
     with st.container(horizontal=True, gap="small"):
         for row in rows.to_dict("records"):
-            with st.container(width=WIDTH + 8, gap="xxsmall"):
-                _picture(row[Pictures.THUMBNAIL], WIDTH, name=row[Pictures.SAMPLE_ID])
-                label = text.plain(row[Pictures.LABEL] or "no label", longest=24)
-                value = float(row[name])
-                told = f"{value:,.0f}" if value >= 100 else text.value(value)
-                lines = (
-                    f"{told} · {row[Pictures.SPLIT]}",
-                    label,
-                    text.plain(row[Pictures.SAMPLE_ID], longest=40),
-                )
-                st.caption(NEW_LINE.join(lines))
+            value = float(row[name])
+            rounded = f"{value:,.0f}" if value >= 100 else text.value(value)
+            label = text.plain(row[Pictures.LABEL] or "no label", longest=24)
+            captioned(row, f"{rounded} · {row[Pictures.SPLIT]}", label)
+
+
+def captioned(row: Mapping[Any, Any], *lines: str) -> None:
+    """A row's image over the lines and its name."""
+    with st.container(width=WIDTH + 8, gap="xxsmall"):
+        gallery.image(row[Pictures.THUMBNAIL], width=WIDTH, name=row[Pictures.SAMPLE_ID])
+        st.caption(gallery.NEW_LINE.join([*lines, text.plain(row[Pictures.SAMPLE_ID], longest=40)]))
 
 
 def nothing_yet() -> None:
@@ -343,13 +328,12 @@ def nothing_yet() -> None:
     if not state.sweeps():
         layout.first_visit()
         return
-    st.header(TITLE)
-    layout.empty(
+    layout.nothing_yet(
+        PAGE,
         "No extraction is on record yet. This command encodes your pictures (those in the cache are not "
         "encoded again), measures them, and looks for copies and near-duplicates:",
-        ":material/image_search:",
+        COMMAND,
     )
-    st.code(COMMAND, language=None)
 
 
-layout.page(TITLE, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)
+layout.page(PAGE.title, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)

@@ -320,7 +320,7 @@ def neighbours(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
         f"**{alike} of {len(found)}** have the label that the head gave, “{text.plain(best, longest=40)}”."
     )
     gallery.show(
-        gallery.pictured(found.assign(**{gallery.SAYS: says_}), samples),
+        gallery.with_images(found.assign(**{gallery.SAYS: says_}), samples),
         key="near",
         order=f"of the {train:,} training rows on the map those with the highest cosine in feature space; it "
         "stands below each, behind the label",

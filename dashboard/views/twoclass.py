@@ -221,7 +221,7 @@ def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> 
                 continue
             says = wrong.assign(**{gallery.SAYS: [f"{one:.3f}" for one in wrong["scaled"]]})
             gallery.show(
-                gallery.pictured(says, samples),
+                gallery.with_images(says, samples),
                 key=page,
                 order="the nearest to the threshold first",
                 per_page=PER_PAGE,

@@ -15,12 +15,12 @@ from dashboard.frames import predictions, projection, verification
 from dashboard.frames.verification import NAMES
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Artifact, Faces, Method, PairsOf, RocOf, RunState, Verified
+from dashboard.ui.pages import VERIFICATION as PAGE
+from trainer.tracking.schema import Artifact, Faces, PairMethod, PairsOf, RocOf, RunState, Verified
 
-TITLE = "Verification"
 COMMAND = "python -m trainer.verify --data path/to/people --encoder openai/clip-vit-base-patch32"
 PER_PAGE, HARDEST = 12, 6  # pairs
-PICTURE = 86  # pixels
+IMAGE = 86  # pixels
 
 
 def show(info: RunInfo) -> None:
@@ -36,11 +36,11 @@ def show(info: RunInfo) -> None:
     curves(info, roc, summary)
     figures(summary)
     method = method_of(pairs)
-    pictures = thumbnails(info)
-    threshold(info, pairs, method, summary, pictures)
-    hardest(pairs, method, pictures)
+    images = thumbnails(info)
+    threshold(info, pairs, method, summary, images)
+    hardest(pairs, method, images)
     known(info, summary)
-    again(info)
+    layout.command_to_repeat(info)
 
 
 def so_far(info: RunInfo, pairs: pd.DataFrame | None) -> None:
@@ -60,7 +60,7 @@ def so_far(info: RunInfo, pairs: pd.DataFrame | None) -> None:
 
 def headline(summary: dict[str, Any]) -> None:
     trained = summary[Verified.VERDICT] is not None
-    less = summary[Verified.DIFFERENCES].get(Method.TRAINED)
+    less = summary[Verified.DIFFERENCES].get(PairMethod.TRAINED)
     se = summary[Verified.ACCURACY_SE]
     cells = [
         (
@@ -135,7 +135,7 @@ def figures(summary: dict[str, Any]) -> None:
     )
 
 
-def method_of(pairs: pd.DataFrame) -> Method:
+def method_of(pairs: pd.DataFrame) -> PairMethod:
     """Which method the rest of the page is about."""
     st.subheader("Threshold")
     names = {NAMES[method]: method for method in verification.methods_in(pairs)}
@@ -146,7 +146,7 @@ def method_of(pairs: pd.DataFrame) -> Method:
 
 
 def threshold(
-    info: RunInfo, pairs: pd.DataFrame, method: Method, summary: dict[str, Any], pictures: pd.Series
+    info: RunInfo, pairs: pd.DataFrame, method: PairMethod, summary: dict[str, Any], images: pd.Series
 ) -> None:
     """A slider, what it accepts and rejects, and who they are."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
@@ -215,25 +215,23 @@ def threshold(
     if rows.empty:
         layout.empty(f"At this threshold there are no {kind}.", ":material/check_circle:")
         return
-    pages = -(-len(rows) // PER_PAGE)
-    number = min(st.pagination(pages, key="page", bind="query-params"), pages) if pages > 1 else 1
-    shown = rows.iloc[(number - 1) * PER_PAGE : number * PER_PAGE]
-    tiles(shown, pictures)
+    first, shown = gallery.paged(rows, key="page", per_page=PER_PAGE)
+    tiles(shown, images)
     order = "the farthest beyond the threshold" if kind.startswith("false") else "the nearest to it"
     layout.sentence(
-        f"{(number - 1) * PER_PAGE + 1:,} to {(number - 1) * PER_PAGE + len(shown):,} of {len(rows):,} "
+        f"{first + 1:,} to {first + len(shown):,} of {len(rows):,} "
         f"{kind} (n = {len(rows):,} pairs), {order} first."
     )
     layout.export(rows, name="pairs-at-threshold")
 
 
-def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
+def hardest(pairs: pd.DataFrame, method: PairMethod, images: pd.Series) -> None:
     st.subheader("Hardest pairs")
     headings = {True: "One person, least alike", False: "Two people, most alike"}
     for column, (of_one, heading) in zip(st.columns(2, gap="medium"), headings.items(), strict=True):
         with column:
             st.markdown(f"**{heading}**")
-            tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), pictures)
+            tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), images)
     same, different = int(pairs[PairsOf.SAME].sum()), int((~pairs[PairsOf.SAME].astype(bool)).sum())
     layout.sentence(
         f"By {NAMES[method]}: of {same:,} pairs of one person the lowest scores, each person’s lowest; of "
@@ -241,14 +239,14 @@ def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
     )
 
 
-def tiles(rows: pd.DataFrame, pictures: pd.Series) -> None:
+def tiles(rows: pd.DataFrame, images: pd.Series) -> None:
     """Pairs side by side, each with its score and whom it shows."""
     with st.container(horizontal=True, gap="small"):
         for row in rows.to_dict("records"):
-            with st.container(border=True, width=2 * PICTURE + 42, gap="xsmall"):
+            with st.container(border=True, width=2 * IMAGE + 42, gap="xsmall"):
                 with st.container(horizontal=True, gap="xsmall"):
                     for side in (PairsOf.SAMPLE_ID_A, PairsOf.SAMPLE_ID_B):
-                        picture(pictures.get(row[side]), row[side])
+                        gallery.image(images.get(row[side]), width=IMAGE, name=row[side])
                 one, other = (text.plain(row[side], longest=22) for side in ("person_a", "person_b"))
                 names = one if row[PairsOf.SAME] else f"{one} and {other}"
                 photos = " · ".join(
@@ -256,14 +254,6 @@ def tiles(rows: pd.DataFrame, pictures: pd.Series) -> None:
                     for side in (PairsOf.SAMPLE_ID_A, PairsOf.SAMPLE_ID_B)
                 )
                 st.caption(gallery.NEW_LINE.join((f"{row['score']:.3f} · {names}", photos)))
-
-
-def picture(thumbnail: Any, name: str) -> None:
-    if isinstance(thumbnail, bytes):
-        st.image(thumbnail, width=PICTURE, alt=text.clean(name))
-        return
-    with st.container(border=True, width=PICTURE, height=PICTURE, horizontal_alignment="center"):
-        st.markdown(gallery.NO_PICTURE, width="content")
 
 
 def thumbnails(info: RunInfo) -> pd.Series:
@@ -373,19 +363,13 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
     )
 
 
-def again(info: RunInfo) -> None:
-    st.subheader("Again")
-    st.code(info.command, language=None, wrap_lines=True)
-
-
 def nothing_yet() -> None:
-    st.header(TITLE)
-    layout.empty(
-        "No verification is on record yet. This command takes a folder with one folder of photos per person, "
-        "learns from some people and tests on others whether two photos show the same one:",
-        ":material/face:",
+    layout.nothing_yet(
+        PAGE,
+        "No verification is on record yet. This command takes a folder with one folder of photos per "
+        "person, learns from some people and tests on others whether two photos show the same one:",
+        COMMAND,
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
 
 
-layout.page(TITLE, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)
+layout.page(PAGE.title, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)

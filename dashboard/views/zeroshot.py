@@ -12,6 +12,7 @@ from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
+from dashboard.ui.pages import ZERO_SHOT as PAGE
 from trainer.tracking.schema import Artifact, FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
 
 COMMAND = "python -m trainer.zeroshot --data path/to/images --encoder openai/clip-vit-base-patch32"
@@ -34,7 +35,7 @@ def show(info: RunInfo) -> None:
     curve(few_shot, table, summary)
     head_comparison.all_of(info)
     words(summary)
-    head_comparison.again(info)
+    layout.command_to_repeat(info)
 
 
 def so_far(info: RunInfo) -> None:
@@ -135,16 +136,13 @@ def words(summary: dict[str, Any]) -> None:
 
 
 def nothing_yet() -> None:
-    """There may be sweeps, but no comparison with zero-shot."""
-    st.header("Zero-shot")
-    layout.empty(
-        "No zero-shot run is on record yet. This command classifies your test pictures by the names of the "
-        "classes "
-        "alone, and says how many labelled pictures a head needs to do better:",
-        ":material/spellcheck:",
+    layout.nothing_yet(
+        PAGE,
+        "No zero-shot run is on record yet. This command classifies your test pictures by the names of "
+        "the classes alone, and says how many labelled pictures a head needs to do better:",
+        COMMAND,
+        "On the built-in data: `python -m trainer.zeroshot`.",
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
-    st.caption("On the built-in data: `python -m trainer.zeroshot`.")
 
 
-layout.page("Zero-shot", show, runs=runs, key=state.ZERO_SHOT, none=nothing_yet)
+layout.page(PAGE.title, show, runs=runs, key=state.ZERO_SHOT, none=nothing_yet)

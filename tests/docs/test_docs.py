@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dashboard.ui import pages
 from scripts import docs
 
 ROOT = docs.ROOT
@@ -77,12 +78,7 @@ def anchors(page: Path) -> set[str]:
 
 def pages_of_the_dashboard() -> list[str]:
     """Titles of the pages in the order of the navigation."""
-    calls = (
-        node
-        for node in ast.walk(ast.parse((ROOT / "dashboard" / "Home.py").read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "st.Page"
-    )
-    return [key.value.value for call in calls for key in call.keywords if key.arg == "title"]  # type: ignore[attr-defined]
+    return [page.title for page in pages.PAGES]
 
 
 def page_table() -> dict[str, str]:
@@ -104,6 +100,11 @@ def test_the_readme_is_one_page() -> None:
 def test_the_readme_names_the_pages_of_the_dashboard() -> None:
     assert list(page_table()) == pages_of_the_dashboard()
     assert [name for name, question in page_table().items() if len(question.split()) > 8] == []
+
+
+def test_every_page_of_the_dashboard_has_its_file() -> None:
+    views = {path.stem for path in (ROOT / "dashboard" / "views").glob("*.py")} - {"__init__"}
+    assert views == {page.view for page in pages.PAGES}
 
 
 def test_the_tour_visits_every_page_in_order() -> None:

@@ -21,12 +21,18 @@ help:
 setup: .venv/.ready
 
 # What pip says goes to stderr: the last line on stdout belongs to the command that runs afterwards.
-.venv/.ready: requirements.txt requirements-dev.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The locked versions, checked by their hashes; torch by itself, because its CPU and GPU builds share a version.
+# Where these files cannot be had, such as on a mirror with other versions: any within the tested bounds.
+.venv/.ready: requirements.txt requirements-dev.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Headroom needs Python 3.11 or newer; point to one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the libraries into .venv (several minutes, once) ..." >&2
 	@$(PYTHON) -m venv .venv >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt >&2
+	@{ $(PIP) --require-hashes --no-deps -r requirements.lock && $(PIP) -r requirements.txt -r requirements-dev.txt; } >&2 \
+		|| { echo "The locked versions could not be installed; taking others within the tested bounds." >&2; \
+		     $(PIP) -r requirements.txt -r requirements-dev.txt >&2; }
 	@touch $@
 
 demo: setup
@@ -44,8 +50,8 @@ dashboard: setup
 	@$(BIN)/streamlit run dashboard/Home.py
 
 ui: setup
-	@store=$$($(BIN)/python -c 'from trainer.tracking import database, schema; \
-		uri = schema.default_tracking_uri(); database.prepare(uri); print(uri)') \
+	@store=$$($(BIN)/python -c 'from trainer.core.locations import default_tracking_uri; from trainer.tracking import database; \
+		uri = default_tracking_uri(); database.prepare(uri); print(uri)') \
 		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000
 
 test: setup lint chromium

@@ -23,6 +23,7 @@ from trainer.core.console import bar
 from trainer.data.load import load
 from trainer.experiments.inputs import training_data
 from trainer.features.extract import extract
+from trainer.features.settings import EncoderSettings
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
 from trainer.heads.training_data import TrainingData
@@ -34,14 +35,8 @@ SEEDS_AT_ONCE = 200
 def demo_features(device: str) -> TrainingData:
     """The demo's training and validation rows, encoded for this run alone."""
     with tempfile.TemporaryDirectory() as cache, bar("Encoding", "images") as progress:
-        features = extract(
-            load("demo", seed=0),
-            encoder="demo",
-            cache_dir=Path(cache),
-            device=device,
-            measure=False,
-            progress=progress.update,
-        )
+        settings = EncoderSettings(encoder="demo", cache_dir=Path(cache), device=device, measure=False)
+        features = extract(load("demo", seed=0), settings, progress=progress.update)
     return training_data(features, device)
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from trainer.core.console import bar
 from trainer.data.load import load
 from trainer.data.manifest import Manifest
-from trainer.data.split import folds
+from trainer.data.split import stratified_folds
 from trainer.experiments.ablation.design import design, random_choice
 from trainer.experiments.ablation.filters import Rows
 from trainer.experiments.ablation.judging import Judge
@@ -74,7 +74,9 @@ class Repeat:
         probability_nc = out_of_fold(
             torch.from_numpy(self.x_nd[self.train_n]),
             torch.from_numpy(self.label_n),
-            torch.from_numpy(folds(self.label_n, [""] * len(self.label_n), count=5, seed=self.number)),
+            torch.from_numpy(
+                stratified_folds(self.label_n, [""] * len(self.label_n), count=5, seed=self.number)
+            ),
             classes=classes,
         ).numpy()
         return self._helps({"agreement": agreement_score(probability_nc, self.label_n)}, spoiled_n=wrong_n)
@@ -141,7 +143,7 @@ def measured(manifest: Manifest, repeats: int) -> dict[str, Any]:
 
 def clouds(*, rows: int = 1200, classes: int = 4, seed: int = 0) -> Manifest:
     """Overlapping clouds as ready features, for a quick look."""
-    from trainer.data.manifest import build
+    from trainer.data.manifest import build_manifest
 
     random = np.random.default_rng(seed)
     label_n = np.arange(rows) % classes
@@ -149,7 +151,7 @@ def clouds(*, rows: int = 1200, classes: int = 4, seed: int = 0) -> Manifest:
         np.float32
     )
     names = [str(row) for row in range(rows)]
-    return build(
+    return build_manifest(
         name="clouds",
         sample_id=names,
         label=[f"class {label}" for label in label_n],

@@ -40,9 +40,9 @@ from trainer.data.load import load
 from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.batch_size import fastest_batch_size
 from trainer.features.encoder import ImageEncoder, preparation_of
-from trainer.features.encoding_loop import LazyEncoder
 from trainer.features.extract import extract
 from trainer.features.image_loader import CORES, Feed, Wanted
+from trainer.features.settings import EncoderSettings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TILED_EVERY = 6
@@ -107,7 +107,8 @@ def headroom(folder: Path, saved: Path, device: str, seen: dict[str, object], **
     with tempfile.TemporaryDirectory() as cache:
         began = time.perf_counter()
         manifest = load(str(folder), seed=0)
-        report = extract(manifest, encoder=str(saved), cache_dir=Path(cache), device=device, **options).report
+        settings = EncoderSettings(encoder=str(saved), cache_dir=Path(cache), device=device, **options)
+        report = extract(manifest, settings).report
         seen.update(batch_size=report.batch_size, processes=report.processes, encoder=report.encoder)
         return time.perf_counter() - began - report.share["load"] * report.elapsed_s
 
@@ -161,7 +162,7 @@ def main() -> None:
         processor = CLIPImageProcessorPil()
         processor.save_pretrained(saved)
         model = CLIPVisionModel.from_pretrained(saved).eval().to(device)
-        encoder = LazyEncoder(saved, device=device, dtype=dtype).get()
+        encoder = ImageEncoder(saved, device=device, dtype=dtype)
         size = fastest_batch_size(encoder)
         feed = Feed(iter(wanted(folder)), preparation_of(saved), processes=0, ahead=64)
         prepared = [view.pixels for one in feed for view in one.views]

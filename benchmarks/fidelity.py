@@ -33,6 +33,7 @@ from trainer.data.demo import ENCODER
 from trainer.data.load import load
 from trainer.data.manifest import Manifest
 from trainer.features.extract import extract
+from trainer.features.settings import EncoderSettings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 CLASSES = {  # model type → its class, and the module and class of its image processor
@@ -153,9 +154,10 @@ def opened(manifest: Manifest) -> list[Image.Image]:
 
 
 def ours(manifest: Manifest, saved: Path, cache: Path) -> tuple[np.ndarray, str]:
-    features = extract(
-        manifest, encoder=str(saved), cache_dir=cache, dtype="auto", batch_size="auto", workers="auto"
+    settings = EncoderSettings(
+        encoder=str(saved), cache_dir=cache, dtype="auto", batch_size="auto", workers="auto"
     )
+    features = extract(manifest, settings)
     assert len(features.vectors_nd) == len(manifest)
     return features.vectors_nd, features.report.encoder.split("(")[1].split(",")[0]
 

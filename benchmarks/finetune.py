@@ -36,14 +36,14 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer.data.demo import ENCODER
-from trainer.data.manifest import Manifest, build
+from trainer.data.manifest import Manifest, build_manifest
 from trainer.experiments.finetuning.learner import Learner
 from trainer.experiments.finetuning.training import Recipe, Rows, Training, autocast
 from trainer.features.activations import activations
 from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.encoder import preparation_of
-from trainer.features.image_augmentation import Augmentation, Straying
 from trainer.features.partial_encoder import Front, Tail, reach
+from trainer.features.settings import EncoderSettings
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
@@ -88,7 +88,7 @@ def pictures(count: int) -> Manifest:
         buffer = io.BytesIO()
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "JPEG")
         files.append(buffer.getvalue())
-    return build(
+    return build_manifest(
         name="noise",
         sample_id=[f"{i:06d}" for i in range(count)],
         label=[str(i % CLASSES) for i in range(count)],
@@ -129,15 +129,15 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     dtype = pick_dtype(options.dtype, device)
     folder, manifest = saved(name, scratch / name), pictures(options.images + VAL)
     began = time.perf_counter()
-    stored = activations(
-        manifest,
+    settings = EncoderSettings(
         encoder=str(folder),
-        unfreeze_last=options.unfreeze_last,
         cache_dir=scratch / "cache",
-        straying=Straying(Augmentation(), seed=0),
         device=device,
         dtype=dtype,
+        batch_size="auto",
+        workers="auto",
     )
+    stored = activations(manifest, settings, unfreeze_last=options.unfreeze_last)
     once_s = time.perf_counter() - began
     resident = stored.settle()
     side = preparation_of(folder).shape

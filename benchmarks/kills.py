@@ -38,15 +38,14 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainer import cli
+from trainer.core.config import command_line
 from trainer.core.console import say
-from trainer.experiments.sweep.run import SweepConfig
+from trainer.experiments.sweep.config import SweepConfig
 from trainer.tracking import database
 from trainer.tracking.client import connect, local_folder, runs, tag_is
 from trainer.tracking.schema import (
     HEARTBEAT_LOST_S,
     PARAM_PREFIX,
-    REPO_ROOT,
     Artifact,
     RunState,
     Summary,
@@ -82,10 +81,10 @@ class Pace(NamedTuple):
 
 def start(config: SweepConfig) -> subprocess.Popen[str]:
     """A sweep that has said its first word."""
-    words = shlex.split(cli.command_line("trainer.sweep", config))
+    words = shlex.split(command_line("trainer.sweep", config))
     process = subprocess.Popen(
         [sys.executable, *words[1:]],
-        cwd=REPO_ROOT,
+        cwd=Path(__file__).resolve().parents[1],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

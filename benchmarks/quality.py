@@ -31,8 +31,10 @@ from sklearn.preprocessing import StandardScaler
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer.data.load import load
-from trainer.experiments.sweep.run import SweepConfig, run
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.experiments.sweep.run import run
 from trainer.features.extract import Features, extract
+from trainer.features.settings import EncoderSettings
 from trainer.stats.intervals import wilson
 from trainer.tracking.reader import RunFiles
 from trainer.tracking.schema import Artifact, Predictions, Summary, Trials
@@ -103,7 +105,8 @@ def margin(ours_n: np.ndarray, theirs_n: np.ndarray) -> list[float]:
 def compare(data: str, trials: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         cache = Path(scratch)
-        features = extract(load(data, seed=0), encoder=SweepConfig().encoder or "demo", cache_dir=cache)
+        settings = EncoderSettings(encoder=SweepConfig().encoder or "demo", cache_dir=cache)
+        features = extract(load(data, seed=0), settings)
         plain, plain_n = logistic_regression(features, standardised_too=False)
         both, both_n = logistic_regression(features, standardised_too=True)
         ours, ours_n = sweep(data, trials, cache, to_reach=plain["val_accuracy"])

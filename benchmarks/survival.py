@@ -33,6 +33,7 @@ from trainer.data.load import load
 from trainer.data.manifest import Manifest
 from trainer.features import encoding_loop, store_admin
 from trainer.features.extract import extract
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import read_shard
 
 PER_SHARD = 8  # pictures: there shall be many moments at which a shard is being written
@@ -50,9 +51,8 @@ def extract_in_child(manifest: Manifest, encoder: str, cache: Path, *, kill_afte
     child = os.fork()
     if child == 0:
         encoding_loop.COMMIT_EVERY = PER_SHARD
-        vectors_nd = extract(
-            manifest, encoder=encoder, cache_dir=cache, device="cpu", batch_size=PER_SHARD
-        ).vectors_nd
+        settings = EncoderSettings(encoder=encoder, cache_dir=cache, device="cpu", batch_size=PER_SHARD)
+        vectors_nd = extract(manifest, settings).vectors_nd
         np.save(cache / "vectors.npy", vectors_nd)
         os._exit(0)
     if kill_after_s is not None:

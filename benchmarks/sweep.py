@@ -193,7 +193,8 @@ def headroom(
 ) -> tuple[list[HeadSpec], Measured]:
     """A sweep; returns the trials that it ran, too."""
     from trainer.experiments import evaluation
-    from trainer.experiments.sweep.run import MLFLOW, SweepConfig, run
+    from trainer.experiments.sweep.config import SweepConfig
+    from trainer.experiments.sweep.run import MLFLOW, run
     from trainer.search.space import head_spec
     from trainer.search.trial_log import finished_trials
     from trainer.tracking.client import connect, local_folder

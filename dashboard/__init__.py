@@ -1,0 +1,1 @@
+"""Show what MLflow recorded: stored runs → frames → charts → pages."""

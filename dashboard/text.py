@@ -1,10 +1,45 @@
-"""Words and numbers for people. Run names, captions and labels come from strangers: `plain` disarms them."""
+"""Words and numbers for people. Names, captions and labels are untrusted input: `plain` escapes Markdown."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeGuard
+
+from trainer.core.text import (
+    change,
+    duration,
+    figure,
+    interval,
+    natural_key,
+    p_equals,
+    p_value,
+    score,
+    signed,
+)
+
+__all__ = [
+    "JOINER",
+    "ago",
+    "brackets",
+    "change",
+    "clean",
+    "count",
+    "duration",
+    "ends",
+    "figure",
+    "interval",
+    "natural_key",
+    "p_equals",
+    "p_value",
+    "plain",
+    "score",
+    "signed",
+    "span",
+    "value",
+]
 
 LONGEST = 80  # characters of a name; the rest is cut with an ellipsis
 
@@ -47,14 +82,24 @@ def plain(value: object, *, longest: int = LONGEST) -> str:
     return re.sub(r"^(\d+|[-+=])", rf"{JOINER}\1", text)  # lists, rules and underlined headings
 
 
-def score(value: float | None) -> str:
-    """A share between 0 and 1: three decimals; an en dash where there is none."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+def span(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
+    """``0.861 – 0.884``; nothing where no interval is known."""
+    return "" if not known(ends) else f"{form(ends[0])} – {form(ends[1])}"
 
 
-def interval(value: float | None, ends: tuple[float, float] | None) -> str:
-    """``0.873 [0.861, 0.884]``; without the brackets where no interval is known."""
-    return score(value) if ends is None else f"{score(value)} [{score(ends[0])}, {score(ends[1])}]"
+def ends(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
+    """``95 % 0.861 – 0.884``, for below a figure."""
+    return f"95 % {span(ends, form)}" if known(ends) else ""
+
+
+def brackets(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
+    """``[0.861, 0.884]``; nothing where no interval is known."""
+    return f"[{form(ends[0])}, {form(ends[1])}]" if known(ends) else ""
+
+
+def known(ends: Sequence[float | None] | None) -> TypeGuard[Sequence[float]]:
+    """Whether there is an interval with these ends."""
+    return ends is not None and all(end is not None and math.isfinite(end) for end in ends)
 
 
 def count(number: int | None, noun: str = "") -> str:
@@ -75,21 +120,6 @@ def value(number: object) -> str:
     text = f"{number:.3g}"
     mantissa, _, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else text
-
-
-def duration(seconds: float | None, *, short: bool = False) -> str:
-    """``850 ms``, ``42 s``, ``3 min 5 s``, ``2 h 10 min``, ``4 d 3 h``; short: ``3.1 min``, ``2.2 h``."""
-    if seconds is None:
-        return "–"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    whole = round(seconds)
-    for size, unit, below, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size and short:
-            return f"{seconds / size:.1f} {unit}"
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // below} {part}"
-    return f"{whole} s"
 
 
 def ago(moment: datetime | None, *, now: datetime | None = None) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from trainer.data.demo import ENCODER, PACK, PICTURES  # noqa: E402
+from trainer.data.demo import ENCODER, IMAGES, PACK  # noqa: E402
 
 WORK = REPO / ".cache" / "demo_pack"
 CIFAR = REPO.parent / "shared" / "data" / "cifar10_small"
@@ -43,7 +43,7 @@ def make() -> None:
 
     chosen = pictures.choose(drawings, pixels, seed=SEED)
     PACK.mkdir(parents=True, exist_ok=True)
-    pictures.table(chosen, pixels, seed=SEED).to_parquet(PICTURES, compression="zstd", index=False)
+    pictures.table(chosen, pixels, seed=SEED).to_parquet(IMAGES, compression="zstd", index=False)
 
     learnt = WORK / "learn"
     if not (learnt / "drawings.parquet").exists():

@@ -217,6 +217,7 @@ def schema_tables(_: str = "") -> str:
     parts = []
     for path in _schema_files():
         source = path.read_text(encoding="utf-8")
+        parts.append(f"### {path.stem.capitalize()}" if path.stem not in ("schema", "__init__") else "")
         comments = _comments(path)
         for node in ast.parse(source).body:
             if isinstance(node, ast.ClassDef):
@@ -266,7 +267,7 @@ def _class_table(node: ast.ClassDef, lines: list[str], comments: dict[int, str])
     if not rows:
         return ""
     table = "\n".join(["| name | value | meaning |", "|---|---|---|", *rows])
-    return f"### {node.name}\n\n{_prose(text)}\n\n{table}"
+    return f"#### {node.name}\n\n{_prose(text)}\n\n{table}"
 
 
 def _constants(entry: ast.stmt) -> Iterator[tuple[str, Any]]:

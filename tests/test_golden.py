@@ -74,7 +74,7 @@ def run_again(command: str, config: Any) -> dict[str, Any]:
 
 
 def command_line(command: str, config: Any, **changed: str) -> str:
-    from trainer.cli import command_line
+    from trainer.core.config import command_line
 
     return command_line(f"trainer.{command}", config, **changed)
 
@@ -88,7 +88,7 @@ def digest_of(data: str) -> str:
 def key_of(name: str, cache_dir: Path) -> dict[str, str]:
     """The key of the built-in encoder that ``name`` describes, and the folder of its vectors."""
     from trainer.features.hub import resolve
-    from trainer.features.image_augmentation import Augmentation, Straying
+    from trainer.features.image_augmentation import Augmentation, AugmentationSpec
     from trainer.features.key import identity, text_identity
     from trainer.features.store import FeatureStore
 
@@ -98,18 +98,18 @@ def key_of(name: str, cache_dir: Path) -> dict[str, str]:
         key = text_identity(resolve("demo"), **how)
     else:
         number = int(view[0].removeprefix("view "))
-        straying = Straying(Augmentation(), seed=0)
-        key = identity(resolve("demo"), space=space, view=number, straying=straying, **how)  # type: ignore[arg-type]
+        augmentation = AugmentationSpec(Augmentation(), seed=0)
+        key = identity(resolve("demo"), space=space, view=number, augmentation=augmentation, **how)  # type: ignore[arg-type]
     return {"digest": key.digest, "folder": FeatureStore(cache_dir / "features", key).folder.name}
 
 
 def identity_of(config: Any) -> dict[str, Any]:
     """What a sweep with these settings records as what must not change."""
-    from trainer.experiments.inputs import read_features
+    from trainer.experiments.inputs import encoder_settings, read_features
     from trainer.experiments.sweep.run import identity
     from trainer.search.space import load_space
 
-    features = read_features(config, "cpu", to_train=True)
+    features = read_features(config, encoder_settings(config, "cpu"), to_train=True)
     return json.loads(json.dumps(identity(config, features, load_space(config.space, views=config.views))))
 
 

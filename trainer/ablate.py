@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.ablation.run import AblateConfig
+from trainer.experiments.ablation.config import AblateConfig
 
 __all__ = ["AblateConfig", "run"]
 

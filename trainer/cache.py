@@ -13,21 +13,22 @@ The last line on stdout is one JSON object.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from trainer import cli
+from trainer.core import errors
 from trainer.core.console import bar, say
+from trainer.core.locations import default_cache_dir
 from trainer.features import store_admin
-from trainer.tracking import schema
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Cache:
-    cache_dir: Path = schema.REPO_ROOT / ".cache" / "headroom"
+    cache_dir: Path = field(default_factory=default_cache_dir)
     """Where features are kept."""
 
     @property
@@ -69,7 +70,7 @@ class Verify(_Cache):
             say(f"Damaged: {damage.path}: {damage.reason}")
         figures = {"shards": done, "damaged": len(damaged), "paths": [str(damage.path) for damage in damaged]}
         if damaged:
-            raise cli.CameToNothing(
+            raise errors.NoResultError(
                 f"{len(damaged)} of {done} shards are damaged. Run the extraction again: it makes them anew.",
                 figures,
             )
@@ -124,7 +125,7 @@ class Import(_Cache):
 Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubcommandPrefixes]
 
 
-def describe(entry: store_admin.Entry) -> str:
+def describe(entry: store_admin.StoreEntry) -> str:
     """One line on what made a key's vectors."""
     fields = entry.key.fields if entry.key else {}
     if "measures" in fields:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.encoder_comparison.run import EncodersConfig
+from trainer.experiments.encoder_comparison.config import EncodersConfig
 
 __all__ = ["EncodersConfig", "run"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.extraction.run import ExtractConfig
+from trainer.experiments.extraction.config import ExtractConfig
 
 __all__ = ["ExtractConfig", "run"]
 

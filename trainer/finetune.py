@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.finetuning.run import FinetuneConfig
+from trainer.experiments.finetuning.config import FinetuneConfig
 
 __all__ = ["FinetuneConfig", "run"]
 

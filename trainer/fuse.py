@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.fusion.run import FuseConfig
+from trainer.experiments.fusion.config import FuseConfig
 
 __all__ = ["FuseConfig", "run"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.serving.batch_predict import PredictConfig
+from trainer.serving.config import PredictConfig
 
 __all__ = ["PredictConfig", "run"]
 

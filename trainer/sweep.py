@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.sweep.run import SweepConfig
+from trainer.experiments.sweep.config import SweepConfig
 
 __all__ = ["SweepConfig", "run"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.verification.run import VerifyConfig
+from trainer.experiments.verification.config import VerifyConfig
 
 __all__ = ["VerifyConfig", "run"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer import cli
-from trainer.experiments.zero_shot.run import ZeroShotConfig
+from trainer.experiments.zero_shot.config import ZeroShotConfig
 
 __all__ = ["ZeroShotConfig", "run"]
 

@@ -6,8 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from dashboard import text
 from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, RED
-from dashboard.frames.ablation import p_text, with_sign
 from trainer.tracking.schema import Verdict
 
 AGAINST = {"all rows": BLUE, "as many at random": RED}
@@ -46,11 +46,8 @@ def grid(
     value = fields["value"].where(fields["state"] != "baseline", 0.0)
     frame = fields.assign(
         value=value,
-        shown=np.where(fields["state"] == "measured", [with_sign(one) for one in value], fields["state"]),
-        ends=[
-            f"[{with_sign(low)}, {with_sign(high)}]" if pd.notna(low) else ""
-            for low, high in zip(fields["low"], fields["high"], strict=True)
-        ],
+        shown=np.where(fields["state"] == "measured", [text.signed(one) for one in value], fields["state"]),
+        ends=[text.brackets(ends, text.signed) for ends in zip(fields["low"], fields["high"], strict=True)],
         ink=[_ink(one / reach) if pd.notna(one) else ("#E8ECF0" if dark else "#11171E") for one in value],
         frame=np.select(
             [fields["verdict"] == Verdict.HELPS, fields["verdict"] == Verdict.HURTS], ["helps", "hurts"], ""
@@ -206,8 +203,8 @@ def _told(frame: pd.DataFrame) -> pd.DataFrame:
     cells = frame.drop_duplicates("number")[["number", "name", "kept", "verdict"]].reset_index(drop=True)
     for against, rows in frame.groupby("against"):
         words = {
-            row["number"]: f"{with_sign(row['value'])} [{with_sign(row['low'])}, {with_sign(row['high'])}], "
-            f"p {p_text(row['p'])} (Holm)"
+            row["number"]: f"{text.interval(row['value'], (row['low'], row['high']), text.signed)}, "
+            f"p {text.p_value(row['p'])} (Holm)"
             for row in rows.to_dict("records")
         }
         cells[against] = [words.get(number, "–") for number in cells["number"]]

@@ -1,0 +1,1 @@
+"""Turn stored tables into the tables that charts draw."""

@@ -359,9 +359,9 @@ def as_read(table: pd.DataFrame) -> pd.DataFrame:
         ("specificity [95 %]", Ablation.SPECIFICITY),
     ):
         if column in rows:
-            signed = column in (Ablation.EFFECT, Ablation.OVER_RANDOM)
-            frame[title] = [with_ends(row, column, signed=signed) for row in rows.to_dict("records")]
-    frame["p (Holm)"] = [p_text(p) for p in rows[Ablation.HELPFUL_P_HOLM]]
+            form = text.signed if column in (Ablation.EFFECT, Ablation.OVER_RANDOM) else text.score
+            frame[title] = [text.figure(row, column, form) for row in rows.to_dict("records")]
+    frame["p (Holm)"] = [text.p_value(p) for p in rows[Ablation.HELPFUL_P_HOLM]]
     frame["verdict"] = rows[Ablation.VERDICT].astype(str)
     for column in (Ablation.THROWN_OUT, Ablation.PRECISION, Ablation.RECALL):
         if column in rows:
@@ -419,28 +419,6 @@ def classes_of(classes: pd.DataFrame, cell: Mapping[Any, Any]) -> pd.DataFrame:
     sure = rows[AblationClasses.EFFECT_P_HOLM] < LEVEL
     says = np.where(~sure, "not sure", np.where(rows[AblationClasses.EFFECT] > 0, "better", "worse"))
     return rows.assign(says=says).sort_values(AblationClasses.EFFECT, ascending=False, kind="stable")
-
-
-def with_ends(row: Mapping[Any, Any], name: str, *, signed: bool = False) -> str:
-    """``0.642 [0.601, 0.680]``, or with signs; an en dash where there is no such figure."""
-    value, low, high = (row.get(name + end) for end in ENDS)
-    if value is None or pd.isna(value):
-        return "–"
-    form = with_sign if signed else text.score
-    if low is None or high is None or pd.isna(low):
-        return form(value)
-    return f"{form(value)} [{form(low)}, {form(high)}]"
-
-
-def with_sign(value: float) -> str:
-    """+0.012, −0.003, and 0.000 without a sign."""
-    rounded = f"{value:+.3f}"
-    return "0.000" if rounded in ("+0.000", "-0.000") else rounded.replace("-", "−")
-
-
-def p_text(p: float) -> str:
-    """0.012, or < 0.001."""
-    return "–" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _part_columns(table: pd.DataFrame) -> list[str]:

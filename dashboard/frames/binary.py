@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
+from dashboard import text
 from dashboard.frames import trials
+from trainer.stats import binary
+from trainer.stats.intervals import ratio, wilson
+from trainer.stats.roc import roc
 from trainer.tracking.schema import Predictions, Summary
 
-BINS = 10  # of the reliability diagram, as of the summary's ECE
 COLUMNS = 25  # of the histogram
 MOST_POINTS = 600  # of a curve
-TINY = 1e-38  # as float32's: probabilities below say no more
 SAID, SCALED = "as the head says", "after temperature scaling"
 CHOSEN, AGREED = "threshold here", "90 % specificity on validation"
 BEST = "best"  # the head that the summary's figures are of
@@ -27,48 +30,41 @@ def judged(predictions: pd.DataFrame, split: str, positive: str, temperature: fl
     """
     here = predictions[(predictions[Predictions.SPLIT] == split) & (predictions[Predictions.HEAD] == BEST)]
     probability_n2 = np.stack(here[Predictions.PROBS].to_list()) if len(here) else np.empty((0, 2))
-    log_n2 = np.log(np.maximum(probability_n2.astype(np.float64), TINY))
-    odds_n = log_n2[:, 1] - log_n2[:, 0]
+    odds_n = binary.log_odds(probability_n2)
     return pd.DataFrame(
         {
             Predictions.SAMPLE_ID: here[Predictions.SAMPLE_ID].to_numpy(),
             Predictions.LABEL: here[Predictions.LABEL].to_numpy(),
             "positive": (here[Predictions.LABEL] == positive).to_numpy(),
-            "said": _logistic(odds_n),
-            "scaled": _logistic(odds_n / (temperature or 1.0)),
+            "said": expit(odds_n),
+            "scaled": expit(odds_n / (temperature or 1.0)),
         }
     )
-
-
-def _logistic(odds: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0.0, -odds))
 
 
 def scaled(probability: float, temperature: float | None, *, back: bool = False) -> float:
     """A probability after temperature scaling; ``back``: what the head said of a scaled one."""
     if not 0 < probability < 1 or temperature is None:
         return probability
-    odds = np.log(probability) - np.log1p(-probability)
-    return float(_logistic(odds * temperature if back else odds / temperature))
+    odds = logit(probability)
+    return float(expit(odds * temperature if back else odds / temperature))
 
 
 def curves(rows: pd.DataFrame) -> pd.DataFrame:
     """Points of the ROC and the precision-recall curve, a row per threshold, falling: ``threshold,
     sensitivity, false_alarms`` (1 - specificity), ``precision``; at most `MOST_POINTS`."""
-    order = np.argsort(-rows["scaled"].to_numpy(), kind="stable")
-    falling, positive = rows["scaled"].to_numpy()[order], rows["positive"].to_numpy()[order]
-    ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)  # ties are one step
-    right, wrong = positive.cumsum()[ends], (~positive).cumsum()[ends]
+    positive_n = rows["positive"].to_numpy()
+    curve = roc(rows["scaled"].to_numpy(), positive_n)
+    right, wrong = curve.tar_lt[0] * positive_n.sum(), curve.far_lt[0] * (~positive_n).sum()
     frame = pd.DataFrame(
         {
-            "threshold": falling[ends],
-            "sensitivity": right / positive.sum(),
-            "false_alarms": wrong / (~positive).sum(),
-            "precision": right / (right + wrong),
+            "threshold": curve.threshold_t.clip(max=1.0),  # the first is infinite: nobody is called positive
+            "sensitivity": curve.tar_lt[0],
+            "false_alarms": curve.far_lt[0],
+            "precision": ratio(right, right + wrong),
         }
     )
-    start = frame.iloc[:1].assign(threshold=1.0, sensitivity=0.0, false_alarms=0.0)
-    frame = pd.concat([start, frame], ignore_index=True)
+    frame.loc[0, "precision"] = frame["precision"].iloc[1]
     kept = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), MOST_POINTS)).round().astype(int))
     return frame.iloc[kept].reset_index(drop=True)
 
@@ -96,10 +92,9 @@ def rates(count: dict[str, int]) -> pd.DataFrame:
     rows = []
     for name, (right, wrong) in shares.items():
         hits, of = count[right], count[right] + count[wrong]
-        low, high = trials.wilson(hits, of) or (None, None)
-        value = hits / of if of else None
+        value, low, high = wilson(hits, of)
         rows.append({"figure": name, "value": value, "low": low, "high": high, "right": hits, "of": of})
-    return pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
+    return pd.DataFrame(rows)
 
 
 def points(rows: pd.DataFrame, thresholds: dict[str, float]) -> pd.DataFrame:
@@ -135,24 +130,26 @@ def spread(rows: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
 def reliability(rows: pd.DataFrame, *, with_scaled: bool) -> pd.DataFrame:
     """Bins of as many rows (equal probabilities share one), the same before and after scaling: ``version,
     bin, probability`` (mean), ``frequency, low, high`` (Wilson's interval) and ``n``."""
-    cuts = np.unique(np.quantile(rows["scaled"], np.linspace(0, 1, BINS + 1)[1:-1]))
-    bin_n = np.unique(np.searchsorted(cuts, rows["scaled"], side="right"), return_inverse=True)[1]
+    bin_n = binary.equal_mass_bins(rows["scaled"].to_numpy())
     found = []
     for version, column in ((SAID, "said"), *(((SCALED, "scaled"),) if with_scaled else ())):
         for number, (_, inside) in enumerate(rows.groupby(bin_n), start=1):
             hits, n = int(inside["positive"].sum()), len(inside)
-            low, high = trials.wilson(hits, n) or (0.0, 1.0)
-            found.append((version, number, inside[column].mean(), hits / n, low, high, n))
+            found.append((version, number, inside[column].mean(), *wilson(hits, n), n))
     columns = ["version", "bin", "probability", "frequency", "low", "high", "n"]
     return pd.DataFrame(found, columns=columns)
 
 
-def calibration_error(bins: pd.DataFrame) -> dict[str, float]:
-    """Version → expected calibration error of the bins."""
-    gap = (bins["probability"] - bins["frequency"]).abs() * bins["n"]
-    of = bins["version"]
-    error = gap.groupby(of, sort=False).sum() / bins["n"].groupby(of, sort=False).sum()
-    return {str(version): float(value) for version, value in error.items()}
+def calibration_error(rows: pd.DataFrame, *, with_scaled: bool) -> dict[str, float]:
+    """Version → expected calibration error over the bins of `reliability`."""
+    bin_n, whole_1n = binary.equal_mass_bins(rows["scaled"].to_numpy()), np.ones((1, len(rows)))
+    columns = {SAID: "said", SCALED: "scaled"} if with_scaled else {SAID: "said"}
+    return {
+        version: float(
+            binary.calibration_error(rows["positive"].to_numpy(), rows[column].to_numpy(), bin_n, whole_1n)[0]
+        )
+        for version, column in columns.items()
+    }
 
 
 def class_counts(predictions: pd.DataFrame, shown: dict[str, str], groups: dict[str, int]) -> pd.DataFrame:
@@ -183,12 +180,9 @@ def calibration_figures(summary: dict[str, Any]) -> pd.DataFrame:
     }
     rows = []
     for name, (said, after, change) in names.items():
-        before_after = [
-            f"{summary[key]:.3f} [{summary[key + Summary.CI95][0]:.3f}, {summary[key + Summary.CI95][1]:.3f}]"
-            for key in (said, after)
-        ]
+        before_after = [text.interval(summary[key], summary[key + Summary.CI95]) for key in (said, after)]
         value, low, high = summary[change]
         verdict = "better" if high < 0 else "worse" if low > 0 else "could be chance"
-        told = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        told = text.interval(value, (low, high), text.signed)
         rows.append((name, *before_after, told, verdict))
     return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "scaling makes it"])

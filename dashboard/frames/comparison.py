@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from dashboard import text
-from dashboard.frames.ablation import p_text, with_ends
 from trainer.tracking.schema import FewShot, MethodClasses, MethodPairs, Methods, Predictions
 
 LEVEL = 0.05
@@ -22,8 +21,8 @@ def as_read(methods: pd.DataFrame) -> pd.DataFrame:
             "method": [
                 f"{'★ ' if row[Methods.CHOSEN] else ''}{name_of(row[Methods.METHOD])}" for row in rows
             ],
-            "macro-F1 [95 %]": [with_ends(row, Methods.F1_MACRO) for row in rows],
-            "accuracy [95 %]": [with_ends(row, Methods.ACCURACY) for row in rows],
+            "macro-F1 [95 %]": [text.figure(row, Methods.F1_MACRO) for row in rows],
+            "accuracy [95 %]": [text.figure(row, Methods.ACCURACY) for row in rows],
             "validation macro-F1": methods[Methods.VAL_F1_MACRO],
             "chosen on validation": [text.clean(row[Methods.HOW], longest=120) for row in rows],
         }
@@ -36,12 +35,12 @@ def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "difference": [pair_name(row[MethodPairs.METHOD], row[MethodPairs.AGAINST]) for row in rows],
-            "macro-F1 [95 %]": [with_ends(row, MethodPairs.EFFECT, signed=True) for row in rows],
-            "p (Holm)": [p_text(row[MethodPairs.EFFECT_P_HOLM]) for row in rows],
-            "accuracy [95 %]": [with_ends(row, MethodPairs.ACCURACY, signed=True) for row in rows],
+            "macro-F1 [95 %]": [text.figure(row, MethodPairs.EFFECT, text.signed) for row in rows],
+            "p (Holm)": [text.p_value(row[MethodPairs.EFFECT_P_HOLM]) for row in rows],
+            "accuracy [95 %]": [text.figure(row, MethodPairs.ACCURACY, text.signed) for row in rows],
             "only the first is right": pairs[MethodPairs.ONLY_METHOD],
             "only the second": pairs[MethodPairs.ONLY_AGAINST],
-            "McNemar p (Holm)": [p_text(row[MethodPairs.MCNEMAR_P_HOLM]) for row in rows],
+            "McNemar p (Holm)": [text.p_value(row[MethodPairs.MCNEMAR_P_HOLM]) for row in rows],
         }
     )
 
@@ -104,8 +103,8 @@ def curve(few_shot: pd.DataFrame) -> pd.DataFrame:
             "all": few_shot[FewShot.ALL],
             "rows": few_shot[FewShot.ROWS],
             "draws": few_shot[FewShot.DRAWS],
-            "effect": [with_ends(row, FewShot.EFFECT, signed=True) for row in rows],
-            "p": [p_text(p) for p in few_shot[FewShot.EFFECT_P_HOLM]],
+            "effect": [text.figure(row, FewShot.EFFECT, text.signed) for row in rows],
+            "p": [text.p_value(p) for p in few_shot[FewShot.EFFECT_P_HOLM]],
         }
     )
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from trainer.tracking.schema import Pictures, Scores
+from trainer.tracking.schema import (
+    Duplicates,
+    Pictures,
+    Quarantine,
+    Scores,
+)
 
 SPLITS = ("train", "val", "test")
 NO_LABEL = "(no label)"
@@ -40,3 +46,76 @@ def doubtful(scores: pd.DataFrame, most: int) -> pd.DataFrame:
     if AGREEMENT not in scores:
         return scores.head(0)
     return scores.dropna(subset=AGREEMENT).sort_values(AGREEMENT, kind="stable").head(most)
+
+
+def reasons(quarantine: pd.DataFrame) -> pd.DataFrame:
+    """How many files were quarantined for what: ``reason, n``, the most frequent first.
+
+    A reason is told up to its particulars: "not an image (begins with …)" is "not an image".
+    """
+    kinds = quarantine[Quarantine.REASON].str.split(r": | \(", n=1, regex=True).str[0]
+    return kinds.value_counts().rename_axis("reason").reset_index(name="n")
+
+
+def with_size(pictures: pd.DataFrame) -> pd.DataFrame:
+    """PICTURES with the shorter side as one more measure."""
+    return pictures.assign(**{Pictures.SIZE: pictures[[Pictures.WIDTH, Pictures.HEIGHT]].min(axis=1)})
+
+
+def histogram(pictures: pd.DataFrame, measure: str, *, wide: bool, bins: int = 40) -> pd.DataFrame:
+    """Where a measure's values lie, split by split: ``split, low, high, n, share, total``, a row per bin.
+
+    Every split has every bin, so that lines come down to zero. ``share`` is n / total, ``total`` the split's
+    pictures that have the measure: splits of any size can be compared.
+
+    Args:
+        wide: bins even in log(1 + value), for measures over orders of magnitude.
+    """
+    known = pictures[[Pictures.SPLIT, measure]].dropna()
+    if known.empty:
+        return pd.DataFrame(columns=["split", "low", "high", "n", "share", "total"])
+    low, high = float(known[measure].min()), float(known[measure].max())
+    if low == high:  # all alike: one bin around them
+        edges = np.array([low - 0.5, low + 0.5])
+    elif wide:
+        edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), bins + 1))
+        edges[0], edges[-1] = low, high  # rounding must not lose the extremes
+    else:
+        edges = np.linspace(low, high, bins + 1)
+    parts = []
+    for split, values in known.groupby(Pictures.SPLIT)[measure]:
+        n = np.histogram(values, edges)[0]
+        part = {"split": split, "low": edges[:-1], "high": edges[1:], "n": n, "share": n / len(values)}
+        parts.append(pd.DataFrame(part).assign(total=len(values)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def extremes(pictures: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The pictures with the lowest values, lowest first, and those with the highest, highest first.
+
+    None is in both. Of equal values those that have a thumbnail come first.
+    """
+    known = pictures.dropna(subset=measure)
+    unseen = known[Pictures.THUMBNAIL].isna()
+    most = min(Pictures.EXTREMES, len(known) // 2)
+    low, high = (
+        known.assign(unseen=unseen)
+        .sort_values([measure, "unseen"], ascending=[up, True], kind="stable")
+        .head(most)
+        for up in (True, False)
+    )
+    return low, high
+
+
+def duplicate_counts(pairs: pd.DataFrame, near: dict[str, int]) -> pd.DataFrame:
+    """``between, same bytes, near``: pairs within and across splits, leaks first; only where there are some.
+
+    Args:
+        pairs: DUPLICATES, of which the copies are counted.
+        near: how many near-duplicates there are; the table holds the closest alone.
+    """
+    same = pairs[pairs[Duplicates.KIND] == Duplicates.SAME]
+    copies = (same[Duplicates.SPLIT_A] + "/" + same[Duplicates.SPLIT_B]).value_counts()
+    rows = [(b, int(copies.get(b, 0)), int(near.get(b, 0))) for b in Duplicates.BETWEEN]
+    frame = pd.DataFrame(rows, columns=["between", Duplicates.SAME, Duplicates.NEAR])
+    return frame[frame[[Duplicates.SAME, Duplicates.NEAR]].sum(axis=1) > 0].reset_index(drop=True)

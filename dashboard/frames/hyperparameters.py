@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from dashboard import text
+from dashboard.frames.trials import mean_interval
 from dashboard.runs import foreign
+from trainer.stats import intervals
 from trainer.tracking.schema import PARAM_PREFIX, Trials, TrialState
 
 SCORE, LOW, HIGH, STATE, TRIAL = "score", "low", "high", "state", "trial"
@@ -71,7 +71,7 @@ class Yardstick(NamedTuple):
 
 
 class Correlation(NamedTuple):
-    """Spearman's, with its 95 % interval (Bonett and Wright 2000, doi:10.1007/BF02294183)."""
+    """Spearman's, with its 95 % interval."""
 
     value: float
     low: float
@@ -152,15 +152,14 @@ def _describe(column: str, title: str, known: pd.Series) -> Parameter:
     few = known.nunique() <= MOST_CHOICES and known.nunique() <= len(known) / 2
     if is_number and not few:
         return Parameter(column, title, numeric=True, log=spans_orders(known), choices=[])
-    ordered = sorted(known.unique()) if is_number else sorted(known.unique(), key=_natural)
+    ordered = (
+        sorted(known.unique())
+        if is_number
+        else sorted(known.unique(), key=lambda value: text.natural_key(str(value)))
+    )
     return Parameter(
         column, title, numeric=False, log=False, choices=list(dict.fromkeys(map(text.value, ordered)))
     )
-
-
-def _natural(value: object) -> list[tuple[int, str]]:
-    """Orders p2 before p10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(value))]
 
 
 def spans_orders(values: pd.Series) -> bool:
@@ -173,7 +172,13 @@ def spans_orders(values: pd.Series) -> bool:
     if numbers.min() <= 0 or numbers.max() < 10 * numbers.min():
         return False
     low = (numbers < numbers.max() / 10).mean()
-    return bool(low >= 0.3 or abs(stats.skew(np.log(numbers))) < abs(stats.skew(numbers)))
+    return bool(low >= 0.3 or abs(_skewness(np.log(numbers))) < abs(_skewness(numbers)))
+
+
+def _skewness(numbers: np.ndarray) -> float:
+    """As `scipy.stats.skew`, which takes long to import."""
+    apart = numbers - numbers.mean()
+    return float((apart**3).mean() / (apart**2).mean() ** 1.5)
 
 
 def best_first(frame: pd.DataFrame, *, up: bool) -> pd.DataFrame:
@@ -318,12 +323,8 @@ def means(rows: pd.DataFrame, parameter: Parameter) -> pd.DataFrame:
         rows: `slice_of` a parameter that is no number.
     """
     complete = rows[rows[STATE] == TrialState.COMPLETE].groupby("choice")[SCORE]
-    result = complete.agg(mean="mean", spread="std", n="size")
-    half = stats.t.ppf(0.975, np.maximum(result["n"] - 1, 1)) * result["spread"] / np.sqrt(result["n"])
-    result = result.assign(
-        low=result["mean"] - half, high=result["mean"] + half, tried=rows["choice"].value_counts()
-    )
-    return result.drop(columns="spread").reset_index().assign(x=lambda f: f["choice"].map(_places(parameter)))
+    result = mean_interval(complete).assign(tried=rows["choice"].value_counts())
+    return result.reset_index().assign(x=lambda f: f["choice"].map(_places(parameter)))
 
 
 def cells(frame: pd.DataFrame, across: Parameter, up: Parameter) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -447,7 +448,5 @@ def spearman(x: pd.Series, y: pd.Series) -> Correlation | None:
     n = len(x)
     if n < FEWEST_RANKED or x.nunique() < 2 or y.nunique() < 2:
         return None
-    value = float(stats.spearmanr(x, y).statistic)
-    z = np.arctanh(np.clip(value, -0.999999, 0.999999))
-    half = 1.959964 * np.sqrt((1 + value**2 / 2) / (n - 3))
-    return Correlation(value, float(np.tanh(z - half)), float(np.tanh(z + half)), n)
+    value, low, high = intervals.spearman(x.to_numpy(float), y.to_numpy(float))
+    return Correlation(value, low, high, n)

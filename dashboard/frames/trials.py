@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from dashboard import text
+from trainer.stats.intervals import student_reach
 from trainer.tracking.schema import (
     PARAM_PREFIX,
     Curves,
-    Duplicates,
-    Pictures,
-    Predictions,
-    Quarantine,
-    Samples,
-    Summary,
     Trials,
     TrialState,
 )
@@ -79,15 +73,6 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
             "best": complete.cummax().ffill().to_numpy(),
         }
     )
-
-
-def spark(trials: pd.DataFrame) -> tuple[float, ...]:
-    """The best score as trials completed, for a table: `Summary.SPARK_POINTS` values at most, evenly spread,
-    the last one included."""
-    complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
-    best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy(dtype=float)
-    kept = np.unique(np.linspace(0, len(best) - 1, min(Summary.SPARK_POINTS, len(best))).round().astype(int))
-    return tuple(best[kept].tolist())
 
 
 def group_by(trials: pd.DataFrame, column: str) -> Groups:
@@ -156,9 +141,14 @@ def bands(lines: pd.DataFrame) -> pd.DataFrame:
     n counts trials. ``low`` and ``high`` are null where n = 1.
     """
     of = lines.groupby(["group", Curves.EPOCH])[Curves.VALUE]
-    frame = of.agg(mean="mean", spread="std", n="size").reset_index()
-    half = stats.t.ppf(0.975, np.maximum(frame["n"] - 1, 1)) * frame["spread"] / np.sqrt(frame["n"])
-    return frame.assign(low=frame["mean"] - half, high=frame["mean"] + half).drop(columns="spread")
+    return mean_interval(of).reset_index()
+
+
+def mean_interval(groups: Any) -> pd.DataFrame:
+    """``mean, n, low, high`` of grouped values, with the 95 % t-interval (null for one value)."""
+    frame = groups.agg(mean="mean", n="size", error="sem")
+    reach = student_reach(frame["error"], frame["n"])
+    return frame.assign(low=frame["mean"] - reach, high=frame["mean"] + reach).drop(columns="error")
 
 
 def density(lines: pd.DataFrame, extent: tuple[float, float], *, log: bool, bins: int = 56) -> pd.DataFrame:
@@ -220,153 +210,3 @@ def axis_range(values: pd.Series) -> tuple[float, float]:
     if reach == 0:
         return float(values.min()), float(values.max())
     return float(max(values.min(), low - reach)), float(min(values.max(), high + reach))
-
-
-def confusion(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cells that occur: ``label, pred, n, support`` (rows with that label), ``share`` = n / support."""
-    cells = rows.groupby([Predictions.LABEL, Predictions.PRED], as_index=False).size()
-    cells = cells.rename(columns={"size": "n"})
-    cells["support"] = cells.groupby(Predictions.LABEL)["n"].transform("sum")
-    return cells.assign(share=cells["n"] / cells["support"])
-
-
-def per_class(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Precision, recall, F1 and support of each class, as scikit-learn's with ``zero_division=0``.
-
-    A class that occurs neither as label nor as prediction has no figures (null).
-    """
-    right = rows.loc[rows[Predictions.LABEL] == rows[Predictions.PRED], Predictions.LABEL]
-    hits, support, called = (
-        column.value_counts().reindex(classes, fill_value=0)
-        for column in (right, rows[Predictions.LABEL], rows[Predictions.PRED])
-    )
-    seen = (support + called) > 0
-    figures = {
-        "precision": hits / called.clip(lower=1),
-        "recall": hits / support.clip(lower=1),
-        "f1": 2 * hits / (support + called).clip(lower=1),
-    }
-    columns = {name: column.where(seen) for name, column in figures.items()}
-    return pd.DataFrame({"class": classes, **columns, "support": support}).reset_index(drop=True)
-
-
-def mistakes(cells: pd.DataFrame) -> pd.DataFrame:
-    """Off-diagonal cells, most frequent first."""
-    wrong = cells[cells[Predictions.LABEL] != cells[Predictions.PRED]]
-    return wrong.sort_values(["n", "share"], ascending=False, kind="stable").reset_index(drop=True)
-
-
-def wilson(hits: int, n: int) -> tuple[float, float] | None:
-    """95 % interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
-    if n == 0:
-        return None
-    z, share = 1.959964, hits / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return centre - half, centre + half
-
-
-def sample_evenly(points: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most ``most`` rows, each label keeping its share; the same rows every time."""
-    if len(points) <= most:
-        return points
-    shares = points.groupby(Samples.LABEL, group_keys=False)
-    return shares.sample(frac=most / len(points), random_state=0).sort_index()
-
-
-def landmarks(points: pd.DataFrame, *, columns: int = 22, rows: int = 15, fewest: int = 3) -> pd.DataFrame:
-    """Points spread over the map, each the middle one of a cell of a grid, the most crowded cells first.
-
-    No two are nearer than a cell in both directions, so that pictures of a cell's size do not cover each
-    other. Cells with less than ``fewest`` points have none: an outlier is no landmark.
-
-    Args:
-        points: with ``x`` and ``y``.
-    """
-    if points.empty:
-        return points
-    place = points[["x", "y"]] - points[["x", "y"]].min()
-    place *= [columns, rows] / place.max().replace(0, 1)  # in cells
-    cell = place.clip(upper=[columns - 0.5, rows - 0.5], axis=1).astype(int).apply(tuple, axis=1)
-    distance = (place - place.groupby(cell).transform("mean")).pow(2).sum(axis=1)
-    crowd = cell.groupby(cell).size().sort_values(ascending=False, kind="stable")
-    middle = distance.groupby(cell).idxmin()
-    kept: list = []
-    for one in crowd.index[crowd >= min(fewest, len(points))]:
-        gap = (place.loc[kept] - place.loc[middle[one]]).abs().max(axis=1)
-        if not (gap < 1).any():
-            kept.append(middle[one])
-    return points.loc[kept]
-
-
-def reasons(quarantine: pd.DataFrame) -> pd.DataFrame:
-    """How many files were quarantined for what: ``reason, n``, the most frequent first.
-
-    A reason is told up to its particulars: "not an image (begins with …)" is "not an image".
-    """
-    kinds = quarantine[Quarantine.REASON].str.split(r": | \(", n=1, regex=True).str[0]
-    return kinds.value_counts().rename_axis("reason").reset_index(name="n")
-
-
-def with_size(pictures: pd.DataFrame) -> pd.DataFrame:
-    """PICTURES with the shorter side as one more measure."""
-    return pictures.assign(**{Pictures.SIZE: pictures[[Pictures.WIDTH, Pictures.HEIGHT]].min(axis=1)})
-
-
-def histogram(pictures: pd.DataFrame, measure: str, *, wide: bool, bins: int = 40) -> pd.DataFrame:
-    """Where a measure's values lie, split by split: ``split, low, high, n, share, total``, a row per bin.
-
-    Every split has every bin, so that lines come down to zero. ``share`` is n / total, ``total`` the split's
-    pictures that have the measure: splits of any size can be compared.
-
-    Args:
-        wide: bins even in log(1 + value), for measures over orders of magnitude.
-    """
-    known = pictures[[Pictures.SPLIT, measure]].dropna()
-    if known.empty:
-        return pd.DataFrame(columns=["split", "low", "high", "n", "share", "total"])
-    low, high = float(known[measure].min()), float(known[measure].max())
-    if low == high:  # all alike: one bin around them
-        edges = np.array([low - 0.5, low + 0.5])
-    elif wide:
-        edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), bins + 1))
-        edges[0], edges[-1] = low, high  # rounding must not lose the extremes
-    else:
-        edges = np.linspace(low, high, bins + 1)
-    parts = []
-    for split, values in known.groupby(Pictures.SPLIT)[measure]:
-        n = np.histogram(values, edges)[0]
-        part = {"split": split, "low": edges[:-1], "high": edges[1:], "n": n, "share": n / len(values)}
-        parts.append(pd.DataFrame(part).assign(total=len(values)))
-    return pd.concat(parts, ignore_index=True)
-
-
-def extremes(pictures: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The pictures with the lowest values, lowest first, and those with the highest, highest first.
-
-    None is in both. Of equal values those that have a thumbnail come first.
-    """
-    known = pictures.dropna(subset=measure)
-    unseen = known[Pictures.THUMBNAIL].isna()
-    most = min(Pictures.EXTREMES, len(known) // 2)
-    low, high = (
-        known.assign(unseen=unseen)
-        .sort_values([measure, "unseen"], ascending=[up, True], kind="stable")
-        .head(most)
-        for up in (True, False)
-    )
-    return low, high
-
-
-def duplicate_counts(pairs: pd.DataFrame, near: dict[str, int]) -> pd.DataFrame:
-    """``between, same bytes, near``: pairs within and across splits, leaks first; only where there are some.
-
-    Args:
-        pairs: DUPLICATES, of which the copies are counted.
-        near: how many near-duplicates there are; the table holds the closest alone.
-    """
-    same = pairs[pairs[Duplicates.KIND] == Duplicates.SAME]
-    copies = (same[Duplicates.SPLIT_A] + "/" + same[Duplicates.SPLIT_B]).value_counts()
-    rows = [(b, int(copies.get(b, 0)), int(near.get(b, 0))) for b in Duplicates.BETWEEN]
-    frame = pd.DataFrame(rows, columns=["between", Duplicates.SAME, Duplicates.NEAR])
-    return frame[frame[[Duplicates.SAME, Duplicates.NEAR]].sum(axis=1) > 0].reset_index(drop=True)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dashboard import text
 from dashboard.frames import trials
-from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, Verified
+from trainer.tracking.schema import Faces, PairMethod, PairsOf, RocOf, Verified
 
 NAMES = {
-    Method.RAW: "raw cosine",
-    Method.WHITENED: "PCA whitening",
-    Method.LDA: "LDA",
-    Method.TRAINED: "trained head",
+    PairMethod.RAW: "raw cosine",
+    PairMethod.WHITENED: "PCA whitening",
+    PairMethod.LDA: "LDA",
+    PairMethod.TRAINED: "trained head",
 }
 BINS = 48
 RIGHT_ACCEPTS, FALSE_ACCEPTS = "right accepts", "false accepts"
@@ -26,16 +27,16 @@ SPACES = {"features": (Faces.X, Faces.Y), "trained head": (Faces.TRAINED_X, Face
 LEAST_RATE, MOST_RATE = 0.001, 0.8  # of the DET chart, whose axes have no 0 and no 1
 
 
-def methods_in(pairs: pd.DataFrame) -> list[Method]:
+def methods_in(pairs: pd.DataFrame) -> list[PairMethod]:
     """The methods that have scored all pairs, the trained one first."""
-    known = [method for method in Method if f"{PairsOf.SCORE_PREFIX}{method}" in pairs]
+    known = [method for method in PairMethod if f"{PairsOf.SCORE_PREFIX}{method}" in pairs]
     return [method for method in reversed(known) if pairs[f"{PairsOf.SCORE_PREFIX}{method}"].notna().all()]
 
 
 def curves(roc: pd.DataFrame) -> pd.DataFrame:
     """ROC with the methods' names, and on DET axes: deviates of FAR and FRR, null outside the chart."""
     frame = roc.assign(
-        method=[NAMES.get(Method(one), one) for one in roc[RocOf.METHOD]], frr=1 - roc[RocOf.TAR]
+        method=[NAMES.get(PairMethod(one), one) for one in roc[RocOf.METHOD]], frr=1 - roc[RocOf.TAR]
     )
     for name in (RocOf.FAR, "frr"):
         frame[f"{name}_deviate"] = deviates(frame[name])
@@ -55,7 +56,7 @@ def deviates(rate: pd.Series) -> pd.Series:
 def figures(summary: dict[str, Any]) -> pd.DataFrame:
     """The methods as rows, the trained one first: figures with intervals, and the AUC less that of raw."""
     rows = []
-    for method in reversed(Method):
+    for method in reversed(PairMethod):
         one = summary[Verified.METHODS].get(method)
         if one is None:
             continue
@@ -64,12 +65,12 @@ def figures(summary: dict[str, Any]) -> pd.DataFrame:
         rows.append(
             {
                 "method": NAMES[method],
-                "AUC": with_ends([one[Verified.AUC], *one[Verified.AUC + Verified.CI95]]),
-                "EER": with_ends([one[Verified.EER], *one[Verified.EER + Verified.CI95]]),
+                "AUC": text.interval(one[Verified.AUC], one[Verified.AUC + Verified.CI95]),
+                "EER": text.interval(one[Verified.EER], one[Verified.EER + Verified.CI95]),
                 "accuracy ± SE": f"{one[Verified.ACCURACY]:.3f}" + ("" if se is None else f" ± {se:.3f}"),
-                **{f"TAR at FAR {far}": with_ends(value) for far, value in one[Verified.TAR_AT].items()},
-                "AUC less raw": with_ends(less and less[Verified.AUC], signed=True),
-                "EER less raw": with_ends(less and less[Verified.EER], signed=True),
+                **{f"TAR at FAR {far}": with_interval(value) for far, value in one[Verified.TAR_AT].items()},
+                "AUC less raw": with_interval(less and less[Verified.AUC], text.signed),
+                "EER less raw": with_interval(less and less[Verified.EER], text.signed),
                 "p (Holm)": "–"
                 if not less or less[Verified.P_HOLM] is None
                 else f"{less[Verified.P_HOLM]:.2g}",
@@ -78,20 +79,17 @@ def figures(summary: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def with_ends(value: list[float] | None, *, signed: bool = False) -> str:
-    """``0.873 [0.861, 0.884]``; an en dash where there is none."""
-    if value is None:
-        return "–"
-    mid, low, high = (f"{one:+.3f}" if signed else f"{one:.3f}" for one in value)
-    return f"{mid} [{low}, {high}]"
+def with_interval(three: Sequence[float] | None, form: Callable[[float | None], str] = text.score) -> str:
+    """A figure that is on record as its value and the two ends of its interval."""
+    return text.score(None) if three is None else text.interval(three[0], three[1:], form)
 
 
-def usual_threshold(summary: dict[str, Any], method: Method) -> float:
+def usual_threshold(summary: dict[str, Any], method: PairMethod) -> float:
     """The middle one of the folds' thresholds."""
     return float(np.median(summary[Verified.METHODS][method][Verified.THRESHOLDS]))
 
 
-def judged(pairs: pd.DataFrame, method: Method, threshold: float) -> pd.DataFrame:
+def judged(pairs: pd.DataFrame, method: PairMethod, threshold: float) -> pd.DataFrame:
     """Pairs with their ``score``, how far it is from the threshold (``beyond``) and their ``kind`` there."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
     accepted, same = score >= threshold, pairs[PairsOf.SAME].astype(bool)
@@ -119,7 +117,7 @@ def rates(at: pd.DataFrame) -> dict[str, float]:
     return {"far": far, "frr": frr, "accuracy": 1 - (far + frr) / 2}
 
 
-def spread(pairs: pd.DataFrame, method: Method) -> pd.DataFrame:
+def spread(pairs: pd.DataFrame, method: PairMethod) -> pd.DataFrame:
     """Histogram of the scores of same and of different pairs: `frames.spread`, by ``kind``."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
     low, high = float(score.min()), float(score.max())
@@ -128,7 +126,7 @@ def spread(pairs: pd.DataFrame, method: Method) -> pd.DataFrame:
     return trials.spread({"one person": score[same], "two people": score[~same]}, edges, by="kind")
 
 
-def hardest(pairs: pd.DataFrame, method: Method, *, same: bool, number: int) -> pd.DataFrame:
+def hardest(pairs: pd.DataFrame, method: PairMethod, *, same: bool, number: int) -> pd.DataFrame:
     """The pairs of one person that look least alike, or of two that look most alike; of two people, or of one
     person, only the hardest pair, so that one unlucky photo does not fill the row."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
@@ -152,9 +150,7 @@ def cmc(known: dict[str, Any]) -> pd.DataFrame:
 
 def in_order(names: pd.Series) -> list[str]:
     """The distinct names, "s2" before "s10"."""
-    return sorted(
-        names.unique(), key=lambda name: [(len(d), d, w) for w, d in re.findall(r"(\D*)(\d*)", name)]
-    )
+    return sorted(names.unique(), key=text.natural_key)
 
 
 def mapped(faces: pd.DataFrame, space: str) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Read stored runs and their tables from MLflow."""

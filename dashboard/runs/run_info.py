@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from dashboard.frames import trials as trial_frames
 from trainer.tracking.schema import (
     CHILDREN,
     Kind,
@@ -41,7 +41,7 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepInfo:
+class RunInfo:
     """A run that is nobody's child: a sweep, ablation or extraction of ours, or another program's run."""
 
     run_id: str
@@ -67,7 +67,7 @@ class SweepInfo:
         return self.kind is not None
 
 
-def on_same_rows(infos: list[SweepInfo], info: SweepInfo) -> list[SweepInfo]:
+def on_same_rows(infos: list[RunInfo], info: RunInfo) -> list[RunInfo]:
     """Those on exactly the rows of ``info``; where either has no digest, those with the same ``--data``."""
     return [
         one
@@ -82,13 +82,13 @@ def kind_of(run: Any) -> Kind | None:
     return Kind(kind) if kind in set(Kind) - set(CHILDREN) else None
 
 
-def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> SweepInfo:
+def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunInfo:
     """Sum up an MLflow run; ``now`` in UNIX seconds."""
     tags = run.data.tags
     heartbeat = _number(tags.get(Tag.HEARTBEAT))
     state = run_state(run.info.status, heartbeat, now)
     lost = state == RunState.INTERRUPTED and Tag.STOPPED not in tags
-    return SweepInfo(
+    return RunInfo(
         run_id=run.info.run_id,
         name=run.info.run_name or run.info.run_id,
         kind=kind_of(run),
@@ -138,7 +138,7 @@ def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None) -> Fi
         complete=int(states.get(TrialState.COMPLETE, 0)),
         pruned=int(states.get(TrialState.PRUNED, 0)),
         failed=int(states.get(TrialState.FAILED, 0)),
-        best_so_far=trial_frames.spark(trials),
+        best_so_far=spark(trials),
     )
 
 
@@ -169,3 +169,12 @@ def _duration_s(run: Any, heartbeat: float | None, state: RunState, now: float) 
     else:
         end = now if state == RunState.LIVE else heartbeat or now
     return float(max(end - run.info.start_time / 1000, 0.0))
+
+
+def spark(trials: pd.DataFrame) -> tuple[float, ...]:
+    """The best score as trials completed, for a table: `Summary.SPARK_POINTS` values at most, evenly spread,
+    the last one included."""
+    complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
+    best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy(dtype=float)
+    kept = np.unique(np.linspace(0, len(best) - 1, min(Summary.SPARK_POINTS, len(best))).round().astype(int))
+    return tuple(best[kept].tolist())

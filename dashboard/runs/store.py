@@ -22,7 +22,7 @@ import pandas as pd
 
 from dashboard.runs import artifacts, foreign
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import Figures, SweepInfo, describe, figures_so_far, final_figures, kind_of
+from dashboard.runs.run_info import Figures, RunInfo, describe, figures_so_far, final_figures, kind_of
 from trainer.tracking.schema import LIKE_SWEEPS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
@@ -63,7 +63,7 @@ class Store:
                 "the dashboard with HEADROOM_TRACKING_URI set to the store that you mean."
             ) from error
 
-    def sweeps(self) -> list[SweepInfo]:
+    def sweeps(self) -> list[RunInfo]:
         """The newest `NEWEST` runs that are nobody's child, and are like sweeps or another program's, newest
         first; none where there is no store."""
         return self._infos(
@@ -72,107 +72,28 @@ class Store:
             self._figures,
         )
 
-    def of_kind(self, kind: Kind) -> list[SweepInfo]:
+    def of_kind(self, kind: Kind) -> list[RunInfo]:
         """The newest `NEWEST` runs of one kind, newest first; none where there is no store."""
         return self._infos(f"tags.`{Tag.KIND}` = '{kind}'", lambda run: True, lambda run: Figures())
 
-    def trials(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Trials`, one row per trial; for another program's run see `foreign.trials`."""
+    def table(self, run_id: str, artifact: str) -> pd.DataFrame | None:
+        """A table of `schema.Artifact`; ``None`` where the run has none, or none yet.
+
+        Another program's trials and curves are put together from what it logged: see `foreign`.
+        """
         run = self._run(run_id)
-        if kind_of(run):
-            return self._table(run, Artifact.TRIALS)
-        return foreign.trials(foreign.members(self._client, run))
+        if kind_of(run) is None and artifact == Artifact.TRIALS:
+            return foreign.trials(foreign.members(self._client, run))
+        if kind_of(run) is None and artifact == Artifact.CURVES:
+            return foreign.curves(self._client, foreign.members(self._client, run))
+        frame = artifacts.read_table(run.info.artifact_uri, artifact)
+        if frame is None:
+            self._check_not_moved(run)
+        return frame
 
-    def curves(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Curves`, long form; for another program's run see `foreign.curves`."""
-        run = self._run(run_id)
-        if kind_of(run):
-            return self._table(run, Artifact.CURVES)
-        return foreign.curves(self._client, foreign.members(self._client, run))
-
-    def predictions(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Predictions`; ``None`` until the sweep is done."""
-        return self._table(self._run(run_id), Artifact.PREDICTIONS)
-
-    def projection(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Projection`; ``None`` until the sweep is done."""
-        return self._table(self._run(run_id), Artifact.PROJECTION)
-
-    def samples(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Samples`; ``None`` until the sweep is done."""
-        return self._table(self._run(run_id), Artifact.SAMPLES)
-
-    def head(self, run_id: str) -> tuple[bytes, bytes] | None:
-        """Card and weights of the best head; ``None`` until the sweep is done."""
-        uri = self._run(run_id).info.artifact_uri
-        card, weights = (
-            artifacts.read_bytes(uri, one) for one in (Artifact.HEAD_CARD, Artifact.HEAD_WEIGHTS)
-        )
-        return None if card is None or weights is None else (card, weights)
-
-    def vectors(self, run_id: str) -> bytes | None:
-        """Features of the rows of `schema.Samples`; ``None`` where the sweep kept none."""
-        return artifacts.read_bytes(self._run(run_id).info.artifact_uri, Artifact.VECTORS)
-
-    def quarantine(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Quarantine`; ``None`` for a sweep in which every file could be used."""
-        return self._table(self._run(run_id), Artifact.QUARANTINE)
-
-    def pictures(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Pictures` of an extraction."""
-        return self._table(self._run(run_id), Artifact.PICTURES)
-
-    def duplicates(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Duplicates` of an extraction."""
-        return self._table(self._run(run_id), Artifact.DUPLICATES)
-
-    def ablation(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Ablation`; ``None`` until the ablation is done."""
-        return self._table(self._run(run_id), Artifact.ABLATION)
-
-    def ablation_classes(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.AblationClasses`; ``None`` until the ablation is done."""
-        return self._table(self._run(run_id), Artifact.ABLATION_CLASSES)
-
-    def scores(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Scores` of an ablation, from its beginning."""
-        return self._table(self._run(run_id), Artifact.SCORES)
-
-    def pairs(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.PairsOf` of a verification, scored split by split."""
-        return self._table(self._run(run_id), Artifact.PAIRS)
-
-    def roc(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.RocOf`; ``None`` until the verification is done."""
-        return self._table(self._run(run_id), Artifact.ROC)
-
-    def faces(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Faces`; ``None`` until the verification is done."""
-        return self._table(self._run(run_id), Artifact.FACES)
-
-    def methods(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.Methods` of a zero-shot or fusion run; ``None`` until it is done."""
-        return self._table(self._run(run_id), Artifact.METHODS)
-
-    def method_pairs(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.MethodPairs`, likewise."""
-        return self._table(self._run(run_id), Artifact.METHOD_PAIRS)
-
-    def method_classes(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.MethodClasses`, likewise."""
-        return self._table(self._run(run_id), Artifact.METHOD_CLASSES)
-
-    def encoders(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.EncodersOf` of a comparison of encoders; ``None`` until it is done."""
-        return self._table(self._run(run_id), Artifact.ENCODERS)
-
-    def few_shot(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.FewShot` of a zero-shot run; ``None`` until it is done."""
-        return self._table(self._run(run_id), Artifact.FEW_SHOT)
-
-    def few_shot_scores(self, run_id: str) -> pd.DataFrame | None:
-        """`schema.FewShotScores` of a zero-shot run, a draw at a time."""
-        return self._table(self._run(run_id), Artifact.FEW_SHOT_SCORES)
+    def file(self, run_id: str, artifact: str) -> bytes | None:
+        """A file of `schema.Artifact` as it is; ``None`` where the run has none, or none yet."""
+        return artifacts.read_bytes(self._run(run_id).info.artifact_uri, artifact)
 
     def summary(self, run_id: str) -> dict[str, Any] | None:
         """`schema.Summary`, or `schema.Extracted` or `schema.Ablated`; ``None`` until the run is done."""
@@ -180,7 +101,7 @@ class Store:
 
     def _infos(
         self, where: str, wanted: Callable[[Any], bool], figures: Callable[[Any], Figures]
-    ) -> list[SweepInfo]:
+    ) -> list[RunInfo]:
         if self.is_empty():
             return []
         names = {e.experiment_id: e.name for e in self._ask("search_experiments")}
@@ -230,12 +151,6 @@ class Store:
 
     def _run(self, run_id: str) -> Any:
         return self._ask("get_run", run_id)
-
-    def _table(self, run: Any, name: str) -> pd.DataFrame | None:
-        frame = artifacts.read_table(run.info.artifact_uri, name)
-        if frame is None:
-            self._check_not_moved(run)
-        return frame
 
     def _summary(self, run: Any) -> dict[str, Any] | None:
         key = (run.info.run_id, run.info.end_time)

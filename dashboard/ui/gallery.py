@@ -13,14 +13,14 @@ from dashboard.ui import layout
 from trainer.tracking.schema import Samples
 
 PER_PAGE = 24
-WIDTH = 80  # pixels of a picture
+WIDTH = 80  # pixels of an image
 NEW_LINE = "  \n"  # in Markdown
-NO_PICTURE = ":material/hide_image:"
+NO_IMAGE = ":material/hide_image:"
 SAYS = "says"  # column of the line that stands first below a picture
 ALSO = "also"  # column, if there is one, of the line that stands second
 
 
-def pictured(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
+def with_images(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
     """Rows with the ``caption`` and the ``thumbnail`` that SAMPLES keeps of them; "" and null where it
     keeps none. No row is lost."""
     kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL]
@@ -35,7 +35,7 @@ def show(rows: pd.DataFrame, *, key: str, order: str, per_page: int = PER_PAGE, 
     """The rows' pictures in the order given, the page of them kept in the address.
 
     Args:
-        rows: ``sample_id, caption, thumbnail`` (see `pictured`) and ``says``, what stands below each.
+        rows: ``sample_id, caption, thumbnail`` (see `with_images`) and ``says``, what stands below each.
         key: parameter of the address that keeps the page, unique on the page.
         order: in words, for the sentence below; what is foreign in it must be `text.plain`.
     """
@@ -44,7 +44,7 @@ def show(rows: pd.DataFrame, *, key: str, order: str, per_page: int = PER_PAGE, 
         return
     without = int((~rows[Samples.THUMBNAIL].map(lambda one: isinstance(one, bytes))).sum())
     if without == len(rows):
-        layout.empty(f"This sweep kept no pictures of these {text.count(without, 'row')}.", NO_PICTURE)
+        layout.empty(f"This sweep kept no pictures of these {text.count(without, 'row')}.", NO_IMAGE)
         shown = rows.drop(columns=Samples.THUMBNAIL)
         for name in (Samples.SAMPLE_ID, Samples.CAPTION, SAYS):
             shown[name] = [text.clean(words, longest=200) for words in shown[name]]
@@ -55,22 +55,17 @@ def show(rows: pd.DataFrame, *, key: str, order: str, per_page: int = PER_PAGE, 
             column_config={SAYS: "answer", Samples.SAMPLE_ID: "sample"},
         )
         return
-    pages = -(-len(rows) // per_page)
-    number = 1
-    if pages > 1:
-        number = min(st.pagination(pages, key=key, bind="query-params"), pages)
-    first = (number - 1) * per_page
-    shown = rows.iloc[first : first + per_page]
+    first, shown = paged(rows, key=key, per_page=per_page)
     with st.container(horizontal=True, gap="small"):
         for row in shown.to_dict("records"):
             tile(row, width)
-    span = f"{first + 1:,} to {first + len(shown):,} of " if pages > 1 else ""
+    span = f"{first + 1:,} to {first + len(shown):,} of " if len(shown) < len(rows) else ""
     lacking = f" Of {without:,} no picture was kept." if without else ""
     layout.sentence(f"{span}{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}.{lacking}")
 
 
 def tile(row: Mapping[Any, Any], width: int) -> None:
-    """One picture; below it what is said of it, its caption and its id, all as literal text."""
+    """One image; below it what is said of it, its caption and its id, all as literal text."""
     words = text.clean(row[Samples.CAPTION], longest=300)
     name = text.clean(row[Samples.SAMPLE_ID], longest=300)
     lines = [text.plain(row[name], longest=40) for name in (SAYS, ALSO) if name in row]
@@ -80,6 +75,23 @@ def tile(row: Mapping[Any, Any], width: int) -> None:
         st.image(row[Samples.THUMBNAIL], below, width=width, alt=text.clean(words or name))
         return
     with st.container(width=width + 8, gap="xxsmall"):
-        with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
-            st.markdown(NO_PICTURE, width="content")
+        image(None, width=width, name=name)
         st.caption(below)
+
+
+def image(data: object, *, width: int, name: str) -> None:
+    """A thumbnail; an empty frame where none was kept."""
+    if isinstance(data, bytes):
+        st.image(data, width=width, alt=text.clean(name))
+        return
+    with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
+        st.markdown(NO_IMAGE, width="content")
+
+
+def paged(rows: pd.DataFrame, *, key: str, per_page: int) -> tuple[int, pd.DataFrame]:
+    """The rows of the page that the address asks for, with the place of the first; shows the pager, if there
+    is more than one page."""
+    pages = -(-len(rows) // per_page)
+    number = min(st.pagination(pages, key=key, bind="query-params"), pages) if pages > 1 else 1
+    first = (number - 1) * per_page
+    return first, rows.iloc[first : first + per_page]

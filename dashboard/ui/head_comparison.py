@@ -10,9 +10,9 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import MethodPairs, Methods, Predictions
+from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions
 
 PICTURE = 96  # pixels
 
@@ -114,17 +114,17 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
     )
 
 
-def pictures(info: SweepInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
+def pictures(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
     """The rows that only one of the two has right.
 
     Args:
         verbs: what is said of the rows that only the first, and only the second has right.
     """
-    predictions, samples = state.table(info, "predictions"), state.table(info, "samples")
+    predictions, samples = state.table(info, Artifact.PREDICTIONS), state.table(info, Artifact.SAMPLES)
     if predictions is None:
         return
     st.subheader("Who alone is right")
-    key = ("answers", info.run_id, state.version(info, "predictions"))
+    key = ("answers", info.run_id, state.version(info, Artifact.PREDICTIONS))
     said = state.kept(key, lambda: comparison.answers(predictions))
     if not {*pair} <= set(said.columns):
         return
@@ -140,7 +140,7 @@ def pictures(info: SweepInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) 
     right = sides[only]
     wrong = pair.against if right == pair.method else pair.method
     rows = comparison.only_right(said, right, wrong)
-    shown = gallery.pictured(rows, samples)
+    shown = gallery.with_images(rows, samples)
     shown[gallery.SAYS] = rows[Predictions.LABEL]
     shown[gallery.ALSO] = [f"{comparison.name_of(wrong)}: {one}" for one in rows["said"]]
     verb = verbs[0] if right == pair.method else verbs[1]
@@ -154,15 +154,12 @@ def pictures(info: SweepInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) 
     )
 
 
-def all_of(info: SweepInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
+def all_of(info: RunInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
     """Methods, differences, then classes and pictures of one pair; False where the run has no tables yet."""
-    tables = [state.table(info, part) for part in ("methods", "method_pairs", "method_classes")]
-    if any(one is None for one in tables):
+    frame, pairs = state.table(info, Artifact.METHODS), state.table(info, Artifact.METHOD_PAIRS)
+    classes = state.table(info, Artifact.METHOD_CLASSES)
+    if frame is None or pairs is None or classes is None:
         return False
-    frame, pairs, classes = tables
-    assert frame is not None
-    assert pairs is not None
-    assert classes is not None
     n = counted(classes)
     table(frame, n=n)
     differences(pairs, n=n)
@@ -178,9 +175,3 @@ def counted(classes: pd.DataFrame) -> int:
     first = classes[["method", "against"]].iloc[0]
     one_pair = classes[(classes["method"] == first["method"]) & (classes["against"] == first["against"])]
     return int(one_pair["test"].sum())
-
-
-def again(info: SweepInfo) -> None:
-    """The command that repeats it, or goes on."""
-    st.subheader("Again")
-    st.code(info.command, language=None, wrap_lines=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import altair as alt
@@ -11,10 +11,12 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import state
 from dashboard.ui.chart_spec import Drawing, drawing
-from trainer.tracking.schema import RunState, Stopped, default_tracking_uri
+from dashboard.ui.pages import PAGES, Page
+from trainer.core.locations import default_tracking_uri
+from trainer.tracking.schema import RunState, Stopped
 
 Made = TypeVar("Made")
 LOOKS = {  # state → (icon, colour of the badge)
@@ -31,10 +33,10 @@ STOPPED = {
 
 def page(
     title: str,
-    show: Callable[[SweepInfo], None],
+    show: Callable[[RunInfo], None],
     *,
     named: bool = True,
-    runs: Callable[[], list[SweepInfo]] = state.sweeps,
+    runs: Callable[[], list[RunInfo]] = state.sweeps,
     key: str = state.RUN,
     none: Callable[[], None] | None = None,
 ) -> None:
@@ -59,7 +61,7 @@ def page(
     st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show, runs)
 
 
-def _body(info: SweepInfo, show: Callable[[SweepInfo], None], runs: Callable[[], list[SweepInfo]]) -> None:
+def _body(info: RunInfo, show: Callable[[RunInfo], None], runs: Callable[[], list[RunInfo]]) -> None:
     try:
         now = next((found for found in runs() if found.run_id == info.run_id), info)
         if now.state != info.state:
@@ -70,7 +72,7 @@ def _body(info: SweepInfo, show: Callable[[SweepInfo], None], runs: Callable[[],
         trouble(problem)
 
 
-def heading(title: str, info: SweepInfo, *, named: bool) -> None:
+def heading(title: str, info: RunInfo, *, named: bool) -> None:
     """Title of the page, and beside it which run it is about."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header(title, width="content")
@@ -131,19 +133,19 @@ def controlled(
         draws(asked)
 
 
-def run_label(info: SweepInfo) -> str:
+def run_label(info: RunInfo) -> str:
     """What tells a run from others of the same name: when it began, and the beginning of its id."""
     started = f"{info.started:%d %b %H:%M}" if info.started else ""
     return f"{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
 
 
 def pick(
-    info: SweepInfo,
-    infos: Sequence[SweepInfo],
+    info: RunInfo,
+    infos: Sequence[RunInfo],
     *,
     label: str,
     key: str,
-    named: Callable[[SweepInfo], str] = run_label,
+    named: Callable[[RunInfo], str] = run_label,
 ) -> None:
     """Which run the page is about, where there are several; ``key`` is where the choice is kept."""
     if len(infos) < 2:
@@ -162,12 +164,12 @@ def pick(
         st.rerun()
 
 
-def badge(info: SweepInfo) -> None:
+def badge(info: RunInfo) -> None:
     icon, colour = LOOKS[info.state]
     st.badge(str(info.state), icon=icon, color=colour)  # type: ignore[arg-type]
 
 
-def banner(info: SweepInfo) -> None:
+def banner(info: RunInfo) -> None:
     """What a person should know before looking at the figures."""
     if not info.ours:
         st.info(
@@ -199,7 +201,22 @@ def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
         st.space("small")
 
 
-def missing(info: SweepInfo, what: str) -> None:
+def nothing_yet(page: Page, message: str, command: str, note: str = "") -> None:
+    """There is no run of the kind that a page is about: the command that makes one."""
+    st.header(page.title)
+    empty(message, page.shortcode)
+    st.code(command, language=None, wrap_lines=True)
+    if note:
+        st.caption(note)
+
+
+def command_to_repeat(info: RunInfo) -> None:
+    """The command that repeats a run, or goes on with it."""
+    st.subheader("Again")
+    st.code(info.command, language=None, wrap_lines=True)
+
+
+def missing(info: RunInfo, what: str) -> None:
     """Say why a finished sweep's table is not there."""
     if not info.ours:
         empty(f"Another program wrote this run, and it logged no {what}. What it has is under “Loss curves”.")
@@ -229,22 +246,8 @@ def first_visit() -> None:
         st.code("make demo", language=None)
         st.markdown("Then reload this page. Your own data is one option away:")
         st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language=None)
-    for icon, name, what in (
-        ("leaderboard", "Home", "all runs, the best configurations with their intervals"),
-        ("show_chart", "Loss curves", "training and validation of every trial, by any hyperparameter"),
-        ("tune", "Hyperparameters", "which of them matter, and which of their values serve best"),
-        ("grid_on", "Confusion matrix", "which classes are taken for which, and the pictures behind it"),
-        ("scatter_plot", "Embeddings", "a t-SNE of the features, by label, mistake, confidence or any score"),
-        ("balance", "Two classes", "ROC, sensitivity and specificity at a threshold, calibration"),
-        ("filter_alt", "Filter ablations", "what leaving out training pictures by score does, for certain"),
-        ("add_photo_alternate", "Try it", "a picture of yours, what the head says, and why"),
-        ("face", "Verification", "whether two photos show the same person, with the hardest pairs"),
-        ("spellcheck", "Zero-shot", "what a class’s name is worth, and where training overtakes it"),
-        ("join", "Image and text", "whether a caption helps, and where"),
-        ("speed", "Encoders", "which one serves best, and what it costs"),
-        ("image_search", "Data quality", "unusable files, copies, leaks, labels in doubt"),
-    ):
-        st.markdown(f":material/{icon}: **{name}**: {what}")
+    for one in PAGES:
+        st.markdown(f"{one.shortcode} **{one.title}**: {one.purpose}")
     st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")
 
 
@@ -324,6 +327,15 @@ def export(frame: pd.DataFrame, *, name: str, figure: Callable[[], Drawing] | No
                 type="tertiary",
             )
             st.caption("PNG and SVG: the chart's own menu, at its upper right.")
+
+
+def metric_row(cells: Iterable[tuple[str, str, str]]) -> None:
+    """Figures side by side: the label, the value, and what stands below it ("" for nothing)."""
+    cells = list(cells)
+    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
+        )
 
 
 def sentence(words: str) -> None:

@@ -24,10 +24,8 @@ def show(trials: pd.DataFrame, count: int) -> None:
     names = trial_frames.parameters(trials, varying=not everything)
     shown = best[[Trials.TRIAL, Trials.VAL_F1_MACRO]].assign(
         ci95=[
-            f"{text.score(row[Trials.VAL_F1_MACRO_LOW])} – {text.score(row[Trials.VAL_F1_MACRO_HIGH])}"
-            if pd.notna(row[Trials.VAL_F1_MACRO_LOW])
-            else "one seed"
-            for _, row in best.iterrows()
+            text.span(ends) or "one seed"
+            for ends in zip(best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH], strict=True)
         ]
     )
     shown = shown.join(best[[Trials.VAL_ACCURACY, *names, Trials.BEST_EPOCH, Trials.PARAMETERS]])

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from trainer.tracking.schema import RunState
 
@@ -26,7 +26,7 @@ def show() -> None:
         st.fragment(_card, run_every=state.REFRESH_S if live else None)(info)
 
 
-def _pick(infos: list[SweepInfo], info: SweepInfo) -> None:
+def _pick(infos: list[RunInfo], info: RunInfo) -> None:
     names = {found.run_id: layout.run_label(found) for found in infos}
     key = f"picker-{info.run_id}"  # a new widget whenever the run was chosen elsewhere
     st.selectbox(
@@ -39,7 +39,7 @@ def _pick(infos: list[SweepInfo], info: SweepInfo) -> None:
     )
 
 
-def _card(info: SweepInfo) -> None:
+def _card(info: RunInfo) -> None:
     info = next((found for found in state.sweeps() if found.run_id == info.run_id), info)
     facts = {
         "val F1": text.interval(info.figures.best_val, info.figures.best_val_ci95) if info.ours else "",
@@ -57,7 +57,7 @@ def _card(info: SweepInfo) -> None:
         st.markdown("  \n".join(lines))
 
 
-def _trials(info: SweepInfo) -> str:
+def _trials(info: RunInfo) -> str:
     if info.figures.trials is None:
         return ""
     return f"{info.figures.trials} ({info.figures.complete} complete)"

@@ -12,9 +12,10 @@ import streamlit as st
 from safetensors.numpy import load
 
 from dashboard.runs import artifacts
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import Store
-from trainer.tracking.schema import Artifact, Kind, RunState, default_tracking_uri
+from trainer.core.locations import default_tracking_uri
+from trainer.tracking.schema import Artifact, Kind, RunState
 
 Made = TypeVar("Made")
 RUN = "run"  # query parameter and session key: id of the chosen run
@@ -31,31 +32,6 @@ OPENED, AHEAD = "opened", "ahead"  # session: the page that is open, and see `wa
 AHEAD_S, FIRST_AHEAD_S = 0.3, 0.8
 REFRESH_S = 5  # how often a page of a live sweep redraws itself
 LIST_TTL_S = 3
-FILES = {
-    "trials": Artifact.TRIALS,
-    "curves": Artifact.CURVES,
-    "predictions": Artifact.PREDICTIONS,
-    "projection": Artifact.PROJECTION,
-    "samples": Artifact.SAMPLES,
-    "summary": Artifact.SUMMARY,
-    "head": Artifact.HEAD_WEIGHTS,
-    "vectors": Artifact.VECTORS,
-    "quarantine": Artifact.QUARANTINE,
-    "pictures": Artifact.PICTURES,
-    "duplicates": Artifact.DUPLICATES,
-    "ablation": Artifact.ABLATION,
-    "ablation_classes": Artifact.ABLATION_CLASSES,
-    "scores": Artifact.SCORES,
-    "pairs": Artifact.PAIRS,
-    "roc": Artifact.ROC,
-    "faces": Artifact.FACES,
-    "methods": Artifact.METHODS,
-    "method_pairs": Artifact.METHOD_PAIRS,
-    "method_classes": Artifact.METHOD_CLASSES,
-    "few_shot": Artifact.FEW_SHOT,
-    "encoders": Artifact.ENCODERS,
-    "few_shot_scores": Artifact.FEW_SHOT_SCORES,
-}
 
 
 @st.cache_resource(show_spinner=False)
@@ -64,24 +40,29 @@ def _store(tracking_uri: str) -> Store:
 
 
 @st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
-def _sweeps(tracking_uri: str) -> list[SweepInfo]:
+def _sweeps(tracking_uri: str) -> list[RunInfo]:
     return _store(tracking_uri).sweeps()
 
 
 @st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
-def _of_kind(tracking_uri: str, kind: Kind) -> list[SweepInfo]:
+def _of_kind(tracking_uri: str, kind: Kind) -> list[RunInfo]:
     return _store(tracking_uri).of_kind(kind)
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the run …")
-def _part(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
+def _table(tracking_uri: str, run_id: str, artifact: str, version: Hashable) -> pd.DataFrame | None:
     """``version`` is only there to be part of the cache's key."""
-    return getattr(_store(tracking_uri), part)(run_id)
+    return _store(tracking_uri).table(run_id, artifact)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _whole(tracking_uri: str, run_id: str, part: str, version: Hashable) -> Any:
-    return getattr(_store(tracking_uri), part)(run_id)
+@st.cache_data(max_entries=64, show_spinner="Reading the run …")
+def _summary(tracking_uri: str, run_id: str, version: Hashable) -> dict[str, Any] | None:
+    return _store(tracking_uri).summary(run_id)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _file(tracking_uri: str, run_id: str, artifact: str, version: Hashable) -> bytes | None:
+    return _store(tracking_uri).file(run_id, artifact)
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
@@ -95,32 +76,32 @@ def kept(key: Hashable, make: Callable[[], Made]) -> Made:
     return _kept((key, is_dark()), make)
 
 
-def sweeps() -> list[SweepInfo]:
+def sweeps() -> list[RunInfo]:
     """All sweeps, what is like them, and runs of other programs, newest first. Raises `StoreProblem`."""
     return _sweeps(default_tracking_uri())
 
 
-def of_kind(kind: Kind) -> list[SweepInfo]:
+def of_kind(kind: Kind) -> list[RunInfo]:
     """All runs of another kind than sweeps, newest first. Raises `StoreProblem`."""
     return _of_kind(default_tracking_uri(), kind)
 
 
-def ablations() -> list[SweepInfo]:
+def ablations() -> list[RunInfo]:
     """All ablations, newest first. Raises `StoreProblem`."""
     return of_kind(Kind.ABLATION)
 
 
-def verifications() -> list[SweepInfo]:
+def verifications() -> list[RunInfo]:
     """All verifications, newest first. Raises `StoreProblem`."""
     return of_kind(Kind.VERIFICATION)
 
 
-def extractions() -> list[SweepInfo]:
+def extractions() -> list[RunInfo]:
     """All extractions, newest first. Raises `StoreProblem`."""
     return of_kind(Kind.EXTRACTION)
 
 
-def reports() -> list[SweepInfo]:
+def reports() -> list[RunInfo]:
     """What says something of the data: extractions, then sweeps that quarantined files, each newest first.
 
     Of sweeps only those whose files are on this machine: to ask a server for each would take too long.
@@ -130,41 +111,38 @@ def reports() -> list[SweepInfo]:
     return extractions() + quarantined
 
 
-def table(info: SweepInfo, part: str) -> pd.DataFrame | None:
-    """One table of a run: ``trials``, ``curves`` or another of `FILES`.
-
-    Cached until the file behind it changes. Raises `StoreProblem`.
-    """
-    return _part(default_tracking_uri(), info.run_id, part, version(info, part))
+def table(info: RunInfo, artifact: str) -> pd.DataFrame | None:
+    """One table of a run, of `Artifact`; cached until the file behind it changes. Raises `StoreProblem`."""
+    return _table(default_tracking_uri(), info.run_id, artifact, version(info, artifact))
 
 
-def summary(info: SweepInfo) -> dict[str, Any]:
-    """The figures of a finished sweep; empty before. Raises `StoreProblem`."""
-    return _part(default_tracking_uri(), info.run_id, "summary", version(info, "summary")) or {}
+def summary(info: RunInfo) -> dict[str, Any]:
+    """The figures of a finished run; empty before. Raises `StoreProblem`."""
+    return _summary(default_tracking_uri(), info.run_id, version(info, Artifact.SUMMARY)) or {}
 
 
-def file(info: SweepInfo, part: str) -> Any:
-    """What a run keeps that is no table: ``head`` or ``vectors``. Shared by all readers."""
-    return _whole(default_tracking_uri(), info.run_id, part, version(info, part))
+def file(info: RunInfo, artifact: str) -> bytes | None:
+    """What a run keeps that is no table. Shared by all readers. Raises `StoreProblem`."""
+    return _file(default_tracking_uri(), info.run_id, artifact, version(info, artifact))
 
 
-def vectors(info: SweepInfo) -> np.ndarray | None:
+def vectors(info: RunInfo) -> np.ndarray | None:
     """Features float32 [n, D] of the rows of SAMPLES, in their order, each of length 1; ``None`` where the
     sweep kept none. Raises `StoreProblem`."""
 
     def unit() -> np.ndarray | None:
-        data = file(info, "vectors")
+        data = file(info, Artifact.VECTORS)
         if data is None:
             return None
         found_nd = load(data)["vectors"].astype(np.float32)
         return found_nd / np.maximum(np.linalg.norm(found_nd, axis=1, keepdims=True), 1e-12)
 
-    return kept(("vectors", info.run_id, version(info, "vectors")), unit)
+    return kept(("vectors", info.run_id, version(info, Artifact.VECTORS)), unit)
 
 
-def version(info: SweepInfo, part: str) -> Hashable:
-    """What changes whenever a table of a run may have changed: the key of whatever is made from it."""
-    on_disk = artifacts.version(info.artifact_uri, FILES[part]) if info.ours else None
+def version(info: RunInfo, artifact: str) -> Hashable:
+    """Cache key: changes whenever a file of a run may have changed."""
+    on_disk = artifacts.version(info.artifact_uri, artifact) if info.ours else None
     if on_disk:
         return on_disk
     beat = int(time.time() // REFRESH_S) if info.state == RunState.LIVE else None
@@ -207,7 +185,7 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chosen(infos: list[SweepInfo], *, key: str = RUN) -> SweepInfo:
+def chosen(infos: list[RunInfo], *, key: str = RUN) -> RunInfo:
     """The run that the URL asks for, else the one chosen before, else the newest of ours."""
     by_id = {info.run_id: info for info in infos}
     wanted = st.query_params.get(key) or st.session_state.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,19 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import ablation as charts
 from dashboard.frames import ablation
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Ablated, Ablation, AblationClasses, Curves, RunState, Scores, Verdict
+from dashboard.ui.pages import ABLATION as PAGE
+from trainer.tracking.schema import (
+    Ablated,
+    Ablation,
+    AblationClasses,
+    Artifact,
+    Curves,
+    RunState,
+    Scores,
+    Verdict,
+)
 
 COMMAND = "python -m trainer.ablate --data path/to/images --encoder openai/clip-vit-base-patch32"
 PER_PAGE = 24
@@ -24,9 +35,9 @@ SLOTS = {"first": 80, "second": 100}  # sliders → percent kept before anyone m
 PANELS = {False: "Without augmentation", True: "With augmentation"}
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, state.ablations(), label="Ablation", key=state.ABLATION)
-    table, scores = state.table(info, "ablation"), state.table(info, "scores")
+    table, scores = state.table(info, Artifact.ABLATION), state.table(info, Artifact.SCORES)
     if table is None:
         so_far(info, scores)
         return
@@ -48,7 +59,7 @@ def show(info: SweepInfo) -> None:
     again(info)
 
 
-def so_far(info: SweepInfo, scores: pd.DataFrame | None) -> None:
+def so_far(info: RunInfo, scores: pd.DataFrame | None) -> None:
     """Before the cells are judged: how far the training is, and whom filters would throw out."""
     live = info.state == RunState.LIVE
     if scores is None:
@@ -57,7 +68,7 @@ def so_far(info: SweepInfo, scores: pd.DataFrame | None) -> None:
         else:
             layout.empty("This ablation ended before it had any scores.")
         return
-    curves = state.table(info, "curves")
+    curves = state.table(info, Artifact.CURVES)
     rounds = 0 if curves is None else int(curves[Curves.SEED].nunique())
     cells = sum(str(name).startswith(Scores.KEEP_PREFIX) for name in scores.columns)
     done = f"{text.count(rounds, 'seed')} of {text.count(cells, 'cell')} on record so far."
@@ -85,11 +96,15 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
     cells = [
         ("Baseline macro-F1", text.score(baseline[Ablation.F1_MACRO]), _ends(baseline, Ablation.F1_MACRO)),
         ("Best on validation", text.score(chosen[Ablation.F1_MACRO]), _ends(chosen, Ablation.F1_MACRO)),
-        ("… against all rows", _signed(chosen[Ablation.EFFECT]), _ends(chosen, Ablation.EFFECT, signed=True)),
+        (
+            "… against all rows",
+            text.signed(chosen[Ablation.EFFECT]),
+            _ends(chosen, Ablation.EFFECT, text.signed),
+        ),
         (
             "… against random",
-            _signed(chosen[Ablation.OVER_RANDOM]),
-            _ends(chosen, Ablation.OVER_RANDOM, signed=True),
+            text.signed(chosen[Ablation.OVER_RANDOM]),
+            _ends(chosen, Ablation.OVER_RANDOM, text.signed),
         ),
         (
             "Cells that help",
@@ -103,10 +118,7 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
             + (f", {text.count(summary[Ablated.SEEDS], 'seed')}" if Ablated.SEEDS in summary else ""),
         ),
     ]
-    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
-        )
+    layout.metric_row(cells)
     two = "; ".join(
         f"{name}: {told}"
         for name, row in (("Baseline", baseline), ("best on validation", chosen))
@@ -280,8 +292,10 @@ def near(table: pd.DataFrame, scores: pd.DataFrame, shares: dict[str, float]) ->
             {
                 "nearest measured cells": close["name"],
                 "rows kept": close[Ablation.KEPT],
-                "against all rows [95 %]": [_with_ends(row, Ablation.EFFECT) for row in rows],
-                "against random [95 %]": [_with_ends(row, Ablation.OVER_RANDOM) for row in rows],
+                "against all rows [95 %]": [text.figure(row, Ablation.EFFECT, text.signed) for row in rows],
+                "against random [95 %]": [
+                    text.figure(row, Ablation.OVER_RANDOM, text.signed) for row in rows
+                ],
                 "verdict": close[Ablation.VERDICT].astype(str),
             }
         ),
@@ -429,9 +443,9 @@ def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
         return
     st.subheader("Step by step")
     told = [
-        f"macro-F1 {ablation.with_ends(row, Ablation.F1_MACRO)}"
+        f"macro-F1 {text.figure(row, Ablation.F1_MACRO)}"
         if number == 0
-        else f"{_signed(row['end'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
+        else text.interval(row["end"], (row["low"], row["high"]), text.signed)
         for number, row in enumerate(frame.to_dict("records"))
     ]
     names = [text.clean(step, longest=44) for step in frame["step"]]
@@ -450,8 +464,8 @@ def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
     )
 
 
-def by_class(info: SweepInfo, cell: dict[Any, Any]) -> None:
-    classes = state.table(info, "ablation_classes")
+def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
+    classes = state.table(info, Artifact.ABLATION_CLASSES)
     if classes is None or cell[Ablation.VERDICT] == Verdict.BASELINE:
         return
     frame = ablation.classes_of(classes, cell)
@@ -572,19 +586,19 @@ def known(summary: dict[str, Any]) -> None:
             "curve with its 95 % interval; 0.5 tells nothing."
         )
     if wording:
-        low, high = wording["change"][1:]
+        value, *ends = wording["change"]
         verb = "breaks" if wording["breaks_the_match"] else "does not break"
         layout.sentence(
             f"Leaving out {wording['deletion']:.0%} of the words of {wording['rows']:,} captions (synonyms: "
-            f"{wording['synonyms']:.0%}) changes their CLIP score by {_signed(wording['change'][0])} "
-            f"[{_signed(low)}, {_signed(high)}] and their AUROC against other rows’ captions from "
-            f"{text.interval(wording['auroc'][0], tuple(wording['auroc'][1:]))} to "
-            f"{text.interval(wording['auroc_reworded'][0], tuple(wording['auroc_reworded'][1:]))}: that "
+            f"{wording['synonyms']:.0%}) changes their CLIP score by "
+            f"{text.interval(value, ends, text.signed)} and their AUROC against other rows’ captions from "
+            f"{text.interval(wording['auroc'][0], wording['auroc'][1:])} to "
+            f"{text.interval(wording['auroc_reworded'][0], wording['auroc_reworded'][1:])}: that "
             f"{verb} the match of picture and text."
         )
 
 
-def again(info: SweepInfo) -> None:
+def again(info: RunInfo) -> None:
     """The command that repeats it."""
     st.subheader("Again")
     st.code(ablation.afresh(info.command), language=None, wrap_lines=True)
@@ -593,15 +607,13 @@ def again(info: SweepInfo) -> None:
 
 
 def nothing_yet() -> None:
-    """There may be sweeps, but no ablation."""
-    st.header("Filter ablations")
-    layout.empty(
-        "No ablation is on record yet. This command scores your training rows, trains on what each filter "
-        "keeps, and says whether it helps:",
-        ":material/filter_alt:",
+    layout.nothing_yet(
+        PAGE,
+        "No ablation is on record yet. This command scores your training rows, trains on what each filter"
+        " keeps, and says whether it helps:",
+        COMMAND,
+        "On the built-in data, with damage planted: `make ablate`.",
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
-    st.caption("On the built-in data, with damage planted: `make ablate`.")
 
 
 def _of_two_classes(row: Any) -> str:
@@ -612,9 +624,7 @@ def _of_two_classes(row: Any) -> str:
         Ablation.SPECIFICITY: "specificity",
     }
     return ", ".join(
-        f"{name} {ablation.with_ends(row, column)}"
-        for column, name in names.items()
-        if pd.notna(row.get(column))
+        f"{name} {text.figure(row, column)}" for column, name in names.items() if pd.notna(row.get(column))
     )
 
 
@@ -624,24 +634,12 @@ def _told_of_spoiled(precision: float | None, recall: float) -> str:
     return f"; of those thrown out {precision:.0%} are known to be spoiled, {recall:.0%} of all spoiled ones"
 
 
-def _ends(row: Any, name: str, *, signed: bool = False) -> str:
-    low, high = row[name + Ablation.LOW], row[name + Ablation.HIGH]
-    if pd.isna(low):
-        return ""
-    form = _signed if signed else text.score
-    return f"95 % {form(float(low))} – {form(float(high))}"
-
-
-def _with_ends(row: Any, name: str) -> str:
-    return ablation.with_ends(row, name, signed=True)
-
-
-def _signed(value: float) -> str:
-    return "–" if pd.isna(value) else ablation.with_sign(value)
+def _ends(row: Any, name: str, form: Callable[[float | None], str] = text.score) -> str:
+    return text.ends((row[name + Ablation.LOW], row[name + Ablation.HIGH]), form)
 
 
 def _short(value: float) -> str:
     return "–" if pd.isna(value) else text.value(round(float(value), 4))
 
 
-layout.page("Filter ablations", show, runs=state.ablations, key=state.ABLATION, none=nothing_yet)
+layout.page(PAGE.title, show, runs=state.ablations, key=state.ABLATION, none=nothing_yet)

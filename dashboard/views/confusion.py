@@ -12,12 +12,12 @@ from dashboard import text
 from dashboard.charts.confusion import CELL, MOST_IN_CELLS, MOST_SQUARE, SIGNIFICANT, confusion
 from dashboard.charts.confusion import difference as difference_chart
 from dashboard.frames import predictions as prediction_frames
-from dashboard.frames import trials
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, links, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
-from trainer.tracking.schema import Predictions, Samples, Summary
+from trainer.stats.intervals import wilson
+from trainer.tracking.schema import Artifact, Predictions, Samples, Summary
 
 SPLITS = ["test", "val", "train"]
 Made = TypeVar("Made")
@@ -46,7 +46,7 @@ class Asked(NamedTuple):
 class Page(NamedTuple):
     """What every section needs."""
 
-    info: SweepInfo
+    info: RunInfo
     head: str
     other: str | None  # the head that is compared with
     split: str
@@ -72,8 +72,8 @@ class Page(NamedTuple):
         return text.plain(self.shown.get(name, name), longest=longest)
 
 
-def show(info: SweepInfo) -> None:
-    predictions = state.table(info, "predictions")
+def show(info: RunInfo) -> None:
+    predictions = state.table(info, Artifact.PREDICTIONS)
     if predictions is None or predictions.empty:
         layout.missing(info, "predictions")
         return
@@ -92,7 +92,7 @@ def show(info: SweepInfo) -> None:
 def show_asked(page: Page) -> None:
     """One head's matrix and the pictures of a cell, or two heads'; then the classes."""
     if page.other is None:
-        cells = page.kept("cells", lambda: trials.confusion(page.rows))
+        cells = page.kept("cells", lambda: prediction_frames.confusion(page.rows))
         above = layout.Place(WAYS_IN_HEIGHT)
         left, right = sides(page)
         with left:
@@ -111,7 +111,7 @@ def sides(page: Page) -> Any:
     return st.columns([4, 3], gap="medium") if page.square else (st.container(), st.container())
 
 
-def offered(info: SweepInfo, predictions: pd.DataFrame) -> tuple[dict[str, str], list[str], list[str]]:
+def offered(info: RunInfo, predictions: pd.DataFrame) -> tuple[dict[str, str], list[str], list[str]]:
     """Heads by what stands for them, splits, and orders of the classes."""
     heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
     present = set(predictions[Predictions.SPLIT])
@@ -145,11 +145,11 @@ def controls(heads: dict[str, str], splits: list[str], orders: list[str]) -> Ask
     return Asked(head, others.get(against), split, form, order)
 
 
-def page_of(info: SweepInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
+def page_of(info: RunInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
     """The rows of one head, or two, in one split."""
     head, other, split, form, order = asked
     logged = state.summary(info).get(Summary.CLASSES, [])
-    version = ("confusion", info.run_id, state.version(info, "predictions"), head, other, split, order)
+    version = ("confusion", info.run_id, state.version(info, Artifact.PREDICTIONS), head, other, split, order)
 
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str], list[tuple[str, str]]]:
         here = predictions[predictions[Predictions.SPLIT] == split]
@@ -178,7 +178,10 @@ def page_of(info: SweepInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
 def telling_cells(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[str, str]]:
     """The surest differences first, then the worst mistakes."""
     differ = prediction_frames.compare_cells(pairs)
-    return [*pairs_of(differ[differ["difference"] != 0]), *pairs_of(trials.mistakes(trials.confusion(rows)))]
+    return [
+        *pairs_of(differ[differ["difference"] != 0]),
+        *pairs_of(prediction_frames.mistakes(prediction_frames.confusion(rows))),
+    ]
 
 
 def chosen_cell(classes: list[str], telling: list[tuple[str, str]]) -> tuple[str, str] | None:
@@ -269,9 +272,10 @@ def matrix(page: Page, cells: pd.DataFrame, rows: pd.DataFrame, *, name: str, ro
 
 def accuracy(rows: pd.DataFrame) -> str:
     hits, n = int((rows[Predictions.LABEL] == rows[Predictions.PRED]).sum()), len(rows)
+    value, low, high = wilson(hits, n)
     return (
         f"{text.count(n, 'row')} (n = {n:,}): {hits:,} right, accuracy "
-        f"{text.interval(hits / n if n else None, trials.wilson(hits, n))} (95 %, Wilson)"
+        f"{text.interval(value, (low, high))} (95 %, Wilson)"
     )
 
 
@@ -298,8 +302,8 @@ def pictures(page: Page) -> None:
     pick_by_name(page, page.cell)
     rows = cell_rows(page, page.cell)
     cell_title(page, page.cell)
-    samples = state.table(page.info, "samples")
-    found = gallery.pictured(rows, samples)
+    samples = state.table(page.info, Artifact.SAMPLES)
+    found = gallery.with_images(rows, samples)
     said = found[Predictions.CONFIDENCE].map(lambda share: f"{share:.0%} sure")
     gallery.show(
         found.assign(**{gallery.SAYS: said}),
@@ -333,7 +337,7 @@ def ways_in(page: Page, cells: list[tuple[str, str]], counts: list[str], title: 
 
 
 def worst_confusions(page: Page, cells: pd.DataFrame) -> None:
-    worst = trials.mistakes(cells)
+    worst = prediction_frames.mistakes(cells)
     if worst.empty:
         layout.empty("No mistake in these rows.", ":material/check_circle:")
         return
@@ -426,7 +430,7 @@ def compare(page: Page, other: str) -> None:
     ):
         with column:
             st.markdown(f"**{name}**")
-            cells = page.kept("cells", lambda rows=rows: trials.confusion(rows), key)  # type: ignore[misc]
+            cells = page.kept("cells", lambda rows=rows: prediction_frames.confusion(rows), key)  # type: ignore[misc]
             matrix(page, cells, rows, name=key, room=480)
             layout.sentence(f"{accuracy(rows)}. {how_to(page)}")
     st.subheader("Difference")
@@ -444,18 +448,15 @@ def says_difference(page: Page, first: str, second: str) -> None:
     if found is None:
         layout.empty("The two heads answered no row in common.", ":material/compare_arrows:")
         return
+    accuracy = text.interval(found.accuracy.value, found.accuracy[1:], text.signed)
     lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
     without = f" {text.count(lost, 'row')} that only one of them answered are left out." if lost else ""
     layout.sentence(
         f"Accuracy of “{second}” less that of “{first}”, on the same {text.count(found.n, 'row')} of "
-        f"{page.split} (n = {found.n:,}): {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] (95 %, "
+        f"{page.split} (n = {found.n:,}): {accuracy} (95 %, "
         f"paired, Bonett and Price). {text.count(found.only_second, 'row')} only “{second}” has right, "
-        f"{found.only_first:,} only “{first}”: {p_value(found.p)} (exact McNemar test).{without}"
+        f"{found.only_first:,} only “{first}”: {text.p_equals(found.p)} (exact McNemar test).{without}"
     )
-
-
-def p_value(p: float) -> str:
-    return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
 
 
 def difference(page: Page, cells: pd.DataFrame, first: str, second: str) -> None:

@@ -13,10 +13,10 @@ from dashboard.charts.curves import HERE, LINE
 from dashboard.charts.curves import rates as rates_chart
 from dashboard.frames import trials as trial_frames
 from dashboard.runs import foreign
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from dashboard.ui.chart_spec import Drawing, drawing
-from trainer.tracking.schema import PARAM_PREFIX, Curves, RunState, Trials, TrialState
+from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, RunState, Trials, TrialState
 
 MOST_RAW = 100  # faint lines; more are slow to draw, and become fields that are darker where more of them run
 NAMES = {  # our series, in the order in which people ask for them
@@ -49,15 +49,16 @@ class Asked(NamedTuple):
     raw_too: bool = True
 
 
-def show(info: SweepInfo) -> None:
-    trials, curves = state.table(info, "trials"), state.table(info, "curves")
+def show(info: RunInfo) -> None:
+    trials, curves = state.table(info, Artifact.TRIALS), state.table(info, Artifact.CURVES)
     if trials is None or curves is None or curves.empty:
         if info.state == RunState.LIVE:
             layout.empty("No epoch has ended yet.")
         else:
             layout.missing(info, "curves")
         return
-    version = ("curves", info.run_id, state.version(info, "trials"), state.version(info, "curves"))
+    versions = (state.version(info, table) for table in (Artifact.TRIALS, Artifact.CURVES))
+    version = ("curves", info.run_id, *versions)
     names, ends = state.kept(version, lambda: known(curves))
     layout.controlled(
         lambda: controls(trials, ends, names),
@@ -69,7 +70,7 @@ def show(info: SweepInfo) -> None:
 
 
 def show_asked(
-    info: SweepInfo,
+    info: RunInfo,
     trials: pd.DataFrame,
     curves: pd.DataFrame,
     series: tuple[str, str],
@@ -286,7 +287,7 @@ def marked_trial(lines: pd.DataFrame) -> pd.DataFrame | None:
     return found.groupby([Curves.TRIAL, Curves.EPOCH])[Curves.VALUE].mean().reset_index()
 
 
-def card(info: SweepInfo, trials: pd.DataFrame, marked: pd.DataFrame, field: str) -> None:
+def card(info: RunInfo, trials: pd.DataFrame, marked: pd.DataFrame, field: str) -> None:
     """What the trial that is drawn over all others was."""
     number = int(marked[Curves.TRIAL].iloc[0])
     row = trials[trials[Trials.TRIAL] == number].iloc[0]

@@ -13,11 +13,11 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
 from dashboard.frames import predictions as prediction_frames
-from dashboard.frames import trials
-from dashboard.runs.run_info import SweepInfo, on_same_rows
+from dashboard.frames import projection as projection_frames
+from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import gallery, layout, links, state
 from dashboard.ui.chart_spec import drawing
-from trainer.tracking.schema import Predictions, Projection, Samples, Summary
+from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s
 NEIGHBOURS = 12
@@ -45,12 +45,12 @@ TABLE = "table-{}"
 class Map(NamedTuple):
     """What every section needs."""
 
-    info: SweepInfo
+    info: RunInfo
     head: str
     every: pd.DataFrame  # every point
     drawn: pd.DataFrame
     lit: pd.Series | None  # which of the drawn ones stand out; None: nothing is dimmed
-    boxes: list[prediction_frames.Box]
+    boxes: list[projection_frames.Box]
     point: str | None  # id of the chosen one
     perplexity: int | None  # of the map; None: it is the only one
     version: (
@@ -58,15 +58,15 @@ class Map(NamedTuple):
     )
 
 
-def show(info: SweepInfo) -> None:
-    projection, samples = state.table(info, "projection"), state.table(info, "samples")
-    predictions = state.table(info, "predictions")
+def show(info: RunInfo) -> None:
+    projection, samples = state.table(info, Artifact.PROJECTION), state.table(info, Artifact.SAMPLES)
+    predictions = state.table(info, Artifact.PREDICTIONS)
     if projection is None or samples is None or predictions is None:
         layout.missing(info, "points of a map")
         return
     classes = state.summary(info).get(Summary.CLASSES, [])
     measured = measured_of(info)
-    tables = ("projection", "samples", "predictions")
+    tables = (Artifact.PROJECTION, Artifact.SAMPLES, Artifact.PREDICTIONS)
     version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
     offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
     perplexities = Projection.perplexities(projection.columns)
@@ -89,7 +89,7 @@ def show(info: SweepInfo) -> None:
 
     def of_split() -> tuple[pd.DataFrame, str, list[str]]:
         chosen = every if split == EVERY else every[every["split"] == split]
-        drawn = trials.sample_evenly(chosen, MOST_POINTS)
+        drawn = projection_frames.sample_evenly(chosen, MOST_POINTS)
         if score:
             drawn = drawn.assign(**{SHADE: drawn["sample_id"].map(numbers[score])})
         return coloured(drawn, every, colour, classes)
@@ -116,10 +116,10 @@ class Measured(NamedTuple):
     version: Hashable
 
 
-def measured_of(info: SweepInfo) -> Measured:
+def measured_of(info: RunInfo) -> Measured:
     tables: list[pd.DataFrame | None] = []
     versions = []
-    for runs, part in ((state.extractions(), "pictures"), (state.ablations(), "scores")):
+    for runs, part in ((state.extractions(), Artifact.PICTURES), (state.ablations(), Artifact.SCORES)):
         same = on_same_rows(runs, info)
         found = next((run for run in same if state.table(run, part) is not None), None)
         tables.append(None if found is None else state.table(found, part))
@@ -131,9 +131,9 @@ def numbers_of(
     samples: pd.DataFrame, measured: Measured, answered: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
     """`answers.numbers`, and what probability the head gave each row's label."""
-    numbers = prediction_frames.numbers(samples, measured.pictures, measured.scores)
+    numbers = projection_frames.numbers(samples, measured.pictures, measured.scores)
     return numbers.assign(
-        **{prediction_frames.LABEL_PROBABILITY: prediction_frames.label_probability(answered, classes)}
+        **{projection_frames.LABEL_PROBABILITY: projection_frames.label_probability(answered, classes)}
     )
 
 
@@ -154,7 +154,7 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
         colours.append(SPOILED)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
-    if classes or len(prediction_frames.numbers(samples, measured.pictures, measured.scores).columns):
+    if classes or len(projection_frames.numbers(samples, measured.pictures, measured.scores).columns):
         colours.append(SCORE)
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
 
@@ -240,7 +240,7 @@ def coloured(
     if colour == SPOILED:
         return drawn, SPOILED, [UNHARMED, *sorted(set(every[SPOILED]) - {UNHARMED})]
     if colour == GROUP:
-        groups, order = prediction_frames.largest_groups(every[GROUP])
+        groups, order = projection_frames.largest_groups(every[GROUP])
         return drawn.assign(**{GROUP: groups.reindex(drawn.index)}), GROUP, order
     if colour in VALUES:
         return drawn, COLOURS[colour], VALUES[colour]
@@ -266,11 +266,11 @@ def lit_ones(drawn: pd.DataFrame) -> pd.Series | None:
     for column, wanted in (("label", label), ("pred", pred), ("split", split)):
         if wanted is not None:
             lit &= drawn[column] == wanted
-    return lit & prediction_frames.matches(drawn, words) if words else lit
+    return lit & projection_frames.matches(drawn, words) if words else lit
 
 
-def boxes() -> list[prediction_frames.Box]:
-    return prediction_frames.boxes_from(st.query_params.get(BOX, ""))
+def boxes() -> list[projection_frames.Box]:
+    return projection_frames.boxes_from(st.query_params.get(BOX, ""))
 
 
 def chosen_point(every: pd.DataFrame) -> str | None:
@@ -319,10 +319,10 @@ def touched(key: str, ids: pd.Series) -> None:
     if box and box != before.get(BOX):
         new = (*sorted(box["x"]), *sorted(box["y"]))
         before_it = boxes()
-        if any(prediction_frames.same_box(new, one) for one in before_it):
+        if any(projection_frames.same_box(new, one) for one in before_it):
             return  # the map was moved, and the box with it
         kept = before_it if st.session_state.get(ADD) else []
-        st.query_params[BOX] = prediction_frames.boxes_to([*kept, new])
+        st.query_params[BOX] = projection_frames.boxes_to([*kept, new])
         first_page()
     elif point and point != before.get(POINT):
         st.query_params[POINT] = ids[int(point[0]["number"])]
@@ -376,7 +376,7 @@ def picture(
 
 def landmarks(places: pd.DataFrame, *, fewest: int) -> list[int]:
     """Which points are drawn as their pictures."""
-    return list(trials.landmarks(places, fewest=fewest).index)
+    return list(projection_frames.landmarks(places, fewest=fewest).index)
 
 
 def for_chart(frame: pd.DataFrame, shown: dict[str, str]) -> pd.DataFrame:
@@ -467,7 +467,7 @@ def selected(there: Map) -> None:
     mask = there.lit if there.lit is not None else pd.Series(True, index=there.drawn.index)
     what = "lit" if there.lit is not None else "drawn"
     if there.boxes:
-        mask = mask & prediction_frames.within(there.drawn, there.boxes)
+        mask = mask & projection_frames.within(there.drawn, there.boxes)
     found = there.drawn[mask].sort_values("confidence", ascending=False, kind="stable")
     count = len(there.boxes)
     where = "" if not count else "in 1 box, " if count == 1 else f"in {count} boxes, "
@@ -534,15 +534,15 @@ def neighbourhood(there: Map) -> pd.DataFrame:
     if there.point is None:
         return there.every.head(0)
     here = there.every[there.every["sample_id"] == there.point]
-    unit_nd, samples = state.vectors(there.info), state.table(there.info, "samples")
+    unit_nd, samples = state.vectors(there.info), state.table(there.info, Artifact.SAMPLES)
     if unit_nd is None or samples is None or len(unit_nd) != len(samples):
         return pd.concat(
-            [here.assign(distance=0.0), prediction_frames.nearest(there.every, there.point, NEIGHBOURS)]
+            [here.assign(distance=0.0), projection_frames.nearest(there.every, there.point, NEIGHBOURS)]
         )
     ids = samples[Samples.SAMPLE_ID].reset_index(drop=True)
     cosine_n = unit_nd @ unit_nd[int(ids[ids == there.point].index[0])]
     likeness = pd.Series(cosine_n, index=ids).groupby(level=0).first()
-    near = prediction_frames.alike(there.every, there.point, NEIGHBOURS, likeness)
+    near = projection_frames.most_similar(there.every, there.point, NEIGHBOURS, likeness)
     return pd.concat([here.assign(cosine=1.0), near])
 
 

@@ -8,9 +8,10 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import encoders as charts
 from dashboard.frames import comparison
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
-from trainer.tracking.schema import EncodersCompared, EncodersOf, Kind, Methods, RunState
+from dashboard.ui.pages import ENCODERS as PAGE
+from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, Methods, RunState
 
 COMMAND = (
     "python -m trainer.encoders --data path/to/images "
@@ -18,14 +19,14 @@ COMMAND = (
 )
 
 
-def runs() -> list[SweepInfo]:
+def runs() -> list[RunInfo]:
     return state.of_kind(Kind.ENCODERS)
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Comparison", key=state.ENCODERS)
     summary = state.summary(info)
-    table, frame = state.table(info, "encoders"), state.table(info, "methods")
+    table, frame = state.table(info, Artifact.ENCODERS), state.table(info, Artifact.METHODS)
     if not summary or table is None or frame is None:
         if info.state == RunState.LIVE:
             layout.empty(
@@ -38,7 +39,7 @@ def show(info: SweepInfo) -> None:
         st.text(text.clean(summary[EncodersCompared.ADVICE], longest=4000))
     bargain(table, frame, take=summary[EncodersCompared.TAKE], n=summary[EncodersCompared.COUNTS]["test"])
     head_comparison.all_of(info)
-    head_comparison.again(info)
+    layout.command_to_repeat(info)
 
 
 def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> None:
@@ -96,14 +97,12 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
 
 
 def nothing_yet() -> None:
-    """There may be sweeps, but no comparison."""
-    st.header("Encoders")
-    layout.empty(
-        "No comparison of encoders is on record yet. This command gives each the same probe, measures what "
-        "it costs, and says which to take:",
-        ":material/speed:",
+    layout.nothing_yet(
+        PAGE,
+        "No comparison of encoders is on record yet. This command gives each the same probe, measures "
+        "what it costs, and says which to take:",
+        COMMAND,
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
 
 
-layout.page("Encoders", show, runs=runs, key=state.ENCODERS, none=nothing_yet)
+layout.page(PAGE.title, show, runs=runs, key=state.ENCODERS, none=nothing_yet)

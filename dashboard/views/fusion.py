@@ -7,23 +7,24 @@ from typing import Any
 import streamlit as st
 
 from dashboard import text
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
-from trainer.tracking.schema import Fused, Kind, RunState
+from dashboard.ui.pages import FUSION as PAGE
+from trainer.tracking.schema import Artifact, Fused, Kind, RunState
 
 COMMAND = "python -m trainer.fuse --data path/to/images --encoder openai/clip-vit-base-patch32"
 RESCUED = (": the first of the two rescues them", ": the first of the two spoils them")
 TELLING = 0.05  # share of captions that may name their class unmentioned
 
 
-def runs() -> list[SweepInfo]:
+def runs() -> list[RunInfo]:
     return state.of_kind(Kind.FUSION)
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Fusion", key=state.FUSION)
     summary = state.summary(info)
-    if not summary or state.table(info, "methods") is None:
+    if not summary or state.table(info, Artifact.METHODS) is None:
         if info.state == RunState.LIVE:
             layout.empty("The heads are being trained. The test rows are answered at the end.")
         else:
@@ -33,7 +34,7 @@ def show(info: SweepInfo) -> None:
         st.text(text.clean(summary[Fused.ADVICE], longest=4000))
     captions(summary)
     head_comparison.all_of(info, verbs=RESCUED)
-    head_comparison.again(info)
+    layout.command_to_repeat(info)
 
 
 def captions(summary: dict[str, Any]) -> None:
@@ -62,16 +63,13 @@ def captions(summary: dict[str, Any]) -> None:
 
 
 def nothing_yet() -> None:
-    """There may be sweeps, but no fusion."""
-    st.header("Image and text")
-    layout.empty(
+    layout.nothing_yet(
+        PAGE,
         "No fusion is on record yet. This command trains heads on the pictures, on their captions and on "
-        "both, and "
-        "says whether the text helps:",
-        ":material/join:",
+        "both, and says whether the text helps:",
+        COMMAND,
+        "On the built-in data: `python -m trainer.fuse`, and the same with `--hide-class-names`.",
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
-    st.caption("On the built-in data: `python -m trainer.fuse`, and the same with `--hide-class-names`.")
 
 
-layout.page("Image and text", show, runs=runs, key=state.FUSION, none=nothing_yet)
+layout.page(PAGE.title, show, runs=runs, key=state.FUSION, none=nothing_yet)

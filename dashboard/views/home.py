@@ -12,20 +12,21 @@ import streamlit as st
 from dashboard import charts, text
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import NEWEST
 from dashboard.ui import layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
+from trainer.core.locations import default_tracking_uri
 from trainer.tracking.schema import (
     Ablated,
     Ablation,
+    Artifact,
     FineTuned,
     Kind,
     RunState,
     Summary,
     Trials,
     Verdict,
-    default_tracking_uri,
 )
 
 BEST = 15  # rows of the leaderboard
@@ -64,7 +65,7 @@ def main() -> None:
             st.fragment(ablation_table, run_every=every)()
 
 
-def lists_height(infos: list[SweepInfo], others: list[SweepInfo]) -> int:
+def lists_height(infos: list[RunInfo], others: list[RunInfo]) -> int:
     """Pixels that the tables above the chosen run will take, about."""
     runs = min(ROW_HEIGHT * (len(infos) + 1), MOST_HIGH)
     return runs + (ROW_HEIGHT * (min(len(others), ABLATIONS) + 4) if others else 0) + ROW_HEIGHT
@@ -125,7 +126,7 @@ def ablation_table() -> None:
         st.switch_page("views/ablation.py", query_params={state.ABLATION: shown[picked[0]].run_id})
 
 
-def ablation_row(info: SweepInfo, summary: dict[str, Any]) -> dict[str, Any]:
+def ablation_row(info: RunInfo, summary: dict[str, Any]) -> dict[str, Any]:
     """An ablation as the table tells it."""
     chosen = summary.get(Ablated.CHOSEN) or {}
     baseline = summary.get(Ablated.BASELINE)
@@ -142,17 +143,9 @@ def ablation_row(info: SweepInfo, summary: dict[str, Any]) -> dict[str, Any]:
         )
         if chosen
         else None,
-        "its effect": _effect(chosen),
+        "its effect": text.figure(chosen, Ablation.EFFECT, text.signed),
         "started": info.started,
     }
-
-
-def _effect(cell: dict[str, Any]) -> str:
-    value = cell.get(Ablation.EFFECT)
-    if value is None:
-        return "–"
-    low, high = cell[Ablation.EFFECT + Ablation.LOW], cell[Ablation.EFFECT + Ablation.HIGH]
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 SWEEP_COLUMNS: dict[str, Any] = {
@@ -166,7 +159,7 @@ SWEEP_COLUMNS: dict[str, Any] = {
 }
 
 
-def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
+def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
     """The table of runs as people read it."""
     return pd.DataFrame(
         {
@@ -188,8 +181,8 @@ def sweep_rows(infos: list[SweepInfo]) -> pd.DataFrame:
     ).astype(dict.fromkeys(("trials", "complete", "pruned", "failed"), "Int64"))
 
 
-def results(info: SweepInfo) -> None:
-    trials = state.table(info, "trials")
+def results(info: RunInfo) -> None:
+    trials = state.table(info, Artifact.TRIALS)
     if trials is None or trials.empty:
         layout.empty(
             "No trial has ended yet." if info.state == RunState.LIVE else "No trial ended in this run."
@@ -197,7 +190,7 @@ def results(info: SweepInfo) -> None:
     elif info.ours:
         summary = state.summary(info)
         above = layout.Place(HEADLINE_HEIGHT)
-        progress(trials, ("progress", info.run_id, state.version(info, "trials")))
+        progress(trials, ("progress", info.run_id, state.version(info, Artifact.TRIALS)))
         with above:
             headline(info, summary)
             if summary.get(FineTuned.EFFECT):
@@ -209,16 +202,16 @@ def results(info: SweepInfo) -> None:
         leaderboard.show_foreign(trials)
 
 
-def headline(info: SweepInfo, summary: dict[str, Any]) -> None:
+def headline(info: RunInfo, summary: dict[str, Any]) -> None:
     """The figures that the command printed last, or those so far."""
     counts = summary.get(Summary.COUNTS, {})
     cells = [
-        ("Best val macro-F1", text.score(info.figures.best_val), _ends(info.figures.best_val_ci95)),
-        ("Test macro-F1", text.score(info.figures.test), _ends(info.figures.test_ci95)),
+        ("Best val macro-F1", text.score(info.figures.best_val), text.ends(info.figures.best_val_ci95)),
+        ("Test macro-F1", text.score(info.figures.test), text.ends(info.figures.test_ci95)),
         (
             "Test accuracy",
             text.score(summary.get(Summary.TEST_ACCURACY)),
-            _ends(summary.get(Summary.TEST_ACCURACY_CI95)),
+            text.ends(summary.get(Summary.TEST_ACCURACY_CI95)),
         ),
         (
             "Trials",
@@ -238,18 +231,16 @@ def headline(info: SweepInfo, summary: dict[str, Any]) -> None:
             (
                 "Test AUROC",
                 text.score(summary[Summary.TEST_AUROC]),
-                _ends(summary.get(Summary.TEST_AUROC_CI95)),
+                text.ends(summary.get(Summary.TEST_AUROC_CI95)),
             ),
         )
-    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
-        )
+    layout.metric_row(cells)
 
 
 def against_frozen(summary: dict[str, Any]) -> None:
     """Whether fine-tuning was worth it, for a run that did."""
     value, low, high = summary[FineTuned.EFFECT]
+    effect = text.interval(value, (low, high), text.signed)
     blocks = text.count(summary[FineTuned.UNFROZEN], "block")
     says, show = {
         Verdict.HELPS: ("helps", st.success),
@@ -260,7 +251,7 @@ def against_frozen(summary: dict[str, Any]) -> None:
     )
     show(
         f"Fine-tuning the last {blocks} of {summary[FineTuned.BLOCKS]} {says}. Test macro-F1 less that of "
-        f"the best head on the frozen encoder, which has {frozen}: {value:+.3f} [{low:+.3f}, {high:+.3f}], "
+        f"the best head on the frozen encoder, which has {frozen}: {effect}, "
         f"paired by row (n = {summary[Summary.COUNTS]['test']:,}), mean over "
         f"{text.count(summary[FineTuned.SEEDS], 'seed')}, p = {summary[FineTuned.EFFECT_P]:.2g}. Trial 0 is "
         "the frozen one; both heads are on the page “Confusion matrix”. "
@@ -272,24 +263,18 @@ def against_frozen(summary: dict[str, Any]) -> None:
 def how_it_held(summary: dict[str, Any]) -> str:
     """What is left of the best score, chosen among many, with random numbers that had no part in choosing."""
     ends = summary[Summary.FRESH_VAL_F1_MACRO_CI95]
-    fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], None if ends[0] is None else ends)
+    fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], ends)
     if ends[0] is not None and ends[1] - ends[0] < 1e-9:
         fresh += " (no seed changed anything, so this says nothing about luck in choosing)"
     leads = [
-        f"{lead:+.3f}"
-        + (f" [{low:+.3f}, {high:+.3f}]" if low is not None else "")
-        + f" over the {name} trial"
-        for name, (lead, low, high) in summary.get(Summary.FRESH_LEAD, {}).items()
+        f"{text.interval(lead, ends, text.signed)} over the {name} trial"
+        for name, (lead, *ends) in summary.get(Summary.FRESH_LEAD, {}).items()
     ]
     return (
         f"Selected with validation macro-F1 {text.score(summary.get(Summary.BEST_VAL_F1_MACRO))}, the best "
         f"trial has {fresh} when trained anew with {text.count(summary[Summary.FRESH_SEEDS], 'fresh seed')}"
         + (f", and leads by {'; '.join(leads)} (seed by seed)." if leads else ".")
     )
-
-
-def _ends(ends: Any) -> str:
-    return f"95 % {text.score(ends[0])} – {text.score(ends[1])}" if ends else ""
 
 
 def _speed(per_s: float | None) -> str:

@@ -14,10 +14,10 @@ from dashboard.frames import hyperparameters as hyper
 from dashboard.frames import importance
 from dashboard.frames.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
 from dashboard.runs import foreign
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
-from trainer.tracking.schema import PARAM_PREFIX, RunState, Trials, TrialState
+from trainer.tracking.schema import PARAM_PREFIX, Artifact, RunState, Trials, TrialState
 
 Made = TypeVar("Made")
 FEWEST = 2  # trials with a score that can be compared
@@ -36,7 +36,7 @@ DISMISSED = "hyper-dismissed"  # session: the trial whose card was closed last, 
 class Page(NamedTuple):
     """What every section needs."""
 
-    info: SweepInfo
+    info: RunInfo
     frame: pd.DataFrame  # `hyper.tidy`
     objective: Objective
     parameters: list[Parameter]  # the most important first
@@ -49,8 +49,8 @@ class Page(NamedTuple):
         return state.kept((name, self.version, self.chosen, *choices), make)
 
 
-def show(info: SweepInfo) -> None:
-    trials = state.table(info, "trials")
+def show(info: RunInfo) -> None:
+    trials = state.table(info, Artifact.TRIALS)
     if trials is None or trials.empty:
         live = info.state == RunState.LIVE
         layout.empty("No trial has ended yet." if live else "No trial ended in this run.")
@@ -60,7 +60,7 @@ def show(info: SweepInfo) -> None:
         layout.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
         return
     objective = pick_objective(objectives, foreign_run=not info.ours)
-    version = ("hyperparameters", info.run_id, state.version(info, "trials"), objective)
+    version = ("hyperparameters", info.run_id, state.version(info, Artifact.TRIALS), objective)
     frame, ranked, told = state.kept(version, lambda: weighed(trials, objective))
     page = Page(info, frame, objective, ranked, told, chosen_trial(frame), version)
     scored = int(frame[SCORE].notna().sum())
@@ -433,10 +433,9 @@ def against_yardstick(frame: pd.DataFrame, page: Page, measure: hyper.Yardstick 
     first = frame[complete].iloc[0]
     took = "" if pd.isna(first["seconds"]) else f" and {text.duration(float(first['seconds']))}"
     best = hyper.best_first(page.frame, up=True).iloc[0]
-    interval = None if pd.isna(best[hyper.LOW]) else (float(best[hyper.LOW]), float(best[hyper.HIGH]))
     return (
         f"{told}; it was first beaten after {text.count(int(first['done']), 'trial')}{took}, and the best is "
-        f"{text.interval(float(best[SCORE]), interval)} (95 % over seeds)."
+        f"{text.interval(best[SCORE], (best[hyper.LOW], best[hyper.HIGH]))} (95 % over seeds)."
     )
 
 
@@ -520,7 +519,11 @@ def trial_table(page: Page) -> None:
     frame = hyper.best_first(page.frame, up=page.objective.up).reset_index(drop=True)
     shown = frame[[TRIAL, "rank", STATE, SCORE, *(p.column for p in page.parameters)]].copy()
     if page.info.ours:
-        shown.insert(4, "ci95", [_interval(row) for row in frame.to_dict("records")])
+        shown.insert(
+            4,
+            "ci95",
+            [text.span(ends) or "–" for ends in zip(frame[hyper.LOW], frame[hyper.HIGH], strict=True)],
+        )
     if foreign.NAME in frame:
         shown.insert(1, foreign.NAME, [text.clean(name) for name in frame[foreign.NAME]])
     for parameter in page.parameters:
@@ -561,10 +564,6 @@ def trial_table(page: Page) -> None:
     if names:
         listed = ", ".join(text.plain(name) for name in names)
         layout.sentence(f"Too many different values to compare, so on the trials’ cards alone: {listed}.")
-
-
-def _interval(row: dict[Any, Any]) -> str:
-    return "–" if pd.isna(row[hyper.LOW]) else f"{text.score(row[hyper.LOW])} – {text.score(row[hyper.HIGH])}"
 
 
 def clickable(page: Page, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str) -> None:
@@ -653,11 +652,11 @@ def trial_card(page: Page, trial: pd.Series) -> None:
 def facts_of(page: Page, trial: pd.Series) -> list[tuple[str, str]]:
     """Lines of the card, of what is on record."""
     complete = int((page.frame[STATE] == TrialState.COMPLETE).sum())
-    interval = None if pd.isna(trial[hyper.LOW]) else (float(trial[hyper.LOW]), float(trial[hyper.HIGH]))
-    score = text.interval(trial[SCORE], interval)
+    ends = (trial[hyper.LOW], trial[hyper.HIGH])
+    score = text.interval(trial[SCORE], ends)
     facts = [("state", str(trial[STATE])), (text.clean(page.objective.title), score)]
     if page.info.ours:
-        facts.append(("interval", "95 %, over seeds" if interval else "none"))
+        facts.append(("interval", "95 %, over seeds" if text.span(ends) else "none"))
     if pd.notna(trial["rank"]):
         facts.append(("rank", f"{int(trial['rank'])} of {complete} complete"))
     for column, name, form in (

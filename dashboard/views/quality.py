@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -9,18 +10,16 @@ import streamlit as st
 
 from dashboard import charts, text
 from dashboard.charts.data_quality import class_balance
-from dashboard.frames import data_quality, trials
-from dashboard.runs.run_info import SweepInfo, on_same_rows
-from dashboard.ui import layout, state
-from trainer.tracking.schema import Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
+from dashboard.frames import data_quality
+from dashboard.runs.run_info import RunInfo, on_same_rows
+from dashboard.ui import gallery, layout, state
+from dashboard.ui.pages import DATA_QUALITY as PAGE
+from trainer.tracking.schema import Artifact, Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
 
-TITLE = "Data quality"
 COMMAND = "python -m trainer.extract --data path/to/images"
 ABLATE = "python -m trainer.ablate --data path/to/images"
 DOUBTFUL = 16  # labels that are shown
-NEW_LINE = "  \n"  # in Markdown
-NO_PICTURE = ":material/hide_image:"
-WIDTH, OF_A_PAIR = 104, 86  # pixels of a picture on the page
+WIDTH, OF_A_PAIR = 104, 86  # pixels of an image
 
 
 class Measure(NamedTuple):
@@ -72,7 +71,7 @@ MEASURES = {
 }
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, state.reports(), label="Extraction", key=state.REPORT, named=_named)
     if info.kind == Kind.SWEEP:
         unusable(info)
@@ -91,12 +90,12 @@ def show(info: SweepInfo) -> None:
     measures(info)
 
 
-def _named(info: SweepInfo) -> str:
+def _named(info: RunInfo) -> str:
     """An extraction, or a sweep that quarantined files."""
     return ("" if info.kind == Kind.EXTRACTION else "sweep ") + layout.run_label(info)
 
 
-def account(info: SweepInfo, summary: dict[str, Any]) -> None:
+def account(info: RunInfo, summary: dict[str, Any]) -> None:
     """Everything that was found, and what became of it."""
     near = sum(summary.get(Extracted.NEAR_DUPLICATES, {}).values())
     cells = [
@@ -110,16 +109,7 @@ def account(info: SweepInfo, summary: dict[str, Any]) -> None:
         ),
         ("Near-duplicates", near, f"{summary[Extracted.NEAR_LEAKS]:,} of test or val in train"),
     ]
-    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label,
-            text.count(value),
-            below,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            height="stretch",
-        )
+    layout.metric_row((label, text.count(value), below) for label, value, below in cells)
     layout.sentence(
         f"{text.plain(info.data, longest=60)}: found {summary[Extracted.FOUND]:,} = used "
         f"{summary[Extracted.USED]:,} + quarantined {summary[Extracted.QUARANTINED]:,} + dropped duplicates "
@@ -127,14 +117,14 @@ def account(info: SweepInfo, summary: dict[str, Any]) -> None:
     )
 
 
-def unusable(info: SweepInfo) -> None:
+def unusable(info: RunInfo) -> None:
     """Files that were quarantined, with the reason of each."""
     st.subheader("Unusable files")
-    quarantine = state.table(info, "quarantine")
+    quarantine = state.table(info, Artifact.QUARANTINE)
     if quarantine is None or quarantine.empty:
         layout.empty("Every file that was found could be used.", ":material/check_circle:")
         return
-    reasons = trials.reasons(quarantine)
+    reasons = data_quality.reasons(quarantine)
     left, right = st.columns([2, 5], gap="large")
     with left:
         shown = reasons.assign(reason=[text.clean(reason, longest=60) for reason in reasons["reason"]])
@@ -155,14 +145,14 @@ def _height(rows: int) -> Any:
     return "content" if rows <= 10 else 400
 
 
-def duplicates(info: SweepInfo, summary: dict[str, Any]) -> None:
+def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
     st.subheader("Copies and near-duplicates")
-    pairs, pictures = state.table(info, "duplicates"), state.table(info, "pictures")
+    pairs, pictures = state.table(info, Artifact.DUPLICATES), state.table(info, Artifact.PICTURES)
     if pairs is None or pictures is None:
         layout.empty("This extraction logged no pairs.")
         return
-    counts = trials.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
+    counts = data_quality.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
     left_out = summary[Extracted.NOT_COMPARED]
     without = f" {text.count(left_out, 'row')} took no part, not having been measured." if left_out else ""
     if counts.empty:
@@ -209,25 +199,17 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
     with st.container(border=True, width=2 * OF_A_PAIR + 42, gap="xsmall"):
         with st.container(horizontal=True, gap="xsmall"):
             for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B):
-                _picture(thumbnails.get(pair[name]), OF_A_PAIR, name=pair[name])
+                gallery.image(thumbnails.get(pair[name]), width=OF_A_PAIR, name=pair[name])
         how = f"near, likeness {pair[Duplicates.LIKENESS]:.3f}" if near else "same bytes"
         ids = (
             text.plain(pair[name], longest=60) for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B)
         )
-        st.caption(NEW_LINE.join((how, *ids)))
+        st.caption(gallery.NEW_LINE.join((how, *ids)))
 
 
-def _picture(thumbnail: Any, width: int, *, name: str) -> None:
-    if isinstance(thumbnail, bytes):
-        st.image(thumbnail, width=width, alt=text.clean(name))
-    else:
-        with st.container(border=True, width=width, height=width, horizontal_alignment="center"):
-            st.markdown(NO_PICTURE, width="content")
-
-
-def balance(info: SweepInfo) -> None:
+def balance(info: RunInfo) -> None:
     """How many rows each class has in each split."""
-    pictures = state.table(info, "pictures")
+    pictures = state.table(info, Artifact.PICTURES)
     if pictures is None or (pictures[Pictures.LABEL] == "").all():
         return
     st.subheader("Classes")
@@ -254,12 +236,12 @@ def balance(info: SweepInfo) -> None:
     )
 
 
-def doubts(info: SweepInfo) -> None:
+def doubts(info: RunInfo) -> None:
     """Training rows whose label is likely wrong, from the newest ablation of the same rows."""
     st.subheader("Labels in doubt")
     ablations = state.ablations()
     ablation = next(iter(on_same_rows(ablations, info)), None)
-    scores = None if ablation is None else state.table(ablation, "scores")
+    scores = None if ablation is None else state.table(ablation, Artifact.SCORES)
     found = pd.DataFrame() if scores is None else data_quality.doubtful(scores, DOUBTFUL)
     if ablation is None or found.empty:
         layout.sentence(
@@ -275,15 +257,9 @@ def doubts(info: SweepInfo) -> None:
         return
     with st.container(horizontal=True, gap="small"):
         for row in found.to_dict("records"):
-            with st.container(width=WIDTH + 8, gap="xxsmall"):
-                _picture(row[Scores.THUMBNAIL], WIDTH, name=row[Scores.SAMPLE_ID])
-                known = f" ({text.plain(row[Scores.SPOILED], longest=24)})" if row[Scores.SPOILED] else ""
-                lines = (
-                    f"p = {row[data_quality.AGREEMENT]:.3f}",
-                    f"{text.plain(row[Scores.LABEL], longest=24)}{known}",
-                    text.plain(row[Scores.SAMPLE_ID], longest=40),
-                )
-                st.caption(NEW_LINE.join(lines))
+            known = f" ({text.plain(row[Scores.SPOILED], longest=24)})" if row[Scores.SPOILED] else ""
+            label = f"{text.plain(row[Scores.LABEL], longest=24)}{known}"
+            captioned(row, f"p = {row[data_quality.AGREEMENT]:.3f}", label)
     layout.export(found.drop(columns=Scores.THUMBNAIL), name="labels_in_doubt")
     assert scores is not None
     layout.sentence(
@@ -294,10 +270,10 @@ def doubts(info: SweepInfo) -> None:
     )
 
 
-def measures(info: SweepInfo) -> None:
+def measures(info: RunInfo) -> None:
     """How the chosen measure is spread, and the pictures at either end of it."""
     st.subheader("Measures")
-    pictures = state.table(info, "pictures")
+    pictures = state.table(info, Artifact.PICTURES)
     if pictures is None or pictures[Pictures.BRIGHTNESS].isna().all():
         layout.empty("None of these rows was measured: they are ready features, or were encoded before.")
         return
@@ -310,8 +286,8 @@ def measures(info: SweepInfo) -> None:
         bind="query-params",
     )
     measure = MEASURES[name]
-    pictures = trials.with_size(pictures)
-    bins = trials.histogram(pictures, name, wide=measure.wide)
+    pictures = data_quality.with_size(pictures)
+    bins = data_quality.histogram(pictures, name, wide=measure.wide)
     measured = int(pictures[name].notna().sum())
     layout.draw(
         charts.histogram(bins, title=measure.title, wide=measure.wide),
@@ -323,7 +299,7 @@ def measures(info: SweepInfo) -> None:
         f"{name.capitalize()} of {text.count(measured, 'picture')} (n = {measured:,}): {measure.says}. Each "
         f"split adds up to 100 %, so that splits of different size can be compared.{without}"
     )
-    for title, rows in zip((measure.low, measure.high), trials.extremes(pictures, name), strict=True):
+    for title, rows in zip((measure.low, measure.high), data_quality.extremes(pictures, name), strict=True):
         extreme(title, rows, name)
     layout.sentence(
         "The pictures at either end, with value, split, label and name: look here for spoiled ones."
@@ -334,17 +310,17 @@ def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
     st.markdown(f"**{title}**")
     with st.container(horizontal=True, gap="small"):
         for row in rows.to_dict("records"):
-            with st.container(width=WIDTH + 8, gap="xxsmall"):
-                _picture(row[Pictures.THUMBNAIL], WIDTH, name=row[Pictures.SAMPLE_ID])
-                label = text.plain(row[Pictures.LABEL] or "no label", longest=24)
-                value = float(row[name])
-                told = f"{value:,.0f}" if value >= 100 else text.value(value)
-                lines = (
-                    f"{told} · {row[Pictures.SPLIT]}",
-                    label,
-                    text.plain(row[Pictures.SAMPLE_ID], longest=40),
-                )
-                st.caption(NEW_LINE.join(lines))
+            value = float(row[name])
+            rounded = f"{value:,.0f}" if value >= 100 else text.value(value)
+            label = text.plain(row[Pictures.LABEL] or "no label", longest=24)
+            captioned(row, f"{rounded} · {row[Pictures.SPLIT]}", label)
+
+
+def captioned(row: Mapping[Any, Any], *lines: str) -> None:
+    """A row's image over the lines and its name."""
+    with st.container(width=WIDTH + 8, gap="xxsmall"):
+        gallery.image(row[Pictures.THUMBNAIL], width=WIDTH, name=row[Pictures.SAMPLE_ID])
+        st.caption(gallery.NEW_LINE.join([*lines, text.plain(row[Pictures.SAMPLE_ID], longest=40)]))
 
 
 def nothing_yet() -> None:
@@ -352,13 +328,12 @@ def nothing_yet() -> None:
     if not state.sweeps():
         layout.first_visit()
         return
-    st.header(TITLE)
-    layout.empty(
+    layout.nothing_yet(
+        PAGE,
         "No extraction is on record yet. This command encodes your pictures (those in the cache are not "
         "encoded again), measures them, and looks for copies and near-duplicates:",
-        ":material/image_search:",
+        COMMAND,
     )
-    st.code(COMMAND, language=None)
 
 
-layout.page(TITLE, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)
+layout.page(PAGE.title, show, named=False, runs=state.reports, key=state.REPORT, none=nothing_yet)

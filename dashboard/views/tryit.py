@@ -13,9 +13,9 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.charts import explain as charts
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Predictions, Projection, Samples
+from trainer.tracking.schema import Artifact, Predictions, Projection, Samples
 
 if TYPE_CHECKING:
     from trainer.serving.explain import Tried, Trying
@@ -44,11 +44,11 @@ class Asked(NamedTuple):
     key: Hashable
 
 
-def show(info: SweepInfo) -> None:
-    if state.file(info, "head") is None:
+def show(info: RunInfo) -> None:
+    if head_of(info) is None:
         layout.missing(info, "head to answer with")
         return
-    samples, projection = state.table(info, "samples"), state.table(info, "projection")
+    samples, projection = state.table(info, Artifact.SAMPLES), state.table(info, Artifact.PROJECTION)
     if samples is None or projection is None:
         layout.missing(info, "head to answer with")
         return
@@ -88,15 +88,22 @@ def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -
     return Trying(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
 
 
-def loaded(info: SweepInfo, samples: pd.DataFrame) -> Trying:
-    version = tuple(state.version(info, part) for part in ("head", "vectors", "samples", "projection"))
+def loaded(info: RunInfo, samples: pd.DataFrame) -> Trying:
+    parts = (Artifact.HEAD_WEIGHTS, Artifact.VECTORS, Artifact.SAMPLES, Artifact.PROJECTION)
+    version = tuple(state.version(info, part) for part in parts)
     xy_n2 = samples[[Projection.X, Projection.Y]].to_numpy(dtype=float)
     train_n = (samples[Samples.SPLIT] == "train").to_numpy()
-    files = (state.file(info, "head"), state.file(info, "vectors"), xy_n2, train_n)
+    files = (head_of(info), state.file(info, Artifact.VECTORS), xy_n2, train_n)
     return _trying(state.default_tracking_uri(), info.run_id, version, files)
 
 
-def dropped(info: SweepInfo, trying: Trying) -> Asked | None:
+def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:
+    """Card and weights of the best head; ``None`` until the sweep is done."""
+    card, weights = (state.file(info, part) for part in (Artifact.HEAD_CARD, Artifact.HEAD_WEIGHTS))
+    return None if card is None or weights is None else (card, weights)
+
+
+def dropped(info: RunInfo, trying: Trying) -> Asked | None:
     """Pictures that somebody brings. Bad ones are named, each with its reason."""
     files = st.file_uploader(
         "Pictures",
@@ -151,17 +158,17 @@ def dropped(info: SweepInfo, trying: Trying) -> Asked | None:
     )
 
 
-def key_of(info: SweepInfo, data: bytes) -> Hashable:
-    return "tried", info.run_id, state.version(info, "head"), hashlib.sha256(data).hexdigest()
+def key_of(info: RunInfo, data: bytes) -> Hashable:
+    return "tried", info.run_id, state.version(info, Artifact.HEAD_WEIGHTS), hashlib.sha256(data).hexdigest()
 
 
-def answered(info: SweepInfo, trying: Trying, data: bytes) -> Tried:
+def answered(info: RunInfo, trying: Trying, data: bytes) -> Tried:
     return state.kept((key_of(info, data), "answer"), lambda: trying.picture(data, neighbours=NEIGHBOURS))
 
 
-def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | None:
+def test_row(info: RunInfo, trying: Trying, samples: pd.DataFrame) -> Asked | None:
     """A row that took no part in training nor in choosing, with what was answered when the sweep ended."""
-    predictions = state.table(info, "predictions")
+    predictions = state.table(info, Artifact.PREDICTIONS)
     tests = samples[samples[Samples.SPLIT] == "test"]
     if predictions is None or tests.empty:
         layout.empty("No test row is on the map of this sweep.", ":material/filter_alt_off:")
@@ -196,11 +203,11 @@ def test_row(info: SweepInfo, trying: Trying, samples: pd.DataFrame) -> Asked | 
         thumbnail,
         row[Samples.LABEL],
         int(number),
-        ("tried", info.run_id, state.version(info, "samples"), int(number)),
+        ("tried", info.run_id, state.version(info, Artifact.SAMPLES), int(number)),
     )
 
 
-def original(info: SweepInfo, trying: Trying, name: str) -> tuple[bytes | None, np.ndarray | None]:
+def original(info: RunInfo, trying: Trying, name: str) -> tuple[bytes | None, np.ndarray | None]:
     """The row's own picture and zero-shot's answer to it, where the file is at hand."""
     if trying.recorded.encoder is None:
         return None, None
@@ -313,7 +320,7 @@ def neighbours(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
         f"**{alike} of {len(found)}** have the label that the head gave, “{text.plain(best, longest=40)}”."
     )
     gallery.show(
-        gallery.pictured(found.assign(**{gallery.SAYS: says_}), samples),
+        gallery.with_images(found.assign(**{gallery.SAYS: says_}), samples),
         key="near",
         order=f"of the {train:,} training rows on the map those with the highest cosine in feature space; it "
         "stands below each, behind the label",

@@ -11,9 +11,9 @@ from dashboard import text
 from dashboard.charts import binary as charts
 from dashboard.frames import binary
 from dashboard.frames import predictions as prediction_frames
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Predictions, Summary
+from trainer.tracking.schema import Artifact, Predictions, Summary
 
 TITLE = "Two classes"
 SPLITS = ["test", "val"]
@@ -24,8 +24,8 @@ NO_DEVICE = (
 )
 
 
-def show(info: SweepInfo) -> None:
-    predictions, summary = state.table(info, "predictions"), state.summary(info)
+def show(info: RunInfo) -> None:
+    predictions, summary = state.table(info, Artifact.PREDICTIONS), state.summary(info)
     if predictions is None or predictions.empty:
         layout.missing(info, "predictions")
         return
@@ -50,7 +50,7 @@ def show(info: SweepInfo) -> None:
     split = st.segmented_control(
         "Rows", SPLITS, default=SPLITS[0], required=True, key="rows", bind="query-params"
     )
-    key = (info.run_id, state.version(info, "predictions"), split)
+    key = (info.run_id, state.version(info, Artifact.PREDICTIONS), split)
     temperature = summary.get(Summary.TEMPERATURE)
     rows = state.kept(("two-rows", *key), lambda: binary.judged(predictions, split, classes[1], temperature))
     if rows["positive"].nunique() < 2:
@@ -62,28 +62,18 @@ def show(info: SweepInfo) -> None:
 
 
 def headline(summary: dict[str, Any]) -> None:
-    def ends(name: str) -> str:
-        low, high = summary[name + Summary.CI95]
-        return f"[{text.score(low)}, {text.score(high)}]"
-
-    cells = [
-        ("AUROC", Summary.TEST_AUROC, ends(Summary.TEST_AUROC)),
-        ("AUPRC", Summary.TEST_AUPRC, ends(Summary.TEST_AUPRC)),
-        ("Sensitivity", Summary.TEST_SENSITIVITY, ends(Summary.TEST_SENSITIVITY)),
-        ("Specificity", Summary.TEST_SPECIFICITY, ends(Summary.TEST_SPECIFICITY)),
-        ("ECE as said", Summary.TEST_ECE, ends(Summary.TEST_ECE)),
-        ("ECE scaled", Summary.TEST_ECE_CALIBRATED, ends(Summary.TEST_ECE_CALIBRATED)),
-    ]
-    for column, (label, name, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label,
-            text.score(summary[name]),
-            below,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            height="stretch",
-        )
+    names = {
+        "AUROC": Summary.TEST_AUROC,
+        "AUPRC": Summary.TEST_AUPRC,
+        "Sensitivity": Summary.TEST_SENSITIVITY,
+        "Specificity": Summary.TEST_SPECIFICITY,
+        "ECE as said": Summary.TEST_ECE,
+        "ECE scaled": Summary.TEST_ECE_CALIBRATED,
+    }
+    layout.metric_row(
+        (label, text.score(summary[name]), text.brackets(summary[name + Summary.CI95]))
+        for label, name in names.items()
+    )
     groups = summary.get(Summary.GROUPS)
     over = "groups drawn anew" if groups else "rows drawn anew"
     layout.sentence(
@@ -101,20 +91,20 @@ def warn_of_shift(summary: dict[str, Any]) -> None:
     if high >= 0:
         return
     on_roc = text.interval(
-        summary[Summary.SENSITIVITY_ON_ROC], tuple(summary[Summary.SENSITIVITY_ON_ROC + Summary.CI95])
+        summary[Summary.SENSITIVITY_ON_ROC], summary[Summary.SENSITIVITY_ON_ROC + Summary.CI95]
     )
     st.warning(
         f"The threshold does not keep its promise on test rows: a specificity of "
         f"{summary[Summary.TEST_SPECIFICITY]:.3f} instead of {summary[Summary.VAL_SPECIFICITY]:.3f}, "
-        f"difference {change:+.3f} [{low:+.3f}, {high:+.3f}]. Test rows differ from validation rows, so "
-        "neither the threshold nor the temperature can be taken over unchecked. Where the test rows’ own "
-        f"ROC curve has {Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
+        f"difference {text.interval(change, (low, high), text.signed)}. Test rows differ from validation "
+        "rows, so neither the threshold nor the temperature can be taken over unchecked. Where the test "
+        f"rows’ own ROC curve has {Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
         icon=":material/move_down:",
     )
 
 
 def threshold(
-    info: SweepInfo,
+    info: RunInfo,
     rows: pd.DataFrame,
     classes: list[str],
     split: str,
@@ -215,9 +205,9 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
         layout.sentence(f"The same n = {len(rows):,} rows; dashed: chance, precision {prevalence:.3f}.")
 
 
-def errors(info: SweepInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
+def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
     """Pictures of the rows that the threshold gets wrong."""
-    samples = state.table(info, "samples")
+    samples = state.table(info, Artifact.SAMPLES)
     kinds = {
         True: (f"Missed: {text.plain(classes[1], longest=30)} below the threshold", "missed"),
         False: (f"False alarms: {text.plain(classes[0], longest=30)} above it", "alarms"),
@@ -231,7 +221,7 @@ def errors(info: SweepInfo, rows: pd.DataFrame, at: float, classes: list[str]) -
                 continue
             says = wrong.assign(**{gallery.SAYS: [f"{one:.3f}" for one in wrong["scaled"]]})
             gallery.show(
-                gallery.pictured(says, samples),
+                gallery.with_images(says, samples),
                 key=page,
                 order="the nearest to the threshold first",
                 per_page=PER_PAGE,
@@ -253,7 +243,7 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
             name="reliability",
             alt_text=f"Reliability diagram of {len(rows)} {split} rows",
         )
-        error = binary.calibration_error(bins)
+        error = binary.calibration_error(rows, with_scaled=temperature is not None)
         told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())
         least, most = int(bins["n"].min()), int(bins["n"].max())
         sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"

@@ -11,22 +11,22 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import verification as charts
 from dashboard.charts.scatter import scatter
-from dashboard.frames import predictions, trials, verification
+from dashboard.frames import predictions, projection, verification
 from dashboard.frames.verification import NAMES
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Faces, Method, PairsOf, RocOf, RunState, Verified
+from dashboard.ui.pages import VERIFICATION as PAGE
+from trainer.tracking.schema import Artifact, Faces, PairMethod, PairsOf, RocOf, RunState, Verified
 
-TITLE = "Verification"
 COMMAND = "python -m trainer.verify --data path/to/people --encoder openai/clip-vit-base-patch32"
 PER_PAGE, HARDEST = 12, 6  # pairs
-PICTURE = 86  # pixels
+IMAGE = 86  # pixels
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, state.verifications(), label="Verification run", key=state.VERIFICATION)
-    pairs, summary = state.table(info, "pairs"), state.summary(info)
-    roc = state.table(info, "roc")
+    pairs, summary = state.table(info, Artifact.PAIRS), state.summary(info)
+    roc = state.table(info, Artifact.ROC)
     if pairs is None or roc is None or not summary:
         so_far(info, pairs)
         return
@@ -36,14 +36,14 @@ def show(info: SweepInfo) -> None:
     curves(info, roc, summary)
     figures(summary)
     method = method_of(pairs)
-    pictures = thumbnails(info)
-    threshold(info, pairs, method, summary, pictures)
-    hardest(pairs, method, pictures)
+    images = thumbnails(info)
+    threshold(info, pairs, method, summary, images)
+    hardest(pairs, method, images)
     known(info, summary)
-    again(info)
+    layout.command_to_repeat(info)
 
 
-def so_far(info: SweepInfo, pairs: pd.DataFrame | None) -> None:
+def so_far(info: RunInfo, pairs: pd.DataFrame | None) -> None:
     """Before the figures are there: how many splits are scored."""
     done = total = 0
     if pairs is not None:
@@ -60,26 +60,27 @@ def so_far(info: SweepInfo, pairs: pd.DataFrame | None) -> None:
 
 def headline(summary: dict[str, Any]) -> None:
     trained = summary[Verified.VERDICT] is not None
-    less = summary[Verified.DIFFERENCES].get(Method.TRAINED)
+    less = summary[Verified.DIFFERENCES].get(PairMethod.TRAINED)
     se = summary[Verified.ACCURACY_SE]
     cells = [
-        ("Equal error rate", text.score(summary[Verified.EER]), _ends(summary[Verified.EER + "_ci95"])),
-        ("AUC", text.score(summary[Verified.AUC]), _ends(summary[Verified.AUC + "_ci95"])),
+        (
+            "Equal error rate",
+            text.score(summary[Verified.EER]),
+            text.brackets(summary[Verified.EER + Verified.CI95]),
+        ),
+        ("AUC", text.score(summary[Verified.AUC]), text.brackets(summary[Verified.AUC + Verified.CI95])),
         ("Accuracy", text.score(summary[Verified.ACCURACY]), "" if se is None else f"± {se:.3f} over folds"),
         (
             "AUC less raw cosine",
-            f"{less[Verified.AUC][0]:+.3f}" if less else "–",
-            _ends(less[Verified.AUC][1:], signed=True) if less else "",
+            text.signed(less and less[Verified.AUC][0]),
+            text.brackets(less[Verified.AUC][1:], text.signed) if less else "",
         ),
         ("Pairs", text.count(summary[Verified.SAME] + summary[Verified.DIFFERENT]), "half of one person"),
         ("People", text.count(summary[Verified.PEOPLE]), f"{summary[Verified.FOLDS]} folds"),
     ]
     if summary[Verified.SAME] != summary[Verified.DIFFERENT]:
         cells[4] = (*cells[4][:2], f"{summary[Verified.SAME]:,} of one person")
-    for column, (label, value, below) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(
-            label, value, below or None, delta_color="off", delta_arrow="off", border=True, height="stretch"
-        )
+    layout.metric_row(cells)
     whose = "the trained head" if trained else "the raw cosine"
     disjoint = "no person stands in two folds" if summary[Verified.DISJOINT] else "the folds share people"
     layout.sentence(
@@ -88,11 +89,11 @@ def headline(summary: dict[str, Any]) -> None:
     )
 
 
-def curves(info: SweepInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
+def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
     frame = verification.curves(roc)
     same, different = summary[Verified.SAME], summary[Verified.DIFFERENT]
     least = 10 ** -float(len(str(max(different, 10))) - 1)  # the power of ten that so many pairs reach
-    key = (info.run_id, state.version(info, "roc"))
+    key = (info.run_id, state.version(info, Artifact.ROC))
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("ROC")
@@ -134,7 +135,7 @@ def figures(summary: dict[str, Any]) -> None:
     )
 
 
-def method_of(pairs: pd.DataFrame) -> Method:
+def method_of(pairs: pd.DataFrame) -> PairMethod:
     """Which method the rest of the page is about."""
     st.subheader("Threshold")
     names = {NAMES[method]: method for method in verification.methods_in(pairs)}
@@ -145,7 +146,7 @@ def method_of(pairs: pd.DataFrame) -> Method:
 
 
 def threshold(
-    info: SweepInfo, pairs: pd.DataFrame, method: Method, summary: dict[str, Any], pictures: pd.Series
+    info: RunInfo, pairs: pd.DataFrame, method: PairMethod, summary: dict[str, Any], images: pd.Series
 ) -> None:
     """A slider, what it accepts and rejects, and who they are."""
     score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
@@ -192,7 +193,7 @@ def threshold(
         )
     with right:
         bins = verification.spread(pairs, method)
-        key = ("verification-spread", info.run_id, state.version(info, "pairs"), method, at)
+        key = ("verification-spread", info.run_id, state.version(info, Artifact.PAIRS), method, at)
         layout.chart(
             state.kept(key, lambda: layout.written(charts.spread(bins, at=at))),
             bins,
@@ -214,25 +215,23 @@ def threshold(
     if rows.empty:
         layout.empty(f"At this threshold there are no {kind}.", ":material/check_circle:")
         return
-    pages = -(-len(rows) // PER_PAGE)
-    number = min(st.pagination(pages, key="page", bind="query-params"), pages) if pages > 1 else 1
-    shown = rows.iloc[(number - 1) * PER_PAGE : number * PER_PAGE]
-    tiles(shown, pictures)
+    first, shown = gallery.paged(rows, key="page", per_page=PER_PAGE)
+    tiles(shown, images)
     order = "the farthest beyond the threshold" if kind.startswith("false") else "the nearest to it"
     layout.sentence(
-        f"{(number - 1) * PER_PAGE + 1:,} to {(number - 1) * PER_PAGE + len(shown):,} of {len(rows):,} "
+        f"{first + 1:,} to {first + len(shown):,} of {len(rows):,} "
         f"{kind} (n = {len(rows):,} pairs), {order} first."
     )
     layout.export(rows, name="pairs-at-threshold")
 
 
-def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
+def hardest(pairs: pd.DataFrame, method: PairMethod, images: pd.Series) -> None:
     st.subheader("Hardest pairs")
     headings = {True: "One person, least alike", False: "Two people, most alike"}
     for column, (of_one, heading) in zip(st.columns(2, gap="medium"), headings.items(), strict=True):
         with column:
             st.markdown(f"**{heading}**")
-            tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), pictures)
+            tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), images)
     same, different = int(pairs[PairsOf.SAME].sum()), int((~pairs[PairsOf.SAME].astype(bool)).sum())
     layout.sentence(
         f"By {NAMES[method]}: of {same:,} pairs of one person the lowest scores, each person’s lowest; of "
@@ -240,14 +239,14 @@ def hardest(pairs: pd.DataFrame, method: Method, pictures: pd.Series) -> None:
     )
 
 
-def tiles(rows: pd.DataFrame, pictures: pd.Series) -> None:
+def tiles(rows: pd.DataFrame, images: pd.Series) -> None:
     """Pairs side by side, each with its score and whom it shows."""
     with st.container(horizontal=True, gap="small"):
         for row in rows.to_dict("records"):
-            with st.container(border=True, width=2 * PICTURE + 42, gap="xsmall"):
+            with st.container(border=True, width=2 * IMAGE + 42, gap="xsmall"):
                 with st.container(horizontal=True, gap="xsmall"):
                     for side in (PairsOf.SAMPLE_ID_A, PairsOf.SAMPLE_ID_B):
-                        picture(pictures.get(row[side]), row[side])
+                        gallery.image(images.get(row[side]), width=IMAGE, name=row[side])
                 one, other = (text.plain(row[side], longest=22) for side in ("person_a", "person_b"))
                 names = one if row[PairsOf.SAME] else f"{one} and {other}"
                 photos = " · ".join(
@@ -257,17 +256,9 @@ def tiles(rows: pd.DataFrame, pictures: pd.Series) -> None:
                 st.caption(gallery.NEW_LINE.join((f"{row['score']:.3f} · {names}", photos)))
 
 
-def picture(thumbnail: Any, name: str) -> None:
-    if isinstance(thumbnail, bytes):
-        st.image(thumbnail, width=PICTURE, alt=text.clean(name))
-        return
-    with st.container(border=True, width=PICTURE, height=PICTURE, horizontal_alignment="center"):
-        st.markdown(gallery.NO_PICTURE, width="content")
-
-
-def thumbnails(info: SweepInfo) -> pd.Series:
+def thumbnails(info: RunInfo) -> pd.Series:
     """By sample id; empty where none were kept."""
-    faces = state.table(info, "faces")
+    faces = state.table(info, Artifact.FACES)
     if faces is None:
         return pd.Series(dtype=object)
     return faces.drop_duplicates(Faces.SAMPLE_ID).set_index(Faces.SAMPLE_ID)[Faces.THUMBNAIL]
@@ -276,10 +267,10 @@ def thumbnails(info: SweepInfo) -> pd.Series:
 # --- known people -----------------------------------------------------------------------------
 
 
-def known(info: SweepInfo, summary: dict[str, Any]) -> None:
+def known(info: RunInfo, summary: dict[str, Any]) -> None:
     """Closed set: who is it, and the map of those who are known."""
     one = summary.get(Verified.IDENTIFICATION)
-    faces = state.table(info, "faces")
+    faces = state.table(info, Artifact.FACES)
     if not one:
         return
     st.subheader("Known people")
@@ -292,9 +283,9 @@ def known(info: SweepInfo, summary: dict[str, Any]) -> None:
             name="cmc",
             alt_text="Share of photos whose person is among the first names, by head and by nearest photo",
         )
-        difference = verification.with_ends(one[Verified.RANK1_DIFFERENCE], signed=True)
-        head = text.interval(one[Verified.RANK1], tuple(one[Verified.RANK1 + "_ci95"]))
-        raw = text.interval(one[Verified.RAW_RANK1], tuple(one[Verified.RAW_RANK1 + "_ci95"]))
+        difference = verification.with_interval(one[Verified.RANK1_DIFFERENCE], text.signed)
+        head = text.interval(one[Verified.RANK1], one[Verified.RANK1 + Verified.CI95])
+        raw = text.interval(one[Verified.RAW_RANK1], one[Verified.RAW_RANK1 + Verified.CI95])
         layout.sentence(
             f"{one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked about once by a "
             f"head that had not learned from it. First name right: trained head {head}, nearest known photo "
@@ -307,7 +298,7 @@ def known(info: SweepInfo, summary: dict[str, Any]) -> None:
             people_map(info, faces)
 
 
-def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
+def people_map(info: RunInfo, faces: pd.DataFrame) -> None:
     with st.container(horizontal=True, gap="medium"):
         space = st.segmented_control(
             "Map of",
@@ -326,7 +317,7 @@ def people_map(info: SweepInfo, faces: pd.DataFrame) -> None:
             bind="query-params",
         )
     points = verification.mapped(faces, space)
-    key = ("verification-map", info.run_id, state.version(info, "faces"), space, colour)
+    key = ("verification-map", info.run_id, state.version(info, Artifact.FACES), space, colour)
     layout.chart(
         state.kept(key, lambda: layout.written(drawn(points, colour))),
         points.drop(columns="thumbnail"),
@@ -360,7 +351,7 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
         sample_id=[text.clean(one, longest=120) for one in points["sample_id"]],
     )
     by_person = colour == "person"
-    marks = trials.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
+    marks = projection.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
     return scatter(
         frame,
         colour="label" if by_person else "outcome",
@@ -372,24 +363,13 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
     )
 
 
-def again(info: SweepInfo) -> None:
-    st.subheader("Again")
-    st.code(info.command, language=None, wrap_lines=True)
-
-
 def nothing_yet() -> None:
-    st.header(TITLE)
-    layout.empty(
-        "No verification is on record yet. This command takes a folder with one folder of photos per person, "
-        "learns from some people and tests on others whether two photos show the same one:",
-        ":material/face:",
+    layout.nothing_yet(
+        PAGE,
+        "No verification is on record yet. This command takes a folder with one folder of photos per "
+        "person, learns from some people and tests on others whether two photos show the same one:",
+        COMMAND,
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
 
 
-def _ends(ends: list[float], *, signed: bool = False) -> str:
-    low, high = (f"{one:+.3f}" if signed else f"{one:.3f}" for one in ends)
-    return f"[{low}, {high}]"
-
-
-layout.page(TITLE, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)
+layout.page(PAGE.title, show, runs=state.verifications, key=state.VERIFICATION, none=nothing_yet)

@@ -10,22 +10,23 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
-from dashboard.runs.run_info import SweepInfo
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
-from trainer.tracking.schema import FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
+from dashboard.ui.pages import ZERO_SHOT as PAGE
+from trainer.tracking.schema import Artifact, FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
 
 COMMAND = "python -m trainer.zeroshot --data path/to/images --encoder openai/clip-vit-base-patch32"
 NAME = "zero-shot"  # the method that the others are compared with
 
 
-def runs() -> list[SweepInfo]:
+def runs() -> list[RunInfo]:
     return state.of_kind(Kind.ZERO_SHOT)
 
 
-def show(info: SweepInfo) -> None:
+def show(info: RunInfo) -> None:
     layout.pick(info, runs(), label="Comparison", key=state.ZERO_SHOT)
     summary = state.summary(info)
-    few_shot, table = state.table(info, "few_shot"), state.table(info, "methods")
+    few_shot, table = state.table(info, Artifact.FEW_SHOT), state.table(info, Artifact.METHODS)
     if few_shot is None or table is None or not summary:
         so_far(info)
         return
@@ -34,12 +35,12 @@ def show(info: SweepInfo) -> None:
     curve(few_shot, table, summary)
     head_comparison.all_of(info)
     words(summary)
-    head_comparison.again(info)
+    layout.command_to_repeat(info)
 
 
-def so_far(info: SweepInfo) -> None:
+def so_far(info: RunInfo) -> None:
     """Before the test rows are answered: how far the few-shot heads are."""
-    record = state.table(info, "few_shot_scores")
+    record = state.table(info, Artifact.FEW_SHOT_SCORES)
     done = 0 if record is None else int((record[FewShotScores.DRAW].drop_duplicates() >= 0).sum())
     told = f"{text.count(done, 'draw')} of few-shot heads on record"
     if info.state == RunState.LIVE:
@@ -135,16 +136,13 @@ def words(summary: dict[str, Any]) -> None:
 
 
 def nothing_yet() -> None:
-    """There may be sweeps, but no comparison with zero-shot."""
-    st.header("Zero-shot")
-    layout.empty(
-        "No zero-shot run is on record yet. This command classifies your test pictures by the names of the "
-        "classes "
-        "alone, and says how many labelled pictures a head needs to do better:",
-        ":material/spellcheck:",
+    layout.nothing_yet(
+        PAGE,
+        "No zero-shot run is on record yet. This command classifies your test pictures by the names of "
+        "the classes alone, and says how many labelled pictures a head needs to do better:",
+        COMMAND,
+        "On the built-in data: `python -m trainer.zeroshot`.",
     )
-    st.code(COMMAND, language=None, wrap_lines=True)
-    st.caption("On the built-in data: `python -m trainer.zeroshot`.")
 
 
-layout.page("Zero-shot", show, runs=runs, key=state.ZERO_SHOT, none=nothing_yet)
+layout.page(PAGE.title, show, runs=runs, key=state.ZERO_SHOT, none=nothing_yet)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from scripts.demo_pack import pictures, sources
 from trainer.core import atomic
-from trainer.data.demo import PACK, PICTURES
+from trainer.data.demo import IMAGES, PACK
 
 TRAINING = PACK / "training.json"
 KINDS = {
@@ -31,7 +31,7 @@ def keep_training_facts(facts: dict[str, Any]) -> None:
 def write(report: dict[str, Any]) -> None:
     """Write the card from the pack as it lies there and from what was just measured."""
     template = Template(Path(__file__).with_name("card_template.md").read_text())
-    frame = pd.read_parquet(PICTURES)
+    frame = pd.read_parquet(IMAGES)
     seen = pd.read_parquet(PACK / "trained_on.parquet")
     card = template.substitute(_pack_facts(frame), **_training_facts(seen), **_figures(report))
     atomic.write_bytes(PACK / "CARD.md", card.encode())

@@ -14,7 +14,7 @@ import pandas as pd
 from scripts.demo_pack import likeness, sources, spoil
 from scripts.demo_pack.render import is_blank
 from trainer.data.decode import decode
-from trainer.data.demo import ENCODER, PACK, PICTURES
+from trainer.data.demo import ENCODER, IMAGES, PACK
 
 MEGABYTE = 1_000_000
 FEATURE_COSINE = (
@@ -24,7 +24,7 @@ FEATURE_COSINE = (
 
 def check() -> int:
     """Print one line for each promise and, last, all figures as JSON. Returns 0 if all hold, else 1."""
-    frame = pd.read_parquet(PICTURES)
+    frame = pd.read_parquet(IMAGES)
     figures: dict[str, Any] = {}
     kept = True
     for promise in PROMISES:

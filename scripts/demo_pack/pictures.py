@@ -16,7 +16,7 @@ from scripts.demo_pack import words
 from scripts.demo_pack.likeness import near_duplicates
 from scripts.demo_pack.render import is_blank, on_white
 from scripts.demo_pack.spoil import spoil
-from trainer.data.duplicates import Joined
+from trainer.data.duplicates import UnionFind
 from trainer.data.split import grouped_stratified_split
 
 SIDE = 128  # pixels
@@ -90,7 +90,7 @@ def label_of(name: str, keywords: Sequence[str]) -> str:
 def series(frame: pd.DataFrame) -> list[str]:
     """One name for what one author drew in one go: the same first word of the file name, or the same title
     apart from numbers. Generic one-word titles ("card") do not tie anything together."""
-    joined = Joined()
+    joined = UnionFind()
     firsts = []
     for name, title, author in zip(frame.name, frame.title, frame.author, strict=True):
         path = PurePosixPath(name)

@@ -22,8 +22,9 @@ from mlflow import MlflowClient
 from tests.support.image_files import encoded
 from tests.support.paths import REPO
 from trainer.core.errors import InputError
-from trainer.experiments.ablation.run import AblateConfig, run
-from trainer.experiments.sweep.run import SweepConfig
+from trainer.experiments.ablation.config import AblateConfig
+from trainer.experiments.ablation.run import run
+from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run as sweep
 from trainer.tracking.schema import Ablated, Ablation, Artifact, Curves, Kind, Scores, Summary, Tag, Verdict
 

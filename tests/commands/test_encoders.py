@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from tests.support.image_files import encoded
 from tests.support.tiny_encoders import save_tiny
 from trainer.core.errors import InputError
-from trainer.experiments.encoder_comparison.run import EncodersConfig, choices, names, run
+from trainer.experiments.encoder_comparison.config import EncodersConfig
+from trainer.experiments.encoder_comparison.run import choices, names, run
 from trainer.features import encoder_cost
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, Methods, Tag
 

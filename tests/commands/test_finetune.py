@@ -22,13 +22,14 @@ from tests.support.image_files import encoded
 from tests.support.paths import REPO
 from trainer.core.errors import InputError
 from trainer.data.load import load
+from trainer.experiments.finetuning.config import FinetuneConfig
 from trainer.experiments.finetuning.judging import judge, why_no_better, words
 from trainer.experiments.finetuning.model import TunedEncoder
 from trainer.experiments.finetuning.outcome import outcome_of
-from trainer.experiments.finetuning.run import FinetuneConfig, run
+from trainer.experiments.finetuning.run import run
 from trainer.experiments.finetuning.training import Standing
 from trainer.features.activations import activations
-from trainer.features.image_augmentation import Augmentation, Straying
+from trainer.features.settings import EncoderSettings
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Tag, Verdict
 
 CLASSES = ("blue", "red")
@@ -223,14 +224,13 @@ def test_ready_features_are_refused(config: FinetuneConfig, tmp_path: Path) -> N
 def cached(config: FinetuneConfig, **changed: Any):
     how: dict[str, Any] = {
         "encoder": str(config.encoder),
-        "unfreeze_last": 1,
         "cache_dir": config.cache_dir,
-        "straying": Straying(Augmentation(), seed=0),
         "device": "cpu",
         "views": 1,
-        "workers": 0,
-    }
-    return activations(load(config.data, seed=0), **{**how, **changed})
+        "batch_size": "auto",
+    } | changed
+    cut = {"unfreeze_last": 1} | {name: how.pop(name) for name in ("unfreeze_last", "kept") if name in how}
+    return activations(load(config.data, seed=0), EncoderSettings(**how), **cut)
 
 
 def test_activations_are_computed_once_and_views_are_others(config: FinetuneConfig) -> None:

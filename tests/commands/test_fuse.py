@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from tests.support import trained_comparison
 from trainer.core.errors import InputError
 from trainer.experiments.fusion import run as fuse
-from trainer.experiments.fusion.run import GATED, IMAGE, JOINED, LATE, TEXT, FuseConfig, run
+from trainer.experiments.fusion.config import FuseConfig
+from trainer.experiments.fusion.run import GATED, IMAGE, JOINED, LATE, TEXT, run
 from trainer.heads import fusion_heads
 from trainer.heads.fusion_heads import Both, Said
 from trainer.tracking.schema import Artifact, Fused, Kind, Methods, Predictions, Tag

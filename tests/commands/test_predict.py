@@ -20,11 +20,11 @@ from tests.support.image_files import encoded, noise
 from tests.support.paths import REPO, SHARED
 from tests.support.tiny_encoders import save_tiny
 from tests.support.trained_sweep import Answering
-from trainer.cli import CameToNothing
-from trainer.core.errors import InputError
-from trainer.experiments.sweep.run import SweepConfig
+from trainer.core.errors import InputError, NoResultError
+from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run as run_sweep
-from trainer.serving.batch_predict import PredictConfig, run
+from trainer.serving.batch_predict import run
+from trainer.serving.config import PredictConfig
 from trainer.serving.predictor import Predictor, read_head
 from trainer.tracking.schema import Artifact
 
@@ -150,7 +150,7 @@ def test_too_many_bad_files_end_in_1_with_the_answers_to_the_others(
     pictures.mkdir()
     (pictures / "good.png").write_bytes(encoded(noise(0)))
     (pictures / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(CameToNothing, match="1 of 2 files") as ended:
+    with pytest.raises(NoResultError, match="1 of 2 files") as ended:
         predict(answering, pictures, out=tmp_path / "out.csv")
     assert ended.value.figures is not None
     assert ended.value.figures["predicted"] == 1

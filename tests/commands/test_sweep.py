@@ -30,9 +30,9 @@ from tests.support.image_files import encoded
 from tests.support.paths import REPO, TWO_CORES
 from tests.support.tiny_clip import save_tiny_clip
 from tests.support.trained_sweep import DemoSweep
-from trainer.cli import CameToNothing
-from trainer.core.errors import InputError
-from trainer.experiments.sweep.run import SweepConfig, run
+from trainer.core.errors import InputError, NoResultError
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.experiments.sweep.run import run
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.slab_autotune import CANDIDATES
@@ -230,7 +230,7 @@ def test_a_trial_whose_record_was_changed_is_found_to_differ(config: SweepConfig
     curves = pd.read_parquet(path)
     curves.loc[curves["split"] == "val", "value"] += 1e-5
     curves.to_parquet(path)
-    with pytest.raises(CameToNothing, match="differs from its record"):
+    with pytest.raises(NoResultError, match="differs from its record"):
         run(dataclasses.replace(config, rerun=figures["mlflow_run_id"]))
 
 
@@ -498,7 +498,7 @@ def test_a_sweep_of_which_no_trial_completes_fails_and_says_what_to_do(
     wild.write_text(
         yaml.safe_dump(QUICK | {"lr": 1e30, "optimizer": "sgd", "scheduler": "none", "solver": "descent"})
     )
-    with pytest.raises(CameToNothing, match="learning rate"):
+    with pytest.raises(NoResultError, match="learning rate"):
         run(dataclasses.replace(config, space=wild, trials=2))
     client = MlflowClient(config.tracking_uri)
     parents = client.search_runs(

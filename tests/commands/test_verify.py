@@ -16,7 +16,8 @@ from tests.support.paths import SHARED
 from tests.unit.experiments.test_verification import people
 from trainer.core.errors import InputError
 from trainer.experiments.verification import embedding
-from trainer.experiments.verification.run import VerifyConfig, run
+from trainer.experiments.verification.config import VerifyConfig
+from trainer.experiments.verification.run import run
 from trainer.tracking.schema import Artifact, Candidates, Faces, Kind, Method, PairsOf, RocOf, Tag, Verified
 
 FAST = ("cosine of the features", "16 components", "shrinkage by Ledoit and Wolf", "contrastive: τ 0.1")

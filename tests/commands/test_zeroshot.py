@@ -16,10 +16,11 @@ from sklearn.metrics import f1_score
 
 from tests.support import trained_comparison
 from trainer.core.errors import InputError
-from trainer.experiments.sweep.run import SweepConfig
+from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run as sweep
 from trainer.experiments.zero_shot import run as zeroshot
-from trainer.experiments.zero_shot.run import SHARED, STARTED, TRAINED, ZeroShotConfig, run
+from trainer.experiments.zero_shot.config import ZeroShotConfig
+from trainer.experiments.zero_shot.run import SHARED, STARTED, TRAINED, run
 from trainer.tracking.schema import (
     Artifact,
     FewShot,

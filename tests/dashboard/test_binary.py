@@ -97,7 +97,7 @@ def test_a_threshold_sorts_every_row_once_and_its_errors_are_the_nearest_first(s
 def test_the_error_of_the_bins_is_the_trainers() -> None:
     rows = judged(temperature=2.0, number=400)
     bins = binary.reliability(rows, with_scaled=True)
-    found = binary.calibration_error(bins)
+    found = binary.calibration_error(rows, with_scaled=True)
     odds = np.log(rows["said"]) - np.log1p(-rows["said"])
     index = binary_stats.equal_mass_bins(odds.to_numpy())
     for version, column in ((binary.SAID, "said"), (binary.SCALED, "scaled")):

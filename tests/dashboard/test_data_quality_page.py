@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import charts
-from dashboard.frames import trials as trial_frames
+from dashboard.frames import data_quality
 from dashboard.runs.store import Store
 from dashboard.ui import state
 from tests.dashboard.test_pages import charts as drawn
@@ -51,7 +51,7 @@ def pictures(values: list[float | None], split: str = "train") -> pd.DataFrame:
 def test_every_value_lies_in_a_bin_and_each_split_adds_up_to_one(wide: bool) -> None:
     rng = np.random.default_rng(0)
     frame = pd.concat([pictures([*rng.lognormal(3, 2, 300), None, 0.0]), pictures([7.0] * 5, "test")])
-    bins = trial_frames.histogram(frame, Pictures.SHARPNESS, wide=wide)
+    bins = data_quality.histogram(frame, Pictures.SHARPNESS, wide=wide)
     assert bins.groupby("split")["n"].sum().to_dict() == {"train": 301, "test": 5}
     assert bins.groupby("split")["share"].sum().tolist() == pytest.approx([1, 1])
     assert (bins["low"] < bins["high"]).all()
@@ -62,22 +62,22 @@ def test_every_value_lies_in_a_bin_and_each_split_adds_up_to_one(wide: bool) -> 
 
 
 def test_values_that_are_all_alike_are_one_bin() -> None:
-    bins = trial_frames.histogram(pictures([32.0] * 4), Pictures.SHARPNESS, wide=True)
+    bins = data_quality.histogram(pictures([32.0] * 4), Pictures.SHARPNESS, wide=True)
     assert bins[["low", "high", "n"]].to_numpy().tolist() == [[31.5, 32.5, 4]]
     charts.histogram(bins, title="size", wide=True).to_dict()
-    assert trial_frames.histogram(pictures([None, None]), Pictures.SHARPNESS, wide=True).empty
+    assert data_quality.histogram(pictures([None, None]), Pictures.SHARPNESS, wide=True).empty
 
 
 def test_extremes_are_the_ends_and_pictures_that_can_be_seen_come_first_among_equals() -> None:
     frame = pictures([0.0, 0.0, 5.0, 9.0, None, 9.0])
     frame.loc[[1, 5], Pictures.THUMBNAIL] = b"webp"
-    low, high = trial_frames.extremes(frame, Pictures.SHARPNESS)
+    low, high = data_quality.extremes(frame, Pictures.SHARPNESS)
     assert low.index.tolist() == [1, 0]
     assert high.index.tolist() == [5, 3]
 
 
 def test_size_is_the_shorter_side() -> None:
-    assert trial_frames.with_size(pictures([1.0]))[Pictures.SIZE].tolist() == [30.0]
+    assert data_quality.with_size(pictures([1.0]))[Pictures.SIZE].tolist() == [30.0]
 
 
 def test_reasons_are_counted_without_their_particulars() -> None:
@@ -87,7 +87,7 @@ def test_reasons_are_counted_without_their_particulars() -> None:
         "too large: 9 x 9",
         "empty file",
     ]
-    counted = trial_frames.reasons(pd.DataFrame({"path": list("abcd"), "reason": told}))
+    counted = data_quality.reasons(pd.DataFrame({"path": list("abcd"), "reason": told}))
     assert dict(zip(counted["reason"], counted["n"], strict=True)) == {
         "not an image": 2, "too large": 1, "empty file": 1,
     }  # fmt: skip
@@ -98,7 +98,7 @@ def test_duplicates_are_counted_leaks_first_and_only_where_there_are_some() -> N
         [("train", "train", Duplicates.SAME), ("test", "train", Duplicates.SAME), ("test", "train", "near")],
         columns=[Duplicates.SPLIT_A, Duplicates.SPLIT_B, Duplicates.KIND],
     )
-    counts = trial_frames.duplicate_counts(pairs, {"test/train": 4, "val/val": 2, "train/train": 0})
+    counts = data_quality.duplicate_counts(pairs, {"test/train": 4, "val/val": 2, "train/train": 0})
     assert counts.to_numpy().tolist() == [["test/train", 1, 4], ["val/val", 0, 2], ["train/train", 1, 0]]
 
 
@@ -117,10 +117,10 @@ def test_extractions_are_listed_apart_from_sweeps(tracking_uri: str) -> None:
         RunState.DONE,
     )
     assert store.summary(extraction)["found"] == 65  # type: ignore[index]
-    assert len(store.quarantine(extraction)) == 3  # type: ignore[arg-type]
-    assert len(store.pictures(extraction)) == 60  # type: ignore[arg-type]
-    assert len(store.duplicates(extraction)) == 5  # type: ignore[arg-type]
-    assert store.quarantine(sweep) is None
+    assert len(store.table(extraction, Artifact.QUARANTINE)) == 3  # type: ignore[arg-type]
+    assert len(store.table(extraction, Artifact.PICTURES)) == 60  # type: ignore[arg-type]
+    assert len(store.table(extraction, Artifact.DUPLICATES)) == 5  # type: ignore[arg-type]
+    assert store.table(sweep, Artifact.QUARANTINE) is None
 
 
 def test_many_extractions_do_not_hide_a_sweep(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

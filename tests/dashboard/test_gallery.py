@@ -89,10 +89,10 @@ def test_captions_are_literal_text_and_fetch_nothing() -> None:
 
 def test_no_row_is_lost_on_the_way_to_its_picture() -> None:
     samples = rows(2).drop(columns=gallery.SAYS)
-    found = gallery.pictured(pd.DataFrame({"sample_id": ["row-1", "row-7"]}), samples)
+    found = gallery.with_images(pd.DataFrame({"sample_id": ["row-1", "row-7"]}), samples)
     assert list(found["sample_id"]) == ["row-1", "row-7"]
     assert found["thumbnail"].notna().tolist() == [True, False]
-    assert list(gallery.pictured(found, None)["caption"]) == ["", ""]
+    assert list(gallery.with_images(found, None)["caption"]) == ["", ""]
 
 
 # --- Confusion matrix -------------------------------------------------------------------------

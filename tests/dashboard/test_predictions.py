@@ -12,7 +12,10 @@ from sklearn.metrics import accuracy_score
 
 from dashboard.charts.confusion import MOST_IN_CELLS, confusion, difference
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
-from dashboard.frames import predictions, trials
+from dashboard.frames import predictions, projection
+from trainer.stats.intervals import wilson
+from trainer.stats.paired_bootstrap import holm
+from trainer.stats.paired_comparison import sign_test
 
 THREE = st.lists(st.tuples(*[st.sampled_from("abc")] * 3), min_size=1, max_size=60)
 
@@ -59,7 +62,7 @@ def test_two_hundred_classes_are_ordered_and_each_stands_once() -> None:
     random = np.random.default_rng(0)
     names = [f"class {i}" for i in range(200)]
     frame = rows([(names[a], names[b]) for a, b in random.integers(0, 200, (3000, 2))])
-    assert sorted(predictions.by_similarity(trials.confusion(frame), names)) == sorted(names)
+    assert sorted(predictions.by_similarity(predictions.confusion(frame), names)) == sorted(names)
 
 
 def test_the_logged_order_holds_classes_that_the_sweep_did_not_name() -> None:
@@ -83,9 +86,9 @@ def test_intervals_of_class_figures_hold_the_figure(triples: list[tuple[str, str
 def test_intervals_of_a_class_are_wilsons() -> None:
     pairs = [("a", "a")] * 8 + [("a", "b")] * 2 + [("b", "a")] * 4
     a = predictions.class_figures(rows(pairs), ["a", "b"]).iloc[0]
-    assert (a["recall_low"], a["recall_high"]) == pytest.approx(trials.wilson(8, 10))
-    assert (a["precision_low"], a["precision_high"]) == pytest.approx(trials.wilson(8, 12))
-    low, high = trials.wilson(8, 14) or (0.0, 0.0)
+    assert (a["recall_low"], a["recall_high"]) == pytest.approx(wilson(8, 10)[1:])
+    assert (a["precision_low"], a["precision_high"]) == pytest.approx(wilson(8, 12)[1:])
+    low, high = wilson(8, 14)[1:]
     assert (a["f1_low"], a["f1_high"]) == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
 
 
@@ -103,7 +106,9 @@ def test_cells_of_two_heads_are_those_of_either_and_their_difference(
 ) -> None:
     cells = predictions.compare_cells(two_heads(triples)).set_index(["label", "pred"])
     for head, at in (("first", 1), ("second", 2)):
-        counts = trials.confusion(rows([(t[0], t[at]) for t in triples])).set_index(["label", "pred"])["n"]
+        counts = predictions.confusion(rows([(t[0], t[at]) for t in triples])).set_index(["label", "pred"])[
+            "n"
+        ]
         pd.testing.assert_series_equal(
             cells.loc[cells[head] > 0, head].sort_index(), counts.sort_index(), check_names=False
         )
@@ -113,13 +118,13 @@ def test_cells_of_two_heads_are_those_of_either_and_their_difference(
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_sign_test_is_scipys(one: int, other: int) -> None:
     expected = stats.binomtest(one, one + other, 0.5).pvalue if one + other else 1.0
-    assert predictions.sign_test(np.array([one]), np.array([other]))[0] == pytest.approx(expected)
+    assert sign_test(np.array([one]), np.array([other]))[0] == pytest.approx(expected)
 
 
 def test_holm_is_that_of_a_textbook() -> None:
     p = np.array([0.01, 0.04, 0.03, 0.005])
-    assert predictions.holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert predictions.holm(np.array([])).size == 0
+    assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm(np.array([])).size == 0
 
 
 def test_a_cell_is_significant_only_where_the_same_rows_went_elsewhere() -> None:
@@ -150,9 +155,9 @@ def test_the_difference_in_accuracy_is_that_of_scikit_learn_and_within_its_inter
     found = predictions.accuracy_difference(two_heads(triples))
     assert found is not None
     expected = accuracy_score(label, second) - accuracy_score(label, first)
-    assert found.value == pytest.approx(expected)
+    assert found.accuracy.value == pytest.approx(expected)
     assert found.n == len(triples)
-    assert -1 <= found.low <= found.high <= 1
+    assert -1 <= found.accuracy.low <= found.accuracy.high <= 1
     only = sum((a == b) != (a == c) for a, b, c in triples)
     assert found.only_first + found.only_second == only
 
@@ -165,7 +170,7 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says() -> None:
         triples = [("a", "ab"[k in (2, 3)], "ab"[k in (1, 3)]) for k in drawn]
         found = predictions.accuracy_difference(two_heads(triples))
         assert found is not None
-        covered += found.low <= 0.08 - 0.15 <= found.high
+        covered += found.accuracy.low <= 0.08 - 0.15 <= found.accuracy.high
     assert covered >= 182
 
 
@@ -193,69 +198,69 @@ def points(count: int = 50) -> pd.DataFrame:
 
 def test_find_looks_into_label_id_and_caption_for_the_words_as_they_are() -> None:
     frame = points()
-    assert predictions.matches(frame, "picture 7").sum() == 1
-    assert predictions.matches(frame, "row-4").sum() == 11
-    assert predictions.matches(frame, "CAT").all()
-    assert not predictions.matches(frame, "c.t").any()
+    assert projection.matches(frame, "picture 7").sum() == 1
+    assert projection.matches(frame, "row-4").sum() == 11
+    assert projection.matches(frame, "CAT").all()
+    assert not projection.matches(frame, "c.t").any()
 
 
 def test_a_box_holds_what_lies_in_it() -> None:
     frame = points()
-    inside = predictions.within(frame, [(-1, 0, -1, 0), (2, 3, 2, 3)])
+    inside = projection.within(frame, [(-1, 0, -1, 0), (2, 3, 2, 3)])
     expected = frame["x"].between(-1, 0) & frame["y"].between(-1, 0)
     expected |= frame["x"].between(2, 3) & frame["y"].between(2, 3)
     assert inside.equals(expected)
-    assert not predictions.within(frame, []).any()
+    assert not projection.within(frame, []).any()
 
 
 def test_boxes_stand_in_an_address_and_nonsense_in_it_is_left_out() -> None:
     boxes = [(-1.5, 2.0, 0.0, 3.25), (1.0, 2.0, 3.0, 4.0)]
-    assert predictions.boxes_from(predictions.boxes_to(boxes)) == boxes
-    assert predictions.boxes_from("a,b;1,2,3;nan,1,2,3;2,1,4,3") == [(1.0, 2.0, 3.0, 4.0)]
-    assert len(predictions.boxes_from(predictions.boxes_to(boxes * 50))) == predictions.MOST_BOXES
+    assert projection.boxes_from(projection.boxes_to(boxes)) == boxes
+    assert projection.boxes_from("a,b;1,2,3;nan,1,2,3;2,1,4,3") == [(1.0, 2.0, 3.0, 4.0)]
+    assert len(projection.boxes_from(projection.boxes_to(boxes * 50))) == projection.MOST_BOXES
 
 
 def test_a_box_that_moved_by_rounding_is_the_same() -> None:
-    assert predictions.same_box((0, 10, 0, 1), (0.0001, 10.0001, 0, 1))
-    assert not predictions.same_box((0, 10, 0, 1), (0.5, 10.5, 0, 1))
+    assert projection.same_box((0, 10, 0, 1), (0.0001, 10.0001, 0, 1))
+    assert not projection.same_box((0, 10, 0, 1), (0.5, 10.5, 0, 1))
 
 
 def test_the_nearest_points_are_those_at_the_least_distance_without_the_point_itself() -> None:
     frame = points()
     here = frame.iloc[3]
-    found = predictions.nearest(frame, "row-3", 5)
+    found = projection.nearest(frame, "row-3", 5)
     away = np.hypot(frame["x"] - here["x"], frame["y"] - here["y"]).drop(3).nsmallest(5)
     assert list(found.index) == list(away.index)
     assert found["distance"].is_monotonic_increasing
-    assert predictions.nearest(frame, "nobody", 5).empty
+    assert projection.nearest(frame, "nobody", 5).empty
 
 
 def test_numbers_of_the_rows_come_from_every_table_that_has_them() -> None:
     samples = pd.DataFrame({"sample_id": ["a", "b"], "loss": [0.1, 0.2], "same": 1.0, "label": "x"})
-    measures = {name: [1.0, 2.0] for name in predictions.Pictures.MEASURES}
+    measures = {name: [1.0, 2.0] for name in projection.Pictures.MEASURES}
     pictures = pd.DataFrame({"sample_id": ["b", "c"], **measures})
     scores = pd.DataFrame({"sample_id": ["a", "b"], "score.clip": [0.3, 0.4], "keep.0": [True, False]})
-    found = predictions.numbers(samples, pictures.assign(width=[3.0, 9.0]), scores)
+    found = projection.numbers(samples, pictures.assign(width=[3.0, 9.0]), scores)
     assert {"loss", "clip"} <= set(found.columns)
     assert not {"same", "keep.0", "label"} & set(found.columns)
     assert "width" not in found  # only one row has it, so there is nothing to compare
-    assert list(predictions.numbers(samples, None, None).columns) == ["loss"]
+    assert list(projection.numbers(samples, None, None).columns) == ["loss"]
 
 
 def test_the_probability_of_the_label_is_read_in_the_order_of_the_classes() -> None:
     probs = pd.Series([[0.2, 0.8], [0.1, 0.9], [0.5, 0.5]])
     frame = rows([("a", "b"), ("b", "b"), ("z", "b")]).assign(probs=probs)
-    found = predictions.label_probability(frame, ["a", "b"])
+    found = projection.label_probability(frame, ["a", "b"])
     assert found.to_dict() == {"row-0": 0.2, "row-1": 0.9}
-    assert predictions.label_probability(frame, []).empty
+    assert projection.label_probability(frame, []).empty
 
 
 def test_of_many_groups_the_largest_have_a_name() -> None:
     groups = pd.Series([f"g{i}" for i in range(20) for _ in range(20 - i)] + [""])
-    named, order = predictions.largest_groups(groups)
-    assert order == ["8 smaller groups", *(f"g{i}" for i in range(predictions.MOST_GROUPS))]
+    named, order = projection.largest_groups(groups)
+    assert order == ["8 smaller groups", *(f"g{i}" for i in range(projection.MOST_GROUPS))]
     assert set(named) == set(order)
-    assert predictions.largest_groups(pd.Series(["a", ""]))[1] == ["no group", "a"]
+    assert projection.largest_groups(pd.Series(["a", ""]))[1] == ["no group", "a"]
 
 
 # --- Charts -----------------------------------------------------------------------------------
@@ -264,7 +269,7 @@ def test_of_many_groups_the_largest_have_a_name() -> None:
 @pytest.mark.parametrize("count", [2, MOST_IN_CELLS, 60, 200])
 def test_a_matrix_is_as_light_as_its_cells_and_zooms_where_it_is_large(count: int) -> None:
     classes = [f"class {i}" for i in range(count)]
-    cells = trials.confusion(rows([(name, name) for name in classes]))
+    cells = predictions.confusion(rows([(name, name) for name in classes]))
     chart = confusion(cells, classes, normalised=True, side=400, dark=True, chosen=(classes[0], classes[1]))
     spec = chart.to_dict()
     params = {one["name"] for one in spec["params"]}

@@ -76,18 +76,18 @@ def test_a_live_sweep_has_trials_and_curves_only(tracking_uri: str) -> None:
     assert info.state == RunState.LIVE
     assert (info.figures.trials, info.figures.complete, info.figures.test) == (4, 3, None)
     assert info.figures.best_val is not None
-    assert len(store.trials(run_id)) == 4  # type: ignore[arg-type]
-    assert not store.curves(run_id).empty  # type: ignore[union-attr]
-    assert store.predictions(run_id) is None
-    assert store.projection(run_id) is None
-    assert store.samples(run_id) is None
+    assert len(store.table(run_id, Artifact.TRIALS)) == 4  # type: ignore[arg-type]
+    assert not store.table(run_id, Artifact.CURVES).empty  # type: ignore[union-attr]
+    assert store.table(run_id, Artifact.PREDICTIONS) is None
+    assert store.table(run_id, Artifact.PROJECTION) is None
+    assert store.table(run_id, Artifact.SAMPLES) is None
     assert store.summary(run_id) is None
 
 
 def test_a_live_sweep_that_has_written_nothing_yet_is_no_moved_one(tracking_uri: str) -> None:
     run_id = synthetic_runs.sweep(tracking_uri, state="live")
     shutil.rmtree(run_folder(tracking_uri, run_id).parent.parent)
-    assert Store(tracking_uri).trials(run_id) is None
+    assert Store(tracking_uri).table(run_id, Artifact.TRIALS) is None
 
 
 def test_a_sweep_whose_heartbeat_stopped_is_interrupted_and_lasted_until_then(tracking_uri: str) -> None:
@@ -117,21 +117,21 @@ def test_a_run_of_another_program_shows_parameters_and_histories(tracking_uri: s
     store = Store(tracking_uri)
     (info,) = store.sweeps()
     assert (info.ours, info.experiment, info.figures.trials) == (False, "other", None)
-    trials, curves = store.trials(run_id), store.curves(run_id)
+    trials, curves = store.table(run_id, Artifact.TRIALS), store.table(run_id, Artifact.CURVES)
     assert trials is not None
     assert curves is not None
     assert trials.loc[0, "param.learning.rate"] == 0.001
     assert trials.loc[0, "param.optimiser"] == "lion"
     assert set(curves["metric"]) == {"eval/accuracy", "eval/loss"}
     assert curves.loc[curves["metric"] == "eval/loss", "value"].tolist() == [2 / (e + 1) for e in range(8)]
-    assert store.predictions(run_id) is None
+    assert store.table(run_id, Artifact.PREDICTIONS) is None
 
 
 def test_the_children_of_another_programs_run_are_its_trials(tracking_uri: str) -> None:
     run_id = synthetic_runs.foreign_tree(tracking_uri)
     store = Store(tracking_uri)
     assert [info.run_id for info in store.sweeps()] == [run_id]
-    trials, curves = store.trials(run_id), store.curves(run_id)
+    trials, curves = store.table(run_id, Artifact.TRIALS), store.table(run_id, Artifact.CURVES)
     assert trials is not None
     assert curves is not None
     assert trials["param.depth"].tolist() == [0, 1, 2]
@@ -147,11 +147,11 @@ def test_moved_artifacts_are_detected_and_the_commands_given_mend_them(
     store = Store(f"sqlite:///{moved}/mlflow.db")
     assert store.sweeps()[0].figures.trials is None  # the list stands all the same
     with pytest.raises(ArtifactsMoved, match="no longer there") as found:
-        store.trials(run_id)
+        store.table(run_id, Artifact.TRIALS)
     for command in found.value.mend.splitlines():
         sql = command.partition('"')[2].rstrip('"')
         execute(moved / "mlflow.db", sql)
-    assert len(Store(f"sqlite:///{moved}/mlflow.db").trials(run_id)) == 6  # type: ignore[arg-type]
+    assert len(Store(f"sqlite:///{moved}/mlflow.db").table(run_id, Artifact.TRIALS)) == 6  # type: ignore[arg-type]
 
 
 def execute(database: Path, sql: str) -> None:
@@ -166,7 +166,7 @@ def test_artifacts_that_are_gone_for_good_have_no_command_to_mend_them(tracking_
     run_id = synthetic_runs.sweep(tracking_uri)
     shutil.rmtree(run_folder(tracking_uri, run_id).parent.parent)
     with pytest.raises(ArtifactsMoved) as found:
-        Store(tracking_uri).curves(run_id)
+        Store(tracking_uri).table(run_id, Artifact.CURVES)
     assert found.value.mend == ""
 
 
@@ -176,7 +176,7 @@ def test_a_torn_table_is_named_and_the_list_stands(tracking_uri: str) -> None:
     path.write_bytes(path.read_bytes()[:500])
     store = Store(tracking_uri)
     with pytest.raises(StoreProblem, match=r"curves\.parquet of this run cannot be read"):
-        store.curves(run_id)
+        store.table(run_id, Artifact.CURVES)
     assert len(store.sweeps()) == 1
 
 
@@ -188,7 +188,7 @@ def test_a_table_that_is_whole_at_the_second_look_is_read(
     whole = path.read_bytes()
     path.write_bytes(whole[:500])
     monkeypatch.setattr(artifacts.time, "sleep", lambda _: path.write_bytes(whole))
-    curves = Store(tracking_uri).curves(run_id)
+    curves = Store(tracking_uri).table(run_id, Artifact.CURVES)
     assert curves is not None
     assert len(curves) == len(pd.read_parquet(path))
 

@@ -12,7 +12,7 @@ from dashboard.frames import verification
 from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_verification
 from tests.support.synthetic_runs import HOSTILE
-from trainer.tracking.schema import Method, PairsOf, RocOf
+from trainer.tracking.schema import PairMethod, PairsOf, RocOf
 
 PAGE = "views/verification.py"
 
@@ -34,7 +34,7 @@ def pairs() -> pd.DataFrame:
 
 
 def test_a_threshold_sorts_pairs_into_four_kinds_the_gravest_errors_first() -> None:
-    at = verification.judged(pairs(), Method.RAW, 0.5)
+    at = verification.judged(pairs(), PairMethod.RAW, 0.5)
     assert at["kind"].tolist() == [
         verification.RIGHT_ACCEPTS,
         verification.FALSE_REJECTS,
@@ -47,19 +47,19 @@ def test_a_threshold_sorts_pairs_into_four_kinds_the_gravest_errors_first() -> N
     assert rates["far"] == pytest.approx(2 / 3)
     assert rates["frr"] == pytest.approx(1 / 2)
     assert rates["accuracy"] == pytest.approx(1 - (2 / 3 + 1 / 2) / 2)
-    assert verification.judged(pairs(), Method.RAW, 0.9)["kind"].iloc[0] == verification.RIGHT_ACCEPTS
+    assert verification.judged(pairs(), PairMethod.RAW, 0.9)["kind"].iloc[0] == verification.RIGHT_ACCEPTS
 
 
 def test_the_hardest_pairs_are_one_of_each_two_people() -> None:
-    assert verification.hardest(pairs(), Method.RAW, same=False, number=9)["score"].tolist() == [0.7, 0.1]
-    assert verification.hardest(pairs(), Method.RAW, same=True, number=9)["score"].tolist() == [0.2]
+    assert verification.hardest(pairs(), PairMethod.RAW, same=False, number=9)["score"].tolist() == [0.7, 0.1]
+    assert verification.hardest(pairs(), PairMethod.RAW, same=True, number=9)["score"].tolist() == [0.2]
 
 
 def test_a_histogram_counts_every_pair_once() -> None:
-    bins = verification.spread(pairs(), Method.RAW)
+    bins = verification.spread(pairs(), PairMethod.RAW)
     assert bins.groupby("kind")["n"].sum().to_dict() == {"one person (n = 2)": 2, "two people (n = 3)": 3}
     assert drawn.spread(bins, at=0.5).to_dict()
-    same = verification.spread(pairs().assign(**{"score.raw": 0.5}), Method.RAW)
+    same = verification.spread(pairs().assign(**{"score.raw": 0.5}), PairMethod.RAW)
     assert same["n"].sum() == 5
 
 

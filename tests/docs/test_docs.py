@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dashboard.ui import pages
 from scripts import docs
 
 ROOT = docs.ROOT
@@ -77,12 +78,7 @@ def anchors(page: Path) -> set[str]:
 
 def pages_of_the_dashboard() -> list[str]:
     """Titles of the pages in the order of the navigation."""
-    calls = (
-        node
-        for node in ast.walk(ast.parse((ROOT / "dashboard" / "Home.py").read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "st.Page"
-    )
-    return [key.value.value for call in calls for key in call.keywords if key.arg == "title"]  # type: ignore[attr-defined]
+    return [page.title for page in pages.PAGES]
 
 
 def page_table() -> dict[str, str]:
@@ -106,6 +102,11 @@ def test_the_readme_names_the_pages_of_the_dashboard() -> None:
     assert [name for name, question in page_table().items() if len(question.split()) > 8] == []
 
 
+def test_every_page_of_the_dashboard_has_its_file() -> None:
+    views = {path.stem for path in (ROOT / "dashboard" / "views").glob("*.py")} - {"__init__"}
+    assert views == {page.view for page in pages.PAGES}
+
+
 def test_the_tour_visits_every_page_in_order() -> None:
     headings = re.findall(
         r"^## (.+)$", (docs.DOCS / "dashboard.md").read_text(encoding="utf-8"), re.MULTILINE
@@ -127,7 +128,7 @@ def test_every_command_has_a_page() -> None:
 def test_commands_exist_and_take_the_flags_that_are_shown(page: Path) -> None:
     for line in code(page):
         for command, rest in COMMAND.findall(line):
-            if command == "NAME":
+            if command in ("NAME", "dashboard"):  # the latter takes the flags of Streamlit
                 continue
             assert command in docs.CONFIGS, line
             unknown = set(FLAG.findall(rest.partition(" # ")[0])) - flags_of(command)

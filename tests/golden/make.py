@@ -41,16 +41,16 @@ import tyro  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from test_verification import people  # noqa: E402
 from tiny_clip import save_tiny_clip  # noqa: E402
+from trainer.data.source import load  # noqa: E402
+from trainer.features.views import Augmentation, Straying  # noqa: E402
+from trainer.verification import embedding  # noqa: E402
 
 from trainer import ablate, cli, encoders, extract, finetune, fuse, sweep, verify, zeroshot  # noqa: E402
-from trainer.data.source import load  # noqa: E402
 from trainer.features.hub import resolve  # noqa: E402
 from trainer.features.key import identity, text_identity  # noqa: E402
 from trainer.features.store import FeatureStore  # noqa: E402
-from trainer.features.views import Augmentation, Straying  # noqa: E402
 from trainer.tracking import database  # noqa: E402
 from trainer.tracking.schema import Artifact, Tag  # noqa: E402
-from trainer.verification import embedding  # noqa: E402
 
 PLACE = "/yesterday"  # stands for the folder of the store
 CONFIGS = {

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from sklearn.datasets import load_digits
 
 from tests.support import synthetic_runs
-from trainer.data.manifest import build
+from trainer.data.manifest import build_manifest
 from trainer.experiments.verification import findings
 from trainer.experiments.verification.embedding import Candidate, cosines
 from trainer.experiments.verification.identify import Identified
@@ -60,7 +60,7 @@ def verification(
     folder.mkdir(parents=True)
     digits = load_digits()
     rows = np.concatenate([np.flatnonzero(digits.target == d)[:EACH] for d in range(10)])
-    manifest = build(
+    manifest = build_manifest(
         name="digits",
         sample_id=[f"{hostile}d{i % 97}/{i:04d}.png" for i in range(len(rows))],
         label=[f"{hostile}d{digits.target[row]}" for row in rows],

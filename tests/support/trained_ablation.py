@@ -11,7 +11,8 @@ import numpy as np
 from mlflow import MlflowClient
 
 from tests.support.image_files import encoded
-from trainer.experiments.ablation.run import AblateConfig, run
+from trainer.experiments.ablation.config import AblateConfig
+from trainer.experiments.ablation.run import run
 from trainer.tracking.schema import Ablated, Artifact, Tag
 
 GRID = ("quality>=top90%,quality>=top70%", "sharpness>=top90%,sharpness>=top80%")

@@ -10,9 +10,9 @@ import numpy as np
 from mlflow import MlflowClient
 
 from tests.support.image_files import encoded
-from trainer.experiments.fusion.run import FuseConfig
+from trainer.experiments.fusion.config import FuseConfig
 from trainer.experiments.fusion.run import run as fuse
-from trainer.experiments.zero_shot.run import ZeroShotConfig
+from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.experiments.zero_shot.run import run as zeroshot
 from trainer.tracking.schema import Artifact, Fused, Tag, ZeroShot
 

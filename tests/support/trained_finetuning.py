@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 
 from tests.support import trained_ablation
 from tests.support.tiny_clip import save_tiny_clip
-from trainer.experiments.finetuning.run import FinetuneConfig, run
+from trainer.experiments.finetuning.config import FinetuneConfig
+from trainer.experiments.finetuning.run import run
 from trainer.tracking.schema import Artifact, Summary
 
 

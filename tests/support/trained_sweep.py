@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 
 from tests.support import commands
 from tests.support.image_files import encoded, noise
-from trainer.experiments.sweep.run import SweepConfig, run
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.experiments.sweep.run import run
 from trainer.tracking.schema import Artifact
 
 CLASSES = {"bright ones": 0.55, "dark_ones": 0.0, "red": 0.3}  # class → the least brightness of its pictures

@@ -1,4 +1,6 @@
-"""The two ways a command refuses to go on. Every room may raise them; only the commands catch them."""
+"""Errors shown to the user: raised anywhere, caught only in `trainer.cli`."""
+
+from typing import Any
 
 
 class InputError(ValueError):
@@ -15,3 +17,11 @@ def first_line(error: BaseException) -> str:
 
 class TooManyBadFiles(RuntimeError):
     """More files were quarantined than ``--max-bad`` allows (exit code 1)."""
+
+
+class NoResultError(RuntimeError):
+    """The command ran as asked and found nothing good (exit code 1). ``figures`` are printed all the same."""
+
+    def __init__(self, message: str, figures: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.figures = figures

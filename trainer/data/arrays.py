@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.manifest import SPLITS, Manifest, build
+from trainer.data.manifest import SPLITS, Manifest, build_manifest
 from trainer.data.split import complete_splits
 
 SUFFIXES = (".npz", ".safetensors")
@@ -46,7 +46,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     given_n = np.concatenate([np.full(len(y[split]), split if len(splits) > 1 else "") for split in splits])
     split_n, made = complete_splits(given_n, np.array(label), ("",) * len(label), seed=seed, name=name)
     features_nd = np.ascontiguousarray(np.concatenate([x[split] for split in splits]))
-    return build(
+    return build_manifest(
         name=name,
         sample_id=sample_id,
         label=label,

@@ -12,7 +12,7 @@ _GAPS = re.compile(r"\s+")
 _EMPTY_ITEMS = re.compile(r"(\s*[,;|]\s*)+")
 
 
-def pattern(names: Sequence[str]) -> re.Pattern[str]:
+def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
     """Finds any of the names as whole words, in any case, also in a regular plural."""
     words = [[re.escape(word) for word in re.split(_BETWEEN, name) if word] for name in names]
     longest_first = sorted((_BETWEEN.join(parts) for parts in words if parts), key=len, reverse=True)
@@ -20,7 +20,7 @@ def pattern(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{any_name})(?:e?s)?(?![^\W_])", re.IGNORECASE)
 
 
-def names_own_class(
+def mentions_own_class(
     caption: Sequence[str], label_n: np.ndarray, names: Sequence[Sequence[str]]
 ) -> np.ndarray:
     """bool [N]: a caption has one of the names of its own row's class in it.
@@ -28,7 +28,7 @@ def names_own_class(
     Args:
         names: of every class.
     """
-    patterns = [pattern(of_class) for of_class in names]
+    patterns = [name_pattern(of_class) for of_class in names]
     return np.array(
         [
             bool(text) and label >= 0 and patterns[label].search(text) is not None
@@ -38,9 +38,9 @@ def names_own_class(
     )
 
 
-def hidden(caption: Sequence[str], names: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def remove_class_names(caption: Sequence[str], names: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """The captions without the names of any class: to hide a row's own alone would give it away, too."""
-    any_name = pattern([name for of_class in names for name in of_class])
+    any_name = name_pattern([name for of_class in names for name in of_class])
 
     def without(text: str) -> str:
         while any_name.search(text):  # what is left may be a name again: "playing cat card"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.decode import Undecodable, as_thumbnail, decode
+from trainer.data.decode import DecodeError, decode, degrade_to_thumbnail
 from trainer.data.manifest import Manifest
 
 MISMATCHED = "mismatched"  # what Manifest.spoiled says of such rows
@@ -16,7 +16,7 @@ CAPTION_SWAPPED = "caption_swapped"
 THUMBNAIL = 24  # pixels of the shorter side
 
 
-def mismatched(manifest: Manifest, share: float, *, seed: int) -> Manifest:
+def flip_labels(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     """Give this share of the training rows label and caption of a training row of the next class, as if the
     pictures of two folders had been mixed up (pair flipping, at 45 % in Han et al. 2018). Mistakes that
     spread over all classes would cancel out in a linear head; these lead it astray.
@@ -28,7 +28,7 @@ def mismatched(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     """
     _check_share(share, "--mismatch")
     rng = np.random.default_rng([seed, 1])
-    sound = np.flatnonzero(_sound(manifest) & (manifest.label_n >= 0))
+    sound = np.flatnonzero(_clean_rows(manifest) & (manifest.label_n >= 0))
     sound = sound[np.argsort(manifest.label_n[sound], kind="stable")]
     label_s = manifest.label_n[sound]
     rows = rng.choice(sound, round(share * len(sound)), replace=False)
@@ -43,10 +43,10 @@ def mismatched(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     donors = sound[start_c[next_r] + rng.integers(count_c[next_r])]
     label_n = manifest.label_n.copy()
     label_n[rows] = manifest.label_n[donors]
-    return _planted(replace(manifest, label_n=label_n), rows, donors, MISMATCHED, f"{share}/{seed}")
+    return _mark_corrupted(replace(manifest, label_n=label_n), rows, donors, MISMATCHED, f"{share}/{seed}")
 
 
-def bad_source(manifest: Manifest, share: float, *, seed: int) -> Manifest:
+def degrade_source(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     """As if this share of the training rows came from a bad source: labels and captions as of
     :func:`mismatched`, and pictures that were thumbnails of `THUMBNAIL` pixels and have been enlarged again.
 
@@ -57,18 +57,18 @@ def bad_source(manifest: Manifest, share: float, *, seed: int) -> Manifest:
         raise InputError(
             f"--bad-source {share}: {manifest.name} brings ready features. Pass --mismatch instead."
         )
-    planted = mismatched(manifest, share, seed=seed)
+    planted = flip_labels(manifest, share, seed=seed)
     images, content = list(manifest.images), list(manifest.content)
     for row in np.flatnonzero(np.array(planted.spoiled) == MISMATCHED):
         try:
-            picture = as_thumbnail(decode(images[row]), THUMBNAIL)
-        except Undecodable:  # whoever reads the row says so
+            picture = degrade_to_thumbnail(decode(images[row]), THUMBNAIL)
+        except DecodeError:  # whoever reads the row says so
             continue
         images[row], content[row] = picture, hashlib.sha256(picture).hexdigest()
     return replace(planted, images=tuple(images), content=tuple(content))
 
 
-def shuffled_captions(manifest: Manifest, share: float, *, seed: int) -> Manifest:
+def shuffle_captions(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     """Let this share of the training rows that have a caption exchange captions among themselves; of all such
     rows where the data has no labels.
 
@@ -80,7 +80,9 @@ def shuffled_captions(manifest: Manifest, share: float, *, seed: int) -> Manifes
     """
     _check_share(share, "--shuffle-captions")
     rng = np.random.default_rng([seed, 2])
-    sound = np.flatnonzero(_sound(manifest) & np.array([text != "" for text in manifest.caption], dtype=bool))
+    sound = np.flatnonzero(
+        _clean_rows(manifest) & np.array([text != "" for text in manifest.caption], dtype=bool)
+    )
     rows = rng.choice(sound, round(share * len(sound)), replace=False)
     _, text_r, count_t = np.unique(
         np.array([manifest.caption[i] for i in rows], dtype=object), return_inverse=True, return_counts=True
@@ -97,7 +99,7 @@ def shuffled_captions(manifest: Manifest, share: float, *, seed: int) -> Manifes
     rows, text_r = rows[order], text_r[order]
     changed_r = text_r != np.roll(text_r, count_t.max())
     donors = np.roll(rows, count_t.max())
-    return _planted(manifest, rows[changed_r], donors[changed_r], CAPTION_SWAPPED, f"{share}/{seed}")
+    return _mark_corrupted(manifest, rows[changed_r], donors[changed_r], CAPTION_SWAPPED, f"{share}/{seed}")
 
 
 def _check_share(share: float, flag: str) -> None:
@@ -105,7 +107,7 @@ def _check_share(share: float, flag: str) -> None:
         raise InputError(f"{flag} is {share}; expected a share of the rows between 0 and 1, such as 0.1.")
 
 
-def _sound(manifest: Manifest) -> np.ndarray:
+def _clean_rows(manifest: Manifest) -> np.ndarray:
     """bool [N]: rows that may be damaged. Where there are no labels no head is trained or tested: any row."""
     part_n = (manifest.split_n == "train") | (manifest.label_n < 0).all()
     if manifest.spoiled is None:
@@ -113,7 +115,9 @@ def _sound(manifest: Manifest) -> np.ndarray:
     return part_n & np.array([how == "" for how in manifest.spoiled], dtype=bool)
 
 
-def _planted(manifest: Manifest, rows: np.ndarray, donors: np.ndarray, how: str, drawn: str) -> Manifest:
+def _mark_corrupted(
+    manifest: Manifest, rows: np.ndarray, donors: np.ndarray, how: str, drawn: str
+) -> Manifest:
     """Captions of ``donors`` in ``rows``, which are marked, and a digest that says ``how`` and what was
     ``drawn``: no run on planted data may be taken for a run on the data."""
     caption, spoiled = list(manifest.caption), list(manifest.spoiled or ("",) * len(manifest))

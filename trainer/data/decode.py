@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from trainer.data.manifest import Stored
+from trainer.data.manifest import StoredImage
 
 DECODE_POLICY = "2"
 MAX_PIXELS = 120_000_000  # a 108-megapixel phone photo passes; as RGB it takes 360 MB at most
@@ -39,10 +39,10 @@ _ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LYING = (5, 6, 7, 8)  # those that exchange width and height
+_TRANSPOSED = (5, 6, 7, 8)  # those that exchange width and height
 
 
-class Undecodable(Exception):
+class DecodeError(Exception):
     """The bytes are not a picture that can be used. ``reason`` says why, for people."""
 
     def __init__(self, reason: str) -> None:
@@ -58,13 +58,13 @@ class Decoded(NamedTuple):
     height: int
 
 
-def decode(image: Stored | bytes, *, least: int | None = None) -> np.ndarray:
+def decode(image: StoredImage | bytes, *, least: int | None = None) -> np.ndarray:
     """uint8 [H, W, 3]: the picture of :func:`decode_sized` alone."""
     return decode_sized(image, least=least).image_hwc
 
 
 def decode_sized(
-    image: Stored | bytes, *, least: int | None = None, most_pixels: int = MAX_PIXELS
+    image: StoredImage | bytes, *, least: int | None = None, most_pixels: int = MAX_PIXELS
 ) -> Decoded:
     """Decode one picture by the policy above.
 
@@ -78,15 +78,15 @@ def decode_sized(
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
         if not data:
-            raise Undecodable("empty file")
+            raise DecodeError("empty file")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             width, height = opened.size
             if width * height > most_pixels:
-                raise Undecodable(
+                raise DecodeError(
                     f"too large: {width} x {height} pixels, the limit is {most_pixels:,} in all"
                 )
             if max(width, height) > MAX_ASPECT * min(width, height):
-                raise Undecodable(f"a strip: {width} x {height} pixels, the limit is 1 to {MAX_ASPECT}")
+                raise DecodeError(f"a strip: {width} x {height} pixels, the limit is 1 to {MAX_ASPECT}")
             if least is not None:
                 opened.draft(None, (least, least))  # does nothing to other formats
             drafted = opened.size != (width, height)
@@ -95,17 +95,17 @@ def decode_sized(
             upright = _upright(_to_rgb(opened), orientation)
             if not drafted:
                 width, height = upright.size
-            elif orientation in _LYING:
+            elif orientation in _TRANSPOSED:
                 width, height = height, width
             return Decoded(np.array(upright), width, height)
-    except Undecodable:
+    except DecodeError:
         raise
     except Image.DecompressionBombError as error:
-        raise Undecodable(f"too large: the limit is {MAX_PIXELS:,} pixels") from error
+        raise DecodeError(f"too large: the limit is {MAX_PIXELS:,} pixels") from error
     except Image.UnidentifiedImageError as error:
-        raise Undecodable(f"not an image (begins with {data[:8]!r})") from error
+        raise DecodeError(f"not an image (begins with {data[:8]!r})") from error
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
-        raise Undecodable(f"cannot be decoded: {error or type(error).__name__}") from error
+        raise DecodeError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
 def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
@@ -121,7 +121,7 @@ def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
     return buffer.getvalue()
 
 
-def as_thumbnail(image_hwc: np.ndarray, side: int) -> bytes:
+def degrade_to_thumbnail(image_hwc: np.ndarray, side: int) -> bytes:
     """A PNG of the picture's size, of what is left of it in a thumbnail.
 
     Args:
@@ -140,7 +140,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         return _from_16_bits(np.asarray(image)).convert("RGB")
     if image.mode == "F":
-        raise Undecodable("floating-point pixels have no known range; save the image with 8 or 16 bits")
+        raise DecodeError("floating-point pixels have no known range; save the image with 8 or 16 bits")
     if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -151,7 +151,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _from_16_bits(pixels_hw: np.ndarray) -> Image.Image:
     """Scale 0…65535 to 0…255: ``convert("RGB")`` would clip everything above 255 to white."""
     if pixels_hw.min() < 0 or pixels_hw.max() > 65535:
-        raise Undecodable("32-bit pixels have no known range; save the image with 8 or 16 bits")
+        raise DecodeError("32-bit pixels have no known range; save the image with 8 or 16 bits")
     return Image.fromarray(np.round(pixels_hw / 257.0).astype(np.uint8))
 
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
-from trainer.data.manifest import Manifest, build
+from trainer.data.manifest import Manifest, build_manifest
 
 NAME = "demo"
 PACK = Path(__file__).with_name("demo_pack")
-PICTURES = PACK / "pictures.parquet"
+IMAGES = PACK / "pictures.parquet"
 ENCODER = PACK / "encoder"
 
 
 def read() -> Manifest:
     """The pictures in their own splits. Some training rows are spoiled on purpose (``Manifest.spoiled``)."""
-    columns = parquet.read_table(PICTURES).to_pydict()
-    return build(
+    columns = parquet.read_table(IMAGES).to_pydict()
+    return build_manifest(
         name=NAME,
         sample_id=columns["sample_id"],
         label=columns["label"],

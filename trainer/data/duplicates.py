@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.manifest import Manifest, rows_of
+from trainer.data.manifest import Manifest, rows_by_value
 
-KEPT_FIRST = ("test", "val", "train")  # test rows are never filtered
+SPLIT_PRIORITY = ("test", "val", "train")  # test rows are never filtered
 
 
-class Joined:
+class UnionFind:
     """Names that belong together, directly or in several steps (union-find)."""
 
     def __init__(self) -> None:
@@ -31,16 +31,16 @@ class Joined:
         return name
 
 
-def same_picture(content: Sequence[str]) -> list[np.ndarray]:
+def duplicate_rows(content: Sequence[str]) -> list[np.ndarray]:
     """For each picture that several rows hold, these rows; pictures in order of first appearance."""
-    return [np.array(rows) for rows in rows_of(content).values() if len(rows) > 1]
+    return [np.array(rows) for rows in rows_by_value(content).values() if len(rows) > 1]
 
 
-def bound(content: Sequence[str], group: Sequence[str]) -> list[str]:
+def indivisible_units(content: Sequence[str], group: Sequence[str]) -> list[str]:
     """Groups with the same picture's rows joined: what must not be divided. "" is a row that stands alone."""
-    joined = Joined()
+    joined = UnionFind()
     unit = list(group)
-    for rows in same_picture(content):
+    for rows in duplicate_rows(content):
         together = f"\0{content[rows[0]]}"  # no group that data can bring
         for row in rows:
             if group[row]:
@@ -50,12 +50,12 @@ def bound(content: Sequence[str], group: Sequence[str]) -> list[str]:
     return [joined.root(name) if name else "" for name in unit]
 
 
-def repeats(manifest: Manifest) -> np.ndarray:
+def redundant_rows(manifest: Manifest) -> np.ndarray:
     """bool [N]: a row whose picture another row has, too, and which can go. Of each picture one row stays: a
     test row if there is one, else one of val, else the first."""
     again_n = np.zeros(len(manifest), dtype=bool)
-    for rows in same_picture(manifest.content):
-        rank = [KEPT_FIRST.index(str(manifest.split_n[row])) for row in rows]
+    for rows in duplicate_rows(manifest.content):
+        rank = [SPLIT_PRIORITY.index(str(manifest.split_n[row])) for row in rows]
         again_n[np.delete(rows, int(np.argmin(rank)))] = True
     return again_n
 
@@ -67,7 +67,7 @@ def refuse_leaks(manifest: Manifest) -> None:
         InputError: naming pairs and what can be done.
     """
     pairs = []
-    for rows in same_picture(manifest.content):
+    for rows in duplicate_rows(manifest.content):
         train = [row for row in rows if manifest.split_n[row] == "train"]
         others = [row for row in rows if manifest.split_n[row] != "train"]
         pairs += [(manifest.sample_id[a], manifest.sample_id[b]) for a in train[:1] for b in others]

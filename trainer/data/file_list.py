@@ -9,10 +9,10 @@ from pathlib import Path
 from trainer.core.errors import InputError
 from trainer.data import files
 from trainer.data.folder import walk
-from trainer.data.manifest import Manifest, Quarantined, build
+from trainer.data.manifest import Manifest, Quarantined, build_manifest
 
 
-def listing(paths: Sequence[Path]) -> Manifest:
+def read_files(paths: Sequence[Path]) -> Manifest:
     """Every picture among ``paths`` once, in the order given, those of a folder by name.
 
     A file that is named is taken whatever it is called; in folders those with a picture's extension are, as
@@ -24,7 +24,7 @@ def listing(paths: Sequence[Path]) -> Manifest:
     if not paths:
         raise InputError("Nothing was given to predict. Pass picture files, or folders that hold some.")
     seen: dict[str, tuple[Path, str]] = {}  # as it is called → where it is, why it cannot be opened
-    for path, problem in _every(paths):
+    for path, problem in _walk_all(paths):
         seen.setdefault(os.fspath(path), (path, problem))
     if not seen:
         raise InputError(
@@ -32,16 +32,16 @@ def listing(paths: Sequence[Path]) -> Manifest:
             f"{', '.join(sorted(files.EXTENSIONS))}."
         )
     usable = [path for path, problem in seen.values() if not problem]
-    hashed = dict(zip(usable, files.hash_all(usable), strict=True))
+    hashed = dict(zip(usable, files.hash_images(usable), strict=True))
     good = [path for path in usable if isinstance(hashed[path], str)]
-    names = _distinct([_name(path) for path in good])
+    names = _unique_names([_name(path) for path in good])
     bad = [Quarantined(_name(path), problem) for path, problem in seen.values() if problem]
     bad += [
         Quarantined(_name(path), f"cannot be read: {why.strerror}")
         for path, why in hashed.items()
         if isinstance(why, OSError)
     ]
-    return build(
+    return build_manifest(
         name="the pictures",
         sample_id=names,
         label=[""] * len(good),
@@ -52,7 +52,7 @@ def listing(paths: Sequence[Path]) -> Manifest:
     )
 
 
-def _every(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+def _walk_all(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     for path in paths:
         if path.is_dir():
             yield from walk(path, {os.path.realpath(path)})
@@ -66,7 +66,7 @@ def _name(path: Path) -> str:
     return files.printable(os.fspath(path))
 
 
-def _distinct(names: list[str]) -> list[str]:
+def _unique_names(names: list[str]) -> list[str]:
     """Names that are printed alike (bytes that are not UTF-8 beside their own description) told apart."""
     taken: set[str] = set()
     told = []

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.data.manifest import Stored
+from trainer.data.manifest import StoredImage
 
 EXTENSIONS = frozenset(
     f".{name}"
@@ -20,7 +20,7 @@ HASH_THREADS = 8  # hashing waits for the disk and releases the interpreter
 
 
 @dataclass(frozen=True)
-class Slice:
+class FileSlice:
     """A picture that lies inside a larger file. Like a path, it is read when somebody wants it."""
 
     path: Path
@@ -55,13 +55,13 @@ def problem(path: Path) -> str:
     return "" if status.st_size else "empty file"
 
 
-def hash_all(images: Sequence[Stored]) -> list[str | OSError]:
+def hash_images(images: Sequence[StoredImage]) -> list[str | OSError]:
     """SHA-256 hex of every picture's bytes, or why they could not be read."""
     with ThreadPoolExecutor(HASH_THREADS) as pool:
         return list(pool.map(_sha256, images))
 
 
-def _sha256(image: Stored) -> str | OSError:
+def _sha256(image: StoredImage) -> str | OSError:
     try:
         if not isinstance(image, Path):
             return hashlib.sha256(image.read_bytes()).hexdigest()

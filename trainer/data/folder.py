@@ -11,13 +11,13 @@ import numpy as np
 
 from trainer.core.errors import InputError
 from trainer.data import files
-from trainer.data.duplicates import bound
-from trainer.data.manifest import Manifest, Quarantined, build
-from trainer.data.metadata import Entry, read_metadata
-from trainer.data.split import complete_splits, split_called
+from trainer.data.duplicates import indivisible_units
+from trainer.data.manifest import Manifest, Quarantined, build_manifest
+from trainer.data.metadata import ImageMetadata, read_metadata
+from trainer.data.split import canonical_split, complete_splits
 
 
-class _Found(NamedTuple):
+class _ImageFile(NamedTuple):
     """An image file, not yet opened."""
 
     path: Path
@@ -51,14 +51,16 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
         if sample_id not in present
     ]
     if not found:
-        raise InputError(_nothing(name, quarantined))
+        raise InputError(_no_images_message(name, quarantined))
     sample_id = ["/".join(row.parts) for row in found]
     label = _labels(found, entries, has_labels=has_labels, name=name)
-    blank = Entry(source="")
+    blank = ImageMetadata(source="")
     group = [entries.get(one, blank).group for one in sample_id]
     given_n = np.array([row.split for row in found], dtype="U5")
-    split_n, made = complete_splits(given_n, np.array(label), bound(content, group), seed=seed, name=name)
-    return build(
+    split_n, made = complete_splits(
+        given_n, np.array(label), indivisible_units(content, group), seed=seed, name=name
+    )
+    return build_manifest(
         name=name,
         sample_id=sample_id,
         label=label,
@@ -72,16 +74,16 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     )
 
 
-def _find(root: Path) -> tuple[list[_Found], list[Quarantined]]:
+def _find(root: Path) -> tuple[list[_ImageFile], list[Quarantined]]:
     """Every visible file with an image's extension below ``root``, in order of name."""
-    found: list[_Found] = []
+    found: list[_ImageFile] = []
     quarantined: list[Quarantined] = []
     for path, problem in walk(root, {os.path.realpath(root)}):
         parts = tuple(files.printable(part) for part in path.relative_to(root).parts)
         if problem:
             quarantined.append(Quarantined("/".join(parts), problem))
         else:
-            found.append(_Found(path, parts, ""))
+            found.append(_ImageFile(path, parts, ""))
     return sorted(found, key=lambda row: row.parts), quarantined
 
 
@@ -116,10 +118,10 @@ def _leads_out(link: Path, seen: set[str]) -> bool:
     return True
 
 
-def _assign_splits(found: list[_Found], name: str) -> tuple[list[_Found], dict[str, str]]:
+def _assign_splits(found: list[_ImageFile], name: str) -> tuple[list[_ImageFile], dict[str, str]]:
     """Move a leading split folder into ``split``. Returns the split folders too: folder → split."""
     tops = sorted({row.parts[0] for row in found if len(row.parts) > 1})
-    splits = {top: split for top in tops if (split := split_called(top)) is not None}
+    splits = {top: split for top in tops if (split := canonical_split(top)) is not None}
     others = [top for top in tops if top not in splits]
     loose = [row.parts[0] for row in found if len(row.parts) == 1]
     if not splits:
@@ -133,9 +135,9 @@ def _assign_splits(found: list[_Found], name: str) -> tuple[list[_Found], dict[s
     return [row._replace(split=splits[row.parts[0]]) for row in found], splits
 
 
-def _hash(found: list[_Found]) -> tuple[list[_Found], list[str], list[Quarantined]]:
+def _hash(found: list[_ImageFile]) -> tuple[list[_ImageFile], list[str], list[Quarantined]]:
     """SHA-256 of every file; those that cannot be read go to quarantine."""
-    results = files.hash_all([row.path for row in found])
+    results = files.hash_images([row.path for row in found])
     kept = [(row, result) for row, result in zip(found, results, strict=True) if isinstance(result, str)]
     bad = [
         Quarantined("/".join(row.parts), f"cannot be read: {result.strerror}")
@@ -145,7 +147,9 @@ def _hash(found: list[_Found]) -> tuple[list[_Found], list[str], list[Quarantine
     return [row for row, _ in kept], [content for _, content in kept], bad
 
 
-def _labels(found: list[_Found], entries: dict[str, Entry], *, has_labels: bool, name: str) -> list[str]:
+def _labels(
+    found: list[_ImageFile], entries: dict[str, ImageMetadata], *, has_labels: bool, name: str
+) -> list[str]:
     """Class names: from the metadata's label column if there is one, else from the folders."""
     if has_labels:
         label = [
@@ -166,7 +170,7 @@ def _labels(found: list[_Found], entries: dict[str, Entry], *, has_labels: bool,
     return label
 
 
-def _nothing(name: str, quarantined: list[Quarantined]) -> str:
+def _no_images_message(name: str, quarantined: list[Quarantined]) -> str:
     reasons = "; ".join(f"{path}: {reason}" for path, reason in quarantined[:3])
     detail = f" {len(quarantined)} files were found and cannot be used, such as {reasons}." if reasons else ""
     return (

@@ -7,8 +7,8 @@ import re
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.duplicates import KEPT_FIRST, bound
-from trainer.data.manifest import SPLITS, Manifest, build, rows_of
+from trainer.data.duplicates import SPLIT_PRIORITY, indivisible_units
+from trainer.data.manifest import SPLITS, Manifest, build_manifest, rows_by_value
 from trainer.data.split import complete_splits
 
 
@@ -46,9 +46,13 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
     if manifest.made_splits:
         split_n[np.isin(split_n, manifest.made_splits)] = "" if manifest.made_splits == SPLITS else "train"
         split_n, _ = complete_splits(
-            split_n, np.array(label), bound(manifest.content, group), seed=seed, name=manifest.name
+            split_n,
+            np.array(label),
+            indivisible_units(manifest.content, group),
+            seed=seed,
+            name=manifest.name,
         )
-    return build(
+    return build_manifest(
         name=manifest.name,
         sample_id=manifest.sample_id,
         label=label,
@@ -64,22 +68,22 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
     )
 
 
-def divided(manifest: Manifest) -> dict[str, np.ndarray]:
+def groups_across_splits(manifest: Manifest) -> dict[str, np.ndarray]:
     """Each group with rows in more than one split → its rows; in order of first appearance."""
     return {
         name: np.array(rows)
-        for name, rows in rows_of(manifest.group).items()
+        for name, rows in rows_by_value(manifest.group).items()
         if name and len(set(manifest.split_n[rows])) > 1
     }
 
 
-def refuse_divided(manifest: Manifest) -> None:
+def refuse_group_leaks(manifest: Manifest) -> None:
     """Refuse data in which a group stands in more than one split.
 
     Raises:
         InputError: naming groups, their splits, and what can be done.
     """
-    shared = divided(manifest)
+    shared = groups_across_splits(manifest)
     if not shared:
         return
     named = "; ".join(
@@ -94,10 +98,10 @@ def refuse_divided(manifest: Manifest) -> None:
     )
 
 
-def drop_shared(manifest: Manifest) -> Manifest:
+def drop_shared_groups(manifest: Manifest) -> Manifest:
     """Of each group that stands in more than one split only the rows of test, or else of val."""
     keep_n = np.ones(len(manifest), dtype=bool)
-    for rows in divided(manifest).values():
+    for rows in groups_across_splits(manifest).values():
         split_r = manifest.split_n[rows]
-        keep_n[rows] = split_r == next(split for split in KEPT_FIRST if split in split_r)
+        keep_n[rows] = split_r == next(split for split in SPLIT_PRIORITY if split in split_r)
     return manifest.take(np.flatnonzero(keep_n))

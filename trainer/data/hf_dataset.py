@@ -16,9 +16,9 @@ import pyarrow.compute as compute
 
 from trainer.core.errors import InputError, first_line
 from trainer.data import files, table_columns
-from trainer.data.duplicates import bound
-from trainer.data.manifest import Manifest, Quarantined, Stored, build
-from trainer.data.split import complete_splits, read_split, split_called
+from trainer.data.duplicates import indivisible_units
+from trainer.data.manifest import Manifest, Quarantined, StoredImage, build_manifest
+from trainer.data.split import canonical_split, complete_splits, parse_split
 
 if TYPE_CHECKING:  # half a second to import, and only this source needs it
     from datasets import Dataset
@@ -35,7 +35,7 @@ _RESHAPE = "Load it with the datasets library, {}, write it with save_to_disk an
 
 
 @dataclass(frozen=True)
-class Cell:
+class ArrowCell:
     """A picture's bytes in an Arrow file. Like a path, it is read when somebody wants it."""
 
     path: Path
@@ -58,7 +58,7 @@ class _Rows:
     """Columns of the manifest on their way."""
 
     sample_id: list[str] = field(default_factory=list)
-    images: list[Stored] = field(default_factory=list)
+    images: list[StoredImage] = field(default_factory=list)
     content: list[str] = field(default_factory=list)
     label: list[str] = field(default_factory=list)
     caption: list[str] = field(default_factory=list)
@@ -95,7 +95,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     return _manifest(data if isinstance(data, dict) else {"": data}, name=name, seed=seed)
 
 
-def read_named(asked: str, *, seed: int) -> Manifest:
+def read_hub(asked: str, *, seed: int) -> Manifest:
     """Read ``hf:NAME`` or ``hf:NAME:CONFIG``: a data set of the hub, or a local folder laid out like one.
 
     ``load_dataset`` fetches it and writes it once as Arrow files into its cache (HF_HOME), which takes disk
@@ -143,7 +143,7 @@ def _reason(error: Exception) -> str:
 
 def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
     """Rows of all parts (its splits, by their name)."""
-    foreign = [part for part in parts if split_called(part) is None]
+    foreign = [part for part in parts if canonical_split(part) is None]
     if len(parts) > 1 and foreign:
         cure = _RESHAPE.format("leave these out or rename them")
         raise InputError(
@@ -158,9 +158,9 @@ def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
         raise InputError(f"{name} has no row with a usable picture{f' ({first})' if first else ''}.")
     given_n = np.array(rows.split, dtype="U5")
     split_n, made = complete_splits(
-        given_n, np.array(rows.label), bound(rows.content, rows.group), seed=seed, name=name
+        given_n, np.array(rows.label), indivisible_units(rows.content, rows.group), seed=seed, name=name
     )
-    return build(
+    return build_manifest(
         name=name,
         sample_id=rows.sample_id,
         label=rows.label,
@@ -184,7 +184,7 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> 
     paths = [Path(one["filename"]) for one in dataset.cache_files]
     picture = column.pop("picture")
     text = {
-        role: [value for path in paths for value in table_columns.text(_table(path)[own])]
+        role: [value for path in paths for value in table_columns.column_as_text(_table(path)[own])]
         for role, own in column.items()
     }
     blank = [""] * len(dataset)
@@ -205,7 +205,7 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> 
                 rows.label.append(label[at])
                 rows.caption.append(caption[at])
                 rows.group.append(group[at])
-                rows.split.append(read_split(given or split[at], where=f"{name}: {sample_id[at]}"))
+                rows.split.append(parse_split(given or split[at], where=f"{name}: {sample_id[at]}"))
             at += 1
 
 
@@ -216,7 +216,7 @@ def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str]
     kinds = dataset.features
     schema = kinds.arrow_schema
     image = next((one for one, kind in kinds.items() if isinstance(kind, datasets.Image)), None)
-    picture = image or table_columns.with_bytes(schema)
+    picture = image or table_columns.image_bytes_column(schema)
     if picture is None:
         cure = _RESHAPE.format("make one with cast_column(…, Image())")
         raise InputError(
@@ -242,7 +242,7 @@ def _ids(part: str, given: list[str]) -> list[str]:
 # --- pictures ---------------------------------------------------------------------------------
 
 
-def _images(path: Path, column: str) -> list[Stored]:
+def _images(path: Path, column: str) -> list[StoredImage]:
     """Where the picture of every row of an Arrow file is: in the cell, or in the file that the cell names."""
     cells = _table(path)[column]
     within, named = cells, [None] * len(cells)
@@ -252,15 +252,15 @@ def _images(path: Path, column: str) -> list[Stored]:
             named = compute.struct_field(cells, "path").to_pylist()
     size = compute.binary_length(within).to_pylist()  # lengths are known without reading the bytes
     return [
-        Path(named[row]) if named[row] and not size[row] else Cell(path, column, row)
+        Path(named[row]) if named[row] and not size[row] else ArrowCell(path, column, row)
         for row in range(len(cells))
     ]
 
 
-def _hashes(images: Sequence[Stored]) -> list[str | OSError]:
+def _hashes(images: Sequence[StoredImage]) -> list[str | OSError]:
     """SHA-256 hex of each picture, or why there is none."""
     wrong = [files.problem(one) if isinstance(one, Path) else "" for one in images]
-    hashes = iter(files.hash_all([image for image, bad in zip(images, wrong, strict=True) if not bad]))
+    hashes = iter(files.hash_images([image for image, bad in zip(images, wrong, strict=True) if not bad]))
     return [OSError(errno.ENOENT, bad) if bad else next(hashes) for bad in wrong]
 
 

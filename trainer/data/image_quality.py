@@ -9,7 +9,7 @@ from scipy.ndimage import laplace
 
 SIDE = 256  # pixels: sharpness, entropy and noise depend on the scale, so all are measured at one
 HASH_BYTES = 8
-NAMES = (
+MEASURE_NAMES = (
     "width",  # pixels, as stored
     "height",
     "brightness",  # mean luma (ITU-R BT.601), 0…1
@@ -21,8 +21,8 @@ NAMES = (
 )
 
 
-def measure(image_hwc: np.ndarray, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """All of :data:`NAMES` of one picture. Always finite.
+def measure_image(image_hwc: np.ndarray, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    """All of :data:`MEASURE_NAMES` of one picture. Always finite.
 
     Width, height and hash are the picture's own; the rest is measured after its longer side has been brought
     down to :data:`SIDE` (smaller pictures stay as they are).
@@ -52,7 +52,7 @@ def perceptual_hash(image_hwc: np.ndarray) -> np.ndarray:
     return low > np.median(low[1:])
 
 
-def hashes(measures_nm: np.ndarray) -> np.ndarray:
+def hashes_of_measures(measures_nm: np.ndarray) -> np.ndarray:
     """uint8 [N, 8]: the perceptual hashes of N pictures from their measures [N, M]."""
     return measures_nm[:, -HASH_BYTES:].astype(np.uint8)
 

@@ -33,7 +33,7 @@ def load(data: str, *, seed: int) -> Manifest:
     if data == demo.NAME:
         return demo.read()
     if data.startswith(hf_dataset.PREFIX):
-        return hf_dataset.read_named(data, seed=seed)
+        return hf_dataset.read_hub(data, seed=seed)
     path = Path(data).expanduser()
     if path.is_dir():
         room = hf_dataset if hf_dataset.is_saved(path) else shards if _is_shards(path) else folder
@@ -54,4 +54,4 @@ def load(data: str, *, seed: int) -> Manifest:
 
 def _is_shards(path: Path) -> bool:
     """Tar files and no pictures beside them."""
-    return bool(shards.found_in(path)) and not any(p.suffix.lower() in EXTENSIONS for p in path.iterdir())
+    return bool(shards.find_shards(path)) and not any(p.suffix.lower() in EXTENSIONS for p in path.iterdir())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -12,11 +11,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from trainer.core.errors import InputError
+from trainer.core.text import natural_key
 
 SPLITS = ("train", "val", "test")
 
 
-class Stored(Protocol):
+class StoredImage(Protocol):
     """A picture that is read when somebody wants it: a path, or a place inside a larger file."""
 
     def read_bytes(self) -> bytes:
@@ -42,7 +42,7 @@ class Manifest:
     split_n: np.ndarray  # unicode [N]: "train" | "val" | "test"
     caption: tuple[str, ...]  # "" where there is none
     group: tuple[str, ...]  # "" where there is none
-    images: tuple[Stored | bytes, ...] | None  # where the pictures are; bytes stay undecoded
+    images: tuple[StoredImage | bytes, ...] | None  # where the pictures are; bytes stay undecoded
     content: tuple[str, ...]  # SHA-256 hex of each row's image bytes, or of its vector's bytes
     features_nd: np.ndarray | None  # float32 [N, D] for data that comes as ready features
     quarantined: tuple[Quarantined, ...]
@@ -81,7 +81,7 @@ class Manifest:
         )
 
 
-def build(
+def build_manifest(
     *,
     name: str,
     sample_id: Sequence[str],
@@ -90,7 +90,7 @@ def build(
     content: Sequence[str],
     caption: Sequence[str] | None = None,
     group: Sequence[str] | None = None,
-    images: Sequence[Stored | bytes] | None = None,
+    images: Sequence[StoredImage | bytes] | None = None,
     features_nd: np.ndarray | None = None,
     quarantined: Sequence[Quarantined] = (),
     made_splits: tuple[str, ...] = (),
@@ -134,22 +134,12 @@ def build(
     )
 
 
-def rows_of(values: Sequence[str]) -> dict[str, list[int]]:
+def rows_by_value(values: Sequence[str]) -> dict[str, list[int]]:
     """Value → the rows that have it, in order of first appearance."""
     rows: dict[str, list[int]] = {}
     for row, value in enumerate(values):
         rows.setdefault(value, []).append(row)
     return rows
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key by which "2" comes before "10" and "fold2" before "fold10"."""
-    key = []
-    for i, part in enumerate(re.split(r"([0-9]+)", name)):
-        digits = part.lstrip("0")
-        if part:
-            key.append((1, len(digits), digits) if i % 2 else (2, 0, part))
-    return [*key, (0, 0, name)]  # "01" and "1" are different classes: the spelling breaks the tie
 
 
 def check_trainable(manifest: Manifest) -> None:

@@ -15,7 +15,7 @@ NAMES = ("metadata.csv", "metadata.jsonl")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ImageMetadata:
     """What the metadata says of one image; "" where it says nothing."""
 
     source: str  # the file that says it
@@ -24,7 +24,7 @@ class Entry:
     group: str = ""
 
 
-def read_metadata(root: Path, folders: Iterable[str] = ()) -> tuple[dict[str, Entry], bool]:
+def read_metadata(root: Path, folders: Iterable[str] = ()) -> tuple[dict[str, ImageMetadata], bool]:
     """Read the metadata of ``root`` and of these folders below it.
 
     ``file_name`` counts from the folder that the metadata file is in. Several captions are joined
@@ -36,7 +36,7 @@ def read_metadata(root: Path, folders: Iterable[str] = ()) -> tuple[dict[str, En
     Raises:
         InputError: unreadable, without ``file_name``, or an image named twice.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ImageMetadata] = {}
     has_labels = False
     for folder in ("", *folders):
         for path in (root / folder / name for name in NAMES):
@@ -50,7 +50,7 @@ def read_metadata(root: Path, folders: Iterable[str] = ()) -> tuple[dict[str, En
                         "one line per image; several captions go into metadata.jsonl as a list, captions."
                     )
                 has_labels = has_labels or "label" in record
-                entries[sample_id] = Entry(
+                entries[sample_id] = ImageMetadata(
                     source=path.name,
                     label=_text(record.get("label")),
                     caption=_text(record.get("caption")) or _text(record.get("captions")),

@@ -11,13 +11,13 @@ from scipy.sparse.csgraph import connected_components
 
 # With 16 × 16 colours as vectors: of 650 Flickr photos stored again as JPEG, halved, made lighter or darker,
 # or written on, all are found; cropped by 5 %, 96 %; mirrored, none. No two of the 650 are taken for alike.
-MOST_BITS = 8  # of 64
-LEAST_COSINE = 0.9  # of centred vectors
+MAX_BITS = 8  # of 64
+MIN_COSINE = 0.9  # of centred vectors
 BLOCK = 1024  # rows that are held against as many others at once: 60 MB with 2,048 columns
 
 
 @dataclass(frozen=True)
-class Near:
+class NearDuplicates:
     """Which rows are near-duplicates of which.
 
     Told by rows, since 10,000 copies of one picture are 50 million pairs: the counts are of all pairs; of the
@@ -68,11 +68,11 @@ def near_duplicates(
     *,
     hash_nb: np.ndarray | None = None,
     vectors_nd: np.ndarray | None = None,
-    most_bits: int = MOST_BITS,
-    least_cosine: float = LEAST_COSINE,
+    most_bits: int = MAX_BITS,
+    least_cosine: float = MIN_COSINE,
     centre: bool = True,
     block: int = BLOCK,
-) -> Near:
+) -> NearDuplicates:
     """Pairs whose hashes *and* vectors agree: hashes alone take plain pictures for alike, vectors alone take
     pictures of one thing for alike.
 
@@ -82,7 +82,7 @@ def near_duplicates(
 
     Args:
         split_n: unicode [N].
-        hash_nb: uint8 [N, 8], see :func:`trainer.data.image_quality.hashes`.
+        hash_nb: uint8 [N, 8], see :func:`trainer.data.image_quality.hashes_of_measures`.
         vectors_nd: float [N, D] of any length. A vector of zeros is like nothing.
         most_bits: in which two hashes may differ, 0…64.
         least_cosine: above 0. Without hashes ask for 0.95 or more: 5,714 CLIP vectors of Caltech-101 make
@@ -113,7 +113,7 @@ def near_duplicates(
     likeness_ns = np.full(shape, -np.inf, dtype=np.float32)
     group_n = np.arange(len(split_n))
     for rows, columns, likeness_rc in tiles:
-        group_n = _joined(group_n, rows, columns, likeness_rc > -np.inf)
+        group_n = _merge_groups(group_n, rows, columns, likeness_rc > -np.inf)
         # Columns first: so a row meets the others in ascending order, on the diagonal too.
         for some, others, likeness in ((columns, rows, likeness_rc.T), (rows, columns, likeness_rc)):
             for s in np.unique(code_n[others]):
@@ -124,7 +124,7 @@ def near_duplicates(
                 best_ns[some[better], s] = of_split[part[better].argmax(1)]
                 likeness_ns[some[better], s] = part[better].max(1)
     _, first, group_n = np.unique(group_n, return_index=True, return_inverse=True)
-    return Near(tuple(map(str, splits)), code_n, count_ns, best_ns, likeness_ns, first[group_n])
+    return NearDuplicates(tuple(map(str, splits)), code_n, count_ns, best_ns, likeness_ns, first[group_n])
 
 
 def _tiles(
@@ -160,7 +160,9 @@ def _unit(vectors_nd: np.ndarray) -> np.ndarray:
     return (vectors_nd / np.where(length > 0, length, 1)).astype(np.float32)
 
 
-def _joined(group_n: np.ndarray, rows: np.ndarray, columns: np.ndarray, near_rc: np.ndarray) -> np.ndarray:
+def _merge_groups(
+    group_n: np.ndarray, rows: np.ndarray, columns: np.ndarray, near_rc: np.ndarray
+) -> np.ndarray:
     """Groups, numbered anew, after the groups of near rows have become one."""
     at = np.nonzero(near_rc)
     ends = group_n[rows[at[0]]], group_n[columns[at[1]]]

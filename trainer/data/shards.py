@@ -14,12 +14,12 @@ import numpy as np
 
 from trainer.core.errors import InputError
 from trainer.data import files
-from trainer.data.duplicates import bound
-from trainer.data.manifest import Manifest, Quarantined, build
-from trainer.data.split import complete_splits, read_split, split_called
+from trainer.data.duplicates import indivisible_units
+from trainer.data.manifest import Manifest, Quarantined, build_manifest
+from trainer.data.split import canonical_split, complete_splits, parse_split
 
 SUFFIX = ".tar"
-LARGEST_NOTE = 1 << 20  # bytes of a .json, .txt or .cls that are read
+MAX_TEXT_BYTES = 1 << 20  # bytes of a .json, .txt or .cls that are read
 TAKES = (
     "A shard is a tar of files that share a key: 000001.jpg with, if you have them, 000001.txt (caption), "
     "000001.cls (label) and 000001.json (label, caption, group, split)"
@@ -30,13 +30,13 @@ class _Sample(NamedTuple):
     """What the members of one key say."""
 
     sample_id: str
-    image: files.Slice | None
+    image: files.FileSlice | None
     content: str
     notes: dict[str, str]
     split: str
 
 
-def found_in(path: Path) -> list[Path]:
+def find_shards(path: Path) -> list[Path]:
     """The shards that a path stands for: itself, or those in a folder (and in its train, val, test)."""
     if path.is_file():
         return [path] if path.suffix.lower() == SUFFIX else []
@@ -55,9 +55,9 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     """
     samples: list[_Sample] = []
     quarantined: list[Quarantined] = []
-    for shard in found_in(path):
+    for shard in find_shards(path):
         folder = shard.parent.name if path not in (shard, shard.parent) else ""
-        for one in _samples(shard, split_called(folder) or "", quarantined):
+        for one in _samples(shard, canonical_split(folder) or "", quarantined):
             if one.image is None:
                 quarantined.append(Quarantined(one.sample_id, "a key without a picture"))
             else:
@@ -68,13 +68,15 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     label = [one.notes.get("label", "") for one in samples]
     group = [one.notes.get("group", "") for one in samples]
     given = [
-        read_split(one.split or one.notes.get("split", ""), where=f"{name}: {one.sample_id}")
+        parse_split(one.split or one.notes.get("split", ""), where=f"{name}: {one.sample_id}")
         for one in samples
     ]
     given_n = np.array(given, dtype="U5")
     content = [one.content for one in samples]
-    split_n, made = complete_splits(given_n, np.array(label), bound(content, group), seed=seed, name=name)
-    return build(
+    split_n, made = complete_splits(
+        given_n, np.array(label), indivisible_units(content, group), seed=seed, name=name
+    )
+    return build_manifest(
         name=name,
         sample_id=[one.sample_id for one in samples],
         label=label,
@@ -139,9 +141,9 @@ def _data(raw: io.BufferedReader, member: tarfile.TarInfo) -> bytes:
 
 def _with_member(sample: _Sample, shard: Path, member: tarfile.TarInfo, suffix: str, data: bytes) -> _Sample:
     if suffix in files.EXTENSIONS and sample.image is None:
-        image = files.Slice(shard, member.offset_data, member.size)
+        image = files.FileSlice(shard, member.offset_data, member.size)
         return sample._replace(image=image, content=hashlib.sha256(data).hexdigest())
-    if len(data) > LARGEST_NOTE:
+    if len(data) > MAX_TEXT_BYTES:
         return sample
     text = data.decode("utf-8", "replace").strip()
     said = {".txt": {"caption": text}, ".cls": {"label": text}, ".json": _json(text)}.get(suffix, {})

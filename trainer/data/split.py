@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.manifest import SPLITS, rows_of
+from trainer.data.manifest import SPLITS, rows_by_value
 
 FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test where the data brings no split
 # Spellings seen in public data sets. Any case.
@@ -60,18 +60,18 @@ def complete_splits(
     )
 
 
-def split_called(name: str) -> str | None:
+def canonical_split(name: str) -> str | None:
     """train, val or test, where a data set may spell it differently; None where it is none of them."""
     return SPELLINGS.get(name.strip().lower())
 
 
-def read_split(given: str, *, where: str) -> str:
+def parse_split(given: str, *, where: str) -> str:
     """The split that a row names, "" where it names none.
 
     Raises:
         InputError: it names something else; ``where`` says which row.
     """
-    split = split_called(given) if given else ""
+    split = canonical_split(given) if given else ""
     if split is None:
         raise InputError(f"{where} is in the split {given!r}. Use train, val and test.")
     return split
@@ -125,7 +125,7 @@ def grouped_stratified_split(
     return np.array(SPLITS)[split_n]
 
 
-def folds(label_n: np.ndarray, group: Sequence[str], *, count: int, seed: int) -> np.ndarray:
+def stratified_folds(label_n: np.ndarray, group: Sequence[str], *, count: int, seed: int) -> np.ndarray:
     """Cut rows into parts, each class evenly over them, no group divided: int64 [N], from 0.
 
     ``group`` as in :func:`grouped_stratified_split`. The parts differ in size where groups are large. There
@@ -151,7 +151,7 @@ def folds(label_n: np.ndarray, group: Sequence[str], *, count: int, seed: int) -
 
 def _rows_by_group(group: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
     """Rows of each named group in order of first appearance, and the rows of none."""
-    by_name = rows_of(group)
+    by_name = rows_by_value(group)
     single = np.array(by_name.pop("", []), dtype=np.int64)
     return [np.array(rows) for rows in by_name.values()], single
 

@@ -19,9 +19,9 @@ import pyarrow.parquet as parquet
 
 from trainer.core.errors import InputError
 from trainer.data import files, table_columns
-from trainer.data.duplicates import bound
-from trainer.data.manifest import Manifest, Quarantined, build, rows_of
-from trainer.data.split import complete_splits, read_split
+from trainer.data.duplicates import indivisible_units
+from trainer.data.manifest import Manifest, Quarantined, build_manifest, rows_by_value
+from trainer.data.split import complete_splits, parse_split
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 TAKES = (
@@ -31,7 +31,7 @@ TAKES = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class ParquetCell:
     """A picture's bytes in a Parquet file. Like a path, it is read when somebody wants it."""
 
     path: Path
@@ -77,7 +77,9 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     column = _columns(table.column_names + ([stored] if stored else []), name)
     if table.num_rows == 0:
         raise InputError(f"{name} has no rows. {TAKES}.")
-    text = {role: table_columns.text(table.column(one)) for role, one in column.items() if one != stored}
+    text = {
+        role: table_columns.column_as_text(table.column(one)) for role, one in column.items() if one != stored
+    }
     label = _class_names(table, column.get("label"), text.get("label"))
     blank = [""] * table.num_rows
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
@@ -92,11 +94,11 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         )
     label = [label[at] for at in rows.at]
     group = [group[at] for at in rows.at]
-    given_n = np.array([read_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at], dtype="U5")
+    given_n = np.array([parse_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at], dtype="U5")
     split_n, made = complete_splits(
-        given_n, np.array(label), bound(rows.content, group), seed=seed, name=name
+        given_n, np.array(label), indivisible_units(rows.content, group), seed=seed, name=name
     )
-    return build(
+    return build_manifest(
         name=name,
         sample_id=rows.sample_id,
         label=label,
@@ -120,7 +122,7 @@ def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
             small = [f.name for f in schema if not table_columns.holds_bytes(f.type)]
-            return file.read(small), table_columns.with_bytes(schema)
+            return file.read(small), table_columns.image_bytes_column(schema)
     if kind == ".jsonl":
         return arrow.json.read_json(path), None
     separator = "\t" if kind == ".tsv" else ","
@@ -184,7 +186,7 @@ def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
                 sample_id = names[at] if names else f"row/{at:08d}"
                 if data:
                     rows.sample_id.append(sample_id)
-                    rows.images.append(Cell(path, column, index, row))
+                    rows.images.append(ParquetCell(path, column, index, row))
                     rows.content.append(hashlib.sha256(data).hexdigest())
                     rows.at.append(at)
                 else:
@@ -209,7 +211,7 @@ def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
         for one, path in zip(distinct, paths, strict=True)
     ]
     usable = [i for i, wrong in enumerate(problems) if not wrong]
-    hashes = dict(zip(usable, files.hash_all([paths[i] for i in usable]), strict=True))
+    hashes = dict(zip(usable, files.hash_images([paths[i] for i in usable]), strict=True))
     for i, one in enumerate(distinct):
         result = hashes.get(i)
         if isinstance(result, str):
@@ -228,7 +230,7 @@ def _caption_of_each(
 ) -> list[str]:
     """Captions of all rows of a picture, together at each of them; the other columns must not differ."""
     together = list(caption)
-    for one, rows in rows_of(picture).items():
+    for one, rows in rows_by_value(picture).items():
         for column in others if len(rows) > 1 else ():
             values = sorted({column[row] for row in rows})
             if len(values) > 1:

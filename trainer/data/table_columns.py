@@ -34,7 +34,7 @@ def holds_bytes(kind: arrow.DataType) -> bool:
     return bare or (arrow.types.is_struct(kind) and any(f.name == "bytes" for f in kind))
 
 
-def with_bytes(schema: arrow.Schema) -> str | None:
+def image_bytes_column(schema: arrow.Schema) -> str | None:
     """The first column that is called like a picture and holds bytes."""
     return next((f.name for f in schema if f.name.lower() in NAMES["picture"] and holds_bytes(f.type)), None)
 
@@ -45,12 +45,12 @@ def bytes_of(cell: arrow.Scalar) -> bytes | None:
     return value.get("bytes") if isinstance(value, dict) else value
 
 
-def text(column: arrow.ChunkedArray) -> list[str]:
+def column_as_text(column: arrow.ChunkedArray) -> list[str]:
     """Each value as text: "" for none, the entries of a list joined by " | "."""
     return [_as_text(value) for value in column.to_pylist()]
 
 
-def captions_of(caption: str) -> list[str]:
+def split_captions(caption: str) -> list[str]:
     """The captions that a row's text holds, apart again; none for ""."""
     return [one for one in caption.split(CAPTIONS_JOINED_BY) if one.strip()]
 

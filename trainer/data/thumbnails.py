@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from trainer.data.decode import Undecodable, decode, thumbnail
+from trainer.data.decode import DecodeError, decode, thumbnail
 from trainer.data.manifest import Manifest
 
 SIDE = 64  # pixels
@@ -20,7 +20,7 @@ def thumbnails(manifest: Manifest, rows: Sequence[int], *, side: int = SIDE) -> 
     def picture(row: int) -> bytes | None:
         try:
             return thumbnail(decode(images[row], least=4 * side), side)
-        except Undecodable:  # it was readable when it was encoded
+        except DecodeError:  # it was readable when it was encoded
             return None
 
     with ThreadPoolExecutor() as pool:  # decoding releases the interpreter

@@ -1,0 +1,1 @@
+"""Run the experiments behind the commands: prepare, train, evaluate, record."""

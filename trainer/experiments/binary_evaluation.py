@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from trainer.core import text
 from trainer.core.console import say
 from trainer.data.manifest import Manifest
 from trainer.stats.binary import Rows, judge, log_odds, units
@@ -59,8 +60,7 @@ def figures(manifest: Manifest, probability_n2: np.ndarray, *, seed: int) -> dic
 
 def _say(found: dict[str, Any], change: Interval, *, val: Rows, test: Rows) -> None:
     def told(name: str) -> str:
-        low, high = found[name + Summary.CI95]
-        return f"{found[name]:.3f} [{low:.3f}, {high:.3f}]"
+        return text.interval(found[name], found[name + Summary.CI95])
 
     say(
         f"{found[Summary.POSITIVE]} on {len(test.positive_n)} test rows, of which "

@@ -20,7 +20,7 @@ from trainer.tracking.schema import Curves, Metric, Trials, TrialState
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trainer.search.trial_log import Ledger
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking.writer import SweepWriter
 
 MOST_BEHIND = 256  # trials: 6 s of writing, the longest that the end of a sweep waits
@@ -69,15 +69,15 @@ class Mirror:
         """Trials on record that have no child run yet."""
         return len(self._on_record - self._writer.shown)
 
-    def follow(self, ledger: Ledger) -> None:
-        """Show the ledger, whose tables are on disk, as it stands. Waits while many trials are behind.
+    def follow(self, trial_log: TrialLog) -> None:
+        """Show the trial_log, whose tables are on disk, as it stands. Waits while many trials are behind.
 
         Raises:
             Exception: what went wrong in the thread, as it was raised there. The tables are safe.
         """
         with self._news:
-            self._tables = Tables(ledger.trials, ledger.curves, ledger.began)
-            self._on_record = {trial.number for trial in ledger.finished}
+            self._tables = Tables(trial_log.trials, trial_log.curves, trial_log.began)
+            self._on_record = {trial.number for trial in trial_log.finished}
             self._news.notify_all()
         self._wait(lambda: self.behind <= MOST_BEHIND)
         self._raise()

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from trainer.core.console import say
-from trainer.data.duplicates import repeats, same_picture
-from trainer.data.image_quality import NAMES, hashes
-from trainer.data.near_duplicates import LEAST_COSINE, Near, near_duplicates
+from trainer.data.duplicates import duplicate_rows, redundant_rows
+from trainer.data.image_quality import MEASURE_NAMES, hashes_of_measures
+from trainer.data.near_duplicates import MIN_COSINE, NearDuplicates, near_duplicates
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
 from trainer.tracking import tables
@@ -43,20 +43,20 @@ class Quality:
         """Looks for near-duplicates at once: seconds, or minutes for hundreds of thousands of rows."""
         self._features, self._manifest = features, features.manifest
         # Each picture once, for a test row if it has one: its copies are known without comparing.
-        distinct_n = ~repeats(self._manifest)
+        distinct_n = ~redundant_rows(self._manifest)
         compared_n, self._most, cosine = distinct_n, MOST_VECTORS, LEAST_COSINE_ALONE
         if features.measures_nm is not None:
             compared_n = distinct_n & np.isfinite(features.measures_nm).all(axis=1)
-            self._most, cosine = MOST_PICTURES, LEAST_COSINE
+            self._most, cosine = MOST_PICTURES, MIN_COSINE
         self._too_many = int(compared_n.sum()) > self._most
         self._rows = np.flatnonzero(compared_n & (not self._too_many))
         self._not_compared = int(distinct_n.sum()) - len(self._rows)
-        self._near: Near | None = None
+        self._near: NearDuplicates | None = None
         if len(self._rows) > 1:
             measured = features.measures_nm
             self._near = near_duplicates(
                 self._manifest.split_n[self._rows],
-                hash_nb=None if measured is None else hashes(measured[self._rows]),
+                hash_nb=None if measured is None else hashes_of_measures(measured[self._rows]),
                 vectors_nd=features.vectors_nd[self._rows],
                 least_cosine=cosine,
             )
@@ -157,10 +157,10 @@ class Quality:
     @cached_property
     def _same(self) -> list[tuple[int, int]]:
         """For each row that can go, the one with the same picture that stays, and itself."""
-        again_n = repeats(self._manifest)
+        again_n = redundant_rows(self._manifest)
         return [
             (rows[~again_n[rows]][0], row)
-            for rows in same_picture(self._manifest.content)
+            for rows in duplicate_rows(self._manifest.content)
             for row in rows[again_n[rows]]
         ]
 
@@ -187,8 +187,8 @@ class Quality:
         """By name, [N] each; NaN where a picture was not measured."""
         measures_nm = self._features.measures_nm
         if measures_nm is None:
-            measures_nm = np.full((len(self._manifest), len(NAMES)), np.nan)
-        return {name: measures_nm[:, NAMES.index(name)] for name in Pictures.MEASURES}
+            measures_nm = np.full((len(self._manifest), len(MEASURE_NAMES)), np.nan)
+        return {name: measures_nm[:, MEASURE_NAMES.index(name)] for name in Pictures.MEASURES}
 
     def _extremes(self) -> Iterator[int]:
         """The rows at either end of each measure that the page shows."""

@@ -18,7 +18,7 @@ from safetensors.torch import save
 
 from trainer.core.console import say
 from trainer.data import demo
-from trainer.data.groups import divided
+from trainer.data.groups import groups_across_splits
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.experiments import binary_evaluation
@@ -26,7 +26,7 @@ from trainer.experiments.plots import confusion_png
 from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
 from trainer.search.refit import Finalist
-from trainer.search.study import Finished, front
+from trainer.search.study import FinishedTrial, pareto_front
 from trainer.serving.packaging import pack, registered_name
 from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head
 from trainer.stats import intervals
@@ -74,10 +74,10 @@ def say_how_it_held(selected: float, fresh: dict[str, Any]) -> None:
         say(f"  its lead over the {name} trial, seed by seed: {lead:+.4f}{sure}")
 
 
-def front_of(trials: Sequence[Finished]) -> list[dict[str, Any]]:
+def front_of(trials: Sequence[FinishedTrial]) -> list[dict[str, Any]]:
     """The completed trials that no other beats in macro-F1 and head size both, the smallest head first."""
     complete = [trial for trial in trials if trial.state == "complete"]
-    members = [complete[i] for i in front([(trial.score, trial.parameters) for trial in complete])]
+    members = [complete[i] for i in pareto_front([(trial.score, trial.parameters) for trial in complete])]
     return [
         {"trial": trial.number, "val_f1_macro": trial.score, "parameters": trial.parameters}
         for trial in members
@@ -88,7 +88,7 @@ def groups_by_split(manifest: Manifest) -> dict[str, int]:
     """How many groups (patients, say) each split has, and how many stand in more than one."""
     group_n = np.array(manifest.group)
     counts = {split: len(set(group_n[manifest.rows(split)]) - {""}) for split in ("train", "val", "test")}
-    return counts | {"in_two_splits": len(divided(manifest))}
+    return counts | {"in_two_splits": len(groups_across_splits(manifest))}
 
 
 class Answers:
@@ -139,7 +139,7 @@ class Answers:
 
     def log(self, writer: SweepWriter) -> None:
         """Write predictions, map, samples, confusion picture and the best head itself."""
-        writer.table(Artifact.PREDICTIONS, self._predictions())
+        writer.table(Artifact.PREDICTIONS, self.predictions())
         if self.features.report.quarantined:
             entries = [(q.path, q.reason) for q in self.features.report.quarantined]
             writer.table(Artifact.QUARANTINE, tables.quarantine(entries))
@@ -151,7 +151,8 @@ class Answers:
         if head_files:
             self.model_uri = self._log_model(writer, head_files)
 
-    def _predictions(self) -> pd.DataFrame:
+    def predictions(self) -> pd.DataFrame:
+        """PREDICTIONS of all finalists."""
         frames = [
             tables.predictions(
                 probs_nc,

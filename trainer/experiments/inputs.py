@@ -1,145 +1,108 @@
-"""What every command that reads pictures shares: which they are, with which encoder, what is said of them."""
+"""Rows and their vectors as every command reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import DataConfig
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 
 if TYPE_CHECKING:
     from trainer.data.manifest import Manifest
     from trainer.features.extract import ExtractReport, Features
-    from trainer.features.families import Space
     from trainer.features.image_augmentation import Augmentation
+    from trainer.features.settings import EncoderSettings
     from trainer.heads.training_data import TrainingData
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading(cli.Common):
-    """Which pictures, and how they become vectors."""
+def encoder_settings(
+    config: DataConfig, device: str, *, augment: Augmentation | None = None, **changed: Any
+) -> EncoderSettings:
+    """With what a command encodes; ``changed`` as :class:`EncoderSettings` names it."""
+    from trainer.features.hub import default_encoder
+    from trainer.features.image_augmentation import Augmentation, AugmentationSpec
+    from trainer.features.settings import EncoderSettings
 
-    data: str = "demo"
-    """`demo`; an image folder (class folders, also below train/ val/ test/); a .csv, .tsv, .jsonl or .parquet
-    table; .tar shards or a folder of them; a folder that save_to_disk of the datasets library wrote, or
-    `hf:owner/name` (`hf:owner/name:config`) for a data set of the Hugging Face hub; an .npz or .safetensors
-    file of ready features."""
-    encoder: str | None = None
-    """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
-    ResNet. Left out: `demo` for `--data demo`, else openai/clip-vit-base-patch32. Ready features need
-    none."""
-    batch_size: int | Literal["auto"] = "auto"
-    """Images per call of the encoder. auto: the fastest of a few, measured once and remembered."""
-    workers: int | Literal["auto"] = "auto"
-    """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What the encoder computes in. auto: bfloat16 where the device does so natively."""
-    max_bad: float = 0.05
-    """Largest share of images that may be unreadable."""
-    measure: bool = True
-    """Also measure each picture that is encoded (size, brightness, sharpness …: some 3 ms), which the page
-    "Data quality" and the search for near-duplicates need. Those encoded before are not measured."""
-    drop_duplicates: bool = False
-    """Of a picture that stands in the data several times keep one row: a test row if there is one."""
-    allow_leaks: bool = False
-    """Go on although a picture, or a group, stands in train and in test."""
-    groups: str | None = None
-    """Regular expression that finds in a row's name what must not be divided between splits: '(person\\d+)_'
-    makes a group of each patient. Splits that the data brings stay."""
-    drop_shared_groups: bool = False
-    """Of a group that stands in several splits keep the rows of test, or else of val."""
+    usual = {
+        "encoder": config.encoder or default_encoder(config.data),
+        "cache_dir": config.cache_dir,
+        "device": device,
+        "dtype": config.dtype,
+        "batch_size": config.batch_size,
+        "workers": config.workers,
+        "max_bad": config.max_bad,
+        "drop_duplicates": config.drop_duplicates,
+        "measure": config.measure,
+        "augmentation": AugmentationSpec(augment or Augmentation(), seed=config.seed),
+    }
+    return EncoderSettings(**{**usual, **changed})
 
 
 def read_features(
-    config: Reading,
-    device: str,
+    config: DataConfig,
+    settings: EncoderSettings,
     *,
     to_train: bool,
-    space: Space = "pooled",
-    views: int = 0,
-    augment: Augmentation | None = None,
-    plant: Callable[[Manifest], Manifest] | None = None,
+    corrupt: Callable[[Manifest], Manifest] | None = None,
 ) -> Features:
     """Rows with their vectors, from the cache where they are in it; says what was found.
 
     Args:
         to_train: refuse data on which no head can be trained.
-        space, views: as :func:`trainer.features.extract.extract` takes them.
-        augment: how views differ from their picture; None for the usual.
-        plant: what is to be done to the rows before they are encoded.
+        corrupt: what is to be done to the rows before they are encoded.
 
     Raises:
         InputError: data or encoder cannot be used.
         TooManyBadFiles: more images than ``config.max_bad`` are unreadable.
     """
-    from trainer.data.duplicates import refuse_leaks
-    from trainer.data.manifest import check_trainable
-    from trainer.features.extract import extract
-    from trainer.features.hub import default_encoder
-    from trainer.features.image_augmentation import Augmentation, Straying
-
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
     manifest = read_rows(config)
-    if plant is not None:
-        manifest = plant(manifest)
+    if corrupt is not None:
+        manifest = corrupt(manifest)
+    return encode_rows(config, manifest, settings, to_train=to_train)
+
+
+def encode_rows(
+    config: DataConfig, manifest: Manifest, settings: EncoderSettings, *, to_train: bool
+) -> Features:
+    """The rows with their vectors; arguments and errors as :func:`read_features`."""
+    from trainer.data.duplicates import refuse_leaks
+    from trainer.data.manifest import check_trainable
+    from trainer.features.extract import extract
+
     if to_train:
         check_trainable(manifest)
     if manifest.features_nd is None and not (config.allow_leaks or config.drop_duplicates):
         refuse_leaks(manifest)
     with bar("Encoding", "images") as progress:
-        features = extract(
-            manifest,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            space=space,
-            views=views,
-            straying=Straying(augment or Augmentation(), seed=config.seed),
-            batch_size=config.batch_size,
-            workers=config.workers,
-            max_bad=config.max_bad,
-            drop_duplicates=config.drop_duplicates,
-            measure=config.measure,
-            progress=progress.update,
-        )
+        features = extract(manifest, settings, progress=progress.update)
     if to_train:
         check_trainable(features.manifest)
-    report = features.report
-    for warning in report.warnings:
-        say(f"Warning: {warning}")
-    say(
-        f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
-        f"duplicates {report.dropped_duplicates}."
-        + (f" {report.duplicates} of the rows repeat another one's picture." if report.duplicates else "")
-    )
-    if manifest.features_nd is None:
-        say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")
+    _report(features.report, encoded=manifest.features_nd is None)
     return features
 
 
-def read_rows(config: Reading) -> Manifest:
+def read_rows(config: DataConfig) -> Manifest:
     """The rows with their groups, none of which stands in two splits unless that is allowed.
 
     Raises:
         InputError: the data cannot be read; a group is divided.
     """
-    from trainer.data.groups import drop_shared, refuse_divided, with_groups
+    from trainer.data.groups import drop_shared_groups, refuse_group_leaks, with_groups
     from trainer.data.load import load
 
     manifest = load(config.data, seed=config.seed)
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
     if config.drop_shared_groups:
-        whole, manifest = manifest, drop_shared(manifest)
+        whole, manifest = manifest, drop_shared_groups(manifest)
         if len(manifest) < len(whole):
             say(f"Left out: {len(whole) - len(manifest)} rows whose group also stands in test or val.")
     elif not config.allow_leaks:
-        refuse_divided(manifest)
+        refuse_group_leaks(manifest)
     return manifest
 
 
@@ -158,6 +121,19 @@ def training_data(features: Features, device: str) -> TrainingData:
         views_vnd=features.views_vnd,
         device=device,
     )
+
+
+def _report(report: ExtractReport, *, encoded: bool) -> None:
+    """What became of the rows, for people."""
+    for warning in report.warnings:
+        say(f"Warning: {warning}")
+    say(
+        f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
+        f"duplicates {report.dropped_duplicates}."
+        + (f" {report.duplicates} of the rows repeat another one's picture." if report.duplicates else "")
+    )
+    if encoded:
+        say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")
 
 
 def _how(report: ExtractReport) -> str:

@@ -18,13 +18,13 @@ def recorded_head(files: RunFiles, *, flag: str) -> tuple[int, HeadSpec, int]:
     Raises:
         InputError: it is not on the record, or no trial was completed.
     """
-    from trainer.search.refit import choose
+    from trainer.search.refit import choose_finalists
     from trainer.search.space import head_spec
     from trainer.search.trial_log import finished_trials, params_of
 
     trials, number = files.table(Artifact.TRIALS), files.trial
     if number is None:
-        chosen = choose(finished_trials(trials))
+        chosen = choose_finalists(finished_trials(trials))
         if not chosen:
             raise InputError(f"{flag}: the sweep {files.sweep} has no completed trial.")
         number = chosen["best"].number

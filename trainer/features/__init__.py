@@ -1,0 +1,1 @@
+"""Turn images and texts into cached vectors with frozen encoders."""

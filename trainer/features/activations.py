@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -19,13 +18,11 @@ from torch import Tensor
 
 from trainer.core.errors import InputError
 from trainer.data.manifest import Manifest
-from trainer.features.backbone import pick_dtype
 from trainer.features.encoder import ImageEncoder, preparation_of
-from trainer.features.encoding_loop import Auto, LazyEncoder, Work, encode_missing
-from trainer.features.hub import resolve
-from trainer.features.image_augmentation import Straying
-from trainer.features.key import EncoderKey, digest_of, identity
+from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing
+from trainer.features.key import EncoderKey, digest_of
 from trainer.features.partial_encoder import Front, Tail
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
 Kept = Literal["float16", "bfloat16"]
@@ -93,62 +90,31 @@ class Activations:
 
 def activations(
     manifest: Manifest,
+    settings: EncoderSettings,
     *,
-    encoder: str,
     unfreeze_last: int,
-    cache_dir: Path,
-    straying: Straying,
-    device: str = "auto",
-    dtype: str = "float32",
     kept: Kept = "float16",
-    views: int = 0,
-    batch_size: int | Auto = "auto",
-    workers: int | Auto = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Activations:
     """Give every row what arrives at the encoder's last ``unfreeze_last`` blocks.
 
     Args:
-        manifest: rows whose pictures can be decoded.
+        manifest: rows whose images can be decoded.
         kept: in what activations are stored. bfloat16 has the range of float32 and a tenth of the precision
             of float16: it is for encoders whose activations go beyond 65,504.
-        views: how many views to make of each training picture besides itself; ``straying``: how they differ.
-        encoder, cache_dir, device, dtype, batch_size, workers, progress: as in
-            :func:`trainer.features.extract.extract`.
+        progress: as in :func:`trainer.features.extract.extract`.
 
     Raises:
-        InputError: the encoder is not to be had, has not so many blocks, or gives what cannot be stored; a
-            picture can no longer be read; the cache cannot be written.
+        InputError: the encoder is not to be had, has not so many blocks, or gives what cannot be stored; an
+            image can no longer be read; the cache cannot be written.
     """
-    folder = resolve(encoder)
-    dtype = pick_dtype(dtype, device)
-    preparation = preparation_of(folder)
-    front = Front(folder, unfreeze_last=unfreeze_last, side=preparation.shape, device=device, dtype=dtype)
+    folder, dtype = settings.folder, settings.compute_dtype
+    side = preparation_of(folder).shape
+    front = Front(folder, unfreeze_last=unfreeze_last, side=side, device=settings.device, dtype=dtype)
     at = f"before block {front.blocks - unfreeze_last + 1} of {front.blocks}"
-    keys = [
-        _cut(identity(folder, dtype=dtype, cache_dir=cache_dir, view=view, straying=straying), at, kept)
-        for view in range(views + 1)
-    ]
-    stores = [FeatureStore(cache_dir / "features", key) for key in keys]
-    train = [manifest.content[row] for row in manifest.rows("train")]
-    wanted = [manifest.content, *[train] * views]
-    work = Work()
-    if any(content not in store for store, some in zip(stores, wanted, strict=True) for content in some):
-        with ExitStack() as owned:
-            for store in sorted(stores, key=lambda one: one.folder):
-                owned.enter_context(store.owner())
-            work = encode_missing(
-                manifest,
-                stores,
-                _LazyFront(folder, front, kept),
-                preparation,
-                straying=straying,
-                measures=None,
-                batch_size=batch_size,
-                workers=workers,
-                memory=cache_dir / "batch_sizes.json",
-                progress=progress,
-            )
+    keys = [_cut(settings.key(view), at, kept) for view in range(settings.views + 1)]
+    stores = [FeatureStore(settings.cache_dir / "features", key) for key in keys]
+    work = encode_missing(manifest, stores, _LazyFront(settings, front, kept), settings, progress=progress)
     if work.bad:
         row, reason = next(iter(work.bad.items()))
         raise InputError(
@@ -168,12 +134,12 @@ def _cut(key: EncoderKey, at: str, kept: Kept) -> EncoderKey:
 class _LazyFront(LazyEncoder):
     """A front that is loaded, where the encoding loop looks for an encoder."""
 
-    def __init__(self, folder: Path, front: Front, kept: Kept) -> None:
-        super().__init__(folder, device="", dtype="")
+    def __init__(self, settings: EncoderSettings, front: Front, kept: Kept) -> None:
+        super().__init__(settings)
         self._front, self._kept = front, kept
 
     def _load(self) -> ImageEncoder:
-        return _FrontEncoder(self._folder, tower=self._front, kept=self._kept)
+        return _FrontEncoder(self._settings.folder, tower=self._front, kept=self._kept)
 
 
 class _FrontEncoder(ImageEncoder):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from trainer.core.errors import InputError, first_line
-from trainer.experiments.ablation.scores import AestheticHead
 
 EXPECTED = (
     "Expected a linear layer of one output on the embeddings of CLIP B/32, B/16 (512 numbers) or L/14 (768), "
@@ -93,3 +93,10 @@ def _from_hub(where: str) -> Path:
             f"There is no file {where!r} here, and it cannot be fetched from the Hugging Face hub: "
             f"{first_line(error)}."
         ) from error
+
+
+class AestheticHead(NamedTuple):
+    """A linear predictor of how much people like a picture, on image embeddings of length 1."""
+
+    weight_e: np.ndarray  # float [E]
+    bias: float

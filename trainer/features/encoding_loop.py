@@ -5,26 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.manifest import Manifest, rows_of
+from trainer.data.manifest import Manifest, rows_by_value
 from trainer.features.backbone import TooLarge
 from trainer.features.batch_size import remembered_batch_size
-from trainer.features.encoder import ImageEncoder
-from trainer.features.families import Space
-from trainer.features.image_augmentation import Straying
+from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.image_loader import CORES, Feed, Prepared, View, Wanted
-from trainer.features.preprocessing import Preparation
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
-Auto = Literal["auto"]
 COMMIT_EVERY = 2048  # pictures per shard: what a crash can lose
 COMMIT_AFTER_S = 60.0  # and no more than a minute of a slow encoder's work
 WATCHED_S = 2.0  # for so long threads decode before it is judged whether they keep up …
@@ -33,10 +28,10 @@ AHEAD = 2  # batches that are being decoded while one is encoded
 
 
 class LazyEncoder:
-    """Loads the encoder when the first picture needs it: who reuses everything never waits for torch."""
+    """Loads the encoder when the first image needs it: who reuses everything never waits for torch."""
 
-    def __init__(self, folder: Path, *, device: str, dtype: str, space: Space = "pooled") -> None:
-        self._folder, self._device, self._dtype, self._space = folder, device, dtype, space
+    def __init__(self, settings: EncoderSettings) -> None:
+        self._settings = settings
         self._loaded: ImageEncoder | None = None
 
     def get(self) -> ImageEncoder:
@@ -45,11 +40,8 @@ class LazyEncoder:
         return self._loaded
 
     def _load(self) -> ImageEncoder:
-        return ImageEncoder(self._folder, device=self._device, dtype=self._dtype, space=self._space)
-
-    @property
-    def calls(self) -> int:
-        return 0 if self._loaded is None else self._loaded.calls
+        how = self._settings
+        return ImageEncoder(how.folder, device=how.device, dtype=how.compute_dtype, space=how.space)
 
 
 @dataclass
@@ -57,7 +49,8 @@ class Work:
     """What the loop did."""
 
     bad: dict[int, str] = field(default_factory=dict)  # row → why its picture is bad
-    encoded: int = 0  # distinct pictures
+    encoded: int = 0  # distinct images
+    calls: int = 0  # forward passes, with those that measured the batch size
     batch_size: int = 0  # the last that was used; 0 where nothing was encoded
     processes: int = 0  # that decoded; 0 where threads did
     seconds: dict[str, float] = field(
@@ -78,91 +71,125 @@ def encode_missing(
     manifest: Manifest,
     stores: Sequence[FeatureStore],
     lazy: LazyEncoder,
-    preparation: Preparation,
+    settings: EncoderSettings,
     *,
-    straying: Straying | None,
-    measures: FeatureStore | None,
-    batch_size: int | Auto,
-    workers: int | Auto,
-    memory: Path,
-    progress: Callable[[int, int], None] | None,
+    measures: FeatureStore | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Work:
-    """Encode every distinct picture that is not stored yet. Call it as the stores' owner.
+    """Encode every distinct image that is not stored yet, as the stores' owner.
 
-    A picture is read and decoded once for all of its views. Only pictures that are in train have views other
+    An image is read and decoded once for all of its views. Only images that are in train have views other
     than 0: what is chosen or tested by is never augmented.
 
     Args:
         stores: for view 0, 1, ….
-        straying: how views other than 0 differ from the picture.
-        measures: where each of these pictures that is not measured yet has its measures stored, too; None:
+        measures: where each of these images that is not measured yet has its measures stored, too; None:
             nothing is measured. Its lock is taken for moments, so do not hold it.
-        batch_size: pictures per call of the encoder, "auto": the fastest of a few that are tried with noise.
-        workers: processes that decode, 0: threads; "auto": threads, and processes when they do not keep up.
-        memory: a file in which the batch size that was found is remembered.
     """
-    pictures = rows_of(manifest.content)
-    in_train = {manifest.content[row] for row in manifest.rows("train")}
-    missing = {
-        content: views
-        for content in pictures
-        if (views := _missing(content, stores if content in in_train else stores[:1]))
-    }
-    work = Work(processes=0 if workers == "auto" else workers)
-    counted = _Counted(progress, done=len(pictures) - len(missing), total=len(pictures))
-    feed = Feed(
-        (
-            _wanted(
-                manifest,
-                content,
-                pictures[content],
-                views,
-                measure=measures is not None and content not in measures,
-            )
-            for content, views in missing.items()
-        ),
-        preparation,
-        straying=straying,
-        processes=work.processes,
-        ahead=AHEAD * (64 if batch_size == "auto" else batch_size),
-    )
-    shards = [
-        _Shard(manifest, store, measures, expected=sum(view in views for views in missing.values()))
-        for view, store in enumerate(stores)
-    ]
-    try:
-        prepared = iter(feed)
-        first = _next_usable(prepared, work, counted)  # bad pictures alone need no encoder
+    train = [manifest.content[row] for row in manifest.rows("train")]
+    wanted = [manifest.content, *[train] * (len(stores) - 1)]
+    if all(content in store for store, some in zip(stores, wanted, strict=True) for content in some):
+        return Work()
+    with ExitStack() as owned:
+        for store in sorted(stores, key=lambda one: one.folder):  # one order for all: none waits for ever
+            owned.enter_context(store.owner())
+        loop = _Loop(manifest, stores, measures, settings, progress)
+        try:
+            loop.encode(lazy)
+        finally:
+            loop.close()
+    return loop.work
+
+
+class _Loop:
+    """From what is missing to what is stored: a feed that decodes, an encoder, a shard for each store."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        stores: Sequence[FeatureStore],
+        measures: FeatureStore | None,
+        settings: EncoderSettings,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._settings, self._stores = settings, stores
+        images = rows_by_value(manifest.content)
+        in_train = {manifest.content[row] for row in manifest.rows("train")}
+        self._missing = {
+            content: views
+            for content in images
+            if (views := _missing(content, stores if content in in_train else stores[:1]))
+        }
+        self.work = Work(processes=0 if settings.workers == "auto" else settings.workers)
+        self._counted = _Counted(progress, done=len(images) - len(self._missing), total=len(images))
+        self._feed = Feed(
+            (
+                _wanted(
+                    manifest,
+                    content,
+                    images[content],
+                    views,
+                    measure=measures is not None and content not in measures,
+                )
+                for content, views in self._missing.items()
+            ),
+            preparation_of(settings.folder),
+            augmentation=settings.augmentation,
+            processes=self.work.processes,
+            ahead=AHEAD * (64 if settings.batch_size == "auto" else settings.batch_size),
+        )
+        self._shards = [
+            _Shard(manifest, store, measures, expected=sum(view in views for views in self._missing.values()))
+            for view, store in enumerate(stores)
+        ]
+
+    def encode(self, lazy: LazyEncoder) -> None:
+        """Returns when everything is stored."""
+        prepared = iter(self._feed)
+        first = _next_usable(prepared, self.work, self._counted)  # bad images alone need no encoder
         if first is not None:
-            with work.timed("load"):
-                encoder = lazy.get()
-                size = batch_size
-                if size == "auto":
-                    size = remembered_batch_size(encoder, stores[0].folder.name, memory, most=len(missing))
-            feed.keep_ahead(AHEAD * size)
-            caller = _Caller(encoder, size, work)
-            began = time.perf_counter()
-            flying: _Flight | None = None
-            for batch in _batches(first, prepared, max(size // len(stores), 1), work):
-                started = caller.start(batch)
-                if flying is not None:
-                    _land(flying, shards, work, counted)
-                flying = started
-                if workers == "auto" and work.processes == 0 and CORES > 2:
-                    lived = time.perf_counter() - began
-                    if lived > WATCHED_S and work.seconds["decode"] > STARVED * lived:
-                        work.processes = CORES
-                        feed.use_processes(CORES)
-            if flying is not None:
-                _land(flying, shards, work, counted)
-        with work.timed("write"):
-            for shard in shards:
+            self._encode_from(first, prepared, lazy)
+        with self.work.timed("write"):
+            for shard in self._shards:
                 shard.commit()
-    finally:
-        feed.close()
-        for shard in shards:
+
+    def _encode_from(self, first: Prepared, others: Iterator[Prepared], lazy: LazyEncoder) -> None:
+        """While the encoder is busy with one batch, the one before it is stored and the next is decoded."""
+        with self.work.timed("load"):
+            encoder = lazy.get()
+            size = self._batch_size(encoder)
+        self._feed.keep_ahead(AHEAD * size)
+        caller = _Caller(encoder, size, self.work)
+        began = time.perf_counter()
+        flying: _Flight | None = None
+        for batch in _batches(first, others, max(size // len(self._stores), 1), self.work):
+            started = caller.start(batch)
+            if flying is not None:
+                _land(flying, self._shards, self.work, self._counted)
+            flying = started
+            self._use_processes_if_starved(time.perf_counter() - began)
+        if flying is not None:
+            _land(flying, self._shards, self.work, self._counted)
+        self.work.calls = encoder.calls
+
+    def _batch_size(self, encoder: ImageEncoder) -> int:
+        if self._settings.batch_size != "auto":
+            return self._settings.batch_size
+        memory = self._settings.cache_dir / "batch_sizes.json"
+        return remembered_batch_size(encoder, self._stores[0].folder.name, memory, most=len(self._missing))
+
+    def _use_processes_if_starved(self, lived_s: float) -> None:
+        """With ``workers`` "auto" go on with processes once threads do not keep up with the encoder."""
+        if self._settings.workers != "auto" or self.work.processes or CORES <= 2:
+            return
+        if lived_s > WATCHED_S and self.work.seconds["decode"] > STARVED * lived_s:
+            self.work.processes = CORES
+            self._feed.use_processes(CORES)
+
+    def close(self) -> None:
+        self._feed.close()
+        for shard in self._shards:
             shard.close()
-    return work
 
 
 def _missing(content: str, stores: Sequence[FeatureStore]) -> tuple[int, ...]:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from trainer.core.errors import InputError, TooManyBadFiles
-from trainer.data.duplicates import repeats, same_picture
+from trainer.core.errors import TooManyBadFiles
+from trainer.data.duplicates import duplicate_rows, redundant_rows
 from trainer.data.manifest import Manifest, Quarantined
-from trainer.features.backbone import pick_dtype
-from trainer.features.encoder import preparation_of
-from trainer.features.encoding_loop import Auto, LazyEncoder, Work, encode_missing
-from trainer.features.families import Space, family_of
-from trainer.features.hub import resolve
-from trainer.features.image_augmentation import Augmentation, Straying
+from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing
+from trainer.features.families import family_of
 from trainer.features.image_measures import lookup_measures, measures_store
-from trainer.features.key import identity
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
-
-DEFAULT_STRAYING = Straying(Augmentation(), seed=0)
 
 
 @dataclass(frozen=True)
@@ -53,128 +45,66 @@ class Features:
 
     manifest: Manifest  # the rows that have a vector; its quarantined names the rest
     vectors_nd: np.ndarray  # float32 [N, D]
-    measures_nm: (
-        np.ndarray | None
-    )  # float32 [N, M], columns as in trainer.data.image_quality.NAMES; NaN for a
-    # picture whose vector was stored without them; None where the data brought its vectors
+    # float32 [N, M], columns as in trainer.data.image_quality.MEASURE_NAMES; NaN for an image whose vector was
+    # stored without them; None where the data brought its vectors
+    measures_nm: np.ndarray | None
     report: ExtractReport
     views_vnd: np.ndarray | None = None  # float32 [V, N, D], views 1…V of the N rows of train
 
 
 def extract(
-    manifest: Manifest,
-    *,
-    encoder: str,
-    cache_dir: Path,
-    device: str = "auto",
-    dtype: str = "float32",
-    space: Space = "pooled",
-    views: int = 0,
-    straying: Straying = DEFAULT_STRAYING,
-    batch_size: int | Auto = 64,
-    workers: int | Auto = 0,
-    max_bad: float = 0.05,
-    drop_duplicates: bool = False,
-    measure: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    manifest: Manifest, settings: EncoderSettings, *, progress: Callable[[int, int], None] | None = None
 ) -> Features:
     """Give every row its vector: from the data itself, from the store, or from the encoder.
 
-    Pictures that cannot be read or decoded leave the rows and are named in ``quarantined``. What
+    Images that cannot be read or decoded leave the rows and are named in ``quarantined``. What
     was encoded is stored at once, so that a run that was killed goes on where it stopped. A run
     that finds everything stored imports neither torch nor transformers.
 
     Args:
-        encoder: ``demo``, a local folder or a Hugging Face id; unused where the data brings features.
-        cache_dir: holds the feature store. One process at a time encodes with one encoder.
-        device: "auto", "cpu", "cuda".
-        dtype: what the encoder computes in, "float32", "bfloat16", or "auto": bfloat16 where ``device``
-            computes in it natively.
-        space: "pooled", the image tower's own output, or "shared", the space of images and texts.
-        views: how many views to make of each training picture besides itself, for augmentation.
-        straying: how these differ from it.
-        batch_size: pictures per call of the encoder, "auto": measured (:mod:`trainer.features.batch_size`).
-        workers: processes that decode, 0 for threads, "auto": processes once threads do not keep up.
-        max_bad: the share of files, 0 to 1, that may be quarantined.
-        drop_duplicates: of rows that show the same picture keep one, see :func:`duplicates.repeats`.
-        measure: measure each picture that is encoded, once in its life.
-        progress: called with (distinct pictures done, distinct pictures), first before any is encoded.
+        progress: called with (distinct images done, distinct images), first before any is encoded.
 
     Raises:
         InputError: the encoder is not to be had or gives unusable vectors; the cache cannot be written.
         TooManyBadFiles: more than ``max_bad`` of the files are quarantined. Vectors made so far stay stored.
     """
     started = time.perf_counter()
-    _check_bad(manifest, {}, max_bad)
+    _check_bad(manifest, {}, settings.max_bad)
     if manifest.features_nd is not None:
-        kept = _distinct(manifest, drop_duplicates)
+        kept = _distinct(manifest, settings.drop_duplicates)
         assert kept.features_nd is not None
         report = _report(
-            manifest, kept, Work(), calls=0, encoder="ready features", warnings=(), started=started
+            manifest, kept, Work(), encoder="ready features", warnings=(), elapsed_s=_since(started)
         )
         return Features(kept, kept.features_nd, None, report)
-    if batch_size != "auto" and batch_size < 1:
-        raise InputError(f"The batch size is {batch_size}; it must be 1 or more, or auto.")
-    if workers != "auto" and workers < 0:
-        raise InputError(f"The number of workers is {workers}; it must be 0 or more, or auto.")
-    if views < 0:
-        raise InputError(f"The number of views is {views}; it must be 0 or more.")
-    straying.how.check()
-    folder = resolve(encoder)
-    dtype = pick_dtype(dtype, device)
-    keys = [
-        identity(folder, dtype=dtype, cache_dir=cache_dir, space=space, view=view, straying=straying)
-        for view in range(views + 1)
-    ]
-    stores = [FeatureStore(cache_dir / "features", key) for key in keys]
-    measures = measures_store(cache_dir / "features") if measure else None
-    lazy = LazyEncoder(folder, device=device, dtype=dtype, space=space)
-    work = Work()
-    train = [manifest.content[row] for row in manifest.rows("train")]
-    wanted = [manifest.content, *[train] * views]
-    if any(content not in store for store, some in zip(stores, wanted, strict=True) for content in some):
-        with ExitStack() as owned:
-            for store in sorted(stores, key=lambda one: one.folder):  # one order for all: none waits for ever
-                owned.enter_context(store.owner())
-            work = encode_missing(
-                manifest,
-                stores,
-                lazy,
-                preparation_of(folder),
-                straying=straying,
-                measures=measures,
-                batch_size=batch_size,
-                workers=workers,
-                memory=cache_dir / "batch_sizes.json",
-                progress=progress,
-            )
-    _check_bad(manifest, work.bad, max_bad)
+    settings.check()
+    keys = [settings.key(view) for view in range(settings.views + 1)]
+    cache = settings.cache_dir / "features"
+    stores = [FeatureStore(cache, key) for key in keys]
+    measures = measures_store(cache) if settings.measure else None
+    work = encode_missing(
+        manifest, stores, LazyEncoder(settings), settings, measures=measures, progress=progress
+    )
+    _check_bad(manifest, work.bad, settings.max_bad)
     manifest = _without(manifest, work.bad)
-    kept = _distinct(manifest, drop_duplicates)
+    kept = _distinct(manifest, settings.drop_duplicates)
     _, vectors_nd = stores[0].lookup(kept.content)
     warnings = [said for one in stores for said in one.warnings]
     warnings += (measures.warnings if measures else []) + work.said
     if keys[0].fields["preprocessing_source"] == "defaults":
-        usual = family_of(folder).name
+        usual = family_of(settings.folder).name
         warnings.append(
-            f"{encoder} has no preprocessor_config.json; the usual settings of {usual} were used."
+            f"{settings.encoder} has no preprocessor_config.json; the usual settings of {usual} were used."
         )
-    report = _report(
-        manifest,
-        kept,
-        work,
-        calls=lazy.calls,
-        encoder=f"{encoder} ({dtype}, key {keys[0].digest[:16]})",
-        warnings=warnings,
-        started=started,
-    )
-    return Features(
-        kept,
-        vectors_nd,
-        lookup_measures(measures, kept.content),
-        report,
-        _views(kept, stores[1:]) if views else None,
-    )
+    encoder = f"{settings.encoder} ({settings.compute_dtype}, key {keys[0].digest[:16]})"
+    measures_nm = lookup_measures(measures, kept.content)
+    views_vnd = _views(kept, stores[1:]) if settings.views else None
+    report = _report(manifest, kept, work, encoder=encoder, warnings=warnings, elapsed_s=_since(started))
+    return Features(kept, vectors_nd, measures_nm, report, views_vnd)
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started
 
 
 def _views(manifest: Manifest, stores: Sequence[FeatureStore]) -> np.ndarray:
@@ -191,7 +121,7 @@ def _without(manifest: Manifest, bad: dict[int, str]) -> Manifest:
 
 
 def _distinct(manifest: Manifest, drop: bool) -> Manifest:
-    return manifest.take(np.flatnonzero(~repeats(manifest))) if drop else manifest
+    return manifest.take(np.flatnonzero(~redundant_rows(manifest))) if drop else manifest
 
 
 def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
@@ -211,21 +141,19 @@ def _report(
     kept: Manifest,
     work: Work,
     *,
-    calls: int,
     encoder: str,
     warnings: Sequence[str],
-    started: float,
+    elapsed_s: float,
 ) -> ExtractReport:
-    elapsed_s = time.perf_counter() - started
     return ExtractReport(
         found=len(manifest) + len(manifest.quarantined),
         used=len(kept),
         quarantined=manifest.quarantined,
         dropped_duplicates=len(manifest) - len(kept),
-        duplicates=sum(len(rows) - 1 for rows in same_picture(manifest.content)),
+        duplicates=sum(len(rows) - 1 for rows in duplicate_rows(manifest.content)),
         reused=len(manifest) - work.encoded,
         encoded=work.encoded,
-        encoder_calls=calls,
+        encoder_calls=work.calls,
         elapsed_s=elapsed_s,
         batch_size=work.batch_size,
         processes=work.processes,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer.core.errors import InputError
-from trainer.features.model_files import read_json
+from trainer.core.json_cache import read_json
 
 Space = Literal["pooled", "shared"]  # the image tower's own output; the space that images and texts share
 

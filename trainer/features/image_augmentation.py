@@ -53,16 +53,16 @@ class Augmentation:
                 raise InputError(f"{flag} is {value}; it must be between {low} and {high}.")
 
 
-class Straying(NamedTuple):
+class AugmentationSpec(NamedTuple):
     """What all views 1, 2, … of all pictures depend on, besides the picture and the view's number."""
 
     how: Augmentation
     seed: int
 
 
-def described(straying: Straying) -> dict[str, Any]:
+def described(augmentation: AugmentationSpec) -> dict[str, Any]:
     """As JSON, for the key of what is made so."""
-    return {"seed": straying.seed, **asdict(straying.how), "views_version": VIEWS_VERSION}
+    return {"seed": augmentation.seed, **asdict(augmentation.how), "views_version": VIEWS_VERSION}
 
 
 class Drawn(NamedTuple):

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.decode import Undecodable, decode_sized
-from trainer.data.manifest import Stored
-from trainer.features.image_augmentation import Straying, crop, draw
+from trainer.data.decode import DecodeError, decode_sized
+from trainer.data.manifest import StoredImage
+from trainer.features.image_augmentation import AugmentationSpec, crop, draw
 from trainer.features.image_measures import measures_of
 from trainer.features.preprocessing import Preparation
 
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
     """One picture, and the rows that show it."""
 
     rows: tuple[int, ...]
-    images: tuple[Stored | bytes, ...]  # for each row, where its copy is
+    images: tuple[StoredImage | bytes, ...]  # for each row, where its copy is
     content: str  # SHA-256 hex of the bytes that were listed
     views: tuple[int, ...]  # what to make of it: 0 is the picture as it is, 1, 2, … stray from it
     measure: bool  # whether it is to be measured, too
@@ -65,18 +65,18 @@ class Feed:
         wanted: Iterable[Wanted],
         preparation: Preparation,
         *,
-        straying: Straying | None = None,
+        augmentation: AugmentationSpec | None = None,
         processes: int,
         ahead: int,
     ) -> None:
         """Begin nothing yet.
 
         Args:
-            straying: how views other than 0 differ from the picture; None where only that is wanted.
+            augmentation: how views other than 0 differ from the picture; None where only that is wanted.
             processes: how many processes decode; with 0 it is threads of this one, which start at once.
             ahead: how many pictures may be in work or waiting.
         """
-        self._wanted, self._how = iter(wanted), (preparation, straying)
+        self._wanted, self._how = iter(wanted), (preparation, augmentation)
         self._tasks = max(ahead // TOGETHER, 2)
         self._pools: list[Executor] = []
         if processes:
@@ -119,52 +119,59 @@ class Feed:
             pool.shutdown(cancel_futures=True)
 
 
-def prepare(wanted: Wanted, preparation: Preparation, straying: Straying | None) -> Prepared:
+def prepare(wanted: Wanted, preparation: Preparation, augmentation: AugmentationSpec | None) -> Prepared:
     """Read and decode one picture, which several rows may share: a copy that is gone leaves the others."""
     bad: dict[int, str] = {}
     for row, image in zip(wanted.rows, wanted.images, strict=True):
         try:
             data = _read(image, wanted.content)
-        except Undecodable as error:
+        except DecodeError as error:
             bad[row] = error.reason
             continue
         try:
             decoded = decode_sized(data, least=preparation.least)
             measures = measures_of(data, decoded, least=preparation.least) if wanted.measure else None
-        except Undecodable as error:  # the same bytes everywhere: no copy is better
+        except DecodeError as error:  # the same bytes everywhere: no copy is better
             also = {one: error.reason for one in wanted.rows if one not in bad}
             return Prepared(row, [], None, bad | also)
         views = [
-            _view(decoded.image_hwc, number, wanted.content, preparation, straying) for number in wanted.views
+            _view(decoded.image_hwc, number, wanted.content, preparation, augmentation)
+            for number in wanted.views
         ]
         return Prepared(row, views, measures, bad)
     return Prepared(wanted.rows[0], [], None, bad)
 
 
 def _view(
-    image_hwc: np.ndarray, number: int, content: str, preparation: Preparation, straying: Straying | None
+    image_hwc: np.ndarray,
+    number: int,
+    content: str,
+    preparation: Preparation,
+    augmentation: AugmentationSpec | None,
 ) -> View:
     if number == 0:
         return View(0, preparation.pixels(image_hwc), None)
-    assert straying is not None
-    drawn = draw(straying.how, content, number, seed=straying.seed)
+    assert augmentation is not None
+    drawn = draw(augmentation.how, content, number, seed=augmentation.seed)
     cut = crop(image_hwc, drawn, shape=preparation.shape, resample=preparation.resample)
     return View(number, cut, drawn.colours)
 
 
-def _prepare_all(task: list[Wanted], preparation: Preparation, straying: Straying | None) -> list[Prepared]:
-    return [prepare(wanted, preparation, straying) for wanted in task]
+def _prepare_all(
+    task: list[Wanted], preparation: Preparation, augmentation: AugmentationSpec | None
+) -> list[Prepared]:
+    return [prepare(wanted, preparation, augmentation) for wanted in task]
 
 
-def _read(image: Stored | bytes, content: str) -> bytes:
+def _read(image: StoredImage | bytes, content: str) -> bytes:
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:
-        raise Undecodable(
+        raise DecodeError(
             f"was there when the data was listed, now cannot be read: {error.strerror or error}"
         ) from error
     if hashlib.sha256(data).hexdigest() != content:
-        raise Undecodable("changed since the data was listed")
+        raise DecodeError("changed since the data was listed")
     return data
 
 

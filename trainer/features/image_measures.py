@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.decode import DECODE_POLICY, Decoded, decode_sized
-from trainer.data.image_quality import NAMES, SIDE, measure
+from trainer.data.image_quality import MEASURE_NAMES, SIDE, measure_image
 from trainer.features.key import EncoderKey, digest_of
 from trainer.features.preprocessing import LEAST
 from trainer.features.store import FeatureStore
@@ -22,7 +22,7 @@ def measures_store(root: Path) -> FeatureStore:
         InputError: the folder cannot be made or written.
     """
     fields = {
-        "measures": list(NAMES),
+        "measures": list(MEASURE_NAMES),
         "side": SIDE,
         "least": LEAST,
         "decode_policy": DECODE_POLICY,
@@ -36,12 +36,12 @@ def measures_of(data: bytes, decoded: Decoded, *, least: int | None) -> np.ndarr
     """float64 [M] of one picture that was decoded with ``least``. Undecodable as :func:`decode_sized`."""
     if least != LEAST:  # for an encoder that wants more: what is measured must not depend on it
         decoded = decode_sized(data, least=LEAST)
-    return measure(decoded.image_hwc, size=(decoded.width, decoded.height))
+    return measure_image(decoded.image_hwc, size=(decoded.width, decoded.height))
 
 
 def lookup_measures(store: FeatureStore | None, content: tuple[str, ...]) -> np.ndarray:
     """float32 [N, M]; NaN where a picture was not measured, and everywhere without a store."""
-    measures_nm = np.full((len(content), len(NAMES)), np.nan, dtype=np.float32)
+    measures_nm = np.full((len(content), len(MEASURE_NAMES)), np.nan, dtype=np.float32)
     if store is not None and len(store):
         found_n, found_nm = store.lookup(content)
         measures_nm[found_n] = found_nm

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from trainer.core.errors import InputError
-from trainer.core.json_cache import recall, remember
+from trainer.core.json_cache import read_json, recall, remember
 from trainer.data.decode import DECODE_POLICY
 from trainer.features.families import Space, family_of
-from trainer.features.image_augmentation import Straying, described
-from trainer.features.model_files import image_settings, read_json, tokenizer_files, weight_files
+from trainer.features.image_augmentation import AugmentationSpec, described
+from trainer.features.model_files import image_settings, tokenizer_files, weight_files
 
 FEATURES_VERSION = "2"  # raise it when the code of this room changes what comes out
 STORED_DTYPE = "float16"  # of an encoder's vectors
@@ -41,11 +41,11 @@ def identity(
     cache_dir: Path,
     space: Space = "pooled",
     view: int = 0,
-    straying: Straying | None = None,
+    augmentation: AugmentationSpec | None = None,
 ) -> EncoderKey:
     """The key of the model in ``folder``, computing in ``dtype``.
 
-    View 0 is the picture as it is, whatever ``straying`` says. The weights' SHA-256 is remembered in
+    View 0 is the picture as it is, whatever ``augmentation`` says. The weights' SHA-256 is remembered in
     ``cache_dir`` by path, size and time of change, so that gigabytes are read once.
 
     Raises:
@@ -63,7 +63,7 @@ def identity(
         "compute_dtype": dtype,
         "stored_dtype": STORED_DTYPE,
         "decode_policy": DECODE_POLICY,
-        "view": "0" if view == 0 or straying is None else {"number": view, **described(straying)},
+        "view": "0" if view == 0 or augmentation is None else {"number": view, **described(augmentation)},
         "features_version": FEATURES_VERSION,
     }
     return EncoderKey(fields=json.loads(json.dumps(fields)), digest=digest_of(fields))

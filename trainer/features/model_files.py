@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from trainer.core.errors import InputError
+from trainer.core.json_cache import read_json
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -16,17 +16,6 @@ TOKENIZER_FILES = (
     "spiece.model",
     "tokenizer.model",
 )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; InputError where it is not one."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}. Fetch or save the model again.") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path} holds no JSON object. Fetch or save the model again.")
-    return value
 
 
 def weight_files(folder: Path) -> list[Path]:

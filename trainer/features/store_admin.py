@@ -15,8 +15,8 @@ import numpy as np
 
 from trainer.core import atomic
 from trainer.core.errors import InputError
+from trainer.core.json_cache import read_json
 from trainer.features.key import STORED_DTYPES, EncoderKey, digest_of
-from trainer.features.model_files import read_json
 from trainer.features.store import DAMAGED, FeatureStore, locked, read_shard
 
 FORMATS = (".npz", ".parquet")
@@ -24,7 +24,7 @@ _KEY = "headroom_key"  # where a file that is carried away keeps the key's field
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoreEntry:
     """The vectors, or measures, of one key, by what their shards' notes say."""
 
     folder: Path
@@ -43,14 +43,14 @@ class Damage:
     reason: str
 
 
-def entries(root: Path) -> list[Entry]:
+def entries(root: Path) -> list[StoreEntry]:
     """Every key in the store, by name. Reads notes only, not vectors."""
     if not root.is_dir():
         return []
     return [_entry(folder) for folder in sorted(root.iterdir()) if (folder / "key.json").is_file()]
 
 
-def find(root: Path, name: str) -> Entry:
+def find(root: Path, name: str) -> StoreEntry:
     """The one key whose name begins with ``name``.
 
     Raises:
@@ -63,7 +63,7 @@ def find(root: Path, name: str) -> Entry:
     return found[0]
 
 
-def verify(entry: Entry) -> Iterator[Damage | None]:
+def verify(entry: StoreEntry) -> Iterator[Damage | None]:
     """Read every shard and compare its SHA-256: one result for each, ``None`` where it is whole.
 
     A damaged key.json is one more.
@@ -78,7 +78,7 @@ def verify(entry: Entry) -> Iterator[Damage | None]:
             yield Damage(note.with_suffix(".safetensors"), str(error))
 
 
-def prune(entry: Entry) -> int:
+def prune(entry: StoreEntry) -> int:
     """Remove a key with all its vectors; returns the bytes that this frees. Waits for its owner."""
     with locked(entry.folder):
         freed = _entry(entry.folder).bytes
@@ -87,7 +87,7 @@ def prune(entry: Entry) -> int:
     return freed
 
 
-def export(entry: Entry, path: Path) -> int:
+def export(entry: StoreEntry, path: Path) -> int:
     """Write all vectors of a key into one file; returns how many. Damaged shards are set aside.
 
     ``.npz``: content (SHA-256 of each picture, hex), vectors [N, D] as stored, and the key. ``.parquet``: a
@@ -115,7 +115,7 @@ def export(entry: Entry, path: Path) -> int:
     return len(content)
 
 
-def bring_in(path: Path, root: Path) -> tuple[Entry, int]:
+def bring_in(path: Path, root: Path) -> tuple[StoreEntry, int]:
     """Put the vectors of an exported file into the store; returns the key's entry and how many were new.
 
     Raises:
@@ -144,9 +144,9 @@ def bring_in(path: Path, root: Path) -> tuple[Entry, int]:
     return _entry(store.folder), len(new)
 
 
-def _entry(folder: Path) -> Entry:
+def _entry(folder: Path) -> StoreEntry:
     notes = [_noted(note) for note in _notes(folder)]
-    return Entry(
+    return StoreEntry(
         folder=folder,
         key=_key(folder),
         shards=len(notes),

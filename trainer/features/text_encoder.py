@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.core.errors import InputError, first_line
+from trainer.core.json_cache import read_json
 from trainer.features.backbone import LoadedTower
 from trainer.features.families import family_of
-from trainer.features.model_files import TOKENIZER_FILES, read_json, tokenizer_files
+from trainer.features.model_files import TOKENIZER_FILES, tokenizer_files
 
 if TYPE_CHECKING:
     import torch

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from trainer.features.backbone import pick_dtype
-from trainer.features.hub import resolve
 from trainer.features.key import text_identity
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 from trainer.features.text_encoder import TextEncoder, Tokens
 
@@ -30,24 +28,19 @@ class TextFeatures:
 
 def encode_texts(
     texts: Sequence[str],
+    settings: EncoderSettings,
     *,
-    encoder: str,
-    cache_dir: Path,
-    device: str = "auto",
-    dtype: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> TextFeatures:
     """Give every text its vector, from the store or from the encoder. "" is a text like any other.
 
     Args:
-        encoder, cache_dir, device, dtype: as :func:`trainer.features.extract.extract` takes them.
         progress: called with (distinct texts done, distinct texts).
 
     Raises:
         InputError: the encoder has no text tower or cannot be used; the cache cannot be written.
     """
-    folder = resolve(encoder)
-    dtype = pick_dtype(dtype, device)
+    folder, dtype, cache_dir = settings.folder, settings.compute_dtype, settings.cache_dir
     tokens = Tokens(folder)
     store = FeatureStore(cache_dir / "features", text_identity(folder, dtype=dtype, cache_dir=cache_dir))
     content = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
@@ -56,7 +49,7 @@ def encode_texts(
     if missing:
         with store.owner():
             missing = [name for name in distinct if name not in store]  # another may have stored some
-            text_encoder = TextEncoder(folder, device=device, dtype=dtype, tokens=tokens)
+            text_encoder = TextEncoder(folder, device=settings.device, dtype=dtype, tokens=tokens)
             for at in range(0, len(missing), BATCH):
                 names = missing[at : at + BATCH]
                 some = [distinct[name] for name in names]

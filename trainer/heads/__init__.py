@@ -1,0 +1,1 @@
+"""Train many small heads at once as one tensor program."""

@@ -1,0 +1,1 @@
+"""Propose trials, train them in batches, prune the worst, log them."""

@@ -1,4 +1,4 @@
-"""The search: crews of heads, rung by rung. Yields records; whoever runs it keeps them."""
+"""Train batches of heads from rung to rung and yield their records; the caller stores them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.heads.outcome import Outcome
 from trainer.heads.population import Population, Precision
 from trainer.heads.training_data import TrainingData
 from trainer.search.space import Params
-from trainer.search.study import Finished, Proposal, Pruner, Study, rungs
+from trainer.search.study import FinishedTrial, Proposal, Pruner, Study, rungs
 
 State = Literal["running", "complete", "pruned", "failed"]
 PROPOSING, TRAINING, JUDGING = "proposing", "training", "judging"  # names on the stopwatch
@@ -20,7 +20,7 @@ PROPOSING, TRAINING, JUDGING = "proposing", "training", "judging"  # names on th
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial as it stands. Times are UNIX seconds."""
+    """State and results of one trial. Times are UNIX seconds."""
 
     number: int
     params: Params
@@ -33,18 +33,20 @@ class TrialRecord:
     message: str = ""
 
 
-class Step(NamedTuple):
-    """What one crew's way to its next rung brought."""
+class SearchStep(NamedTuple):
+    """Result of training one batch to its next rung."""
 
     ended: list[TrialRecord]
-    running: list[TrialRecord]  # all that are under way, of every crew
+    running: list[TrialRecord]  # every unfinished trial, also of other batches
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How a search goes about its work."""
+class SearchSettings:
+    """How many trials are run, with which seeds, and how they are trained."""
 
-    at_once: int  # configurations trained side by side
+    seeds: Sequence[int]  # of the heads of each trial
+    trials: int  # in the whole study
+    batch_size: int  # trials that are trained together
     pruner: Pruner
     precision: Precision = "float32"
     slab_bytes: float | None = None
@@ -52,7 +54,7 @@ class Pace:
 
 @dataclass
 class _Trial:
-    """A trial under way."""
+    """A trial in training."""
 
     proposal: Proposal
     population: Population
@@ -64,82 +66,71 @@ class _Trial:
 def search(
     study: Study,
     data: TrainingData,
+    settings: SearchSettings,
     *,
-    seeds: Sequence[int],
-    trials: int,
-    pace: Pace,
-    again: Sequence[tuple[int, Params]] = (),
-    enough: Callable[[], str] = lambda: "",
+    should_stop: Callable[[], str] = lambda: "",
     stopwatch: Stopwatch | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Iterator[Step]:
-    """Run until ``trials`` trials have ended, counting those that the study recalls.
+) -> Iterator[SearchStep]:
+    """Run until ``settings.trials`` trials have ended, counting those that the study recalled.
 
-    A crew of ``pace.at_once`` new trials is trained to the first rung and judged there. Those that stay
-    wait for others that stayed, so that the next stretch is gone by a full crew again. Only when the
-    caller comes back for more are ended trials told to the study: what counts is on record first.
+    A batch of ``settings.batch_size`` new trials is trained to the first rung and judged there. Trials that
+    survive wait for other survivors, so that the next rung, too, is reached by a full batch. The study learns
+    of ended trials only when the caller asks for the next step: by then their records are stored.
 
     Args:
-        again: numbers and configurations of trials that were cut off, to be run first.
-        enough: asked before every stretch; an answer other than "" ends the search. What is under way
-            then is given up, with the answer for a message.
-        progress: told how many head-epochs (one head, one seed) were just trained.
+        should_stop: called before every step; any result other than "" ends the search. Unfinished trials
+            are then pruned, with the result as their message.
+        progress: called with the number of head-epochs (one head, one seed) that were just trained.
     """
     stopwatch = stopwatch or Stopwatch()
-    stages = rungs(study.space.longest_epochs, pace.pruner)
-    rooms: list[list[_Trial]] = [[] for _ in stages]  # rooms[i]: those who are to go to stages[i]
-    cut_off = list(again)
-    while not (reason := enough()):
-        stage = _stage(rooms, pace.at_once, more=bool(cut_off) or study.asked < trials)
+    stages = rungs(study.space.max_epochs, settings.pruner)
+    queues: list[list[_Trial]] = [[] for _ in stages]  # queues[i]: trials waiting to be trained to stages[i]
+    while not (reason := should_stop()):
+        left = len(study.requeued) + max(settings.trials - study.proposed, 0)
+        stage = _next_stage(queues, settings.batch_size, has_new=left > 0)
         if stage is None:
             return
         with stopwatch.on(PROPOSING):
-            proposals = []
-            if stage == 0:
-                proposals = [study.resume(*one) for one in cut_off[: pace.at_once]]
-                del cut_off[: pace.at_once]
-                missing = min(pace.at_once - len(proposals), trials - study.asked - len(cut_off))
-                proposals += study.ask(max(missing, 0))
+            proposals = study.ask(min(settings.batch_size, left)) if stage == 0 else []
         with stopwatch.on(TRAINING):
             if stage == 0:
-                crew = _begin(proposals, data, seeds, pace)
+                batch = _start(proposals, data, settings)
             else:
-                crew = _gather(rooms[stage][: pace.at_once])
-                del rooms[stage][: pace.at_once]
-            crew[0].population.train(stages[stage], progress=progress)
+                batch = _gather(queues[stage][: settings.batch_size])
+                del queues[stage][: settings.batch_size]
+            batch[0].population.train(stages[stage], progress=progress)
         with stopwatch.on(JUDGING):
-            ended, staying = _judge(crew, study, epoch=stages[stage])
-            if staying:
-                rooms[stage + 1] += staying
-            running = [_record(trial, "running") for room in rooms for trial in room]
-        yield Step(ended, running)
+            ended, surviving = _judge(batch, study, epoch=stages[stage])
+            if surviving:
+                queues[stage + 1] += surviving
+            running = [_record(trial, "running") for queue in queues for trial in queue]
+        yield SearchStep(ended, running)
         _tell(study, ended, stopwatch)
-    given_up = [_record(t, "pruned", reason) for room in rooms for t in room]
-    if given_up:
-        yield Step(given_up, [])
-        _tell(study, given_up, stopwatch)
+    stopped = [_record(t, "pruned", reason) for queue in queues for t in queue]
+    if stopped:
+        yield SearchStep(stopped, [])
+        _tell(study, stopped, stopwatch)
 
 
-def _stage(rooms: Sequence[Sequence[_Trial]], at_once: int, *, more: bool) -> int | None:
-    """Which stretch to train next: a full crew far on, else new trials, else whoever is left, the early
-    ones first, so that they meet the others later. None: nothing is left to do."""
-    full = [stage for stage, room in enumerate(rooms) if len(room) >= at_once]
+def _next_stage(queues: Sequence[Sequence[_Trial]], batch_size: int, *, has_new: bool) -> int | None:
+    """Return the stage to train next: the latest with a full batch, else 0 for new trials, else the earliest
+    with any trial, so that its survivors join the others later. None when nothing is left."""
+    full = [stage for stage, queue in enumerate(queues) if len(queue) >= batch_size]
     if full:
         return full[-1]
-    if more:
+    if has_new:
         return 0
-    return next((stage for stage, room in enumerate(rooms) if room), None)
+    return next((stage for stage, queue in enumerate(queues) if queue), None)
 
 
-def _begin(
-    proposals: Sequence[Proposal], data: TrainingData, seeds: Sequence[int], pace: Pace
-) -> list[_Trial]:
+def _start(proposals: Sequence[Proposal], data: TrainingData, settings: SearchSettings) -> list[_Trial]:
     population = Population(
         [p.spec for p in proposals],
         data,
-        seeds=seeds,
-        precision=pace.precision,
-        slab_bytes=pace.slab_bytes,
+        seeds=settings.seeds,
+        precision=settings.precision,
+        slab_bytes=settings.slab_bytes,
     )
     now = time.time()
     return [_Trial(proposal, population, slot, now) for slot, proposal in enumerate(proposals)]
@@ -153,29 +144,30 @@ def _gather(trials: Sequence[_Trial]) -> list[_Trial]:
     ]
 
 
-def _judge(crew: Sequence[_Trial], study: Study, *, epoch: int) -> tuple[list[TrialRecord], list[_Trial]]:
-    """Report every trial's score; returns those that ended (also by being given up) and those that stay.
+def _judge(batch: Sequence[_Trial], study: Study, *, epoch: int) -> tuple[list[TrialRecord], list[_Trial]]:
+    """Report every trial's score; return the ended trials, pruned ones included, and the survivors.
 
-    A logistic regression is at its end by now, and no measure for those that have just begun.
+    Logistic regressions are not reported: they have converged by now, so descent heads in their first epochs
+    cannot be compared with them.
     """
-    outcomes = {trial.proposal.number: trial.population.outcome(trial.slot) for trial in crew}
-    racing = [trial.proposal.number for trial in crew if trial.proposal.spec.solver == "descent"]
-    scores = {number: outcomes[number].score for number in racing if not outcomes[number].failed}
-    running = set(crew[0].population.running)
-    for trial in crew:
+    outcomes = {trial.proposal.number: trial.population.outcome(trial.slot) for trial in batch}
+    prunable = [trial.proposal.number for trial in batch if trial.proposal.spec.solver == "descent"]
+    scores = {number: outcomes[number].score for number in prunable if not outcomes[number].failed}
+    running = set(batch[0].population.running)
+    for trial in batch:
         if trial.proposal.number in scores:
             trial.rungs[epoch] = scores[trial.proposal.number]
-    losers = set(study.losers(scores, epoch=epoch))
-    ended, staying = [], []
-    for trial in crew:
+    to_prune = set(study.to_prune(scores, epoch=epoch))
+    ended, surviving = [], []
+    for trial in batch:
         if trial.slot not in running:
             failed = outcomes[trial.proposal.number].failed
             ended.append(_record(trial, "failed" if failed else "complete"))
-        elif trial.proposal.number in losers:
+        elif trial.proposal.number in to_prune:
             ended.append(_record(trial, "pruned", f"Given up at the rung of epoch {epoch}."))
         else:
-            staying.append(trial)
-    return ended, staying
+            surviving.append(trial)
+    return ended, surviving
 
 
 def _record(trial: _Trial, state: State, message: str = "") -> TrialRecord:
@@ -201,7 +193,7 @@ def _tell(study: Study, records: Sequence[TrialRecord], stopwatch: Stopwatch) ->
         for record in records:
             assert record.state != "running"
             study.tell(
-                Finished(
+                FinishedTrial(
                     number=record.number,
                     params=record.params,
                     state=record.state,

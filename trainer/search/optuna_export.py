@@ -1,4 +1,4 @@
-"""A finished study for ``optuna-dashboard`` and whatever else reads Optuna's databases."""
+"""Export a finished study to a database of Optuna, for ``optuna-dashboard``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import optuna
 
 from trainer.core.errors import InputError
 from trainer.search.space import Space
-from trainer.search.study import Finished, to_optuna
+from trainer.search.study import FinishedTrial, to_optuna
 
 
-def export(trials: Sequence[Finished], *, space: Space, study: str, url: str) -> None:
+def export_to_optuna(trials: Sequence[FinishedTrial], *, space: Space, study: str, url: str) -> None:
     """Write trials as an Optuna study by that name.
 
     Args:
-        url: where to, as SQLAlchemy writes it: ``sqlite:///study.db``.
+        url: SQLAlchemy URL of the database, such as ``sqlite:///study.db``.
 
     Raises:
-        InputError: the database cannot be opened, or has a study by that name already.
+        InputError: the database cannot be opened or already has a study of that name.
     """
     try:
         storage = optuna.storages.RDBStorage(url)

@@ -1,6 +1,5 @@
-"""The few heads that are kept: trained again from their records, which common random numbers make exact.
-
-And trained anew with other random numbers: the best of many was chosen because chance was kind to it, too.
+"""Select the finalists and retrain them: with their own seeds, which gives the same weights thanks to common
+random numbers, and with fresh seeds, because the best of many trials is selected partly by luck.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from trainer.heads.head import Head
 from trainer.heads.population import Population, Precision
 from trainer.heads.training_data import TrainingData
 from trainer.search.space import head_spec
-from trainer.search.study import Finished
+from trainer.search.study import FinishedTrial
 
 NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
 
 
 class Finalist(NamedTuple):
-    """A chosen configuration and its best seed, both chosen on validation."""
+    """A selected configuration with its best seed, both selected on validation."""
 
     name: str
     trial: int
@@ -29,13 +28,13 @@ class Finalist(NamedTuple):
     head: Head
 
 
-def choose(trials: Sequence[Finished]) -> dict[str, Finished]:
-    """The best completed trial, and beside it the best of every other depth, as a yardstick.
+def choose_finalists(trials: Sequence[FinishedTrial]) -> dict[str, FinishedTrial]:
+    """Return the best completed trial, and for comparison the best of every other depth.
 
-    All are chosen by mean validation macro-F1; ties go to the earlier trial.
+    All are selected by mean validation macro-F1; ties go to the earlier trial.
     """
     ranked = sorted((t for t in trials if t.state == "complete"), key=lambda t: (-t.score, t.number))
-    chosen: dict[str, Finished] = {"best": ranked[0]} if ranked else {}
+    chosen: dict[str, FinishedTrial] = {"best": ranked[0]} if ranked else {}
     for depth, name in NAMES.items():
         of_depth = [t for t in ranked if t.params["depth"] == depth]
         if of_depth and of_depth[0] is not ranked[0]:
@@ -43,10 +42,10 @@ def choose(trials: Sequence[Finished]) -> dict[str, Finished]:
     return chosen
 
 
-def train(
-    chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+def retrain(
+    chosen: dict[str, FinishedTrial], data: TrainingData, *, seeds: Sequence[int], precision: Precision
 ) -> list[Finalist]:
-    """Train the chosen configurations again and take, of each, the seed best on validation."""
+    """Retrain the selected configurations and take the seed of each that is best on validation."""
     population = _trained(chosen, data, seeds=seeds, precision=precision)
     finalists = []
     for index, (name, trial) in enumerate(chosen.items()):
@@ -57,16 +56,16 @@ def train(
     return finalists
 
 
-def rerun(
-    chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+def scores_with_fresh_seeds(
+    chosen: dict[str, FinishedTrial], data: TrainingData, *, seeds: Sequence[int], precision: Precision
 ) -> dict[str, np.ndarray]:
-    """Validation macro-F1 [S] of each with fresh seeds, paired: seed for seed the same random numbers."""
+    """Return the validation macro-F1 [S] of each configuration with fresh seeds; seeds are paired."""
     population = _trained(chosen, data, seeds=seeds, precision=precision)
     return {name: population.outcome(index).val_f1_macro_s for index, name in enumerate(chosen)}
 
 
 def _trained(
-    chosen: dict[str, Finished], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+    chosen: dict[str, FinishedTrial], data: TrainingData, *, seeds: Sequence[int], precision: Precision
 ) -> Population:
     specs = [head_spec(dict(trial.params)) for trial in chosen.values()]
     population = Population(specs, data, seeds=seeds, precision=precision)

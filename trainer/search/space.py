@@ -1,4 +1,4 @@
-"""The search space: what may vary, between which limits. Read from YAML, proposed through Optuna."""
+"""Define the search space: read its distributions from YAML, draw configurations from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.core.errors import InputError
 from trainer.heads.head_config import HeadSpec
 
 DEFAULT_SPACE = Path(__file__).with_name("space.yaml")
-KINDS = "a fixed value, {choice: [a, b]}, {uniform: [low, high]}, {log: [low, high]} or {int: [low, high]}"
+EXPECTED = "a fixed value, {choice: [a, b]}, {uniform: [low, high]}, {log: [low, high]} or {int: [low, high]}"
 
 Params = dict[str, Any]
 
@@ -45,9 +45,9 @@ def _where(name: str, *values: Any) -> Callable[[Params], bool]:
     return lambda params: params.get(name) in values
 
 
-# Names that decide whether others matter come first; the rest say when they do.
-DECIDING = ("depth", "solver", "output", "optimizer", "scheduler", "class_weight")
-MATTERS: dict[str, Callable[[Params], bool]] = {
+# Conditional space: CONDITIONING names are drawn first; CONDITIONS says when another one applies.
+CONDITIONING = ("depth", "solver", "output", "optimizer", "scheduler", "class_weight")
+CONDITIONS: dict[str, Callable[[Params], bool]] = {
     "solver": _is_linear,
     "l2": _is_regression,
     "output": _descends,
@@ -80,58 +80,58 @@ SWITCHES = {"layer_norm", "augment"}
 
 @dataclass(frozen=True)
 class Space:
-    """Every hyperparameter's name with its distribution, or its fixed value."""
+    """Distribution or fixed value of every hyperparameter."""
 
     varying: Mapping[str, BaseDistribution]
     fixed: Mapping[str, Any]
-    text: Mapping[str, Any]  # as written, for the record and for comparing two spaces
+    text: Mapping[str, Any]  # as written in YAML; recorded, and compared on resume
 
     def propose(self, suggest: Callable[[str, BaseDistribution], Any]) -> Params:
-        """One configuration: every name that matters in it, with its value.
+        """Draw one configuration: the value of every hyperparameter that applies.
 
         Args:
-            suggest: asked once for each varying name that matters; an Optuna trial's ``_suggest``, in effect.
+            suggest: called once with each varying name that applies and its distribution; returns the value.
         """
         params: Params = {}
-        names = [*DECIDING, *(name for name in self.text if name not in DECIDING)]
+        names = [*CONDITIONING, *(name for name in self.text if name not in CONDITIONING)]
         for name in names:
-            if name in MATTERS and not MATTERS[name](params):
+            if name in CONDITIONS and not CONDITIONS[name](params):
                 continue
             params[name] = suggest(name, self.varying[name]) if name in self.varying else self.fixed[name]
         return params
 
     @property
-    def longest_epochs(self) -> int:
-        """Epochs of the longest training that the space allows."""
+    def max_epochs(self) -> int:
+        """Maximum number of epochs that the space allows."""
         line = self.varying.get("epochs")
         return int(self.fixed["epochs"] if line is None else max(_extremes(line)))
 
-    def may_be(self, name: str, value: Any) -> bool:
-        """Whether a name can take this value, as a choice or as its fixed value."""
+    def allows(self, name: str, value: Any) -> bool:
+        """Return whether a name can take this value, as a choice or as its fixed value."""
         line = self.varying.get(name)
         choices = [self.fixed.get(name)] if line is None else _extremes(line)
         return value in choices
 
     def distributions(self, params: Params) -> dict[str, BaseDistribution]:
-        """The distributions behind those of ``params`` that vary."""
+        """Return the distributions of those of ``params`` that vary."""
         return {name: self.varying[name] for name in params if name in self.varying}
 
 
 def head_spec(params: Params) -> HeadSpec:
-    """The head that a proposal describes. Raises ValueError naming a value out of range."""
+    """Return the head of a configuration. Raises ValueError naming a value out of range."""
     rest = {name: value for name, value in params.items() if name not in ("depth", "width")}
     return HeadSpec(hidden=(params.get("width", 0),) * params["depth"], **rest)
 
 
 def load_space(override: Path | None = None, *, views: int = 0) -> Space:
-    """The default space, with the lines of ``override`` in place of its own.
+    """Read the default space; lines of ``override`` replace its own.
 
     Args:
-        views: augmented views that there are of each training row: with any, ``augment`` is searched, too.
+        views: number of augmented views per training row; ``augment`` is searched if there are any.
 
     Raises:
-        InputError: the file cannot be read, has an unknown name, or a line that is no distribution; or it
-            wants augmented views, and there are none.
+        InputError: the file cannot be read, has an unknown name or a line that is no distribution, or needs
+            augmented views where there are none.
     """
     text = _read(DEFAULT_SPACE)
     if views:
@@ -148,7 +148,7 @@ def load_space(override: Path | None = None, *, views: int = 0) -> Space:
                 )
         text = {**text, **lines}
     space = _parse(text, source=override or DEFAULT_SPACE)
-    if not views and space.may_be("augment", True):
+    if not views and space.allows("augment", True):
         raise InputError(f"{override}: augment needs augmented views. Pass --views 4, or leave the line out.")
     return space
 
@@ -181,7 +181,7 @@ def _parse(text: Mapping[str, Any], *, source: Path) -> Space:
             for value in _extremes(varying[name]) if name in varying else [fixed[name]]:
                 _check_value(name, value)
         except (ValueError, TypeError) as error:
-            raise InputError(f"{source}: {name}: {error}. Expected {KINDS}.") from error
+            raise InputError(f"{source}: {name}: {error}. Expected {EXPECTED}.") from error
     return Space(varying=varying, fixed=fixed, text=dict(text))
 
 
@@ -209,7 +209,7 @@ def _distribution(name: str, line: dict[str, Any]) -> BaseDistribution:
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-4 as text; people mean the number."""
+    """Convert text to a number where possible: YAML 1.1 reads 1e-4 as text."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -226,7 +226,7 @@ def _extremes(distribution: BaseDistribution) -> list[Any]:
 
 
 def _check_value(name: str, value: Any) -> None:
-    """Let `HeadSpec` judge the limits, so that a space cannot propose what a head refuses."""
+    """Raise ValueError for a value that `HeadSpec` refuses."""
     if name in WHOLE_NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
         raise ValueError(f"{value!r} is not a whole number")
     if name == "depth":

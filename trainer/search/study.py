@@ -1,7 +1,7 @@
-"""What to try next, and what to give up: one coordinator asks, and tells what became of it.
+"""Propose trials and decide which to prune, by ask and tell.
 
-The study lives in memory. What makes it durable is the record that the caller keeps of trials;
-`Study.recall` plays that record back. So no database stands in the loop.
+A study lives in memory. The caller stores the finished trials, and `Study.recall` restores the study from
+them, so no database is needed in the loop.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Pruner = Literal["median", "halving", "none"]
 Objective = Literal["f1", "f1+size"]
 State = Literal["complete", "pruned", "failed"]
 
-LINEAR_PATH = 16  # most logistic regressions that a study begins with
-EVEN_TRIALS = 16  # spread evenly over the space, before its model is trusted
+PATH_LENGTH = 16  # maximum number of logistic regressions at the start of a study
+QUASI_RANDOM_TRIALS = 16  # before the estimator proposes
 RUNG_FACTOR = 3
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -40,36 +40,36 @@ class Proposal(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A trial of an earlier run, as its record has it."""
+class FinishedTrial:
+    """Result of a trial that has ended."""
 
     number: int
     params: Mapping[str, Any]
     state: State
     score: float
-    rungs: Mapping[int, float]  # score at each rung that it reached
+    rungs: Mapping[int, float]  # score at each rung reached
     parameters: int = 0
 
 
 def rungs(epochs: int, pruner: Pruner) -> list[int]:
-    """Epochs at which trials are judged: a ninth, a third and all of them."""
+    """Return the epochs at which trials may be pruned: a ninth, a third and all of ``epochs``."""
     if pruner == "none":
         return [epochs]
     early = {epochs // RUNG_FACTOR**power for power in (2, 1)} - {0, epochs}
     return [*sorted(early), epochs]
 
 
-def linear_path(space: Space) -> list[Params]:
-    """Logistic regressions of strengths from one end of ``l2`` to the other, for each scaling: the yardstick.
+def regularisation_path(space: Space) -> list[Params]:
+    """Return logistic regressions over the range of ``l2``, for each scaling: the linear-probe baseline.
 
-    The middle strengths come first. Empty where the space has no logistic regression.
+    Medium strengths come first. Empty where the space has no logistic regression.
     """
-    if not (space.may_be("depth", 0) and space.may_be("solver", "lbfgs")):
+    if not (space.allows("depth", 0) and space.allows("solver", "lbfgs")):
         return []
     line = space.varying.get("l2")
     strengths = [space.fixed.get("l2")]
     if isinstance(line, FloatDistribution):
-        strengths = np.geomspace(line.low, line.high, LINEAR_PATH // 2).tolist()
+        strengths = np.geomspace(line.low, line.high, PATH_LENGTH // 2).tolist()
         middle = math.sqrt(line.low * line.high)
         strengths.sort(key=lambda l2: abs(math.log(l2 / middle)))
     scaling = space.varying.get("scaling")
@@ -77,9 +77,9 @@ def linear_path(space: Space) -> list[Params]:
     path = []
     for l2 in strengths:
         for choice in choices:
-            wanted = {"depth": 0, "solver": "lbfgs", "l2": l2, "scaling": choice}
-            path.append(space.propose(lambda name, line, wanted=wanted: wanted.get(name, _first(line))))  # type: ignore[misc]
-    return path[:LINEAR_PATH]
+            chosen = {"depth": 0, "solver": "lbfgs", "l2": l2, "scaling": choice}
+            path.append(space.propose(lambda name, line, chosen=chosen: chosen.get(name, _first(line))))  # type: ignore[misc]
+    return path[:PATH_LENGTH]
 
 
 def _first(line: Any) -> Any:
@@ -87,103 +87,106 @@ def _first(line: Any) -> Any:
 
 
 class Study:
-    """Looks for the highest validation macro-F1 in a `Space`.
+    """Search a `Space` for the highest validation macro-F1.
 
-    First come logistic regressions of many strengths (`linear_path`), then trials spread evenly over the
-    space, then those that a model of what was seen finds promising (`trainer.search.tpe`). Optuna's pruners
-    judge at rungs.
+    Logistic regressions of many strengths come first (`regularisation_path`), then points of a quasi-random
+    sequence, then proposals of the Parzen estimator (`trainer.search.tpe`). Optuna's pruners decide at rungs.
 
     Args:
-        path: how many logistic regressions to begin with, at most `LINEAR_PATH`.
-        objective: with "f1+size" trials are good that no other beats in both macro-F1 and head size;
-            none is given up then.
+        path: number of logistic regressions at the start, at most `PATH_LENGTH`.
+        objective: "f1+size" ranks trials by Pareto fronts of macro-F1 and head size, and prunes none.
     """
 
     def __init__(
-        self, space: Space, *, seed: int, pruner: Pruner, path: int = LINEAR_PATH, objective: Objective = "f1"
+        self, space: Space, *, seed: int, pruner: Pruner, path: int = PATH_LENGTH, objective: Objective = "f1"
     ) -> None:
         self.space, self.seed, self.objective = space, seed, objective
-        self.path = linear_path(space)[:path]
-        self._optuna = optuna.create_study(direction="maximize", pruner=_pruner(pruner, space.longest_epochs))
-        self._judged = objective == "f1" and pruner != "none"
-        self._open: dict[int, optuna.Trial] = {}
-        self._seen: dict[int, Finished] = {}
-        self._asked: dict[int, Params] = {}
+        self.path = regularisation_path(space)[:path]
+        self._optuna = optuna.create_study(direction="maximize", pruner=_pruner(pruner, space.max_epochs))
+        self._prunes = objective == "f1" and pruner != "none"
+        self._running: dict[int, optuna.Trial] = {}
+        self._finished: dict[int, FinishedTrial] = {}
+        self._proposed: dict[int, Params] = {}
+        self.requeued: list[tuple[int, Params]] = []  # interrupted trials, proposed before any new one
 
     @property
-    def asked(self) -> int:
-        """Trials proposed or recalled."""
-        return len(self._asked)
+    def proposed(self) -> int:
+        """Number of trials that were proposed, recalled or requeued."""
+        return len(self._proposed)
 
-    def recall(self, trials: Sequence[Finished]) -> None:
-        """Play back finished trials, in the order of their numbers."""
+    def recall(self, trials: Sequence[FinishedTrial]) -> None:
+        """Restore finished trials, in the order of their numbers."""
         for trial in sorted(trials, key=lambda t: t.number):
-            self._asked[trial.number] = dict(trial.params)
-            self._seen[trial.number] = trial
+            self._proposed[trial.number] = dict(trial.params)
+            self._finished[trial.number] = trial
             self._optuna.add_trial(to_optuna(trial, self.space))
 
-    def resume(self, number: int, params: Params) -> Proposal:
-        """Take up a trial that was cut off: the same configuration under the same number."""
-        self._asked[number] = params
-        self._open[number] = self._optuna.ask()
-        return Proposal(number, params, head_spec(params))
+    def requeue(self, trials: Sequence[tuple[int, Params]]) -> None:
+        """Propose interrupted trials next, each with its old number and configuration."""
+        self._proposed.update(trials)
+        self.requeued += trials
 
     def ask(self, count: int) -> list[Proposal]:
-        """Propose ``count`` trials to run side by side."""
-        free = (number for number in range(len(self._asked) + count) if number not in self._asked)
-        numbers = [next(free) for _ in range(count)]
-        return [self.resume(*pair) for pair in zip(numbers, self._configurations(numbers), strict=True)]
+        """Propose ``count`` trials to train together; requeued ones come first."""
+        pairs, self.requeued = self.requeued[:count], self.requeued[count:]
+        missing = count - len(pairs)
+        free = (number for number in range(len(self._proposed) + missing) if number not in self._proposed)
+        numbers = [next(free) for _ in range(missing)]
+        pairs += zip(numbers, self._configurations(numbers), strict=True)
+        for number, params in pairs:
+            self._proposed[number] = params
+            self._running[number] = self._optuna.ask()
+        return [Proposal(number, params, head_spec(params)) for number, params in pairs]
 
     def _configurations(self, numbers: Sequence[int]) -> list[Params]:
         fixed_n: list[Params] = []
         for number in numbers:
             if number < len(self.path):
                 fixed_n.append(self.path[number])
-            elif number < len(self.path) + EVEN_TRIALS:
+            elif number < len(self.path) + QUASI_RANDOM_TRIALS:
                 fixed_n.append(quasi_random(self.space, number=number - len(self.path), seed=self.seed))
         missing = len(numbers) - len(fixed_n)
         if not missing:
             return fixed_n
-        # born of the seed and of what is known, so that a resumed study does not repeat its first draws
-        random = np.random.default_rng([self.seed, len(self._seen), numbers[0]])
+        # also seeded by the finished trials and the first number, so a resumed study draws other points
+        random = np.random.default_rng([self.seed, len(self._finished), numbers[0]])
         return fixed_n + propose(self.space, self._observations(), count=missing, random=random)
 
     def _observations(self) -> list[Observation]:
-        """Everything tried, in the order of numbers. What is still under way counts as bad, so that others
-        are tried beside it."""
-        goodness = self._goodness()
+        """Return all proposed trials by number. Unfinished ones count as bad, so they are not repeated."""
+        value = self._values()
         return [
-            Observation(params, goodness.get(number, -1.0)) for number, params in sorted(self._asked.items())
+            Observation(params, value.get(number, -1.0)) for number, params in sorted(self._proposed.items())
         ]
 
-    def _goodness(self) -> dict[int, float]:
-        """The higher, the better; trials that were given up come after all that were completed."""
-        known = {n: t for n, t in self._seen.items() if t.state != "failed" and math.isfinite(t.score)}
+    def _values(self) -> dict[int, float]:
+        """Return the objective by trial, higher is better; pruned trials rank below all completed ones."""
+        valid = {n: t for n, t in self._finished.items() if t.state != "failed" and math.isfinite(t.score)}
         if self.objective == "f1+size":
-            rank = _fronts([(t.score, t.parameters) for t in known.values()])
-            good = dict(zip(known, (-float(r) for r in rank), strict=True))
+            rank = _front_ranks([(t.score, t.parameters) for t in valid.values()])
+            value = dict(zip(valid, (-float(r) for r in rank), strict=True))
         else:
-            good = {n: t.score - (t.state == "pruned") for n, t in known.items()}
-        return {number: good.get(number, -math.inf) for number in self._seen}
+            value = {n: t.score - (t.state == "pruned") for n, t in valid.items()}
+        return {number: value.get(number, -math.inf) for number in self._finished}
 
-    def losers(self, scores: Mapping[int, float], *, epoch: int) -> list[int]:
-        """Report the scores of running trials at a rung; returns the trials to give up."""
-        if not self._judged:
+    def to_prune(self, scores: Mapping[int, float], *, epoch: int) -> list[int]:
+        """Report the scores of running trials at a rung; return the trials to prune."""
+        if not self._prunes:
             return []
         for number, score in scores.items():
-            self._open[number].report(score, epoch)
-        return [number for number in scores if self._open[number].should_prune()]
+            self._running[number].report(score, epoch)
+        return [number for number in scores if self._running[number].should_prune()]
 
-    def tell(self, trial: Finished) -> None:
-        """Close a trial. Its record must be safe before this is called."""
-        self._seen[trial.number] = trial
+    def tell(self, trial: FinishedTrial) -> None:
+        """Finish a trial. Call this after its record was stored."""
+        self._finished[trial.number] = trial
         state = _state(trial)
         value = trial.score if state is TrialState.COMPLETE else None
-        self._optuna.tell(self._open.pop(trial.number), value, state=state)
+        self._optuna.tell(self._running.pop(trial.number), value, state=state)
 
 
-def to_optuna(trial: Finished, space: Space) -> optuna.trial.FrozenTrial:
-    """A finished trial as Optuna has it."""
+def to_optuna(trial: FinishedTrial, space: Space) -> optuna.trial.FrozenTrial:
+    """Convert a finished trial to Optuna's."""
     state = _state(trial)
     distributions = space.distributions(dict(trial.params))
     return optuna.trial.create_trial(
@@ -195,28 +198,27 @@ def to_optuna(trial: Finished, space: Space) -> optuna.trial.FrozenTrial:
     )
 
 
-def _state(trial: Finished) -> TrialState:
+def _state(trial: FinishedTrial) -> TrialState:
     if trial.state == "failed" or not math.isfinite(trial.score):
         return TrialState.FAIL
     return TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE
 
 
-def _fronts(points: Sequence[tuple[float, int]]) -> list[int]:
-    """Of (score, size) pairs: how often the front has to be taken off before a pair stands in it; 0 for
-    those that no other beats in one without being worse in the other (non-dominated sorting)."""
+def _front_ranks(points: Sequence[tuple[float, int]]) -> list[int]:
+    """Return the rank of each (score, size) pair in non-dominated sorting, 0 for the Pareto front."""
     rank = [-1] * len(points)
     level = 0
     while -1 in rank:
         left = [i for i in range(len(points)) if rank[i] == -1]
-        for i in front([points[i] for i in left]):
+        for i in pareto_front([points[i] for i in left]):
             rank[left[i]] = level
         level += 1
     return rank
 
 
-def front(points: Sequence[tuple[float, int]]) -> list[int]:
-    """Which of (score, size) pairs form the Pareto front: no other has a score as high with a smaller size,
-    or a higher score with a size as small."""
+def pareto_front(points: Sequence[tuple[float, int]]) -> list[int]:
+    """Return the indices of the (score, size) pairs on the Pareto front, by increasing size: no other pair
+    has at least that score with a smaller size, or a higher score with at most that size."""
     best, members = -math.inf, list[int]()
     for i in sorted(range(len(points)), key=lambda i: (points[i][1], -points[i][0])):
         if points[i][0] > best or (members and points[i] == points[members[-1]]):
@@ -229,11 +231,11 @@ def _pruner(name: Pruner, epochs: int) -> optuna.pruners.BasePruner:
     if name == "none":
         return optuna.pruners.NopPruner()
     if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=EVEN_TRIALS // 2)
+        return optuna.pruners.MedianPruner(n_startup_trials=QUASI_RANDOM_TRIALS // 2)
     first_rung = rungs(epochs, name)[0]
     return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=RUNG_FACTOR)
 
 
 def head_seeds(seed: int, count: int, *, first: int = 0) -> list[int]:
-    """Seeds of a configuration's heads, from the study's own; those from another ``first`` on are fresh."""
+    """Return the seeds of a configuration's heads; another ``first`` than 0 gives fresh ones."""
     return [seed * 1000 + first + index for index in range(count)]

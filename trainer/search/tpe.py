@@ -1,17 +1,16 @@
-"""Where to look next: a Tree-structured Parzen estimator that proposes a whole batch at once.
+"""Tree-structured Parzen estimator (TPE) that proposes a whole batch at once.
 
-The best tenth of what was observed, and the rest, are each turned into a density over the space: a
-mixture of one kernel around each observation, and the prior. Candidates are drawn from the density of
-the good ones and ranked by how much likelier they are there than among the others (Bergstra et al. 2011,
-"Algorithms for Hyper-Parameter Optimization"). A kernel is a product over all hyperparameters, so that
-what goes well together stays together (Falkner et al. 2018, "BOHB").
+The best tenth of the observations and the rest each give a density over the space: a mixture of the prior and
+one kernel around each observation. Candidates are drawn from the density of the good ones and ranked by the
+ratio of both densities (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"). Kernels are
+multivariate, a product over all hyperparameters, which keeps interactions (Falkner et al. 2018, "BOHB").
 
-A configuration is a row of an array [N, D] with a column for each varying hyperparameter, on [0, 1], and
-NaN where one does not matter. There a kernel is the prior, which is uniform on all columns.
+A configuration is a row of an array [N, D] with a column for each varying hyperparameter, scaled to [0, 1],
+and NaN where one does not apply. There a kernel is the prior, which is uniform.
 
-A kernel's logarithm is a sum, over columns, of products of something of the candidate (1, x and x²;
-which choice it is) and something of the observation. So all candidates meet all observations in one
-matrix product: features [M, F] · weights [N, F]ᵀ.
+A kernel's logarithm is linear in features of the candidate: 1, x and x² of a number, the one-hot code of a
+choice. So one matrix product evaluates all kernels at all candidates: features [M, F] · weights [N, F]ᵀ.
+Measured against Optuna's TPE, it pays off from some 200 trials on; below, both are quick.
 """
 
 from __future__ import annotations
@@ -33,31 +32,31 @@ from scipy.stats import qmc
 
 from trainer.search.space import Params, Space
 
-GOOD_SHARE, MOST_GOOD = 0.1, 25  # as in Optuna
-MOST_BAD = 1000  # bounds time and memory
-POOL = 16  # candidates for each proposal; more make the search greedier, not better
-PRIOR_SHARE = 0.2  # of the candidates: what the good ones do not suggest is looked at, too
-WORST_OF_GOOD = 0.1  # weight of the last of the good ones; the best has 1, those between lie on a line
-BAD_REACH = 0.6  # kernels of the bad ones, which are many, are narrower
-WIDTH = 0.2  # of a kernel, as long as there is no spread to go by
-NARROWEST, WIDEST = 0.06, 0.5
-LEAK = 0.7  # observations' worth of doubt about a choice
-REPEATED = 1e6  # a penalty beyond any score
+GOOD_SHARE, MAX_GOOD = 0.1, 25  # as in Optuna
+MAX_BAD = 1000  # bounds time and memory
+POOL = 16  # candidates per proposal; more make the search greedier, not better
+PRIOR_SHARE = 0.2  # of the candidates, for exploration
+LAST_GOOD_WEIGHT = 0.1  # weights of good observations fall linearly from 1 to this
+BAD_BANDWIDTH = 0.6  # bad observations are many, so their kernels are narrower
+WIDTH = 0.2  # of a kernel, until there are observations to estimate it from
+MIN_WIDTH, MAX_WIDTH = 0.06, 0.5
+CHOICE_SMOOTHING = 0.7  # pseudo-observations per choice
+REPEAT_PENALTY = 1e6  # a penalty beyond any score
 BLOCK = 64  # points of the Sobol sequence that are computed together
 
 
 class Observation(NamedTuple):
-    """A configuration that was tried."""
+    """A configuration and its objective."""
 
-    params: Mapping[str, Any]  # as `Space.propose` gives them: the names that mattered in it
-    goodness: float  # the higher the better; -inf for a failed trial
+    params: Mapping[str, Any]  # as from `Space.propose`
+    value: float  # higher is better; -inf for a failed trial
 
 
 def quasi_random(space: Space, *, number: int, seed: int) -> Params:
-    """Point ``number`` of a scrambled Sobol sequence over the space.
+    """Return point ``number`` of a scrambled Sobol sequence over the space.
 
-    The points up to any power of two cover every hyperparameter, and the pairs of them, more evenly than
-    random ones do. They depend on (``seed``, ``number``) alone.
+    It depends on ``seed`` and ``number`` only. The first 2^k points cover
+    every hyperparameter, and every pair, more evenly than random ones.
     """
     columns = _columns(space)
     x_1d = _sobol_block(len(columns), seed, number // BLOCK)[[number % BLOCK]]
@@ -67,21 +66,20 @@ def quasi_random(space: Space, *, number: int, seed: int) -> Params:
 def propose(
     space: Space, observed: Sequence[Observation], *, count: int, random: np.random.Generator
 ) -> list[Params]:
-    """``count`` configurations to run side by side.
+    """Return ``count`` configurations to train together.
 
-    They are chosen one by one from one pool. Each that is chosen counts as a bad observation for those
-    after it (a "constant liar"), so that the batch spreads. What was tried before, or is in the batch
-    already, is chosen only where the pool has nothing else.
+    They are chosen one by one from one pool. Each chosen one counts as a bad observation for the next
+    ("constant liar"), which spreads the batch. A configuration is repeated only if the pool has no new one.
 
     Args:
-        observed: in any order. Numbers beyond the space's limits count as the limit, unknown names
-            and choices as if they did not matter.
+        observed: in any order. Numbers are clipped to the space's limits; unknown names and choices count as
+            not applicable.
     """
     columns = _columns(space)
-    good, bad = _divided(observed)
+    good, bad = _split_by_value(observed)
     good_nd, bad_nd = _read(columns, good), _read(columns, bad)
-    likely = _Mixture(columns, good_nd, weight_n=np.linspace(1, WORST_OF_GOOD, len(good)), reach=1.0)
-    unlikely = _Mixture(columns, bad_nd, weight_n=np.ones(len(bad)), reach=BAD_REACH)
+    likely = _Mixture(columns, good_nd, weight_n=np.linspace(1, LAST_GOOD_WEIGHT, len(good)), bandwidth=1.0)
+    unlikely = _Mixture(columns, bad_nd, weight_n=np.ones(len(bad)), bandwidth=BAD_BANDWIDTH)
 
     pool = _configurations(space, columns, likely.draw(POOL * count, random))
     pool_md = _read(columns, pool)
@@ -92,26 +90,28 @@ def propose(
 
     chosen: list[Params] = []
     while len(chosen) < count:
-        best = int(np.argmax(np.log(good_m / bad_m) - REPEATED * repeats_m))
+        best = int(np.argmax(np.log(good_m / bad_m) - REPEAT_PENALTY * repeats_m))
         chosen.append(pool[best])
         bad_m += np.exp(features_mf @ lies_mf[best])
         repeats_m += kind_m == kind_m[best]
     return chosen
 
 
-def _divided(observed: Sequence[Observation]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Parameters of the best, none of them failed, and of the others; many others are thinned evenly."""
-    ranked = sorted(observed, key=lambda observation: observation.goodness, reverse=True)
-    best = ranked[: min(math.ceil(GOOD_SHARE * len(ranked)), MOST_GOOD)]
-    good = sum(observation.goodness > -math.inf for observation in best)
+def _split_by_value(
+    observed: Sequence[Observation],
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Return the parameters of the best (none failed) and of the rest, thinned evenly to `MAX_BAD`."""
+    ranked = sorted(observed, key=lambda observation: observation.value, reverse=True)
+    best = ranked[: min(math.ceil(GOOD_SHARE * len(ranked)), MAX_GOOD)]
+    good = sum(observation.value > -math.inf for observation in best)
     others = ranked[good:]
-    if len(others) > MOST_BAD:
-        others = [others[i] for i in np.linspace(0, len(others) - 1, MOST_BAD).astype(int)]
+    if len(others) > MAX_BAD:
+        others = [others[i] for i in np.linspace(0, len(others) - 1, MAX_BAD).astype(int)]
     return [o.params for o in ranked[:good]], [o.params for o in others]
 
 
 def _repeats(pool_md: np.ndarray, tried_nd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each candidate [M] the first that is the same, and 1 where the same was tried before."""
+    """Return for each candidate [M] the index of its first duplicate, and 1 where it was tried before."""
     keys, tried = _keys(pool_md), set(_keys(tried_nd))
     first: dict[bytes, int] = {}
     kind_m = np.array([first.setdefault(key, m) for m, key in enumerate(keys)])
@@ -126,36 +126,38 @@ def _keys(x_nd: np.ndarray) -> list[bytes]:
 
 
 class _Column(Protocol):
-    """One varying hyperparameter: its values ↔ [0, 1], and its factor of a kernel."""
+    """One varying hyperparameter: maps values to [0, 1] and back, and gives its factor of a kernel."""
 
     def read(self, values: Sequence[Any]) -> np.ndarray:
-        """Where values stand on [0, 1]: [N], NaN for what is no value."""
+        """Map values to [0, 1]: [N], NaN for no valid value."""
 
     def write(self, x_m: np.ndarray) -> list[Any]:
-        """The values nearest to places on [0, 1]."""
+        """Return the values nearest to positions on [0, 1]."""
 
     def width(self, x_n: np.ndarray, shrink: float) -> float:
-        """How far kernels around ``x_n`` [N] reach."""
+        """Return the bandwidth of kernels around ``x_n`` [N]."""
 
     def draw(self, x_m: np.ndarray, uniform_m: np.ndarray, width: float) -> np.ndarray:
-        """Places [M] drawn from the kernels around ``x_m``, by means of as many uniform numbers."""
+        """Draw positions [M] from the kernels around ``x_m``, by inverse transform of uniform numbers [M]."""
 
     def features(self, x_m: np.ndarray) -> np.ndarray:
-        """What kernels want to know of candidates: [M, F], zeros for NaN."""
+        """Return the features of candidates: [M, F], zeros for NaN."""
 
     def weights(self, x_n: np.ndarray, width: float) -> np.ndarray:
-        """Log-density of the kernels around ``x_n``, linear in the features: [N, F]."""
+        """Return the coefficients of the log-density of kernels around ``x_n`` on the features: [N, F]."""
 
 
 class _Number:
-    """Truncated normal kernels. A whole number is the middle of its bin."""
+    """Truncated normal kernels. An integer is the middle of its bin."""
 
     def __init__(self, line: FloatDistribution | IntDistribution) -> None:
         self.low, self.high, self.log = line.low, line.high, line.log
         self.whole = isinstance(line, IntDistribution)
         margin = 0.5 if self.whole else 0.0
         self.start = self._scaled(line.low - margin)
-        self.length = self._scaled(line.high + margin) - self.start or 1.0  # anything, for low = high
+        self.length = (
+            self._scaled(line.high + margin) - self.start or 1.0
+        )  # arbitrary where the range is empty
 
     def _scaled(self, value: Any) -> Any:
         return np.log(value) if self.log else value
@@ -171,9 +173,9 @@ class _Number:
         return np.clip(value_m, self.low, self.high).tolist()
 
     def width(self, x_n: np.ndarray, shrink: float) -> float:
-        known_n = x_n[~np.isnan(x_n)]
-        spread = known_n.std() if len(known_n) > 2 else WIDTH
-        return float(np.clip(spread * shrink, NARROWEST, WIDEST))
+        valid_n = x_n[~np.isnan(x_n)]
+        spread = valid_n.std() if len(valid_n) > 2 else WIDTH
+        return float(np.clip(spread * shrink, MIN_WIDTH, MAX_WIDTH))
 
     def draw(self, x_m: np.ndarray, uniform_m: np.ndarray, width: float) -> np.ndarray:
         below_m, above_m = ndtr(-x_m / width), ndtr((x_m - 1) / width)
@@ -192,7 +194,7 @@ class _Number:
 
 
 class _Choice:
-    """Kernels that keep the choice but for a share, the width, which goes to all choices alike."""
+    """Kernels of a categorical: the observed choice, and a share, the width, that is uniform over all."""
 
     def __init__(self, line: CategoricalDistribution) -> None:
         self.choices = line.choices
@@ -209,12 +211,12 @@ class _Choice:
         return [self.choices[slot] for slot in self._slots(x_m)]
 
     def width(self, x_n: np.ndarray, shrink: float) -> float:
-        doubt = LEAK * len(self.choices)
-        return doubt / (len(x_n) + 1 + doubt)
+        pseudo = CHOICE_SMOOTHING * len(self.choices)
+        return pseudo / (len(x_n) + 1 + pseudo)
 
     def draw(self, x_m: np.ndarray, uniform_m: np.ndarray, width: float) -> np.ndarray:
-        elsewhere_m = np.where(uniform_m < width, uniform_m / width, x_m)
-        return np.where(np.isnan(x_m), uniform_m, elsewhere_m)
+        drawn_m = np.where(uniform_m < width, uniform_m / width, x_m)
+        return np.where(np.isnan(x_m), uniform_m, drawn_m)
 
     def features(self, x_m: np.ndarray) -> np.ndarray:
         one_hot_mf = np.eye(len(self.choices))[self._slots(np.nan_to_num(x_m))]
@@ -249,7 +251,7 @@ def _column(line: BaseDistribution) -> _Column:
 
 
 def _read(columns: Mapping[str, _Column], params: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Configurations as rows [N, D]."""
+    """Convert configurations to rows [N, D]."""
     x_nd = np.empty((len(params), len(columns)))
     for d, (name, column) in enumerate(columns.items()):
         x_nd[:, d] = column.read([p.get(name, math.nan) for p in params])
@@ -257,7 +259,7 @@ def _read(columns: Mapping[str, _Column], params: Sequence[Mapping[str, Any]]) -
 
 
 def _configurations(space: Space, columns: Mapping[str, _Column], x_md: np.ndarray) -> list[Params]:
-    """The configurations nearest to rows [M, D]; of each row only the names count that matter in it."""
+    """Return the configurations nearest to rows [M, D]; each has only the names that apply."""
     value_dm = [column.write(x_m) for column, x_m in zip(columns.values(), x_md.T, strict=True)]
     rows = zip(*value_dm, strict=True) if value_dm else [()] * len(x_md)
     return [_configuration(space, dict(zip(columns, row, strict=True))) for row in rows]
@@ -269,7 +271,7 @@ def _configuration(space: Space, values: Mapping[str, Any]) -> Params:
 
 @functools.lru_cache(maxsize=4)
 def _sobol_block(dimensions: int, seed: int, block: int) -> np.ndarray:
-    """Points number ``block · BLOCK`` and following: [BLOCK, D]."""
+    """Return the points from number ``block · BLOCK`` on: [BLOCK, D]."""
     if dimensions == 0:
         return np.empty((BLOCK, 0))
     sequence = qmc.Sobol(dimensions, rng=seed)
@@ -285,24 +287,23 @@ def _features(columns: Mapping[str, _Column], x_md: np.ndarray) -> np.ndarray:
 
 
 class _Mixture:
-    """A kernel around each row of ``x_nd`` [N, D], with its weight, and the prior, with weight 1.
+    """Mixture of a weighted kernel around each row of ``x_nd`` [N, D] and the prior, of weight 1.
 
-    Kernels are as wide as the rows are spread, times ``reach``, and narrower the more they are, by
-    Scott's rule.
+    Bandwidths follow Scott's rule, times ``bandwidth``.
     """
 
     def __init__(
-        self, columns: Mapping[str, _Column], x_nd: np.ndarray, *, weight_n: np.ndarray, reach: float
+        self, columns: Mapping[str, _Column], x_nd: np.ndarray, *, weight_n: np.ndarray, bandwidth: float
     ) -> None:
         rows, dimensions = x_nd.shape
-        shrink = reach * (rows + 1) ** (-1 / (dimensions + 4))
+        shrink = bandwidth * (rows + 1) ** (-1 / (dimensions + 4))
         self.weight_n = np.append(weight_n, 1.0)
         self.columns = list(columns.values())
         self.width_d = [c.width(x_n, shrink) for c, x_n in zip(self.columns, x_nd.T, strict=True)]
         self.centre_nd = np.concatenate([x_nd, np.full((1, dimensions), np.nan)])  # NaN alone: the prior
 
     def draw(self, number: int, random: np.random.Generator) -> np.ndarray:
-        """Rows [M, D]; a share is drawn from the prior in any case."""
+        """Draw rows [M, D]; `PRIOR_SHARE` of them come from the prior."""
         centre_m = random.choice(len(self.centre_nd), size=number, p=self.weight_n / self.weight_n.sum())
         centre_m[random.random(number) < PRIOR_SHARE] = -1
         x_md = self.centre_nd[centre_m]
@@ -312,11 +313,11 @@ class _Mixture:
         return x_md
 
     def weights(self, x_nd: np.ndarray) -> np.ndarray:
-        """Kernels around any rows [N, D], as wide as the mixture's own: [N, F]."""
+        """Return the coefficients of kernels around any rows [N, D], of the mixture's bandwidths: [N, F]."""
         settings = zip(self.columns, x_nd.T, self.width_d, strict=True)
         parts = [column.weights(x_n, width) for column, x_n, width in settings]
         return np.concatenate([np.empty((len(x_nd), 0)), *parts], axis=1)
 
     def density(self, features_mf: np.ndarray) -> np.ndarray:
-        """Weighted sum of all kernels: [M]."""
+        """Return the weighted sum of all kernels: [M]."""
         return np.exp(features_mf @ self.weights(self.centre_nd).T) @ self.weight_n

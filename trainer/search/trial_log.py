@@ -1,4 +1,4 @@
-"""Trials as tables, and back: the record from which a study resumes and the dashboard draws."""
+"""Convert trials to tables and back. Studies resume from these tables; the dashboard shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from trainer.search.loop import TrialRecord
 from trainer.search.space import Params
-from trainer.search.study import Finished
+from trainer.search.study import FinishedTrial
 from trainer.stats.intervals import mean_over_seeds
 from trainer.tracking.schema import PARAM_PREFIX, Curves, Trials
 
@@ -27,7 +27,7 @@ SPLIT_AND_METRIC = {
 
 
 def trials_frame(records: Iterable[TrialRecord], *, began: float) -> pd.DataFrame:
-    """TRIALS, one row per record. ``began``: UNIX seconds from which times count."""
+    """Return TRIALS, one row per record; times are relative to ``began`` (UNIX seconds)."""
     return pd.DataFrame([_trial_row(record, began) for record in records])
 
 
@@ -56,7 +56,7 @@ def _trial_row(record: TrialRecord, began: float) -> dict[str, Any]:
 
 
 def curves_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """CURVES in long form; values that are not numbers (a stopped seed, a diverged loss) have no row."""
+    """Return CURVES in long form; NaN (a stopped seed, a diverged loss) has no row."""
     frames = []
     for record in records:
         for name, values_se in record.outcome.curves.items():
@@ -77,26 +77,26 @@ def curves_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-class Ledger:
-    """All trials of a study: those on record before, and those added since.
+class TrialLog:
+    """All finished trials of a study, loaded ones and those added since.
 
     Args:
-        trials, curves: the tables of the part that ran before, ``None`` for a new study. Of trials that
-            were still running then only what they were is kept (`cut_off`): they are run again.
+        trials, curves: tables of an earlier process, ``None`` for a new study. Trials that were running then
+            are in `interrupted` with their configuration only: they are run again.
     """
 
     def __init__(self, trials: pd.DataFrame | None = None, curves: pd.DataFrame | None = None) -> None:
         self.finished = [] if trials is None else finished_trials(trials)
-        self.cut_off = [] if trials is None else _unfinished(trials)
+        self.interrupted = [] if trials is None else _unfinished(trials)
         numbers = [trial.number for trial in self.finished]
         self.trials = _of_trials(trials, numbers)
         self.curves = _of_trials(curves, numbers)
-        # a resumed study's clock goes on where its last trial ended
+        # the clock of a resumed study continues from its last trial
         spent_s = float(self.trials[Trials.FINISHED_S].max()) if numbers else 0.0
         self.began = time.time() - spent_s
 
     def with_records(self, records: Sequence[TrialRecord]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """TRIALS, in the order of numbers, and CURVES with these records, which may still be running."""
+        """Return TRIALS, by number, and CURVES including these records, which may still be running."""
         if not records:
             return self.trials, self.curves
         trials = trials_frame(records, began=self.began)
@@ -108,17 +108,17 @@ class Ledger:
         )
 
     def add(self, records: Sequence[TrialRecord]) -> None:
-        """Count these finished records in."""
+        """Add finished records."""
         self.trials, self.curves = self.with_records(records)
         numbers = [record.number for record in records]
         self.finished += finished_trials(_of_trials(self.trials, numbers)) if records else []
 
     def count(self, state: str) -> int:
-        """Trials in a state."""
+        """Number of trials in a state."""
         return sum(trial.state == state for trial in self.finished)
 
     def best(self) -> dict[Hashable, Any] | None:
-        """The best completed trial's row of TRIALS; ties go to the earlier trial."""
+        """Return the row of TRIALS of the best completed trial; ties go to the earlier trial."""
         if not len(self.trials):
             return None
         complete = self.trials[self.trials[Trials.STATE] == "complete"]
@@ -126,23 +126,23 @@ class Ledger:
         return None if ranked.empty else ranked.iloc[0].to_dict()
 
     def best_so_far(self, *, points: int) -> list[float]:
-        """The best score as trials completed: at most ``points``, evenly spread, the last one included."""
+        """Return the running maximum of the score, thinned evenly to ``points`` with the last included."""
         if not len(self.trials):
             return []
         complete = self.trials[self.trials[Trials.STATE] == "complete"]
         best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy()
-        kept = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
-        return [round(float(value), 4) for value in best[kept]]
+        index = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
+        return [round(float(value), 4) for value in best[index]]
 
 
 def _of_trials(table: pd.DataFrame | None, numbers: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame() if table is None else table[table[Trials.TRIAL].isin(numbers)]
 
 
-def finished_trials(trials: pd.DataFrame) -> list[Finished]:
-    """The finished trials of a TRIALS table."""
+def finished_trials(trials: pd.DataFrame) -> list[FinishedTrial]:
+    """Return the finished trials of a TRIALS table."""
     return [
-        Finished(
+        FinishedTrial(
             number=int(row[Trials.TRIAL]),
             params=params_of(row),
             state=row[Trials.STATE],
@@ -155,13 +155,13 @@ def finished_trials(trials: pd.DataFrame) -> list[Finished]:
 
 
 def _unfinished(trials: pd.DataFrame) -> list[tuple[int, Params]]:
-    """Numbers and configurations of the trials that were under way."""
+    """Return numbers and configurations of the trials that were running."""
     rows = trials[trials[Trials.STATE] == "running"].sort_values(Trials.TRIAL).to_dict("records")
     return [(int(row[Trials.TRIAL]), params_of(row)) for row in rows]
 
 
 def params_of(row: Mapping[Hashable, Any]) -> Params:
-    """The hyperparameters in a row of TRIALS: those that have a value."""
+    """Return the hyperparameters in a row of TRIALS that have a value."""
     return {
         str(column).removeprefix(PARAM_PREFIX): _plain(value)
         for column, value in row.items()
@@ -174,6 +174,6 @@ def _is_null(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A column with gaps turns whole numbers into 64.0 and numpy scalars; a head wants the number itself."""
+    """Convert NumPy scalars, and 64.0 (an integer in a column with gaps), to plain numbers."""
     value = value.item() if isinstance(value, np.generic) else value
     return int(value) if isinstance(value, float) and value.is_integer() else value

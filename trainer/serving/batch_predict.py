@@ -5,16 +5,13 @@ from __future__ import annotations
 import io
 import time
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import tyro
-
-from trainer import cli
-from trainer.core import atomic
+from trainer.core import atomic, errors
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
+from trainer.serving.config import PredictConfig
 from trainer.tracking.schema import Artifact, Predicted
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -29,31 +26,6 @@ if TYPE_CHECKING:
 SHOWN = 20  # bad files named on the terminal; all of them are in the CSV and in the figures
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictConfig(cli.Common):
-    """What to answer, with which head."""
-
-    pictures: tyro.conf.Positional[tuple[Path, ...]]
-    """Picture files, and folders that are searched for them, subfolders included. A name that begins with a
-    dash goes behind a --."""
-    run: str | None = None
-    """Id of the sweep whose best head answers. Left out: the newest finished one that has such a head."""
-    model_uri: str | None = None
-    """Instead of a sweep a model that one logged: models:/NAME/VERSION or runs:/RUN_ID/model."""
-    encoder: str | None = None
-    """Where the sweep's encoder is on this machine, if not where it was: a folder or a Hugging Face id."""
-    out: Path = Path("predictions.csv")
-    """The CSV to write, replacing what is there."""
-    top_k: int = 3
-    """Classes named for each picture, the likeliest first."""
-    max_bad: float = 0.05
-    """Largest share of files that may be unusable; with more the exit code is 1, and the CSV is written."""
-    batch_size: int | Literal["auto"] = "auto"
-    """Pictures per call of the encoder. auto: the fastest of a few, measured once and remembered."""
-    workers: int | Literal["auto"] = "auto"
-    """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""
-
-
 def run(config: PredictConfig) -> dict[str, Any]:
     """Answer the pictures and write the CSV. Returns the figures (`schema.Predicted`).
 
@@ -62,7 +34,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
         CameToNothing: more files than ``max_bad`` are bad. The CSV of the others is written.
     """
     began = time.time()
-    cli.require_at_least(config, top_k=1)
+    require_at_least(config, top_k=1)
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
     if config.run is not None and config.model_uri is not None:
@@ -70,7 +42,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     if config.out.is_dir():
         raise InputError(f"--out {config.out} is a folder; pass the name of a file.")
 
-    from trainer.data.file_list import listing
+    from trainer.data.file_list import read_files
     from trainer.serving.predictor import folder_of
 
     recorded, encoder, source = find_head(config)
@@ -78,7 +50,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     encoder = str(folder_of(used, cache_dir=config.cache_dir, instead=encoder))
     say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {used.name} ({used.dtype}).")
     started = time.time()
-    features = encode(config, listing(config.pictures), encoder=encoder, dtype=used.dtype)
+    features = encode(config, read_files(config.pictures), encoder=encoder, dtype=used.dtype)
     probs_nc = recorded.probabilities(features.vectors_nd)
     took_s = time.time() - started
     report = features.report
@@ -109,7 +81,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
         f"{figures[Predicted.IMAGES_PER_S]:g} pictures/s. Answers: {config.out}"
     )
     if len(report.quarantined) > config.max_bad * report.found:
-        raise cli.CameToNothing(
+        raise errors.NoResultError(
             f"{len(report.quarantined)} of {report.found} files cannot be used, more than the "
             f"{config.max_bad:.1%} that --max-bad allows. {config.out} has the answers to the others.",
             figures,
@@ -178,20 +150,20 @@ def head_of(files: RunFiles) -> RecordedHead:
 def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) -> Features:
     """Every usable file with its vector, through the same extraction as in training."""
     from trainer.features.extract import extract
+    from trainer.features.settings import EncoderSettings
 
+    settings = EncoderSettings(
+        encoder=encoder,
+        cache_dir=config.cache_dir,
+        device=config.device,
+        dtype=dtype,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        max_bad=1.0,
+        measure=False,
+    )
     with bar("Predicting", "pictures") as progress:
-        features = extract(
-            found,
-            encoder=encoder,
-            cache_dir=config.cache_dir,
-            device=config.device,
-            dtype=dtype,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            max_bad=1.0,
-            measure=False,
-            progress=progress.update,
-        )
+        features = extract(found, settings, progress=progress.update)
     for warning in features.report.warnings:
         say(f"Warning: {warning}")
     return features

@@ -17,7 +17,7 @@ from safetensors.numpy import load
 
 from trainer.core.errors import InputError
 from trainer.data import demo
-from trainer.data.decode import Undecodable, decode, thumbnail
+from trainer.data.decode import DecodeError, decode, thumbnail
 from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
 from trainer.features.families import family_of
@@ -149,7 +149,7 @@ class Trying:
         encoder, classes_ce, scale = self._names
         try:
             prepared = prepared_for(encoder, data, most_pixels=MOST_PIXELS)
-        except Undecodable:
+        except DecodeError:
             return None
         logits_c = scale * (_unit(encoded(encoder, [prepared])) @ classes_ce.T)[0]
         powers_c = np.exp(logits_c - logits_c.max())

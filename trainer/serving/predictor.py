@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from trainer.core.errors import InputError
-from trainer.data.decode import MAX_PIXELS, Undecodable, decode_sized
+from trainer.data.decode import MAX_PIXELS, DecodeError, decode_sized
 from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
 from trainer.features.hub import resolve
@@ -29,6 +29,9 @@ from trainer.features.key import STORED_DTYPE, identity
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 32  # pictures per call of the encoder
 CARRIED = "encoder"  # folder of a model's that holds its encoder, where this is small
@@ -133,7 +136,18 @@ class Answered(NamedTuple):
 
     probabilities_nc: np.ndarray  # float32
     vectors_nd: np.ndarray  # float32, as the feature store keeps them
-    reasons: list[str]  # why a picture cannot be used, "" where it can
+    reasons: list[str]  # why an image cannot be used, "" where it can
+    classes: tuple[str, ...]  # in the order of the axis C
+
+    def frame(self) -> pd.DataFrame:
+        """One row per image: ``label, confidence, error``; the first two are null where there is an error."""
+        import pandas as pd
+
+        good = [not reason for reason in self.reasons]
+        best_n = np.nan_to_num(self.probabilities_nc, nan=0).argmax(1)
+        labels = [self.classes[c] if usable else None for c, usable in zip(best_n, good, strict=True)]
+        confidence_n = self.probabilities_nc[np.arange(len(best_n)), best_n]
+        return pd.DataFrame({"label": labels, "confidence": confidence_n, "error": self.reasons})
 
 
 class Predictor:
@@ -160,19 +174,52 @@ class Predictor:
         carried = folder / CARRIED
         return cls(recorded, encoder=encoder or (carried if carried.is_dir() else None), device=device)
 
-    def predict(self, images: Sequence[bytes | Path], *, most_pixels: int = MAX_PIXELS) -> Answered:
-        """Answer pictures, each by itself: a bad one says why and spoils no other.
+    @classmethod
+    def from_run(
+        cls,
+        run_id: str,
+        *,
+        tracking_uri: str | None = None,
+        encoder: str | Path | None = None,
+        device: str = "auto",
+    ) -> Predictor:
+        """Return the best head of a sweep, with its encoder.
 
         Args:
-            images: the bytes of picture files, or where these are.
-            most_pixels: that a picture may have.
+            run_id: of the sweep, in MLflow.
+            tracking_uri: the store; None: as :func:`trainer.open_run`.
+            encoder: where the encoder is on this machine, if not where the record says.
+            device: "auto", "cpu" or "cuda".
+
+        Raises:
+            InputError: there is no such run or encoder, or the sweep learned from ready features.
+        """
+        from trainer.core.locations import default_tracking_uri
+        from trainer.serving.batch_predict import head_of
+        from trainer.tracking.reader import RunFiles
+
+        files = RunFiles(tracking_uri or default_tracking_uri(), run_id)
+        return cls(head_of(files), encoder=encoder, device=device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the axis C of probabilities."""
+        return self.recorded.classes
+
+    def predict(self, images: Sequence[bytes | str | Path], *, most_pixels: int = MAX_PIXELS) -> Answered:
+        """Classify images, each by itself: a corrupt one has a reason and changes no other.
+
+        Args:
+            images: the bytes of image files, or their paths.
+            most_pixels: that an image may have.
         """
         prepared, reasons = [], []
         for image in images:
             try:
+                image = Path(image) if isinstance(image, str) else image
                 prepared.append(self._prepare(image, most_pixels))
                 reasons.append("")
-            except Undecodable as error:
+            except DecodeError as error:
                 reasons.append(error.reason)
         good = np.array([not reason for reason in reasons], dtype=bool)
         vectors_nd = encoded(self._encoder, prepared)
@@ -180,11 +227,11 @@ class Predictor:
         every_nd = np.full((len(images), width), np.nan, dtype=np.float32)
         every_nc = np.full((len(images), len(self.recorded.classes)), np.nan, dtype=np.float32)
         every_nd[good], every_nc[good] = vectors_nd, self.recorded.probabilities(vectors_nd)
-        return Answered(every_nc, every_nd, reasons)
+        return Answered(every_nc, every_nd, reasons, self.classes)
 
     def _prepare(self, image: bytes | Path, most_pixels: int) -> np.ndarray:
         if isinstance(image, Path) and (why := problem(image)):
-            raise Undecodable(why)
+            raise DecodeError(why)
         return prepared_for(self._encoder, image, most_pixels=most_pixels)
 
 

@@ -1,0 +1,1 @@
+"""Compute intervals, tests and error rates from numbers alone."""

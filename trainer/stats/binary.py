@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from trainer.stats.intervals import Interval, wilson_of_share
@@ -104,6 +103,8 @@ def threshold_at(rows: Rows, specificity: float) -> float:
 def fit_temperature(rows: Rows) -> float:
     """What to divide log-odds by, so that their negative log-likelihood is least (Guo et al. 2017, "On
     calibration of modern neural networks"); from 0.02 to 50. It never changes the order of rows."""
+    from scipy.optimize import minimize_scalar  # slow to import
+
     found = minimize_scalar(
         lambda log: log_loss_rows(rows, math.exp(log)).mean(),
         bounds=(math.log(COOLEST), math.log(HOTTEST)),

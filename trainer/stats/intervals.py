@@ -6,8 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
-from sklearn.metrics import roc_auc_score
+from scipy.special import ndtri, stdtrit
+
+Z95 = float(ndtri(0.975))  # of the normal distribution
 
 
 class Interval(NamedTuple):
@@ -49,8 +50,13 @@ def _student(value_s: np.ndarray) -> tuple[Interval, float]:
     if count < 2:
         return Interval(mean, math.nan, math.nan), math.nan
     error = float(np.std(value_s, ddof=1)) / math.sqrt(count)
-    reach = float(stats.t.ppf(0.975, count - 1)) * error
+    reach = float(student_reach(error, count))
     return Interval(mean, mean - reach, mean + reach), error
+
+
+def student_reach(error: np.ndarray | float, count: np.ndarray | int) -> np.ndarray:
+    """Half the width of Student's 95 % interval of means of ``count`` values with these standard errors."""
+    return stdtrit(np.maximum(np.asarray(count) - 1, 1), 0.975) * error
 
 
 def confusion_matrix(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> np.ndarray:
@@ -71,21 +77,38 @@ def f1_macro(confusion: np.ndarray) -> np.ndarray:
     """
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     either = confusion.sum(-1) + confusion.sum(-2)
-    f1 = np.divide(2 * hits, either, out=np.zeros(hits.shape), where=either > 0)
-    return f1.sum(-1) / (either > 0).sum(-1)
+    return ratio(2 * hits, either).sum(-1) / (either > 0).sum(-1)
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part / whole``, 0 where there is nothing to divide by: precision, recall and F1 of a class."""
+    out = np.zeros(np.broadcast_shapes(np.shape(part), np.shape(whole)), np.result_type(part, np.float32))
+    return np.divide(part, whole, out=out, where=np.asarray(whole) > 0)
 
 
 def wilson(right: int, rows: int) -> Interval:
-    """Share of right answers with Wilson's score interval (Wilson 1927), which holds for few rows too."""
-    return wilson_of_share(right / rows, rows)
+    """Share of right answers with Wilson's score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953),
+    which holds for few rows too; NaN without a row."""
+    return wilson_of_share(right / rows, rows) if rows else Interval(math.nan, math.nan, math.nan)
 
 
 def wilson_of_share(share: float, rows: float) -> Interval:
     """The same of a share of as many rows as the real ones are worth, which need not be a whole number."""
-    z = float(stats.norm.ppf(0.975))
+    z = Z95
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     reach = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
     return Interval(share, max(centre - reach, 0.0), min(centre + reach, 1.0))
+
+
+def spearman(x_n: np.ndarray, y_n: np.ndarray) -> Interval:
+    """Spearman's rank correlation of N pairs, at least 4, neither constant, with its 95 % interval
+    (Bonett and Wright 2000, doi:10.1007/BF02294183)."""
+    from scipy.stats import spearmanr  # slow to import
+
+    value = float(spearmanr(x_n, y_n).statistic)
+    z = math.atanh(min(max(value, -0.999999), 0.999999))
+    reach = Z95 * math.sqrt((1 + value**2 / 2) / (len(x_n) - 3))
+    return Interval(value, math.tanh(z - reach), math.tanh(z + reach))
 
 
 def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -> Interval:
@@ -108,6 +131,10 @@ def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -
 
 def bootstrap_auroc(positive_n: np.ndarray, score_n: np.ndarray, *, seed: int, draws: int = 1000) -> Interval:
     """Area under the ROC curve with a percentile-bootstrap interval; rows are drawn within each class."""
+    from sklearn.metrics import (
+        roc_auc_score,  # takes a second to import, which the dashboard need not wait for
+    )
+
     random = np.random.default_rng(seed)
     yes, no = np.flatnonzero(positive_n), np.flatnonzero(~positive_n.astype(bool))
     target = np.r_[np.ones(len(yes)), np.zeros(len(no))]

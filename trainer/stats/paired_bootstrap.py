@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
-from trainer.stats.intervals import Interval
+from trainer.stats.intervals import Interval, ratio
 
 DRAWS = 2000
 SWAPS = 10_000
@@ -49,8 +49,7 @@ class Counts(NamedTuple):
 
     def f1(self) -> np.ndarray:
         """F1 of each class [L, S, C]: 2·TP / (2·TP + FP + FN), 0 where the class does not occur."""
-        either = self.predicted + self.actual
-        return np.divide(2 * self.hits, either, out=np.zeros_like(either), where=either > 0)
+        return ratio(2 * self.hits, self.predicted + self.actual)
 
     def f1_macro(self) -> np.ndarray:
         """[L, S]: the mean over the classes that occur among labels or predictions, as scikit-learn's."""
@@ -63,8 +62,7 @@ class Counts(NamedTuple):
 
     def recall(self) -> np.ndarray:
         """Recall of each class [L, S, C], 0 where it has no row. Of two classes: specificity, sensitivity."""
-        actual = np.broadcast_to(self.actual, self.hits.shape)
-        return np.divide(self.hits, actual, out=np.zeros_like(self.hits), where=actual > 0)
+        return ratio(self.hits, self.actual)
 
 
 METRICS: dict[str, Callable[[Counts], np.ndarray]] = {
@@ -202,13 +200,13 @@ def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:
         return Interval(value, value, value)
     below, equal = np.mean(draws < value - ROUNDING), np.mean(np.abs(draws - value) <= ROUNDING)
     edge = 1 / (2 * len(draws))
-    bias = stats.norm.ppf(np.clip(below + equal / 2, edge, 1 - edge))
+    bias = ndtri(np.clip(below + equal / 2, edge, 1 - edge))
     left_out = resampled.left_out[np.isfinite(resampled.left_out)].astype(np.float64)
     pull_n = left_out.sum() / max(len(left_out), 1) - left_out
     spread = (pull_n**2).sum() ** 1.5
     acceleration = (pull_n**3).sum() / (6 * spread) if spread > 0 else 0.0
-    reach = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    at = stats.norm.cdf(bias + reach / (1 - acceleration * reach))
+    reach = bias + ndtri([(1 - level) / 2, (1 + level) / 2])
+    at = ndtr(bias + reach / (1 - acceleration * reach))
     low, high = np.quantile(draws, at)
     return Interval(value, float(low), float(high))
 
@@ -315,6 +313,6 @@ def beyond_luck(difference: Resampled, *, luck: float, level: float = 0.95) -> t
     """
     value = float(difference.value)
     spread = float(np.sqrt(np.var(difference.draws.astype(np.float64)) + luck**2))
-    reach = float(stats.norm.ppf((1 + level) / 2)) * spread
-    p = float(2 * stats.norm.sf(abs(value) / spread)) if spread > 0 else float(value == 0)
+    reach = float(ndtri((1 + level) / 2)) * spread
+    p = float(2 * ndtr(-abs(value) / spread)) if spread > 0 else float(value == 0)
     return Interval(value, value - reach, value + reach), p

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from trainer.stats.intervals import Interval
+from trainer.stats.intervals import Z95, Interval
 from trainer.stats.paired_bootstrap import Answers, Bootstrap, Resampled, holm, swap_test
 
 
@@ -43,8 +43,24 @@ def mcnemar(right_n: np.ndarray, other_right_n: np.ndarray) -> McNemar:
     """McNemar's test (1947) of bool [N] each: exact, two-sided, binomial over the rows that differ."""
     only_one = int((right_n & ~other_right_n).sum())
     only_other = int((~right_n & other_right_n).sum())
-    differ = only_one + only_other
-    return McNemar(only_one, only_other, float(stats.binomtest(only_one, differ).pvalue) if differ else 1.0)
+    return McNemar(only_one, only_other, float(sign_test(np.array(only_one), np.array(only_other))))
+
+
+def sign_test(one_m: np.ndarray, other_m: np.ndarray) -> np.ndarray:
+    """Exact two-sided p of M pairs of counts, if a row were as likely to count for either; 1 without any."""
+    from scipy.stats import binom  # slow to import
+
+    return np.minimum(1.0, 2 * binom.cdf(np.minimum(one_m, other_m), one_m + other_m, 0.5))
+
+
+def accuracy_difference(only_one: int, only_other: int, rows: int) -> Interval:
+    """Accuracy of one method less another's on the same rows, from the rows that only one has right, with the
+    interval of Bonett and Price (2012, doi:10.3102/1076998611411915)."""
+    won, lost = (only_one + 1) / (rows + 2), (only_other + 1) / (rows + 2)
+    middle = won - lost
+    reach = Z95 * math.sqrt((won + lost - middle**2) / (rows + 2))
+    value = (only_one - only_other) / rows
+    return Interval(value, max(middle - reach, -1.0), min(middle + reach, 1.0))
 
 
 class Compared:

@@ -1,0 +1,1 @@
+"""Write runs to MLflow and read them back."""

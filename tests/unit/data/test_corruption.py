@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainer.core.errors import InputError
-from trainer.data.corruption import CAPTION_SWAPPED, MISMATCHED, mismatched, shuffled_captions
-from trainer.data.manifest import Manifest, build
+from trainer.data.corruption import CAPTION_SWAPPED, MISMATCHED, flip_labels, shuffle_captions
+from trainer.data.manifest import Manifest, build_manifest
 
 Plant = Callable[..., Manifest]
 ROWS = st.lists(
@@ -25,13 +25,13 @@ ROWS = st.lists(
     max_size=40,
 )
 SHARE = st.floats(0.3, 0.99)
-PLANTS = pytest.mark.parametrize("plant", [mismatched, shuffled_captions])
+PLANTS = pytest.mark.parametrize("plant", [flip_labels, shuffle_captions])
 
 
 def _manifest(rows: list[tuple[str, str, str, str]], *, known: bool = True) -> Manifest:
     label, split, caption, spoiled = zip(*rows, strict=True)
     n = len(rows)
-    return build(
+    return build_manifest(
         name="toy",
         sample_id=[f"row{i}" for i in range(n)],
         label=label,
@@ -65,7 +65,7 @@ def test_a_mismatched_row_has_label_and_caption_of_one_sound_training_row_of_the
     rows: list[tuple[str, str, str, str]], share: float, seed: int
 ) -> None:
     before = _manifest(rows)
-    after = _planted(mismatched, before, share, seed)
+    after = _planted(flip_labels, before, share, seed)
     sound = [
         i for i, (label, split, _, spoiled) in enumerate(rows) if label and split == "train" and not spoiled
     ]
@@ -86,7 +86,7 @@ def test_swapped_captions_are_the_same_texts_in_other_rows_and_no_more_keep_thei
     rows: list[tuple[str, str, str, str]], share: float, seed: int
 ) -> None:
     before = _manifest(rows)
-    after = _planted(shuffled_captions, before, share, seed)
+    after = _planted(shuffle_captions, before, share, seed)
     unlabelled = not any(label for label, *_ in rows)
     sound = [
         i
@@ -117,13 +117,13 @@ def _others_are_the_same(before: Manifest, after: Manifest, marked: list[int]) -
 
 def test_where_one_text_is_too_frequent_rows_that_keep_it_do_not_count_as_spoiled() -> None:
     rows = [("a", "train", "x", "")] * 8 + [("a", "train", "y", ""), ("a", "train", "z", "")]
-    after = shuffled_captions(_manifest([*rows, ("a", "train", "", "")]), 0.99, seed=0)
+    after = shuffle_captions(_manifest([*rows, ("a", "train", "", "")]), 0.99, seed=0)
     assert len(_marked(after, CAPTION_SWAPPED)) == 4
 
 
 def test_without_labels_captions_are_exchanged_in_every_split() -> None:
     rows = [("", split, f"{split} {i}", "") for split in ("train", "val", "test") for i in range(20)]
-    after = shuffled_captions(_manifest(rows), 0.5, seed=0)
+    after = shuffle_captions(_manifest(rows), 0.5, seed=0)
     marked = _marked(after, CAPTION_SWAPPED)
     assert len(marked) == 30
     assert {str(after.split_n[i]) for i in marked} == {"train", "val", "test"}
@@ -142,10 +142,10 @@ def test_the_same_seed_plants_the_same_and_another_seed_or_share_something_else(
 
 def test_the_two_kinds_choose_their_rows_independently_and_never_the_same_row_twice() -> None:
     data = _plain(1000)
-    wrong = set(_marked(mismatched(data, 0.3, seed=1), MISMATCHED))
-    swapped = set(_marked(shuffled_captions(data, 0.3, seed=1), CAPTION_SWAPPED))
+    wrong = set(_marked(flip_labels(data, 0.3, seed=1), MISMATCHED))
+    swapped = set(_marked(shuffle_captions(data, 0.3, seed=1), CAPTION_SWAPPED))
     assert 50 < len(wrong & swapped) < 130
-    both = shuffled_captions(mismatched(data, 0.3, seed=1), 0.3, seed=1)
+    both = shuffle_captions(flip_labels(data, 0.3, seed=1), 0.3, seed=1)
     assert set(_marked(both, MISMATCHED)) == wrong
     assert len(_marked(both, CAPTION_SWAPPED)) == round(0.3 * 700)
 
@@ -153,7 +153,7 @@ def test_the_two_kinds_choose_their_rows_independently_and_never_the_same_row_tw
 @PLANTS
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 5.0, float("nan")])
 def test_a_share_that_is_none_is_refused_by_its_flag(plant: Plant, share: float) -> None:
-    flag = "--mismatch" if plant is mismatched else "--shuffle-captions"
+    flag = "--mismatch" if plant is flip_labels else "--shuffle-captions"
     with pytest.raises(InputError, match=f"{flag} is .* between 0 and 1"):
         plant(_plain(), share, seed=0)
 
@@ -170,7 +170,7 @@ def test_a_share_that_is_none_is_refused_by_its_flag(plant: Plant, share: float)
 )
 def test_labels_that_cannot_be_mixed_up_are_refused(manifest: Manifest, share: float) -> None:
     with pytest.raises(InputError, match=r"--mismatch 0\.\d+: toy has \d+ sound training rows"):
-        mismatched(manifest, share, seed=0)
+        flip_labels(manifest, share, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -185,4 +185,4 @@ def test_labels_that_cannot_be_mixed_up_are_refused(manifest: Manifest, share: f
 )
 def test_captions_that_cannot_be_exchanged_are_refused(manifest: Manifest, share: float) -> None:
     with pytest.raises(InputError, match=r"--shuffle-captions 0\.\d+: toy has \d+ sound rows with a caption"):
-        shuffled_captions(manifest, share, seed=0)
+        shuffle_captions(manifest, share, seed=0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.image_files import encoded, noise
-from trainer.data.decode import MAX_ASPECT, Undecodable, decode, thumbnail
+from trainer.data.decode import MAX_ASPECT, DecodeError, decode, thumbnail
 
 
 def test_a_png_comes_out_as_it_went_in() -> None:
@@ -83,7 +83,7 @@ def test_an_animation_gives_its_first_frame() -> None:
 
 def test_a_half_truncated_jpeg_is_refused() -> None:
     data = encoded(noise(3, height=64, width=64), kind="JPEG")
-    with pytest.raises(Undecodable, match="truncated"):
+    with pytest.raises(DecodeError, match="truncated"):
         decode(data[: len(data) // 2])
 
 
@@ -92,13 +92,13 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
     chunk = b"IHDR" + header
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     idat = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
-    with pytest.raises(Undecodable, match="too large: 12000 x 12000"):
+    with pytest.raises(DecodeError, match="too large: 12000 x 12000"):
         decode(png + idat)
 
 
 def test_a_strip_that_would_explode_when_scaled_is_refused() -> None:
     assert decode(encoded(noise(4, height=1, width=MAX_ASPECT))).shape == (1, MAX_ASPECT, 3)
-    with pytest.raises(Undecodable, match="strip"):
+    with pytest.raises(DecodeError, match="strip"):
         decode(encoded(noise(4, height=1, width=MAX_ASPECT + 1)))
 
 
@@ -107,12 +107,12 @@ def test_a_strip_that_would_explode_when_scaled_is_refused() -> None:
     [(b"", "empty"), (b"<html>404</html>", "not an image"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image")],
 )
 def test_what_is_no_picture_is_refused_with_a_reason(data: bytes, reason: str) -> None:
-    with pytest.raises(Undecodable, match=reason):
+    with pytest.raises(DecodeError, match=reason):
         decode(data)
 
 
 def test_floating_point_pixels_are_refused_for_want_of_a_range() -> None:
-    with pytest.raises(Undecodable, match="floating-point"):
+    with pytest.raises(DecodeError, match="floating-point"):
         decode(encoded(Image.new("F", (2, 2), 0.5), kind="TIFF"))
 
 
@@ -125,7 +125,7 @@ def test_damage_gives_a_picture_or_a_reason_and_nothing_else(kind: str, data: st
     cut = data.draw(st.integers(0, len(good)))
     try:
         out = decode(bytes(good[:cut]))
-    except Undecodable:
+    except DecodeError:
         return
     assert out.dtype == np.uint8
     assert out.ndim == 3

@@ -11,13 +11,13 @@ from PIL import Image, ImageDraw
 
 from scripts.demo_pack import check, likeness, measure, pictures, sources, spoil, words
 from trainer.data.decode import decode
-from trainer.data.demo import ENCODER, PICTURES
+from trainer.data.demo import ENCODER, IMAGES
 from trainer.features.encoder import ImageEncoder
 
 
 @pytest.fixture(scope="module")
 def pack() -> pd.DataFrame:
-    return pd.read_parquet(PICTURES)
+    return pd.read_parquet(IMAGES)
 
 
 @pytest.fixture(scope="module")

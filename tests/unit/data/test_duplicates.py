@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.support.image_files import encoded, noise
 from trainer.core.errors import InputError
-from trainer.data.duplicates import bound, refuse_leaks, repeats, same_picture
+from trainer.data.duplicates import duplicate_rows, indivisible_units, redundant_rows, refuse_leaks
 from trainer.data.load import load
-from trainer.data.manifest import Manifest, build
+from trainer.data.manifest import Manifest, build_manifest
 
 
 def _manifest(content: str, split: str) -> Manifest:
     full = {"r": "train", "v": "val", "t": "test"}
-    return build(
+    return build_manifest(
         name="toy",
         sample_id=[f"row{i}" for i in range(len(content))],
         label=["a", "b"] * (len(content) // 2) + ["a"] * (len(content) % 2),
@@ -28,12 +28,12 @@ def _manifest(content: str, split: str) -> Manifest:
 
 
 def test_copies_are_found_in_order_of_first_appearance() -> None:
-    assert [rows.tolist() for rows in same_picture("xayaxx")] == [[0, 4, 5], [1, 3]]
-    assert same_picture("abc") == []
+    assert [rows.tolist() for rows in duplicate_rows("xayaxx")] == [[0, 4, 5], [1, 3]]
+    assert duplicate_rows("abc") == []
 
 
 def test_of_copies_a_test_row_stays_before_a_val_row_before_the_first() -> None:
-    goes_n = repeats(_manifest("aaabbbcc", "rvtrvrrr"))
+    goes_n = redundant_rows(_manifest("aaabbbcc", "rvtrvrrr"))
     assert np.flatnonzero(goes_n).tolist() == [0, 1, 3, 5, 7]
 
 
@@ -51,7 +51,7 @@ def test_a_picture_in_train_and_test_is_refused_and_both_rows_are_named() -> Non
 def test_bound_rows_are_those_that_share_a_picture_or_a_group_in_any_number_of_steps(
     rows: list[tuple[str, str]],
 ) -> None:
-    unit = bound([content for content, _ in rows], [group for _, group in rows])
+    unit = indivisible_units([content for content, _ in rows], [group for _, group in rows])
     n = len(rows)
     linked = np.eye(n, dtype=bool)
     for i in range(n):
@@ -72,6 +72,6 @@ def test_splits_that_are_drawn_never_divide_copies(tmp_path: Path) -> None:
             content = noise(i % 20 if kind == "a" else 100 + i)
             (tmp_path / kind / f"{i}.png").write_bytes(encoded(content))
     manifest = load(str(tmp_path), seed=0)
-    assert len(same_picture(manifest.content)) == 20
+    assert len(duplicate_rows(manifest.content)) == 20
     refuse_leaks(manifest)
     assert {str(split) for split in manifest.split_n} == {"train", "val", "test"}

@@ -14,7 +14,7 @@ import pytest
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.paths import SHARED
 from trainer.core.errors import InputError
-from trainer.data.decode import Undecodable, decode
+from trainer.data.decode import DecodeError, decode
 from trainer.data.load import load
 from trainer.data.manifest import Manifest, check_trainable
 
@@ -261,7 +261,7 @@ def test_every_file_of_the_bad_images_gets_its_verdict() -> None:
         try:
             decode(path)
             verdicts[sample_id] = "keep"
-        except Undecodable:
+        except DecodeError:
             verdicts[sample_id] = "quarantine"
     assert {path: verdicts.get(path, "ignore") for path in expected} == expected
     assert set(verdicts) <= set(expected)

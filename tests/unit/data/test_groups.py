@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.support.paths import SHARED
 from trainer.core.errors import InputError
-from trainer.data.duplicates import bound
-from trainer.data.groups import divided, drop_shared, refuse_divided, with_groups
+from trainer.data.duplicates import indivisible_units
+from trainer.data.groups import drop_shared_groups, groups_across_splits, refuse_group_leaks, with_groups
 from trainer.data.load import load
-from trainer.data.manifest import SPLITS, Manifest, Quarantined, build
+from trainer.data.manifest import SPLITS, Manifest, Quarantined, build_manifest
 from trainer.data.split import complete_splits
 
 FULL = {"r": "train", "v": "val", "t": "test"}
@@ -24,7 +24,7 @@ PEOPLE = st.lists(
 
 def _manifest(group: str, split: str) -> Manifest:
     """One row for each letter; "-" is a row of no group."""
-    return build(
+    return build_manifest(
         name="toy",
         sample_id=[f"row{i}" for i in range(len(group))],
         label=["a"] * len(group),
@@ -39,10 +39,14 @@ def _drawn(rows: list[tuple[int, int, int]], given: list[str]) -> Manifest:
     label = [f"class{kind}" for _, kind, _ in rows]
     content = [f"c{picture}" for _, _, picture in rows]
     split_n, made = complete_splits(
-        np.array(given, dtype="U5"), np.array(label), bound(content, [""] * len(rows)), seed=0, name="toy"
+        np.array(given, dtype="U5"),
+        np.array(label),
+        indivisible_units(content, [""] * len(rows)),
+        seed=0,
+        name="toy",
     )
     sample_id = [f"x/person{person}_{i}.png" for i, (person, _, _) in enumerate(rows)]
-    return build(
+    return build_manifest(
         name="toy", sample_id=sample_id, label=label, split=split_n, content=content, made_splits=made
     )
 
@@ -52,8 +56,8 @@ def test_splits_that_are_drawn_divide_neither_groups_nor_copies(
     rows: list[tuple[int, int, int]], seed: int
 ) -> None:
     manifest = with_groups(_drawn(rows, [""] * len(rows)), PERSON, seed=seed)
-    assert divided(manifest) == {}
-    unit = bound(manifest.content, manifest.group)
+    assert groups_across_splits(manifest) == {}
+    unit = indivisible_units(manifest.content, manifest.group)
     assert all(len(set(manifest.split_n[np.array(unit) == one])) == 1 for one in set(unit))
     assert manifest.made_splits == SPLITS
 
@@ -67,7 +71,7 @@ def test_val_is_drawn_anew_from_train_and_the_datas_own_test_stays(
     )
     after = with_groups(before, PERSON, seed=1)
     assert after.rows("test").tolist() == before.rows("test").tolist()
-    assert divided(after) == {}
+    assert groups_across_splits(after) == {}
     assert after.made_splits == ("val",)
 
 
@@ -77,14 +81,14 @@ def test_splits_are_drawn_as_a_reader_that_knew_the_groups_would_have_drawn_them
     label = np.array([before.classes[i] for i in before.label_n])
     group = [f"person{i // 3}" for i in range(120)]
     split_n, _ = complete_splits(
-        np.array([""] * 120), label, bound(before.content, group), seed=3, name="toy"
+        np.array([""] * 120), label, indivisible_units(before.content, group), seed=3, name="toy"
     )
     assert after.group == tuple(group)
     assert after.split_n.tolist() == split_n.tolist()
 
 
 def test_the_group_is_the_first_bracket_or_the_whole_match_and_else_what_it_was() -> None:
-    manifest = build(
+    manifest = build_manifest(
         name="toy",
         sample_id=["p1_a", "p2_b", "q"],
         label=["b", "", "a"],
@@ -99,7 +103,7 @@ def test_the_group_is_the_first_bracket_or_the_whole_match_and_else_what_it_was(
 
 
 def test_all_other_columns_stay_and_the_digest_tells_the_groups() -> None:
-    before = build(
+    before = build_manifest(
         name="toy",
         sample_id=["p1_a", "p1_b", "q"],
         label=["b10", "", "b2"],
@@ -135,34 +139,34 @@ def test_a_pattern_that_finds_nothing_is_refused_with_what_it_was_searched_in(
 
 
 def test_a_group_in_two_splits_is_refused_whichever_two_they_are() -> None:
-    refuse_divided(_manifest("aab-bc--", "rrvrvtvt"))
+    refuse_group_leaks(_manifest("aab-bc--", "rrvrvtvt"))
     with pytest.raises(
         InputError,
         match=r"toy: 3 groups .*\(a in train and test; b in train and val; c in val and test\)\. .*"
         r"--drop-shared-groups.*--allow-leaks",
     ):
-        refuse_divided(_manifest("aabbcc--d", "rtrvvtrtr"))
+        refuse_group_leaks(_manifest("aabbcc--d", "rtrvvtrtr"))
 
 
 def test_of_many_divided_groups_five_are_named() -> None:
     with pytest.raises(InputError, match=r"6 groups .*e in train and test; …\)"):
-        refuse_divided(_manifest("aabbccddeeff", "rtrtrtrtrtrt"))
+        refuse_group_leaks(_manifest("aabbccddeeff", "rtrtrtrtrtrt"))
 
 
 def test_of_a_divided_group_the_rows_of_test_stay_or_else_of_val() -> None:
     manifest = _manifest("aaabbbc-d-", "rvtrrvrrtv")
-    assert {name: rows.tolist() for name, rows in divided(manifest).items()} == {
+    assert {name: rows.tolist() for name, rows in groups_across_splits(manifest).items()} == {
         "a": [0, 1, 2],
         "b": [3, 4, 5],
     }
-    assert drop_shared(manifest).sample_id == ("row2", "row5", "row6", "row7", "row8", "row9")
+    assert drop_shared_groups(manifest).sample_id == ("row2", "row5", "row6", "row7", "row8", "row9")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd-"), st.sampled_from("rvt")), max_size=30))
 def test_after_dropping_no_group_is_divided_and_no_test_row_is_gone(rows: list[tuple[str, str]]) -> None:
     before = _manifest("".join(one for one, _ in rows), "".join(split for _, split in rows))
-    after = drop_shared(before)
-    refuse_divided(after)
+    after = drop_shared_groups(before)
+    refuse_group_leaks(after)
     assert set(before.group) == set(after.group)
     assert [before.sample_id[i] for i in before.rows("test")] == [
         after.sample_id[i] for i in after.rows("test")
@@ -172,9 +176,9 @@ def test_after_dropping_no_group_is_divided_and_no_test_row_is_gone(rows: list[t
 @pytest.mark.skipif(not (SHARED / "pneumonia").is_dir(), reason="the shared pneumonia pictures are not here")
 def test_patients_of_the_pneumonia_set_who_stand_in_two_splits_are_found() -> None:
     manifest = with_groups(load(str(SHARED / "pneumonia"), seed=0), PERSON, seed=0)
-    splits = [set(manifest.split_n[rows]) for rows in divided(manifest).values()]
+    splits = [set(manifest.split_n[rows]) for rows in groups_across_splits(manifest).values()]
     assert sum({"train", "test"} <= one for one in splits) == 21
     assert sum({"val", "test"} <= one for one in splits) == 7
-    left = drop_shared(manifest)
-    refuse_divided(left)
+    left = drop_shared_groups(manifest)
+    refuse_group_leaks(left)
     assert len(left.rows("test")) == len(manifest.rows("test"))

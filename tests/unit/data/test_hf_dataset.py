@@ -16,7 +16,7 @@ from tests.support.image_files import class_folders, encoded, noise
 from trainer.core.errors import InputError
 from trainer.data import table_columns
 from trainer.data.decode import decode
-from trainer.data.hf_dataset import Cell
+from trainer.data.hf_dataset import ArrowCell
 from trainer.data.load import load
 from trainer.data.manifest import Manifest, check_trainable
 
@@ -164,13 +164,17 @@ def test_a_worker_reads_a_picture_without_the_library(tmp_path: Path) -> None:
 def test_a_picture_whose_file_is_gone_or_another_is_an_error_of_the_disk(tmp_path: Path) -> None:
     folder = Path(saved(rows(range(4)), tmp_path / "pets"))
     file = next(folder.glob("*.arrow"))
-    for wrong in (Cell(file, "image", 4), Cell(file, "picture", 0), Cell(folder / "gone.arrow", "image", 0)):
+    for wrong in (
+        ArrowCell(file, "image", 4),
+        ArrowCell(file, "picture", 0),
+        ArrowCell(folder / "gone.arrow", "image", 0),
+    ):
         with pytest.raises(OSError, match=r"arrow") as caught:
             wrong.read_bytes()
         assert caught.value.strerror
     (folder / "other.arrow").write_bytes(b"not Arrow at all")
     with pytest.raises(OSError, match=r"other\.arrow"):
-        Cell(folder / "other.arrow", "image", 0).read_bytes()
+        ArrowCell(folder / "other.arrow", "image", 0).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +232,7 @@ def test_a_folder_of_parquet_is_read_by_name_with_its_splits(tmp_path: Path, cac
     assert [len(manifest.rows(split)) for split in ("train", "val", "test")] == [12, 6, 6]
     assert (manifest.classes, numbers_of(manifest)) == (("cat", "dog"), list(range(24)))
     assert manifest.images is not None
-    assert all(isinstance(one, Cell) and cache in one.path.parents for one in manifest.images)
+    assert all(isinstance(one, ArrowCell) and cache in one.path.parents for one in manifest.images)
 
 
 def test_cells_that_hold_only_a_path_are_read_there(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from tests.support.image_files import noise
-from trainer.data.image_quality import NAMES, hashes, measure, perceptual_hash
+from trainer.data.image_quality import MEASURE_NAMES, hashes_of_measures, measure_image, perceptual_hash
 
 SIDES = st.one_of(st.integers(1, 40), st.integers(250, 270), st.just(600))
 
 
 def _measured(image_hwc: np.ndarray) -> dict[str, float]:
-    return dict(zip(NAMES, measure(image_hwc).tolist(), strict=True))
+    return dict(zip(MEASURE_NAMES, measure_image(image_hwc).tolist(), strict=True))
 
 
 def _plain(*colour: int, height: int = 30, width: int = 40) -> np.ndarray:
@@ -36,8 +36,10 @@ def test_measures_lie_in_their_bounds_and_are_the_same_twice(
     assert 0 <= m["sharpness"] <= 1020**2
     assert 0 <= m["entropy"] <= 8
     assert 0 <= m["colourfulness"] <= 400
-    np.testing.assert_array_equal(hashes(measure(image)[None])[0], np.packbits(perceptual_hash(image)))
-    np.testing.assert_array_equal(measure(image), measure(image))
+    np.testing.assert_array_equal(
+        hashes_of_measures(measure_image(image)[None])[0], np.packbits(perceptual_hash(image))
+    )
+    np.testing.assert_array_equal(measure_image(image), measure_image(image))
     np.testing.assert_array_equal(image, before)
 
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from trainer.core.errors import InputError
 from trainer.data.decode import decode
 from trainer.data.load import load
-from trainer.data.manifest import Manifest, build, check_trainable, natural_key
+from trainer.data.manifest import Manifest, build_manifest, check_trainable, natural_key
 
 
 def _manifest(label: str, split: str, *, made: tuple[str, ...] = ()) -> Manifest:
     """One character per row: class and (t)rain, (v)al, t(e)st."""
     names = {"t": "train", "v": "val", "e": "test"}
-    return build(
+    return build_manifest(
         name="toy",
         sample_id=[f"row{i}" for i in range(len(label))],
         label=list(label),
@@ -53,7 +53,7 @@ def test_the_digest_does_not_depend_on_the_order_of_reading() -> None:
         "content": ["11", "22"],
     }
     backwards = {name: list(reversed(values)) for name, values in columns.items()}
-    assert build(name="one", **columns).digest == build(name="other", **backwards).digest
+    assert build_manifest(name="one", **columns).digest == build_manifest(name="other", **backwards).digest
 
 
 @pytest.mark.parametrize("column", ["sample_id", "label", "split", "content", "caption", "group"])
@@ -66,14 +66,16 @@ def test_the_digest_depends_on_every_column(column: str) -> None:
         "caption": ["", "c"],
         "group": ["", "g"],
     }
-    before = build(name="toy", **columns).digest
+    before = build_manifest(name="toy", **columns).digest
     columns[column] = [columns[column][0], "test"]
-    assert build(name="toy", **columns).digest != before
+    assert build_manifest(name="toy", **columns).digest != before
 
 
 def test_two_rows_of_one_name_are_refused() -> None:
     with pytest.raises(InputError, match="both called 'a'"):
-        build(name="toy", sample_id=["a", "a"], label=["x", "y"], split=["train"] * 2, content=["1", "2"])
+        build_manifest(
+            name="toy", sample_id=["a", "a"], label=["x", "y"], split=["train"] * 2, content=["1", "2"]
+        )
 
 
 @given(st.permutations(["1", "01", "2", "10", "fold2", "fold10", "x", "x1y", "x1z"]))

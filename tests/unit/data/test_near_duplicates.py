@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.image_files import noise
-from trainer.data.image_quality import hashes, measure
-from trainer.data.near_duplicates import Near, near_duplicates
+from trainer.data.image_quality import hashes_of_measures, measure_image
+from trainer.data.near_duplicates import NearDuplicates, near_duplicates
 
 SPLITS = np.array(["test", "train", "val"])
 WIDTH = 16  # vectors of ±1 and length 4: their cosines are multiples of 1/8, without rounding
@@ -81,7 +81,9 @@ def test_blocks_of_any_size_find_what_comparing_every_pair_finds(
             _check_closest(found, near, likeness, one, other)
 
 
-def _check_closest(found: Near, near: np.ndarray, likeness: np.ndarray, one: str, other: str) -> None:
+def _check_closest(
+    found: NearDuplicates, near: np.ndarray, likeness: np.ndarray, one: str, other: str
+) -> None:
     pairs, score = found.closest(one, other)
     split = np.array(found.splits)[found.split_n]
     assert pairs.shape == (len(score), 2)
@@ -152,7 +154,7 @@ def test_pictures_stored_again_are_found_and_others_are_not() -> None:
     vectors = np.stack([np.asarray(Image.fromarray(one).resize((8, 8))).ravel() for one in images])
     found = near_duplicates(
         np.array(["train"] * 20 + ["test"] * 20),
-        hash_nb=hashes(np.stack([measure(one) for one in images])),
+        hash_nb=hashes_of_measures(np.stack([measure_image(one) for one in images])),
         vectors_nd=vectors.astype(np.float32),
     )
     assert sorted(map(tuple, found.closest("test", "train")[0])) == [(20 + i, i) for i in range(20)]

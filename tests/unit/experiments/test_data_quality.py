@@ -7,12 +7,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from trainer import cli
-from trainer.data.image_quality import NAMES
-from trainer.data.manifest import Manifest, build
+from trainer.core.config import DataConfig, command_line
+from trainer.data.image_quality import MEASURE_NAMES
+from trainer.data.manifest import Manifest, build_manifest
 from trainer.experiments import data_quality
 from trainer.experiments.data_quality import Quality
-from trainer.experiments.inputs import Reading
 from trainer.features.extract import ExtractReport, Features
 from trainer.tracking.schema import Duplicates, Extracted, Pictures
 
@@ -26,7 +25,7 @@ def _features(
     n = len(contents)
     letters = {letter: i for i, letter in enumerate(dict.fromkeys(contents))}
     vectors_kd = RNG.normal(size=(len(letters), 64)).astype(np.float32)
-    measures_km = RNG.integers(0, 256, size=(len(letters), len(NAMES))).astype(np.float32)
+    measures_km = RNG.integers(0, 256, size=(len(letters), len(MEASURE_NAMES))).astype(np.float32)
     which = np.array([letters[letter] for letter in contents])
     vectors_nd, measures_nm = vectors_kd[which], measures_km[which]
     for row, other in (near or {}).items():
@@ -35,7 +34,7 @@ def _features(
     if not measured:
         measures_nm[:] = np.nan
     names = {"e": "test", "v": "val", "r": "train"}
-    manifest = build(
+    manifest = build_manifest(
         name="letters",
         sample_id=[f"{i:02d}" for i in range(n)],
         label=["ab"[i % 2] for i in range(n)],
@@ -120,11 +119,11 @@ def test_hardly_any_rows_are_no_trouble(count: int) -> None:
 
 
 def test_the_measures_that_people_see_are_those_that_are_measured() -> None:
-    assert NAMES[:-8] == Pictures.MEASURES
+    assert MEASURE_NAMES[:-8] == Pictures.MEASURES
 
 
 def test_the_command_of_a_run_gives_its_flags_again() -> None:
-    config = Reading(data="a b", drop_duplicates=True, measure=False, batch_size=8)
-    assert cli.command_line("trainer.extract", config) == (
+    config = DataConfig(data="a b", drop_duplicates=True, measure=False, batch_size=8)
+    assert command_line("trainer.extract", config) == (
         "python -m trainer.extract --data 'a b' --batch-size 8 --no-measure --drop-duplicates"
     )

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from trainer.data.decode import decode_sized
-from trainer.data.image_quality import NAMES
+from trainer.data.image_quality import MEASURE_NAMES
 from trainer.data.load import load
 from trainer.data.manifest import Manifest
-from trainer.data.table_columns import captions_of, text
+from trainer.data.table_columns import column_as_text, split_captions
 from trainer.experiments.ablation.scores import (
     TECHNICAL,
-    AestheticHead,
     Of,
     aesthetic_score,
     agreement_score,
@@ -29,9 +28,11 @@ from trainer.experiments.ablation.scores import (
     rows_of_captions,
     separation,
 )
+from trainer.features.aesthetic import AestheticHead
 from trainer.features.extract import extract
 from trainer.features.image_measures import measures_of
 from trainer.features.preprocessing import LEAST
+from trainer.features.settings import EncoderSettings
 from trainer.features.text_features import encode_texts
 
 # --- image and text, by hand --------------------------------------------------------------------------
@@ -54,8 +55,8 @@ def test_rows_without_any_caption_have_no_score() -> None:
 
 
 def test_captions_that_were_joined_come_apart_again() -> None:
-    stored = text(pa.chunked_array([[["a dog", "", "dog|pet"], ["one"], [], None]]))
-    assert [captions_of(caption) for caption in stored] == [["a dog", "dog|pet"], ["one"], [], []]
+    stored = column_as_text(pa.chunked_array([[["a dog", "", "dog|pet"], ["one"], [], None]]))
+    assert [split_captions(caption) for caption in stored] == [["a dog", "dog|pet"], ["one"], [], []]
 
 
 def test_captions_remember_their_row() -> None:
@@ -114,13 +115,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Embedded:
     cache = tmp_path_factory.mktemp("cache")
     demo = load("demo", seed=0)
     test = demo.take(demo.rows("test")[::2])
-    features = extract(
-        test, encoder="demo", cache_dir=cache, space="shared", device="cpu", batch_size=64, measure=False
-    )
+    how = EncoderSettings(encoder="demo", cache_dir=cache, space="shared", device="cpu", measure=False)
+    features = extract(test, how)
     assert len(features.manifest) == len(test)
-    captions = [captions_of(caption) for caption in features.manifest.caption]
+    captions = [split_captions(caption) for caption in features.manifest.caption]
     texts, _ = rows_of_captions(captions)
-    text_me = encode_texts(texts, encoder="demo", cache_dir=cache, device="cpu").vectors_ne
+    text_me = encode_texts(texts, how).vectors_ne
     return Embedded(features.vectors_nd, text_me, captions)
 
 
@@ -183,7 +183,7 @@ def demo_quality() -> tuple[np.ndarray, np.ndarray]:
     assert train.spoiled is not None
     stored = [image if isinstance(image, bytes) else image.read_bytes() for image in train.images]
     measured = np.array([measures_of(data, decode_sized(data, least=LEAST), least=LEAST) for data in stored])
-    by_name = {name: measured[:, NAMES.index(name)] for name in ("sharpness", "contrast", "entropy")}
+    by_name = {name: measured[:, MEASURE_NAMES.index(name)] for name in ("sharpness", "contrast", "entropy")}
     by_name["size"] = measured[:, :2].min(1)
     return quality_score(by_name), np.array(train.spoiled)
 

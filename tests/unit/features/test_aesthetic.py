@@ -14,8 +14,8 @@ from torch import nn
 
 from tests.support.paths import SHARED
 from trainer.core.errors import InputError
-from trainer.experiments.ablation.scores import AestheticHead, aesthetic_score
-from trainer.features.aesthetic import check_fits, load_aesthetic
+from trainer.experiments.ablation.scores import aesthetic_score
+from trainer.features.aesthetic import AestheticHead, check_fits, load_aesthetic
 
 LAION = SHARED / "laion_heads"
 HEADS = {

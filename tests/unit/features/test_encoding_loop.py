@@ -23,6 +23,7 @@ from trainer.features import batch_size, encoding_loop
 from trainer.features.backbone import TooLarge, pick_dtype, room
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.extract import Features, extract
+from trainer.features.settings import EncoderSettings
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def pictures(tmp_path: Path) -> Path:
 
 def _extract(pictures: Path, model: Path, cache: Path, **options: object) -> Features:
     options = {"batch_size": 8, "device": "cpu"} | options
-    return extract(load(str(pictures), seed=0), encoder=str(model), cache_dir=cache, **options)
+    settings = EncoderSettings(encoder=str(model), cache_dir=cache, **options)
+    return extract(load(str(pictures), seed=0), settings)
 
 
 def test_processes_and_threads_give_the_same(pictures: Path, saved_clip: Path, tmp_path: Path) -> None:
@@ -73,7 +75,10 @@ def test_the_death_of_a_decoding_process_ends_with_advice(
     assert manifest.images is not None
     manifest = replace(manifest, images=(*manifest.images[:-1], Deadly()))
     with pytest.raises(InputError, match="--workers 0"):
-        extract(manifest, encoder=str(saved_clip), cache_dir=tmp_path, device="cpu", workers=1)
+        extract(
+            manifest,
+            EncoderSettings(encoder=str(saved_clip), cache_dir=tmp_path, device="cpu", workers=1),
+        )
 
 
 def test_decoding_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:

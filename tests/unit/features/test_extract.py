@@ -22,6 +22,7 @@ from trainer.data.manifest import Manifest
 from trainer.features import encoding_loop
 from trainer.features.encoder import ImageEncoder
 from trainer.features.extract import Features, extract
+from trainer.features.settings import EncoderSettings
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,9 @@ def pictures(tmp_path: Path) -> Path:
 def _extract(data: Manifest | Path, model: Path, tmp_path: Path, **options: object) -> Features:
     manifest = data if isinstance(data, Manifest) else load(str(data), seed=0)
     options = {"batch_size": 4, "device": "cpu"} | options
-    features = extract(manifest, encoder=str(model), cache_dir=tmp_path / "cache", **options)
+    progress = options.pop("progress", None)
+    settings = EncoderSettings(encoder=str(model), cache_dir=tmp_path / "cache", **options)
+    features = extract(manifest, settings, progress=progress)
     report = features.report
     assert report.found == report.used + len(report.quarantined)
     assert report.used == report.reused + report.encoded == len(features.manifest) == len(features.vectors_nd)
@@ -73,8 +76,10 @@ import json, sys
 from pathlib import Path
 from trainer.data.load import load
 from trainer.features.extract import extract
+from trainer.features.settings import EncoderSettings
 data, model, cache = sys.argv[1:]
-report = extract(load(data, seed=0), encoder=model, cache_dir=Path(cache), max_bad=0.2).report
+settings = EncoderSettings(encoder=model, cache_dir=Path(cache), max_bad=0.2)
+report = extract(load(data, seed=0), settings).report
 heavy = [name for name in ("torch", "transformers", "huggingface_hub", "sklearn") if name in sys.modules]
 print(json.dumps([report.used, report.encoder_calls, heavy]))
 """
@@ -133,7 +138,7 @@ def test_too_many_files_that_cannot_be_opened_stop_before_the_encoder_is_looked_
     pictures = class_folders(tmp_path / "pictures", {"a": 1, "b": 1})
     (pictures / "a" / "empty.jpg").touch()
     with pytest.raises(TooManyBadFiles, match="1 of 3 files"):
-        extract(load(str(pictures), seed=0), encoder="./none", cache_dir=tmp_path)
+        extract(load(str(pictures), seed=0), EncoderSettings(encoder="./none", cache_dir=tmp_path))
 
 
 def test_a_picture_that_vanished_or_changed_since_it_was_listed_is_quarantined(

@@ -16,7 +16,8 @@ from trainer.data.decode import decode
 from trainer.data.load import load
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.extract import Features, extract
-from trainer.features.image_augmentation import Augmentation, Straying, crop, draw, recolour
+from trainer.features.image_augmentation import Augmentation, AugmentationSpec, crop, draw, recolour
+from trainer.features.settings import EncoderSettings
 
 STILL = Augmentation(least_area=1, stretch=1, flip=0, brightness=0, contrast=0, saturation=0, hue=0)
 CONTENT = hashlib.sha256(b"a picture").hexdigest()
@@ -109,15 +110,16 @@ def pictures(tmp_path: Path) -> Path:
 
 def _extract(pictures: Path, model: Path, cache: Path, views: int, **options: object) -> Features:
     options = {"batch_size": 8, "device": "cpu", "views": views} | options
-    return extract(load(str(pictures), seed=0), encoder=str(model), cache_dir=cache, **options)
+    settings = EncoderSettings(encoder=str(model), cache_dir=cache, **options)
+    return extract(load(str(pictures), seed=0), settings)
 
 
 def test_each_view_is_encoded_and_the_picture_itself_stays_as_it_was(
     pictures: Path, saved_clip: Path, tmp_path: Path
 ) -> None:
-    straying = Straying(Augmentation(), seed=5)
+    augmentation = AugmentationSpec(Augmentation(), seed=5)
     plain = _extract(pictures, saved_clip, tmp_path / "plain", 0)
-    features = _extract(pictures, saved_clip, tmp_path / "views", 3, straying=straying)
+    features = _extract(pictures, saved_clip, tmp_path / "views", 3, augmentation=augmentation)
     manifest = features.manifest
     assert np.array_equal(features.vectors_nd, plain.vectors_nd)
     train = manifest.rows("train")
@@ -126,7 +128,7 @@ def test_each_view_is_encoded_and_the_picture_itself_stays_as_it_was(
     encoder, preparation = ImageEncoder(saved_clip, device="cpu"), preparation_of(saved_clip)
     assert manifest.images is not None
     for view in (1, 2, 3):
-        drawn = [draw(straying.how, manifest.content[row], view, seed=5) for row in train]
+        drawn = [draw(augmentation.how, manifest.content[row], view, seed=5) for row in train]
         cut = [
             crop(decode(manifest.images[row]), one, shape=preparation.shape, resample=preparation.resample)
             for row, one in zip(train, drawn, strict=True)
@@ -146,7 +148,7 @@ def test_views_are_stored_one_by_one(pictures: Path, saved_clip: Path, tmp_path:
     again = _extract(pictures, saved_clip, tmp_path, 3)
     assert again.report.encoder_calls == 0
     assert np.array_equal(again.views_vnd, three.views_vnd)
-    other = _extract(pictures, saved_clip, tmp_path, 1, straying=Straying(Augmentation(), seed=1))
+    other = _extract(pictures, saved_clip, tmp_path, 1, augmentation=AugmentationSpec(Augmentation(), seed=1))
     assert not np.array_equal(other.views_vnd, one.views_vnd)
 
 

@@ -14,11 +14,12 @@ from tests.support.image_files import class_folders, encoded, noise
 from tests.support.tiny_clip import save_tiny_clip
 from trainer import cache
 from trainer.data.decode import decode, decode_sized
-from trainer.data.image_quality import NAMES, measure
+from trainer.data.image_quality import MEASURE_NAMES, measure_image
 from trainer.data.load import load
 from trainer.features import encoding_loop, image_loader
 from trainer.features.extract import Features, extract
 from trainer.features.image_measures import measures_store
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
 EXIF_ORIENTATION = 0x0112
@@ -36,7 +37,7 @@ def pictures(tmp_path: Path) -> Path:
 def _extract(pictures: Path, model: Path, tmp_path: Path, **options: object) -> Features:
     options = {"batch_size": 4, "device": "cpu"} | options
     manifest = load(str(pictures), seed=0)
-    return extract(manifest, encoder=str(model), cache_dir=tmp_path / "cache", **options)
+    return extract(manifest, EncoderSettings(encoder=str(model), cache_dir=tmp_path / "cache", **options))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_each_row_has_the_measures_of_its_own_picture(
     assert features.manifest.images is not None
     for row, image in enumerate(features.manifest.images):
         whole = decode(image)
-        expected = measure(decode(image, least=512), size=whole.shape[1::-1])
+        expected = measure_image(decode(image, least=512), size=whole.shape[1::-1])
         np.testing.assert_array_equal(features.measures_nm[row], expected.astype(np.float32))
 
 
@@ -184,4 +185,4 @@ def test_the_size_is_that_of_the_stored_picture_turned_as_it_says(
 def test_measures_have_a_column_for_each_name(pictures: Path, saved_clip: Path, tmp_path: Path) -> None:
     features = _extract(pictures, saved_clip, tmp_path)
     assert features.measures_nm is not None
-    assert features.measures_nm.shape == (11, len(NAMES))
+    assert features.measures_nm.shape == (11, len(MEASURE_NAMES))

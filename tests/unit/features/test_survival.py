@@ -14,11 +14,11 @@ import pytest
 from tests.support.image_files import class_folders
 from tests.support.paths import REPO
 from trainer import cache
-from trainer.cli import CameToNothing
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, NoResultError
 from trainer.data.load import load
 from trainer.features import encoding_loop
 from trainer.features.extract import Features, extract
+from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
 
@@ -42,7 +42,8 @@ def test_extraction_killed_at_random_moments_loses_and_doubles_nothing(
 def _extract(pictures: Path, model: Path, cache_dir: Path) -> Features:
     manifest = load(str(pictures), seed=0)
     return extract(
-        manifest, encoder=str(model), cache_dir=cache_dir, device="cpu", batch_size=1, measure=False
+        manifest,
+        EncoderSettings(encoder=str(model), cache_dir=cache_dir, device="cpu", batch_size=1, measure=False),
     )
 
 
@@ -63,7 +64,7 @@ def test_a_thousand_flipped_bits_are_found_and_just_their_shards_made_again(
     rng = np.random.default_rng(0)
     for shard in shards[:1000]:
         _flip(shard if rng.random() < 0.9 else shard.with_suffix(".json"), rng)
-    with pytest.raises(CameToNothing) as found:
+    with pytest.raises(NoResultError) as found:
         cache.Verify(cache_dir=tmp_path).run()
     assert found.value.figures is not None
     assert (found.value.figures["damaged"], found.value.figures["shards"]) == (1000, 1050)
@@ -82,7 +83,7 @@ def test_a_damaged_key_is_found_and_written_again(saved_clip: Path, tmp_path: Pa
     for _ in range(50):
         key.write_bytes(whole)
         _flip(key, rng)
-        with pytest.raises(CameToNothing, match=r"1 of \d shards? "):
+        with pytest.raises(NoResultError, match=r"1 of \d shards? "):
             cache.Verify(cache_dir=tmp_path).run()
     with pytest.raises(InputError, match="is damaged"):
         cache.Export(cache_dir=tmp_path, key=key.parent.name, file=tmp_path / "out.npz").run()
@@ -114,10 +115,12 @@ sys.path.insert(0, {str(REPO)!r})
 from trainer.data.load import load
 from trainer.core.errors import InputError
 from trainer.features.extract import extract
+from trainer.features.settings import EncoderSettings
 data, model, cache = map(Path, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (8000, {resource.RLIM_INFINITY}))
 try:
-    extract(load(str(data), seed=0), encoder=str(model), cache_dir=cache, device="cpu", measure=False)
+    settings = EncoderSettings(encoder=str(model), cache_dir=cache, device="cpu", measure=False)
+    extract(load(str(data), seed=0), settings)
 except InputError as error:
     print(error)
 """

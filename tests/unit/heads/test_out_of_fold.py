@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from trainer.data.split import folds
+from trainer.data.split import stratified_folds
 from trainer.heads import out_of_fold as out_of_fold_heads
 from trainer.heads.out_of_fold import out_of_fold
 
@@ -24,7 +24,7 @@ def clouds(
     random = np.random.default_rng(seed)
     y = random.permutation(np.arange(rows) % CLASSES)
     x = random.normal(size=(CLASSES, 5))[y] * apart + random.normal(size=(rows, 5))
-    fold = folds(y, [""] * rows, count=FOLDS, seed=seed)
+    fold = stratified_folds(y, [""] * rows, count=FOLDS, seed=seed)
     return x * np.array([1, 50, 0.01, 1, 1]) + 7, y, fold
 
 
@@ -142,7 +142,7 @@ def test_labels_of_chance_are_judged_no_better_than_by_chance() -> None:
     """In fold, a regression on 100 features would have learnt its 120 rows by heart."""
     random = np.random.default_rng(0)
     x, y = random.normal(size=(120, 100)), np.arange(120) % CLASSES
-    found = probabilities(x, y, folds(y, [""] * 120, count=FOLDS, seed=0))
+    found = probabilities(x, y, stratified_folds(y, [""] * 120, count=FOLDS, seed=0))
     assert (found.argmax(1) == y).mean() < 0.5
 
 
@@ -153,7 +153,7 @@ def test_copies_across_folds_betray_a_wrong_label_and_copies_in_one_fold_do_not(
     twice_x, twice_y, kin = np.r_[x, x], np.r_[y, y], [f"row{i}" for i in range(60)] * 2
     hit = {}
     for name, group in (("divided", [""] * 120), ("together", kin)):
-        found = probabilities(twice_x, twice_y, folds(twice_y, group, count=FOLDS, seed=0))
+        found = probabilities(twice_x, twice_y, stratified_folds(twice_y, group, count=FOLDS, seed=0))
         hit[name] = (found.argmax(1) == twice_y).mean()
     assert hit["divided"] > 0.6
     assert hit["together"] < 0.5
@@ -182,12 +182,12 @@ def test_folds_never_divide_a_group_and_are_the_same_again(
     random = np.random.default_rng(seed)
     label = random.integers(classes, size=rows)
     group = [random.choice(["", *(f"g{i}" for i in range(rows // 3))]) for _ in range(rows)]
-    found = folds(label, group, count=count, seed=seed)
+    found = stratified_folds(label, group, count=count, seed=seed)
     assert found.dtype == np.int64
     assert set(found) <= set(range(count))
     for name in set(group) - {""}:
         assert len(set(found[np.array(group) == name])) == 1
-    np.testing.assert_array_equal(found, folds(label, group, count=count, seed=seed))
+    np.testing.assert_array_equal(found, stratified_folds(label, group, count=count, seed=seed))
 
 
 @settings(max_examples=40)
@@ -195,7 +195,7 @@ def test_folds_never_divide_a_group_and_are_the_same_again(
 def test_folds_spread_every_class_evenly(seed: int, rows: int, count: int) -> None:
     random = np.random.default_rng(seed)
     label = np.r_[np.zeros(count, dtype=int), random.choice(4, rows, p=[0.55, 0.3, 0.1, 0.05])]
-    found = folds(label, [""] * len(label), count=count, seed=seed)
+    found = stratified_folds(label, [""] * len(label), count=count, seed=seed)
     assert set(found) == set(range(count))
     for one in np.unique(label):
         per_fold = np.bincount(found[label == one], minlength=count)
@@ -204,16 +204,16 @@ def test_folds_spread_every_class_evenly(seed: int, rows: int, count: int) -> No
 
 def test_another_seed_draws_other_folds() -> None:
     label = np.arange(60) % 3
-    one, other = (folds(label, [""] * 60, count=5, seed=seed) for seed in (0, 1))
+    one, other = (stratified_folds(label, [""] * 60, count=5, seed=seed) for seed in (0, 1))
     assert (one != other).any()
 
 
 @pytest.mark.parametrize(("rows_of_largest", "parts"), [(2, 2), (3, 3), (9, 5)])
 def test_there_are_no_more_folds_than_rows_of_the_largest_class(rows_of_largest: int, parts: int) -> None:
     label = np.array([0] * rows_of_largest + [1, 2])
-    assert set(folds(label, [""] * len(label), count=5, seed=0)) == set(range(parts))
+    assert set(stratified_folds(label, [""] * len(label), count=5, seed=0)) == set(range(parts))
 
 
 def test_rows_that_are_all_of_a_class_of_their_own_cannot_be_cut() -> None:
     with pytest.raises(ValueError, match="n_splits"):
-        folds(np.arange(6), [""] * 6, count=5, seed=0)
+        stratified_folds(np.arange(6), [""] * 6, count=5, seed=0)

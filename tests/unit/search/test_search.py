@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from trainer.core.errors import InputError
 from trainer.heads.training_data import TrainingData, prepare
 from trainer.search import refit
-from trainer.search.loop import Pace, Step, TrialRecord, search
-from trainer.search.optuna_export import export
-from trainer.search.space import MATTERS, Space, head_spec, load_space
-from trainer.search.study import Finished, Pruner, Study, front, linear_path, rungs
-from trainer.search.trial_log import Ledger, finished_trials
+from trainer.search.loop import SearchSettings, SearchStep, TrialRecord, search
+from trainer.search.optuna_export import export_to_optuna
+from trainer.search.space import CONDITIONS, Space, head_spec, load_space
+from trainer.search.study import FinishedTrial, Pruner, Study, pareto_front, regularisation_path, rungs
+from trainer.search.trial_log import TrialLog, finished_trials
 
 QUICK = """
 width: {choice: [8, 16]}
@@ -48,35 +48,33 @@ def run(
     *,
     trials: int,
     pruner: Pruner = "median",
-    ledger: Ledger | None = None,
-    enough: Callable[[], str] = lambda: "",
-) -> tuple[Ledger, list[Step]]:
-    """Search to the end, or on from a ledger."""
-    ledger, seen = ledger or Ledger(), []
-    study.recall(ledger.finished)
+    trial_log: TrialLog | None = None,
+    should_stop: Callable[[], str] = lambda: "",
+) -> tuple[TrialLog, list[SearchStep]]:
+    """Search to the end, or on from a trial_log."""
+    trial_log, seen = trial_log or TrialLog(), []
+    study.recall(trial_log.finished)
+    study.requeue(trial_log.interrupted)
     for step in search(
         study,
         blobs(),
-        seeds=(0, 1),
-        trials=trials,
-        pace=Pace(at_once=8, pruner=pruner),
-        again=ledger.cut_off,
-        enough=enough,
+        SearchSettings(seeds=(0, 1), trials=trials, batch_size=8, pruner=pruner),
+        should_stop=should_stop,
     ):
         seen.append(step)
-        ledger.add(step.ended)
-    return ledger, seen
+        trial_log.add(step.ended)
+    return trial_log, seen
 
 
 def cut_short(study: Study, *, trials: int, steps: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables as they stand after so many steps, with what is under way."""
-    ledger = Ledger()
-    pace = Pace(at_once=8, pruner="median")
+    trial_log = TrialLog()
+    settings = SearchSettings(seeds=(0, 1), trials=trials, batch_size=8, pruner="median")
     running: list[TrialRecord] = []
-    for step in itertools.islice(search(study, blobs(), seeds=(0, 1), trials=trials, pace=pace), steps):
-        ledger.add(step.ended)
+    for step in itertools.islice(search(study, blobs(), settings), steps):
+        trial_log.add(step.ended)
         running = step.running
-    trials_table, curves = ledger.with_records(running)
+    trials_table, curves = trial_log.with_records(running)
     return _through_parquet(trials_table), curves
 
 
@@ -88,7 +86,7 @@ def test_the_default_space_can_be_read_and_every_proposal_is_a_head() -> None:
     for proposal in study.ask(60):
         depth = proposal.params["depth"]
         assert len(proposal.spec.hidden) == depth
-        for name, matters in MATTERS.items():
+        for name, matters in CONDITIONS.items():
             assert (name in proposal.params) == matters(proposal.params)
 
 
@@ -149,19 +147,19 @@ def test_rungs_stand_at_a_ninth_and_a_third(epochs: int, expected: list[int]) ->
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "none"])
 def test_a_search_runs_exactly_the_trials_asked_for(quick_space: Space, pruner: Pruner) -> None:
-    ledger, seen = run(Study(quick_space, seed=3, pruner=pruner), trials=43, pruner=pruner)
-    assert sorted(t.number for t in ledger.finished) == list(range(43))
-    assert ledger.count("complete") + ledger.count("pruned") + ledger.count("failed") == 43
+    trial_log, seen = run(Study(quick_space, seed=3, pruner=pruner), trials=43, pruner=pruner)
+    assert sorted(t.number for t in trial_log.finished) == list(range(43))
+    assert trial_log.count("complete") + trial_log.count("pruned") + trial_log.count("failed") == 43
     assert all(not step.running for step in seen[-1:])
-    pruned = ledger.trials[ledger.trials["state"] == "pruned"]
+    pruned = trial_log.trials[trial_log.trials["state"] == "pruned"]
     assert (len(pruned) > 0) == (pruner != "none")
     assert (pruned["epochs"] < 6).all()
     assert pruned["message"].str.contains("rung").all()
 
 
-def test_a_crew_far_on_is_full_as_long_as_there_are_trials_to_begin(quick_space: Space) -> None:
+def test_a_batch_far_on_is_full_as_long_as_there_are_trials_to_begin(quick_space: Space) -> None:
     """Those that stay wait for others: no stretch is gone by a few, until the end."""
-    ledger, seen = run(Study(quick_space, seed=3, pruner="median", path=0), trials=64)
+    trial_log, seen = run(Study(quick_space, seed=3, pruner="median", path=0), trials=64)
     sizes = []
     before: set[int] = set()
     begun = 0
@@ -172,7 +170,7 @@ def test_a_crew_far_on_is_full_as_long_as_there_are_trials_to_begin(quick_space:
         if begun < 64 and known == before:
             sizes.append(len({r.number for r in moved}))
         begun, before = max(begun, max(known) + 1), now
-    assert len(ledger.finished) == 64
+    assert len(trial_log.finished) == 64
     assert sizes
     assert min(sizes) >= 8
 
@@ -181,35 +179,35 @@ def test_a_search_goes_on_with_the_very_trials_that_were_under_way(quick_space: 
     tables = cut_short(Study(quick_space, seed=5, pruner="median"), trials=40, steps=3)
     under_way = tables[0][tables[0]["state"] == "running"].set_index("trial")
     assert len(under_way)
-    ledger, _ = run(Study(quick_space, seed=5, pruner="median"), trials=40, ledger=Ledger(*tables))
-    assert sorted(t.number for t in ledger.finished) == list(range(40))
-    after = _through_parquet(ledger.trials).set_index("trial").loc[under_way.index]
+    trial_log, _ = run(Study(quick_space, seed=5, pruner="median"), trials=40, trial_log=TrialLog(*tables))
+    assert sorted(t.number for t in trial_log.finished) == list(range(40))
+    after = _through_parquet(trial_log.trials).set_index("trial").loc[under_way.index]
     parameters = [c for c in under_way.columns if c.startswith("param.")]
     pd.testing.assert_frame_equal(after[parameters], under_way[parameters], check_dtype=False)
 
 
 def test_a_finished_study_that_goes_on_proposes_what_it_would_have_in_one_go(quick_space: Space) -> None:
-    """As long as nobody waits: without pruning, trials come in whole crews."""
+    """As long as nobody waits: without pruning, trials come in whole batches."""
     whole, _ = run(Study(quick_space, seed=5, pruner="none"), trials=48, pruner="none")
     first, _ = run(Study(quick_space, seed=5, pruner="none"), trials=40, pruner="none")
-    ledger = Ledger(_through_parquet(first.trials), first.curves)
-    run(Study(quick_space, seed=5, pruner="none"), trials=48, pruner="none", ledger=ledger)
+    trial_log = TrialLog(_through_parquet(first.trials), first.curves)
+    run(Study(quick_space, seed=5, pruner="none"), trials=48, pruner="none", trial_log=trial_log)
     columns = [c for c in whole.trials.columns if c not in ("started_s", "finished_s")]
     a, b = (
         _through_parquet(one.trials)[columns].sort_values("trial").reset_index(drop=True)
-        for one in (ledger, whole)
+        for one in (trial_log, whole)
     )
     pd.testing.assert_frame_equal(a, b, check_dtype=False)
 
 
 def test_a_search_that_has_enough_gives_up_what_is_under_way(quick_space: Space) -> None:
     calls = itertools.count()
-    ledger, seen = run(
+    trial_log, seen = run(
         Study(quick_space, seed=1, pruner="median"),
         trials=1000,
-        enough=lambda: "It was enough." if next(calls) > 4 else "",
+        should_stop=lambda: "It was enough." if next(calls) > 4 else "",
     )
-    assert 0 < len(ledger.finished) < 1000
+    assert 0 < len(trial_log.finished) < 1000
     assert not seen[-1].running
     given_up = [record for record in seen[-1].ended if record.message == "It was enough."]
     assert all(record.state == "pruned" for record in given_up)
@@ -219,7 +217,7 @@ def test_a_search_that_has_enough_gives_up_what_is_under_way(quick_space: Space)
 
 
 def test_a_study_begins_with_logistic_regressions_of_many_strengths() -> None:
-    path = linear_path(load_space())
+    path = regularisation_path(load_space())
     assert len(path) == 16
     assert all(params["solver"] == "lbfgs" and params["depth"] == 0 for params in path)
     assert {params["scaling"] for params in path} == {"centre", "standardise"}
@@ -233,7 +231,7 @@ def test_a_study_begins_with_logistic_regressions_of_many_strengths() -> None:
 
 def test_without_a_logistic_regression_in_the_space_there_is_no_path(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text("depth: {choice: [1, 2]}\n")
-    assert linear_path(load_space(tmp_path / "space.yaml")) == []
+    assert regularisation_path(load_space(tmp_path / "space.yaml")) == []
 
 
 def test_augmented_views_that_do_not_exist_are_refused(tmp_path: Path) -> None:
@@ -250,7 +248,7 @@ def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]
     def beaten(a: tuple[int, int]) -> bool:
         return any(b != a and b[0] >= a[0] and b[1] <= a[1] for b in points)
 
-    found = front([(float(score), size) for score, size in points])
+    found = pareto_front([(float(score), size) for score, size in points])
     assert sorted(found) == [i for i, point in enumerate(points) if not beaten(point)]
 
 
@@ -262,24 +260,24 @@ def test_small_heads_are_sought_where_size_counts() -> None:
         for number, proposal in enumerate(study.ask(48)):
             size = proposal.spec.parameters(features=512, classes=10)
             score = 0.8 + size / 1e7  # larger heads are a little better
-            study.tell(Finished(number, proposal.params, "complete", score, {}, parameters=size))
+            study.tell(FinishedTrial(number, proposal.params, "complete", score, {}, parameters=size))
         found[objective] = np.median([p.spec.parameters(features=512, classes=10) for p in study.ask(32)])
     assert found["f1+size"] < found["f1"]
 
 
 def test_a_study_can_be_read_by_optuna_where_it_was_exported_to(quick_space: Space, tmp_path: Path) -> None:
-    ledger, _ = run(Study(quick_space, seed=2, pruner="median"), trials=24)
+    trial_log, _ = run(Study(quick_space, seed=2, pruner="median"), trials=24)
     url = f"sqlite:///{tmp_path}/study.db"
-    export(ledger.finished, space=quick_space, study="birds", url=url)
+    export_to_optuna(trial_log.finished, space=quick_space, study="birds", url=url)
     loaded = optuna.load_study(study_name="birds", storage=url)
-    assert loaded.best_value == max(t.score for t in ledger.finished if t.state == "complete")
+    assert loaded.best_value == max(t.score for t in trial_log.finished if t.state == "complete")
     assert [t.state.name.lower() for t in loaded.trials] == [
-        {"failed": "fail"}.get(t.state, t.state) for t in sorted(ledger.finished, key=lambda t: t.number)
+        {"failed": "fail"}.get(t.state, t.state) for t in sorted(trial_log.finished, key=lambda t: t.number)
     ]
     with pytest.raises(InputError, match="birds already"):
-        export(ledger.finished, space=quick_space, study="birds", url=url)
+        export_to_optuna(trial_log.finished, space=quick_space, study="birds", url=url)
     with pytest.raises(InputError, match="nowhere"):
-        export([], space=quick_space, study="x", url="sqlite:////nowhere/at/all.db")
+        export_to_optuna([], space=quick_space, study="x", url="sqlite:////nowhere/at/all.db")
 
 
 def _through_parquet(frame: pd.DataFrame) -> pd.DataFrame:
@@ -305,11 +303,11 @@ def test_params_survive_the_table(seed: int) -> None:
 
 
 def test_curves_hold_each_epoch_of_each_seed_once(quick_space: Space) -> None:
-    ledger, _ = run(Study(quick_space, seed=2, pruner="median"), trials=8)
-    curves = ledger.curves
+    trial_log, _ = run(Study(quick_space, seed=2, pruner="median"), trials=8)
+    curves = trial_log.curves
     assert not curves.duplicated(["trial", "seed", "epoch", "split", "metric"]).any()
     lengths = curves[curves["metric"] == "f1_macro"].groupby("trial")["epoch"].max()
-    assert lengths.to_dict() == ledger.trials.set_index("trial")["epochs"].to_dict()
+    assert lengths.to_dict() == trial_log.trials.set_index("trial")["epochs"].to_dict()
     best = (
         curves[curves["metric"] == "f1_macro"]
         .groupby(["trial", "seed"])["value"]
@@ -317,43 +315,45 @@ def test_curves_hold_each_epoch_of_each_seed_once(quick_space: Space) -> None:
         .groupby("trial")
         .mean()
     )
-    np.testing.assert_allclose(best.to_numpy(), ledger.trials.sort_values("trial")["val_f1_macro"], rtol=1e-6)
+    np.testing.assert_allclose(
+        best.to_numpy(), trial_log.trials.sort_values("trial")["val_f1_macro"], rtol=1e-6
+    )
 
 
 # --- finalists --------------------------------------------------------------------------------
 
 
 def test_the_finalists_are_the_best_and_the_best_of_every_other_depth(quick_space: Space) -> None:
-    ledger, _ = run(Study(quick_space, seed=0, pruner="median"), trials=24)
-    chosen = refit.choose(ledger.finished)
-    complete = [t for t in ledger.finished if t.state == "complete"]
+    trial_log, _ = run(Study(quick_space, seed=0, pruner="median"), trials=24)
+    chosen = refit.choose_finalists(trial_log.finished)
+    complete = [t for t in trial_log.finished if t.state == "complete"]
     assert chosen["best"].score == max(t.score for t in complete)
     assert len({t.params["depth"] for t in chosen.values()}) == len(chosen)
 
 
 def test_a_finalist_trained_again_scores_what_its_record_says(quick_space: Space) -> None:
-    ledger, _ = run(Study(quick_space, seed=0, pruner="median"), trials=24)
-    chosen = refit.choose(ledger.finished)
-    population_scores = refit.train(chosen, blobs(), seeds=(0, 1), precision="float32")
+    trial_log, _ = run(Study(quick_space, seed=0, pruner="median"), trials=24)
+    chosen = refit.choose_finalists(trial_log.finished)
+    population_scores = refit.retrain(chosen, blobs(), seeds=(0, 1), precision="float32")
     for finalist in population_scores:
-        curves = ledger.curves[
-            (ledger.curves["trial"] == finalist.trial) & (ledger.curves["metric"] == "f1_macro")
+        curves = trial_log.curves[
+            (trial_log.curves["trial"] == finalist.trial) & (trial_log.curves["metric"] == "f1_macro")
         ]
         recorded = curves[curves["seed"] == finalist.seed_index]["value"].max()
         assert finalist.val_f1_macro == pytest.approx(recorded, abs=1e-6)
 
 
 def test_without_a_completed_trial_there_is_no_finalist() -> None:
-    assert refit.choose([]) == {}
+    assert refit.choose_finalists([]) == {}
 
 
 def test_the_best_so_far_is_short_rises_and_ends_at_the_best(quick_space: Space) -> None:
-    ledger, _ = run(Study(quick_space, seed=3, pruner="median"), trials=40)
-    best = ledger.best()
+    trial_log, _ = run(Study(quick_space, seed=3, pruner="median"), trials=40)
+    best = trial_log.best()
     assert best is not None
     for points in (5, 500):
-        line = ledger.best_so_far(points=points)
+        line = trial_log.best_so_far(points=points)
         assert line == sorted(line)
         assert line[-1] == pytest.approx(best["val_f1_macro"], abs=1e-4)
-    assert len(ledger.best_so_far(points=5)) == 5
-    assert Ledger().best_so_far(points=5) == []
+    assert len(trial_log.best_so_far(points=5)) == 5
+    assert TrialLog().best_so_far(points=5) == []

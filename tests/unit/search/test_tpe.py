@@ -197,8 +197,8 @@ def test_a_search_finds_more_than_chance_does() -> None:
         ]
         while len(observed) < 96:
             observed += [Observation(p, goodness(p)) for p in batch(observed, seed=len(observed) + seed)]
-        found.append(max(o.goodness for o in observed))
-        drawn.append(max(o.goodness for o in observations(96, seed=seed)))
+        found.append(max(o.value for o in observed))
+        drawn.append(max(o.value for o in observations(96, seed=seed)))
     assert np.mean(found) > np.mean(drawn) + 0.02
     assert np.mean(found) > 0.27  # the best there is: 0.3
 
@@ -272,6 +272,6 @@ def test_values_that_the_space_no_longer_has_do_no_harm() -> None:
 
 
 def test_many_observations_are_thinned() -> None:
-    good, bad = tpe._divided(observations(1500, seed=0))
-    assert len(good) == tpe.MOST_GOOD
-    assert len(bad) == tpe.MOST_BAD
+    good, bad = tpe._split_by_value(observations(1500, seed=0))
+    assert len(good) == tpe.MAX_GOOD
+    assert len(bad) == tpe.MAX_BAD

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from sklearn.metrics import f1_score
 
-from trainer.data.caption_leakage import hidden, names_own_class, pattern
+from trainer.data.caption_leakage import mentions_own_class, name_pattern, remove_class_names
 from trainer.stats.few_shot import crossing, first_lasting, fitted_scale, nested_choice
 from trainer.stats.paired_bootstrap import Answers
 from trainer.stats.paired_comparison import Compared, mcnemar
@@ -150,20 +150,22 @@ NAMES = [("cat", "kitten"), ("playing card",), ("road_sign",), ("c++ (logo)",)]
     ],
 )
 def test_a_caption_names_its_class_in_whole_words(caption: str, label: int, names_it: bool) -> None:
-    assert names_own_class([caption], np.array([label]), NAMES).tolist() == [names_it]
+    assert mentions_own_class([caption], np.array([label]), NAMES).tolist() == [names_it]
 
 
 def test_hidden_names_leave_tidy_captions_and_those_of_other_classes_go_too() -> None:
-    found = hidden(["Cats, playing card, old", "cat", "a dog , a  bone", "cat and road sign"], NAMES)
+    found = remove_class_names(
+        ["Cats, playing card, old", "cat", "a dog , a  bone", "cat and road sign"], NAMES
+    )
     assert found == ("old", "", "a dog, a bone", "and")
-    assert hidden(["a playing cat card"], NAMES) == ("a",)
+    assert remove_class_names(["a playing cat card"], NAMES) == ("a",)
 
 
 @given(st.text(max_size=40), st.sampled_from(NAMES), st.text(max_size=40))
 def test_after_hiding_no_caption_names_any_class(before: str, names: tuple[str, ...], after: str) -> None:
-    (left,) = hidden([f"{before} {names[0]} {after}"], NAMES)
-    assert pattern([name for of_class in NAMES for name in of_class]).search(left) is None
+    (left,) = remove_class_names([f"{before} {names[0]} {after}"], NAMES)
+    assert name_pattern([name for of_class in NAMES for name in of_class]).search(left) is None
 
 
 def test_without_names_nothing_is_found() -> None:
-    assert pattern([""]).search("anything") is None
+    assert name_pattern([""]).search("anything") is None

@@ -24,7 +24,7 @@ from tests.support.synthetic_runs import training
 from trainer.core.errors import InputError
 from trainer.experiments import child_runs
 from trainer.experiments.child_runs import Mirror
-from trainer.search.trial_log import Ledger
+from trainer.search.trial_log import TrialLog
 from trainer.tracking import schema
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag, TrialState
@@ -335,10 +335,10 @@ def test_a_run_that_does_not_exist_cannot_be_resumed(tracking_uri: str) -> None:
 # --- the mirror of the tables -----------------------------------------------------------------
 
 
-def ledger_of(trials: int) -> Ledger:
+def ledger_of(trials: int) -> TrialLog:
     """A record of as many trials, complete, pruned and failed: 2 seeds of 9 epochs."""
     curves, rows = training(10, 2, 9)
-    return Ledger(rows.head(trials).assign(rungs="{}"), curves[curves["trial"] < trials])
+    return TrialLog(rows.head(trials).assign(rungs="{}"), curves[curves["trial"] < trials])
 
 
 class Slow(SweepWriter):
@@ -360,15 +360,15 @@ def slow(tracking_uri: str) -> Slow:
 
 
 def test_child_runs_say_what_the_tables_say(tracking_uri: str) -> None:
-    ledger, client = ledger_of(10), MlflowClient(tracking_uri)
+    trial_log, client = ledger_of(10), MlflowClient(tracking_uri)
     with start(tracking_uri) as writer, Mirror(writer) as thread:
-        thread.follow(ledger)
+        thread.follow(trial_log)
         thread.catch_up()
         assert run_of(tracking_uri, writer.run_id).info.status == "RUNNING"
     children = children_of(tracking_uri, writer.run_id)
     assert len(children) == 10
-    means = ledger.curves.groupby(["trial", "split", "metric", "epoch"])["value"].mean()
-    for trial, row in zip(ledger.finished, ledger.trials.to_dict("records"), strict=True):
+    means = trial_log.curves.groupby(["trial", "split", "metric", "epoch"])["value"].mean()
+    for trial, row in zip(trial_log.finished, trial_log.trials.to_dict("records"), strict=True):
         run = children[str(trial.number)]
         assert run.data.tags[Tag.TRIAL_STATE] == trial.state
         assert run.data.tags.get(Tag.ERROR, "") == row["message"]
@@ -382,7 +382,7 @@ def test_child_runs_say_what_the_tables_say(tracking_uri: str) -> None:
             assert [point.step for point in history] == list(expected.index)
             assert [point.value for point in history] == pytest.approx(expected.tolist())
     best = client.get_metric_history(writer.run_id, "best_val_f1_macro")
-    assert [(point.step, point.value) for point in best] == [(10, ledger.trials["val_f1_macro"].max())]
+    assert [(point.step, point.value) for point in best] == [(10, trial_log.trials["val_f1_macro"].max())]
 
 
 def test_the_mirror_keeps_the_order_and_is_waited_for_only_when_far_behind(
@@ -401,7 +401,7 @@ def test_the_mirror_keeps_the_order_and_is_waited_for_only_when_far_behind(
 
 
 def test_children_that_a_kill_left_out_are_written_once_when_the_study_is_resumed(tracking_uri: str) -> None:
-    ledger, client = ledger_of(6), MlflowClient(tracking_uri)
+    trial_log, client = ledger_of(6), MlflowClient(tracking_uri)
     with start(tracking_uri) as writer, Mirror(writer) as thread:
         thread.follow(ledger_of(5))
     before = children_of(tracking_uri, writer.run_id)
@@ -411,7 +411,7 @@ def test_children_that_a_kill_left_out_are_written_once_when_the_study_is_resume
     for _ in range(2):
         resumed = SweepWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
         with resumed, Mirror(resumed) as thread:
-            thread.follow(ledger)
+            thread.follow(trial_log)
         after = children_of(tracking_uri, writer.run_id)
         assert sorted(after) == list("012345")
         assert all(run.info.status != "RUNNING" for run in after.values())

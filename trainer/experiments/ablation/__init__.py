@@ -1,0 +1,1 @@
+"""Measure what data filters and augmentation change."""

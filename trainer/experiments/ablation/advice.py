@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from trainer.core import text
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 
 NAMED = 3  # classes, cells
@@ -40,7 +41,7 @@ def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows:
         worst = min(harmful, key=lambda row: row[Ablation.EFFECT])
         sentences.append(
             f"{_count(len(harmful), 'cell is', 'cells are')} worse than the baseline, the most so "
-            f"{called(worst, several)} ({signed(worst, Ablation.EFFECT)})."
+            f"{called(worst, several)} ({effect(worst, Ablation.EFFECT)})."
         )
     best = chosen if chosen[Ablation.VERDICT] == Verdict.HELPS or not helpful else helpful[0]
     if best[Ablation.VERDICT] != Verdict.BASELINE:
@@ -56,17 +57,17 @@ def most_telling(table: pd.DataFrame, *, most: int = 12) -> list[str]:
     shown = [row for at, row in enumerate(rows) if at < most or row[Ablation.CHOSEN]]
     lines = []
     for row in shown:
-        f1 = _bounds(row, Ablation.F1_MACRO)
+        f1 = text.figure(row, Ablation.F1_MACRO)
         line = f"  {called(row, several)}: {row[Ablation.KEPT]:,} rows, macro-F1 {f1}"
         if row[Ablation.VERDICT] != Verdict.BASELINE:
-            line += f", effect {signed(row, Ablation.EFFECT)}, {row[Ablation.VERDICT]}"
+            line += f", effect {effect(row, Ablation.EFFECT)}, {row[Ablation.VERDICT]}"
             if math.isfinite(row[Ablation.OVER_RANDOM]):
-                line += f", over random {signed(row, Ablation.OVER_RANDOM)}"
-            line += f" (corrected {p_text(row[Ablation.HELPFUL_P_HOLM])})"
+                line += f", over random {effect(row, Ablation.OVER_RANDOM)}"
+            line += f" (corrected {text.p_equals(row[Ablation.HELPFUL_P_HOLM])})"
         lines.append(line)
         if Ablation.AUROC in row and (row[Ablation.CHOSEN] or row[Ablation.VERDICT] == Verdict.BASELINE):
             told = (
-                f"{name} {_bounds(row, name)}"
+                f"{name} {text.figure(row, name)}"
                 for name in (Ablation.AUROC, Ablation.SENSITIVITY, Ablation.SPECIFICITY)
             )
             lines.append(f"    {', '.join(told)}".replace("auroc", "AUROC"))
@@ -85,21 +86,9 @@ def called(row: Mapping[Any, Any], with_encoder: bool = False) -> str:
     return f"{name} ({row[Ablation.ENCODER]})" if with_encoder else name
 
 
-def signed(row: Mapping[Any, Any], name: str) -> str:
+def effect(row: Mapping[Any, Any], name: str) -> str:
     """+0.012 [-0.003, +0.027]"""
-    value, low, high = (row[name + end] for end in ("", Ablation.LOW, Ablation.HIGH))
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
-
-
-def _bounds(row: Mapping[Any, Any], name: str) -> str:
-    """0.812 [0.790, 0.830]"""
-    value, low, high = (row[name + end] for end in ("", Ablation.LOW, Ablation.HIGH))
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def p_text(p: float) -> str:
-    """p = 0.012, or p < 0.001."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return text.figure(row, name, text.change)
 
 
 def _of_chosen(chosen: Mapping[Any, Any], several: bool) -> list[str]:
@@ -108,13 +97,13 @@ def _of_chosen(chosen: Mapping[Any, Any], several: bool) -> list[str]:
     said = (
         f"The best on the validation rows is {called(chosen, several)}, which keeps "
         f"{chosen[Ablation.KEPT]:,} rows. On the test rows its macro-F1 is {chosen[Ablation.F1_MACRO]:.3f}, "
-        f"{signed(chosen, Ablation.EFFECT)} against the baseline "
-        f"({p_text(chosen[Ablation.EFFECT_P_HOLM])} after Holm's correction)"
+        f"{effect(chosen, Ablation.EFFECT)} against the baseline "
+        f"({text.p_equals(chosen[Ablation.EFFECT_P_HOLM])} after Holm's correction)"
     )
     if math.isfinite(chosen[Ablation.OVER_RANDOM]):
         said += (
-            f" and {signed(chosen, Ablation.OVER_RANDOM)} against keeping as many rows at random "
-            f"({p_text(chosen[Ablation.OVER_RANDOM_P_HOLM])})"
+            f" and {effect(chosen, Ablation.OVER_RANDOM)} against keeping as many rows at random "
+            f"({text.p_equals(chosen[Ablation.OVER_RANDOM_P_HOLM])})"
         )
     meaning = {
         Verdict.HELPS: "It helps: use it.",
@@ -135,9 +124,9 @@ def _of_helpful(helpful: list[dict[Any, Any]], chosen: Mapping[Any, Any], severa
     if not others:
         return []
     named = "; ".join(
-        f"{called(row, several)}: {signed(row, Ablation.EFFECT)} against the baseline"
+        f"{called(row, several)}: {effect(row, Ablation.EFFECT)} against the baseline"
         + (
-            f", {signed(row, Ablation.OVER_RANDOM)} against random"
+            f", {effect(row, Ablation.OVER_RANDOM)} against random"
             if math.isfinite(row[Ablation.OVER_RANDOM])
             else ""
         )
@@ -173,8 +162,8 @@ def _of_classes(row: Mapping[Any, Any], classes: pd.DataFrame, several: bool) ->
 
 def _classes_named(rows: pd.DataFrame) -> str:
     named = [
-        f"{name} ({effect:+.3f})"
-        for name, effect in zip(rows[AblationClasses.CLASS], rows[AblationClasses.EFFECT], strict=True)
+        f"{name} ({by:+.3f})"
+        for name, by in zip(rows[AblationClasses.CLASS], rows[AblationClasses.EFFECT], strict=True)
     ]
     return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from trainer.experiments.ablation.advice import called, signed
+from trainer.experiments.ablation.advice import called, effect
 from trainer.experiments.ablation.effect_plots import Panel, Series, forest_png, grid_png
 from trainer.experiments.ablation.judging import LEVEL
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
@@ -234,7 +234,7 @@ def _field(row: Row | None) -> str:
         return ""
     if row[Ablation.VERDICT] == Verdict.BASELINE:
         return str(Verdict.BASELINE)
-    return signed(row, Ablation.EFFECT).replace(" ", "\n", 1) + _unless_unclear(row, before="\n")
+    return effect(row, Ablation.EFFECT).replace(" ", "\n", 1) + _unless_unclear(row, before="\n")
 
 
 def _unless_unclear(row: Row, *, before: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from trainer.experiments.ablation.advice import called, p_text, signed
+from trainer.core import text
+from trainer.experiments.ablation.advice import called, effect
 from trainer.experiments.ablation.drawing import (
     Picture,
     Row,
@@ -24,7 +24,6 @@ from trainer.stats.paired_bootstrap import DRAWS, SWAPS
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 
 COMMAND = "Command"  # the fact that is shown as code
-NONE = "–"
 
 
 class Report(NamedTuple):
@@ -170,12 +169,12 @@ class _Page:
                 literal(row[Ablation.FILTER]),
                 "yes" if row[Ablation.AUGMENT] else "no",
                 f"{row[Ablation.KEPT]:,} ({_percent(row[Ablation.KEPT] / row[Ablation.TRAIN])})",
-                *(_with_interval(_interval(row, name)) for name in names.values()),
-                _effect(row, Ablation.EFFECT),
-                _p(row, Ablation.EFFECT_P_HOLM),
-                _effect(row, Ablation.OVER_RANDOM),
-                _p(row, Ablation.OVER_RANDOM_P_HOLM),
-                _p(row, Ablation.HELPFUL_P_HOLM),
+                *(text.figure(row, name) for name in names.values()),
+                effect(row, Ablation.EFFECT),
+                text.p_value(row[Ablation.EFFECT_P_HOLM]),
+                effect(row, Ablation.OVER_RANDOM),
+                text.p_value(row[Ablation.OVER_RANDOM_P_HOLM]),
+                text.p_value(row[Ablation.HELPFUL_P_HOLM]),
                 f"{row[Ablation.VERDICT]}{', chosen' if row[Ablation.CHOSEN] else ''}",
             ]
             for row in best_first(self._rows)
@@ -240,7 +239,7 @@ class _Page:
         if separation:
             kinds = list(dict.fromkeys(kind for of_score in separation.values() for kind in of_score))
             body = [
-                [literal(score), *(_with_interval(of_score.get(kind)) for kind in kinds)]
+                [literal(score), *(_interval(of_score.get(kind)) for kind in kinds)]
                 for score, of_score in separation.items()
             ]
             self.add(
@@ -254,7 +253,7 @@ class _Page:
             return
         value, low, high = wording["change"]
         verb = "breaks" if wording["breaks_the_match"] else "does not break"
-        change = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        change = text.interval(value, (low, high), text.change)
         self.add(
             "## Rewording captions",
             f"The captions of {wording['rows']:,} rows were reworded ({_percent(wording['deletion'])} of "
@@ -271,8 +270,8 @@ class _Page:
                     ],
                     [
                         "AUROC [95 %]",
-                        *(_with_interval(wording[name]) for name in ("auroc", "auroc_reworded")),
-                        NONE,
+                        *(_interval(wording[name]) for name in ("auroc", "auroc_reworded")),
+                        text.NONE,
                     ],
                 ],
             ),
@@ -289,9 +288,9 @@ def _table_of_classes(rows: Sequence[Row]) -> str:
                 f"{row[AblationClasses.KEPT]:,} of {row[AblationClasses.TRAIN]:,}",
                 f"{row[AblationClasses.TEST]:,}",
                 *(
-                    (_effect(row, AblationClasses.EFFECT), *(_p(row, name) for name in names))
+                    (effect(row, AblationClasses.EFFECT), *(text.p_value(row[name]) for name in names))
                     if row[AblationClasses.TEST]
-                    else (NONE,) * 3
+                    else (text.NONE,) * 3
                 ),
             ]
             for row in rows
@@ -304,32 +303,15 @@ def _table_of_found(rows: Sequence[Row], spoiled: int) -> str:
     for row in sorted(rows, key=lambda row: -row[Ablation.PRECISION]):
         thrown_out = int(row[Ablation.THROWN_OUT])
         both = round(row[Ablation.PRECISION] * thrown_out)
-        shares = [_with_interval(wilson(both, of)) if of else NONE for of in (thrown_out, spoiled)]
+        shares = [_interval(wilson(both, of)) for of in (thrown_out, spoiled)]
         body.append([literal(row[Ablation.FILTER]), f"{thrown_out:,}", f"{both:,}", *shares])
     return as_table(
         ["filter", "rows thrown out", "of them spoiled", "precision [95 %]", "recall [95 %]"], body
     )
 
 
-def _interval(row: Row, name: str) -> list[float]:
-    return [row[name + end] for end in ("", Ablation.LOW, Ablation.HIGH)]
-
-
-def _with_interval(interval: Sequence[float] | None) -> str:
-    """0.812 [0.790, 0.833]"""
-    if interval is None or not math.isfinite(interval[0]):
-        return NONE
-    value, low, high = interval
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _effect(row: Row, name: str) -> str:
-    return signed(row, name) if math.isfinite(row[name]) else NONE
-
-
-def _p(row: Row, name: str) -> str:
-    """0.012, or < 0.001."""
-    return p_text(row[name]).removeprefix("p ").removeprefix("= ") if math.isfinite(row[name]) else NONE
+def _interval(three: Sequence[float] | None) -> str:
+    return text.NONE if three is None else text.interval(three[0], three[1:])
 
 
 def _percent(share: float) -> str:

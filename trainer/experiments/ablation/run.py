@@ -6,16 +6,16 @@ import dataclasses
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer import cli
+from trainer.core.config import command_line, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run, precision, slab_bytes
-from trainer.experiments.inputs import read_features, training_data
-from trainer.features.caption_augmentation import Wording
+from trainer.experiments.ablation.config import AblateConfig
+from trainer.experiments.base import open_run
+from trainer.experiments.hardware import precision, slab_bytes
+from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.tracking.schema import Ablated, Artifact, Kind, Scores
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -38,51 +38,6 @@ LINEAR = {"lr": 3e-3, "epochs": 40}
 MLP = {"hidden": (128,), "dropout": 0.2, "lr": 1e-3, "epochs": 40}
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblateConfig(Studying):
-    """What to compare, on what."""
-
-    filters: tuple[str, ...] = ()
-    """Filters to try, one by one: "clip>=0.22", "aesthetic>=top70%", "quality>=top90%/class", unique, or such
-    joined by & and |."""
-    grid: tuple[str, ...] = ()
-    """Axes of a grid: filters separated by commas. Each filter of an axis, and none, meets each of the
-    others: --grid "quality>=top95%,quality>=top85%" "clip>=top90%,clip>=top75%". Neither this nor --filters:
-    a usual choice for the scores at hand."""
-    views: int | None = None
-    """Augmented views of each training picture; 0: no cells with augmentation. Left out: 2 where there are
-    pictures."""
-    seeds: int = 8
-    """How many times each cell is trained, each time with other random numbers, the same for all cells; at
-    least 6. More than before: a resumed ablation goes on."""
-    head: str = "linear"
-    """What is trained: linear, mlp, or the id of a run of a sweep (its best head), or of one trial."""
-    class_weight: Literal["none", "balanced", "effective"] | None = None
-    """How classes count in the loss; left out: as the head has it."""
-    retune: int = 0
-    """Try this many configurations in every cell, on the validation rows, instead of one fixed head."""
-    encoders: tuple[str, ...] = ()
-    """Further encoders to train the same cells on."""
-    score_encoder: str | None = None
-    """CLIP that gives CLIP and aesthetic scores. Left out: the encoder."""
-    aesthetic: str | None = None
-    """LAION's linear aesthetic predictor: a .pth or .safetensors file, or owner/name/file of the hub."""
-    captions_count: Literal["best", "mean", "worst"] = "best"
-    """Which of a row's several captions makes its CLIP score."""
-    wording: Wording = field(default_factory=Wording)
-    """How far augmented captions stray; what that does to the CLIP score is measured."""
-    mismatch: float = 0.0
-    """Plant damage to be found: this share of the training rows gets label and caption of another class."""
-    bad_source: float = 0.0
-    """Plant damage: the same, and their pictures become thumbnails that were enlarged again."""
-    shuffle_captions: float = 0.0
-    """Plant damage: this share of the training rows exchange captions."""
-    dry_run: bool = False
-    """Only score the rows and say what the filters keep; trains nothing, writes nothing to MLflow."""
-    report: Path | None = None
-    """Also write tables and pictures to this Markdown file."""
-
-
 class Subject(NamedTuple):
     """One encoder's rows."""
 
@@ -100,7 +55,7 @@ def run(config: AblateConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     began = time.time()
-    cli.require_at_least(config, seeds=FEWEST_SEEDS, seed=0, retune=0)
+    require_at_least(config, seeds=FEWEST_SEEDS, seed=0, retune=0)
     config.wording.check()
     from trainer.experiments.ablation.design import read as read_filters
     from trainer.features.backbone import pick_device
@@ -207,10 +162,9 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
     """
     features = read_features(
         config,
-        device,
+        encoder_settings(config, device, views=views),
         to_train=not config.dry_run,
-        views=views,
-        plant=lambda manifest: planted(config, manifest),
+        corrupt=lambda manifest: planted(config, manifest),
     )
     if config.views and features.views_vnd is None and not config.dry_run:
         raise InputError(f"--views is {config.views}, but {config.data} brings ready features. Leave it out.")
@@ -219,16 +173,16 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
 
 def planted(config: AblateConfig, manifest: Manifest) -> Manifest:
     """The rows with the damage that was asked for."""
-    from trainer.data.corruption import bad_source, mismatched, shuffled_captions
+    from trainer.data.corruption import degrade_source, flip_labels, shuffle_captions
 
     if config.dry_run and len(manifest.classes) < 2:  # nothing to train or to test: all rows are looked at
         import numpy as np
 
         manifest = dataclasses.replace(manifest, split_n=np.full(len(manifest), "train"))
     for share, plant in (
-        (config.mismatch, mismatched),
-        (config.bad_source, bad_source),
-        (config.shuffle_captions, shuffled_captions),
+        (config.mismatch, flip_labels),
+        (config.bad_source, degrade_source),
+        (config.shuffle_captions, shuffle_captions),
     ):
         if share:
             manifest = plant(manifest, share, seed=config.seed)
@@ -243,24 +197,27 @@ def score(config: AblateConfig, device: str, features: Features) -> Scored:
     """
     from trainer.experiments.ablation.scoring import Scored, Scoring
     from trainer.experiments.data_quality import Quality
-    from trainer.features.hub import default_encoder
 
+    settings = encoder_settings(
+        config,
+        device,
+        encoder=config.score_encoder or encoder_settings(config, device).encoder,
+        space="shared",
+        max_bad=1.0,  # what cannot be read has left already
+        drop_duplicates=False,
+        measure=False,
+    )
     quality = Quality(features)
     quality.tell()
     with bar("Scoring", "images") as progress:
         return Scored(
             features,
             Scoring(
-                encoder=config.score_encoder or config.encoder or default_encoder(config.data),
-                cache_dir=config.cache_dir,
-                device=device,
-                dtype=config.dtype,
+                settings,
                 aesthetic=config.aesthetic,
                 of=config.captions_count,
                 wording=config.wording,
                 seed=config.seed,
-                batch_size=config.batch_size,
-                workers=config.workers,
             ),
             group_n=quality.group_n,
             progress=progress.update,
@@ -466,7 +423,7 @@ def conclude(
             "Data": f"{config.data} (digest {manifest.digest[:12]})",
             "Encoder": ", ".join(subject.encoder for subject in subjects),
             "Head": config.head + (f", the best of {config.retune} for each cell" if config.retune else ""),
-            "Command": cli.command_line("trainer.ablate", config, study=writer.study),
+            "Command": command_line("trainer.ablate", config, study=writer.study),
         },
     )
     for name, picture in written.pictures.items():

@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 
+from trainer.features.aesthetic import AestheticHead
 from trainer.stats.intervals import Interval
 
 Of = Literal["best", "mean", "worst"]  # which of several captions counts
@@ -18,13 +19,6 @@ CLIP, AESTHETIC, QUALITY, AGREEMENT = "clip", "aesthetic", "quality", "agreement
 TECHNICAL = ("sharpness", "contrast", "entropy", "size")  # what quality is made of; size: the shorter side
 LOGARITHMIC = ("sharpness", "size")
 NEAR = 1e-9
-
-
-class AestheticHead(NamedTuple):
-    """A linear predictor of how much people like a picture, on image embeddings of length 1."""
-
-    weight_e: np.ndarray  # float [E]
-    bias: float
 
 
 def cosine(one_ne: np.ndarray, other_ne: np.ndarray) -> np.ndarray:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.image_quality import NAMES
+from trainer.data.image_quality import MEASURE_NAMES
 from trainer.data.manifest import Manifest
-from trainer.data.split import folds
-from trainer.data.table_columns import captions_of
+from trainer.data.split import stratified_folds
+from trainer.data.table_columns import split_captions
 from trainer.experiments.ablation import scores
 from trainer.experiments.ablation.filters import UNIQUE, Rows
 from trainer.experiments.ablation.scores import AESTHETIC, AGREEMENT, CLIP, QUALITY, Of
@@ -21,7 +20,7 @@ from trainer.features.aesthetic import check_fits, load_aesthetic
 from trainer.features.caption_augmentation import Wording, WordNet, reword
 from trainer.features.extract import Features, extract
 from trainer.features.families import family_of
-from trainer.features.hub import resolve
+from trainer.features.settings import EncoderSettings
 from trainer.features.text_features import encode_texts
 from trainer.stats.intervals import Interval, mean_difference
 
@@ -35,16 +34,11 @@ LEAST_CHANGE = 0.02  # of CLIP score: rewording that costs more on average break
 class Scoring:
     """With what to score."""
 
-    encoder: str  # gives the space that images and texts share
-    cache_dir: Path
-    device: str
-    dtype: str
+    encoder: EncoderSettings  # in the space that images and texts share
     aesthetic: str | None  # a predictor's file
     of: Of  # of several captions
     wording: Wording
     seed: int
-    batch_size: int | str = 64
-    workers: int | str = 0
 
 
 class Scored:
@@ -78,7 +72,7 @@ class Scored:
         self.why_not: dict[str, str] = {}
         self.encoder_calls = 0
         self._how, self._progress = how, progress
-        self._captions = [captions_of(caption) for caption in self.manifest.caption]
+        self._captions = [split_captions(caption) for caption in self.manifest.caption]
         found: dict[str, np.ndarray] = {}
         if features.measures_nm is None:
             self.why_not |= dict.fromkeys((QUALITY, *MEASURED), "the data has no pictures to measure")
@@ -104,24 +98,12 @@ class Scored:
         why = ""
         if self.manifest.images is None:
             why = "the data brings ready features, and no pictures"
-        elif family_of(resolve(self._how.encoder)).shared_image is None:
-            why = f"{self._how.encoder} shares no space with texts; pass a CLIP as --score-encoder"
+        elif family_of(self._how.encoder.folder).shared_image is None:
+            why = f"{self._how.encoder.encoder} shares no space with texts; pass a CLIP as --score-encoder"
         if why:
             self.why_not |= {CLIP: why, AESTHETIC: why}
             return None
-        shared = extract(
-            self.manifest,
-            encoder=self._how.encoder,
-            cache_dir=self._how.cache_dir,
-            device=self._how.device,
-            dtype=self._how.dtype,
-            space="shared",
-            batch_size=self._how.batch_size,  # type: ignore[arg-type]
-            workers=self._how.workers,  # type: ignore[arg-type]
-            max_bad=1.0,  # what cannot be read has left already
-            measure=False,
-            progress=self._progress,
-        )
+        shared = extract(self.manifest, self._how.encoder, progress=self._progress)
         self.encoder_calls += shared.report.encoder_calls
         return shared.vectors_nd
 
@@ -137,13 +119,7 @@ class Scored:
         """CLIP score of the training rows with these captions: float64 [N]."""
         assert self._image_ne is not None
         texts, row_m = scores.rows_of_captions(captions)
-        text_me = encode_texts(
-            texts,
-            encoder=self._how.encoder,
-            cache_dir=self._how.cache_dir,
-            device=self._how.device,
-            dtype=self._how.dtype,
-        ).vectors_ne
+        text_me = encode_texts(texts, self._how.encoder).vectors_ne
         return scores.clip_score(self._image_ne, text_me, row_m, of=of or self._how.of)
 
     def _aesthetic(self) -> dict[str, np.ndarray]:
@@ -154,7 +130,7 @@ class Scored:
         head = load_aesthetic(where)
         if self._image_ne is None:
             raise InputError(f"--aesthetic {where} cannot be used: {self.why_not[AESTHETIC]}.")
-        check_fits(head, self._image_ne, where=where, encoder=self._how.encoder)
+        check_fits(head, self._image_ne, where=where, encoder=self._how.encoder.encoder)
         return {AESTHETIC: scores.aesthetic_score(self._image_ne, head)}
 
     # --- labels -------------------------------------------------------------------------------
@@ -169,7 +145,7 @@ class Scored:
 
         from trainer.heads.out_of_fold import out_of_fold
 
-        fold_n = folds(label_n, self._kin(group_n), count=FOLDS, seed=self._how.seed)
+        fold_n = stratified_folds(label_n, self._kin(group_n), count=FOLDS, seed=self._how.seed)
         probability_nc = out_of_fold(
             torch.from_numpy(np.ascontiguousarray(vectors_nd, dtype=np.float32)),
             torch.from_numpy(label_n),
@@ -260,6 +236,8 @@ class Scored:
 
 def _technical(measures_nm: np.ndarray) -> dict[str, np.ndarray]:
     """Measures by name, and the quality made of them."""
-    by_name = {name: measures_nm[:, NAMES.index(name)].astype(np.float64) for name in NAMES[:7]}
+    by_name = {
+        name: measures_nm[:, MEASURE_NAMES.index(name)].astype(np.float64) for name in MEASURE_NAMES[:7]
+    }
     by_name["size"] = np.minimum(by_name["width"], by_name["height"])
     return {QUALITY: scores.quality_score(by_name), **{name: by_name[name] for name in MEASURED}}

@@ -1,0 +1,1 @@
+"""Compare encoders by the same linear probe, with cost."""

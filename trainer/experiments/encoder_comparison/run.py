@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run
-from trainer.experiments.inputs import read_features
+from trainer.experiments.base import open_run
+from trainer.experiments.encoder_comparison.config import EncodersConfig
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -28,16 +27,6 @@ SHARE = 0.9  # of the training rows that each probe sees
 COSTS = "costs.json"  # artifact: what was measured of each encoder, so that a killed run goes on
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncodersConfig(Studying):
-    """Which encoders, on what."""
-
-    encoders: tuple[str, ...] = ("demo",)
-    """Two or more of what --encoder takes elsewhere."""
-    seeds: int = 5
-    """Probes of each encoder. Each sees another 90 % of the training rows, the same for all encoders."""
-
-
 def run(config: EncodersConfig) -> dict[str, Any]:
     """Run a comparison, or the rest of one. Returns its figures (`schema.EncodersCompared`).
 
@@ -46,7 +35,7 @@ def run(config: EncodersConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0, seeds=1)
+    require_at_least(config, seed=0, seeds=1)
     refuse_strange(config)
     from trainer.features.backbone import pick_device
     from trainer.tracking import database
@@ -56,7 +45,8 @@ def run(config: EncodersConfig) -> dict[str, Any]:
     read = []
     for encoder in config.encoders:
         say(f"\n{encoder}")
-        read.append(read_features(dataclasses.replace(config, encoder=encoder), device, to_train=True))
+        settings = encoder_settings(config, device, encoder=encoder)
+        read.append(read_features(config, settings, to_train=True))
     first = read[0].manifest
     if first.features_nd is not None:
         raise InputError(f"{config.data} brings ready features. To compare encoders takes the pictures.")

@@ -1,0 +1,1 @@
+"""Encode a data set and report on its quality."""

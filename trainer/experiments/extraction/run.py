@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import command_line, new_study_name, require_at_least, settings
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.inputs import Reading, read_features
-from trainer.features.image_augmentation import Augmentation
+from trainer.experiments import base
+from trainer.experiments.extraction.config import ExtractConfig
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 
 # Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
     from trainer.features.extract import ExtractReport, Features
+    from trainer.features.settings import EncoderSettings
     from trainer.tracking.writer import SweepWriter
 
 SHOWN = 20  # quarantined files named on the terminal; all of them are in the figures
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractConfig(Reading):
-    """What to encode, and how."""
-
-    space: Literal["pooled", "shared"] = "pooled"
-    """pooled: the image tower's own output, which heads learn from. shared: the space of images and texts."""
-    captions: bool = False
-    """Encode the captions, too, into the space that images and texts share."""
-    views: int = 0
-    """Views of each training picture besides itself, encoded for augmentation."""
-    augment: Augmentation = field(default_factory=Augmentation)
-    """How far views stray from their picture."""
 
 
 def run(config: ExtractConfig) -> dict[str, Any]:
@@ -44,16 +31,17 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable. What was encoded stays stored.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0)
+    require_at_least(config, seed=0)
     from trainer.features.backbone import pick_device
     from trainer.tracking import database
 
     database.check(config.tracking_uri)
     device = pick_device(config.device)
-    features = read_features(
-        config, device, to_train=False, space=config.space, views=config.views, augment=config.augment
+    settings = encoder_settings(
+        config, device, space=config.space, views=config.views, augment=config.augment
     )
-    texts = encode_captions(config, device, features) if config.captions else {}
+    features = read_features(config, settings, to_train=False)
+    texts = encode_captions(config, settings, features) if config.captions else {}
     report = features.report
     for path, reason in report.quarantined[:SHOWN]:
         say(f"Quarantined: {path}: {reason}")
@@ -80,27 +68,19 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     return figures | {Extracted.QUARANTINE: quarantine}
 
 
-def encode_captions(config: ExtractConfig, device: str, features: Features) -> dict[str, Any]:
+def encode_captions(config: ExtractConfig, settings: EncoderSettings, features: Features) -> dict[str, Any]:
     """Encode the captions of the rows that were used. Returns the figures.
 
     Raises:
         InputError: no row has a caption; the encoder has no text tower.
     """
-    from trainer.features.hub import default_encoder
     from trainer.features.text_features import encode_texts
 
     captions = [caption for caption in features.manifest.caption if caption]
     if not captions:
         raise InputError(f"{config.data} has no captions to encode. Leave --captions out.")
     with bar("Encoding", "captions") as progress:
-        texts = encode_texts(
-            captions,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            progress=progress.update,
-        )
+        texts = encode_texts(captions, settings, progress=progress.update)
     cut = int(texts.cut_n.sum())
     say(
         f"Captions: {len(captions)} of {len(features.manifest)} rows have one, {texts.encoded} encoded now; "
@@ -138,18 +118,18 @@ def open_run(config: ExtractConfig, features: Features) -> SweepWriter:
 
     from trainer.tracking.writer import SweepWriter
 
-    cli.close_lost_runs(config)
-    command = cli.settings(config)
+    base.close_lost_runs(config)
+    command = settings(config)
     return SweepWriter.start(
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,
-        study=cli.new_name(config.data),
+        study=new_study_name(config.data),
         kind=Kind.EXTRACTION,
         tags={
             Tag.DATA: config.data,
             Tag.DIGEST: features.manifest.digest,
             Tag.ENCODER: features.report.encoder,
-            Tag.COMMAND: cli.command_line("trainer.extract", config),
+            Tag.COMMAND: command_line("trainer.extract", config),
         },
         params=command,
         config_yaml=yaml.safe_dump({"command": command}, sort_keys=False),

@@ -1,0 +1,1 @@
+"""Fine-tune the last blocks of an encoder, beside the frozen one."""

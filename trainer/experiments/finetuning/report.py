@@ -14,7 +14,7 @@ from trainer.experiments.finetuning.learner import Learner
 from trainer.features.extract import Features
 from trainer.heads.head import Head
 from trainer.search.refit import Finalist
-from trainer.search.trial_log import Ledger
+from trainer.search.trial_log import TrialLog
 from trainer.stats import intervals
 from trainer.tracking.schema import FineTuned, Summary, Trials
 
@@ -64,15 +64,15 @@ def with_own_head(frozen: Head, learner: Learner) -> Head:
     return replace(frozen, tensors=linear)
 
 
-def figures_of(ledger: Ledger, chosen: int) -> dict[str, Any]:
+def figures_of(trial_log: TrialLog, chosen: int) -> dict[str, Any]:
     """The figures that a sweep has too, the chosen trial being the best of the fine-tuned ones."""
-    row = ledger.trials[ledger.trials[Trials.TRIAL] == chosen].iloc[0]
+    row = trial_log.trials[trial_log.trials[Trials.TRIAL] == chosen].iloc[0]
     ends = row[Trials.VAL_F1_MACRO_LOW], row[Trials.VAL_F1_MACRO_HIGH]
     return {
-        Summary.TRIALS: len(ledger.finished),
-        **{state: ledger.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
+        Summary.TRIALS: len(trial_log.finished),
+        **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
         Summary.BEST_TRIAL: chosen,
         Summary.BEST_VAL_F1_MACRO: float(row[Trials.VAL_F1_MACRO]),
         Summary.BEST_VAL_F1_MACRO_CI95: [None if bound != bound else float(bound) for bound in ends],
-        Summary.BEST_SO_FAR: ledger.best_so_far(points=Summary.SPARK_POINTS),
+        Summary.BEST_SO_FAR: trial_log.best_so_far(points=Summary.SPARK_POINTS),
     }

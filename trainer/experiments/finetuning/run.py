@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core import errors
+from trainer.core.config import require_at_least
 from trainer.core.console import Bar, bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, precision
-from trainer.experiments.inputs import read_features
-from trainer.features.image_augmentation import Augmentation
+from trainer.experiments.finetuning.config import FinetuneConfig
+from trainer.experiments.hardware import precision
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
 
 if TYPE_CHECKING:
@@ -27,50 +28,12 @@ if TYPE_CHECKING:
     from trainer.features.activations import Activations
     from trainer.features.extract import Features
     from trainer.search.loop import TrialRecord
-    from trainer.search.trial_log import Ledger
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking.writer import SweepWriter
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
 FROZEN = 0  # the trial's number
 MOST_AT_ONCE = 64  # pictures that the last blocks answer at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(Studying):
-    """What to fine-tune, on what."""
-
-    unfreeze_last: int = 2
-    """How many of the encoder's last blocks learn, with what follows them. Of a ResNet, residual blocks."""
-    lrs: tuple[float, ...] = (1e-4, 3e-4)
-    """Learning rates of the last block to try; the best is chosen on validation rows."""
-    head_lr: float = 3e-4
-    """Learning rate of the head."""
-    layer_decay: float = 0.7
-    """Each block learns so many times as fast as the next one."""
-    weight_decay: float = 0.05
-    """Of AdamW, for weights that are no biases and no norms."""
-    warmup: float = 0.1
-    """Share of the steps in which rates rise, before they fall along a cosine."""
-    label_smoothing: float = 0.1
-    """Share of the target that goes to all classes alike."""
-    clip_norm: float = 1.0
-    """Largest norm of a step's gradient."""
-    epochs: int = 15
-    """At most."""
-    patience: int = 5
-    """Epochs without a better validation macro-F1 after which a training stops."""
-    train_batch: int = 32
-    """Pictures per optimiser step. What does not fit into memory at once is added up in parts."""
-    views: int = 4
-    """Augmented views of each training picture to train on besides itself; for the frozen head, too."""
-    augment: Augmentation = field(default_factory=Augmentation)
-    """How views stray from their picture."""
-    seeds: int = 2
-    """How many times each learning rate is trained."""
-    kept: Literal["float16", "bfloat16"] = "float16"
-    """In what activations are kept. bfloat16 for encoders whose activations go beyond 65,504."""
-    checkpoint_s: float = 20.0
-    """Seconds between two checkpoints: what a kill can lose."""
 
 
 def run(config: FinetuneConfig) -> dict[str, Any]:
@@ -88,13 +51,13 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     from trainer.experiments.child_runs import Mirror
     from trainer.features.backbone import pick_device
     from trainer.features.hub import default_encoder
-    from trainer.search.trial_log import Ledger
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking import database
 
     database.check(config.tracking_uri)
     device = pick_device(config.device)
     config = replace(config, encoder=config.encoder or default_encoder(config.data))
-    features = read_features(config, device, to_train=True)
+    features = read_features(config, encoder_settings(config, device), to_train=True)
     if features.manifest.features_nd is not None:
         raise InputError(
             f"--data {config.data} brings ready features; to fine-tune an encoder its pictures are needed."
@@ -109,12 +72,12 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
         f"{len(config.lrs)} learning rates × {config.seeds} seeds",
     )
     with opened as writer, Mirror(writer) as mirror:
-        ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
+        trial_log = TrialLog(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
         figures = json.loads(writer.read_file(Artifact.SUMMARY) or "null")
         if figures is not None:
             say(f"Study {writer.study}: it is done and on record.")
         else:
-            figures = Study(config, features, stored, ledger, writer, mirror).run()
+            figures = Study(config, features, stored, trial_log, writer, mirror).run()
             mirror.catch_up()
             writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
             shutil.rmtree(checkpoints(config, writer), ignore_errors=True)
@@ -127,9 +90,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
 
 def check(config: FinetuneConfig) -> None:
     """Raises InputError for a flag that makes no sense."""
-    cli.require_at_least(
-        config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0
-    )
+    require_at_least(config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0)
     if not config.lrs:
         raise InputError("--lrs is empty; name at least one learning rate.")
     positive = {"lrs": min(config.lrs), "head_lr": config.head_lr, "clip_norm": config.clip_norm}
@@ -149,22 +110,14 @@ def check(config: FinetuneConfig) -> None:
 def cache_activations(config: FinetuneConfig, features: Features, device: str) -> Activations:
     """What arrives at the last blocks, from the cache where it is in it; says what was done."""
     from trainer.features.activations import activations
-    from trainer.features.image_augmentation import Straying
 
-    assert config.encoder is not None
+    settings = encoder_settings(config, device, augment=config.augment, views=config.views)
     with bar("Running the frozen part", "images") as progress:
         stored = activations(
             features.manifest,
-            encoder=config.encoder,
+            settings,
             unfreeze_last=config.unfreeze_last,
-            cache_dir=config.cache_dir,
-            straying=Straying(config.augment, seed=config.seed),
-            device=device,
-            dtype=config.dtype,
             kept=config.kept,
-            views=config.views,
-            batch_size=config.batch_size,
-            workers=config.workers,
             progress=progress.update,
         )
     for warning in stored.warnings:
@@ -208,19 +161,19 @@ class Study:
         config: FinetuneConfig,
         features: Features,
         stored: Activations,
-        ledger: Ledger,
+        trial_log: TrialLog,
         writer: SweepWriter,
         mirror: Mirror,
     ) -> None:
         self.config, self.features, self.stored = config, features, stored
-        self.ledger, self.writer, self.mirror = ledger, writer, mirror
+        self.trial_log, self.writer, self.mirror = trial_log, writer, mirror
         self.manifest = features.manifest
         self._shown = 0.0
 
     def run(self) -> dict[str, Any]:
         """Returns the figures, all but those of the command itself."""
         self.frozen, self.frozen_nd = self.fit_frozen()
-        recorded = {trial.number for trial in self.ledger.finished}
+        recorded = {trial.number for trial in self.trial_log.finished}
         if FROZEN not in recorded:
             self.record([self.frozen_record()])
         mine = {}
@@ -383,14 +336,14 @@ class Study:
 
     def record(self, records: list[TrialRecord]) -> None:
         """Put finished trials on record: TRIALS last, since a trial counts once it stands there."""
-        self.ledger.add(records)
-        self.writer.table(Artifact.CURVES, self.ledger.curves)
-        self.writer.table(Artifact.TRIALS, self.ledger.trials)
-        self.mirror.follow(self.ledger)
+        self.trial_log.add(records)
+        self.writer.table(Artifact.CURVES, self.trial_log.curves)
+        self.writer.table(Artifact.TRIALS, self.trial_log.trials)
+        self.mirror.follow(self.trial_log)
 
     def show(self, running: TrialRecord) -> None:
         """Let the pages see the trial that is under way."""
-        trials, curves = self.ledger.with_records([running])
+        trials, curves = self.trial_log.with_records([running])
         self.writer.table(Artifact.CURVES, curves)
         self.writer.table(Artifact.TRIALS, trials)
         self._shown = time.time()
@@ -414,7 +367,7 @@ class Study:
         outcomes = {number: outcome_of(standings) for number, standings in ended.items()}
         alive = {number: outcome for number, outcome in outcomes.items() if not outcome.failed}
         if not alive:
-            raise cli.CameToNothing(
+            raise errors.NoResultError(
                 "Every training diverged: the loss stopped being a finite number. Pass smaller --lrs."
             )
         chosen = max(alive, key=lambda number: alive[number].score)
@@ -469,7 +422,7 @@ class Study:
         figures = {
             Summary.RUN_ID: self.writer.run_id,
             Summary.STUDY: self.writer.study,
-            **figures_of(self.ledger, chosen),
+            **figures_of(self.trial_log, chosen),
             FineTuned.UNFROZEN: blocks,
             FineTuned.BLOCKS: self.stored.blocks,
             FineTuned.SEEDS: self.config.seeds,

@@ -1,0 +1,1 @@
+"""Train heads on images and captions together."""

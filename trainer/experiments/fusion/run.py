@@ -6,14 +6,15 @@ import io
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run, precision, slab_bytes
-from trainer.experiments.inputs import read_features
+from trainer.experiments.base import open_run
+from trainer.experiments.fusion.config import FuseConfig
+from trainer.experiments.hardware import precision, slab_bytes
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, Fused, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -22,24 +23,13 @@ if TYPE_CHECKING:
     import torch
 
     from trainer.features.extract import Features
+    from trainer.features.settings import EncoderSettings
     from trainer.heads.fusion_heads import Both, Said
     from trainer.tracking.writer import SweepWriter
 
 IMAGE, TEXT, JOINED, GATED, LATE = "image only", "text only", "concatenated", "gated", "late"
 FORMS = "forms"  # folder of artifacts: what each form says, so that a killed run goes on
 TELLING = 0.05  # share of captions that may name their class before a warning is given
-
-
-@dataclass(frozen=True, kw_only=True)
-class FuseConfig(Studying):
-    """What to join, of what."""
-
-    seeds: int = 3
-    """How many times each configuration is trained, each time with other random numbers."""
-    hide_class_names: bool = False
-    """Take the names of all classes out of the captions first."""
-    class_names: Path | None = None
-    """YAML or JSON file of further names, class by class, to look for: `cat: [cat, kitten]`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ def run(config: FuseConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0, seeds=1)
+    require_at_least(config, seed=0, seeds=1)
     from trainer.experiments.inputs import read_rows
     from trainer.features.backbone import pick_device
     from trainer.tracking import database
@@ -76,8 +66,9 @@ def run(config: FuseConfig) -> dict[str, Any]:
             "metadata.csv beside the pictures."
         )
     device = pick_device(config.device)
-    features = read_features(config, device, to_train=True)
-    texts = read_texts(config, device, features)
+    settings = encoder_settings(config, device)
+    features = read_features(config, settings, to_train=True)
+    texts = read_texts(config, settings, features)
     tell_texts(config, features, texts)
     with open_run(
         config,
@@ -106,7 +97,7 @@ def run(config: FuseConfig) -> dict[str, Any]:
 # --- captions ---------------------------------------------------------------------------------
 
 
-def read_texts(config: FuseConfig, device: str, features: Features) -> Texts:
+def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features) -> Texts:
     """The captions with their vectors: of several captions of a row the mean, each of length 1.
 
     Raises:
@@ -115,8 +106,7 @@ def read_texts(config: FuseConfig, device: str, features: Features) -> Texts:
     import numpy as np
 
     from trainer.data import caption_leakage
-    from trainer.data.table_columns import captions_of
-    from trainer.features.hub import default_encoder
+    from trainer.data.table_columns import split_captions
     from trainer.features.prompts import read_class_names, unit
     from trainer.features.text_features import encode_texts
 
@@ -126,11 +116,12 @@ def read_texts(config: FuseConfig, device: str, features: Features) -> Texts:
         tuple({*names[name], name.replace("_", " ")}) if name.strip("_ ") else names[name]
         for name in manifest.classes
     ]
-    names_class_n = caption_leakage.names_own_class(manifest.caption, manifest.label_n, of_classes)
-    caption = [tuple(captions_of(one)) for one in manifest.caption]
+    names_class_n = caption_leakage.mentions_own_class(manifest.caption, manifest.label_n, of_classes)
+    caption = [tuple(split_captions(one)) for one in manifest.caption]
     if config.hide_class_names:
         caption = [
-            tuple(one for one in caption_leakage.hidden(several, of_classes) if one) for several in caption
+            tuple(one for one in caption_leakage.remove_class_names(several, of_classes) if one)
+            for several in caption
         ]
     has_n = np.array([bool(several) for several in caption])
     if not has_n[manifest.rows("train")].any():
@@ -139,14 +130,8 @@ def read_texts(config: FuseConfig, device: str, features: Features) -> Texts:
         )
     row_t = np.repeat(np.arange(len(caption)), [len(several) for several in caption])
     with bar("Encoding", "captions") as progress:
-        encoded = encode_texts(
-            [one for several in caption for one in several],
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            progress=progress.update,
-        )
+        texts = [one for several in caption for one in several]
+        encoded = encode_texts(texts, settings, progress=progress.update)
     vectors_ne = np.zeros((len(caption), encoded.vectors_ne.shape[1]), dtype=np.float32)
     np.add.at(vectors_ne, row_t, unit(encoded.vectors_ne))
     return Texts(unit(vectors_ne), has_n, names_class_n, int(encoded.cut_n.sum()), names)

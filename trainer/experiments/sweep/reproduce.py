@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from trainer import cli
+from trainer.core import errors
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.experiments.inputs import read_features, training_data
+from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.experiments.recorded_head import recorded_head
 from trainer.tracking.schema import Artifact, Curves, Metric, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trainer.experiments.sweep.run import SweepConfig
+    from trainer.experiments.sweep.config import SweepConfig
 
 ALIKE = 1e-6  # the most that a validation curve may differ from its record
 
@@ -46,7 +46,8 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     then = _as_recorded(config, recorded["command"])
     number, spec, epochs = recorded_head(files, flag="--rerun")
     device = pick_device(then.device)
-    features = read_features(then, device, to_train=True, views=then.views)
+    settings = encoder_settings(then, device, views=then.views)
+    features = read_features(then, settings, to_train=True)
     if features.manifest.digest != recorded["identity"]["data digest"]:
         raise InputError(
             f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."
@@ -73,7 +74,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
         Summary.ELAPSED_S: round(time.time() - began, 3),
     }
     if not max(apart.values()) <= ALIKE:
-        raise cli.CameToNothing(
+        raise errors.NoResultError(
             f"Trial {number} trained again differs from its record: {apart}. The same processor and the same "
             "version of torch give the same numbers; others may not.",
             figures,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer import cli
 from trainer.core.console import bar, say
-from trainer.core.errors import InputError
 from trainer.core.stopwatch import Stopwatch
-from trainer.experiments.base import Studying, precision, slab_bytes
-from trainer.experiments.inputs import read_features, training_data
+from trainer.experiments.hardware import precision
+from trainer.experiments.inputs import encoder_settings, read_features, training_data
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.experiments.sweep.trials import (
+    RECORDING,
+    check,
+    finalists,
+    run_trials,
+    search_settings,
+    summarise,
+)
 from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
@@ -23,45 +28,13 @@ if TYPE_CHECKING:
     from trainer.features.extract import Features
     from trainer.heads.training_data import TrainingData
     from trainer.search.space import Space
-    from trainer.search.trial_log import Ledger
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking.writer import SweepWriter
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten for trials that are under way
 # names on the stopwatch
-SETTING_UP, TUNING, RECORDING, CONCLUDING = "reading the data", "tuning", "tables", "conclusion"
+SETTING_UP, TUNING, CONCLUDING = "reading the data", "tuning", "conclusion"
 MLFLOW = "MLflow (beside)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepConfig(Studying):
-    """What to search, on what."""
-
-    trials: int = 64
-    """How many configurations to try, counting those of a resumed study."""
-    seeds: int = 3
-    """How many times each configuration is trained, each time with other random numbers."""
-    space: Path | None = None
-    """YAML file whose lines replace those of trainer/search/space.yaml."""
-    timeout: float | None = None
-    """Seconds after which no further stretch of training is begun; what is under way then is given up."""
-    target: float | None = None
-    """Validation macro-F1 (0 to 1, mean over seeds) at which the search ends."""
-    objective: Literal["f1", "f1+size"] = "f1"
-    """f1+size: look for small heads as well as good ones, and report which ones no other beats in both."""
-    pruner: Literal["median", "halving", "none"] = "median"
-    """How losing configurations are given up early."""
-    at_once: int = 16
-    """Configurations trained side by side."""
-    views: int = 0
-    """Augmented views of each training picture that heads may be trained on (`augment` in the space)."""
-    fresh_seeds: int = 5
-    """How often the chosen heads are trained anew at the end, with seeds that had no part in choosing."""
-    profile: bool = False
-    """Print where the time went."""
-    export_optuna: str | None = None
-    """Also write the study to this Optuna database when it is done, for optuna-dashboard: sqlite:///study.db."""
-    rerun: str | None = None
-    """Id of a run (a sweep: its best trial; a trial): train it again, alone, and compare with the record."""
 
 
 def run(config: SweepConfig) -> dict[str, Any]:
@@ -74,11 +47,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
     """
     began = time.time()
     stopwatch = Stopwatch()
-    cli.require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0)
-    if config.target is not None and not 0 < config.target <= 1:
-        raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
-    if config.timeout is not None and config.timeout <= 0:
-        raise InputError(f"--timeout is {config.timeout}; it must be a number of seconds above 0.")
+    check(config)
     if config.rerun is not None:
         from trainer.experiments.sweep.reproduce import rerun
 
@@ -88,14 +57,15 @@ def run(config: SweepConfig) -> dict[str, Any]:
     from trainer.experiments.child_runs import Mirror
     from trainer.features.backbone import pick_device
     from trainer.search.space import load_space
-    from trainer.search.trial_log import Ledger
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking import database
 
     with stopwatch.on(SETTING_UP):
         database.check(config.tracking_uri)
         space = load_space(config.space, views=config.views)
         device = pick_device(config.device)
-        features = read_features(config, device, to_train=True, views=config.views)
+        settings = encoder_settings(config, device, views=config.views)
+        features = read_features(config, settings, to_train=True)
         data = training_data(features, device)
     opened = open_run(
         config,
@@ -105,12 +75,12 @@ def run(config: SweepConfig) -> dict[str, Any]:
         about=f"{config.trials} trials × {config.seeds} seeds",
     )
     with opened as writer, Mirror(writer) as mirror:
-        ledger = Ledger(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
-        mirror.follow(ledger)
+        trial_log = TrialLog(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
+        mirror.follow(trial_log)
         summary = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
         # A study that was extended and stopped half-way has more trials than its summary speaks of.
-        if summary.get(Summary.TRIALS) == len(ledger.finished) >= config.trials:
-            say(f"Study {writer.study}: all of its {len(ledger.finished)} trials are on record.")
+        if summary.get(Summary.TRIALS) == len(trial_log.finished) >= config.trials:
+            say(f"Study {writer.study}: all of its {len(trial_log.finished)} trials are on record.")
             figures = summary | {
                 Summary.ENCODER_CALLS: features.report.encoder_calls,
                 Summary.ELAPSED_S: round(time.time() - began, 3),
@@ -120,13 +90,13 @@ def run(config: SweepConfig) -> dict[str, Any]:
                 config,
                 space=space,
                 data=data,
-                ledger=ledger,
+                trial_log=trial_log,
                 writer=writer,
                 mirror=mirror,
                 stopwatch=stopwatch,
             )
             with stopwatch.on(CONCLUDING):
-                figures = conclude(config, features=features, data=data, ledger=ledger, writer=writer)
+                figures = conclude(config, features=features, data=data, trial_log=trial_log, writer=writer)
             mirror.catch_up()
             figures |= {
                 Summary.ENCODER_CALLS: features.report.encoder_calls,
@@ -138,9 +108,9 @@ def run(config: SweepConfig) -> dict[str, Any]:
             figures |= {Summary.PROFILE: profile(stopwatch, mirror, elapsed_s=time.time() - began)}
         study = writer.study
     if config.export_optuna is not None:
-        from trainer.search.optuna_export import export
+        from trainer.search.optuna_export import export_to_optuna
 
-        export(ledger.finished, space=space, study=study, url=config.export_optuna)
+        export_to_optuna(trial_log.finished, space=space, study=study, url=config.export_optuna)
         say(f"The study is in {config.export_optuna}: optuna-dashboard {config.export_optuna}")
     return {name: value for name, value in figures.items() if name not in Summary.ONLY_IN_FILE}
 
@@ -169,77 +139,43 @@ def search(
     *,
     space: Space,
     data: TrainingData,
-    ledger: Ledger,
+    trial_log: TrialLog,
     writer: SweepWriter,
     mirror: Mirror,
     stopwatch: Stopwatch,
 ) -> float:
-    """Run the trials that are missing from the ledger; returns trials per second."""
-    from trainer.search import loop
-    from trainer.search.study import Study, head_seeds
-
-    study = Study(
-        space,
-        seed=config.seed,
-        pruner=config.pruner,
-        path=config.trials // 2,
-        objective=config.objective,
-    )
-    study.recall(ledger.finished)
-    before = len(ledger.finished)
-    if before or ledger.cut_off:
+    """Run the trials that are missing from the trial_log; returns trials per second."""
+    before = len(trial_log.finished)
+    if before or trial_log.interrupted:
         say(
             f"Resuming {writer.study}: {before} of {config.trials} trials are on record, "
-            f"{len(ledger.cut_off)} were under way and are run again."
+            f"{len(trial_log.interrupted)} were under way and are run again."
         )
     with stopwatch.on(TUNING):
-        pace = loop.Pace(
-            at_once=config.at_once,
-            pruner=config.pruner,
-            precision=precision(config),
-            slab_bytes=slab_bytes(config, data, seeds=config.seeds),
-        )
+        settings = search_settings(config, data)
     started, written = time.time(), 0.0
 
-    def enough() -> str:
-        if config.timeout is not None and time.time() - started > config.timeout:
-            return f"Given up when the {config.timeout:g} s of --timeout were over."
-        best = ledger.best()
-        if config.target is not None and best is not None and best[Trials.VAL_F1_MACRO] >= config.target:
-            return f"Given up when another trial had reached the --target of {config.target:g}."
-        return ""
-
     with bar("Searching", "trials") as progress:
-        for ended, running in loop.search(
-            study,
-            data,
-            seeds=head_seeds(config.seed, config.seeds),
-            trials=config.trials,
-            pace=pace,
-            again=ledger.cut_off,
-            enough=enough,
-            stopwatch=stopwatch,
-        ):
+        for ended, running in run_trials(config, settings, space, data, trial_log, stopwatch):
             with stopwatch.on(RECORDING):
                 # TRIALS is written last: a trial counts once it stands there
-                ledger.add(ended)
                 if ended or time.time() - written > LIVE_EVERY_S:
-                    trials, curves = ledger.with_records(running)
+                    trials, curves = trial_log.with_records(running)
                     writer.table(Artifact.CURVES, curves)
                     writer.table(Artifact.TRIALS, trials)
                     written = time.time()
-                mirror.follow(ledger)
-            progress.update(len(ledger.finished), config.trials, state_of(ledger))
-    if ledger.cut_off and len(ledger.finished) == before:
+                mirror.follow(trial_log)
+            progress.update(len(trial_log.finished), config.trials, state_of(trial_log))
+    if trial_log.interrupted and len(trial_log.finished) == before:
         # there was enough already, and nothing is under way any more
-        writer.table(Artifact.TRIALS, ledger.trials)
-    return (len(ledger.finished) - before) / (time.time() - started)
+        writer.table(Artifact.TRIALS, trial_log.trials)
+    return (len(trial_log.finished) - before) / (time.time() - started)
 
 
-def state_of(ledger: Ledger) -> str:
+def state_of(trial_log: TrialLog) -> str:
     """The line behind the progress bar."""
-    best = ledger.best()
-    counts = f"{ledger.count('pruned')} pruned, {ledger.count('failed')} failed"
+    best = trial_log.best()
+    counts = f"{trial_log.count('pruned')} pruned, {trial_log.count('failed')} failed"
     if best is None:
         return counts
     low, high = best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH]
@@ -248,53 +184,23 @@ def state_of(ledger: Ledger) -> str:
 
 
 def conclude(
-    config: SweepConfig, *, features: Features, data: TrainingData, ledger: Ledger, writer: SweepWriter
+    config: SweepConfig, *, features: Features, data: TrainingData, trial_log: TrialLog, writer: SweepWriter
 ) -> dict[str, Any]:
     """Choose on validation, answer the test rows once, log what the pages show. Returns the figures.
 
     Raises:
-        CameToNothing: no trial completed.
+        NoResultError: no trial completed.
     """
-    from trainer.experiments import evaluation
-    from trainer.search import refit
-    from trainer.search.study import head_seeds
+    from trainer.experiments.evaluation import Answers
 
-    chosen = refit.choose(ledger.finished)
-    best = ledger.best()
-    if best is None:
-        raise cli.CameToNothing(
-            "No trial completed: every loss stopped being a finite number. Narrow the learning rate, for "
-            "example with a file of the one line `lr: {log: [1.0e-5, 1.0e-2]}`, passed as --space."
-            if config.timeout is None
-            else f"No trial completed within the {config.timeout:g} s of --timeout. Give it more time."
-        )
-    how: dict[str, Any] = {"precision": precision(config)}
-    heads = refit.train(chosen, data, seeds=head_seeds(config.seed, config.seeds), **how)
-    answers = evaluation.Answers(features, heads, seed=config.seed)
+    answers = Answers(features, finalists(config, data, trial_log), seed=config.seed)
     answers.log(writer)
-    fresh: dict[str, Any] = {}
-    if config.fresh_seeds:
-        seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
-        fresh = evaluation.trained_anew(refit.rerun(chosen, data, seeds=seeds, **how))
-        evaluation.say_how_it_held(best[Trials.VAL_F1_MACRO], fresh)
     figures = {
         Summary.RUN_ID: writer.run_id,
         Summary.STUDY: writer.study,
-        Summary.TRIALS: len(ledger.finished),
-        **{state: ledger.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
-        Summary.BEST_TRIAL: heads[0].trial,
-        Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
-        Summary.BEST_VAL_F1_MACRO_CI95: [
-            None if bound != bound else bound
-            for bound in (best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH])
-        ],
-        Summary.BEST_SO_FAR: ledger.best_so_far(points=Summary.SPARK_POINTS),
-        **fresh,
-        **answers.test_figures(),
+        **summarise(config, data, trial_log, answers),
         Summary.MODEL: answers.model_uri,
     }
-    if config.objective == "f1+size":
-        figures[Summary.FRONT] = evaluation.front_of(ledger.finished)
     tested = (
         *(Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.FRESH_VAL_F1_MACRO),
         *Summary.OF_TWO_CLASSES,

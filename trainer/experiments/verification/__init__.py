@@ -1,1 +1,1 @@
-"""Faces (or whatever has identities): is this the same person?"""
+"""Train and evaluate face verification by pairs."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trainer.core import text
 from trainer.experiments.verification.identify import Identified
 from trainer.stats import roc as analysis
 from trainer.stats.paired_bootstrap import Resampled, holm
@@ -118,7 +119,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
             f"{TOLD[Method(method)]:<26}"
             f"{_of(one, Verified.AUC):<24}{_of(one, Verified.EER):<24}"
             f"{one[Verified.ACCURACY]:.3f}{'' if se is None else f' ± {se:.3f}':<15}"
-            f"{'too few pairs' if at is None else _told(at[0], at[1:])}"
+            f"{'too few pairs' if at is None else text.interval(at[0], at[1:])}"
         )
 
 
@@ -158,7 +159,9 @@ def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
     difference = found[Verified.DIFFERENCES][Method.TRAINED]
     by, low, high = difference[AUC]
     raw, trained = (found[Verified.METHODS][method] for method in (Method.RAW, Method.TRAINED))
-    figures = f"AUC {by:+.3f} [{low:+.3f}, {high:+.3f}], p = {difference[Verified.P_HOLM]:.2g} after Holm"
+    figures = (
+        f"AUC {text.interval(by, (low, high), text.change)}, p = {difference[Verified.P_HOLM]:.2g} after Holm"
+    )
     verdict = found[Verified.VERDICT]
     if verdict == "better":
         yield f"On people it has never seen, the trained embedding is better than the raw cosine: {figures}."
@@ -176,7 +179,7 @@ def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
     for method, name in ((Method.LDA, "LDA"), (Method.WHITENED, "PCA whitening")):
         if method in found[Verified.DIFFERENCES]:
             by, low, high = found[Verified.DIFFERENCES][method][AUC]
-            yield f"{name}, which needs no descent: AUC {by:+.3f} [{low:+.3f}, {high:+.3f}]."
+            yield f"{name}, which needs no descent: AUC {text.interval(by, (low, high), text.change)}."
 
 
 def of_identification(one: Mapping[str, Any] | None) -> str:
@@ -187,16 +190,12 @@ def of_identification(one: Mapping[str, Any] | None) -> str:
     return (
         f"Known people: of {one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked "
         f"about once, a head names {_of(one, Verified.RANK1)} rightly, the nearest known photo "
-        f"{_of(one, Verified.RAW_RANK1)}; difference {by:+.3f} [{low:+.3f}, {high:+.3f}]{noise}."
+        f"{_of(one, Verified.RAW_RANK1)}; difference {text.interval(by, (low, high), text.change)}{noise}."
     )
 
 
 def _of(figures: Mapping[str, Any], name: str) -> str:
-    return _told(figures[name], figures[name + Verified.CI95])
-
-
-def _told(value: float, ends: Any) -> str:
-    return f"{value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+    return text.interval(figures[name], figures[name + Verified.CI95])
 
 
 def _with_interval(name: str, one: Resampled) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from trainer.data.split import folds
+from trainer.data.split import stratified_folds
+from trainer.experiments.hardware import Plan
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.population import Population, Precision
+from trainer.heads.population import Population
 from trainer.heads.training_data import prepare
 from trainer.stats.roc import ranks
 
@@ -44,10 +45,9 @@ def identify(
     x_nd: np.ndarray,
     label_n: np.ndarray,
     group: Sequence[str],
+    plan: Plan,
     *,
     seed: int,
-    device: str,
-    precision: Precision = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> Identified | None:
     """Cross-fitted identification of all people with `FEWEST_PHOTOS` photos; None with fewer than two of
@@ -61,7 +61,7 @@ def identify(
         return None
     rows = np.flatnonzero(np.isin(label_n, known))
     x, y = x_nd[rows], np.searchsorted(known, label_n[rows])
-    part_n = folds(y, [group[int(row)] for row in rows], count=PARTS, seed=seed)
+    part_n = stratified_folds(y, [group[int(row)] for row in rows], count=PARTS, seed=seed)
     parts = int(part_n.max()) + 1
     score_nc = np.zeros((len(rows), len(known)))
     raw_nc = np.full((len(rows), len(known)), -np.inf)
@@ -71,15 +71,15 @@ def identify(
         probe = part_n == part
         val = part_n == (part + 1) % parts if parts > 2 else ~probe
         train = ~probe & ~val if parts > 2 else ~probe
-        data = prepare(x[train], y[train], val_x_nd=x[val], val_y_n=y[val], classes=len(known), device=device)
-        population = Population(HEADS, data, seeds=[seed], precision=precision)
+        data = prepare(x[train], y[train], val_x_nd=x[val], val_y_n=y[val], classes=len(known), device=plan.device)
+        population = Population(HEADS, data, seeds=[seed], precision=plan.precision)
         population.train(max(spec.epochs for spec in HEADS))
         best = max(range(len(HEADS)), key=lambda k: (population.outcome(k).score, -k))
         head = population.head(best, seed_index=0)
-        score_nc[probe] = head.probabilities(torch.as_tensor(x[probe]).to(device)).cpu().numpy()
+        score_nc[probe] = head.probabilities(torch.as_tensor(x[probe]).to(plan.device)).cpu().numpy()
         raw_nc[probe] = nearest(unit[probe], unit[~probe], y[~probe], classes=len(known))
         if part == 0:
-            embedded = head.embedding(torch.as_tensor(x).to(device)).cpu().numpy()
+            embedded = head.embedding(torch.as_tensor(x).to(plan.device)).cpu().numpy()
         if progress is not None:
             progress(part + 1, parts)
     return Identified(

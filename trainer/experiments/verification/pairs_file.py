@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.manifest import natural_key
+from trainer.core.text import natural_key
 from trainer.experiments.verification.protocol import Protocol
 
 FOLDS_OF_ONE_LIST = 10  # into which a file without folds is cut

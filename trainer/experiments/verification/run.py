@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run, precision
-from trainer.experiments.inputs import read_features
+from trainer.experiments.base import open_run
+from trainer.experiments.hardware import precision
+from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.verification.config import VerifyConfig
 from trainer.tracking.schema import Artifact, Kind, Method, Verified
 
 # Heavy rooms (torch, MLflow) are imported where they are entered.
@@ -22,27 +22,6 @@ if TYPE_CHECKING:
     from trainer.experiments.verification.record import Record
     from trainer.features.extract import Features
     from trainer.tracking.writer import SweepWriter
-
-
-@dataclass(frozen=True, kw_only=True)
-class VerifyConfig(Studying):
-    """Whose photos, and which pairs."""
-
-    data: str = ""
-    """A folder with one folder of photos per person (or any other data with the person as label; `demo` takes
-    drawings for people). Needed: no faces come along. Splits that the data brings are not used: people are
-    split."""
-    folds: int = 10
-    """Into how many parts the people are cut; each is tested once. With few people there are fewer."""
-    pairs_per_fold: int = 300
-    """At most so many pairs of one person, and as many of two, in a fold."""
-    pairs: Path | None = None
-    """A file of pairs as LFW has it (`name i j` and `name i other j`, with or without the header of folds)
-    instead of pairs that are drawn."""
-    seeds: int = 2
-    """With how many seeds each candidate that begins at random learns before one is chosen."""
-    identify: bool = True
-    """Also ask who of the known people it is (closed set)."""
 
 
 def run(config: VerifyConfig) -> dict[str, Any]:
@@ -60,7 +39,7 @@ def run(config: VerifyConfig) -> dict[str, Any]:
             "faces/bob/1.jpg; some ten people or more, two photos each at least. To see it work without "
             "any, --data demo takes the classes of the built-in drawings for people."
         )
-    cli.require_at_least(config, folds=3, pairs_per_fold=1, seeds=1, seed=0)
+    require_at_least(config, folds=3, pairs_per_fold=1, seeds=1, seed=0)
     from trainer.experiments.verification import findings
     from trainer.experiments.verification.record import Record
     from trainer.features.backbone import pick_device
@@ -107,13 +86,10 @@ def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
         InputError: the data or the file of pairs cannot be used.
     """
     from trainer.experiments.verification import pairs_file, protocol
-    from trainer.features.hub import default_encoder
 
     # a person's photos may stand in several splits of the data: splits are of no importance here
-    reading = dataclasses.replace(
-        config, encoder=config.encoder or default_encoder(config.data), allow_leaks=True
-    )
-    features = read_features(reading, device, to_train=False)
+    reading = dataclasses.replace(config, allow_leaks=True)
+    features = read_features(reading, encoder_settings(config, device), to_train=False)
     manifest = features.manifest
     if config.pairs is not None:
         names = [manifest.classes[label] if label >= 0 else "" for label in manifest.label_n]

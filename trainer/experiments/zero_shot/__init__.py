@@ -1,0 +1,1 @@
+"""Classify by class names, and compare with heads trained on few images."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import cli
+from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Studying, open_run
-from trainer.experiments.inputs import read_features
+from trainer.experiments.base import open_run
+from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
     Artifact,
     FewShot,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from trainer.experiments.comparison import Comparison, Method
     from trainer.features.extract import Features
+    from trainer.features.settings import EncoderSettings
     from trainer.heads.few_shot_training import Subject
     from trainer.stats.few_shot import Crossing
     from trainer.tracking.writer import SweepWriter
@@ -41,22 +42,6 @@ SWEEPS = "the sweep's head"
 ALL = -1  # in the record, the draw that is all training rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class ZeroShotConfig(Studying):
-    """What to compare, on what."""
-
-    templates: Path | None = None
-    """Text file of prompts, one a line, {} where a class's name goes. Left out: an ensemble of ten."""
-    class_names: Path | None = None
-    """YAML or JSON file of names that say more than the labels do, class by class: `cat: [cat, kitten]`."""
-    head: str | None = None
-    """Id of a sweep's run on the same data: its best head is compared, too."""
-    shots: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """Training pictures per class of the few-shot curve."""
-    draws: int = 20
-    """How often these pictures are drawn anew. More than before: a resumed study goes on."""
-
-
 def run(config: ZeroShotConfig) -> dict[str, Any]:
     """Run a comparison, or the rest of one. Returns its figures (`schema.ZeroShot`).
 
@@ -65,7 +50,7 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     began = time.time()
-    cli.require_at_least(config, seed=0, draws=2)
+    require_at_least(config, seed=0, draws=2)
     if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
         raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
     from trainer.experiments.inputs import read_rows
@@ -82,9 +67,10 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
         )
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
     device = pick_device(config.device)
-    features = read_features(config, device, to_train=True, space="shared")
-    pooled_nd, calls = in_own_space(config, device, features)
-    classes_ce, alone_ce = encoded(config, device, features, templates, names)
+    settings = encoder_settings(config, device, space="shared")
+    features = read_features(config, settings, to_train=True)
+    pooled_nd, calls = in_own_space(config, settings, features)
+    classes_ce, alone_ce = encoded(settings, features, templates, names)
     swept = sweeps_head(config, features) if config.head is not None else None
     with open_run(
         config,
@@ -116,49 +102,33 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
 # --- before training --------------------------------------------------------------------------
 
 
-def in_own_space(config: ZeroShotConfig, device: str, features: Features) -> tuple[np.ndarray, int]:
+def in_own_space(
+    config: ZeroShotConfig, settings: EncoderSettings, features: Features
+) -> tuple[np.ndarray, int]:
     """The same rows as the image tower itself gives them, which heads usually learn from; and its calls."""
     from trainer.features.extract import extract
-    from trainer.features.hub import default_encoder
 
+    # what was bad is gone
+    pooled = dataclasses.replace(settings, space="pooled", max_bad=1.0, drop_duplicates=False, measure=False)
     with bar("Encoding for heads", "images") as progress:
-        own = extract(
-            features.manifest,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            max_bad=1.0,  # what was bad is gone
-            measure=False,
-            progress=progress.update,
-        )
+        own = extract(features.manifest, pooled, progress=progress.update)
     if own.manifest.sample_id != features.manifest.sample_id:
         raise InputError(f"{config.data} changed while it was read. Run the command again.")
     return own.vectors_nd, own.report.encoder_calls
 
 
 def encoded(
-    config: ZeroShotConfig,
-    device: str,
+    settings: EncoderSettings,
     features: Features,
     templates: tuple[str, ...],
     names: dict[str, tuple[str, ...]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The vector of each class [C, E], by all templates and by its first name alone."""
     from trainer.features import prompts
-    from trainer.features.hub import default_encoder
     from trainer.features.text_features import encode_texts
 
     def encode(texts: list[str]) -> np.ndarray:
-        return encode_texts(
-            texts,
-            encoder=config.encoder or default_encoder(config.data),
-            cache_dir=config.cache_dir,
-            device=device,
-            dtype=config.dtype,
-        ).vectors_ne
+        return encode_texts(texts, settings).vectors_ne
 
     of_classes = [names[name] for name in features.manifest.classes]
     return (

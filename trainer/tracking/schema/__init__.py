@@ -33,12 +33,10 @@ from trainer.tracking.schema.extraction import (
 )
 from trainer.tracking.schema.runs import (
     CHILDREN,
-    DEFAULT_EXPERIMENT,
     HEARTBEAT_EVERY_S,
     HEARTBEAT_LOST_S,
     LIKE_SWEEPS,
     PARAM_PREFIX,
-    REPO_ROOT,
     Artifact,
     Kind,
     Metric,
@@ -46,7 +44,6 @@ from trainer.tracking.schema.runs import (
     Stopped,
     Tag,
     TrialState,
-    default_tracking_uri,
     run_state,
 )
 from trainer.tracking.schema.sweep import (
@@ -70,12 +67,10 @@ from trainer.tracking.schema.verification import (
 
 __all__ = [
     "CHILDREN",
-    "DEFAULT_EXPERIMENT",
     "HEARTBEAT_EVERY_S",
     "HEARTBEAT_LOST_S",
     "LIKE_SWEEPS",
     "PARAM_PREFIX",
-    "REPO_ROOT",
     "Ablated",
     "Ablation",
     "AblationClasses",
@@ -116,6 +111,5 @@ __all__ = [
     "Verdict",
     "Verified",
     "ZeroShot",
-    "default_tracking_uri",
     "run_state",
 ]

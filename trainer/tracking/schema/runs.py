@@ -6,18 +6,7 @@ the dashboard can import it without importing torch.
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
-from pathlib import Path
-
-REPO_ROOT = Path(__file__).resolve().parents[3]
-DEFAULT_EXPERIMENT = "headroom"
-
-
-def default_tracking_uri() -> str:
-    """``HEADROOM_TRACKING_URI`` if set, else the SQLite store in ``mlruns/`` of this checkout."""
-    return os.environ.get("HEADROOM_TRACKING_URI") or f"sqlite:///{REPO_ROOT / 'mlruns' / 'mlflow.db'}"
-
 
 # --- Runs -------------------------------------------------------------------------------------
 

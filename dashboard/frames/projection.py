@@ -1,0 +1,175 @@
+"""Points of the map: which are drawn, lit and selected, and the numbers that colour them. Pure pandas."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from dashboard import text
+from trainer.tracking.schema import (
+    Pictures,
+    Predictions,
+    Samples,
+    Scores,
+)
+
+MOST_GROUPS = 12  # identities that have a colour of their own
+MOST_BOXES = 20  # in an address
+LABEL_PROBABILITY = "probability of label"
+
+Box = tuple[float, float, float, float]  # x from, to, y from, to
+
+
+def numbers(
+    samples: pd.DataFrame, pictures: pd.DataFrame | None, scores: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Every number that is on record of the rows and not the same for all, one column each, by sample.
+
+    Args:
+        samples: SAMPLES; other numeric columns than the schema's are taken along.
+        pictures: PICTURES of an extraction of the same data, if there is one.
+        scores: SCORES of an ablation of the same data, if there is one.
+    """
+    found = samples.drop_duplicates(Samples.SAMPLE_ID).set_index(Samples.SAMPLE_ID)
+    numeric = found.select_dtypes("number")
+    tables = []
+    if pictures is not None:
+        tables.append(pictures.set_index(Pictures.SAMPLE_ID)[list(Pictures.MEASURES)])
+    if scores is not None:
+        prefix = Scores.SCORE_PREFIX
+        named = scores.set_index(Scores.SAMPLE_ID).filter(regex=f"^{re.escape(prefix)}")
+        tables.append(named.rename(columns=lambda name: name.removeprefix(prefix)).select_dtypes("number"))
+    for table in tables:
+        table = table[~table.index.duplicated()].reindex(numeric.index)
+        numeric = numeric.join(table[[name for name in table.columns if name not in numeric.columns]])
+    return numeric.loc[:, numeric.nunique() > 1].astype(float)
+
+
+def label_probability(rows: pd.DataFrame, classes: list[str]) -> pd.Series:
+    """What probability a head gave each row's label, by sample; null where that is not known.
+
+    Args:
+        classes: in the order of PROBS.
+    """
+    at = {name: i for i, name in enumerate(classes)}
+    found = {
+        sample: float(probs[at[label]])
+        for sample, label, probs in zip(
+            rows[Predictions.SAMPLE_ID], rows[Predictions.LABEL], rows[Predictions.PROBS], strict=True
+        )
+        if label in at and len(probs) == len(classes)
+    }
+    return pd.Series(found, dtype=float)
+
+
+def largest_groups(groups: pd.Series) -> tuple[pd.Series, list[str]]:
+    """Groups as few enough names for colours: the largest by name, all others as one, the first of the list.
+
+    Returns:
+        The name of each row's group, and the names in the order of the legend, the quiet one first.
+    """
+    known = groups.fillna("").map(lambda name: text.clean(name, longest=40))
+    sizes = known[known != ""].value_counts()
+    order = list(sizes.index[:MOST_GROUPS])
+    rest = len(sizes) - len(order)
+    quiet = f"{rest:,} smaller groups" if rest else "no group"
+    return known.where(known.isin(order), quiet), [quiet, *order]
+
+
+def matches(points: pd.DataFrame, words: str) -> pd.Series:
+    """Whether a row's label, id or caption contains the words, in capitals or not."""
+    wanted = words.strip().casefold()
+    columns = [points[name].astype(str).str.casefold() for name in ("label", "sample_id", "caption")]
+    hit = pd.Series(False, index=points.index)
+    for column in columns:
+        hit |= column.str.contains(wanted, regex=False)
+    return hit
+
+
+def within(points: pd.DataFrame, boxes: list[Box]) -> pd.Series:
+    """Whether a point ``x, y`` lies in any of the boxes, edges included."""
+    inside = pd.Series(False, index=points.index)
+    for left, right, bottom, top in boxes:
+        inside |= points["x"].between(left, right) & points["y"].between(bottom, top)
+    return inside
+
+
+def nearest(points: pd.DataFrame, sample_id: str, count: int) -> pd.DataFrame:
+    """The points nearest to one, by distance on the map: with ``distance``, nearest first, without itself."""
+    here = points[points["sample_id"] == sample_id]
+    if here.empty:
+        return points.head(0).assign(distance=pd.Series(dtype=float))
+    away = np.hypot(points["x"] - here["x"].iloc[0], points["y"] - here["y"].iloc[0])
+    others = points.assign(distance=away)[points["sample_id"] != sample_id]
+    return others.nsmallest(count, "distance")
+
+
+def most_similar(points: pd.DataFrame, sample_id: str, count: int, likeness_n: pd.Series) -> pd.DataFrame:
+    """The points most like one in feature space: with ``cosine``, the most alike first, without itself.
+
+    Args:
+        likeness_n: cosines to it by sample.
+    """
+    others = points[points["sample_id"] != sample_id]
+    return others.assign(cosine=others["sample_id"].map(likeness_n)).nlargest(count, "cosine")
+
+
+def same_box(one: Box, other: Box) -> bool:
+    """Whether two boxes differ by rounding alone."""
+    reach = max(one[1] - one[0], one[3] - one[2])
+    return bool(np.allclose(one, other, rtol=0, atol=2e-3 * reach))
+
+
+def boxes_from(words: str) -> list[Box]:
+    """Boxes of an address, ``x0,x1,y0,y1;…``; what is none is left out."""
+    boxes = []
+    for part in words.split(";")[:MOST_BOXES]:
+        try:
+            ends = [float(number) for number in part.split(",")]
+        except ValueError:
+            continue
+        if len(ends) == 4 and np.isfinite(ends).all():
+            left, right = sorted(ends[:2])
+            bottom, top = sorted(ends[2:])
+            boxes.append((left, right, bottom, top))
+    return boxes
+
+
+def boxes_to(boxes: list[Box]) -> str:
+    """`boxes_from` backwards, of the last `MOST_BOXES`."""
+    return ";".join(",".join(f"{end:.5g}" for end in box) for box in boxes[-MOST_BOXES:])
+
+
+def sample_evenly(points: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most ``most`` rows, each label keeping its share; the same rows every time."""
+    if len(points) <= most:
+        return points
+    shares = points.groupby(Samples.LABEL, group_keys=False)
+    return shares.sample(frac=most / len(points), random_state=0).sort_index()
+
+
+def landmarks(points: pd.DataFrame, *, columns: int = 22, rows: int = 15, fewest: int = 3) -> pd.DataFrame:
+    """Points spread over the map, each the middle one of a cell of a grid, the most crowded cells first.
+
+    No two are nearer than a cell in both directions, so that pictures of a cell's size do not cover each
+    other. Cells with less than ``fewest`` points have none: an outlier is no landmark.
+
+    Args:
+        points: with ``x`` and ``y``.
+    """
+    if points.empty:
+        return points
+    place = points[["x", "y"]] - points[["x", "y"]].min()
+    place *= [columns, rows] / place.max().replace(0, 1)  # in cells
+    cell = place.clip(upper=[columns - 0.5, rows - 0.5], axis=1).astype(int).apply(tuple, axis=1)
+    distance = (place - place.groupby(cell).transform("mean")).pow(2).sum(axis=1)
+    crowd = cell.groupby(cell).size().sort_values(ascending=False, kind="stable")
+    middle = distance.groupby(cell).idxmin()
+    kept: list = []
+    for one in crowd.index[crowd >= min(fewest, len(points))]:
+        gap = (place.loc[kept] - place.loc[middle[one]]).abs().max(axis=1)
+        if not (gap < 1).any():
+            kept.append(middle[one])
+    return points.loc[kept]

@@ -1,0 +1,77 @@
+"""The command ``headroom``: every command of Headroom under one name.
+
+``headroom sweep …`` is the same as ``python -m trainer.sweep …``. Commands on record have the second
+form, which also works in a checkout that was not installed.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import trainer
+
+COMMANDS = {
+    "sweep": "search for the best head on frozen features",
+    "extract": "encode images into the cache; find corrupt files and duplicates",
+    "ablate": "does filtering or augmenting the training set help?",
+    "encoders": "which encoder is best, and what does it cost?",
+    "zeroshot": "class names against heads trained on few images",
+    "fuse": "do captions help, and how should they be combined?",
+    "verify": "do two photos show the same person?",
+    "finetune": "is fine-tuning the last blocks of the encoder worth it?",
+    "predict": "classify new images with the best head of a sweep",
+    "cache": "list, verify, prune, export or import cached features",
+    "dashboard": "show the results in the browser (flags are those of `streamlit run`)",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command.
+
+    Args:
+        arguments: the words after ``headroom``; None takes them from the command line.
+
+    Raises:
+        SystemExit: with the command's exit code; 2 for an unknown command.
+    """
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_help())
+    elif name == "--version":
+        print(f"headroom {trainer.__version__}")
+    elif name == "dashboard":
+        _show_dashboard(rest)
+    elif name in COMMANDS:
+        sys.argv = [name, *rest]
+        runpy.run_module(f"trainer.{name}", run_name="__main__", alter_sys=True)
+    else:
+        print(f"Error: {name!r} is not a command. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
+        sys.exit(2)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join([
+        "usage: headroom COMMAND [FLAGS]    headroom COMMAND --help lists the flags of a command",
+        "       headroom --version",
+        "",
+        *(f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items()),
+    ])  # fmt: skip
+
+
+def _show_dashboard(flags: Sequence[str]) -> None:
+    import dashboard
+
+    package = dashboard.__path__[0]
+    home = str(Path(package) / "Home.py")
+    from streamlit.web import cli
+
+    sys.argv = ["streamlit", "run", home, *flags]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,570 @@
+"""The Python API: data, features, a search for the best head, and what earlier runs recorded.
+
+    >>> import trainer as hr
+    >>> data = hr.load_dataset("images")                        # a folder with a sub-folder per class
+    >>> features = hr.extract_features(data, encoder="demo")
+    >>> result = hr.run_sweep(features, trials=4, seeds=2)      # in memory, without MLflow
+    >>> result.predict(features.x).shape
+    (36, 3)
+
+Progress goes to stderr, as in the commands. Input that cannot be used raises `InputError`, which says what to
+do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from trainer.core.config import DataConfig
+from trainer.core.errors import InputError
+from trainer.core.locations import default_cache_dir, default_tracking_uri
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.stats.intervals import Interval
+from trainer.tracking.schema import Artifact, Curves, Predictions, Summary, Trials
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from trainer.data.manifest import Manifest
+    from trainer.features.extract import Features
+    from trainer.serving.predictor import RecordedHead
+    from trainer.tracking.reader import RunFiles
+
+__all__ = [
+    "BestTrial",
+    "Dataset",
+    "FeatureTable",
+    "LoggedRun",
+    "RunComparison",
+    "SweepResult",
+    "compare",
+    "extract_features",
+    "load_dataset",
+    "open_run",
+    "run_sweep",
+]
+FLAGS = ("space", "timeout", "target", "objective", "pruner", "at_once", "precision", "fresh_seeds")
+
+
+# --- data and features ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset:
+    """Labelled rows in the splits train, val and test. ``len(dataset)`` is their number."""
+
+    config: DataConfig
+    manifest: Manifest
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.config.data!r}, {len(self)} rows, {len(self.classes)} classes, {self.counts})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of every class index and of every axis C."""
+        return self.manifest.classes
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of each split."""
+        return {split: len(self.manifest.rows(split)) for split in ("train", "val", "test")}
+
+    def frame(self) -> pd.DataFrame:
+        """One row per image: ``sample_id, split, label, caption, group``; "" where there is none."""
+        return _rows(self.manifest).assign(caption=self.manifest.caption, group=self.manifest.group)
+
+
+@dataclass(frozen=True, repr=False)
+class FeatureTable:
+    """Rows with their vectors. Corrupt files have left the rows and are in ``quarantined``."""
+
+    config: DataConfig
+    features: Features
+
+    def __len__(self) -> int:
+        return len(self.features.manifest)
+
+    def __repr__(self) -> str:
+        return f"FeatureTable({len(self)} rows × {self.x.shape[1]}, {self.features.report.encoder})"
+
+    @property
+    def x(self) -> np.ndarray:
+        """Vectors, float32 [N, D], not scaled."""
+        return self.features.vectors_nd
+
+    @property
+    def y(self) -> np.ndarray:
+        """Class indices, int64 [N]; -1 where a row has no label."""
+        return self.features.manifest.label_n
+
+    @property
+    def split(self) -> np.ndarray:
+        """ "train", "val" or "test", text [N]."""
+        return self.features.manifest.split_n
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """Unique names of the N rows: the relative path of a file."""
+        return self.features.manifest.sample_id
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, by class index."""
+        return self.features.manifest.classes
+
+    @property
+    def quarantined(self) -> pd.DataFrame:
+        """Files that cannot be used: ``path, reason``."""
+        return pd.DataFrame(self.features.report.quarantined, columns=["path", "reason"])
+
+    def frame(self) -> pd.DataFrame:
+        """One row per image: ``sample_id, split, label``, then the D numbers of its vector, ``x0, x1 …``."""
+        vectors = pd.DataFrame(self.x, columns=[f"x{d}" for d in range(self.x.shape[1])])
+        return pd.concat([_rows(self.features.manifest), vectors], axis=1)
+
+
+def _rows(manifest: Manifest) -> pd.DataFrame:
+    names = np.array([*manifest.classes, ""], dtype=object)  # "" at -1
+    return pd.DataFrame(
+        {
+            Predictions.SAMPLE_ID: manifest.sample_id,
+            Predictions.SPLIT: manifest.split_n,
+            Predictions.LABEL: names[manifest.label_n],
+        }
+    )
+
+
+def load_dataset(
+    data: str | Path, *, seed: int = 0, groups: str | None = None, allow_leaks: bool = False
+) -> Dataset:
+    """Read the rows that ``--data`` of a command reads. Images are hashed, not decoded.
+
+    Args:
+        data: ``demo``; a folder of images, a table, tar shards or ready features; ``hf:owner/name``.
+        seed: draws the splits that the data does not bring.
+        groups: regular expression; what it finds in a name, such as a patient, stays in one split.
+        allow_leaks: accept an image or a group that is in train and in test.
+
+    Raises:
+        InputError: there is no such data, it cannot be read as rows, or a group is in two splits.
+
+    Example:
+        >>> data = hr.load_dataset("images")
+        >>> len(data), data.counts, data.classes
+        (36, {'train': 24, 'val': 6, 'test': 6}, ('cat', 'dog', 'horse'))
+    """
+    from trainer.experiments.inputs import read_rows
+
+    config = DataConfig(data=str(data), seed=seed, groups=groups, allow_leaks=allow_leaks)
+    return Dataset(config, read_rows(config))
+
+
+def extract_features(
+    data: Dataset,
+    encoder: str | None = None,
+    *,
+    cache_dir: str | Path | None = None,
+    device: str = "auto",
+    drop_duplicates: bool = False,
+    max_bad: float = 0.05,
+) -> FeatureTable:
+    """Give every row its vector, from the cache or from the encoder. Each image is encoded once.
+
+    Args:
+        encoder: ``demo``, a Hugging Face id or a local folder. None: ``demo`` for the data ``demo``, else
+            openai/clip-vit-base-patch32. Ready features need none.
+        cache_dir: where vectors are kept; None: ``.cache/headroom`` in the working directory (of a checkout:
+            in the checkout).
+        device: "auto", "cpu" or "cuda".
+        drop_duplicates: of rows with the same image keep one, a test row if there is one.
+        max_bad: share of files, 0 to 1, that may be corrupt.
+
+    Raises:
+        InputError: the encoder cannot be had; an image is in train and in test.
+        TooManyBadFiles: more files than ``max_bad`` are corrupt.
+
+    Example:
+        >>> features = hr.extract_features(hr.load_dataset("images"), encoder="demo")
+        >>> features.x.shape, features.y.shape, list(features.frame().columns[:4])
+        ((36, 256), (36,), ['sample_id', 'split', 'label', 'x0'])
+    """
+    from trainer.experiments.inputs import encode_rows, encoder_settings
+
+    if not 0 <= max_bad <= 1:
+        raise InputError(f"max_bad is {max_bad}; it must be a share between 0 and 1.")
+    config = dataclasses.replace(
+        data.config,
+        encoder=encoder,
+        cache_dir=Path(cache_dir) if cache_dir is not None else default_cache_dir(),
+        device=_device(device),
+        drop_duplicates=drop_duplicates,
+        max_bad=max_bad,
+    )
+    settings = encoder_settings(config, config.device)
+    return FeatureTable(config, encode_rows(config, data.manifest, settings, to_train=False))
+
+
+def _device(name: str) -> Any:
+    from trainer.features.backbone import pick_device
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device is {name!r}; it must be auto, cpu or cuda.")
+    return pick_device(name)
+
+
+# --- a search ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The trial with the highest validation macro-F1. Scores are from 0 to 1, with 95 % intervals."""
+
+    trial: int
+    params: Mapping[str, Any]
+    val_f1_macro: Interval  # mean over seeds; the interval is NaN for one seed
+    test_f1_macro: Interval  # of its best seed, the interval over test rows
+    test_accuracy: Interval
+
+
+@dataclass(frozen=True, repr=False)
+class SweepResult:
+    """What a search found.
+
+    Attributes:
+        trials: one row per trial, columns as `trials.parquet` of the storage schema has them.
+        curves: one row per trial, seed, epoch, split and metric (`curves.parquet`).
+        predictions: one row per head and sample (`predictions.parquet`).
+        summary: the figures that the sweep command prints (`summary.json`).
+        run_id: of the run in MLflow; None for a search in memory.
+    """
+
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    predictions: pd.DataFrame
+    summary: Mapping[str, Any]
+    head: RecordedHead
+    run_id: str | None = None
+
+    def __repr__(self) -> str:
+        best = self.best
+        return f"SweepResult({len(self.trials)} trials, best {best.trial}: {best.val_f1_macro.value:.3f})"
+
+    @cached_property
+    def best(self) -> BestTrial:
+        """The best trial with its scores."""
+        from trainer.search.trial_log import params_of
+
+        number = self.summary[Summary.BEST_TRIAL]
+        row = self.trials[self.trials[Trials.TRIAL] == number].iloc[0]
+        scores = (Summary.BEST_VAL_F1_MACRO, Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY)
+        return BestTrial(number, params_of(row.to_dict()), *(self._interval(name) for name in scores))
+
+    def _interval(self, name: str) -> Interval:
+        low, high = (math.nan if end is None else end for end in self.summary[name + Summary.CI95])
+        return Interval(self.summary[name], low, high)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities, float32 [N, C], of vectors [N, D] of the same encoder, by the best head.
+
+        Raises:
+            InputError: the vectors have another shape.
+        """
+        x = np.asarray(x, dtype=np.float32)
+        width = self.summary[Summary.DIMENSION]
+        if x.ndim != 2 or x.shape[1] != width:
+            raise InputError(f"x has the shape {x.shape}; expected rows of {width} numbers.")
+        return self.head.probabilities(x)
+
+    def frame(self) -> pd.DataFrame:
+        """The completed trials, the best first."""
+        complete = self.trials[self.trials[Trials.STATE] == "complete"]
+        return complete.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable", ignore_index=True)
+
+    def plot(self) -> alt.LayerChart:
+        """Validation macro-F1 of every trial and the best so far, as an Altair chart."""
+        from dashboard.charts.progress import best_so_far
+        from dashboard.frames import trials
+
+        return best_so_far(trials.best_so_far(self.trials))
+
+
+def run_sweep(
+    features: FeatureTable,
+    *,
+    trials: int = 64,
+    seeds: int = 3,
+    tracking_uri: str | None = None,
+    study: str | None = None,
+    **flags: Any,
+) -> SweepResult:
+    """Search for the best head, as the command ``sweep`` does.
+
+    Args:
+        trials: configurations to try.
+        seeds: how many times each is trained.
+        tracking_uri: MLflow store to log to, such as ``sqlite:///mlruns/mlflow.db``. None: nothing is logged,
+            and MLflow is not needed.
+        study: name of the study in that store; one that exists is resumed.
+        flags: ``space`` (path of a YAML file), ``timeout`` (seconds), ``target``, ``objective``, ``pruner``,
+            ``at_once``, ``precision``, ``fresh_seeds``: as the command has them.
+
+    Raises:
+        InputError: no head can be trained on this data; a flag makes no sense.
+        NoResultError: no trial completed.
+
+    Example:
+        >>> features = hr.extract_features(hr.load_dataset("images"), encoder="demo")
+        >>> result = hr.run_sweep(features, trials=4, seeds=2)
+        >>> len(result.trials), 0 <= result.best.test_accuracy.value <= 1
+        (4, True)
+    """
+    unknown = sorted(set(flags) - set(FLAGS))
+    if unknown:
+        raise InputError(f"run_sweep has no argument {unknown[0]!r}; it takes {', '.join(FLAGS)}.")
+    shared = {one.name: getattr(features.config, one.name) for one in dataclasses.fields(DataConfig)}
+    if flags.get("space") is not None:
+        flags["space"] = Path(flags["space"])
+    config = SweepConfig(**{**shared, **flags}, trials=trials, seeds=seeds, study=study)
+    if tracking_uri is None:
+        return _search_in_memory(config, features.features)
+    from trainer.experiments.sweep import run
+
+    summary = run.run(dataclasses.replace(config, tracking_uri=tracking_uri))
+    return _result_of(open_run(summary[Summary.RUN_ID], tracking_uri))
+
+
+def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
+    from trainer.core.console import bar
+    from trainer.core.stopwatch import Stopwatch
+    from trainer.data.manifest import check_trainable
+    from trainer.experiments.evaluation import Answers
+    from trainer.experiments.inputs import training_data
+    from trainer.experiments.sweep import trials as steps
+    from trainer.search.space import load_space
+    from trainer.search.trial_log import TrialLog
+    from trainer.serving.predictor import RecordedHead, encoder_used
+
+    steps.check(config)
+    check_trainable(features.manifest)
+    space, trial_log = load_space(config.space), TrialLog()
+    data = training_data(features, config.device)
+    settings = steps.search_settings(config, data)
+    with bar("Searching", "trials") as progress:
+        for _ in steps.run_trials(config, settings, space, data, trial_log, Stopwatch()):
+            progress.update(len(trial_log.finished), config.trials)
+    finalists = steps.finalists(config, data, trial_log)
+    answers = Answers(features, finalists, seed=config.seed)
+    best, classes = finalists[0], features.manifest.classes
+    used = encoder_used(features.report.encoder)
+    return SweepResult(
+        trials=trial_log.trials,
+        curves=trial_log.curves,
+        predictions=answers.predictions(),
+        summary=steps.summarise(config, data, trial_log, answers),
+        head=RecordedHead(best.head, classes, best.trial, best.seed_index, used),
+    )
+
+
+# --- runs on record ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class LoggedRun:
+    """A sweep in MLflow. Tables are read when they are asked for."""
+
+    run_id: str
+    files: RunFiles
+
+    def __repr__(self) -> str:
+        return f"LoggedRun({self.run_id!r})"
+
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
+        """The figures that the command printed, with more (`summary.json`)."""
+        return json.loads(self.files.read(Artifact.SUMMARY))
+
+    def trials(self) -> pd.DataFrame:
+        """One row per trial."""
+        return self.files.table(Artifact.TRIALS)
+
+    def curves(self) -> pd.DataFrame:
+        """One row per trial, seed, epoch, split ("train", "val") and metric ("loss", "f1_macro" …)."""
+        return self.files.table(Artifact.CURVES)
+
+    def predictions(self) -> pd.DataFrame:
+        """One row per logged head and sample: label, prediction, confidence, probabilities [C]."""
+        return self.files.table(Artifact.PREDICTIONS)
+
+    def frame(self) -> pd.DataFrame:
+        """The predictions of the best head."""
+        return _of_best(self.predictions())
+
+    def confusion(self, split: str = "test") -> pd.DataFrame:
+        """Counts [C, C] of the best head on a split: true class by row, predicted class by column.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        rows = self.frame()
+        rows = rows[rows[Predictions.SPLIT] == split]
+        if rows.empty:
+            raise InputError(f"There is no row in the split {split!r}; splits are train, val and test.")
+        classes = self.summary[Summary.CLASSES]
+        counts = pd.crosstab(rows[Predictions.LABEL], rows[Predictions.PRED])
+        return counts.reindex(index=classes, columns=classes, fill_value=0)
+
+    def plot_curves(self, metric: str = "f1_macro", split: str = "val") -> alt.Chart:
+        """A line per trial, the mean over its seeds by epoch, as an Altair chart.
+
+        Raises:
+            InputError: the curves have no such metric and split.
+        """
+        import altair as alt
+
+        curves = self.curves()
+        chosen = curves[(curves[Curves.METRIC] == metric) & (curves[Curves.SPLIT] == split)]
+        if chosen.empty:
+            pairs = sorted(set(zip(curves[Curves.SPLIT], curves[Curves.METRIC], strict=True)))
+            named = ", ".join(" ".join(pair) for pair in pairs)
+            raise InputError(f"There are no curves of {split} {metric}. There are: {named}.")
+        means = chosen.groupby([Curves.TRIAL, Curves.EPOCH], as_index=False)[Curves.VALUE].mean()
+        y = alt.Y(f"{Curves.VALUE}:Q", title=f"{split} {metric}", scale=alt.Scale(zero=False))
+        return (
+            alt.Chart(means)
+            .mark_line(opacity=0.5)
+            .encode(x=f"{Curves.EPOCH}:Q", y=y, detail=f"{Curves.TRIAL}:N", tooltip=list(means.columns))
+        )
+
+
+def open_run(run_id: str, tracking_uri: str | None = None) -> LoggedRun:
+    """A finished sweep, by its id in MLflow.
+
+    Args:
+        tracking_uri: the store; None: ``HEADROOM_TRACKING_URI``, else ``MLFLOW_TRACKING_URI``, else
+            ``mlruns/mlflow.db`` in the working directory (of a checkout: in the checkout).
+
+    Raises:
+        InputError: there is no such run, or it is not a sweep.
+
+    Example:
+        >>> features = hr.extract_features(hr.load_dataset("images"), encoder="demo")
+        >>> store = "sqlite:///mlruns/mlflow.db"
+        >>> result = hr.run_sweep(features, trials=2, seeds=1, tracking_uri=store)
+        >>> run = hr.open_run(result.run_id, store)
+        >>> run.confusion("test").shape, int(run.confusion("test").to_numpy().sum())
+        ((3, 3), 6)
+    """
+    from trainer.tracking.reader import RunFiles
+
+    files = RunFiles(tracking_uri or default_tracking_uri(), run_id)
+    return LoggedRun(files.sweep, files)
+
+
+def _result_of(run: LoggedRun) -> SweepResult:
+    from trainer.serving.batch_predict import head_of
+
+    return SweepResult(
+        run.trials(), run.curves(), run.predictions(), run.summary, head_of(run.files), run.run_id
+    )
+
+
+def _of_best(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[predictions[Predictions.HEAD] == "best"].reset_index(drop=True)
+
+
+# --- two runs ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """The best heads of two runs on the same test rows.
+
+    Attributes:
+        rows: test rows that both runs have.
+        difference: macro-F1 of the first less the second, with a 95 % bootstrap interval over rows.
+        p: two-sided p-value of that difference, by swapping the answers to each row.
+        accuracy_difference: the same of the accuracy.
+    """
+
+    rows: int
+    f1_macro_a: float
+    f1_macro_b: float
+    difference: Interval
+    p: float
+    accuracy_difference: Interval
+    by_class: pd.DataFrame = field(repr=False)
+
+    @property
+    def significant(self) -> bool:
+        """Whether p is below 0.05."""
+        return self.p < 0.05
+
+    def frame(self) -> pd.DataFrame:
+        """F1 of each class by either head: ``label, f1_a, f1_b, difference, low, high, p, p_holm``."""
+        return self.by_class
+
+
+def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunComparison:
+    """Compare the best heads of two runs, row by row on the test rows that both have.
+
+    Raises:
+        InputError: they share no test row, or a row has two labels.
+
+    Example:
+        >>> features = hr.extract_features(hr.load_dataset("images"), encoder="demo")
+        >>> a = hr.run_sweep(features, trials=2, seeds=1)
+        >>> comparison = hr.compare(a, a)
+        >>> comparison.rows, comparison.difference.value, comparison.p, comparison.significant
+        (6, 0.0, 1.0, False)
+    """
+    from trainer.stats.intervals import confusion_matrix, f1_macro
+    from trainer.stats.paired_bootstrap import Answers
+    from trainer.stats.paired_comparison import Compared
+
+    keys = [Predictions.SAMPLE_ID, Predictions.SPLIT]
+    mine, theirs = (_best_answers(one)[[*keys, Predictions.LABEL, Predictions.PRED]] for one in (a, b))
+    pairs = mine.merge(theirs, on=keys, suffixes=("_a", "_b"))
+    pairs = pairs[pairs[Predictions.SPLIT] == "test"]
+    if pairs.empty:
+        raise InputError("The two runs share no test row: compare runs on the same data.")
+    if (pairs["label_a"] != pairs["label_b"]).any():
+        raise InputError("A test row has another label in the second run: compare runs on the same data.")
+    classes = sorted(set(pairs[["label_a", "pred_a", "pred_b"]].to_numpy().ravel()))
+    label_n, *pred = (
+        pairs[name].map({c: i for i, c in enumerate(classes)}).to_numpy(dtype=np.int64)
+        for name in ("label_a", "pred_a", "pred_b")
+    )
+    answers = Answers(label_n, np.stack(pred)[:, None], len(classes))
+    pair = Compared(answers, seed=0).pair(0, 1)
+    f1 = [float(f1_macro(confusion_matrix(label_n, one, classes=len(classes)))) for one in pred]
+    columns = ["label", "f1_a", "f1_b", "difference", "low", "high", "p", "p_holm"]
+    by_class = [
+        (label, one.f1, one.f1_other, *one.effect, one.p, one.p_holm)
+        for label, one in zip(classes, pair.by_class, strict=True)
+    ]
+    return RunComparison(
+        rows=len(pairs),
+        f1_macro_a=f1[0],
+        f1_macro_b=f1[1],
+        difference=pair.f1_macro,
+        p=pair.p,
+        accuracy_difference=pair.accuracy,
+        by_class=pd.DataFrame(by_class, columns=columns),
+    )
+
+
+def _best_answers(run: SweepResult | LoggedRun) -> pd.DataFrame:
+    return run.frame() if isinstance(run, LoggedRun) else _of_best(run.predictions)

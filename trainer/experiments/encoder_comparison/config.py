@@ -1,0 +1,17 @@
+"""Flags of a comparison of encoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.core.config import StudyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodersConfig(StudyConfig):
+    """Which encoders, on what."""
+
+    encoders: tuple[str, ...] = ("demo",)
+    """Two or more of what --encoder takes elsewhere."""
+    seeds: int = 5
+    """Probes of each encoder. Each sees another 90 % of the training rows, the same for all encoders."""

@@ -1,0 +1,142 @@
+"""The trials of a sweep and its best heads, with or without a record in MLflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from trainer.core import errors
+from trainer.core.config import require_at_least
+from trainer.core.errors import InputError
+from trainer.core.stopwatch import Stopwatch
+from trainer.experiments.hardware import precision, slab_bytes
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.tracking.schema import Summary, Trials
+
+if TYPE_CHECKING:
+    from trainer.experiments.evaluation import Answers
+    from trainer.heads.training_data import TrainingData
+    from trainer.search.loop import SearchSettings, SearchStep
+    from trainer.search.refit import Finalist
+    from trainer.search.space import Space
+    from trainer.search.trial_log import TrialLog
+
+RECORDING = "tables"  # name on the stopwatch
+
+
+def check(config: SweepConfig) -> None:
+    """Raise InputError for a flag that makes no sense."""
+    require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0)
+    if config.target is not None and not 0 < config.target <= 1:
+        raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
+    if config.timeout is not None and config.timeout <= 0:
+        raise InputError(f"--timeout is {config.timeout}; it must be a number of seconds above 0.")
+
+
+def search_settings(config: SweepConfig, data: TrainingData) -> SearchSettings:
+    """How the trials are trained on this machine; the first time on a CPU this is measured."""
+    from trainer.search.loop import SearchSettings
+    from trainer.search.study import head_seeds
+
+    return SearchSettings(
+        seeds=head_seeds(config.seed, config.seeds),
+        trials=config.trials,
+        batch_size=config.at_once,
+        pruner=config.pruner,
+        precision=precision(config),
+        slab_bytes=slab_bytes(config, data, seeds=config.seeds),
+    )
+
+
+def run_trials(
+    config: SweepConfig,
+    settings: SearchSettings,
+    space: Space,
+    data: TrainingData,
+    trial_log: TrialLog,
+    stopwatch: Stopwatch,
+) -> Iterator[SearchStep]:
+    """Run the trials that are missing from the trial log; what has ended is in it when a step is yielded."""
+    from trainer.search import loop
+    from trainer.search.study import Study
+
+    study = Study(
+        space,
+        seed=config.seed,
+        pruner=config.pruner,
+        path=config.trials // 2,
+        objective=config.objective,
+    )
+    study.recall(trial_log.finished)
+    study.requeue(trial_log.interrupted)
+    started = time.time()
+
+    def should_stop() -> str:
+        if config.timeout is not None and time.time() - started > config.timeout:
+            return f"Given up when the {config.timeout:g} s of --timeout were over."
+        best = trial_log.best()
+        if config.target is not None and best is not None and best[Trials.VAL_F1_MACRO] >= config.target:
+            return f"Given up when another trial had reached the --target of {config.target:g}."
+        return ""
+
+    for step in loop.search(study, data, settings, should_stop=should_stop, stopwatch=stopwatch):
+        with stopwatch.on(RECORDING):
+            trial_log.add(step.ended)
+        yield step
+
+
+def finalists(config: SweepConfig, data: TrainingData, trial_log: TrialLog) -> list[Finalist]:
+    """The best trial's head and the best of every other depth, retrained and chosen on validation rows.
+
+    Raises:
+        NoResultError: no trial completed.
+    """
+    from trainer.search import refit
+    from trainer.search.study import head_seeds
+
+    if trial_log.best() is None:
+        raise errors.NoResultError(
+            "No trial completed: every loss stopped being a finite number. Narrow the learning rate, for "
+            "example with a file of the one line `lr: {log: [1.0e-5, 1.0e-2]}`, passed as --space."
+            if config.timeout is None
+            else f"No trial completed within the {config.timeout:g} s of --timeout. Give it more time."
+        )
+    seeds = head_seeds(config.seed, config.seeds)
+    chosen = refit.choose_finalists(trial_log.finished)
+    return refit.retrain(chosen, data, seeds=seeds, precision=precision(config))
+
+
+def summarise(
+    config: SweepConfig, data: TrainingData, trial_log: TrialLog, answers: Answers
+) -> dict[str, Any]:
+    """The figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
+    from trainer.experiments import evaluation
+    from trainer.search import refit
+    from trainer.search.study import head_seeds
+
+    best = trial_log.best()
+    assert best is not None
+    fresh: dict[str, Any] = {}
+    if config.fresh_seeds:
+        seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
+        chosen = refit.choose_finalists(trial_log.finished)
+        scores = refit.scores_with_fresh_seeds(chosen, data, seeds=seeds, precision=precision(config))
+        fresh = evaluation.trained_anew(scores)
+        evaluation.say_how_it_held(best[Trials.VAL_F1_MACRO], fresh)
+    figures = {
+        Summary.TRIALS: len(trial_log.finished),
+        **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
+        Summary.BEST_TRIAL: answers.heads[0].trial,
+        Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
+        Summary.BEST_VAL_F1_MACRO_CI95: [
+            None if bound != bound else bound
+            for bound in (best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH])
+        ],
+        Summary.BEST_SO_FAR: trial_log.best_so_far(points=Summary.SPARK_POINTS),
+        **fresh,
+        **answers.test_figures(),
+    }
+    if config.objective == "f1+size":
+        figures[Summary.FRONT] = evaluation.front_of(trial_log.finished)
+    return figures

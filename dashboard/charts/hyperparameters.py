@@ -13,6 +13,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard import text
+from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, ORDERED, RED
 from dashboard.charts.progress import STATES
 from dashboard.frames.hyperparameters import (
@@ -61,8 +62,7 @@ def importance(table: pd.DataFrame, *, dark: bool) -> Figure:
         tooltip=[
             alt.Tooltip("title:N", title="parameter"),
             alt.Tooltip("explained:Q", format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
+            *tooltip_ends(".1%"),
             alt.Tooltip("chance:Q", title="chance stays below", format=".1%"),
             alt.Tooltip("share:Q", title="share of all", format=".1%"),
             alt.Tooltip("n:Q", title="n (trials that have it)", format=",d"),
@@ -217,8 +217,7 @@ def slices(
             tooltip=[
                 alt.Tooltip("choice:N"),
                 alt.Tooltip("mean:Q", title="mean of complete", format=".3f"),
-                alt.Tooltip("low:Q", title="95 % from", format=".3f"),
-                alt.Tooltip("high:Q", title="95 % to", format=".3f"),
+                *tooltip_ends(".3f"),
                 alt.Tooltip("n:Q", title="n (complete)", format="d"),
                 alt.Tooltip("tried:Q", title="with a score", format="d"),
             ],

@@ -145,16 +145,16 @@ def heat_map(table: pd.DataFrame) -> None:
     fields = ablation.fields(cells, VALUES[against])
     fields["name"] = fields["name"].fillna("")
     reach = charts.reach_of(fields["value"])
+    axes = charts.GridAxes(
+        text.clean(x), text.clean(y), ablation.bounds(cells["across"]), ablation.bounds(cells["up"])
+    )
     for column, (augment, panel) in zip(st.columns(2, gap="medium"), fields.groupby("augment"), strict=False):
         with column:
             st.markdown(f"**{PANELS[bool(augment)]}**")
             layout.chart(
                 charts.grid(
                     panel,
-                    x=text.clean(x),
-                    y=text.clean(y),
-                    across=ablation.bounds(cells["across"]),
-                    up=ablation.bounds(cells["up"]),
+                    axes,
                     title=f"change of macro-F1 against {against}",
                     reach=reach,
                     dark=state.is_dark(),

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, text
+from dashboard import text
+from dashboard.charts import curves as charts
 from dashboard.charts.curves import HERE, LINE
-from dashboard.charts.curves import rates as rates_chart
+from dashboard.charts.palette import colours
 from dashboard.frames import trials as trial_frames
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
@@ -179,35 +180,31 @@ def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: st
     trials, lines, rates, groups = drawn
     bands = trial_frames.smoothed(trial_frames.bands(lines), asked.smooth)
     order = [name for name in groups.order if name in set(bands["group"])]
-    palette = charts.colours(order, ordered=groups.ordered, quiet=(trial_frames.NOT_USED, trial_frames.OTHER))
+    palette = colours(order, ordered=groups.ordered, quiet=(trial_frames.NOT_USED, trial_frames.OTHER))
     extent = trial_frames.axis_range(lines["value"])
     many = lines[["group", Curves.TRIAL]].drop_duplicates().shape[0] > MOST_RAW
     raw = lines if asked.raw_too and not many else lines.head(0)
     shadow = trial_frames.density(lines, extent, log=asked.log) if asked.raw_too and many else None
     best = best_epochs(trials, raw)
-    chart = charts.curves(
-        bands,
-        raw,
-        best,
-        step=step,
+    options = charts.CurveOptions(
         order=order,
         palette=palette,
         title=asked.series,
         legend=text.clean(asked.by.removeprefix(PARAM_PREFIX)),
-        log=asked.log,
         extent=extent,
-        shadow=shadow,
-        stopped=trial_frames.stopped_early(raw, trials) if asked.raw_too else None,
-        marked=marked,
+        log=asked.log,
         log_x=asked.log_x,
+        step=step,
         dark=state.is_dark(),
     )
+    stopped = trial_frames.stopped_early(raw, trials) if asked.raw_too else None
+    chart = charts.curves(bands, raw, best, options, charts.CurveOverlays(shadow, stopped, marked))
     left = rate = None
     if bands["n"].max() > 1:
         left = drawing(charts.trials_left(bands, order=order, palette=palette))
     if asked.series != NAMES[RATE] and len(rates):
         by_epoch = trial_frames.bands(rates)
-        rate = drawing(rates_chart(by_epoch, order=order, palette=palette, log_x=asked.log_x))
+        rate = drawing(charts.rates(by_epoch, order=order, palette=palette, log_x=asked.log_x))
     says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
     clickable = [LINE] * bool(len(raw)) + [HERE] * (shadow is not None)
     return Picture(bands, len(order), drawing(chart), left, rate, says, clickable)

@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, text
+from dashboard import text
+from dashboard.charts import intervals
+from dashboard.charts import progress as progress_charts
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
@@ -284,7 +286,7 @@ def _speed(per_s: float | None) -> str:
 def progress(trials: pd.DataFrame, version: Hashable) -> None:
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, Drawing, Drawing]:
         frame, best = trial_frames.best_so_far(trials), trial_frames.top(trials, BEST)
-        return frame, best, drawing(charts.best_so_far(frame)), drawing(charts.intervals(best))
+        return frame, best, drawing(progress_charts.best_so_far(frame)), drawing(intervals.best_trials(best))
 
     frame, best, race, top = state.kept(version, figures)
     if frame.empty:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, text
-from dashboard.charts.data_quality import class_balance
+from dashboard import text
+from dashboard.charts import data_quality as charts
 from dashboard.frames import data_quality
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import gallery, layout, state
@@ -216,7 +216,7 @@ def balance(info: RunInfo) -> None:
     counts = data_quality.class_balance(pictures)
     shown = counts.assign(label=[text.clean(name, longest=40) for name in counts["label"]])
     layout.chart(
-        class_balance(shown),
+        charts.class_balance(shown),
         shown,
         name="classes",
         alt_text=f"Bars: share of each of {shown['label'].nunique()} classes in each split",

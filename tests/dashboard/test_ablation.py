@@ -87,8 +87,8 @@ def test_every_field_of_the_grid_is_there_and_says_why_it_has_no_figure() -> Non
     fields = ablation.fields(ablation.grid(ablation.named(augmented), "clip", "quality"), "over_random")
     of_none = fields[fields["augment"] & (fields["up"] == "all")]
     assert of_none["state"].tolist() == ["keeps all rows"]  # random choices of as many are all rows, too
-    how = {"x": "clip", "y": "quality", "across": ["all"], "up": ["all", ">=top80%"], "title": "change"}
-    chart = drawn.grid(fields[fields["augment"]], **how, reach=0.1, dark=False).to_dict()
+    axes = drawn.GridAxes("clip", "quality", across=["all"], up=["all", ">=top80%"])
+    chart = drawn.grid(fields[fields["augment"]], axes, title="change", reach=0.1, dark=False).to_dict()
     assert [row["shown"] for row in next(iter(chart["datasets"].values()))] == ["keeps all rows", "no cell"]
 
 

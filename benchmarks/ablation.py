@@ -30,13 +30,13 @@ from trainer.data.manifest import Manifest
 from trainer.data.split import stratified_folds
 from trainer.experiments.ablation.design import design, random_choice
 from trainer.experiments.ablation.filters import Rows
-from trainer.experiments.ablation.judging import Judge
+from trainer.experiments.ablation.judging import Judge, LabelledRows
 from trainer.experiments.ablation.record import Record
 from trainer.experiments.ablation.scores import agreement_score
-from trainer.experiments.ablation.training import arms_of, train
+from trainer.experiments.ablation.training import TrainingSettings, arms_of, train
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.out_of_fold import out_of_fold
-from trainer.heads.training_data import prepare
+from trainer.heads.training_data import to_training_data
 from trainer.stats.intervals import wilson
 from trainer.tracking.schema import Ablation, Verdict
 
@@ -87,7 +87,7 @@ class Repeat:
         filters = [f"{name}>=top{kept}%" for name in scores for kept in KEPT]
         cells = design(rows, axes=(), alone=filters, augment=False, why_not={})
         label_n = manifest.label_n
-        data = prepare(
+        data = to_training_data(
             self.x_nd[self.train_n],
             self.label_n,
             val_x_nd=self.x_nd[self.val_n],
@@ -104,18 +104,13 @@ class Repeat:
                 [SPEC] * len(arms),
                 data,
                 torch.from_numpy(self.x_nd[self.test_n]),
-                seed=seed,
-                precision="float32",
-                slab_bytes=None,
+                TrainingSettings(seed),
             )
             record.add("", seed, answers, first_row=0)
         judge = Judge(
             cells,
             manifest.classes,
-            label_n=self.label_n,
-            val_label_n=label_n[self.val_n],
-            test_label_n=label_n[self.test_n],
-            spoiled_n=spoiled_n,
+            LabelledRows(self.label_n, label_n[self.val_n], label_n[self.test_n], spoiled_n),
             seed=self.number,
         )
         table, _ = judge.tables(record.answers, specs={("", cell.number): SPEC for cell in cells})

@@ -42,7 +42,7 @@ from trainer.experiments.finetuning.training import Recipe, Rows, Training, auto
 from trainer.features.activations import activations
 from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.encoder import preparation_of
-from trainer.features.partial_encoder import Front, Tail, reach
+from trainer.features.partial_encoder import FrozenFront, TrainableTail, run_to_block
 from trainer.features.settings import EncoderSettings
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
@@ -103,7 +103,7 @@ class Whole:
 
     views = 0
 
-    def __init__(self, front: Front, pixels_nchw: Tensor, folder: Path, dtype: str) -> None:
+    def __init__(self, front: FrozenFront, pixels_nchw: Tensor, folder: Path, dtype: str) -> None:
         self._front, self._pixels, self._dtype = front, pixels_nchw, dtype
         prepared = preparation_of(folder)
         self._mean, self._std = (
@@ -115,10 +115,10 @@ class Whole:
         pixels = self._pixels[torch.from_numpy(rows)].to(self._front.device, non_blocking=True)
         with autocast(self._front.device, self._dtype):
             ready = (pixels.float() - self._mean) / self._std
-            return reach(self._front._model, self._front._last[0], ready).h.float()
+            return run_to_block(self._front._model, self._front._last[0], ready).h.float()
 
 
-def plain(tail: Tail) -> Tail:
+def plain(tail: TrainableTail) -> TrainableTail:
     """The same, with the last block for all tokens."""
     tail._anatomy = dataclasses.replace(tail._anatomy, token=None)
     return tail
@@ -141,7 +141,7 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     once_s = time.perf_counter() - began
     resident = stored.settle()
     side = preparation_of(folder).shape
-    front = Front(folder, unfreeze_last=options.unfreeze_last, side=side, device=device, dtype=dtype)
+    front = FrozenFront(folder, unfreeze_last=options.unfreeze_last, side=side, device=device, dtype=dtype)
     prepared = preparation_of(folder)
     decoded = [np.asarray(Image.open(io.BytesIO(file))) for file in manifest.images or ()]
     pixels = torch.from_numpy(np.stack([prepared.pixels(image) for image in decoded]))

@@ -17,8 +17,8 @@ from trainer.experiments.verification.identify import Identified
 from trainer.experiments.verification.protocol import draw
 from trainer.experiments.verification.record import Record, faces_table, roc_table
 from trainer.experiments.verification.split import Scored
-from trainer.stats.roc import Bootstrap, Pairs
-from trainer.tracking.schema import Artifact, Kind, Method, RunState, Stopped, Tag, Verified
+from trainer.stats.roc import PersonBootstrap, VerificationPairs
+from trainer.tracking.schema import Artifact, Kind, PairMethod, RunState, Stopped, Tag, Verified
 
 EACH, FOLDS = 8, 5
 
@@ -77,8 +77,8 @@ def verification(
         record.pairs.to_parquet(folder / Artifact.PAIRS)
         record.candidates.to_parquet(folder / Artifact.CANDIDATES)
     if state == RunState.DONE:
-        pairs = Pairs(protocol.same_p, manifest.label_n[protocol.row_p2], protocol.fold_p)
-        bootstrap, scores = Bootstrap(pairs, seed=0, draws=60), record.scores()
+        pairs = VerificationPairs(protocol.same_p, manifest.label_n[protocol.row_p2], protocol.fold_p)
+        bootstrap, scores = PersonBootstrap(pairs, seed=0, draws=60), record.scores()
         identified = _identified(x_nd, label_n) if known else None
         figures = {
             Verified.RUN_ID: run.info.run_id,
@@ -108,9 +108,9 @@ def verification(
 def score(record: Record, protocol, x_nd, split: int, *, trained: bool, hostile: str) -> None:  # type: ignore[no-untyped-def]
     """Centred cosines take the part of what was learned."""
     here = protocol.row_p2[protocol.split_p == split]
-    found = {Method.RAW: cosines(x_nd, here)}
+    found = {PairMethod.RAW: cosines(x_nd, here)}
     if trained:
-        for method, gain in ((Method.WHITENED, 0.02), (Method.LDA, 0.05), (Method.TRAINED, 0.1)):
+        for method, gain in ((PairMethod.WHITENED, 0.02), (PairMethod.LDA, 0.05), (PairMethod.TRAINED, 0.1)):
             found[method] = (
                 cosines(x_nd - x_nd.mean(0), here) + gain * protocol.same_p[protocol.split_p == split]
             )

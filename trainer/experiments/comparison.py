@@ -17,8 +17,8 @@ from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.projection import sample_rows
 from trainer.stats.intervals import Interval
-from trainer.stats.paired_bootstrap import Answers, holm
-from trainer.stats.paired_comparison import Compared, Pair
+from trainer.stats.paired_bootstrap import PredictionSet, holm
+from trainer.stats.paired_comparison import MethodDifference, PairedComparison
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric
 from trainer.tracking.writer import SweepWriter
@@ -63,9 +63,11 @@ class Comparison:
         self.rows = manifest.rows("test")
         count = max(len(method.probability_snc) for method in methods)
         pred_asn = np.stack([method.heads(count).argmax(2) for method in methods])
-        answers = Answers(manifest.label_n[self.rows], pred_asn, len(manifest.classes))
-        self.compared = Compared(answers, seed=seed)
-        self.pairs: dict[tuple[int, int], Pair] = {pair: self.compared.pair(*pair) for pair in pairs}
+        answers = PredictionSet(manifest.label_n[self.rows], pred_asn, len(manifest.classes))
+        self.compared = PairedComparison(answers, seed=seed)
+        self.pairs: dict[tuple[int, int], MethodDifference] = {
+            pair: self.compared.pair(*pair) for pair in pairs
+        }
 
     # --- tables -------------------------------------------------------------------------------
 

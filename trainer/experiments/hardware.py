@@ -22,7 +22,7 @@ def slab_bytes(config: StudyConfig, data: TrainingData, *, seeds: int) -> float 
     """How much to train side by side: on a CPU measured once and remembered, on a GPU everything."""
     import torch
 
-    from trainer.core.json_cache import recall, remember
+    from trainer.core.json_cache import read_cache, write_cache
     from trainer.heads.slab_autotune import fastest_slab
 
     if data.train.x_nd.device.type != "cpu":
@@ -32,8 +32,8 @@ def slab_bytes(config: StudyConfig, data: TrainingData, *, seeds: int) -> float 
         f"{torch.get_num_threads()} threads, {data.features} features, {data.classes} classes, "
         f"{seeds} seeds, {precision(config)}"
     )
-    known = recall(memory)
+    known = read_cache(memory)
     if name not in known:
         known[name] = fastest_slab(data, seeds=range(seeds), precision=precision(config))
-        remember(memory, known)
+        write_cache(memory, known)
     return float(known[name])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer.tracking.children import close_half_written
+from trainer.tracking.children import close_unfinished_children
 from trainer.tracking.client import connect, find_experiment, runs, tag_is
 from trainer.tracking.schema import Kind, RunState, Stopped, Tag, run_state
 
@@ -55,7 +55,7 @@ def close_lost_runs(tracking_uri: str, experiment: str) -> list[str]:
     lost = [run for run in open_runs if Tag.HEARTBEAT in run.data.tags and state_of(run) is not RunState.LIVE]
     for run in lost:
         ended_ms = int(float(run.data.tags[Tag.HEARTBEAT]) * 1000)
-        close_half_written(client, run, stopped=Stopped.LOST, ended_ms=ended_ms)
+        close_unfinished_children(client, run, stopped=Stopped.LOST, ended_ms=ended_ms)
         client.set_tag(run.info.run_id, Tag.STOPPED, Stopped.LOST)
         client.set_terminated(run.info.run_id, "KILLED", max(ended_ms, run.info.start_time))
     return [run.info.run_id for run in lost]

@@ -16,10 +16,10 @@ from trainer.core.errors import InputError
 from trainer.experiments.ablation.advice import advise, most_telling
 from trainer.experiments.ablation.design import Cell, design, random_choice, usual
 from trainer.experiments.ablation.filters import Everything, Rows, parse
-from trainer.experiments.ablation.judging import Judge
-from trainer.experiments.ablation.training import Arm, arms_of, candidates, train, tune
+from trainer.experiments.ablation.judging import Judge, LabelledRows
+from trainer.experiments.ablation.training import Arm, TrainingSettings, arms_of, candidates, train, tune
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.training_data import TrainingData, prepare
+from trainer.heads.training_data import TrainingData, to_training_data
 from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
 
 SPEC = HeadSpec(lr=1e-2, epochs=5, batch_size=16, weights="last")
@@ -143,7 +143,7 @@ def clouds(
     x, val, test = (centres[label] + random.normal(size=(rows, 5)) for _ in range(3))
     if flip is not None:
         label = np.where(flip, (label + 1) % 3, label)
-    data = prepare(
+    data = to_training_data(
         x,
         label,
         val_x_nd=val,
@@ -155,7 +155,7 @@ def clouds(
 
 
 def answers_of(arms: list[Arm], data: TrainingData, test: torch.Tensor, seed: int = 0) -> list[list[int]]:
-    found = train(arms, [SPEC] * len(arms), data, test, seed=seed, precision="float32", slab_bytes=None)
+    found = train(arms, [SPEC] * len(arms), data, test, TrainingSettings(seed))
     return [one.pred_test_n.tolist() for one in found]
 
 
@@ -181,7 +181,7 @@ def test_augmented_arms_train_on_the_views() -> None:
     data, test = clouds(views=2)
     keep_n = np.ones(48, dtype=bool)
     arms = [Arm(0, False, False, keep_n), Arm(1, False, True, keep_n)]
-    plain, augmented = train(arms, [SPEC] * 2, data, test, seed=0, precision="float32", slab_bytes=None)
+    plain, augmented = train(arms, [SPEC] * 2, data, test, TrainingSettings(0))
     assert plain.outcome.val_loss_s[0] != augmented.outcome.val_loss_s[0]
 
 
@@ -210,7 +210,7 @@ def test_tuning_gives_each_arm_the_candidate_that_is_best_for_it_on_validation()
     data, _ = clouds()
     hopeless = dataclasses.replace(SPEC, lr=1e-7)
     arms = [Arm(0, False, False, np.ones(48, dtype=bool)), Arm(1, False, False, np.arange(48) < 20)]
-    chosen = tune(arms, [hopeless, SPEC], data, seed=0, precision="float32", slab_bytes=None)
+    chosen = tune(arms, [hopeless, SPEC], data, TrainingSettings(0))
     assert chosen == [SPEC, SPEC]
 
 
@@ -247,10 +247,7 @@ def judged(
     judge = Judge(
         cells,
         [f"class {i}" for i in range(classes)],
-        label_n=np.arange(90) % classes,
-        val_label_n=label_n,
-        test_label_n=label_n,
-        spoiled_n=np.arange(90) >= 50,
+        LabelledRows(np.arange(90) % classes, label_n, label_n, np.arange(90) >= 50),
         seed=0,
     )
     return judge.tables(

@@ -18,14 +18,14 @@ from trainer.heads.head_config import HeadSpec
 from trainer.stats.intervals import Interval
 from trainer.stats.paired_bootstrap import (
     AUROC,
-    Answers,
-    Bootstrap,
+    PredictionSet,
+    PairedBootstrap,
     Resampled,
     SwapTest,
-    beyond_luck,
+    interval_beyond_optimism,
     f1_macro_per_seed,
     holm,
-    luck_of_choice,
+    selection_optimism,
     swap_test,
 )
 from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
@@ -101,10 +101,10 @@ class Judge:
         per_seed = f1_macro_per_seed(test)
         arms = list(dict.fromkeys(_arms(frame)))
         at = {arm: index for index, arm in enumerate(arms)}
-        bootstrap = Bootstrap(test, seed=self.seed)
+        bootstrap = PairedBootstrap(test, seed=self.seed)
         base = bootstrap.arm(at[BASELINE, False])
         removing = [c for c in self.cells if (c.number, True) in at]
-        luck = luck_of_choice(
+        luck = selection_optimism(
             [
                 (
                     cell.kept,
@@ -129,7 +129,7 @@ class Judge:
             if (cell.number, True) in at:
                 other = bootstrap.arm(at[cell.number, True])["f1_macro"]
                 row |= _interval(Ablation.RANDOM_F1_MACRO, other.interval())
-                over, p = beyond_luck(figures["f1_macro"].minus(other), luck=luck(cell.kept))
+                over, p = interval_beyond_optimism(figures["f1_macro"].minus(other), luck=luck(cell.kept))
                 row |= _interval(Ablation.OVER_RANDOM, over)
                 row[Ablation.OVER_RANDOM_P] = max(
                     p, swap_test(test, own, at[cell.number, True], seed=self.seed).p
@@ -139,7 +139,7 @@ class Judge:
             tell(done, len(self.cells))
         return rows, of_classes
 
-    def _answers(self, frame: pd.DataFrame, column: str, label_n: np.ndarray) -> Answers:
+    def _answers(self, frame: pd.DataFrame, column: str, label_n: np.ndarray) -> PredictionSet:
         """[A, S, N] in order of first appearance, which is the same in every seed."""
         arms = list(dict.fromkeys(_arms(frame)))
         seeds = sorted(set(frame[AnswersOf.SEED]))
@@ -155,7 +155,7 @@ class Judge:
             pred_asn[arm_at[arm], seed_at[seed]] = pred_n
             if score_asn is not None:
                 score_asn[arm_at[arm], seed_at[seed]] = score_n
-        return Answers(label_n, pred_asn, len(self.classes), score_asn)
+        return PredictionSet(label_n, pred_asn, len(self.classes), score_asn)
 
     def _described(self, cell: Cell) -> dict[str, Any]:
         row: dict[str, Any] = {

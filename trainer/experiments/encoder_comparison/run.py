@@ -155,7 +155,7 @@ def probed(config: EncodersConfig, name: str, features: Features, device: str) -
     train, val, test = (
         torch.as_tensor(manifest.rows(split)).to(device) for split in ("train", "val", "test")
     )
-    subject = few_shot_training.Subject(
+    subject = few_shot_training.FewShotTask(
         name, Split(x_nd[train], y_n[train]), Split(x_nd[val], y_n[val]), x_nd[test], len(manifest.classes)
     )
     kept_sn = choices(manifest.label_n[manifest.rows("train")], seeds=config.seeds, seed=config.seed)

@@ -14,7 +14,7 @@ from trainer.experiments.finetuning.learner import Learner
 from trainer.experiments.finetuning.training import autocast
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.hub import resolve
-from trainer.features.partial_encoder import Front
+from trainer.features.partial_encoder import FrozenFront
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
@@ -74,7 +74,7 @@ class TunedEncoder:
         self._kept = torch.bfloat16 if described["kept"] == "bfloat16" else torch.float16
         self._precision = described["precision"]
         folder = resolve(described["encoder"])
-        self._front = Front(
+        self._front = FrozenFront(
             folder,
             unfreeze_last=described["unfreeze_last"],
             side=preparation_of(folder).shape,

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from trainer.core.errors import InputError
 from trainer.experiments.finetuning.learner import Learner
-from trainer.features.backbone import TooLarge, room
-from trainer.features.partial_encoder import Tail
+from trainer.features.backbone import OutOfMemory, catch_out_of_memory
+from trainer.features.partial_encoder import TrainableTail
 from trainer.heads import common_random_numbers, metrics
 
 METRICS = ("train_loss", "val_loss", "val_f1_macro", "val_accuracy", "lr")
@@ -176,9 +176,9 @@ class Training:
         """Do it; with half as many rows at once for as long as memory is too small."""
         while True:
             try:
-                with room():
+                with catch_out_of_memory():
                     return work()
-            except TooLarge:
+            except OutOfMemory:
                 if self.standing.micro == 1:
                     raise InputError(
                         "The device has no memory to train on a single picture. Pass a smaller "
@@ -286,7 +286,7 @@ def answers(learner: Learner, source: Source, rows: np.ndarray, how: Running) ->
 
 
 @torch.no_grad()
-def vectors(tail: Tail, source: Source, rows: np.ndarray, how: Running, *, view: int = 0) -> Tensor:
+def vectors(tail: TrainableTail, source: Source, rows: np.ndarray, how: Running, *, view: int = 0) -> Tensor:
     """What the last blocks make of rows in one view, float32 [N, D], on the device."""
     found = []
     for at in range(0, len(rows), how.micro):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
-    from trainer.heads.fusion_heads import Both, Said
+    from trainer.heads.fusion_heads import ImageTextRows, HeadOutput
     from trainer.tracking.writer import SweepWriter
 
 IMAGE, TEXT, JOINED, GATED, LATE = "image only", "text only", "concatenated", "gated", "late"
@@ -187,22 +187,22 @@ def identity(config: FuseConfig, features: Features, texts: Texts) -> dict[str, 
 # --- the forms --------------------------------------------------------------------------------
 
 
-def both(features: Features, texts: Texts, split: str, device: str) -> Both:
+def both(features: Features, texts: Texts, split: str, device: str) -> ImageTextRows:
     """The rows of a split on the device."""
     import torch
 
-    from trainer.heads.fusion_heads import Both
+    from trainer.heads.fusion_heads import ImageTextRows
 
     rows = features.manifest.rows(split)
     arrays = (features.vectors_nd, texts.vectors_ne, texts.has_n, features.manifest.label_n)
-    return Both(*(torch.as_tensor(one[rows]).to(device) for one in arrays))
+    return ImageTextRows(*(torch.as_tensor(one[rows]).to(device) for one in arrays))
 
 
 def all_forms(
-    config: FuseConfig, features: Features, rows: dict[str, Both], writer: SweepWriter
-) -> tuple[list[Said], float]:
+    config: FuseConfig, features: Features, rows: dict[str, ImageTextRows], writer: SweepWriter
+) -> tuple[list[HeadOutput], float]:
     """Train what is not on record: image, text, concatenated, gated; then join the first two. Returns what
-    each form says and the weight of the text in late fusion."""
+    each form says and the weight of the text in late_fusion fusion."""
     from trainer.heads import fusion_heads
     from trainer.heads.training_data import Split, TrainingData
     from trainer.search.study import head_seeds
@@ -223,7 +223,7 @@ def all_forms(
         "precision": precision(config),
         "slab_bytes": slab_bytes(config, data, seeds=config.seeds),
     }
-    found: dict[str, Said] = {}
+    found: dict[str, HeadOutput] = {}
     with bar("Training", "forms") as progress:
         for number, (name, (block, specs)) in enumerate(plans.items()):
             earlier = recalled(writer, name, train.image_nd.device)
@@ -239,15 +239,15 @@ def all_forms(
                 writer.file(f"{FORMS}/{name}.npz", as_file(earlier))
             found[name] = earlier
             progress.update(number + 1, len(plans))
-    late, weight = fusion_heads.late(found[IMAGE], found[TEXT], val, test, classes=classes)
+    late_fusion, weight = fusion_heads.late_fusion(found[IMAGE], found[TEXT], val, test, classes=classes)
     falling = [
-        fusion_heads.falling_back(found[name], found[IMAGE], val, test, classes=classes)
+        fusion_heads.with_image_fallback(found[name], found[IMAGE], val, test, classes=classes)
         for name in (JOINED, GATED)
     ]
-    return [found[IMAGE], found[TEXT], *falling, late], weight
+    return [found[IMAGE], found[TEXT], *falling, late_fusion], weight
 
 
-def as_file(said: Said) -> bytes:
+def as_file(said: HeadOutput) -> bytes:
     """What a form says, to go on from."""
     import numpy as np
 
@@ -262,12 +262,12 @@ def as_file(said: Said) -> bytes:
     return buffer.getvalue()
 
 
-def recalled(writer: SweepWriter, name: str, device: torch.device) -> Said | None:
+def recalled(writer: SweepWriter, name: str, device: torch.device) -> HeadOutput | None:
     """What a form said before the run was cut off; None where it did not."""
     import numpy as np
     import torch
 
-    from trainer.heads.fusion_heads import Said
+    from trainer.heads.fusion_heads import HeadOutput
 
     data = writer.read_file(f"{FORMS}/{name}.npz")
     if data is None:
@@ -275,14 +275,14 @@ def recalled(writer: SweepWriter, name: str, device: torch.device) -> Said | Non
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         words = json.loads(str(arrays["words"]))
         val_snc, test_snc = (torch.from_numpy(arrays[key]).to(device) for key in ("val_snc", "test_snc"))
-    return Said(name, words["how"], words["val_f1_macro"], val_snc, test_snc)
+    return HeadOutput(name, words["how"], words["val_f1_macro"], val_snc, test_snc)
 
 
 # --- the end ----------------------------------------------------------------------------------
 
 
 def conclude(
-    config: FuseConfig, features: Features, texts: Texts, forms: list[Said], writer: SweepWriter
+    config: FuseConfig, features: Features, texts: Texts, forms: list[HeadOutput], writer: SweepWriter
 ) -> dict[str, Any]:
     """Choose on validation, compare on test rows, log. Returns figures."""
     import numpy as np

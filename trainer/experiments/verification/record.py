@@ -14,8 +14,8 @@ from trainer.experiments.verification.identify import Identified
 from trainer.experiments.verification.protocol import Protocol
 from trainer.experiments.verification.split import Scored
 from trainer.features.projection import USUAL, sample_rows, tsne
-from trainer.stats.roc import Bootstrap, Pairs, grid_of_far, points
-from trainer.tracking.schema import Candidates, Faces, Method, PairsOf, RocOf
+from trainer.stats.roc import PersonBootstrap, VerificationPairs, grid_of_far, points
+from trainer.tracking.schema import Candidates, Faces, PairMethod, PairsOf, RocOf
 
 
 class Record:
@@ -78,9 +78,9 @@ class Record:
             earlier = earlier[earlier[Candidates.SPLIT] != split]
         self.candidates = pd.concat([one for one in (earlier, frame) if len(one)], ignore_index=True)
 
-    def scores(self) -> dict[Method, np.ndarray]:
+    def scores(self) -> dict[PairMethod, np.ndarray]:
         """Scores of all pairs, of the methods that have them all."""
-        columns = {method: PairsOf.SCORE_PREFIX + method for method in Method}
+        columns = {method: PairsOf.SCORE_PREFIX + method for method in PairMethod}
         return {
             method: self.pairs[column].to_numpy(np.float64)
             for method, column in columns.items()
@@ -88,7 +88,9 @@ class Record:
         }
 
 
-def roc_table(scores: Mapping[Method, np.ndarray], pairs: Pairs, bootstrap: Bootstrap) -> pd.DataFrame:
+def roc_table(
+    scores: Mapping[PairMethod, np.ndarray], pairs: VerificationPairs, bootstrap: PersonBootstrap
+) -> pd.DataFrame:
     """ROC: every method's curve, with the interval of its TAR at each FAR."""
     far_g = grid_of_far(int((~pairs.same_p).sum()))
     frames = []

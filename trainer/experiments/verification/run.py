@@ -14,7 +14,7 @@ from trainer.experiments.base import open_run
 from trainer.experiments.hardware import precision
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.verification.config import VerifyConfig
-from trainer.tracking.schema import Artifact, Kind, Method, Verified
+from trainer.tracking.schema import Artifact, Kind, PairMethod, Verified
 
 # Heavy rooms (torch, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def train(
     seeds = head_seeds(config.seed, config.seeds)
     everyone = {split: people_of(protocol, label_n, split, seed=config.seed) for split in protocol.splits}
     able = all(people is not None for people in everyone.values())
-    tried = [one for one in candidates() if able or one.method is Method.RAW]
+    tried = [one for one in candidates() if able or one.method is PairMethod.RAW]
     with bar("Learning", "trainings") as progress:
         done, total = 0, len(missing) * (config.seeds + 1)
 
@@ -206,13 +206,13 @@ def conclude(
     from trainer.experiments.verification import findings
     from trainer.experiments.verification.identify import identify
     from trainer.experiments.verification.record import faces_table, roc_table, shown_rows
-    from trainer.stats.roc import Bootstrap, Pairs
+    from trainer.stats.roc import PersonBootstrap, VerificationPairs
 
     manifest = features.manifest
     person_p2 = manifest.label_n[protocol.row_p2]
-    pairs = Pairs(protocol.same_p, person_p2, protocol.fold_p)
+    pairs = VerificationPairs(protocol.same_p, person_p2, protocol.fold_p)
     say("Judging: people are drawn anew 2,000 times.")
-    bootstrap, scores = Bootstrap(pairs, seed=config.seed), record.scores()
+    bootstrap, scores = PersonBootstrap(pairs, seed=config.seed), record.scores()
     found = findings.figures(scores, pairs, bootstrap)
     identified = None
     if config.identify:
@@ -252,7 +252,7 @@ def conclude(
         faces_table(manifest, features.vectors_nd, identified, pictures, seed=config.seed),
     )
     top = {name: figures[name] for name in (Verified.AUC, Verified.EER, Verified.ACCURACY)}
-    raw = found[Verified.METHODS][Method.RAW]
+    raw = found[Verified.METHODS][PairMethod.RAW]
     writer.metrics(top | {f"raw_{name}": raw[name] for name in top})
     figures[Verified.ELAPSED_S] = round(time.time() - began, 3)
     writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())

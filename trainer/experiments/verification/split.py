@@ -10,7 +10,7 @@ import numpy as np
 from trainer.experiments.verification.embedding import Candidate, Rows, cosines, learn, worth
 from trainer.experiments.verification.protocol import People, Protocol, pairs_among
 from trainer.heads.population import Precision
-from trainer.tracking.schema import Method
+from trainer.tracking.schema import PairMethod
 
 VALIDATION_PAIRS = 1000  # of each kind, at most
 
@@ -18,9 +18,9 @@ VALIDATION_PAIRS = 1000  # of each kind, at most
 class Scored(NamedTuple):
     """What a split says of its pairs."""
 
-    score_p: dict[Method, np.ndarray]  # cosines of the split's pairs
+    score_p: dict[PairMethod, np.ndarray]  # cosines of the split's pairs
     val_auc_c: list[float]  # of every candidate, the mean over seeds
-    chosen: dict[Method, int]  # candidate
+    chosen: dict[PairMethod, int]  # candidate
 
 
 def score(
@@ -81,7 +81,7 @@ def score(
 def score_raw(x_nd: np.ndarray, protocol: Protocol, *, split: int) -> Scored:
     """The split's pairs by the cosine of the features alone, where nobody is left to learn from."""
     row_p2 = protocol.row_p2[protocol.split_p == split]
-    return Scored({Method.RAW: cosines(x_nd, row_p2)}, [float("nan")], {Method.RAW: 0})
+    return Scored({PairMethod.RAW: cosines(x_nd, row_p2)}, [float("nan")], {PairMethod.RAW: 0})
 
 
 def rows_of(x_nd: np.ndarray, label_n: np.ndarray, people: np.ndarray) -> Rows:

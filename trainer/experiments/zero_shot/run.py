@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trainer.experiments.comparison import Comparison, Method
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
-    from trainer.heads.few_shot_training import Subject
+    from trainer.heads.few_shot_training import FewShotTask
     from trainer.stats.few_shot import Crossing
     from trainer.tracking.writer import SweepWriter
 
@@ -199,14 +199,14 @@ def sweeps_head(config: ZeroShotConfig, features: Features) -> Method:
 
 def prepared(
     features: Features, pooled_nd: np.ndarray, classes_ce: np.ndarray, alone_ce: np.ndarray, device: str
-) -> tuple[list[Method], list[Subject], float]:
+) -> tuple[list[Method], list[FewShotTask], float]:
     """The two zero-shot methods, what heads of each kind learn from, and the scale of the cosines."""
     import torch
     from scipy.special import softmax
 
     from trainer.experiments.comparison import Method
     from trainer.features.prompts import unit
-    from trainer.heads.few_shot_training import Subject
+    from trainer.heads.few_shot_training import FewShotTask
     from trainer.heads.training_data import Linear, Split
     from trainer.stats.few_shot import fitted_scale
     from trainer.stats.intervals import confusion_matrix, f1_macro
@@ -225,10 +225,10 @@ def prepared(
             Method(name, how, float(f1_macro(confusion)), softmax(scale * cosine_nc[test], axis=1)[None])
         )
 
-    def subject(name: str, x_nd: np.ndarray, start: Linear | None = None) -> Subject:
+    def subject(name: str, x_nd: np.ndarray, start: Linear | None = None) -> FewShotTask:
         train_x, val_x, test_x = (torch.as_tensor(x_nd[rows]).to(device) for rows in (train, val, test))
         train_y, val_y = (torch.as_tensor(manifest.label_n[rows]).to(device) for rows in (train, val))
-        return Subject(name, Split(train_x, train_y), Split(val_x, val_y), test_x, classes, start)
+        return FewShotTask(name, Split(train_x, train_y), Split(val_x, val_y), test_x, classes, start)
 
     weight_cd = torch.as_tensor(scale * classes_ce).to(device)
     start = Linear(weight_cd, weight_cd.new_zeros(classes))
@@ -237,7 +237,7 @@ def prepared(
 
 
 def few_shot_record(
-    config: ZeroShotConfig, subjects: list[Subject], features: Features, writer: SweepWriter
+    config: ZeroShotConfig, subjects: list[FewShotTask], features: Features, writer: SweepWriter
 ) -> pd.DataFrame:
     """FEW_SHOT_SCORES: validation macro-F1 of every draw, kind, number of shots and strength; what is missing
     is trained, a draw at a time."""
@@ -303,7 +303,7 @@ def conclude(
     config: ZeroShotConfig,
     features: Features,
     named: list[Method],
-    subjects: list[Subject],
+    subjects: list[FewShotTask],
     record: pd.DataFrame,
     swept: Method | None,
     writer: SweepWriter,
@@ -356,7 +356,7 @@ def conclude(
 def few_shot(
     config: ZeroShotConfig,
     features: Features,
-    subjects: list[Subject],
+    subjects: list[FewShotTask],
     record: pd.DataFrame,
     comparison: Comparison,
 ) -> tuple[pd.DataFrame, dict[str, Crossing]]:
@@ -367,8 +367,8 @@ def few_shot(
     from trainer.experiments.comparison import with_ends
     from trainer.heads.few_shot_training import heads
     from trainer.stats.few_shot import crossing
-    from trainer.stats.paired_bootstrap import Answers, holm, swap_test
-    from trainer.stats.paired_comparison import Compared
+    from trainer.stats.paired_bootstrap import PredictionSet, holm, swap_test
+    from trainer.stats.paired_comparison import PairedComparison
 
     manifest, test = features.manifest, features.manifest.rows("test")
     by_name = {method.name: method.probability_snc[0].argmax(1) for method in comparison.methods}
@@ -395,8 +395,8 @@ def few_shot(
     label_n = manifest.label_n[manifest.rows("train")]
     sizes_l[-1] = len(label_n)
     per_class = [*config.shots, int(np.median(np.bincount(label_n, minlength=len(manifest.classes))))]
-    answers = Answers(manifest.label_n[test], pred_asn, len(manifest.classes))
-    compared = Compared(answers, seed=config.seed)
+    answers = PredictionSet(manifest.label_n[test], pred_asn, len(manifest.classes))
+    compared = PairedComparison(answers, seed=config.seed)
     zero = compared.arm(0)["f1_macro"]
     rows, crossings = [], {}
     for number, subject in enumerate(subjects):

@@ -1,21 +1,100 @@
-"""Open or resume the MLflow run of an experiment."""
+"""What every experiment on record shares: open or resume its run, do what is missing, write the summary."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from trainer.core.config import CommonConfig, StudyConfig, command_line, new_study_name, settings
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.tracking.schema import Kind, Tag
+from trainer.tracking.schema import Artifact, Kind, Tag
 from trainer.tracking.studies import find_study
 from trainer.tracking.writer import SweepWriter
 
 if TYPE_CHECKING:
-    pass
+    from trainer.experiments.hardware import Plan
+
+
+def begin(config: StudyConfig) -> Plan:
+    """Start the clock, see that the store can be used, and resolve what the flags stand for here.
+
+    Raises:
+        InputError: the store or the device cannot be used.
+    """
+    began = time.time()
+    from trainer.experiments.hardware import Plan
+    from trainer.tracking import database
+
+    database.check(config.tracking_uri)
+    return Plan.of(config, began=began)
+
+
+class Experiment(ABC):
+    """A study of one command: what must stay the same in it, what it does, what it prints at the end.
+
+    Attributes:
+        kind: of its run in MLflow.
+        module: its command, such as trainer.sweep.
+        only_in_file: figures of the summary that the last line on stdout leaves out.
+    """
+
+    kind: ClassVar[Kind]
+    module: ClassVar[str]
+    only_in_file: ClassVar[Collection[str]] = ()
+    config: StudyConfig
+    plan: Plan
+
+    @property
+    @abstractmethod
+    def about(self) -> str:
+        """What the study consists of, for people."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What must not change while the study goes on."""
+
+    @abstractmethod
+    def execute(self, writer: SweepWriter) -> dict[str, Any]:
+        """Do what is not on record yet. Returns the figures for the summary."""
+
+    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+        """What to say of a study that is done; None where something is left to do."""
+        return f"Study {writer.study} is on record." if summary else None
+
+    def finish(self, figures: dict[str, Any], writer: SweepWriter) -> dict[str, Any]:
+        """What is done at the end of a study, also of one that was on record. Returns its figures."""
+        return figures
+
+    @contextmanager
+    def recording(self, writer: SweepWriter) -> Iterator[None]:
+        """What is open as long as the run is."""
+        yield
+
+    def run(self) -> dict[str, Any]:
+        """Open the run or resume it, and do what is missing. Returns the figures of the last line.
+
+        Raises:
+            InputError: the study exists and is something else.
+        """
+        identity = self.identity()
+        opened = open_run(self.config, identity, kind=self.kind, module=self.module, about=self.about)
+        with opened as writer, self.recording(writer):
+            figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
+            done = self.on_record(figures, writer)
+            if done is not None:
+                say(done)
+            else:
+                figures = self.execute(writer)
+                writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+            figures = self.finish(figures, writer)
+        return {name: value for name, value in figures.items() if name not in self.only_in_file}
 
 
 def open_run(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,13 @@ from trainer.heads.head_config import HeadSpec
 from trainer.stats.intervals import Interval
 from trainer.stats.paired_bootstrap import (
     AUROC,
-    PredictionSet,
     PairedBootstrap,
+    PredictionSet,
     Resampled,
     SwapTest,
-    interval_beyond_optimism,
     f1_macro_per_seed,
     holm,
+    interval_beyond_optimism,
     selection_optimism,
     swap_test,
 )
@@ -34,13 +34,20 @@ LEVEL = 0.05
 FIGURES = (Ablation.F1_MACRO, Ablation.ACCURACY)
 
 
+class LabelledRows(NamedTuple):
+    """Class numbers of the training rows and of those that were answered."""
+
+    train_n: np.ndarray
+    val_n: np.ndarray
+    test_n: np.ndarray
+    corrupted_n: np.ndarray | None  # bool, of the training rows; None where nothing is known
+
+
 class Judge:
     """Turns answers into the tables ABLATION and ABLATION_CLASSES.
 
     Args:
         cells: the first is the baseline.
-        label_n: of the training rows; ``test_label_n``, ``val_label_n`` of those that were answered.
-        spoiled_n: bool, the training rows known to be spoiled; None where nothing is known.
         seed: decides bootstrap draws and swaps.
     """
 
@@ -48,16 +55,12 @@ class Judge:
         self,
         cells: Sequence[Cell],
         classes: Sequence[str],
+        rows: LabelledRows,
         *,
-        label_n: np.ndarray,
-        val_label_n: np.ndarray,
-        test_label_n: np.ndarray,
-        spoiled_n: np.ndarray | None,
         seed: int,
     ) -> None:
-        self.cells, self.classes = list(cells), list(classes)
-        self.label_n, self.val_label_n, self.test_label_n = label_n, val_label_n, test_label_n
-        self.spoiled_n, self.seed = spoiled_n, seed
+        self.cells, self.classes, self.seed = list(cells), list(classes), seed
+        self.label_n, self.val_label_n, self.test_label_n, self.spoiled_n = rows
 
     def tables(
         self,

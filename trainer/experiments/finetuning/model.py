@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -22,32 +23,22 @@ from trainer.heads.training_data import Scale
 TENSORS, DESCRIPTION = "tuned.safetensors", "tuned.json"
 
 
-def files_of(
-    learner: Learner,
-    *,
-    encoder: str,
-    unfreeze_last: int,
-    dtype: str,
-    kept: str,
-    precision: str,
-    classes: Sequence[str],
-) -> dict[str, bytes]:
-    """What to keep of a learner, by file name. The encoder's other weights are found by its name.
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """From which encoder a learner was made, and how."""
 
-    Args:
-        encoder, unfreeze_last, dtype, kept: as :func:`trainer.features.activations.activations` took them.
-        precision: what the last blocks computed in.
-    """
+    encoder: str
+    unfreeze_last: int
+    dtype: str  # what the frozen blocks compute in
+    kept: str  # what their activations are rounded to
+    precision: str  # what the last blocks compute in
+    classes: Sequence[str]
+
+
+def files_of(learner: Learner, description: Description) -> dict[str, bytes]:
+    """What to keep of a learner, by file name. The encoder's other weights are found by its name."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in kept_tensors(learner).items()}
-    described = {
-        "encoder": encoder,
-        "unfreeze_last": unfreeze_last,
-        "dtype": dtype,
-        "kept": kept,
-        "precision": precision,
-        "classes": list(classes),
-    }
-    return {TENSORS: save(tensors), DESCRIPTION: json.dumps(described, indent=2).encode()}
+    return {TENSORS: save(tensors), DESCRIPTION: json.dumps(asdict(description), indent=2).encode()}
 
 
 def kept_tensors(learner: Learner) -> dict[str, Tensor]:

@@ -71,7 +71,9 @@ def identify(
         probe = part_n == part
         val = part_n == (part + 1) % parts if parts > 2 else ~probe
         train = ~probe & ~val if parts > 2 else ~probe
-        data = to_training_data(x[train], y[train], val_x_nd=x[val], val_y_n=y[val], classes=len(known), device=plan.device)
+        data = to_training_data(
+            x[train], y[train], val_x_nd=x[val], val_y_n=y[val], classes=len(known), device=plan.device
+        )
         population = Population(HEADS, data, seeds=[seed], precision=plan.precision)
         population.train(max(spec.epochs for spec in HEADS))
         best = max(range(len(HEADS)), key=lambda k: (population.outcome(k).score, -k))

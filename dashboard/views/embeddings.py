@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import text
-from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
+from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, Colouring, MapOverlays, scatter
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import projection as projection_frames
 from dashboard.runs.run_info import RunInfo, on_same_rows
@@ -360,15 +360,17 @@ def picture(
     around = neighbourhood(there)
     bright = drawn if lit is None else lit
     pictured = landmarks(bright.loc[bright["image"].notna(), ["x", "y"]], fewest=3 if lit is None else 1)
-    return scatter(
-        drawn,
-        colour=column,
-        title=text.clean(title, longest=40),
-        classes=[shown.get(name, name) for name in classes],
-        pictures=drawn.loc[pictured] if shows_pictures else None,
+    overlays = MapOverlays(
+        images=drawn.loc[pictured] if shows_pictures else None,
         lit=lit,
         marked=around[["x", "y", "number"]].assign(here=around["sample_id"] == there.point),
         boxes=there.boxes,
+    )
+    names = [shown.get(name, name) for name in classes]
+    return scatter(
+        drawn,
+        Colouring(column, text.clean(title, longest=40), names),
+        overlays,
         extent=tuple(float(f(there.every[c])) for c in ("x", "y") for f in (min, max)),  # type: ignore[arg-type]
         dark=state.is_dark(),
     )

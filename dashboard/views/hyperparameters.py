@@ -232,10 +232,12 @@ def parallel_chart(
         kept = page.frame.loc[kept.index.union(page.frame.index[page.frame[TRIAL] == page.chosen])]
     drawn = hyper.best_first(kept, up=page.objective.up).iloc[::-1]  # the best on top
     lines, ticks = hyper.polylines(drawn, shown, page.objective)
-    figure = charts.parallel(
-        lines, ticks, objective=page.objective, colours=colours, chosen=page.chosen, dark=state.is_dark()
-    )
+    figure = charts.parallel(lines, ticks, style_of(page), colours=colours)
     return drawn, drawing(figure), charts.parallel_height(ticks)
+
+
+def style_of(page: Page) -> charts.TrialStyle:
+    return charts.TrialStyle(page.objective, page.chosen, state.is_dark())
 
 
 def ends(page: Page, colours: tuple[float, float]) -> str:
@@ -299,10 +301,8 @@ def slice_charts(
             rows,
             None if parameter.numeric else hyper.means(rows, parameter),
             parameter,
-            page.objective,
+            style_of(page),
             extent=extent,
-            chosen=page.chosen,
-            dark=state.is_dark(),
             pick=f"{charts.PICK}_{number}",
         )
         sliced.append((parameter, rows.drop(columns="here"), drawing(figure)))
@@ -373,10 +373,8 @@ def contour_chart(
         dots,
         first,
         second,
-        page.objective,
+        style_of(page),
         colours=hyper.colour_range(page.frame[SCORE], up=page.objective.up),
-        chosen=page.chosen,
-        dark=state.is_dark(),
     )
     return cells, dots, drawing(figure)
 
@@ -395,11 +393,7 @@ def best_so_far(page: Page) -> None:
     for column, against in zip(columns, ("done", "seconds"), strict=False):
 
         def race(against: str = against) -> Drawing:
-            return drawing(
-                charts.best_so_far(
-                    frame, page.objective, measure, against=against, extent=extent, dark=state.is_dark()
-                )
-            )
+            return drawing(charts.best_so_far(frame, measure, style_of(page), against=against, extent=extent))
 
         with column:
             clickable(
@@ -681,6 +675,11 @@ def facts_of(page: Page, trial: pd.Series) -> list[tuple[str, str]]:
     return facts
 
 
-for kept in (SHOWN, DISMISSED):  # the whole page is drawn anew, with the card that its address asks for
-    st.session_state.pop(kept, None)
+def reopen_card() -> None:
+    """The whole page is drawn again, with the card that its address asks for."""
+    for kept in (SHOWN, DISMISSED):
+        st.session_state.pop(kept, None)
+
+
+reopen_card()
 layout.page("Hyperparameters", show)

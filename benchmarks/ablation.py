@@ -138,7 +138,7 @@ def measured(manifest: Manifest, repeats: int) -> dict[str, Any]:
 
 def clouds(*, rows: int = 1200, classes: int = 4, seed: int = 0) -> Manifest:
     """Overlapping clouds as ready features, for a quick look."""
-    from trainer.data.manifest import build_manifest
+    from trainer.data.manifest import Columns, build_manifest
 
     random = np.random.default_rng(seed)
     label_n = np.arange(rows) % classes
@@ -147,12 +147,14 @@ def clouds(*, rows: int = 1200, classes: int = 4, seed: int = 0) -> Manifest:
     )
     names = [str(row) for row in range(rows)]
     return build_manifest(
-        name="clouds",
-        sample_id=names,
-        label=[f"class {label}" for label in label_n],
-        split=["train"] * rows,
-        content=names,
-        features_nd=x_nd,
+        "clouds",
+        Columns(
+            sample_id=names,
+            label=[f"class {label}" for label in label_n],
+            split=["train"] * rows,
+            content=names,
+            features_nd=x_nd,
+        ),
     )
 
 

@@ -36,7 +36,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer.data.demo import ENCODER
-from trainer.data.manifest import Manifest, build_manifest
+from trainer.data.manifest import Columns, Manifest, build_manifest
 from trainer.experiments.finetuning.learner import Learner
 from trainer.experiments.finetuning.training import Recipe, Rows, Training, autocast
 from trainer.features.activations import activations
@@ -89,12 +89,14 @@ def pictures(count: int) -> Manifest:
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "JPEG")
         files.append(buffer.getvalue())
     return build_manifest(
-        name="noise",
-        sample_id=[f"{i:06d}" for i in range(count)],
-        label=[str(i % CLASSES) for i in range(count)],
-        split=["val" if i < VAL else "train" for i in range(count)],
-        content=[hashlib.sha256(file).hexdigest() for file in files],
-        images=files,
+        "noise",
+        Columns(
+            sample_id=[f"{i:06d}" for i in range(count)],
+            label=[str(i % CLASSES) for i in range(count)],
+            split=["val" if i < VAL else "train" for i in range(count)],
+            content=[hashlib.sha256(file).hexdigest() for file in files],
+            images=files,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from sklearn.datasets import load_digits
 
 from tests.support import synthetic_runs
-from trainer.data.manifest import build_manifest
+from trainer.data.manifest import Columns, build_manifest
 from trainer.experiments.verification import findings
 from trainer.experiments.verification.embedding import Candidate, cosines
 from trainer.experiments.verification.identify import Identified
@@ -61,11 +61,13 @@ def verification(
     digits = load_digits()
     rows = np.concatenate([np.flatnonzero(digits.target == d)[:EACH] for d in range(10)])
     manifest = build_manifest(
-        name="digits",
-        sample_id=[f"{hostile}d{i % 97}/{i:04d}.png" for i in range(len(rows))],
-        label=[f"{hostile}d{digits.target[row]}" for row in rows],
-        split=["train"] * len(rows),
-        content=[str(row) for row in rows],
+        "digits",
+        Columns(
+            sample_id=[f"{hostile}d{i % 97}/{i:04d}.png" for i in range(len(rows))],
+            label=[f"{hostile}d{digits.target[row]}" for row in rows],
+            split=["train"] * len(rows),
+            content=[str(row) for row in rows],
+        ),
     )
     x_nd, label_n = digits.data[rows].astype(np.float32), digits.target[rows]
     protocol = draw(manifest.label_n, folds=FOLDS, per_fold=40, seed=0)

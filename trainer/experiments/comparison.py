@@ -164,7 +164,7 @@ class Comparison:
             classes=manifest.classes,
             caption=manifest.caption,
             group=manifest.group,
-            spoiled=manifest.spoiled,
+            spoiled=manifest.corrupted,
             thumbnails=thumbnails(manifest, shown),
         )
         writer.table(Artifact.SAMPLES, samples)

@@ -182,7 +182,7 @@ class Answers:
             classes=manifest.classes,
             caption=manifest.caption,
             group=manifest.group,
-            spoiled=manifest.spoiled,
+            spoiled=manifest.corrupted,
             thumbnails=thumbnails(manifest, rows.tolist()),
         )
         writer.table(Artifact.SAMPLES, frame)

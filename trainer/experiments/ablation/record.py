@@ -113,7 +113,7 @@ def scores_frame(scored: Scored, cells: Sequence[Cell], pictures: Mapping[int, b
             Scores.SAMPLE_ID: list(manifest.sample_id),
             Scores.LABEL: [rows.classes[label] for label in rows.label_n],
             Scores.CAPTION: list(manifest.caption),
-            Scores.SPOILED: [None] * count if manifest.spoiled is None else list(manifest.spoiled),
+            Scores.SPOILED: [None] * count if manifest.corrupted is None else list(manifest.corrupted),
             Scores.GROUP: pd.array([pd.NA] * count if rows.group_n is None else rows.group_n, dtype="Int64"),
             Scores.THUMBNAIL: pd.Series([pictures.get(row) for row in range(count)], dtype=object),
             **{Scores.SCORE_PREFIX + name: score_n for name, score_n in rows.scores.items()},

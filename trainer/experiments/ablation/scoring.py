@@ -174,12 +174,12 @@ class Scored:
     @property
     def spoiled_n(self) -> np.ndarray | None:
         """bool [N]: rows that are known to be spoiled, in whatever way; None where nothing is known."""
-        kinds = self.manifest.spoiled
+        kinds = self.manifest.corrupted
         return None if kinds is None or not any(kinds) else np.array([bool(kind) for kind in kinds])
 
     def separation(self) -> dict[str, dict[str, Interval]]:
         """How well a low score tells spoiled rows of each kind from those that are not spoiled (AUROC)."""
-        kinds = np.array(self.manifest.spoiled or ())
+        kinds = np.array(self.manifest.corrupted or ())
         found: dict[str, dict[str, Interval]] = {}
         told = {name: score_n for name, score_n in self.rows.scores.items() if name not in MEASURED}
         for name, score_n in told.items() if len(kinds) else ():

@@ -29,9 +29,9 @@ from trainer.data.load import load
 from trainer.data.manifest import Manifest
 from trainer.data.split import stratified_folds
 from trainer.experiments.ablation.design import design, random_choice
-from trainer.experiments.ablation.filters import Rows
+from trainer.experiments.ablation.filters import FilterRows
 from trainer.experiments.ablation.judging import Judge, LabelledRows
-from trainer.experiments.ablation.record import Record
+from trainer.experiments.ablation.record import AblationRecord
 from trainer.experiments.ablation.scores import agreement_score
 from trainer.experiments.ablation.training import TrainingSettings, arms_of, train
 from trainer.heads.head_config import HeadSpec
@@ -83,7 +83,7 @@ class Repeat:
 
     def _helps(self, scores: dict[str, np.ndarray], *, spoiled_n: np.ndarray | None) -> bool:
         manifest = self.manifest
-        rows = Rows(self.label_n, manifest.classes, scores)
+        rows = FilterRows(self.label_n, manifest.classes, scores)
         filters = [f"{name}>=top{kept}%" for name in scores for kept in KEPT]
         cells = design(rows, axes=(), alone=filters, augment=False, why_not={})
         label_n = manifest.label_n
@@ -94,7 +94,7 @@ class Repeat:
             val_y_n=label_n[self.val_n],
             classes=len(manifest.classes),
         )
-        record = Record(None, None, seeds=range(SEEDS))
+        record = AblationRecord(None, None, seeds=range(SEEDS))
         for seed in range(SEEDS):
             arms = arms_of(
                 cells, lambda cell, seed=seed: random_choice(cell, rows, seed=self.number, draw=seed)

@@ -350,7 +350,7 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     from trainer.core.console import bar
     from trainer.core.stopwatch import Stopwatch
     from trainer.data.manifest import check_trainable
-    from trainer.experiments.evaluation import Answers
+    from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
     from trainer.experiments.inputs import training_data
     from trainer.experiments.sweep import trials as steps
@@ -368,7 +368,7 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
         for _ in steps.run_trials(config, settings, space, data, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
     finalists = steps.finalists(config, plan, data, trial_log)
-    answers = Answers(features, finalists, seed=config.seed)
+    answers = Evaluation(features, finalists, seed=config.seed)
     best, classes = finalists[0], features.manifest.classes
     used = encoder_used(features.report.encoder)
     return SweepResult(

@@ -15,8 +15,8 @@ from trainer.experiments.verification import findings
 from trainer.experiments.verification.embedding import Candidate, cosines
 from trainer.experiments.verification.identify import Identified
 from trainer.experiments.verification.protocol import draw
-from trainer.experiments.verification.record import Record, faces_table, roc_table
-from trainer.experiments.verification.split import Scored
+from trainer.experiments.verification.record import VerificationRecord, faces_table, roc_table
+from trainer.experiments.verification.split import SplitScores
 from trainer.stats.roc import PersonBootstrap, VerificationPairs
 from trainer.tracking.schema import Artifact, Kind, PairMethod, RunState, Stopped, Tag, Verified
 
@@ -71,7 +71,7 @@ def verification(
     )
     x_nd, label_n = digits.data[rows].astype(np.float32), digits.target[rows]
     protocol = draw(manifest.label_n, folds=FOLDS, per_fold=40, seed=0)
-    record = Record(manifest, protocol, None, None)
+    record = VerificationRecord(manifest, protocol, None, None)
     if scored:
         splits = protocol.splits if state == RunState.DONE else protocol.splits[:2]
         for split in splits:
@@ -107,7 +107,7 @@ def verification(
     return str(run.info.run_id)
 
 
-def score(record: Record, protocol, x_nd, split: int, *, trained: bool, hostile: str) -> None:  # type: ignore[no-untyped-def]
+def score(record: VerificationRecord, protocol, x_nd, split: int, *, trained: bool, hostile: str) -> None:  # type: ignore[no-untyped-def]
     """Centred cosines take the part of what was learned."""
     here = protocol.row_p2[protocol.split_p == split]
     found = {PairMethod.RAW: cosines(x_nd, here)}
@@ -117,7 +117,7 @@ def score(record: Record, protocol, x_nd, split: int, *, trained: bool, hostile:
                 cosines(x_nd - x_nd.mean(0), here) + gain * protocol.same_p[protocol.split_p == split]
             )
     tried = [Candidate(method, f"{hostile}one of {method}", None) for method in found]
-    record.add(split, tried, Scored(found, [0.9] * len(tried), {m: i for i, m in enumerate(found)}))
+    record.add(split, tried, SplitScores(found, [0.9] * len(tried), {m: i for i, m in enumerate(found)}))
 
 
 def _identified(x_nd: np.ndarray, label_n: np.ndarray) -> Identified:

@@ -16,7 +16,7 @@ from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.tracking.schema import Artifact, Kind, Tag
 from trainer.tracking.studies import find_study
-from trainer.tracking.writer import SweepWriter
+from trainer.tracking.writer import RunWriter
 
 if TYPE_CHECKING:
     from trainer.experiments.hardware import Plan
@@ -61,19 +61,19 @@ class Experiment(ABC):
         """What must not change while the study goes on."""
 
     @abstractmethod
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
         """Do what is not on record yet. Returns the figures for the summary."""
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         """What to say of a study that is done; None where something is left to do."""
         return f"Study {writer.study} is on record." if summary else None
 
-    def finish(self, figures: dict[str, Any], writer: SweepWriter) -> dict[str, Any]:
+    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
         """What is done at the end of a study, also of one that was on record. Returns its figures."""
         return figures
 
     @contextmanager
-    def recording(self, writer: SweepWriter) -> Iterator[None]:
+    def recording(self, writer: RunWriter) -> Iterator[None]:
         """What is open as long as the run is."""
         yield
 
@@ -99,7 +99,7 @@ class Experiment(ABC):
 
 def open_run(
     config: StudyConfig, identity: dict[str, Any], *, kind: Kind, module: str, about: str
-) -> SweepWriter:
+) -> RunWriter:
     """A new parent run, or that of the study to resume.
 
     Args:
@@ -115,11 +115,11 @@ def open_run(
         earlier = find_study(config.tracking_uri, config.experiment, config.study, kind=kind)
         if earlier is not None:
             refuse_change(config.study, before=json.loads(earlier.tags[Tag.IDENTITY]), now=identity)
-            return SweepWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
+            return RunWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or new_study_name(config.data)
     say(f"Study {study}: {about}. `--study {study}` resumes it.")
     command = settings(config)
-    return SweepWriter.start(
+    return RunWriter.start(
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,
         study=study,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from trainer.search.trial_log import TrialLog
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 MOST_BEHIND = 256  # trials: 6 s of writing, the longest that the end of a sweep waits
 MOST_POINTS = 20  # of a curve: MLflow takes 0.08 ms of processor time for each, from the trainer's
@@ -37,7 +37,7 @@ class TrialExperiment(Experiment):
     mirror: Mirror
 
     @contextmanager
-    def recording(self, writer: SweepWriter) -> Iterator[None]:
+    def recording(self, writer: RunWriter) -> Iterator[None]:
         from trainer.search.trial_log import TrialLog
 
         with Mirror(writer) as self.mirror:
@@ -71,7 +71,7 @@ class Mirror:
         waited_s: wall seconds that the coordinator waited for it.
     """
 
-    def __init__(self, writer: SweepWriter) -> None:
+    def __init__(self, writer: RunWriter) -> None:
         self.busy_s = 0.0
         self.waited_s = 0.0
         self._writer = writer

@@ -21,7 +21,7 @@ from trainer.stats.paired_bootstrap import PredictionSet, holm
 from trainer.stats.paired_comparison import MethodDifference, PairedComparison
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric
-from trainer.tracking.writer import SweepWriter
+from trainer.tracking.writer import RunWriter
 
 MOST_SHOWN = 5000  # test rows whose pictures are kept
 LEVEL = 0.05
@@ -133,7 +133,7 @@ class Comparison:
             ]
         )
 
-    def log(self, writer: SweepWriter) -> None:
+    def log(self, writer: RunWriter) -> None:
         """Every table, with the answers of each method's first head and pictures of the test rows."""
         manifest, rows = self.manifest, self.rows
         writer.table(

@@ -31,7 +31,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
 
     Raises:
         InputError: no such sweep, model, encoder or picture; the CSV cannot be written.
-        CameToNothing: more files than ``max_bad`` are bad. The CSV of the others is written.
+        NoResultError: more files than ``max_bad`` are bad. The CSV of the others is written.
     """
     began = time.time()
     check(config)

@@ -29,7 +29,7 @@ def find_study(tracking_uri: str, experiment: str, study: str, *, kind: Kind = K
     """The newest run of that study and kind, if there is one.
 
     A state of LIVE says that the last heartbeat is young, not that the process lives: one that was
-    killed a moment ago looks the same. ``SweepWriter.resume`` tells the two apart.
+    killed a moment ago looks the same. ``RunWriter.resume`` tells the two apart.
     """
     client = connect(tracking_uri)
     found = find_experiment(client, experiment)

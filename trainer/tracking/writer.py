@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 NAME_LENGTH = 250  # MLflow's limit for a run's name
 
 
-class SweepWriter:
+class RunWriter:
     """Writes one sweep, or one extraction. Use it in a ``with`` block: the run is closed however it ends.
 
     Left normally the run is FINISHED; by KeyboardInterrupt KILLED and labelled interrupted; by any

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trainer.core.errors import InputError
 from trainer.experiments.ablation.advice import advise, most_telling
 from trainer.experiments.ablation.design import Cell, design, random_choice, usual
-from trainer.experiments.ablation.filters import Everything, Rows, parse
+from trainer.experiments.ablation.filters import Everything, FilterRows, parse
 from trainer.experiments.ablation.judging import Judge, LabelledRows
 from trainer.experiments.ablation.training import Arm, TrainingSettings, arms_of, candidates, train, tune
 from trainer.heads.head_config import HeadSpec
@@ -25,10 +25,12 @@ from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdic
 SPEC = HeadSpec(lr=1e-2, epochs=5, batch_size=16, weights="last")
 
 
-def rows_of(labels: int = 30, classes: int = 3, **scores: Any) -> Rows:
+def rows_of(labels: int = 30, classes: int = 3, **scores: Any) -> FilterRows:
     names = tuple("abcdefgh"[:classes])
     given = scores or {"clip": np.linspace(0, 1, labels), "quality": np.linspace(1, 0, labels)}
-    return Rows(np.arange(labels) % classes, names, {k: np.asarray(v, dtype=float) for k, v in given.items()})
+    return FilterRows(
+        np.arange(labels) % classes, names, {k: np.asarray(v, dtype=float) for k, v in given.items()}
+    )
 
 
 # --- design -----------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def test_a_random_choice_keeps_as_many_rows_and_a_row_of_every_class(
     count: int, classes: int, draw: int, data: st.DataObject
 ) -> None:
     label_n = np.concatenate([np.arange(classes), np.zeros(max(0, count - classes), dtype=int)])
-    rows = Rows(label_n, ("a", "b", "c")[:classes], {})
+    rows = FilterRows(label_n, ("a", "b", "c")[:classes], {})
     kept = data.draw(st.integers(classes, len(label_n)))
     keep_n = np.arange(len(label_n)) < kept
     chosen_n = random_choice(Cell(1, Everything(), False, keep_n), rows, seed=0, draw=draw)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from trainer.core.errors import InputError
 from trainer.experiments.finetuning import checkpoint
 from trainer.experiments.finetuning.learner import Learner
-from trainer.experiments.finetuning.training import Recipe, Rows, Training, rate_factor
+from trainer.experiments.finetuning.training import IndexedRows, Recipe, Splits, Training, rate_factor
 from trainer.features.partial_encoder import EncoderParts, TrainableTail
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
@@ -75,8 +75,10 @@ def training(source: Stored | None = None, *, recipe: Recipe = RECIPE, said: Cal
     return Training(
         Learner(tail, head),
         source or Stored(),
-        train=Rows(np.arange(TRAIN), y_n[:TRAIN]),
-        val=Rows(np.arange(TRAIN, TRAIN + VAL), y_n[TRAIN:]),
+        Splits(
+            IndexedRows(np.arange(TRAIN), y_n[:TRAIN]),
+            IndexedRows(np.arange(TRAIN, TRAIN + VAL), y_n[TRAIN:]),
+        ),
         recipe=recipe,
         seed=7,
         said=said,

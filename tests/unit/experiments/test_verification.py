@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trainer.core.errors import InputError
 from trainer.experiments.hardware import Plan
 from trainer.experiments.verification.embedding import (
-    Rows,
+    PersonRows,
     candidates,
     cosines,
     discriminants,
@@ -246,7 +246,7 @@ def test_whitened_rows_are_uncorrelated_and_of_the_same_variance() -> None:
     white = whitening(x_nd, components=8)(x_nd)
     np.testing.assert_allclose(white.T @ white, np.eye(8), atol=1e-4)
     assert whitening(x_nd[:5], components=8)(x_nd).shape[1] == 4  # the rank of five centred rows
-    assert discriminants(Rows(x_nd, y_n), shrinkage=None)(x_nd).shape == (72, 11)
+    assert discriminants(PersonRows(x_nd, y_n), shrinkage=None)(x_nd).shape == (72, 11)
 
 
 def test_every_method_learns_what_tells_unseen_people_apart() -> None:
@@ -258,7 +258,7 @@ def test_every_method_learns_what_tells_unseen_people_apart() -> None:
     pairs = np.stack([one, other], axis=1)
     same_p = y_n[~seen][one] == y_n[~seen][other]
     tried = [one for one in candidates() if "whitened" not in one.name]
-    learned = learn(tried, Rows(x_nd[seen], y_n[seen]), seed=0, device="cpu")
+    learned = learn(tried, PersonRows(x_nd[seen], y_n[seen]), seed=0, device="cpu")
     worth = {
         (one.method, one.name): roc_auc_score(same_p, cosines(embed(x_nd[~seen]), pairs))
         for one, embed in zip(tried, learned, strict=True)

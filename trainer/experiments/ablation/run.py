@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from trainer.data.manifest import Manifest
     from trainer.experiments.ablation.design import Cell
-    from trainer.experiments.ablation.record import Record
-    from trainer.experiments.ablation.scoring import Scored
+    from trainer.experiments.ablation.record import AblationRecord
+    from trainer.experiments.ablation.scoring import ScoredRows
     from trainer.experiments.hardware import Plan
     from trainer.features.extract import Features
     from trainer.heads.head_config import HeadSpec
     from trainer.heads.training_data import TrainingData
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 FEWEST_SEEDS = 6
 VIEWS = 2  # augmented views of each training picture, where there are pictures
@@ -73,7 +73,7 @@ def run(config: AblateConfig) -> dict[str, Any]:
         say(line)
     if config.dry_run:
         return findings.figures_of_scores(scored, cells) | {Ablated.ELAPSED_S: plan.elapsed_s()}
-    ablation = Ablation(config, plan, features, scored, cells, spec)
+    ablation = AblationStudy(config, plan, features, scored, cells, spec)
     ablation.add_encoder(features)
     for encoder in config.encoders:
         others = read(dataclasses.replace(config, encoder=encoder), plan.device, views=views)
@@ -82,7 +82,7 @@ def run(config: AblateConfig) -> dict[str, Any]:
 
 
 @dataclass
-class Ablation(Experiment):
+class AblationStudy(Experiment):
     """Cells: the same head trained on all rows, on those that a filter keeps, and on as many random ones."""
 
     kind = Kind.ABLATION
@@ -92,7 +92,7 @@ class Ablation(Experiment):
     config: AblateConfig
     plan: Plan
     features: Features  # of the first encoder
-    scored: Scored
+    scored: ScoredRows
     cells: list[Cell]
     spec: HeadSpec
     encoders: list[EncoderRows] = field(default_factory=list)
@@ -116,22 +116,24 @@ class Ablation(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         if summary.get(Ablated.SEEDS, 0) < self.config.seeds:
             return None
         return f"Study {writer.study}: all of its {summary[Ablated.SEEDS]} seeds are on record."
 
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
-        from trainer.experiments.ablation.record import Record
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
+        from trainer.experiments.ablation.record import AblationRecord
         from trainer.search.study import head_seeds
 
         seeds = head_seeds(self.config.seed, self.config.seeds)
-        record = Record(writer.read_table(Artifact.ANSWERS), writer.read_table(Artifact.CURVES), seeds=seeds)
+        record = AblationRecord(
+            writer.read_table(Artifact.ANSWERS), writer.read_table(Artifact.CURVES), seeds=seeds
+        )
         log_scores(self.config, writer, self.scored, self.cells)
         self.train(seeds, record, writer)
         return self.conclude(record, writer)
 
-    def finish(self, figures: dict[str, Any], writer: SweepWriter) -> dict[str, Any]:
+    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
         say(f"\n{figures[Ablated.ADVICE]}\n")
         if self.config.report is not None:
             write_report(self.config.report, writer)
@@ -172,7 +174,7 @@ class Ablation(Experiment):
 
         return random_choice(cell, self.scored.rows, seed=self.config.seed, draw=draw)
 
-    def train(self, seeds: list[int], record: Record, writer: SweepWriter) -> None:
+    def train(self, seeds: list[int], record: AblationRecord, writer: RunWriter) -> None:
         """Train what is missing from the record, one encoder and one seed at a time."""
         from trainer.experiments.ablation.training import TrainingSettings, arms_of
         from trainer.experiments.ablation.training import train as train_arms
@@ -218,7 +220,7 @@ class Ablation(Experiment):
 
     # --- the end ------------------------------------------------------------------------------
 
-    def judge(self, record: Record) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def judge(self, record: AblationRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
         """ABLATION and ABLATION_CLASSES."""
         from trainer.experiments.ablation.judging import Judge, LabelledRows
 
@@ -238,7 +240,7 @@ class Ablation(Experiment):
         with bar("Judging", "cells") as progress:
             return judge.tables(record.answers, specs=specs, progress=progress.update)
 
-    def conclude(self, record: Record, writer: SweepWriter) -> dict[str, Any]:
+    def conclude(self, record: AblationRecord, writer: RunWriter) -> dict[str, Any]:
         """Judge the cells, log what the pages show, say it. Returns the figures."""
         from trainer.experiments.ablation import findings
         from trainer.experiments.ablation.advice import advise, most_telling
@@ -270,7 +272,7 @@ class Ablation(Experiment):
         return figures
 
     def log_report(
-        self, table: pd.DataFrame, classes: pd.DataFrame, figures: dict[str, Any], writer: SweepWriter
+        self, table: pd.DataFrame, classes: pd.DataFrame, figures: dict[str, Any], writer: RunWriter
     ) -> None:
         """The page for people, with its pictures."""
         from trainer.experiments.ablation.report import report
@@ -344,14 +346,14 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
         config,
         encoder_settings(config, device, views=views),
         to_train=not config.dry_run,
-        corrupt=lambda manifest: planted(config, manifest),
+        corrupt=lambda manifest: corrupted(config, manifest),
     )
     if config.views and features.views_vnd is None and not config.dry_run:
         raise InputError(f"--views is {config.views}, but {config.data} brings ready features. Leave it out.")
     return features
 
 
-def planted(config: AblateConfig, manifest: Manifest) -> Manifest:
+def corrupted(config: AblateConfig, manifest: Manifest) -> Manifest:
     """The rows with the damage that was asked for."""
     from trainer.data.corruption import degrade_source, flip_labels, shuffle_captions
 
@@ -369,13 +371,13 @@ def planted(config: AblateConfig, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def score(config: AblateConfig, device: str, features: Features) -> Scored:
+def score(config: AblateConfig, device: str, features: Features) -> ScoredRows:
     """Every score that these training rows can have.
 
     Raises:
         InputError: the aesthetic predictor, or the encoder that scores, cannot be used.
     """
-    from trainer.experiments.ablation.scoring import Scored, Scoring
+    from trainer.experiments.ablation.scoring import ScoredRows, ScoringSettings
     from trainer.experiments.data_quality import Quality
 
     settings = encoder_settings(
@@ -390,9 +392,9 @@ def score(config: AblateConfig, device: str, features: Features) -> Scored:
     quality = Quality(features)
     quality.tell()
     with bar("Scoring", "images") as progress:
-        return Scored(
+        return ScoredRows(
             features,
-            Scoring(
+            ScoringSettings(
                 settings,
                 aesthetic=config.aesthetic,
                 of=config.captions_count,
@@ -404,7 +406,7 @@ def score(config: AblateConfig, device: str, features: Features) -> Scored:
         )
 
 
-def cells_of(config: AblateConfig, scored: Scored, *, augment: bool) -> list[Cell]:
+def cells_of(config: AblateConfig, scored: ScoredRows, *, augment: bool) -> list[Cell]:
     """The cells that the flags ask for.
 
     Raises:
@@ -423,7 +425,7 @@ def cells_of(config: AblateConfig, scored: Scored, *, augment: bool) -> list[Cel
     return cells
 
 
-def log_scores(config: AblateConfig, writer: SweepWriter, scored: Scored, cells: list[Cell]) -> None:
+def log_scores(config: AblateConfig, writer: RunWriter, scored: ScoredRows, cells: list[Cell]) -> None:
     """Write SCORES, for the page that shows who was thrown out; before training, so it can be looked at."""
     from trainer.data.thumbnails import thumbnails
     from trainer.experiments.ablation.record import scores_frame
@@ -434,7 +436,7 @@ def log_scores(config: AblateConfig, writer: SweepWriter, scored: Scored, cells:
     writer.table(Artifact.SCORES, scores_frame(scored, cells, pictures))
 
 
-def write_report(path: Path, writer: SweepWriter) -> None:
+def write_report(path: Path, writer: RunWriter) -> None:
     """The logged report beside its pictures, each complete when it appears.
 
     Raises:

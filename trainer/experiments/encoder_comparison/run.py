@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainer.experiments.hardware import Plan
     from trainer.features.encoder_cost import Cost
     from trainer.features.extract import Features
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 SHARE = 0.9  # of the training rows that each probe sees
 COSTS = "costs.json"  # artifact: what was measured of each encoder, so that a killed run goes on
@@ -72,15 +72,15 @@ class EncoderComparison(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         done = super().on_record(summary, writer)
         return done and f"{done}\n\n{summary[EncodersCompared.ADVICE]}\n"
 
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
         config, device = self.config, self.plan.device
-        costs = measured(config, device, writer)
+        costs = measure_costs(config, device, writer)
         methods = [
-            probed(config, name, one, device) for name, one in zip(names(config), self.read, strict=True)
+            train_probe(config, name, one, device) for name, one in zip(names(config), self.read, strict=True)
         ]
         return {
             **conclude(config, self.read, costs, methods, writer),
@@ -111,7 +111,7 @@ def names(config: EncodersConfig) -> list[str]:
 # --- cost and probe ---------------------------------------------------------------------------
 
 
-def measured(config: EncodersConfig, device: str, writer: SweepWriter) -> list[Cost]:
+def measure_costs(config: EncodersConfig, device: str, writer: RunWriter) -> list[Cost]:
     """What each encoder costs, from the record where it was measured before."""
     from trainer.features.backbone import pick_dtype
     from trainer.features.encoder_cost import Cost, cost_of
@@ -144,7 +144,7 @@ def choices(label_n: np.ndarray, *, seeds: int, seed: int) -> np.ndarray:
     return kept_sn
 
 
-def probed(config: EncodersConfig, name: str, features: Features, device: str) -> Method:
+def train_probe(config: EncodersConfig, name: str, features: Features, device: str) -> Method:
     """The tuned linear probe on one encoder: its strength is the best for all choices of rows together."""
     import numpy as np
     import torch
@@ -186,7 +186,7 @@ def conclude(
     read: list[Features],
     costs: list[Cost],
     methods: list[Method],
-    writer: SweepWriter,
+    writer: RunWriter,
 ) -> dict[str, Any]:
     """Choose on validation, compare on test rows, log. Returns figures."""
     import numpy as np
@@ -200,7 +200,7 @@ def conclude(
     comparison.tell("Linear probe on each encoder")
     rows = table(config, read, costs)
     report_costs(rows)
-    take = fastest_level(comparison, costs, chosen)
+    take = fastest_equal(comparison, costs, chosen)
     said = advice(comparison, costs, chosen=chosen, take=take)
     say(f"\n{said}\n")
     import pandas as pd
@@ -266,7 +266,7 @@ def report_costs(rows: list[dict[str, Any]]) -> None:
     show(shown)
 
 
-def sure(comparison: Comparison) -> dict[int, bool]:
+def significant(comparison: Comparison) -> dict[int, bool]:
     """Of each encoder but the chosen one: whether its difference to that is more than noise."""
     frame = comparison.pairs_table()
     low, high = frame[MethodPairs.EFFECT + Methods.LOW], frame[MethodPairs.EFFECT + Methods.HIGH]
@@ -274,9 +274,9 @@ def sure(comparison: Comparison) -> dict[int, bool]:
     return {other: bool(one) for (_, other), one in zip(comparison.pairs, certain, strict=True)}
 
 
-def fastest_level(comparison: Comparison, costs: list[Cost], chosen: int) -> int:
+def fastest_equal(comparison: Comparison, costs: list[Cost], chosen: int) -> int:
     """The fastest of the chosen encoder and those that cannot be told from it."""
-    level = [chosen, *(other for other, certain in sure(comparison).items() if not certain)]
+    level = [chosen, *(other for other, certain in significant(comparison).items() if not certain)]
     return max(level, key=lambda place: costs[place].images_per_s)
 
 

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from trainer.experiments.finetuning.frozen import Frozen
     from trainer.experiments.finetuning.learner import Learner
     from trainer.experiments.finetuning.report import TunedAnswers
-    from trainer.experiments.finetuning.training import Recipe, Standing, Training
+    from trainer.experiments.finetuning.training import Recipe, Training, TrainingProgress
     from trainer.experiments.hardware import Plan
     from trainer.features.activations import Activations
     from trainer.features.extract import Features
     from trainer.heads.outcome import Outcome
     from trainer.search.loop import TrialRecord
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
 FROZEN = 0  # the trial's number
@@ -46,7 +46,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        CameToNothing: every training diverged.
+        NoResultError: every training diverged.
     """
     check(config)
     plan = begin(config)
@@ -141,10 +141,10 @@ class FineTuning(TrialExperiment):
             **{name: getattr(self.config, name) for name in names},
         }
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         return f"Study {writer.study}: it is done and on record." if summary else None
 
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
         self.writer = writer
         self.frozen, self.frozen_nd = self.fit_frozen()
         recorded = {trial.number for trial in self.trial_log.finished}
@@ -161,7 +161,7 @@ class FineTuning(TrialExperiment):
         self.mirror.catch_up()
         return figures
 
-    def finish(self, figures: dict[str, Any], writer: SweepWriter) -> dict[str, Any]:
+    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
         shutil.rmtree(self.checkpoints(writer), ignore_errors=True)
         return {
             **figures,
@@ -169,7 +169,7 @@ class FineTuning(TrialExperiment):
             Summary.ELAPSED_S: self.plan.elapsed_s(),
         }
 
-    def checkpoints(self, writer: SweepWriter) -> Path:
+    def checkpoints(self, writer: RunWriter) -> Path:
         """The folder of the run's checkpoints."""
         return self.config.cache_dir / "finetuning" / writer.run_id
 
@@ -242,16 +242,15 @@ class FineTuning(TrialExperiment):
 
         from trainer.experiments.finetuning import checkpoint
         from trainer.experiments.finetuning.learner import Learner
-        from trainer.experiments.finetuning.training import Rows, Training
+        from trainer.experiments.finetuning.training import IndexedRows, Splits, Training
         from trainer.search.study import head_seeds
 
         y_n = torch.from_numpy(self.manifest.label_n).to(self.stored.device)
-        train, val = (Rows(rows, y_n[rows]) for rows in map(self.manifest.rows, ("train", "val")))
+        rows = Splits(*(IndexedRows(rows, y_n[rows]) for rows in map(self.manifest.rows, ("train", "val"))))
         training = Training(
             Learner(self.stored.tail, self.frozen.head),
             self.stored,
-            train=train,
-            val=val,
+            rows,
             recipe=self.recipe(lr),
             seed=head_seeds(self.config.seed, self.config.seeds)[seed],
             said=say,
@@ -264,11 +263,11 @@ class FineTuning(TrialExperiment):
                 say(f"Trial {number}, seed {seed}: goes on at step {training.standing.step}.")
         return training, path
 
-    def train(self, number: int, lr: float, started: float, progress: Bar) -> list[Standing]:
+    def train(self, number: int, lr: float, started: float, progress: Bar) -> list[TrainingProgress]:
         """Train a learning rate with every seed, or what is left of it; how each ended."""
         from trainer.experiments.finetuning import checkpoint
 
-        def tell(training: Training, ended: list[Standing], before: int) -> None:
+        def tell(training: Training, ended: list[TrainingProgress], before: int) -> None:
             standing = training.standing
             total = len(self.config.lrs) * self.config.seeds * self.config.epochs * training.steps_per_epoch
             scores = standing.curves["val_f1_macro"]
@@ -278,7 +277,7 @@ class FineTuning(TrialExperiment):
             if scores and time.time() - self.shown > LIVE_EVERY_S:
                 self.show(self.trial_record(number, lr, [*ended, standing], started, ended=False))
 
-        ended: list[Standing] = []
+        ended: list[TrainingProgress] = []
         for seed in range(self.config.seeds):
             training, path = self.training(number, lr, seed)
             whole = self.config.epochs * training.steps_per_epoch
@@ -292,7 +291,7 @@ class FineTuning(TrialExperiment):
         return ended
 
     def trial_record(
-        self, number: int, lr: float, standings: list[Standing], started: float, *, ended: bool
+        self, number: int, lr: float, standings: list[TrainingProgress], started: float, *, ended: bool
     ) -> TrialRecord:
         """A learning rate's line in the record."""
         from trainer.experiments.finetuning.learner import parameters
@@ -338,7 +337,7 @@ class FineTuning(TrialExperiment):
 
     # --- the end ------------------------------------------------------------------------------
 
-    def conclude(self, ended: dict[int, list[Standing]]) -> dict[str, Any]:
+    def conclude(self, ended: dict[int, list[TrainingProgress]]) -> dict[str, Any]:
         """Choose on validation, answer the test rows once, compare with the rival, log what the pages show.
 
         Raises:
@@ -378,7 +377,7 @@ class FineTuning(TrialExperiment):
         self.writer.metrics(metrics | {FineTuned.EFFECT: judgement.effect.value})
         return figures
 
-    def choose(self, ended: dict[int, list[Standing]]) -> tuple[int, Outcome]:
+    def choose(self, ended: dict[int, list[TrainingProgress]]) -> tuple[int, Outcome]:
         """The trial best on validation rows, and how it went. NoResultError where every training diverged."""
         from trainer.experiments.finetuning.outcome import outcome_of
 

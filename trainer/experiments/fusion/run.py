@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
     from trainer.heads.fusion_heads import HeadOutput, ImageTextRows
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 IMAGE, TEXT, JOINED, GATED, LATE = "image only", "text only", "concatenated", "gated", "late"
 FORMS = "forms"  # folder of artifacts: what each form says, so that a killed run goes on
@@ -97,11 +97,11 @@ class Fusion(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         done = super().on_record(summary, writer)
         return done and f"{done}\n\n{summary[Fused.ADVICE]}\n"
 
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
         features, device = self.features, self.plan.device
         rows = {split: both(features, self.texts, split, device) for split in ("train", "val", "test")}
         forms, weight = all_forms(self.config, self.plan, features, rows, writer)
@@ -157,7 +157,9 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
     return Texts(unit(vectors_ne), has_n, names_class_n, int(encoded.cut_n.sum()), names)
 
 
-def counted(features: Features, texts: Texts) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
+def caption_counts(
+    features: Features, texts: Texts
+) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
     """Of each split: rows, rows without a caption, share of its captions that name their class."""
     splits = {split: features.manifest.rows(split) for split in ("train", "val", "test")}
     had_n = [bool(one.strip()) for one in features.manifest.caption]
@@ -174,7 +176,7 @@ def counted(features: Features, texts: Texts) -> tuple[dict[str, int], dict[str,
 
 def report_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
     """What the captions are, and whether they give the answer away."""
-    counts, without, named = counted(features, texts)
+    counts, without, named = caption_counts(features, texts)
     say(
         "Without a caption: "
         + ", ".join(f"{without[split]} of {counts[split]} {split} rows" for split in counts)
@@ -206,7 +208,7 @@ def both(features: Features, texts: Texts, split: str, device: str) -> ImageText
 
 
 def all_forms(
-    config: FuseConfig, plan: Plan, features: Features, rows: dict[str, ImageTextRows], writer: SweepWriter
+    config: FuseConfig, plan: Plan, features: Features, rows: dict[str, ImageTextRows], writer: RunWriter
 ) -> tuple[list[HeadOutput], float]:
     """Train what is not on record: image, text, concatenated, gated; then join the first two. Returns what
     each form says and the weight of the text in late fusion."""
@@ -233,7 +235,7 @@ def all_forms(
     found: dict[str, HeadOutput] = {}
     with bar("Training", "forms") as progress:
         for number, (name, (block, specs)) in enumerate(plans.items()):
-            earlier = recalled(writer, name, train.image_nd.device)
+            earlier = read_form(writer, name, train.image_nd.device)
             if earlier is None:
                 earlier = fusion_heads.best_of(
                     name,
@@ -243,7 +245,7 @@ def all_forms(
                     block(test),
                     **how,
                 )
-                writer.file(f"{FORMS}/{name}.npz", as_file(earlier))
+                writer.file(f"{FORMS}/{name}.npz", form_to_bytes(earlier))
             found[name] = earlier
             progress.update(number + 1, len(plans))
     late, weight = fusion_heads.late_fusion(found[IMAGE], found[TEXT], val, test, classes=classes)
@@ -254,7 +256,7 @@ def all_forms(
     return [found[IMAGE], found[TEXT], *falling, late], weight
 
 
-def as_file(said: HeadOutput) -> bytes:
+def form_to_bytes(said: HeadOutput) -> bytes:
     """What a form says, to go on from."""
     import numpy as np
 
@@ -269,7 +271,7 @@ def as_file(said: HeadOutput) -> bytes:
     return buffer.getvalue()
 
 
-def recalled(writer: SweepWriter, name: str, device: torch.device) -> HeadOutput | None:
+def read_form(writer: RunWriter, name: str, device: torch.device) -> HeadOutput | None:
     """What a form said before the run was cut off; None where it did not."""
     import numpy as np
     import torch
@@ -289,7 +291,7 @@ def recalled(writer: SweepWriter, name: str, device: torch.device) -> HeadOutput
 
 
 def conclude(
-    config: FuseConfig, features: Features, texts: Texts, forms: list[HeadOutput], writer: SweepWriter
+    config: FuseConfig, features: Features, texts: Texts, forms: list[HeadOutput], writer: RunWriter
 ) -> dict[str, Any]:
     """Choose on validation, compare on test rows, log. Returns figures."""
     import numpy as np
@@ -305,7 +307,7 @@ def conclude(
     comparison = Comparison(methods, pairs, features.manifest, chosen=chosen, seed=config.seed)
     comparison.tell("Image, text, and both")
     said = advice(comparison, chosen=chosen, part=part)
-    counts, without, named = counted(features, texts)
+    counts, without, named = caption_counts(features, texts)
     if max(named.values()) > TELLING and not config.hide_class_names:
         said += (
             f" Mind that {named['test']:.0%} of the test captions name their class: part of this is reading. "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainer.heads.training_data import TrainingData
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten for trials that are under way
 # names on the stopwatch
@@ -44,7 +44,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        CameToNothing: every trial diverged; or a trial trained again differs from its record.
+        NoResultError: every trial diverged; or a trial trained again differs from its record.
     """
     stopwatch = Stopwatch()
     check(config)
@@ -96,21 +96,21 @@ class Sweep(TrialExperiment):
     def identity(self) -> dict[str, Any]:
         return identity(self.config, self.plan, self.features, self.space)
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         self.study, count = writer.study, len(self.trial_log.finished)
         # A study that was extended and stopped half-way has more trials than its summary speaks of.
         if summary.get(Summary.TRIALS) == count >= self.config.trials:
             return f"Study {writer.study}: all of its {count} trials are on record."
         return None
 
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
         self.trials_per_s = self.search(writer)
         with self.stopwatch.on(CONCLUDING):
             figures = conclude(self, writer)
         self.mirror.catch_up()
         return {**figures, **self._cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
 
-    def finish(self, figures: dict[str, Any], writer: SweepWriter) -> dict[str, Any]:
+    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
         if self.trials_per_s is None:
             figures |= self._cost()
         if self.config.profile:
@@ -125,7 +125,7 @@ class Sweep(TrialExperiment):
             Summary.ELAPSED_S: self.plan.elapsed_s(),
         }
 
-    def search(self, writer: SweepWriter) -> float:
+    def search(self, writer: RunWriter) -> float:
         """Run the trials that are missing from the log; returns trials per second."""
         config, trial_log = self.config, self.trial_log
         before = len(trial_log.finished)
@@ -182,16 +182,16 @@ def state_of(trial_log: TrialLog) -> str:
     return f"{counts}, best val macro-F1 {best[Trials.VAL_F1_MACRO]:.4f}{interval}"
 
 
-def conclude(sweep: Sweep, writer: SweepWriter) -> dict[str, Any]:
+def conclude(sweep: Sweep, writer: RunWriter) -> dict[str, Any]:
     """Choose on validation, answer the test rows once, log what the pages show. Returns the figures.
 
     Raises:
         NoResultError: no trial completed.
     """
-    from trainer.experiments.evaluation import Answers
+    from trainer.experiments.evaluation import Evaluation
 
     config, plan, data, trial_log = sweep.config, sweep.plan, sweep.data, sweep.trial_log
-    answers = Answers(sweep.features, finalists(config, plan, data, trial_log), seed=config.seed)
+    answers = Evaluation(sweep.features, finalists(config, plan, data, trial_log), seed=config.seed)
     answers.log(writer)
     figures = {
         Summary.RUN_ID: writer.run_id,

@@ -14,7 +14,7 @@ from trainer.experiments.sweep.config import SweepConfig
 from trainer.tracking.schema import Summary, Trials
 
 if TYPE_CHECKING:
-    from trainer.experiments.evaluation import Answers
+    from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
     from trainer.heads.training_data import TrainingData
     from trainer.search.loop import SearchSettings, SearchStep
@@ -108,7 +108,7 @@ def finalists(config: SweepConfig, plan: Plan, data: TrainingData, trial_log: Tr
 
 
 def summarise(
-    config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog, answers: Answers
+    config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog, answers: Evaluation
 ) -> dict[str, Any]:
     """The figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
     from trainer.experiments import evaluation
@@ -122,8 +122,8 @@ def summarise(
         seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
         chosen = refit.choose_finalists(trial_log.finished)
         scores = refit.scores_with_fresh_seeds(chosen, data, seeds=seeds, precision=plan.precision)
-        fresh = evaluation.trained_anew(scores)
-        evaluation.say_how_it_held(best[Trials.VAL_F1_MACRO], fresh)
+        fresh = evaluation.fresh_seed_figures(scores)
+        evaluation.report_selection_bias(best[Trials.VAL_F1_MACRO], fresh)
     figures = {
         Summary.TRIALS: len(trial_log.finished),
         **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},

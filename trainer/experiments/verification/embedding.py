@@ -28,7 +28,7 @@ VAL_SHOWN = 256  # training rows on which a head's own curves are followed; noth
 Embedding = Callable[[np.ndarray], np.ndarray]  # raw features [N, D] → [N, W]
 
 
-class Rows(NamedTuple):
+class PersonRows(NamedTuple):
     """Photos of known people, the people numbered from 0."""
 
     x_nd: np.ndarray
@@ -95,7 +95,7 @@ def candidates() -> list[Candidate]:
 
 
 def learn(
-    tried: Sequence[Candidate], rows: Rows, *, seed: int, device: str, precision: Precision = "float32"
+    tried: Sequence[Candidate], rows: PersonRows, *, seed: int, device: str, precision: Precision = "float32"
 ) -> list[Embedding]:
     """What each candidate learns from these rows; all classifiers side by side in one Population."""
     heads = [one for one in tried if isinstance(one.how, HeadSpec)]
@@ -107,7 +107,7 @@ def learn(
 
 
 def _train_heads(
-    heads: Sequence[Candidate], rows: Rows, *, seed: int, device: str, precision: Precision
+    heads: Sequence[Candidate], rows: PersonRows, *, seed: int, device: str, precision: Precision
 ) -> list[Embedding]:
     if not heads:
         return []
@@ -128,7 +128,7 @@ def _train_heads(
     ]
 
 
-def _learn_alone(one: Candidate, rows: Rows, *, seed: int, device: str) -> Embedding:
+def _learn_alone(one: Candidate, rows: PersonRows, *, seed: int, device: str) -> Embedding:
     if one.method is PairMethod.RAW:
         return lambda x_nd: x_nd
     if one.method is PairMethod.WHITENED:
@@ -153,7 +153,7 @@ def whitening(x_nd: np.ndarray, *, components: int) -> Embedding:
     return lambda z_nd: (z_nd - centre_d) @ matrix
 
 
-def discriminants(rows: Rows, *, shrinkage: float | None) -> Embedding:
+def discriminants(rows: PersonRows, *, shrinkage: float | None) -> Embedding:
     """Fisher's linear discriminants with a covariance that is shrunk; None: as much as Ledoit and Wolf (2004)
     estimate."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

@@ -12,13 +12,13 @@ from trainer.data.manifest import Manifest
 from trainer.experiments.verification.embedding import Candidate
 from trainer.experiments.verification.identify import Identified
 from trainer.experiments.verification.protocol import Protocol
-from trainer.experiments.verification.split import Scored
+from trainer.experiments.verification.split import SplitScores
 from trainer.features.projection import USUAL, sample_rows, tsne
 from trainer.stats.roc import PersonBootstrap, VerificationPairs, grid_of_far, points
 from trainer.tracking.schema import Candidates, Faces, PairMethod, PairsOf, RocOf
 
 
-class Record:
+class VerificationRecord:
     """PAIRS and CANDIDATES, those on record before and those added since.
 
     Args:
@@ -58,7 +58,7 @@ class Record:
         scores = of_split.filter(like=PairsOf.SCORE_PREFIX)
         return bool(scores.shape[1]) and bool(scores.notna().all(axis=None))
 
-    def add(self, split: int, tried: Sequence[Candidate], scored: Scored) -> None:
+    def add(self, split: int, tried: Sequence[Candidate], scored: SplitScores) -> None:
         """Count in what one split found."""
         here = self.pairs[PairsOf.SPLIT] == split
         for method, score_p in scored.score_p.items():

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from trainer.experiments.hardware import Plan
     from trainer.experiments.verification.identify import Identified
     from trainer.experiments.verification.protocol import Protocol
-    from trainer.experiments.verification.record import Record
+    from trainer.experiments.verification.record import VerificationRecord
     from trainer.features.extract import Features
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 
 def run(config: VerifyConfig) -> dict[str, Any]:
@@ -72,10 +72,10 @@ class Verification(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         return f"Study {writer.study} is done; these are its figures." if summary else None
 
-    def finish(self, figures: dict[str, Any], writer: SweepWriter) -> dict[str, Any]:
+    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
         from trainer.experiments.verification import findings
 
         for line in findings.table(figures):
@@ -83,15 +83,15 @@ class Verification(Experiment):
         say(f"\n{figures[Verified.ADVICE]}\n")
         return figures
 
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
-        from trainer.experiments.verification.record import Record
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
+        from trainer.experiments.verification.record import VerificationRecord
 
         earlier = writer.read_table(Artifact.PAIRS), writer.read_table(Artifact.CANDIDATES)
-        record = Record(self.features.manifest, self.protocol, *earlier)
+        record = VerificationRecord(self.features.manifest, self.protocol, *earlier)
         self.train(record, writer)
         return self.conclude(record, writer)
 
-    def train(self, record: Record, writer: SweepWriter) -> None:
+    def train(self, record: VerificationRecord, writer: RunWriter) -> None:
         """Score the pairs of every split that is not on record."""
         from trainer.experiments.verification import split as one_split
         from trainer.experiments.verification.embedding import candidates
@@ -122,14 +122,14 @@ class Verification(Experiment):
                 if not able or people is None:
                     found = one_split.score_raw(x_nd, protocol, split=split)
                 else:
-                    rows = one_split.Rows(x_nd, label_n)
+                    rows = one_split.PersonRows(x_nd, label_n)
                     found = one_split.score(how, rows, protocol, people, split=split, progress=tell)
                 record.add(split, tried, found)
                 # PAIRS is written last: a split counts once its pairs have scores there
                 writer.table(Artifact.CANDIDATES, record.candidates)
                 writer.table(Artifact.PAIRS, record.pairs)
 
-    def conclude(self, record: Record, writer: SweepWriter) -> dict[str, Any]:
+    def conclude(self, record: VerificationRecord, writer: RunWriter) -> dict[str, Any]:
         """Judge, log what the page shows. Returns the figures."""
         import numpy as np
 
@@ -184,7 +184,7 @@ class Verification(Experiment):
                 progress=progress.update,
             )
 
-    def log_faces(self, identified: Identified | None, writer: SweepWriter) -> None:
+    def log_faces(self, identified: Identified | None, writer: RunWriter) -> None:
         """FACES: the photos that the page shows."""
         from trainer.data.thumbnails import thumbnails
         from trainer.experiments.verification.record import faces_table, shown_rows

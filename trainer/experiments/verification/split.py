@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.experiments.verification.embedding import Candidate, Embedding, Rows, cosines, learn, worth
+from trainer.experiments.verification.embedding import Candidate, Embedding, PersonRows, cosines, learn, worth
 from trainer.experiments.verification.protocol import People, Protocol, pairs_among
 from trainer.heads.population import Precision
 from trainer.tracking.schema import PairMethod
@@ -15,7 +15,7 @@ from trainer.tracking.schema import PairMethod
 VALIDATION_PAIRS = 1000  # of each kind, at most
 
 
-class Scored(NamedTuple):
+class SplitScores(NamedTuple):
     """What a split says of its pairs."""
 
     score_p: dict[PairMethod, np.ndarray]  # cosines of the split's pairs
@@ -31,20 +31,20 @@ class Learning(NamedTuple):
     device: str
     precision: Precision = "float32"
 
-    def learn(self, candidates: Sequence[Candidate], rows: Rows, *, seed: int) -> list[Embedding]:
+    def learn(self, candidates: Sequence[Candidate], rows: PersonRows, *, seed: int) -> list[Embedding]:
         """An embedding of each candidate."""
         return learn(candidates, rows, seed=seed, device=self.device, precision=self.precision)
 
 
 def score(
     how: Learning,
-    rows: Rows,
+    rows: PersonRows,
     protocol: Protocol,
     people: People,
     *,
     split: int,
     progress: Callable[[int], None] | None = None,
-) -> Scored:
+) -> SplitScores:
     """Choose a candidate of each method on the validation people, let it learn again from these as well, and
     score the split's pairs.
 
@@ -81,16 +81,16 @@ def score(
     }
     if progress is not None:
         progress(1)
-    return Scored(scores, [float(one) for one in auc_c], chosen)
+    return SplitScores(scores, [float(one) for one in auc_c], chosen)
 
 
-def score_raw(x_nd: np.ndarray, protocol: Protocol, *, split: int) -> Scored:
+def score_raw(x_nd: np.ndarray, protocol: Protocol, *, split: int) -> SplitScores:
     """The split's pairs by the cosine of the features alone, where nobody is left to learn from."""
     row_p2 = protocol.row_p2[protocol.split_p == split]
-    return Scored({PairMethod.RAW: cosines(x_nd, row_p2)}, [float("nan")], {PairMethod.RAW: 0})
+    return SplitScores({PairMethod.RAW: cosines(x_nd, row_p2)}, [float("nan")], {PairMethod.RAW: 0})
 
 
-def rows_of(x_nd: np.ndarray, label_n: np.ndarray, people: np.ndarray) -> Rows:
+def rows_of(x_nd: np.ndarray, label_n: np.ndarray, people: np.ndarray) -> PersonRows:
     """All photos of these people, who are numbered anew."""
     rows = np.flatnonzero(np.isin(label_n, people))
-    return Rows(x_nd[rows], np.unique(label_n[rows], return_inverse=True)[1])
+    return PersonRows(x_nd[rows], np.unique(label_n[rows], return_inverse=True)[1])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from trainer.features.settings import EncoderSettings
     from trainer.heads.few_shot_training import FewShotTask
     from trainer.stats.few_shot import Crossing
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 ZERO_SHOT, NAMES = "zero-shot", "zero-shot, names alone"
 TRAINED, SHARED, STARTED = "trained head", "trained head, shared space", "head started from text"
@@ -66,9 +66,9 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
     settings = encoder_settings(config, plan.device, space="shared")
     features = read_features(config, settings, to_train=True)
-    pooled_nd, calls = in_own_space(config, settings, features)
-    prompted = Prompted(templates, names, *encoded(settings, features, templates, names))
-    swept = sweeps_head(config, features) if config.head is not None else None
+    pooled_nd, calls = encode_pooled(config, settings, features)
+    prompted = Prompted(templates, names, *encode_class_names(settings, features, templates, names))
+    swept = head_of_sweep(config, features) if config.head is not None else None
     return ZeroShotStudy(
         config, plan, features, prompted, pooled_nd, features.report.encoder_calls + calls, swept
     ).run()
@@ -116,7 +116,7 @@ class ZeroShotStudy(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: SweepWriter) -> str | None:
+    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
         if summary.get(ZeroShot.DRAWS, 0) < self.config.draws:
             return None
         return (
@@ -124,7 +124,7 @@ class ZeroShotStudy(Experiment):
             f"\n{summary[ZeroShot.ADVICE]}\n"
         )
 
-    def execute(self, writer: SweepWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> dict[str, Any]:
         features, prompted = self.features, self.prompted
         named, subjects, scale = prepared(
             features, self.pooled_nd, prompted.classes_ce, prompted.alone_ce, self.plan.device
@@ -147,7 +147,7 @@ class ZeroShotStudy(Experiment):
 # --- before training --------------------------------------------------------------------------
 
 
-def in_own_space(
+def encode_pooled(
     config: ZeroShotConfig, settings: EncoderSettings, features: Features
 ) -> tuple[np.ndarray, int]:
     """The same rows as the image tower itself gives them, which heads usually learn from; and its calls."""
@@ -162,7 +162,7 @@ def in_own_space(
     return own.vectors_nd, own.report.encoder_calls
 
 
-def encoded(
+def encode_class_names(
     settings: EncoderSettings,
     features: Features,
     templates: tuple[str, ...],
@@ -182,7 +182,7 @@ def encoded(
     )
 
 
-def sweeps_head(config: ZeroShotConfig, features: Features) -> Method:
+def head_of_sweep(config: ZeroShotConfig, features: Features) -> Method:
     """What the best head of a sweep said of the test rows.
 
     Raises:
@@ -264,7 +264,7 @@ def prepared(
 
 
 def few_shot_record(
-    config: ZeroShotConfig, subjects: list[FewShotTask], features: Features, writer: SweepWriter
+    config: ZeroShotConfig, subjects: list[FewShotTask], features: Features, writer: RunWriter
 ) -> pd.DataFrame:
     """FEW_SHOT_SCORES: validation macro-F1 of every draw, kind, number of shots and strength; what is missing
     is trained, a draw at a time."""
@@ -348,7 +348,7 @@ def conclude(
     subjects: list[FewShotTask],
     record: pd.DataFrame,
     methods: list[Method],
-    writer: SweepWriter,
+    writer: RunWriter,
 ) -> dict[str, Any]:
     """Answer the test rows, compare, log. Returns figures."""
     from trainer.experiments.comparison import Comparison

@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from trainer.data.demo import ENCODER
 from trainer.data.manifest import Columns, Manifest, build_manifest
 from trainer.experiments.finetuning.learner import Learner
-from trainer.experiments.finetuning.training import Recipe, Rows, Training, autocast
+from trainer.experiments.finetuning.training import IndexedRows, Recipe, Training, autocast
 from trainer.features.activations import activations
 from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.encoder import preparation_of
@@ -157,7 +157,9 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     }
     head = Head(HeadSpec(), Scale(torch.zeros(width), torch.ones(1)), linear)
     y_n = torch.from_numpy(manifest.label_n).to(device)
-    splits = {split: Rows(rows, y_n[rows]) for split in ("train", "val") for rows in [manifest.rows(split)]}
+    splits = {
+        split: IndexedRows(rows, y_n[rows]) for split in ("train", "val") for rows in [manifest.rows(split)]
+    }
     recipe = Recipe(
         lr=1e-4,
         head_lr=1e-4,

@@ -196,7 +196,7 @@ def _clickable(frame: pd.DataFrame, y: alt.Y, present: list[str]) -> alt.Chart:
     """The whole row of each cell, unseen, for the pointer."""
     pick = alt.selection_point(name="cell", fields=["number"], on="click", empty=False, toggle=False)
     return (
-        alt.Chart(_told(frame))
+        alt.Chart(_row_words(frame))
         .mark_rect(opacity=0, cursor="pointer")
         .encode(
             y=y,
@@ -211,7 +211,7 @@ def _clickable(frame: pd.DataFrame, y: alt.Y, present: list[str]) -> alt.Chart:
     )
 
 
-def _told(frame: pd.DataFrame) -> pd.DataFrame:
+def _row_words(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per cell, with a column of words for each comparison."""
     cells = frame.drop_duplicates("number")[["number", "name", "kept", "verdict"]].reset_index(drop=True)
     for against, rows in frame.groupby("against"):

@@ -267,11 +267,11 @@ def _ring(base: alt.Chart, rows: pd.DataFrame, place: dict[str, Any], style: Tri
 
 def _worded(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with what their tooltips say: ``says`` of the trial, ``here`` of the trial and its place."""
-    says = _told(rows)
+    says = _trial_words(rows)
     return rows.assign(says=says, here=says + ", " + rows["here"])
 
 
-def _told(rows: pd.DataFrame) -> pd.Series:
+def _trial_words(rows: pd.DataFrame) -> pd.Series:
     """What the tooltip of each row's dot begins with, in words: a table of values in each of a thousand would
     take the browser longer than drawing the dots."""
     columns = [rows[name] for name in ("trial", "state", "score")]
@@ -357,7 +357,7 @@ def best_so_far(
     """`hyperparameters.best_so_far` against ``done`` or ``seconds``, with what the search must beat."""
     title = "trials done" if against == "done" else "seconds since the sweep began"
     known = frame.dropna(subset=[against])
-    known = known.assign(says=_told(known) + _reached(known))
+    known = known.assign(says=_trial_words(known) + _reached(known))
     end = float(known[against].max())
     x_scale = alt.Scale(domain=[0, end * 1.02 or 1], nice=False)
     axis = (

@@ -37,7 +37,7 @@ EPOCHS = "epochs-{}-{}"  # key of that slider, for it is another one where the e
 CONTROLS_HEIGHT = 70  # pixels, about
 
 
-class Asked(NamedTuple):
+class CurveChoices(NamedTuple):
     """What the controls say, and what they say at first."""
 
     series: str
@@ -63,7 +63,7 @@ def show(info: RunInfo) -> None:
     names, ends = state.kept(version, lambda: known(curves))
     layout.controlled(
         lambda: controls(trials, ends, names),
-        Asked(next(iter(names)), ends),
+        CurveChoices(next(iter(names)), ends),
         lambda asked: show_asked(info, trials, curves, names[asked.series], version, asked),
         names=[*CONTROLS, EPOCHS.format(*ends)],
         height=CONTROLS_HEIGHT,
@@ -76,7 +76,7 @@ def show_asked(
     curves: pd.DataFrame,
     series: tuple[str, str],
     version: Hashable,
-    asked: Asked,
+    asked: CurveChoices,
 ) -> None:
     """The curves that the controls ask for, and what belongs to them."""
     left = (asked.series, asked.by, asked.epochs, asked.hide_pruned)
@@ -87,7 +87,7 @@ def show_asked(
     marked = marked_trial(drawn.lines)
     step = "epoch" if info.ours else "step"
     number = None if marked is None else int(marked[Curves.TRIAL].iloc[0])
-    shown = state.kept((version, asked, number), lambda: picture(drawn, asked, marked, step=step))
+    shown = state.kept((version, asked, number), lambda: figures_of(drawn, asked, marked, step=step))
     field = FIELD.format(info.run_id, asked.series)
     draw(shown, asked, key=f"curves-{info.run_id}-{number}", field=field)
     offer(drawn, field)
@@ -107,7 +107,7 @@ class Drawn(NamedTuple):
     groups: trial_frames.Groups
 
 
-class Picture(NamedTuple):
+class CurveFigures(NamedTuple):
     """What is shown of it."""
 
     bands: pd.DataFrame
@@ -124,7 +124,9 @@ def known(curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, 
     return series_names(curves), (int(curves[Curves.EPOCH].min()), int(curves[Curves.EPOCH].max()))
 
 
-def prepared(trials: pd.DataFrame, curves: pd.DataFrame, series: tuple[str, str], asked: Asked) -> Drawn:
+def prepared(
+    trials: pd.DataFrame, curves: pd.DataFrame, series: tuple[str, str], asked: CurveChoices
+) -> Drawn:
     """The lines to draw."""
     if asked.hide_pruned:
         trials = trials[trials[Trials.STATE] != TrialState.PRUNED]
@@ -144,7 +146,7 @@ def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
     return {NAMES.get(pair) or text.plain(" ".join(pair).strip()): pair for pair in ours + rest}
 
 
-def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple[str, str]]) -> Asked:
+def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple[str, str]]) -> CurveChoices:
     """The row of controls; all are kept in the address."""
     columns = {text.plain(name.removeprefix(PARAM_PREFIX)): name for name in trial_frames.parameters(trials)}
     options = [ALL, *columns, STATE, SEED]
@@ -157,7 +159,7 @@ def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple
         log_x = st.toggle("Log x", key="log_x", bind="query-params")
         hide_pruned = st.toggle("Hide pruned", key="hide_pruned", bind="query-params")
         raw_too = st.toggle("Single trials", value=True, key="raw", bind="query-params")
-    return Asked(series, epochs, columns.get(by, by), log, log_x, smooth, hide_pruned, raw_too)
+    return CurveChoices(series, epochs, columns.get(by, by), log, log_x, smooth, hide_pruned, raw_too)
 
 
 def epoch_range(first: int, last: int) -> tuple[int, int]:
@@ -176,7 +178,7 @@ def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> trial_frame
     return trial_frames.group_by(trials, by)
 
 
-def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: str) -> Picture:
+def figures_of(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *, step: str) -> CurveFigures:
     trials, lines, rates, groups = drawn
     bands = trial_frames.smoothed(trial_frames.bands(lines), asked.smooth)
     order = [name for name in groups.order if name in set(bands["group"])]
@@ -207,10 +209,10 @@ def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: st
         rate = drawing(charts.rates(by_epoch, order=order, palette=palette, log_x=asked.log_x))
     says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
     clickable = [LINE] * bool(len(raw)) + [HERE] * (shadow is not None)
-    return Picture(bands, len(order), drawing(chart), left, rate, says, clickable)
+    return CurveFigures(bands, len(order), drawing(chart), left, rate, says, clickable)
 
 
-def draw(shown: Picture, asked: Asked, *, key: str, field: str) -> None:
+def draw(shown: CurveFigures, asked: CurveChoices, *, key: str, field: str) -> None:
     """The curves; ``key`` is of a chart in which nothing has been clicked yet."""
     layout.chart(
         shown.curves,
@@ -223,7 +225,7 @@ def draw(shown: Picture, asked: Asked, *, key: str, field: str) -> None:
     )
 
 
-def tracks(shown: Picture) -> None:
+def tracks(shown: CurveFigures) -> None:
     """What runs along below the curves, and what all of it says."""
     if shown.left is not None:
         layout.draw(shown.left, alt_text="Trials that are left at each epoch, by group")

@@ -242,7 +242,7 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
 def against_frozen(summary: dict[str, Any]) -> None:
     """Whether fine-tuning was worth it, for a run that did."""
     value, low, high = summary[FineTuned.EFFECT]
-    effect = text.interval(value, (low, high), text.signed)
+    effect = text.interval(value, (low, high), text.change)
     blocks = text.count(summary[FineTuned.UNFROZEN], "block")
     says, show = {
         Verdict.HELPS: ("helps", st.success),

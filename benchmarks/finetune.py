@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from trainer.data.demo import ENCODER
 from trainer.data.manifest import Columns, Manifest, build_manifest
 from trainer.experiments.finetuning.learner import Learner
-from trainer.experiments.finetuning.training import IndexedRows, Recipe, Training, autocast
+from trainer.experiments.finetuning.training import IndexedRows, Recipe, Splits, Training, autocast
 from trainer.features.activations import activations
 from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.encoder import preparation_of
@@ -157,9 +157,7 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     }
     head = Head(HeadSpec(), Scale(torch.zeros(width), torch.ones(1)), linear)
     y_n = torch.from_numpy(manifest.label_n).to(device)
-    splits = {
-        split: IndexedRows(rows, y_n[rows]) for split in ("train", "val") for rows in [manifest.rows(split)]
-    }
+    splits = Splits(*(IndexedRows(rows, y_n[rows]) for rows in map(manifest.rows, ("train", "val"))))
     recipe = Recipe(
         lr=1e-4,
         head_lr=1e-4,
@@ -182,7 +180,7 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     losses: dict[str, float] = {}
     for round_ in range(options.rounds + 1):  # the first one warms up
         for arm, (tail, source) in arms.items():
-            training = Training(Learner(tail, head), source, **splits, recipe=recipe, seed=0)
+            training = Training(Learner(tail, head), source, splits, recipe=recipe, seed=0)
             began = time.perf_counter()
             training.run()
             if round_:

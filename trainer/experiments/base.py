@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from trainer.experiments.hardware import Plan
 
 
+Figures = dict[str, Any]  # names of the schema → what JSON can hold
+
+
 def begin(config: StudyConfig) -> Plan:
     """Start the clock, see that the store can be used, and resolve what the flags stand for here.
 
@@ -57,18 +60,18 @@ class Experiment(ABC):
         """What the study consists of, for people."""
 
     @abstractmethod
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         """What must not change while the study goes on."""
 
     @abstractmethod
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         """Do what is not on record yet. Returns the figures for the summary."""
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         """What to say of a study that is done; None where something is left to do."""
         return f"Study {writer.study} is on record." if summary else None
 
-    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         """What is done at the end of a study, also of one that was on record. Returns its figures."""
         return figures
 
@@ -77,7 +80,7 @@ class Experiment(ABC):
         """What is open as long as the run is."""
         yield
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Figures:
         """Open the run or resume it, and do what is missing. Returns the figures of the last line.
 
         Raises:
@@ -97,9 +100,7 @@ class Experiment(ABC):
         return {name: value for name, value in figures.items() if name not in self.only_in_file}
 
 
-def open_run(
-    config: StudyConfig, identity: dict[str, Any], *, kind: Kind, module: str, about: str
-) -> RunWriter:
+def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str, about: str) -> RunWriter:
     """A new parent run, or that of the study to resume.
 
     Args:
@@ -136,7 +137,7 @@ def open_run(
     )
 
 
-def refuse_change(study: str, *, before: dict[str, Any], now: dict[str, Any]) -> None:
+def refuse_change(study: str, *, before: Figures, now: Figures) -> None:
     """A study goes on only with the data, encoder, space and so on that it began with.
 
     Raises:

@@ -14,7 +14,7 @@ from trainer.core.config import command_line, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.ablation.config import AblateConfig
-from trainer.experiments.base import Experiment, begin
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.tracking.schema import Ablated, Artifact, Kind, Scores
 
@@ -49,7 +49,7 @@ class EncoderRows(NamedTuple):
     specs: dict[tuple[int, bool], HeadSpec]  # of every arm: (cell, random)
 
 
-def run(config: AblateConfig) -> dict[str, Any]:
+def run(config: AblateConfig) -> Figures:
     """Run an ablation, or the rest of one. Returns its figures (`schema.Ablated`).
 
     Raises:
@@ -101,7 +101,7 @@ class AblationStudy(Experiment):
     def about(self) -> str:
         return f"{len(self.cells)} cells × {self.config.seeds} seeds"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         masks = hashlib.sha256(b"".join(cell.keep_n.tobytes() for cell in self.cells)).hexdigest()
         views_vnd = self.features.views_vnd
         return {
@@ -116,12 +116,12 @@ class AblationStudy(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         if summary.get(Ablated.SEEDS, 0) < self.config.seeds:
             return None
         return f"Study {writer.study}: all of its {summary[Ablated.SEEDS]} seeds are on record."
 
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         from trainer.experiments.ablation.record import AblationRecord
         from trainer.search.study import head_seeds
 
@@ -133,7 +133,7 @@ class AblationStudy(Experiment):
         self.train(seeds, record, writer)
         return self.conclude(record, writer)
 
-    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         say(f"\n{figures[Ablated.ADVICE]}\n")
         if self.config.report is not None:
             write_report(self.config.report, writer)
@@ -240,7 +240,7 @@ class AblationStudy(Experiment):
         with bar("Judging", "cells") as progress:
             return judge.tables(record.answers, specs=specs, progress=progress.update)
 
-    def conclude(self, record: AblationRecord, writer: RunWriter) -> dict[str, Any]:
+    def conclude(self, record: AblationRecord, writer: RunWriter) -> Figures:
         """Judge the cells, log what the pages show, say it. Returns the figures."""
         from trainer.experiments.ablation import findings
         from trainer.experiments.ablation.advice import advise, most_telling
@@ -272,7 +272,7 @@ class AblationStudy(Experiment):
         return figures
 
     def log_report(
-        self, table: pd.DataFrame, classes: pd.DataFrame, figures: dict[str, Any], writer: RunWriter
+        self, table: pd.DataFrame, classes: pd.DataFrame, figures: Figures, writer: RunWriter
     ) -> None:
         """The page for people, with its pictures."""
         from trainer.experiments.ablation.report import report

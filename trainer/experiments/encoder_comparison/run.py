@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Experiment, begin
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.encoder_comparison.config import EncodersConfig
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
@@ -28,7 +28,7 @@ SHARE = 0.9  # of the training rows that each probe sees
 COSTS = "costs.json"  # artifact: what was measured of each encoder, so that a killed run goes on
 
 
-def run(config: EncodersConfig) -> dict[str, Any]:
+def run(config: EncodersConfig) -> Figures:
     """Run a comparison, or the rest of one. Returns its figures (`schema.EncodersCompared`).
 
     Raises:
@@ -64,7 +64,7 @@ class EncoderComparison(Experiment):
     def about(self) -> str:
         return f"{len(self.read)} encoders × {self.config.seeds} probes"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         return {
             "data digest": self.read[0].manifest.digest,
             "encoder": ", ".join(one.report.encoder for one in self.read),
@@ -72,11 +72,11 @@ class EncoderComparison(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         done = super().on_record(summary, writer)
         return done and f"{done}\n\n{summary[EncodersCompared.ADVICE]}\n"
 
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         config, device = self.config, self.plan.device
         costs = measure_costs(config, device, writer)
         methods = [
@@ -187,7 +187,7 @@ def conclude(
     costs: list[Cost],
     methods: list[Method],
     writer: RunWriter,
-) -> dict[str, Any]:
+) -> Figures:
     """Choose on validation, compare on test rows, log. Returns figures."""
     import numpy as np
 

@@ -7,13 +7,13 @@ import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.core import errors
 from trainer.core.config import require_at_least
 from trainer.core.console import Bar, bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import begin
+from trainer.experiments.base import Figures, begin
 from trainer.experiments.child_runs import TrialExperiment
 from trainer.experiments.finetuning.config import FinetuneConfig
 from trainer.experiments.inputs import encoder_settings, read_features
@@ -40,7 +40,7 @@ FROZEN = 0  # the trial's number
 MOST_AT_ONCE = 64  # pictures that the last blocks answer at once
 
 
-def run(config: FinetuneConfig) -> dict[str, Any]:
+def run(config: FinetuneConfig) -> Figures:
     """Fine-tune, or go on with it. Returns its figures (`schema.Summary` and `schema.FineTuned`).
 
     Raises:
@@ -128,7 +128,7 @@ class FineTuning(TrialExperiment):
         blocks = f"the last {config.unfreeze_last} of {self.stored.blocks} blocks"
         return f"{blocks}, {len(config.lrs)} learning rates × {config.seeds} seeds"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         names = (
             *("unfreeze_last", "lrs", "head_lr", "layer_decay", "weight_decay", "warmup", "label_smoothing"),
             *("clip_norm", "epochs", "patience", "train_batch", "views", "seeds", "seed", "kept"),
@@ -141,10 +141,10 @@ class FineTuning(TrialExperiment):
             **{name: getattr(self.config, name) for name in names},
         }
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         return f"Study {writer.study}: it is done and on record." if summary else None
 
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         self.writer = writer
         self.frozen, self.frozen_nd = self.fit_frozen()
         recorded = {trial.number for trial in self.trial_log.finished}
@@ -161,7 +161,7 @@ class FineTuning(TrialExperiment):
         self.mirror.catch_up()
         return figures
 
-    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         shutil.rmtree(self.checkpoints(writer), ignore_errors=True)
         return {
             **figures,
@@ -337,7 +337,7 @@ class FineTuning(TrialExperiment):
 
     # --- the end ------------------------------------------------------------------------------
 
-    def conclude(self, ended: dict[int, list[TrainingProgress]]) -> dict[str, Any]:
+    def conclude(self, ended: dict[int, list[TrainingProgress]]) -> Figures:
         """Choose on validation, answer the test rows once, compare with the rival, log what the pages show.
 
         Raises:

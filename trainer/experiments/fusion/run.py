@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Experiment, begin
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.fusion.config import FuseConfig
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Fused, Kind
@@ -43,7 +43,7 @@ class Texts:
     names: dict[str, tuple[str, ...]]
 
 
-def run(config: FuseConfig) -> dict[str, Any]:
+def run(config: FuseConfig) -> Figures:
     """Run a comparison, or the rest of one. Returns its figures (`schema.Fused`).
 
     Raises:
@@ -86,7 +86,7 @@ class Fusion(Experiment):
     def about(self) -> str:
         return f"5 forms × {self.config.seeds} seeds"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         return {
             "data digest": self.features.manifest.digest,
             "encoder": self.features.report.encoder,
@@ -97,11 +97,11 @@ class Fusion(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         done = super().on_record(summary, writer)
         return done and f"{done}\n\n{summary[Fused.ADVICE]}\n"
 
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         features, device = self.features, self.plan.device
         rows = {split: both(features, self.texts, split, device) for split in ("train", "val", "test")}
         forms, weight = all_forms(self.config, self.plan, features, rows, writer)
@@ -292,7 +292,7 @@ def read_form(writer: RunWriter, name: str, device: torch.device) -> HeadOutput 
 
 def conclude(
     config: FuseConfig, features: Features, texts: Texts, forms: list[HeadOutput], writer: RunWriter
-) -> dict[str, Any]:
+) -> Figures:
     """Choose on validation, compare on test rows, log. Returns figures."""
     import numpy as np
 

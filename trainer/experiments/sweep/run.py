@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
-from trainer.experiments.base import begin
+from trainer.experiments.base import Figures, begin
 from trainer.experiments.child_runs import Mirror, TrialExperiment
 from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.experiments.sweep.config import SweepConfig
@@ -38,7 +38,7 @@ SETTING_UP, TUNING, CONCLUDING = "reading the data", "tuning", "conclusion"
 MLFLOW = "MLflow (beside)"
 
 
-def run(config: SweepConfig) -> dict[str, Any]:
+def run(config: SweepConfig) -> Figures:
     """Run a sweep, or the rest of one. Returns its figures (`schema.Summary`).
 
     Raises:
@@ -93,24 +93,24 @@ class Sweep(TrialExperiment):
     def about(self) -> str:
         return f"{self.config.trials} trials × {self.config.seeds} seeds"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         return identity(self.config, self.plan, self.features, self.space)
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         self.study, count = writer.study, len(self.trial_log.finished)
         # A study that was extended and stopped half-way has more trials than its summary speaks of.
         if summary.get(Summary.TRIALS) == count >= self.config.trials:
             return f"Study {writer.study}: all of its {count} trials are on record."
         return None
 
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         self.trials_per_s = self.search(writer)
         with self.stopwatch.on(CONCLUDING):
             figures = conclude(self, writer)
         self.mirror.catch_up()
         return {**figures, **self._cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
 
-    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         if self.trials_per_s is None:
             figures |= self._cost()
         if self.config.profile:
@@ -119,7 +119,7 @@ class Sweep(TrialExperiment):
             }
         return figures
 
-    def _cost(self) -> dict[str, Any]:
+    def _cost(self) -> Figures:
         return {
             Summary.ENCODER_CALLS: self.features.report.encoder_calls,
             Summary.ELAPSED_S: self.plan.elapsed_s(),
@@ -155,7 +155,7 @@ class Sweep(TrialExperiment):
         return (len(trial_log.finished) - before) / (time.time() - started)
 
 
-def identity(config: SweepConfig, plan: Plan, features: Features, space: Space) -> dict[str, Any]:
+def identity(config: SweepConfig, plan: Plan, features: Features, space: Space) -> Figures:
     """What must not change while a study goes on: its trials could not be compared."""
     return {
         "data digest": features.manifest.digest,
@@ -182,7 +182,7 @@ def state_of(trial_log: TrialLog) -> str:
     return f"{counts}, best val macro-F1 {best[Trials.VAL_F1_MACRO]:.4f}{interval}"
 
 
-def conclude(sweep: Sweep, writer: RunWriter) -> dict[str, Any]:
+def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
     """Choose on validation, answer the test rows once, log what the pages show. Returns the figures.
 
     Raises:
@@ -207,7 +207,7 @@ def conclude(sweep: Sweep, writer: RunWriter) -> dict[str, Any]:
     return figures
 
 
-def profile(stopwatch: Stopwatch, mirror: Mirror, *, elapsed_s: float) -> dict[str, Any]:
+def profile(stopwatch: Stopwatch, mirror: Mirror, *, elapsed_s: float) -> Figures:
     """Where the time of the search went, in seconds and as shares of it; said to the person, too.
 
     MLflow's runs are written by a thread beside the search. Its seconds are of processor time, which it takes

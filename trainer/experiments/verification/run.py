@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Experiment, begin
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.verification.config import VerifyConfig
 from trainer.tracking.schema import Artifact, Kind, PairMethod, Verified
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainer.tracking.writer import RunWriter
 
 
-def run(config: VerifyConfig) -> dict[str, Any]:
+def run(config: VerifyConfig) -> Figures:
     """Verify, or go on. Returns the figures (`schema.Verified`).
 
     Raises:
@@ -61,7 +61,7 @@ class Verification(Experiment):
     def about(self) -> str:
         return f"{len(self.protocol.same_p):,} pairs in {self.protocol.folds} folds"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         return {
             "data digest": self.features.manifest.digest,
             "encoder": self.features.report.encoder,
@@ -72,10 +72,10 @@ class Verification(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         return f"Study {writer.study} is done; these are its figures." if summary else None
 
-    def finish(self, figures: dict[str, Any], writer: RunWriter) -> dict[str, Any]:
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         from trainer.experiments.verification import findings
 
         for line in findings.table(figures):
@@ -83,7 +83,7 @@ class Verification(Experiment):
         say(f"\n{figures[Verified.ADVICE]}\n")
         return figures
 
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         from trainer.experiments.verification.record import VerificationRecord
 
         earlier = writer.read_table(Artifact.PAIRS), writer.read_table(Artifact.CANDIDATES)
@@ -129,7 +129,7 @@ class Verification(Experiment):
                 writer.table(Artifact.CANDIDATES, record.candidates)
                 writer.table(Artifact.PAIRS, record.pairs)
 
-    def conclude(self, record: VerificationRecord, writer: RunWriter) -> dict[str, Any]:
+    def conclude(self, record: VerificationRecord, writer: RunWriter) -> Figures:
         """Judge, log what the page shows. Returns the figures."""
         import numpy as np
 
@@ -145,7 +145,7 @@ class Verification(Experiment):
         found = findings.figures(scores, pairs, bootstrap)
         identified = self.identify() if self.config.identify else None
         known = findings.identification(identified, seed=self.config.seed)
-        figures: dict[str, Any] = {
+        figures: Figures = {
             Verified.RUN_ID: writer.run_id,
             Verified.STUDY: writer.study,
             Verified.PEOPLE: len(np.unique(person_p2)),

@@ -6,12 +6,12 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import Experiment, begin
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
@@ -43,7 +43,7 @@ SWEEPS = "the sweep's head"
 ALL = -1  # in the record, the draw that is all training rows
 
 
-def run(config: ZeroShotConfig) -> dict[str, Any]:
+def run(config: ZeroShotConfig) -> Figures:
     """Run a comparison, or the rest of one. Returns its figures (`schema.ZeroShot`).
 
     Raises:
@@ -105,7 +105,7 @@ class ZeroShotStudy(Experiment):
         shots = ", ".join(map(str, self.config.shots))
         return f"{self.config.draws} draws of {shots} pictures per class"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Figures:
         return {
             "data digest": self.features.manifest.digest,
             "encoder": self.features.report.encoder,
@@ -116,7 +116,7 @@ class ZeroShotStudy(Experiment):
             "seed": self.config.seed,
         }
 
-    def on_record(self, summary: dict[str, Any], writer: RunWriter) -> str | None:
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         if summary.get(ZeroShot.DRAWS, 0) < self.config.draws:
             return None
         return (
@@ -124,7 +124,7 @@ class ZeroShotStudy(Experiment):
             f"\n{summary[ZeroShot.ADVICE]}\n"
         )
 
-    def execute(self, writer: RunWriter) -> dict[str, Any]:
+    def execute(self, writer: RunWriter) -> Figures:
         features, prompted = self.features, self.prompted
         named, subjects, scale = prepared(
             features, self.pooled_nd, prompted.classes_ce, prompted.alone_ce, self.plan.device
@@ -349,7 +349,7 @@ def conclude(
     record: pd.DataFrame,
     methods: list[Method],
     writer: RunWriter,
-) -> dict[str, Any]:
+) -> Figures:
     """Answer the test rows, compare, log. Returns figures."""
     from trainer.experiments.comparison import Comparison
 

@@ -29,14 +29,14 @@ from trainer.data.load import load
 from trainer.data.manifest import Manifest
 from trainer.data.split import stratified_folds
 from trainer.experiments.ablation.design import design, random_choice
-from trainer.experiments.ablation.filters import Rows
-from trainer.experiments.ablation.judging import Judge
-from trainer.experiments.ablation.record import Record
+from trainer.experiments.ablation.filters import FilterRows
+from trainer.experiments.ablation.judging import Judge, LabelledRows
+from trainer.experiments.ablation.record import AblationRecord
 from trainer.experiments.ablation.scores import agreement_score
-from trainer.experiments.ablation.training import arms_of, train
+from trainer.experiments.ablation.training import TrainingSettings, arms_of, train
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.out_of_fold import out_of_fold
-from trainer.heads.training_data import prepare
+from trainer.heads.training_data import to_training_data
 from trainer.stats.intervals import wilson
 from trainer.tracking.schema import Ablation, Verdict
 
@@ -83,18 +83,18 @@ class Repeat:
 
     def _helps(self, scores: dict[str, np.ndarray], *, spoiled_n: np.ndarray | None) -> bool:
         manifest = self.manifest
-        rows = Rows(self.label_n, manifest.classes, scores)
+        rows = FilterRows(self.label_n, manifest.classes, scores)
         filters = [f"{name}>=top{kept}%" for name in scores for kept in KEPT]
         cells = design(rows, axes=(), alone=filters, augment=False, why_not={})
         label_n = manifest.label_n
-        data = prepare(
+        data = to_training_data(
             self.x_nd[self.train_n],
             self.label_n,
             val_x_nd=self.x_nd[self.val_n],
             val_y_n=label_n[self.val_n],
             classes=len(manifest.classes),
         )
-        record = Record(None, None, seeds=range(SEEDS))
+        record = AblationRecord(None, None, seeds=range(SEEDS))
         for seed in range(SEEDS):
             arms = arms_of(
                 cells, lambda cell, seed=seed: random_choice(cell, rows, seed=self.number, draw=seed)
@@ -104,18 +104,13 @@ class Repeat:
                 [SPEC] * len(arms),
                 data,
                 torch.from_numpy(self.x_nd[self.test_n]),
-                seed=seed,
-                precision="float32",
-                slab_bytes=None,
+                TrainingSettings(seed),
             )
             record.add("", seed, answers, first_row=0)
         judge = Judge(
             cells,
             manifest.classes,
-            label_n=self.label_n,
-            val_label_n=label_n[self.val_n],
-            test_label_n=label_n[self.test_n],
-            spoiled_n=spoiled_n,
+            LabelledRows(self.label_n, label_n[self.val_n], label_n[self.test_n], spoiled_n),
             seed=self.number,
         )
         table, _ = judge.tables(record.answers, specs={("", cell.number): SPEC for cell in cells})
@@ -143,7 +138,7 @@ def measured(manifest: Manifest, repeats: int) -> dict[str, Any]:
 
 def clouds(*, rows: int = 1200, classes: int = 4, seed: int = 0) -> Manifest:
     """Overlapping clouds as ready features, for a quick look."""
-    from trainer.data.manifest import build_manifest
+    from trainer.data.manifest import Columns, build_manifest
 
     random = np.random.default_rng(seed)
     label_n = np.arange(rows) % classes
@@ -152,12 +147,14 @@ def clouds(*, rows: int = 1200, classes: int = 4, seed: int = 0) -> Manifest:
     )
     names = [str(row) for row in range(rows)]
     return build_manifest(
-        name="clouds",
-        sample_id=names,
-        label=[f"class {label}" for label in label_n],
-        split=["train"] * rows,
-        content=names,
-        features_nd=x_nd,
+        "clouds",
+        Columns(
+            sample_id=names,
+            label=[f"class {label}" for label in label_n],
+            split=["train"] * rows,
+            content=names,
+            features_nd=x_nd,
+        ),
     )
 
 

@@ -41,7 +41,7 @@ from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.batch_size import fastest_batch_size
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.extract import extract
-from trainer.features.image_loader import CORES, Feed, Wanted
+from trainer.features.image_loader import CORES, ImageLoader, ImageRequest
 from trainer.features.settings import EncoderSettings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -131,11 +131,11 @@ def decoded(encoder: ImageEncoder, size: int, prepared: list[np.ndarray]) -> Non
         waiting()
 
 
-def wanted(folder: Path) -> list[Wanted]:
+def wanted(folder: Path) -> list[ImageRequest]:
     manifest = load(str(folder), seed=0)
     assert manifest.images is not None
     return [
-        Wanted((i,), (image,), content, views=(0,), measure=False)
+        ImageRequest((i,), (image,), content, views=(0,), measure=False)
         for i, (image, content) in enumerate(zip(manifest.images, manifest.content, strict=True))
     ]
 
@@ -164,7 +164,7 @@ def main() -> None:
         model = CLIPVisionModel.from_pretrained(saved).eval().to(device)
         encoder = ImageEncoder(saved, device=device, dtype=dtype)
         size = fastest_batch_size(encoder)
-        feed = Feed(iter(wanted(folder)), preparation_of(saved), processes=0, ahead=64)
+        feed = ImageLoader(iter(wanted(folder)), preparation_of(saved), processes=0, ahead=64)
         prepared = [view.pixels for one in feed for view in one.views]
         feed.close()
         seen: dict[str, object] = {}
@@ -172,7 +172,7 @@ def main() -> None:
 
         def decode() -> float:
             """Without the birth of the processes."""
-            feed = Feed(iter(wanted(folder)), preparation_of(saved), processes=processes, ahead=256)
+            feed = ImageLoader(iter(wanted(folder)), preparation_of(saved), processes=processes, ahead=256)
             pictures = iter(feed)
             next(pictures)
             began = time.perf_counter()

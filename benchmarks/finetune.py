@@ -36,13 +36,13 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainer.data.demo import ENCODER
-from trainer.data.manifest import Manifest, build_manifest
+from trainer.data.manifest import Columns, Manifest, build_manifest
 from trainer.experiments.finetuning.learner import Learner
-from trainer.experiments.finetuning.training import Recipe, Rows, Training, autocast
+from trainer.experiments.finetuning.training import IndexedRows, Recipe, Splits, Training, autocast
 from trainer.features.activations import activations
 from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.encoder import preparation_of
-from trainer.features.partial_encoder import Front, Tail, reach
+from trainer.features.partial_encoder import FrozenFront, TrainableTail, run_to_block
 from trainer.features.settings import EncoderSettings
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
@@ -89,12 +89,14 @@ def pictures(count: int) -> Manifest:
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "JPEG")
         files.append(buffer.getvalue())
     return build_manifest(
-        name="noise",
-        sample_id=[f"{i:06d}" for i in range(count)],
-        label=[str(i % CLASSES) for i in range(count)],
-        split=["val" if i < VAL else "train" for i in range(count)],
-        content=[hashlib.sha256(file).hexdigest() for file in files],
-        images=files,
+        "noise",
+        Columns(
+            sample_id=[f"{i:06d}" for i in range(count)],
+            label=[str(i % CLASSES) for i in range(count)],
+            split=["val" if i < VAL else "train" for i in range(count)],
+            content=[hashlib.sha256(file).hexdigest() for file in files],
+            images=files,
+        ),
     )
 
 
@@ -103,7 +105,7 @@ class Whole:
 
     views = 0
 
-    def __init__(self, front: Front, pixels_nchw: Tensor, folder: Path, dtype: str) -> None:
+    def __init__(self, front: FrozenFront, pixels_nchw: Tensor, folder: Path, dtype: str) -> None:
         self._front, self._pixels, self._dtype = front, pixels_nchw, dtype
         prepared = preparation_of(folder)
         self._mean, self._std = (
@@ -115,10 +117,10 @@ class Whole:
         pixels = self._pixels[torch.from_numpy(rows)].to(self._front.device, non_blocking=True)
         with autocast(self._front.device, self._dtype):
             ready = (pixels.float() - self._mean) / self._std
-            return reach(self._front._model, self._front._last[0], ready).h.float()
+            return run_to_block(self._front._model, self._front._last[0], ready).h.float()
 
 
-def plain(tail: Tail) -> Tail:
+def plain(tail: TrainableTail) -> TrainableTail:
     """The same, with the last block for all tokens."""
     tail._anatomy = dataclasses.replace(tail._anatomy, token=None)
     return tail
@@ -141,7 +143,7 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     once_s = time.perf_counter() - began
     resident = stored.settle()
     side = preparation_of(folder).shape
-    front = Front(folder, unfreeze_last=options.unfreeze_last, side=side, device=device, dtype=dtype)
+    front = FrozenFront(folder, unfreeze_last=options.unfreeze_last, side=side, device=device, dtype=dtype)
     prepared = preparation_of(folder)
     decoded = [np.asarray(Image.open(io.BytesIO(file))) for file in manifest.images or ()]
     pixels = torch.from_numpy(np.stack([prepared.pixels(image) for image in decoded]))
@@ -155,7 +157,7 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     }
     head = Head(HeadSpec(), Scale(torch.zeros(width), torch.ones(1)), linear)
     y_n = torch.from_numpy(manifest.label_n).to(device)
-    splits = {split: Rows(rows, y_n[rows]) for split in ("train", "val") for rows in [manifest.rows(split)]}
+    splits = Splits(*(IndexedRows(rows, y_n[rows]) for rows in map(manifest.rows, ("train", "val"))))
     recipe = Recipe(
         lr=1e-4,
         head_lr=1e-4,
@@ -178,7 +180,7 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     losses: dict[str, float] = {}
     for round_ in range(options.rounds + 1):  # the first one warms up
         for arm, (tail, source) in arms.items():
-            training = Training(Learner(tail, head), source, **splits, recipe=recipe, seed=0)
+            training = Training(Learner(tail, head), source, splits, recipe=recipe, seed=0)
             began = time.perf_counter()
             training.run()
             if round_:

@@ -25,7 +25,7 @@ from trainer.core.console import say
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population, Precision
 from trainer.heads.slab_autotune import fastest_slab
-from trainer.heads.training_data import TrainingData, prepare
+from trainer.heads.training_data import TrainingData, to_training_data
 from trainer.search.space import head_spec, load_space
 from trainer.search.tpe import quasi_random
 from trainer.stats.intervals import paired_difference
@@ -36,7 +36,7 @@ SEEDS = (0, 1, 2)
 def load_features(path: Path) -> TrainingData:
     arrays = np.load(path)
     y = arrays["train_y"]
-    return prepare(
+    return to_training_data(
         arrays["train_x"],
         y,
         val_x_nd=arrays["val_x"],

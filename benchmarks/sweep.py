@@ -61,7 +61,7 @@ from trainer.heads.head_config import HeadSpec
 from trainer.heads.metrics import f1_macro
 from trainer.heads.population import Population
 from trainer.heads.slab_autotune import fastest_slab
-from trainer.heads.training_data import TrainingData, prepare
+from trainer.heads.training_data import TrainingData, to_training_data
 
 CLASSES = 20
 BATCH = 128
@@ -147,7 +147,7 @@ def save_features(path: Path, setting: Setting) -> None:
 
 def load_features(path: Path, device: str) -> TrainingData:
     arrays = np.load(path)
-    return prepare(
+    return to_training_data(
         arrays["train_x"],
         arrays["train_y"],
         val_x_nd=arrays["val_x"],

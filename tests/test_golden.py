@@ -105,12 +105,14 @@ def key_of(name: str, cache_dir: Path) -> dict[str, str]:
 
 def identity_of(config: Any) -> dict[str, Any]:
     """What a sweep with these settings records as what must not change."""
+    from trainer.experiments.hardware import Plan
     from trainer.experiments.inputs import encoder_settings, read_features
     from trainer.experiments.sweep.run import identity
     from trainer.search.space import load_space
 
     features = read_features(config, encoder_settings(config, "cpu"), to_train=True)
-    return json.loads(json.dumps(identity(config, features, load_space(config.space, views=config.views))))
+    space = load_space(config.space, views=config.views)
+    return json.loads(json.dumps(identity(config, Plan.of(config), features, space)))
 
 
 def nobody_looking() -> Any:

@@ -350,7 +350,8 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     from trainer.core.console import bar
     from trainer.core.stopwatch import Stopwatch
     from trainer.data.manifest import check_trainable
-    from trainer.experiments.evaluation import Answers
+    from trainer.experiments.evaluation import Evaluation
+    from trainer.experiments.hardware import Plan
     from trainer.experiments.inputs import training_data
     from trainer.experiments.sweep import trials as steps
     from trainer.search.space import load_space
@@ -360,20 +361,21 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     steps.check(config)
     check_trainable(features.manifest)
     space, trial_log = load_space(config.space), TrialLog()
-    data = training_data(features, config.device)
-    settings = steps.search_settings(config, data)
+    plan = Plan.of(config)
+    data = training_data(features, plan.device)
+    settings = steps.search_settings(config, plan, data)
     with bar("Searching", "trials") as progress:
         for _ in steps.run_trials(config, settings, space, data, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
-    finalists = steps.finalists(config, data, trial_log)
-    answers = Answers(features, finalists, seed=config.seed)
+    finalists = steps.finalists(config, plan, data, trial_log)
+    answers = Evaluation(features, finalists, seed=config.seed)
     best, classes = finalists[0], features.manifest.classes
     used = encoder_used(features.report.encoder)
     return SweepResult(
         trials=trial_log.trials,
         curves=trial_log.curves,
         predictions=answers.predictions(),
-        summary=steps.summarise(config, data, trial_log, answers),
+        summary=steps.summarise(config, plan, data, trial_log, answers),
         head=RecordedHead(best.head, classes, best.trial, best.seed_index, used),
     )
 
@@ -531,8 +533,8 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
         (6, 0.0, 1.0, False)
     """
     from trainer.stats.intervals import confusion_matrix, f1_macro
-    from trainer.stats.paired_bootstrap import Answers
-    from trainer.stats.paired_comparison import Compared
+    from trainer.stats.paired_bootstrap import PredictionSet
+    from trainer.stats.paired_comparison import PairedComparison
 
     keys = [Predictions.SAMPLE_ID, Predictions.SPLIT]
     mine, theirs = (_best_answers(one)[[*keys, Predictions.LABEL, Predictions.PRED]] for one in (a, b))
@@ -547,8 +549,8 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
         pairs[name].map({c: i for i, c in enumerate(classes)}).to_numpy(dtype=np.int64)
         for name in ("label_a", "pred_a", "pred_b")
     )
-    answers = Answers(label_n, np.stack(pred)[:, None], len(classes))
-    pair = Compared(answers, seed=0).pair(0, 1)
+    answers = PredictionSet(label_n, np.stack(pred)[:, None], len(classes))
+    pair = PairedComparison(answers, seed=0).pair(0, 1)
     f1 = [float(f1_macro(confusion_matrix(label_n, one, classes=len(classes)))) for one in pred]
     columns = ["label", "f1_a", "f1_b", "difference", "low", "high", "p", "p_holm"]
     by_class = [

@@ -24,7 +24,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        CameToNothing: every training diverged.
+        NoResultError: every training diverged.
     """
     from trainer.experiments.finetuning import run as experiment
 

@@ -22,7 +22,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
 
     Raises:
         InputError: no such sweep, model, encoder or picture; the CSV cannot be written.
-        CameToNothing: more files than ``max_bad`` are bad. The CSV of the others is written.
+        NoResultError: more files than ``max_bad`` are bad. The CSV of the others is written.
     """
     from trainer.serving import batch_predict
 

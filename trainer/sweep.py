@@ -21,7 +21,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        CameToNothing: every trial diverged; or a trial trained again differs from its record.
+        NoResultError: every trial diverged; or a trial trained again differs from its record.
     """
     from trainer.experiments.sweep import run as experiment
 

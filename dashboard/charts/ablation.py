@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from dashboard import text
-from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, RED
+from dashboard.charts.intervals import differences, tooltip_ends, zero_rule
+from dashboard.charts.palette import BLUE, CATEGORIES, GREY, ORANGE, RED
 from trainer.tracking.schema import Verdict
 
 AGAINST = {"all rows": BLUE, "as many at random": RED}
@@ -24,48 +27,74 @@ def reach_of(values: pd.Series) -> float:
     return max(float(values.abs().max()) if values.notna().any() else 0.0, LEAST_REACH)
 
 
+@dataclass(frozen=True)
+class GridAxes:
+    """The two scores of a grid, and their bounds in order."""
+
+    x: str
+    y: str
+    across: list[str]
+    up: list[str]
+
+
 def grid(
-    fields: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    across: list[str],
-    up: list[str],
-    title: str,
-    reach: float,
-    dark: bool,
+    fields: pd.DataFrame, axes: GridAxes, *, title: str, reach: float, dark: bool
 ) -> alt.LayerChart | alt.FacetChart:
-    """One panel of `ablations.fields`: the cells that help are framed, those that hurt framed by dashes, what
+    """One panel of `ablation.fields`: the cells that help are framed, those that hurt framed by dashes, what
     was not measured is grey.
 
     Args:
-        x, y: names of the scores. ``across``, ``up``: their bounds in order.
         title: of the colours.
         reach: at which effect they are fullest, the same for all panels.
     """
+    ink = "#E8ECF0" if dark else "#11171E"
     value = fields["value"].where(fields["state"] != "baseline", 0.0)
     frame = fields.assign(
         value=value,
         shown=np.where(fields["state"] == "measured", [text.signed(one) for one in value], fields["state"]),
         ends=[text.brackets(ends, text.signed) for ends in zip(fields["low"], fields["high"], strict=True)],
-        ink=[_ink(one / reach) if pd.notna(one) else ("#E8ECF0" if dark else "#11171E") for one in value],
+        ink=[_ink(one / reach) if pd.notna(one) else ink for one in value],
         frame=np.select(
             [fields["verdict"] == Verdict.HELPS, fields["verdict"] == Verdict.HURTS], ["helps", "hurts"], ""
         ),
     )
-    base = alt.Chart(frame).encode(
+    base = _grid_base(frame, axes, title)
+    stroke = "#F5F7FA" if dark else "#11171E"
+    frames = [
+        base.transform_filter(f"datum.frame == '{verdict}'").mark_rect(
+            cornerRadius=3,
+            filled=False,
+            stroke=stroke,
+            strokeWidth=3,
+            strokeDash=dash,
+            tooltip=None,
+            aria=False,
+        )
+        for verdict, dash in (("helps", [1, 0]), ("hurts", [5, 3]))
+    ]
+    layers = [
+        *_tiles(base, title, reach),
+        *frames,
+        *_figures(base, sorted(set(frame["ink"])), len(axes.across)),
+    ]
+    return alt.layer(*layers).properties(height=56 * len(axes.up) + CHROME)
+
+
+def _grid_base(frame: pd.DataFrame, axes: GridAxes, title: str) -> alt.Chart:
+    """The fields in their places, with what their tooltips say."""
+    return alt.Chart(frame).encode(
         x=alt.X(
             "across:N",
-            sort=across,
-            scale=alt.Scale(domain=across),
-            title=f"rows kept by {x}",
+            sort=axes.across,
+            scale=alt.Scale(domain=axes.across),
+            title=f"rows kept by {axes.x}",
             axis=alt.Axis(labelAngle=0, labelLimit=110, orient="bottom", ticks=False, domain=False),
         ),
         y=alt.Y(
             "up:N",
-            sort=up,
-            scale=alt.Scale(domain=up),
-            title=f"rows kept by {y}",
+            sort=axes.up,
+            scale=alt.Scale(domain=axes.up),
+            title=f"rows kept by {axes.y}",
             axis=alt.Axis(labelLimit=110, ticks=False, domain=False),
         ),
         tooltip=[
@@ -76,55 +105,47 @@ def grid(
             alt.Tooltip("verdict:N"),
         ],
     )
-    ink = "#F5F7FA" if dark else "#11171E"
+
+
+def _tiles(base: alt.Chart, title: str, reach: float) -> list[alt.Chart]:
+    """What was not measured in grey, what was by its effect."""
     grey = (
         base.transform_filter("datum.state == 'no cell' || datum.state == 'keeps all rows'")
         .mark_rect(cornerRadius=3, color=GREY, opacity=0.22)
         .encode(tooltip=[alt.Tooltip("state:N", title="here")])
     )
-    tiles = (
-        base.transform_filter("isValid(datum.value)")
-        .mark_rect(cornerRadius=3)
-        .encode(
-            color=alt.Color(
-                "value:Q",
-                title=title,
-                scale=alt.Scale(domain=[-reach, 0, reach], range=[LOSS, NONE, GAIN], interpolate="rgb"),
-                legend=alt.Legend(
-                    orient="bottom", format="+.2~f", gradientLength=200, tickCount=4, titleLimit=0
-                ),
-            ),
-        )
+    colour = alt.Color(
+        "value:Q",
+        title=title,
+        scale=alt.Scale(domain=[-reach, 0, reach], range=[LOSS, NONE, GAIN], interpolate="rgb"),
+        legend=alt.Legend(orient="bottom", format="+.2~f", gradientLength=200, tickCount=4, titleLimit=0),
     )
-    frames = [
-        base.transform_filter(f"datum.frame == '{verdict}'").mark_rect(
-            cornerRadius=3, filled=False, stroke=ink, strokeWidth=3, strokeDash=dash, tooltip=None, aria=False
-        )
-        for verdict, dash in (("helps", [1, 0]), ("hurts", [5, 3]))
-    ]
-    words = []
-    for letters in sorted(set(frame["ink"])):  # a channel of their own would share its scale with the tiles
+    tiles = base.transform_filter("isValid(datum.value)").mark_rect(cornerRadius=3).encode(color=colour)
+    return [grey, tiles]
+
+
+def _figures(base: alt.Chart, inks: list[str], columns: int) -> list[alt.Chart]:
+    """The effects with their intervals in the fields, in each of the letters' colours."""
+    size = f"width / {columns}"
+    layers = []
+    for letters in inks:  # a channel of their own would share its scale with the tiles
         of_colour = base.transform_filter(f"datum.ink == '{letters}'")
-        size = f"width / {len(across)}"
-        words.append(
-            of_colour.mark_text(
-                fontSize=alt.ExprRef(f"clamp({size} / 6, 8, 13)"), dy=-8, fontWeight=600, color=letters
-            ).encode(text="shown:N")
+        effect = of_colour.mark_text(
+            fontSize=alt.ExprRef(f"clamp({size} / 6, 8, 13)"), dy=-8, fontWeight=600, color=letters
         )
         # of many narrow fields the ends would run into each other: they are in the tooltips
-        words.append(
-            of_colour.mark_text(
-                fontSize=alt.ExprRef(f"min(11, {size} / 8.6)"),
-                opacity=alt.ExprRef(f"{size} < 62 ? 0 : 1"),
-                dy=9,
-                color=letters,
-            ).encode(text="ends:N")
+        ends = of_colour.mark_text(
+            fontSize=alt.ExprRef(f"min(11, {size} / 8.6)"),
+            opacity=alt.ExprRef(f"{size} < 62 ? 0 : 1"),
+            dy=9,
+            color=letters,
         )
-    return alt.layer(grey, tiles, *frames, *words).properties(height=56 * len(up) + CHROME)
+        layers += [effect.encode(text="shown:N"), ends.encode(text="ends:N")]
+    return layers
 
 
 def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart | alt.FacetChart:
-    """`ablations.forest`: effects with intervals, filled where significant after correction. A click anywhere
+    """`ablation.forest`: effects with intervals, filled where significant after correction. A click anywhere
     in a row selects its cell.
 
     Args:
@@ -134,32 +155,12 @@ def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart 
     frame = frame.assign(name=stars + frame["name"].astype(str))
     order = list(dict.fromkeys(frame["name"]))
     present = [name for name in AGAINST if name in set(frame["against"])]
-    colour = alt.Color(
-        "against:N",
-        title=None,
-        scale=alt.Scale(domain=present, range=[AGAINST[name] for name in present]),
-        legend=alt.Legend(orient="top", labelLimit=200),
-    )
-    y = alt.Y(
-        "name:N",
-        sort=order,
-        title=None,
-        axis=alt.Axis(
-            labelExpr=f"{NARROW} ? split(datum.label, ' & ') : datum.label",
-            labelFontSize=alt.ExprRef(f"{NARROW} ? 9 : 11"),
-            labelLimit=alt.ExprRef(f"{NARROW} ? 150 : 330"),
-            labelBaseline="middle",
-            labelOverlap=False,
-            ticks=False,
-        ),
-    )
-    x = alt.X("value:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=8))
+    legend = alt.Legend(orient="top", labelLimit=200)
+    colours, shapes = [AGAINST[name] for name in present], ["circle", "diamond"][: len(present)]
+    colour = alt.Color("against:N", title=None, scale=alt.Scale(domain=present, range=colours), legend=legend)
+    shape = alt.Shape("against:N", title=None, scale=alt.Scale(domain=present, range=shapes), legend=legend)
+    y = alt.Y("name:N", sort=order, title=None, axis=_names())
     base = alt.Chart(frame).encode(y=y, yOffset=alt.YOffset("against:N", sort=present))
-    zero = (
-        alt.Chart(pd.DataFrame({"value": [0.0]}))
-        .mark_rule(color=GREY, strokeWidth=1.5, aria=False)
-        .encode(x=alt.X("value:Q", title=title))
-    )
     band = (
         alt.Chart(frame[frame["number"] == selected].head(1))
         .mark_rect(color=GREY, opacity=0.22, cornerRadius=3, aria=False)
@@ -169,20 +170,33 @@ def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart 
         x=alt.X("low:Q", title=title), x2="high:Q", color=colour
     )
     dots = base.mark_point(size=70, filled=True, strokeWidth=1.5, aria=False).encode(
-        x=x,
+        x=alt.X("value:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=8)),
         color=colour,
         stroke=colour,
         fillOpacity=alt.condition("datum.sure == 'p < 0.05'", alt.value(1.0), alt.value(0.0)),
-        shape=alt.Shape(
-            "against:N",
-            title=None,
-            scale=alt.Scale(domain=present, range=["circle", "diamond"][: len(present)]),
-            legend=alt.Legend(orient="top", labelLimit=200),
-        ),
+        shape=shape,
     )
+    layers = [band, zero_rule("value", title, aria=False), lines, dots, _clickable(frame, y, present)]
+    return alt.layer(*layers).properties(height=CHROME + 28 * len(order))
+
+
+def _names() -> alt.Axis:
+    """Of the cells; on a telephone a long name breaks between its parts."""
+    return alt.Axis(
+        labelExpr=f"{NARROW} ? split(datum.label, ' & ') : datum.label",
+        labelFontSize=alt.ExprRef(f"{NARROW} ? 9 : 11"),
+        labelLimit=alt.ExprRef(f"{NARROW} ? 150 : 330"),
+        labelBaseline="middle",
+        labelOverlap=False,
+        ticks=False,
+    )
+
+
+def _clickable(frame: pd.DataFrame, y: alt.Y, present: list[str]) -> alt.Chart:
+    """The whole row of each cell, unseen, for the pointer."""
     pick = alt.selection_point(name="cell", fields=["number"], on="click", empty=False, toggle=False)
-    rows = (
-        alt.Chart(_told(frame))
+    return (
+        alt.Chart(_row_words(frame))
         .mark_rect(opacity=0, cursor="pointer")
         .encode(
             y=y,
@@ -195,10 +209,9 @@ def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart 
         )
         .add_params(pick)
     )
-    return alt.layer(band, zero, lines, dots, rows).properties(height=CHROME + 28 * len(order))
 
 
-def _told(frame: pd.DataFrame) -> pd.DataFrame:
+def _row_words(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per cell, with a column of words for each comparison."""
     cells = frame.drop_duplicates("number")[["number", "name", "kept", "verdict"]].reset_index(drop=True)
     for against, rows in frame.groupby("against"):
@@ -212,18 +225,16 @@ def _told(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps(frame: pd.DataFrame, *, title: str, dark: bool) -> alt.LayerChart | alt.FacetChart:
-    """`ablations.steps`, with ``label``: a waterfall, each bar from the change before to the change after."""
+    """`ablation.steps`, with ``label``: a waterfall, each bar from the change before to the change after."""
     order = list(frame["label"])
     base = alt.Chart(frame.assign(way=np.where(frame["end"] >= frame["start"], "better", "worse"))).encode(
         y=alt.Y("label:N", sort=order, title=None, axis=_lines(230)),
         tooltip=[
             alt.Tooltip("step:N"),
             alt.Tooltip("end:Q", title="change against all rows", format="+.3f"),
-            alt.Tooltip("low:Q", title="95 % from", format="+.3f"),
-            alt.Tooltip("high:Q", title="95 % to", format="+.3f"),
+            *tooltip_ends("+.3f"),
             alt.Tooltip("f1_macro:Q", title="macro-F1", format=".3f"),
-            alt.Tooltip("f1_macro_low:Q", title="95 % from", format=".3f"),
-            alt.Tooltip("f1_macro_high:Q", title="95 % to", format=".3f"),
+            *tooltip_ends(".3f", "f1_macro_low", "f1_macro_high"),
             alt.Tooltip("kept:Q", title="training rows", format=",d"),
         ],
     )
@@ -247,7 +258,7 @@ def steps(frame: pd.DataFrame, *, title: str, dark: bool) -> alt.LayerChart | al
 
 
 def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """`ablations.classes_of`, with ``label``: change of each class's F1 with its interval."""
+    """`ablation.classes_of`, with ``label``: change of each class's F1 with its interval."""
     order = list(frame["label"])
     title = "change of F1 against training on all rows"
     base = alt.Chart(frame).encode(
@@ -255,37 +266,20 @@ def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         tooltip=[
             alt.Tooltip("class:N"),
             alt.Tooltip("effect:Q", title="change of F1", format="+.3f"),
-            alt.Tooltip("effect_low:Q", title="95 % from", format="+.3f"),
-            alt.Tooltip("effect_high:Q", title="95 % to", format="+.3f"),
+            *tooltip_ends("+.3f", "effect_low", "effect_high"),
             alt.Tooltip("effect_p_holm:Q", title="p (Holm, over classes)", format=".3f"),
             alt.Tooltip("kept:Q", title="training rows kept", format=",d"),
             alt.Tooltip("train:Q", title="of", format=",d"),
             alt.Tooltip("test:Q", title="n (test rows)", format=",d"),
         ],
     )
-    zero = (
-        alt.Chart(pd.DataFrame({"effect": [0.0]}))
-        .mark_rule(color=GREY, strokeWidth=1.5)
-        .encode(x=alt.X("effect:Q", title=title))
-    )
-    colour = alt.Color(
-        "says:N",
-        title=None,
-        scale=alt.Scale(domain=["better", "worse", "not sure"], range=[GREEN, RED, GREY]),
-        legend=alt.Legend(orient="top"),
-    )
-    lines = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("effect_low:Q", title=title), x2="effect_high:Q", color=colour
-    )
-    dots = base.mark_point(size=80, filled=True, opacity=1).encode(
-        x=alt.X("effect:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=8)), color=colour
-    )
+    layers = differences(base, "effect", title)
     height = 34 if len(order) <= MOST_NAMED else 12
-    return alt.layer(zero, lines, dots).properties(height=CHROME + height * min(len(order), 200))
+    return alt.layer(*layers).properties(height=CHROME + height * min(len(order), 200))
 
 
 def histogram(bins: pd.DataFrame, *, title: str, at: float | None = None) -> alt.LayerChart | alt.FacetChart:
-    """`ablations.spread`: a score's values, kinds of rows apart; a rule where rows begin to be thrown out."""
+    """`ablation.spread`: a score's values, kinds of rows apart; a rule where rows begin to be thrown out."""
     totals = bins.drop_duplicates("kind").set_index("kind")["total"]
     names = {kind: f"{kind} (n = {total:,})" for kind, total in totals.items()}
     tints = {"sound": BLUE, "spoiled": ORANGE}

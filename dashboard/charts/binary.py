@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.distributions import spread as spread_at
+from dashboard.charts.histogram import Kinds, histogram
 from dashboard.charts.palette import BLUE, GREEN, GREY, ORANGE, RED
 from dashboard.frames.binary import AGREED, CHOSEN, SAID, SCALED
 
@@ -93,18 +93,15 @@ def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
         scale=SHARE,
         axis=alt.Axis(format=".1f", grid=False, labelFlush=True),
     )
-    return spread_at(
-        bins,
-        x,
-        at=at,
-        by="class",
-        kind="class",
+    kinds = Kinds(
+        column="class",
+        title="class",
         share="share of its class",
         unit="rows",
         colours=[BLUE, ORANGE],
-        rule=RED,
         digits=2,
-    ).properties(height=250)
+    )
+    return histogram(bins, x, kinds, at=at, rule=RED).properties(height=250)
 
 
 def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, RED
+from dashboard.charts.intervals import differences as differences_of
+from dashboard.charts.intervals import tooltip_ends
+from dashboard.charts.palette import BLUE, CATEGORIES, GREY
 
 NARROW = "width < 420"
-SAYS = ["better", "worse", "not sure"]
 CHROME = 60  # pixels of a chart's height that axis and legend take
 ROW = 34
 
@@ -21,7 +22,7 @@ def dots(frame: pd.DataFrame, *, title: str) -> alt.LayerChart | alt.FacetChart:
         tooltip=[
             alt.Tooltip("name:N", title="method"),
             alt.Tooltip("value:Q", title=title, format=".3f"),
-            *_ends(".3f"),
+            *tooltip_ends(".3f"),
         ],
     )
     lines = base.mark_rule(strokeWidth=2, color=BLUE).encode(
@@ -48,29 +49,13 @@ def differences(
         tooltip=[
             alt.Tooltip("name:N", title="of"),
             alt.Tooltip("value:Q", title=title, format="+.3f"),
-            *_ends("+.3f"),
+            *tooltip_ends("+.3f"),
             alt.Tooltip("p:Q", title="p (Holm)", format=".3f"),
             *(alt.Tooltip(f"{name}:Q", title=words, format=".3~f") for name, words in (more or {}).items()),
         ],
     )
-    colour = alt.Color(
-        "says:N",
-        title=None,
-        scale=alt.Scale(domain=SAYS, range=[GREEN, RED, GREY]),
-        legend=alt.Legend(orient="top"),
-    )
-    zero = (
-        alt.Chart(pd.DataFrame({"value": [0.0]}))
-        .mark_rule(color=GREY, strokeWidth=1.5)
-        .encode(x=alt.X("value:Q", title=title))
-    )
-    lines = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title=title, scale=alt.Scale(padding=12)), x2="high:Q", color=colour
-    )
-    points = base.mark_point(size=80, filled=True, opacity=1).encode(
-        x=alt.X("value:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=7)), color=colour
-    )
-    return alt.layer(zero, lines, points).properties(height=CHROME + ROW * len(order))
+    layers = differences_of(base, "value", title)
+    return alt.layer(*layers).properties(height=CHROME + ROW * len(order))
 
 
 def few_shot(
@@ -115,7 +100,7 @@ def few_shot(
                 alt.Tooltip("kind:N", title="head"),
                 alt.Tooltip("shots:Q", title="pictures per class", format="d"),
                 alt.Tooltip("value:Q", title=title, format=".3f"),
-                *_ends(".3f"),
+                *tooltip_ends(".3f"),
                 alt.Tooltip("effect:N", title="less zero-shot [95 %]"),
                 alt.Tooltip("p:N", title="p (Holm)"),
                 alt.Tooltip("rows:Q", title="training rows", format=",d"),
@@ -123,13 +108,6 @@ def few_shot(
             ],
         ),
     ).properties(height=380)
-
-
-def _ends(form: str) -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("low:Q", title="95 % from", format=form),
-        alt.Tooltip("high:Q", title="95 % to", format=form),
-    ]
 
 
 def _names(order: list[str]) -> alt.Y:

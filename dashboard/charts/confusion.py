@@ -6,7 +6,7 @@ written only where there is room.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
@@ -57,9 +57,7 @@ def confusion(
             alt.Tooltip("share:Q", title="of this label", format=".1%"),
             alt.Tooltip("support:Q", title="rows with this label", format=",d"),
         ],
-        side=side,
-        dark=dark,
-        chosen=chosen,
+        look=_Look(side, dark, chosen),
     )
 
 
@@ -103,10 +101,14 @@ def difference(
             alt.Tooltip("p:Q", title="p (sign test)", format=".2g"),
             alt.Tooltip("p_holm:Q", title="p (Holm)", format=".2g"),
         ],
-        side=side,
-        dark=dark,
-        chosen=chosen,
+        look=_Look(side, dark, chosen),
     )
+
+
+class _Look(NamedTuple):
+    side: int
+    dark: bool
+    chosen: tuple[str, str] | None
 
 
 def _matrix(
@@ -116,14 +118,11 @@ def _matrix(
     kinds: dict[str, str],
     figures: list[tuple[alt.Text, str]],
     tooltip: list[alt.Tooltip],
-    side: int,
-    dark: bool,
-    chosen: tuple[str, str] | None,
+    look: _Look,
 ) -> alt.LayerChart | alt.FacetChart:
     """Tiles of ``cells`` (with ``kind``, ``strength``, ``described``), figures on those that a test picks."""
-    count = len(classes)
-    small = count <= MOST_IN_CELLS
-    ink = "#D7DDE3" if dark else "#1F2933"
+    side, small = look.side, len(classes) <= MOST_IN_CELLS
+    ink = "#D7DDE3" if look.dark else "#1F2933"
     names = alt.param(name="names", value=classes)
     told = cells["label"] + " taken for " + cells["pred"] + ": " + cells["described"]
     placed = _placed(cells.assign(described=told), classes)
@@ -136,7 +135,7 @@ def _matrix(
         description="described:N",
     )
     click: Any = alt.selection_point(name=CELL, fields=["label", "pred"], toggle=False, clear=False)
-    frame = pd.DataFrame([chosen] if chosen else [], columns=["label", "pred"])
+    frame = pd.DataFrame([look.chosen] if look.chosen else [], columns=["label", "pred"])
     framed = _squares(_placed(frame, classes), classes, side).mark_rect(
         filled=False, aria=False, stroke=ink, strokeWidth=2, cornerRadius=2 if small else 0
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
 
 from dashboard import text
+from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import GREY, PAN
 
 LINE, HERE = "trial", "here"  # selections: a line, or a field of the shadow, that was clicked
@@ -16,143 +18,165 @@ Y_LABELS = 36  # pixels for the labels of a y axis, so that charts above each ot
 PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 10}  # the last label of the x axis stands out
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurveOptions:
+    """How curves are drawn."""
+
+    order: list[str]  # groups in the order of the legend
+    palette: list[str]  # their colours
+    title: str  # of the y axis, with its unit
+    legend: str  # its title
+    extent: tuple[float, float]  # of the y axis where it is linear; what lies beyond is cut
+    log: bool = False  # logarithmic y axis; parts of a band at or below zero are cut off
+    log_x: bool = False
+    step: str = "epoch"  # title of the x axis
+    dark: bool = False
+    height: int = 430
+
+
+@dataclass(frozen=True)
+class CurveOverlays:
+    """What is drawn besides the means and single trials."""
+
+    shadow: pd.DataFrame | None = None  # `trials.density` of all lines, where they are too many to be drawn
+    stopped: pd.DataFrame | None = None  # the last points of trials that were pruned
+    marked: pd.DataFrame | None = None  # the line of one trial, drawn over all
+
+
+class _Axes(NamedTuple):
+    x: alt.X
+    x_scale: alt.Scale
+    y_scale: alt.Scale
+    colour: alt.Color
+    pick: alt.Parameter  # a click on the legend
+    options: CurveOptions
+
+    def y(self, column: str) -> alt.Y:
+        return alt.Y(f"{column}:Q", title=self.options.title)
+
+    def scaled(self, column: str) -> alt.Y:
+        return alt.Y(f"{column}:Q", title=self.options.title, scale=self.y_scale)
+
+    def opacity(self, picked: float, other: float) -> Any:
+        return alt.condition(self.pick, alt.value(picked), alt.value(other))
+
+
 def curves(
     bands: pd.DataFrame,
     raw: pd.DataFrame,
     best: pd.DataFrame,
-    *,
-    order: list[str],
-    palette: list[str],
-    title: str,
-    legend: str,
-    log: bool,
-    extent: tuple[float, float],
-    step: str = "epoch",
-    height: int = 430,
-    shadow: pd.DataFrame | None = None,
-    stopped: pd.DataFrame | None = None,
-    marked: pd.DataFrame | None = None,
-    log_x: bool = False,
-    dark: bool = False,
+    options: CurveOptions,
+    overlays: CurveOverlays = CurveOverlays(),
 ) -> alt.LayerChart | alt.FacetChart:
     """Mean per group with its 95 % band over faint single trials.
 
     A click selects a line by ``trial`` (``LINE``), a field of the shadow by ``epoch, low, high`` (``HERE``).
 
     Args:
-        bands: `frames.bands`.
-        raw: `frames.lines`, already thinned; may be empty.
+        bands: `trials.bands`.
+        raw: `trials.lines`, already thinned; may be empty.
         best: ``group, trial, epoch, value`` of the trials' best epochs; may be empty.
-        order: groups in the order of the legend, ``palette`` their colours.
-        title: of the y axis, with its unit.
-        legend: title of the legend.
-        log: logarithmic y axis; parts of a band at or below zero are cut off.
-        extent: of the y axis where it is linear; what lies beyond (bands of two trials do) is cut.
-        step: title of the x axis.
-        shadow: `frames.density` of all lines, where they are too many to be drawn.
-        stopped: the last points of trials that were given up.
-        marked: the line of one trial, drawn over all.
-        log_x: logarithmic x axis.
     """
-    if shadow is not None and shadow.empty:
-        shadow = None
-    if log:
+    shadow = None if overlays.shadow is None or overlays.shadow.empty else overlays.shadow
+    if options.log:
         bands = bands[bands["mean"] > 0].assign(low=lambda f: f["low"].clip(lower=f["mean"].min() / 2))
         raw, best = raw[raw["value"] > 0], best[best["value"] > 0]
-    scale = alt.Scale(type="log") if log else alt.Scale(domain=_with_margin(extent), nice=False)
-    colour = alt.Color(
-        "group:N",
-        title=legend,
-        sort=order,
-        scale=alt.Scale(domain=order, range=palette),
-        legend=None if len(order) == 1 else _legend_above(order),
+    axes = _axes(bands, options)
+    layers = []
+    if shadow is not None:
+        left = alt.X("left:Q", title=options.step, scale=axes.x_scale)
+        layers.append(_shadow(shadow, left, axes.scaled("low"), log_x=options.log_x))
+    if len(raw):  # an empty layer has no extent, and Vega warns
+        layers.append(_faint(raw, axes))
+    layers += _means(bands, axes)
+    if len(best):
+        layers.append(_points(best, axes, (0.85, 0.05), size=34, filled=True, shape="diamond"))
+    if len(raw):
+        layers.append(_hit(raw, axes.x, axes.scaled("value"), options.legend))
+    # What has neither a selection nor a tooltip lets the pointer through to the fields below it.
+    layers.append(_hover(bands, axes, alone=not len(raw) and shadow is None))
+    if overlays.stopped is not None and len(overlays.stopped):
+        cross = {"shape": "cross", "size": 26, "filled": True, "angle": 45}
+        layers.append(_points(overlays.stopped, axes, (0.55, 0.05), **cross))
+    if overlays.marked is not None and len(overlays.marked):
+        layers.append(_marked(overlays.marked, axes))
+    return alt.layer(*layers).properties(height=options.height, padding=PADDING)
+
+
+def _axes(bands: pd.DataFrame, options: CurveOptions) -> _Axes:
+    x_scale = alt.Scale(type="log" if options.log_x else "linear", nice=False, domain=_ends(bands["epoch"]))
+    x_axis = alt.Axis(tickMinStep=1, tickCount=15, format="d", grid=False, labelFlush=True)
+    order = options.order
+    return _Axes(
+        x=alt.X("epoch:Q", title=options.step, axis=x_axis, scale=x_scale),
+        x_scale=x_scale,
+        y_scale=alt.Scale(type="log")
+        if options.log
+        else alt.Scale(domain=_with_margin(options.extent), nice=False),
+        colour=alt.Color(
+            "group:N",
+            title=options.legend,
+            sort=order,
+            scale=alt.Scale(domain=order, range=options.palette),
+            legend=None if len(order) == 1 else _legend_above(order),
+        ),
+        pick=alt.selection_point(fields=["group"], bind="legend", name="group"),
+        options=options,
     )
-    x_scale = alt.Scale(type="log" if log_x else "linear", nice=False, domain=_ends(bands["epoch"]))
-    x = alt.X(
-        "epoch:Q",
-        title=step,
-        axis=alt.Axis(tickMinStep=1, tickCount=15, format="d", grid=False, labelFlush=True),
-        scale=x_scale,
-    )
-    y_axis = alt.Axis(minExtent=Y_LABELS)
-    pick = alt.selection_point(fields=["group"], bind="legend", name="group")
-    alone = not len(raw) and shadow is None  # else there is more to point at than means
-    hover = alt.selection_point(nearest=alone, on="pointerover", empty=False, name="near", clear="pointerout")
-    seen = alt.condition(pick, alt.value(1.0), alt.value(0.12))
-    faint = (
-        alt.Chart(raw)
-        .mark_line(strokeWidth=1, clip=True)
-        .encode(
-            x=x,
-            y=alt.Y("value:Q", title=title, scale=scale, axis=y_axis),
-            color=colour,
-            detail="trial:N",
-            opacity=alt.condition(pick, alt.value(0.22), alt.value(0.03)),
-        )
-    )
-    base = alt.Chart(bands).encode(x=x, color=colour)
+
+
+def _faint(raw: pd.DataFrame, axes: _Axes) -> alt.Chart:
+    """The single trials."""
+    y = alt.Y("value:Q", title=axes.options.title, scale=axes.y_scale, axis=alt.Axis(minExtent=Y_LABELS))
+    lines = alt.Chart(raw).mark_line(strokeWidth=1, clip=True)
+    return lines.encode(x=axes.x, y=y, color=axes.colour, detail="trial:N", opacity=axes.opacity(0.22, 0.03))
+
+
+def _means(bands: pd.DataFrame, axes: _Axes) -> list[alt.Chart]:
+    """The means, over their bands where a group has more than one trial."""
+    base = alt.Chart(bands).encode(x=axes.x, color=axes.colour)
     band = base.mark_area(clip=True).encode(
-        y=alt.Y("low:Q", title=title, scale=scale),
-        y2="high:Q",
-        opacity=alt.condition(pick, alt.value(0.2), alt.value(0.03)),
+        y=axes.scaled("low"), y2="high:Q", opacity=axes.opacity(0.2, 0.03)
     )
-    mean = base.mark_line(strokeWidth=2.5, clip=True).encode(y=alt.Y("mean:Q", title=title), opacity=seen)
-    points = base.mark_point(size=70, filled=True, clip=True).encode(
-        y=alt.Y("mean:Q", title=title),
+    mean = base.mark_line(strokeWidth=2.5, clip=True).encode(
+        y=axes.y("mean"), opacity=axes.opacity(1.0, 0.12)
+    )
+    return [band, mean] if (bands["n"] > 1).any() else [mean]
+
+
+def _points(rows: pd.DataFrame, axes: _Axes, opacity: tuple[float, float], **mark: Any) -> alt.Chart:
+    """Single points of trials."""
+    points = alt.Chart(rows).mark_point(**mark, clip=True)
+    return points.encode(x=axes.x, y=axes.y("value"), color=axes.colour, opacity=axes.opacity(*opacity))
+
+
+def _hover(bands: pd.DataFrame, axes: _Axes, *, alone: bool) -> alt.Chart:
+    """A point of a mean that shows below the pointer, with its figures.
+
+    Args:
+        alone: there is nothing but means to point at.
+    """
+    hover = alt.selection_point(nearest=alone, on="pointerover", empty=False, name="near", clear="pointerout")
+    pan: Any = alt.selection_interval(**PAN, name="pan")  # type: ignore[arg-type]
+    points = alt.Chart(bands).encode(x=axes.x, color=axes.colour).mark_point(size=70, filled=True, clip=True)
+    return points.encode(
+        y=axes.y("mean"),
         opacity=alt.condition(hover, alt.value(1.0), alt.value(0.0)),
         tooltip=[
-            alt.Tooltip("group:N", title=legend),
-            alt.Tooltip("epoch:Q", title=step, format="d"),
+            alt.Tooltip("group:N", title=axes.options.legend),
+            alt.Tooltip("epoch:Q", title=axes.options.step, format="d"),
             alt.Tooltip("mean:Q", format=".4g"),
-            alt.Tooltip("low:Q", title="95 % from", format=".4g"),
-            alt.Tooltip("high:Q", title="95 % to", format=".4g"),
+            *tooltip_ends(".4g"),
             alt.Tooltip("n:Q", title="n (trials)", format="d"),
         ],
-    )
-    marks = (
-        alt.Chart(best)
-        .mark_point(size=34, filled=True, shape="diamond", clip=True)
-        .encode(
-            x=x,
-            y=alt.Y("value:Q", title=title),
-            color=colour,
-            opacity=alt.condition(pick, alt.value(0.85), alt.value(0.05)),
-        )
-    )
-    pan: Any = alt.selection_interval(**PAN, name="pan")  # type: ignore[arg-type]
-    layers = [mean]
-    if len(best):  # an empty layer has no extent, and Vega warns
-        layers.append(marks)
-    if (bands["n"] > 1).any():
-        layers.insert(0, band)
-    if len(raw):
-        layers.insert(0, faint)
-        layers.append(_hit(raw, x, alt.Y("value:Q", title=title, scale=scale), legend))
-    if shadow is not None:
-        left = alt.X("left:Q", title=step, scale=x_scale)
-        fields = _shadow(shadow, left, alt.Y("low:Q", title=title, scale=scale), log_x=log_x)
-        layers.insert(0, fields)
-    # What has neither a selection nor a tooltip lets the pointer through to the fields below it.
-    layers.append(points.add_params(hover, pick, pan))
-    if stopped is not None and len(stopped):
-        crosses = alt.Chart(stopped).mark_point(shape="cross", size=26, filled=True, clip=True, angle=45)
-        layers.append(
-            crosses.encode(
-                x=x,
-                y=alt.Y("value:Q", title=title),
-                color=colour,
-                opacity=alt.condition(pick, alt.value(0.55), alt.value(0.05)),
-            )
-        )
-    if marked is not None and len(marked):
-        ink = "#FFFFFF" if dark else "#11171E"
-        line = alt.Chart(marked).mark_line(
-            color=ink, strokeWidth=3, clip=True, point={"color": ink, "size": 30}
-        )
-        layers.append(
-            line.encode(x=x, y=alt.Y("value:Q", title=title), tooltip=["trial:N", "epoch:Q", "value:Q"])
-        )
-    return alt.layer(*layers).properties(height=height, padding=PADDING)
+    ).add_params(hover, axes.pick, pan)
+
+
+def _marked(rows: pd.DataFrame, axes: _Axes) -> alt.Chart:
+    """One trial's line, over all others."""
+    ink = "#FFFFFF" if axes.options.dark else "#11171E"
+    line = alt.Chart(rows).mark_line(color=ink, strokeWidth=3, clip=True, point={"color": ink, "size": 30})
+    return line.encode(x=axes.x, y=axes.y("value"), tooltip=["trial:N", "epoch:Q", "value:Q"])
 
 
 def trials_left(bands: pd.DataFrame, *, order: list[str], palette: list[str], height: int = 90) -> alt.Chart:

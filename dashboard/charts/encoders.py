@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import BLUE, GREEN, GREY
 
 SAYS = ["take it", "best on validation", "another"]
@@ -35,8 +36,7 @@ def bargain(frame: pd.DataFrame, *, title: str, device: str) -> alt.LayerChart |
         tooltip=[
             alt.Tooltip("name:N", title="encoder"),
             alt.Tooltip("value:Q", title=title, format=".3f"),
-            alt.Tooltip("low:Q", title="95 % from", format=".3f"),
-            alt.Tooltip("high:Q", title="to", format=".3f"),
+            *tooltip_ends(".3f"),
             alt.Tooltip("images_per_s:Q", title="pictures per second", format=",.1f"),
             alt.Tooltip("memory:N", title="peak memory"),
             alt.Tooltip("parameters:Q", title="weights", format=".3s"),

@@ -8,7 +8,7 @@ import pandas as pd
 from dashboard.charts.palette import BLUE, GREY, ORANGE, PAN
 
 HEAD, ZERO_SHOT = "the head", "its names alone (zero-shot)"
-PICTURE = 56  # pixels of the picture on the map
+IMAGE = 56  # pixels of the picture on the map
 
 
 def probabilities(answers: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
@@ -96,13 +96,11 @@ def place(
     )
     halo = (
         alt.Chart(here)
-        .mark_point(
-            filled=False, stroke=ink, strokeWidth=2.5, size=(PICTURE + 18) ** 2, opacity=1, aria=False
-        )
+        .mark_point(filled=False, stroke=ink, strokeWidth=2.5, size=(IMAGE + 18) ** 2, opacity=1, aria=False)
         .encode(x=x, y=y)
     )
-    picture = alt.Chart(here).mark_image(width=PICTURE, height=PICTURE, aria=False)
-    return (dots + rings + picture.encode(x=x, y=y, url="image:N") + halo).properties(height=height)
+    image = alt.Chart(here).mark_image(width=IMAGE, height=IMAGE, aria=False)
+    return (dots + rings + image.encode(x=x, y=y, url="image:N") + halo).properties(height=height)
 
 
 def _ends(values: pd.Series) -> list[float]:

@@ -7,12 +7,15 @@ tooltip's line, where one named "image" would be fetched.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from dashboard import text
+from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import BLUE, CATEGORIES, GREEN, GREY, ORANGE, ORDERED, RED
 from dashboard.charts.progress import STATES
 from dashboard.frames.hyperparameters import (
@@ -34,6 +37,7 @@ FATES = {STAYED: BLUE, PRUNED: GREY, FAILED: RED, RUNNING: ORANGE}
 STEP = 118  # pixels between two axes
 ASLANT = 34  # characters of a line that is written aslant
 MOST_LABELS = 16  # of choices side by side
+SLICE_HEIGHT = 270  # pixels
 SMALLEST = 640  # pixels across of parallel coordinates
 
 
@@ -43,6 +47,15 @@ def ink(dark: bool) -> str:
 
 def ground(dark: bool) -> str:
     return "#14181D" if dark else "#FFFFFF"
+
+
+@dataclass(frozen=True)
+class TrialStyle:
+    """What charts of trials share."""
+
+    objective: Objective
+    chosen: int | None  # the trial that is drawn strongly
+    dark: bool
 
 
 def importance(table: pd.DataFrame, *, dark: bool) -> Figure:
@@ -61,8 +74,7 @@ def importance(table: pd.DataFrame, *, dark: bool) -> Figure:
         tooltip=[
             alt.Tooltip("title:N", title="parameter"),
             alt.Tooltip("explained:Q", format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
+            *tooltip_ends(".1%"),
             alt.Tooltip("chance:Q", title="chance stays below", format=".1%"),
             alt.Tooltip("share:Q", title="share of all", format=".1%"),
             alt.Tooltip("n:Q", title="n (trials that have it)", format=",d"),
@@ -101,18 +113,16 @@ def parallel_height(ticks: pd.DataFrame) -> int:
 def parallel(
     lines: pd.DataFrame,
     ticks: pd.DataFrame,
+    style: TrialStyle,
     *,
-    objective: Objective,
     colours: tuple[float, float],
-    chosen: int | None,
-    dark: bool,
 ) -> Figure:
     """Trials as lines across the axes of `hyperparameters.polylines`; failed and pruned ones faint.
 
     Args:
         colours: scores of the first and last colour; what lies beyond has the same.
-        chosen: the trial that is drawn strongly.
     """
+    chosen, dark = style.chosen, style.dark
     order = list(dict.fromkeys(ticks["axis"]))
     more_lines = max(title.count("\n") for title in order)
     x = alt.X(
@@ -126,7 +136,7 @@ def parallel(
     )  # fmt: skip
     low = min(BELOW if (ticks["at"] < 0).any() else 0.0, 0.0)
     y = alt.Y("at:Q", title=None, axis=None, scale=alt.Scale(domain=[low - 0.04, 1.04], nice=False))
-    colour = _score_colour(objective, colours)
+    colour = _score_colour(style.objective, colours)
     base = alt.Chart(_worded(lines)).encode(x=x, y=y, detail="trial:N")
     loud = f"datum.trial === {-1 if chosen is None else int(chosen)}"
     strength = min(0.8, max(0.35, 40 / lines["trial"].nunique()))  # of many lines each is fainter
@@ -189,13 +199,10 @@ def slices(
     rows: pd.DataFrame,
     means: pd.DataFrame | None,
     parameter: Parameter,
-    objective: Objective,
+    style: TrialStyle,
     *,
     extent: tuple[float, float],
-    chosen: int | None,
-    dark: bool,
     pick: str = PICK,
-    height: int = 270,
 ) -> Figure:
     """One parameter against the score: `hyperparameters.slice_of`, of choices with their `means`.
 
@@ -203,67 +210,68 @@ def slices(
         extent: of the score's axis, the same for all parameters; what lies beyond is cut.
         pick: name of the selection; charts beside each other must not share one.
     """
-    y_scale, y_title = alt.Scale(domain=_with_margin(extent), nice=False), wrap(objective.title, 40)
-    x = _axis(alt.X, "x", parameter, rows["x"], room=270)
-    place = {"x": x, "y": alt.Y("score:Q", title=y_title, scale=y_scale)}
+    y_scale = alt.Scale(domain=_with_margin(extent), nice=False)
+
+    def y(column: str) -> alt.Y:
+        return alt.Y(f"{column}:Q", title=wrap(style.objective.title, 40), scale=y_scale)
+
+    place = {"x": _axis(alt.X, "x", parameter, rows["x"], room=SLICE_HEIGHT), "y": y("score")}
     base = alt.Chart(_worded(rows))
     dots = base.mark_circle(size=44, opacity=0.65, clip=True).encode(
         **place, color=_states(rows["state"]), tooltip="here:N"
     )
     layers = [dots.add_params(_picked(pick))]
     if means is not None and len(means):
-        told = alt.Chart(means).encode(
-            x=x,
-            tooltip=[
-                alt.Tooltip("choice:N"),
-                alt.Tooltip("mean:Q", title="mean of complete", format=".3f"),
-                alt.Tooltip("low:Q", title="95 % from", format=".3f"),
-                alt.Tooltip("high:Q", title="95 % to", format=".3f"),
-                alt.Tooltip("n:Q", title="n (complete)", format="d"),
-                alt.Tooltip("tried:Q", title="with a score", format="d"),
-            ],
-        )
-        if means["low"].notna().any():
-            ends = told.transform_filter("isValid(datum.low)")
-            low = alt.Y("low:Q", title=y_title, scale=y_scale)
-            layers.append(
-                ends.mark_rule(strokeWidth=2.5, color=ink(dark), clip=True).encode(y=low, y2="high:Q")
-            )
-        tick = told.mark_tick(
-            thickness=3,
-            width=min(22, 220 // len(parameter.choices)),
-            color=ink(dark),
-            opacity=1,
-            orient="horizontal",
-            clip=True,
-        )
-        layers.append(tick.encode(y=alt.Y("mean:Q", title=y_title, scale=y_scale)))
-    return alt.layer(*layers, *_ring(base, rows, place, chosen, dark)).properties(height=height)
+        layers += _means(means, place["x"], y, width=min(22, 220 // len(parameter.choices)), dark=style.dark)
+    return alt.layer(*layers, *_ring(base, rows, place, style)).properties(height=SLICE_HEIGHT)
+
+
+def _means(
+    means: pd.DataFrame, x: alt.X, y: Callable[[str], alt.Y], *, width: int, dark: bool
+) -> list[alt.Chart]:
+    """The mean of each choice as a bar, with its interval where there is one."""
+    base = alt.Chart(means).encode(
+        x=x,
+        tooltip=[
+            alt.Tooltip("choice:N"),
+            alt.Tooltip("mean:Q", title="mean of complete", format=".3f"),
+            *tooltip_ends(".3f"),
+            alt.Tooltip("n:Q", title="n (complete)", format="d"),
+            alt.Tooltip("tried:Q", title="with a score", format="d"),
+        ],
+    )
+    layers = []
+    if means["low"].notna().any():
+        ends = base.transform_filter("isValid(datum.low)")
+        rule = ends.mark_rule(strokeWidth=2.5, color=ink(dark), clip=True)
+        layers.append(rule.encode(y=y("low"), y2="high:Q"))
+    tick = base.mark_tick(
+        thickness=3, width=width, color=ink(dark), opacity=1, orient="horizontal", clip=True
+    )
+    return [*layers, tick.encode(y=y("mean"))]
 
 
 def _picked(name: str = PICK) -> alt.Parameter:
     return alt.selection_point(fields=["trial"], name=name, on="click", empty=False, clear="dblclick")
 
 
-def _ring(
-    base: alt.Chart, rows: pd.DataFrame, place: dict[str, Any], chosen: int | None, dark: bool
-) -> list[alt.Chart]:
+def _ring(base: alt.Chart, rows: pd.DataFrame, place: dict[str, Any], style: TrialStyle) -> list[alt.Chart]:
     """A ring around the chosen trial where it is drawn."""
-    if chosen is None or not (rows["trial"] == chosen).any():
+    if style.chosen is None or not (rows["trial"] == style.chosen).any():
         return []
-    ring = base.transform_filter(f"datum.trial === {int(chosen)}").mark_point(
-        size=190, strokeWidth=3, color=ink(dark), filled=False, clip=True
+    ring = base.transform_filter(f"datum.trial === {int(style.chosen)}").mark_point(
+        size=190, strokeWidth=3, color=ink(style.dark), filled=False, clip=True
     )
     return [ring.encode(**place)]
 
 
 def _worded(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with what their tooltips say: ``says`` of the trial, ``here`` of the trial and its place."""
-    says = _told(rows)
+    says = _trial_words(rows)
     return rows.assign(says=says, here=says + ", " + rows["here"])
 
 
-def _told(rows: pd.DataFrame) -> pd.Series:
+def _trial_words(rows: pd.DataFrame) -> pd.Series:
     """What the tooltip of each row's dot begins with, in words: a table of values in each of a thousand would
     take the browser longer than drawing the dots."""
     columns = [rows[name] for name in ("trial", "state", "score")]
@@ -313,14 +321,12 @@ def contour(
     dots: pd.DataFrame,
     across: Parameter,
     up: Parameter,
-    objective: Objective,
+    style: TrialStyle,
     *,
     colours: tuple[float, float],
-    chosen: int | None,
-    dark: bool,
 ) -> Figure:
     """`hyperparameters.cells`: the mean of each cell that has trials, under its trials."""
-    colour = _score_colour(objective, colours)
+    colour = _score_colour(style.objective, colours)
     height = max(430, 150 + sum(13 * (wrap(choice).count("\n") + 1) for choice in up.choices))
     place = {
         "x": _axis(alt.X, "x", across, dots["x"], room=900),
@@ -332,33 +338,26 @@ def contour(
     ]
     tiles = alt.Chart(cells.rename(columns={"mean": "score"})).mark_rect(opacity=0.5)
     base = alt.Chart(_worded(dots))
-    points = base.mark_circle(size=58, opacity=1, stroke=ink(dark), strokeWidth=0.8)
+    points = base.mark_circle(size=58, opacity=1, stroke=ink(style.dark), strokeWidth=0.8)
     return alt.layer(
         tiles.encode(**place, x2="x_end:Q", y2="y_end:Q", color=colour, tooltip=told),
         points.encode(**place, color=colour, tooltip="here:N").add_params(_picked()),
-        *_ring(base, dots, place, chosen, dark),
+        *_ring(base, dots, place, style),
     ).properties(height=height)
 
 
 def best_so_far(
     frame: pd.DataFrame,
-    objective: Objective,
     yardstick: Yardstick | None,
+    style: TrialStyle,
     *,
     against: str,
     extent: tuple[float, float],
-    dark: bool,
-    height: int = 300,
 ) -> Figure:
     """`hyperparameters.best_so_far` against ``done`` or ``seconds``, with what the search must beat."""
     title = "trials done" if against == "done" else "seconds since the sweep began"
     known = frame.dropna(subset=[against])
-    reached = [
-        f", best so far {text.score(best)} after {text.count(int(done), 'trial')}"
-        + ("" if pd.isna(seconds) else f" and {seconds:,.1f} s")
-        for best, done, seconds in known[["best", "done", "seconds"]].itertuples(index=False)
-    ]
-    known = known.assign(says=_told(known) + pd.Series(reached, index=known.index, dtype=object))
+    known = known.assign(says=_trial_words(known) + _reached(known))
     end = float(known[against].max())
     x_scale = alt.Scale(domain=[0, end * 1.02 or 1], nice=False)
     axis = (
@@ -367,32 +366,42 @@ def best_so_far(
         else alt.Axis(grid=False, format=",~r")
     )
     x = alt.X(f"{against}:Q", title=title, scale=x_scale, axis=axis)
-    y_scale = alt.Scale(domain=_with_margin(extent), nice=False)
-    y_title = wrap(objective.title, 40)
+    y_scale, y_title = alt.Scale(domain=_with_margin(extent), nice=False), wrap(style.objective.title, 40)
+    y = alt.Y("score:Q", title=y_title, scale=y_scale)
     base = alt.Chart(known)
     line = base.mark_line(interpolate="step-after", strokeWidth=2.5, color=ORANGE, clip=True).encode(
         x=x, y=alt.Y("best:Q", title=y_title, scale=y_scale)
     )
-    dots = (
-        base.mark_circle(size=42, opacity=0.7, clip=True)
-        .encode(
-            x=x,
-            y=alt.Y("score:Q", title=y_title, scale=y_scale),
-            color=_states(frame["state"]),
-            tooltip="says:N",
-        )
-        .add_params(_picked())
+    dots = base.mark_circle(size=42, opacity=0.7, clip=True).encode(
+        x=x, y=y, color=_states(frame["state"]), tooltip="says:N"
     )
-    layers: list[alt.Chart] = [dots, line]
+    layers: list[alt.Chart] = [dots.add_params(_picked()), line]
     if yardstick is not None:
-        rule = pd.DataFrame({"score": [yardstick.score], "says": [f"best {yardstick.name}"], "end": [end]})
-        at = alt.Chart(rule).encode(y=alt.Y("score:Q", title=y_title, scale=y_scale))
-        layers.append(at.mark_rule(strokeDash=[6, 4], strokeWidth=2, color=GREEN))
-        words = at.encode(x=alt.X("end:Q", title=title, scale=x_scale), text="says:N")
-        kind: dict[str, Any] = {"align": "right", "dx": -4, "dy": 5, "baseline": "top", "fontWeight": "bold"}
-        layers.append(words.mark_text(**kind, stroke=ground(dark), strokeWidth=5, strokeJoin="round"))
-        layers.append(words.mark_text(**kind, color=GREEN))
-    return alt.layer(*layers).properties(height=height)
+        layers += _to_beat(yardstick, alt.X("end:Q", title=title, scale=x_scale), y, end, dark=style.dark)
+    return alt.layer(*layers).properties(height=300)
+
+
+def _reached(known: pd.DataFrame) -> pd.Series:
+    """How far the search was when each trial ended, in words."""
+    words = [
+        f", best so far {text.score(best)} after {text.count(int(done), 'trial')}"
+        + ("" if pd.isna(seconds) else f" and {seconds:,.1f} s")
+        for best, done, seconds in known[["best", "done", "seconds"]].itertuples(index=False)
+    ]
+    return pd.Series(words, index=known.index, dtype=object)
+
+
+def _to_beat(yardstick: Yardstick, x: alt.X, y: alt.Y, end: float, *, dark: bool) -> list[alt.Chart]:
+    """A dashed rule with its name at the end of the axis."""
+    rule = pd.DataFrame({"score": [yardstick.score], "says": [f"best {yardstick.name}"], "end": [end]})
+    at = alt.Chart(rule).encode(y=y)
+    words = at.encode(x=x, text="says:N")
+    kind: dict[str, Any] = {"align": "right", "dx": -4, "dy": 5, "baseline": "top", "fontWeight": "bold"}
+    return [
+        at.mark_rule(strokeDash=[6, 4], strokeWidth=2, color=GREEN),
+        words.mark_text(**kind, stroke=ground(dark), strokeWidth=5, strokeJoin="round"),
+        words.mark_text(**kind, color=GREEN),
+    ]
 
 
 def survival(frame: pd.DataFrame, *, height: int = 260) -> alt.Chart:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -11,7 +13,7 @@ from dashboard.charts.palette import CATEGORIES, GREY, ORDERED, PAN, RED, colour
 
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
 MOST_IN_LEGEND = 56  # more would take the room of the map
-PICTURE = 34  # pixels on the map
+IMAGE = 34  # pixels on the map
 BOX, POINT, VIEW = "box", "point", "view"  # names of the selections: a dragged box, a clicked point, the zoom
 DIMMED = 0.13
 FULL = alt.Legend(symbolOpacity=1)  # however dim the points are
@@ -23,84 +25,113 @@ PLAIN_DRAG = "[pointerdown[!event.shiftKey], window:pointerup] > window:pointerm
 SHIFT_DRAG = "[pointerdown[event.shiftKey], window:pointerup] > window:pointermove!"
 
 
+@dataclass(frozen=True)
+class Colouring:
+    """What colours the points: a column, of numbers where ``classes`` is empty; and its title."""
+
+    column: str
+    title: str
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class MapOverlays:
+    """What is drawn besides the points, and which of them stand out."""
+
+    images: pd.DataFrame | None = None  # rows that are drawn as their ``image``, on top
+    lit: pd.DataFrame | None = None  # rows that stand out while the others are dimmed; None dims nothing
+    marked: pd.DataFrame | None = None  # rows in a ring, a large one where ``here``
+    boxes: Sequence[tuple[float, float, float, float]] = ()  # drawn before: ``x`` from, to, ``y`` from, to
+
+
 def scatter(
     points: pd.DataFrame,
+    colouring: Colouring,
+    overlays: MapOverlays = MapOverlays(),
     *,
-    colour: str,
-    title: str,
-    classes: list[str],
-    pictures: pd.DataFrame | None = None,
-    lit: pd.DataFrame | None = None,
-    marked: pd.DataFrame | None = None,
-    boxes: list[tuple[float, float, float, float]] | None = None,
     extent: tuple[float, float, float, float] | None = None,
     dark: bool = False,
     height: int = 620,
 ) -> alt.LayerChart:
     """A map of points ``x, y, number, label, pred, confidence, outcome, split, caption, spoiled, image``.
 
-    ``colour`` is one of these columns, or another one: of numbers where ``classes`` is empty. A class has a
-    colour and a shape, so that more classes than colours can be told apart; of ``spoiled`` and ``group`` the
-    first is grey. ``image`` (a data URI or null) shows in the tooltip.
+    A class has a colour and a shape, so that more classes than colours can be told apart; of ``spoiled`` and
+    ``group`` the first is grey. ``image`` (a data URI or null) shows in the tooltip.
 
     Args:
-        pictures: rows that are drawn as their ``image``, on top.
-        lit: rows that stand out while the others are dimmed; ``None`` dims nothing.
-        marked: rows in a ring, a large one where ``here``.
-        boxes: that were drawn before, ``x`` from and to, ``y`` from and to.
-        extent: of both axes, likewise; left out, that of the points.
+        extent: of both axes, as a box; left out, that of the points.
     """
     ends = extent or (points["x"].min(), points["x"].max(), points["y"].min(), points["y"].max())
     place = {
         "x": alt.X("x:Q", axis=_axis(), scale=_scale(*ends[:2])),
         "y": alt.Y("y:Q", axis=_axis(), scale=_scale(*ends[2:])),
     }
-    told = {"tooltip": _tooltip(colour, title)}
-    tints = _point_colours(colour, title, classes, points)
+    tooltip = _tooltip(colouring.column, colouring.title)
+    layers, legend = _dots(points, colouring, overlays, {**place, "tooltip": tooltip})
+    layers[0] = layers[0].add_params(*_selections(), *legend)
+    layered: Any = alt.layer(_boxes(overlays.boxes, ends), *layers, _rings(overlays.marked, place, dark=dark))
+    return layered.properties(height=height)
+
+
+def _dots(
+    points: pd.DataFrame, colouring: Colouring, overlays: MapOverlays, encoding: dict[str, Any]
+) -> tuple[list[alt.Chart], list[Any]]:
+    """The points, those that stand out, and images over them; and the legend's selection, if it has one."""
+    lit, classes = overlays.lit, colouring.classes
+    tints = _point_colours(colouring.column, colouring.title, classes, points)
     size = max(14, min(60, 60_000 // max(len(points), 1)))
-    ink = "#E8ECF0" if dark else "#11171E"
-    loud = 0.8 if lit is None else DIMMED
-    dots = (
-        alt.Chart(points)
-        .mark_point(filled=True, size=size, opacity=loud, aria=False)
-        .encode(**place, **told, **tints)
+    dots = alt.Chart(points).mark_point(
+        filled=True, size=size, opacity=0.8 if lit is None else DIMMED, aria=False
     )
-    layers: list[alt.Chart] = [dots]
+    layers: list[alt.Chart] = [dots.encode(**encoding, **tints)]
+    if lit is not None:
+        stand_out = alt.Chart(lit).mark_point(filled=True, size=max(size, 50), opacity=1, aria=False)
+        layers.append(stand_out.encode(**encoding, **tints))
+    if overlays.images is not None and not overlays.images.empty:
+        shown_as = alt.Chart(overlays.images).mark_image(width=IMAGE, height=IMAGE, aria=False)
+        layers.append(shown_as.encode(**encoding, url="image:N"))
+    if not 0 < len(classes) <= MOST_IN_LEGEND or lit is not None:
+        return layers, []
+    pick = alt.selection_point(fields=[colouring.column], bind="legend", name="pick")
+    solid = (0.85, 1.0)  # dots let others through, images do not
+    layers = [
+        layer.encode(opacity=alt.condition(pick, alt.value(full), alt.value(0.06)))
+        for layer, full in zip(layers, solid, strict=False)
+    ]
+    return layers, [pick]
+
+
+def _selections() -> list[Any]:
+    """The zoom, a dragged box, and a clicked point."""
     mark: Any = MARKED
-    params: list[Any] = [
+    return [
         alt.selection_interval(
             name=VIEW, bind="scales", zoom=PAN["zoom"], on=SHIFT_DRAG, translate=SHIFT_DRAG
         ),
         alt.selection_interval(name=BOX, on=PLAIN_DRAG, translate=False, zoom=False, mark=mark),
         alt.selection_point(name=POINT, fields=["number"], toggle=False),
     ]
-    if lit is not None:
-        stand_out = alt.Chart(lit).mark_point(filled=True, size=max(size, 50), opacity=1, aria=False)
-        layers.append(stand_out.encode(**place, **told, **tints))
-    if pictures is not None and not pictures.empty:
-        shown_as = alt.Chart(pictures).mark_image(width=PICTURE, height=PICTURE, aria=False)
-        layers.append(shown_as.encode(**place, **told, url="image:N"))
-    if 0 < len(classes) <= MOST_IN_LEGEND and lit is None:
-        pick = alt.selection_point(fields=[colour], bind="legend", name="pick")
-        solid = (0.85, 1.0)  # dots let others through, pictures do not
-        layers = [
-            layer.encode(opacity=alt.condition(pick, alt.value(full), alt.value(0.06)))
-            for layer, full in zip(layers, solid, strict=False)
-        ]
-        params.append(pick)
-    empty = pd.DataFrame(columns=RING)
-    ring = alt.Chart(empty if marked is None else marked[RING]).mark_point(
-        filled=False, stroke=ink, strokeWidth=2, opacity=1, aria=False
+
+
+def _rings(marked: pd.DataFrame | None, place: dict[str, Any], *, dark: bool) -> alt.Chart:
+    rows = pd.DataFrame(columns=RING) if marked is None else marked[RING]
+    ring = alt.Chart(rows).mark_point(
+        filled=False, stroke="#E8ECF0" if dark else "#11171E", strokeWidth=2, opacity=1, aria=False
     )
-    layers.append(ring.encode(**place, size=alt.condition("datum.here", alt.value(700), alt.value(220))))
-    drawn = alt.Chart(pd.DataFrame(boxes or [], columns=PLACES))
-    layers.insert(0, drawn.mark_rect(**mark, clip=True, aria=False).encode(
-        x=alt.X("left:Q", axis=_axis(), scale=_scale(*ends[:2])), x2="right:Q",
-        y=alt.Y("bottom:Q", axis=_axis(), scale=_scale(*ends[2:])), y2="top:Q",
-    ))  # fmt: skip
-    layers[1] = layers[1].add_params(*params)
-    layered: Any = alt.layer(*layers)
-    return layered.properties(height=height)
+    return ring.encode(**place, size=alt.condition("datum.here", alt.value(700), alt.value(220)))
+
+
+def _boxes(
+    boxes: Sequence[tuple[float, float, float, float]], ends: tuple[float, float, float, float]
+) -> alt.Chart:
+    mark: Any = MARKED
+    drawn = alt.Chart(pd.DataFrame(list(boxes), columns=PLACES)).mark_rect(**mark, clip=True, aria=False)
+    return drawn.encode(
+        x=alt.X("left:Q", axis=_axis(), scale=_scale(*ends[:2])),
+        x2="right:Q",
+        y=alt.Y("bottom:Q", axis=_axis(), scale=_scale(*ends[2:])),
+        y2="top:Q",
+    )
 
 
 def _axis() -> alt.Axis:

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.distributions import spread as spread_at
+from dashboard.charts.histogram import Kinds, histogram
 from dashboard.charts.palette import BLUE, GREEN, GREY, ORANGE, RED
 
 COLOURS = {"trained head": BLUE, "LDA": GREEN, "PCA whitening": ORANGE, "raw cosine": GREY}
@@ -109,17 +109,16 @@ def det(curves: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
     """`verification.spread`, and a rule at the threshold: what lies right of it is accepted."""
     axis = alt.Axis(format=".2f", grid=False)
-    return spread_at(
-        bins,
-        alt.X("low:Q", title="score of a pair", bin="binned", axis=axis),
-        at=at,
-        by="kind",
-        kind="pairs of",
+    kinds = Kinds(
+        column="kind",
+        title="pairs of",
         share="share of its pairs",
         unit="pairs",
         colours=[GREEN, RED],
-        rule=GREY,
         digits=3,
+    )
+    return histogram(
+        bins, alt.X("low:Q", title="score of a pair", bin="binned", axis=axis), kinds, at=at, rule=GREY
     ).properties(height=260)
 
 

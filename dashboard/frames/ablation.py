@@ -74,7 +74,7 @@ def best_on_validation(table: pd.DataFrame) -> dict[Any, Any]:
     return table.iloc[int(table[Ablation.VAL_F1_MACRO].to_numpy().argmax())].to_dict()
 
 
-def afresh(command: str) -> str:
+def without_study(command: str) -> str:
     """A command without its study, so that it begins anew; as it is where it cannot be read."""
     try:
         words = shlex.split(command)
@@ -242,7 +242,7 @@ def nearest(
     return near.sort_values("away", kind="stable").head(most)
 
 
-def thrown_out(scores: pd.DataFrame, keep_n: np.ndarray, by: Sequence[str]) -> pd.DataFrame:
+def removed(scores: pd.DataFrame, keep_n: np.ndarray, by: Sequence[str]) -> pd.DataFrame:
     """Rows that are not kept, those first that stand lowest in one of the scores ``by``."""
     rows = scores[~keep_n]
     known = [Scores.SCORE_PREFIX + name for name in by if Scores.SCORE_PREFIX + name in scores]
@@ -252,7 +252,7 @@ def thrown_out(scores: pd.DataFrame, keep_n: np.ndarray, by: Sequence[str]) -> p
     return rows.assign(standing=standing[~keep_n]).sort_values("standing", kind="stable")
 
 
-def spoiled_of(scores: pd.DataFrame) -> np.ndarray | None:
+def corrupted_rows(scores: pd.DataFrame) -> np.ndarray | None:
     """bool [N]: rows known to be spoiled; None where that is not known, or none is."""
     bad_n = scores[Scores.SPOILED].fillna("").astype(bool).to_numpy()
     return bad_n if bad_n.any() else None
@@ -297,7 +297,7 @@ def spread(scores: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def kinds(scores: pd.DataFrame) -> dict[str, np.ndarray]:
     """Groups of rows that a histogram tells apart: name → bool [N]."""
-    bad_n = spoiled_of(scores)
+    bad_n = corrupted_rows(scores)
     if bad_n is not None:
         return {"sound": ~bad_n, "spoiled": bad_n}
     labels = sorted(scores[Scores.LABEL].unique())

@@ -17,14 +17,14 @@ NO_LABEL = "(no label)"
 AGREEMENT = Scores.SCORE_PREFIX + "agreement"
 
 
-def class_balance(pictures: pd.DataFrame) -> pd.DataFrame:
+def class_balance(images: pd.DataFrame) -> pd.DataFrame:
     """``label, split, n, share, total``: rows of each class in each split, and their share of the split.
 
     Every class has a line for every split, so that one that is missing somewhere shows as 0. The most
     frequent class comes first.
     """
-    labels = pictures[Pictures.LABEL].replace("", NO_LABEL)
-    counts = pd.crosstab(labels, pictures[Pictures.SPLIT])
+    labels = images[Pictures.LABEL].replace("", NO_LABEL)
+    counts = pd.crosstab(labels, images[Pictures.SPLIT])
     counts = counts.reindex(columns=[split for split in SPLITS if split in counts.columns])
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     long = counts.rename_axis("label").reset_index().melt("label", var_name="split", value_name="n")
@@ -57,12 +57,12 @@ def reasons(quarantine: pd.DataFrame) -> pd.DataFrame:
     return kinds.value_counts().rename_axis("reason").reset_index(name="n")
 
 
-def with_size(pictures: pd.DataFrame) -> pd.DataFrame:
+def with_size(images: pd.DataFrame) -> pd.DataFrame:
     """PICTURES with the shorter side as one more measure."""
-    return pictures.assign(**{Pictures.SIZE: pictures[[Pictures.WIDTH, Pictures.HEIGHT]].min(axis=1)})
+    return images.assign(**{Pictures.SIZE: images[[Pictures.WIDTH, Pictures.HEIGHT]].min(axis=1)})
 
 
-def histogram(pictures: pd.DataFrame, measure: str, *, wide: bool, bins: int = 40) -> pd.DataFrame:
+def histogram(images: pd.DataFrame, measure: str, *, wide: bool, bins: int = 40) -> pd.DataFrame:
     """Where a measure's values lie, split by split: ``split, low, high, n, share, total``, a row per bin.
 
     Every split has every bin, so that lines come down to zero. ``share`` is n / total, ``total`` the split's
@@ -71,7 +71,7 @@ def histogram(pictures: pd.DataFrame, measure: str, *, wide: bool, bins: int = 4
     Args:
         wide: bins even in log(1 + value), for measures over orders of magnitude.
     """
-    known = pictures[[Pictures.SPLIT, measure]].dropna()
+    known = images[[Pictures.SPLIT, measure]].dropna()
     if known.empty:
         return pd.DataFrame(columns=["split", "low", "high", "n", "share", "total"])
     low, high = float(known[measure].min()), float(known[measure].max())
@@ -90,12 +90,12 @@ def histogram(pictures: pd.DataFrame, measure: str, *, wide: bool, bins: int = 4
     return pd.concat(parts, ignore_index=True)
 
 
-def extremes(pictures: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def extremes(images: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The pictures with the lowest values, lowest first, and those with the highest, highest first.
 
     None is in both. Of equal values those that have a thumbnail come first.
     """
-    known = pictures.dropna(subset=measure)
+    known = images.dropna(subset=measure)
     unseen = known[Pictures.THUMBNAIL].isna()
     most = min(Pictures.EXTREMES, len(known) // 2)
     low, high = (

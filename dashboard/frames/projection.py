@@ -22,9 +22,7 @@ LABEL_PROBABILITY = "probability of label"
 Box = tuple[float, float, float, float]  # x from, to, y from, to
 
 
-def numbers(
-    samples: pd.DataFrame, pictures: pd.DataFrame | None, scores: pd.DataFrame | None
-) -> pd.DataFrame:
+def numbers(samples: pd.DataFrame, images: pd.DataFrame | None, scores: pd.DataFrame | None) -> pd.DataFrame:
     """Every number that is on record of the rows and not the same for all, one column each, by sample.
 
     Args:
@@ -35,8 +33,8 @@ def numbers(
     found = samples.drop_duplicates(Samples.SAMPLE_ID).set_index(Samples.SAMPLE_ID)
     numeric = found.select_dtypes("number")
     tables = []
-    if pictures is not None:
-        tables.append(pictures.set_index(Pictures.SAMPLE_ID)[list(Pictures.MEASURES)])
+    if images is not None:
+        tables.append(images.set_index(Pictures.SAMPLE_ID)[list(Pictures.MEASURES)])
     if scores is not None:
         prefix = Scores.SCORE_PREFIX
         named = scores.set_index(Scores.SAMPLE_ID).filter(regex=f"^{re.escape(prefix)}")

@@ -14,7 +14,7 @@ from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions
 
-PICTURE = 96  # pixels
+IMAGE = 96  # pixels
 
 
 class Pair(NamedTuple):
@@ -114,7 +114,7 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
     )
 
 
-def pictures(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
+def images(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
     """The rows that only one of the two has right.
 
     Args:
@@ -150,7 +150,7 @@ def pictures(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) ->
         order=f"which {only} has right and {text.plain(wrong)} takes for something else{verb}; the label "
         "first, "
         "then the wrong answer",
-        width=PICTURE,
+        width=IMAGE,
     )
 
 
@@ -166,7 +166,7 @@ def all_of(info: RunInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
     st.subheader("One comparison")
     pair = choose_pair(pairs)
     by_class(classes, pair)
-    pictures(info, pair, verbs=verbs)
+    images(info, pair, verbs=verbs)
     return True
 
 

@@ -257,10 +257,7 @@ def chart(
     *,
     name: str,
     alt_text: str,
-    width: Literal["stretch", "content"] = "stretch",
-    key: str | None = None,
-    on_select: Literal["rerun", "ignore"] | Callable[[], None] = "ignore",
-    selection_mode: str | list[str] | None = None,
+    **options: Any,
 ) -> Any:
     """Draw a chart, with a way to take along what is behind it. Returns what is selected in it.
 
@@ -268,11 +265,10 @@ def chart(
         frame: the data behind the chart, as people would want it in a spreadsheet.
         name: of the files that are taken along, without suffix, and unique on the page.
         alt_text: what a person who cannot see the chart should know.
+        options: of `draw`.
     """
     figure = written(figure)
-    event = draw(
-        figure, alt_text=alt_text, width=width, key=key, on_select=on_select, selection_mode=selection_mode
-    )
+    event = draw(figure, alt_text=alt_text, **options)
     export(frame, name=name, figure=lambda: figure)
     return event
 

@@ -28,7 +28,7 @@ from trainer.tracking.schema import (
 
 COMMAND = "python -m trainer.ablate --data path/to/images --encoder openai/clip-vit-base-patch32"
 PER_PAGE = 24
-PICTURE = 112  # pixels
+IMAGE = 112  # pixels
 VALUES = {"all rows": Ablation.EFFECT, "as many at random": Ablation.OVER_RANDOM}
 BY_SHARE, BY_VALUE = "share of rows", "value of the score"
 SLOTS = {"first": 80, "second": 100}  # sliders → percent kept before anyone moves them
@@ -54,7 +54,7 @@ def show(info: RunInfo) -> None:
     way(table, cell)
     by_class(info, cell)
     if scores is not None:
-        thrown_out(scores, cell)
+        removed(scores, cell)
     known(summary)
     again(info)
 
@@ -145,16 +145,16 @@ def heat_map(table: pd.DataFrame) -> None:
     fields = ablation.fields(cells, VALUES[against])
     fields["name"] = fields["name"].fillna("")
     reach = charts.reach_of(fields["value"])
+    axes = charts.GridAxes(
+        text.clean(x), text.clean(y), ablation.bounds(cells["across"]), ablation.bounds(cells["up"])
+    )
     for column, (augment, panel) in zip(st.columns(2, gap="medium"), fields.groupby("augment"), strict=False):
         with column:
             st.markdown(f"**{PANELS[bool(augment)]}**")
             layout.chart(
                 charts.grid(
                     panel,
-                    x=text.clean(x),
-                    y=text.clean(y),
-                    across=ablation.bounds(cells["across"]),
-                    up=ablation.bounds(cells["up"]),
+                    axes,
                     title=f"change of macro-F1 against {against}",
                     reach=reach,
                     dark=state.is_dark(),
@@ -210,9 +210,9 @@ def thresholds(scores: pd.DataFrame, table: pd.DataFrame | None) -> None:
             }
             near(table, scores, shares)
     spreads(scores, keeps, names)
-    rows = ablation.thrown_out(scores, keep_n, [name for name, one in keeps.items() if not one.all()])
+    rows = ablation.removed(scores, keep_n, [name for name, one in keeps.items() if not one.all()])
     if len(rows):
-        pictures(rows, list(keeps), key="out", order="the lowest in a score that throws them out first")
+        images(rows, list(keeps), key="out", order="the lowest in a score that throws them out first")
 
 
 def slider(
@@ -259,7 +259,7 @@ def slider(
 def stays(scores: pd.DataFrame, keep_n: np.ndarray) -> None:
     """How many rows stay, in all and of each class, and whether the others are the spoiled ones."""
     said = f"{int(keep_n.sum()):,} of {len(scores):,} training rows stay"
-    bad_n = ablation.spoiled_of(scores)
+    bad_n = ablation.corrupted_rows(scores)
     if bad_n is not None:
         said += _told_of_spoiled(*ablation.found(keep_n, bad_n))
     st.markdown(f"**{said}.**")
@@ -493,7 +493,7 @@ def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
     )
 
 
-def thrown_out(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
+def removed(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
     """The rows that the chosen cell did not train on."""
     column = f"{Scores.KEEP_PREFIX}{int(cell[Ablation.CELL])}"
     if column not in scores or scores[column].all():
@@ -505,8 +505,8 @@ def thrown_out(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
         for name, bound in cell.items()
         if str(name).startswith(Ablation.PART_PREFIX) and isinstance(bound, str)
     ]
-    rows = ablation.thrown_out(scores, keep_n, looked_at)
-    bad_n = ablation.spoiled_of(scores)
+    rows = ablation.removed(scores, keep_n, looked_at)
+    bad_n = ablation.corrupted_rows(scores)
     if bad_n is not None:
         precision, recall = ablation.found(keep_n, bad_n)
         layout.sentence(
@@ -515,10 +515,10 @@ def thrown_out(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
         )
     known = any(Scores.SCORE_PREFIX + name in rows for name in looked_at)
     order = "the lowest in one of the cell’s scores first" if known else "in the order of the data"
-    pictures(rows, looked_at, key="thrown", order=order)
+    images(rows, looked_at, key="thrown", order=order)
 
 
-def pictures(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
+def images(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
     """A gallery of training rows with label, scores and caption; a list where no pictures were kept."""
     columns = {name: Scores.SCORE_PREFIX + name for name in by if Scores.SCORE_PREFIX + name in rows}
     labels = [
@@ -545,7 +545,7 @@ def pictures(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None
         shown = rows.assign(**{gallery.SAYS: labels, Scores.CAPTION: captions})
         if told:
             shown[gallery.ALSO] = told
-        gallery.show(shown, key=key, order=order, per_page=PER_PAGE, width=PICTURE)
+        gallery.show(shown, key=key, order=order, per_page=PER_PAGE, width=IMAGE)
     layout.export(rows.drop(columns=[Scores.THUMBNAIL]), name=key)
 
 
@@ -601,7 +601,7 @@ def known(summary: dict[str, Any]) -> None:
 def again(info: RunInfo) -> None:
     """The command that repeats it."""
     st.subheader("Again")
-    st.code(ablation.afresh(info.command), language=None, wrap_lines=True)
+    st.code(ablation.without_study(info.command), language=None, wrap_lines=True)
     st.caption("With more seeds, and as part of the same study:")
     st.code(f"{info.command} --seeds …", language=None, wrap_lines=True)
 

@@ -33,7 +33,7 @@ REDRAWN = (
 )
 
 
-class Asked(NamedTuple):
+class MatrixChoices(NamedTuple):
     """What the controls say."""
 
     head: str
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
     order: str
 
 
-class Page(NamedTuple):
+class MatrixPage(NamedTuple):
     """What every section needs."""
 
     info: RunInfo
@@ -82,14 +82,14 @@ def show(info: RunInfo) -> None:
     links.take_over(links.SPLIT, "split", splits)
     layout.controlled(
         lambda: controls(heads, splits, orders),
-        Asked(next(iter(heads.values())), None, splits[0], FORMS[0], orders[0]),
+        MatrixChoices(next(iter(heads.values())), None, splits[0], FORMS[0], orders[0]),
         lambda asked: show_asked(page_of(info, predictions, asked)),
         names=CONTROLS,
         height=CONTROLS_HEIGHT,
     )
 
 
-def show_asked(page: Page) -> None:
+def show_asked(page: MatrixPage) -> None:
     """One head's matrix and the pictures of a cell, or two heads'; then the classes."""
     if page.other is None:
         cells = page.kept("cells", lambda: prediction_frames.confusion(page.rows))
@@ -101,13 +101,13 @@ def show_asked(page: Page) -> None:
         with above:
             worst_confusions(page, cells)
         with right:
-            pictures(page)
+            images(page)
     else:
         compare(page, page.other)
     class_tables(page)
 
 
-def sides(page: Page) -> Any:
+def sides(page: MatrixPage) -> Any:
     return st.columns([4, 3], gap="medium") if page.square else (st.container(), st.container())
 
 
@@ -123,7 +123,7 @@ def offered(info: RunInfo, predictions: pd.DataFrame) -> tuple[dict[str, str], l
     return heads, splits, orders
 
 
-def controls(heads: dict[str, str], splits: list[str], orders: list[str]) -> Asked:
+def controls(heads: dict[str, str], splits: list[str], orders: list[str]) -> MatrixChoices:
     """The row of controls; all are kept in the address."""
     with st.container(horizontal=True, gap="medium"):
         head = heads[st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)]
@@ -142,10 +142,10 @@ def controls(heads: dict[str, str], splits: list[str], orders: list[str]) -> Ask
         order = st.segmented_control(
             "Order of classes", orders, default=orders[0], required=True, key="order", bind="query-params"
         )
-    return Asked(head, others.get(against), split, form, order)
+    return MatrixChoices(head, others.get(against), split, form, order)
 
 
-def page_of(info: RunInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
+def page_of(info: RunInfo, predictions: pd.DataFrame, asked: MatrixChoices) -> MatrixPage:
     """The rows of one head, or two, in one split."""
     head, other, split, form, order = asked
     logged = state.summary(info).get(Summary.CLASSES, [])
@@ -159,7 +159,7 @@ def page_of(info: RunInfo, predictions: pd.DataFrame, asked: Asked) -> Page:
         return rows, other_rows, pairs, classes, telling_cells(rows, pairs)
 
     rows, other_rows, pairs, classes, telling = state.kept(version, figures)
-    return Page(
+    return MatrixPage(
         info=info,
         head=head,
         other=other,
@@ -208,12 +208,12 @@ def choose(cell: tuple[str, str], by: str) -> None:
             st.session_state[REDRAWN.format(name)] = st.session_state.get(REDRAWN.format(name), 0) + 1
 
 
-def key_of(page: Page, name: str) -> str:
+def key_of(page: MatrixPage, name: str) -> str:
     return f"{name}-{page.info.run_id}-{st.session_state.get(REDRAWN.format(name), 0)}"
 
 
 def clickable(
-    page: Page, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str, size: int
+    page: MatrixPage, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str, size: int
 ) -> None:
     """A chart in which a click on a cell chooses it."""
     key = key_of(page, name)
@@ -231,20 +231,20 @@ def clickable(
         )
 
 
-def side(page: Page, room: int) -> int:
+def side(page: MatrixPage, room: int) -> int:
     """Pixels of a matrix, where there is room for so many."""
     return max(240, min(room, 130 + 46 * len(page.classes))) if page.square else 720
 
 
-def named(page: Page, cells: pd.DataFrame) -> pd.DataFrame:
+def named(page: MatrixPage, cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(label=cells[LABEL].map(page.shown), pred=cells[PRED].map(page.shown))
 
 
-def framed(page: Page) -> tuple[str, str] | None:
+def framed(page: MatrixPage) -> tuple[str, str] | None:
     return None if page.cell is None else (page.shown[page.cell[0]], page.shown[page.cell[1]])
 
 
-def matrix(page: Page, cells: pd.DataFrame, rows: pd.DataFrame, *, name: str, room: int = 560) -> None:
+def matrix(page: MatrixPage, cells: pd.DataFrame, rows: pd.DataFrame, *, name: str, room: int = 560) -> None:
     size = side(page, room)
 
     def figure() -> Drawing:
@@ -279,7 +279,7 @@ def accuracy(rows: pd.DataFrame) -> str:
     )
 
 
-def says_accuracy(page: Page) -> None:
+def says_accuracy(page: MatrixPage) -> None:
     trained = " The head was trained on these rows." if page.split == "train" else ""
     layout.sentence(
         f"{text.count(len(page.classes))} classes, {accuracy(page.rows)}. Rows are labels, columns "
@@ -287,7 +287,7 @@ def says_accuracy(page: Page) -> None:
     )
 
 
-def how_to(page: Page) -> str:
+def how_to(page: MatrixPage) -> str:
     zoom = "" if len(page.classes) <= MOST_IN_CELLS else " Shift and wheel zoom, drag moves."
     return f"Click a cell for its pictures.{zoom}"
 
@@ -295,7 +295,7 @@ def how_to(page: Page) -> str:
 # --- The pictures of the cell -----------------------------------------------------------------
 
 
-def pictures(page: Page) -> None:
+def images(page: MatrixPage) -> None:
     """Every cell by name, and the rows of the chosen one."""
     if page.cell is None:
         return
@@ -316,7 +316,7 @@ def pictures(page: Page) -> None:
         layout.export(found[columns], name="cell")
 
 
-def ways_in(page: Page, cells: list[tuple[str, str]], counts: list[str], title: str) -> None:
+def ways_in(page: MatrixPage, cells: list[tuple[str, str]], counts: list[str], title: str) -> None:
     """Cells as buttons, each with its count."""
     says = dict(zip(cells, counts, strict=True))
     st.session_state["ways-in"] = page.cell if page.cell in says else None
@@ -336,7 +336,7 @@ def ways_in(page: Page, cells: list[tuple[str, str]], counts: list[str], title: 
     )
 
 
-def worst_confusions(page: Page, cells: pd.DataFrame) -> None:
+def worst_confusions(page: MatrixPage, cells: pd.DataFrame) -> None:
     worst = prediction_frames.mistakes(cells)
     if worst.empty:
         layout.empty("No mistake in these rows.", ":material/check_circle:")
@@ -346,7 +346,7 @@ def worst_confusions(page: Page, cells: pd.DataFrame) -> None:
     ways_in(page, pairs_of(first), [f"{n}" for n in first["n"]], title)
 
 
-def largest_differences(page: Page, cells: pd.DataFrame) -> None:
+def largest_differences(page: MatrixPage, cells: pd.DataFrame) -> None:
     differ = cells[cells["difference"] != 0]
     if differ.empty:
         return
@@ -359,7 +359,7 @@ def pairs_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(cells[LABEL], cells[PRED], strict=True))
 
 
-def pick_by_name(page: Page, cell: tuple[str, str]) -> None:
+def pick_by_name(page: MatrixPage, cell: tuple[str, str]) -> None:
     """Any cell, also from the keyboard."""
 
     def picked() -> None:
@@ -371,7 +371,7 @@ def pick_by_name(page: Page, cell: tuple[str, str]) -> None:
         column.selectbox(words, page.classes, format_func=page.says, key=key, on_change=picked)
 
 
-def cell_title(page: Page, cell: tuple[str, str]) -> None:
+def cell_title(page: MatrixPage, cell: tuple[str, str]) -> None:
     label, pred = (text.clean(page.shown[name], longest=40) for name in cell)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.text(f"{label}, answered rightly" if label == pred else f"{label} taken for {pred}")
@@ -385,7 +385,7 @@ def cell_title(page: Page, cell: tuple[str, str]) -> None:
         )
 
 
-def cell_rows(page: Page, cell: tuple[str, str]) -> pd.DataFrame:
+def cell_rows(page: MatrixPage, cell: tuple[str, str]) -> pd.DataFrame:
     """Those that the head puts into the cell; of two heads those of either, or of one alone."""
     first = prediction_frames.cell(page.rows, *cell)
     if page.other is None:
@@ -415,7 +415,7 @@ def cell_rows(page: Page, cell: tuple[str, str]) -> pd.DataFrame:
 # --- Two heads --------------------------------------------------------------------------------
 
 
-def compare(page: Page, other: str) -> None:
+def compare(page: MatrixPage, other: str) -> None:
     """Two matrices beside each other, and what differs between them on the same rows."""
     first, second = text.plain(page.head), text.plain(other)
     says_difference(page, first, second)
@@ -440,10 +440,10 @@ def compare(page: Page, other: str) -> None:
     with left:
         difference(page, cells, first, second)
     with right:
-        pictures(page)
+        images(page)
 
 
-def says_difference(page: Page, first: str, second: str) -> None:
+def says_difference(page: MatrixPage, first: str, second: str) -> None:
     found = prediction_frames.accuracy_difference(page.pairs)
     if found is None:
         layout.empty("The two heads answered no row in common.", ":material/compare_arrows:")
@@ -459,7 +459,7 @@ def says_difference(page: Page, first: str, second: str) -> None:
     )
 
 
-def difference(page: Page, cells: pd.DataFrame, first: str, second: str) -> None:
+def difference(page: MatrixPage, cells: pd.DataFrame, first: str, second: str) -> None:
     size = side(page, 560)
 
     def figure() -> Drawing:
@@ -495,7 +495,7 @@ def difference(page: Page, cells: pd.DataFrame, first: str, second: str) -> None
 # --- Class by class ---------------------------------------------------------------------------
 
 
-def class_tables(page: Page) -> None:
+def class_tables(page: MatrixPage) -> None:
     st.subheader("Class by class")
     if page.other is None:
         class_table(page, page.rows, "classes")
@@ -506,7 +506,7 @@ def class_tables(page: Page) -> None:
             class_table(page, rows, name)
 
 
-def class_table(page: Page, rows: pd.DataFrame, name: str) -> None:
+def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
     figures = page.kept("class by class", lambda: prediction_frames.class_figures(rows, page.classes), name)
     shown = pd.DataFrame({"class": [page.shown[one] for one in page.classes]})
     shown["support"], shown["predicted"] = figures["support"], figures["predicted"]

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, text
+from dashboard import text
+from dashboard.charts import curves as charts
 from dashboard.charts.curves import HERE, LINE
-from dashboard.charts.curves import rates as rates_chart
+from dashboard.charts.palette import colours
 from dashboard.frames import trials as trial_frames
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
@@ -36,7 +37,7 @@ EPOCHS = "epochs-{}-{}"  # key of that slider, for it is another one where the e
 CONTROLS_HEIGHT = 70  # pixels, about
 
 
-class Asked(NamedTuple):
+class CurveChoices(NamedTuple):
     """What the controls say, and what they say at first."""
 
     series: str
@@ -62,7 +63,7 @@ def show(info: RunInfo) -> None:
     names, ends = state.kept(version, lambda: known(curves))
     layout.controlled(
         lambda: controls(trials, ends, names),
-        Asked(next(iter(names)), ends),
+        CurveChoices(next(iter(names)), ends),
         lambda asked: show_asked(info, trials, curves, names[asked.series], version, asked),
         names=[*CONTROLS, EPOCHS.format(*ends)],
         height=CONTROLS_HEIGHT,
@@ -75,7 +76,7 @@ def show_asked(
     curves: pd.DataFrame,
     series: tuple[str, str],
     version: Hashable,
-    asked: Asked,
+    asked: CurveChoices,
 ) -> None:
     """The curves that the controls ask for, and what belongs to them."""
     left = (asked.series, asked.by, asked.epochs, asked.hide_pruned)
@@ -86,7 +87,7 @@ def show_asked(
     marked = marked_trial(drawn.lines)
     step = "epoch" if info.ours else "step"
     number = None if marked is None else int(marked[Curves.TRIAL].iloc[0])
-    shown = state.kept((version, asked, number), lambda: picture(drawn, asked, marked, step=step))
+    shown = state.kept((version, asked, number), lambda: figures_of(drawn, asked, marked, step=step))
     field = FIELD.format(info.run_id, asked.series)
     draw(shown, asked, key=f"curves-{info.run_id}-{number}", field=field)
     offer(drawn, field)
@@ -106,7 +107,7 @@ class Drawn(NamedTuple):
     groups: trial_frames.Groups
 
 
-class Picture(NamedTuple):
+class CurveFigures(NamedTuple):
     """What is shown of it."""
 
     bands: pd.DataFrame
@@ -123,7 +124,9 @@ def known(curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, 
     return series_names(curves), (int(curves[Curves.EPOCH].min()), int(curves[Curves.EPOCH].max()))
 
 
-def prepared(trials: pd.DataFrame, curves: pd.DataFrame, series: tuple[str, str], asked: Asked) -> Drawn:
+def prepared(
+    trials: pd.DataFrame, curves: pd.DataFrame, series: tuple[str, str], asked: CurveChoices
+) -> Drawn:
     """The lines to draw."""
     if asked.hide_pruned:
         trials = trials[trials[Trials.STATE] != TrialState.PRUNED]
@@ -143,7 +146,7 @@ def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
     return {NAMES.get(pair) or text.plain(" ".join(pair).strip()): pair for pair in ours + rest}
 
 
-def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple[str, str]]) -> Asked:
+def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple[str, str]]) -> CurveChoices:
     """The row of controls; all are kept in the address."""
     columns = {text.plain(name.removeprefix(PARAM_PREFIX)): name for name in trial_frames.parameters(trials)}
     options = [ALL, *columns, STATE, SEED]
@@ -156,7 +159,7 @@ def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple
         log_x = st.toggle("Log x", key="log_x", bind="query-params")
         hide_pruned = st.toggle("Hide pruned", key="hide_pruned", bind="query-params")
         raw_too = st.toggle("Single trials", value=True, key="raw", bind="query-params")
-    return Asked(series, epochs, columns.get(by, by), log, log_x, smooth, hide_pruned, raw_too)
+    return CurveChoices(series, epochs, columns.get(by, by), log, log_x, smooth, hide_pruned, raw_too)
 
 
 def epoch_range(first: int, last: int) -> tuple[int, int]:
@@ -175,45 +178,41 @@ def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> trial_frame
     return trial_frames.group_by(trials, by)
 
 
-def picture(drawn: Drawn, asked: Asked, marked: pd.DataFrame | None, *, step: str) -> Picture:
+def figures_of(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *, step: str) -> CurveFigures:
     trials, lines, rates, groups = drawn
     bands = trial_frames.smoothed(trial_frames.bands(lines), asked.smooth)
     order = [name for name in groups.order if name in set(bands["group"])]
-    palette = charts.colours(order, ordered=groups.ordered, quiet=(trial_frames.NOT_USED, trial_frames.OTHER))
+    palette = colours(order, ordered=groups.ordered, quiet=(trial_frames.NOT_USED, trial_frames.OTHER))
     extent = trial_frames.axis_range(lines["value"])
     many = lines[["group", Curves.TRIAL]].drop_duplicates().shape[0] > MOST_RAW
     raw = lines if asked.raw_too and not many else lines.head(0)
     shadow = trial_frames.density(lines, extent, log=asked.log) if asked.raw_too and many else None
     best = best_epochs(trials, raw)
-    chart = charts.curves(
-        bands,
-        raw,
-        best,
-        step=step,
+    options = charts.CurveOptions(
         order=order,
         palette=palette,
         title=asked.series,
         legend=text.clean(asked.by.removeprefix(PARAM_PREFIX)),
-        log=asked.log,
         extent=extent,
-        shadow=shadow,
-        stopped=trial_frames.stopped_early(raw, trials) if asked.raw_too else None,
-        marked=marked,
+        log=asked.log,
         log_x=asked.log_x,
+        step=step,
         dark=state.is_dark(),
     )
+    stopped = trial_frames.stopped_early(raw, trials) if asked.raw_too else None
+    chart = charts.curves(bands, raw, best, options, charts.CurveOverlays(shadow, stopped, marked))
     left = rate = None
     if bands["n"].max() > 1:
         left = drawing(charts.trials_left(bands, order=order, palette=palette))
     if asked.series != NAMES[RATE] and len(rates):
         by_epoch = trial_frames.bands(rates)
-        rate = drawing(rates_chart(by_epoch, order=order, palette=palette, log_x=asked.log_x))
+        rate = drawing(charts.rates(by_epoch, order=order, palette=palette, log_x=asked.log_x))
     says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
     clickable = [LINE] * bool(len(raw)) + [HERE] * (shadow is not None)
-    return Picture(bands, len(order), drawing(chart), left, rate, says, clickable)
+    return CurveFigures(bands, len(order), drawing(chart), left, rate, says, clickable)
 
 
-def draw(shown: Picture, asked: Asked, *, key: str, field: str) -> None:
+def draw(shown: CurveFigures, asked: CurveChoices, *, key: str, field: str) -> None:
     """The curves; ``key`` is of a chart in which nothing has been clicked yet."""
     layout.chart(
         shown.curves,
@@ -226,7 +225,7 @@ def draw(shown: Picture, asked: Asked, *, key: str, field: str) -> None:
     )
 
 
-def tracks(shown: Picture) -> None:
+def tracks(shown: CurveFigures) -> None:
     """What runs along below the curves, and what all of it says."""
     if shown.left is not None:
         layout.draw(shown.left, alt_text="Trials that are left at each epoch, by group")

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import text
-from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
+from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, Colouring, MapOverlays, scatter
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import projection as projection_frames
 from dashboard.runs.run_info import RunInfo, on_same_rows
@@ -70,7 +70,7 @@ def show(info: RunInfo) -> None:
     version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
     offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
     perplexities = Projection.perplexities(projection.columns)
-    colour, head, split, perplexity, shows_pictures = controls(offered, perplexities)
+    colour, head, split, perplexity, shows_images = controls(offered, perplexities)
     version = (version, perplexity)
     answered = state.kept(
         (version, "answered", head), lambda: predictions[predictions[Predictions.HEAD] == head]
@@ -102,7 +102,7 @@ def show(info: RunInfo) -> None:
     lit = state.kept((version, "lit"), lambda: lit_ones(drawn))
     told = perplexity if len(perplexities) > 1 else None
     there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), told, version)
-    draw(there, column, score or colour, values, shows_pictures=shows_pictures)
+    draw(there, column, score or colour, values, shows_images=shows_images)
     says(there, predictions, score, len(values))
     selected(there)
     neighbours(there)
@@ -111,7 +111,7 @@ def show(info: RunInfo) -> None:
 class Measured(NamedTuple):
     """What the newest extraction and ablation of the same rows measured."""
 
-    pictures: pd.DataFrame | None
+    images: pd.DataFrame | None
     scores: pd.DataFrame | None
     version: Hashable
 
@@ -131,7 +131,7 @@ def numbers_of(
     samples: pd.DataFrame, measured: Measured, answered: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
     """`answers.numbers`, and what probability the head gave each row's label."""
-    numbers = projection_frames.numbers(samples, measured.pictures, measured.scores)
+    numbers = projection_frames.numbers(samples, measured.images, measured.scores)
     return numbers.assign(
         **{projection_frames.LABEL_PROBABILITY: projection_frames.label_probability(answered, classes)}
     )
@@ -143,7 +143,7 @@ class Offer(NamedTuple):
     heads: dict[str, str]
     splits: list[str]
     colours: list[str]
-    pictures: bool
+    images: bool
 
 
 def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, classes: list[str]) -> Offer:
@@ -154,14 +154,14 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
         colours.append(SPOILED)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
-    if classes or len(projection_frames.numbers(samples, measured.pictures, measured.scores).columns):
+    if classes or len(projection_frames.numbers(samples, measured.images, measured.scores).columns):
         colours.append(SCORE)
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
 
 
 def controls(offered: Offer, perplexities: list[int]) -> tuple[str, str, str, int, bool]:
     """Colour, head, split, perplexity and whether pictures are drawn, all kept in the address."""
-    heads, splits, colours, pictured = offered
+    heads, splits, colours, with_image = offered
     links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
         head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)
@@ -183,8 +183,8 @@ def controls(offered: Offer, perplexities: list[int]) -> tuple[str, str, str, in
         )
         perplexity = pick_perplexity(perplexities)
         st.toggle("Add boxes to the selection", key=ADD, bind="query-params")
-        shows_pictures = pictured and st.toggle("Pictures", value=True, key="pictures", bind="query-params")
-    return colour, heads[head], split, perplexity, shows_pictures
+        shows_images = with_image and st.toggle("Pictures", value=True, key="pictures", bind="query-params")
+    return colour, heads[head], split, perplexity, shows_images
 
 
 def pick_perplexity(perplexities: list[int]) -> int:
@@ -331,11 +331,11 @@ def touched(key: str, ids: pd.Series) -> None:
             st.query_params.pop(name, None)
 
 
-def draw(there: Map, column: str, title: str, classes: list[str], *, shows_pictures: bool) -> None:
-    overlay = (shows_pictures, tuple(there.boxes), there.point)
+def draw(there: Map, column: str, title: str, classes: list[str], *, shows_images: bool) -> None:
+    overlay = (shows_images, tuple(there.boxes), there.point)
     figure = state.kept(
         (there.version, *overlay),
-        lambda: drawing(picture(there, column, title, classes, shows_pictures=shows_pictures)),
+        lambda: drawing(map_chart(there, column, title, classes, shows_images=shows_images)),
     )
     key = MAP.format(there.info.run_id, st.session_state.get(CLEARED, 0))
     ids = there.every.set_index("number")["sample_id"]
@@ -350,8 +350,8 @@ def draw(there: Map, column: str, title: str, classes: list[str], *, shows_pictu
     )
 
 
-def picture(
-    there: Map, column: str, title: str, classes: list[str], *, shows_pictures: bool
+def map_chart(
+    there: Map, column: str, title: str, classes: list[str], *, shows_images: bool
 ) -> alt.LayerChart:
     """The chart of the map."""
     shown = prediction_frames.shown_names(classes) if column in ("label", "pred") else {}
@@ -359,16 +359,18 @@ def picture(
     lit = drawn[there.lit] if there.lit is not None else None
     around = neighbourhood(there)
     bright = drawn if lit is None else lit
-    pictured = landmarks(bright.loc[bright["image"].notna(), ["x", "y"]], fewest=3 if lit is None else 1)
-    return scatter(
-        drawn,
-        colour=column,
-        title=text.clean(title, longest=40),
-        classes=[shown.get(name, name) for name in classes],
-        pictures=drawn.loc[pictured] if shows_pictures else None,
+    with_image = landmarks(bright.loc[bright["image"].notna(), ["x", "y"]], fewest=3 if lit is None else 1)
+    overlays = MapOverlays(
+        images=drawn.loc[with_image] if shows_images else None,
         lit=lit,
         marked=around[["x", "y", "number"]].assign(here=around["sample_id"] == there.point),
         boxes=there.boxes,
+    )
+    names = [shown.get(name, name) for name in classes]
+    return scatter(
+        drawn,
+        Colouring(column, text.clean(title, longest=40), names),
+        overlays,
         extent=tuple(float(f(there.every[c])) for c in ("x", "y") for f in (min, max)),  # type: ignore[arg-type]
         dark=state.is_dark(),
     )
@@ -381,7 +383,7 @@ def landmarks(places: pd.DataFrame, *, fewest: int) -> list[int]:
 
 def for_chart(frame: pd.DataFrame, shown: dict[str, str]) -> pd.DataFrame:
     """Foreign words cut to what a tooltip holds, thumbnails as data URIs."""
-    pictures = [
+    images = [
         f"data:image/webp;base64,{base64.b64encode(data).decode()}" if isinstance(data, bytes) else None
         for data in frame[Samples.THUMBNAIL]
     ]
@@ -391,7 +393,7 @@ def for_chart(frame: pd.DataFrame, shown: dict[str, str]) -> pd.DataFrame:
     words |= {name: [text.clean(v, longest=120) for v in frame[name]] for name in ("caption", "sample_id")}
     words[GROUP] = [text.clean(v, longest=40) if isinstance(v, str) else "" for v in frame[GROUP]]
     return frame.drop(columns=Samples.THUMBNAIL).assign(
-        image=pd.Series(pictures, index=frame.index, dtype=object), **words
+        image=pd.Series(images, index=frame.index, dtype=object), **words
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, text
+from dashboard import text
+from dashboard.charts import intervals
+from dashboard.charts import progress as progress_charts
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
@@ -240,7 +242,7 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
 def against_frozen(summary: dict[str, Any]) -> None:
     """Whether fine-tuning was worth it, for a run that did."""
     value, low, high = summary[FineTuned.EFFECT]
-    effect = text.interval(value, (low, high), text.signed)
+    effect = text.interval(value, (low, high), text.change)
     blocks = text.count(summary[FineTuned.UNFROZEN], "block")
     says, show = {
         Verdict.HELPS: ("helps", st.success),
@@ -284,7 +286,7 @@ def _speed(per_s: float | None) -> str:
 def progress(trials: pd.DataFrame, version: Hashable) -> None:
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, Drawing, Drawing]:
         frame, best = trial_frames.best_so_far(trials), trial_frames.top(trials, BEST)
-        return frame, best, drawing(charts.best_so_far(frame)), drawing(charts.intervals(best))
+        return frame, best, drawing(progress_charts.best_so_far(frame)), drawing(intervals.best_trials(best))
 
     frame, best, race, top = state.kept(version, figures)
     if frame.empty:

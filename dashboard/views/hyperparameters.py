@@ -33,7 +33,7 @@ CLOSED = "hyper-closed-{}"  # session: how often a card that this chart opened w
 DISMISSED = "hyper-dismissed"  # session: the trial whose card was closed last, as the address has it
 
 
-class Page(NamedTuple):
+class TrialsPage(NamedTuple):
     """What every section needs."""
 
     info: RunInfo
@@ -62,7 +62,7 @@ def show(info: RunInfo) -> None:
     objective = pick_objective(objectives, foreign_run=not info.ours)
     version = ("hyperparameters", info.run_id, state.version(info, Artifact.TRIALS), objective)
     frame, ranked, told = state.kept(version, lambda: weighed(trials, objective))
-    page = Page(info, frame, objective, ranked, told, chosen_trial(frame), version)
+    page = TrialsPage(info, frame, objective, ranked, told, chosen_trial(frame), version)
     scored = int(frame[SCORE].notna().sum())
     if scored < FEWEST or not ranked:
         nothing_to_compare(page, scored)
@@ -78,7 +78,7 @@ def show(info: RunInfo) -> None:
         card(page)
 
 
-def sections_asked_for(page: Page) -> list[str]:
+def sections_asked_for(page: TrialsPage) -> list[str]:
     """Which of `SECTIONS` to draw; of a large sweep few at first, for it takes a browser seconds."""
     names = [name for name, section in SECTIONS.items() if page.info.ours or section is not rungs]
     return st.pills(
@@ -133,7 +133,7 @@ def chosen_trial(frame: pd.DataFrame) -> int | None:
     return None
 
 
-def nothing_to_compare(page: Page, scored: int) -> None:
+def nothing_to_compare(page: TrialsPage, scored: int) -> None:
     if scored < FEWEST:
         layout.empty(
             f"{text.count(scored, 'trial')} with a score: too few to compare hyperparameters. "
@@ -148,7 +148,7 @@ def nothing_to_compare(page: Page, scored: int) -> None:
         )
 
 
-def importances(page: Page) -> None:
+def importances(page: TrialsPage) -> None:
     """Which parameters make the difference between the best trials and the others."""
     st.subheader("Importance")
     told = page.told[page.told["told"].astype(bool)]
@@ -184,7 +184,7 @@ def by_title(parameters: list[Parameter]) -> dict[str, Parameter]:
     return {text.plain(parameter.title): parameter for parameter in parameters}
 
 
-def parallel(page: Page) -> None:
+def parallel(page: TrialsPage) -> None:
     """Every trial as a line across the parameters' axes."""
     st.subheader("Parallel coordinates")
     names = by_title(page.parameters)
@@ -224,7 +224,7 @@ def parallel(page: Page) -> None:
 
 
 def parallel_chart(
-    page: Page, shown: list[Parameter], colours: tuple[float, float]
+    page: TrialsPage, shown: list[Parameter], colours: tuple[float, float]
 ) -> tuple[pd.DataFrame, Drawing, int]:
     """The trials that are drawn, their chart and its height in pixels."""
     kept = hyper.thin(page.frame, up=page.objective.up)
@@ -232,20 +232,22 @@ def parallel_chart(
         kept = page.frame.loc[kept.index.union(page.frame.index[page.frame[TRIAL] == page.chosen])]
     drawn = hyper.best_first(kept, up=page.objective.up).iloc[::-1]  # the best on top
     lines, ticks = hyper.polylines(drawn, shown, page.objective)
-    figure = charts.parallel(
-        lines, ticks, objective=page.objective, colours=colours, chosen=page.chosen, dark=state.is_dark()
-    )
+    figure = charts.parallel(lines, ticks, style_of(page), colours=colours)
     return drawn, drawing(figure), charts.parallel_height(ticks)
 
 
-def ends(page: Page, colours: tuple[float, float]) -> str:
+def style_of(page: TrialsPage) -> charts.TrialStyle:
+    return charts.TrialStyle(page.objective, page.chosen, state.is_dark())
+
+
+def ends(page: TrialsPage, colours: tuple[float, float]) -> str:
     """What the ends of the colours leave out."""
     scores = page.frame[SCORE].dropna()
     beyond = int((scores < colours[0]).sum() + (scores > colours[1]).sum())
     return f"{beyond} worst ones share a colour" if beyond else "all scores have their own colour"
 
 
-def slices(page: Page) -> None:
+def slices(page: TrialsPage) -> None:
     """One parameter each against the score."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader("Slices", width="content")
@@ -287,7 +289,7 @@ def slices(page: Page) -> None:
 
 
 def slice_charts(
-    page: Page, shown: list[Parameter], extent: tuple[float, float]
+    page: TrialsPage, shown: list[Parameter], extent: tuple[float, float]
 ) -> list[tuple[Parameter, pd.DataFrame, Drawing]]:
     """The parameters that any scored trial has, those trials, and their charts."""
     sliced = []
@@ -299,17 +301,15 @@ def slice_charts(
             rows,
             None if parameter.numeric else hyper.means(rows, parameter),
             parameter,
-            page.objective,
+            style_of(page),
             extent=extent,
-            chosen=page.chosen,
-            dark=state.is_dark(),
             pick=f"{charts.PICK}_{number}",
         )
         sliced.append((parameter, rows.drop(columns="here"), drawing(figure)))
     return sliced
 
 
-def score_extent(page: Page, *, better: bool) -> tuple[float, float]:
+def score_extent(page: TrialsPage, *, better: bool) -> tuple[float, float]:
     scores = page.frame[SCORE].dropna()
     middle = float(scores.median())
     low, high = float(scores.min()), float(scores.max())
@@ -324,7 +324,7 @@ def legend_of_states(frame: pd.DataFrame) -> None:
     st.caption(" · ".join(f":{hue}[●] {name}" for name, hue in HUES.items() if name in present))
 
 
-def contour(page: Page) -> None:
+def contour(page: TrialsPage) -> None:
     """Two parameters at once: where are the good trials, and where has nobody looked?"""
     st.subheader("Two at once")
     names = by_title(page.parameters)
@@ -362,7 +362,7 @@ def contour(page: Page) -> None:
 
 
 def contour_chart(
-    page: Page, first: Parameter, second: Parameter
+    page: TrialsPage, first: Parameter, second: Parameter
 ) -> tuple[pd.DataFrame, pd.DataFrame, Drawing | None]:
     """Cells, the trials in them, and their chart; no chart where no trial has both parameters."""
     cells, dots = hyper.cells(page.frame, first, second)
@@ -373,15 +373,13 @@ def contour_chart(
         dots,
         first,
         second,
-        page.objective,
+        style_of(page),
         colours=hyper.colour_range(page.frame[SCORE], up=page.objective.up),
-        chosen=page.chosen,
-        dark=state.is_dark(),
     )
     return cells, dots, drawing(figure)
 
 
-def best_so_far(page: Page) -> None:
+def best_so_far(page: TrialsPage) -> None:
     """What more trials, and more time, brought."""
     st.subheader("Best so far")
     frame = hyper.best_so_far(page.frame, up=page.objective.up)
@@ -395,11 +393,7 @@ def best_so_far(page: Page) -> None:
     for column, against in zip(columns, ("done", "seconds"), strict=False):
 
         def race(against: str = against) -> Drawing:
-            return drawing(
-                charts.best_so_far(
-                    frame, page.objective, measure, against=against, extent=extent, dark=state.is_dark()
-                )
-            )
+            return drawing(charts.best_so_far(frame, measure, style_of(page), against=against, extent=extent))
 
         with column:
             clickable(
@@ -422,7 +416,7 @@ def left_out(scores: pd.Series, extent: tuple[float, float]) -> str:
     return words + (f" {text.count(without, 'trial')} without a score cannot be drawn." if without else "")
 
 
-def against_yardstick(frame: pd.DataFrame, page: Page, measure: hyper.Yardstick | None) -> str:
+def against_yardstick(frame: pd.DataFrame, page: TrialsPage, measure: hyper.Yardstick | None) -> str:
     if measure is None:
         return ""
     score = text.interval(measure.score, measure.ends)
@@ -439,7 +433,7 @@ def against_yardstick(frame: pd.DataFrame, page: Page, measure: hyper.Yardstick 
     )
 
 
-def rungs(page: Page) -> None:
+def rungs(page: TrialsPage) -> None:
     """Who was given up early, and whether the early score knew."""
     st.subheader("Rungs")
     reached = hyper.rungs(page.frame)
@@ -468,7 +462,7 @@ def rungs(page: Page) -> None:
         early_score(page, reached)
 
 
-def early_score(page: Page, reached: pd.DataFrame) -> None:
+def early_score(page: TrialsPage, reached: pd.DataFrame) -> None:
     pairs = hyper.early_and_late(reached)
     options = sorted(int(rung) for rung in pairs["rung"].unique())
     if not options:
@@ -505,7 +499,7 @@ def early_score(page: Page, reached: pd.DataFrame) -> None:
     )
 
 
-SECTIONS: dict[str, Callable[[Page], None]] = {  # below the first two, in their order
+SECTIONS: dict[str, Callable[[TrialsPage], None]] = {  # below the first two, in their order
     "Slices": slices,
     "Two at once": contour,
     "Best so far": best_so_far,
@@ -513,7 +507,7 @@ SECTIONS: dict[str, Callable[[Page], None]] = {  # below the first two, in their
 }
 
 
-def trial_table(page: Page) -> None:
+def trial_table(page: TrialsPage) -> None:
     """All trials; a click on a row opens its card, for those who prefer a keyboard, too."""
     st.subheader("Trials")
     frame = hyper.best_first(page.frame, up=page.objective.up).reset_index(drop=True)
@@ -566,14 +560,14 @@ def trial_table(page: Page) -> None:
         layout.sentence(f"Too many different values to compare, so on the trials’ cards alone: {listed}.")
 
 
-def clickable(page: Page, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str) -> None:
+def clickable(page: TrialsPage, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str) -> None:
     """A chart in which a click on a trial opens its card."""
     key = key_of(page, name)
     event = layout.chart(figure, frame, name=name, alt_text=alt_text, key=key, on_select="rerun")
     open_clicked(event, name)
 
 
-def key_of(page: Page, name: str) -> str:
+def key_of(page: TrialsPage, name: str) -> str:
     """A new widget, with nothing selected, for another run and once the card that it opened was closed."""
     return f"{name}-{page.info.run_id}-{st.session_state.get(CLOSED.format(name), 0)}"
 
@@ -603,7 +597,7 @@ def close() -> None:
         st.session_state[counter] = st.session_state.get(counter, 0) + 1
 
 
-def card(page: Page) -> None:
+def card(page: TrialsPage) -> None:
     """Everything about the chosen trial, at the side of the page."""
     trial = page.frame[page.frame[TRIAL] == page.chosen].iloc[0]
     drawer = st.dialog(f"Trial {page.chosen}", position="right", on_dismiss=close)
@@ -611,7 +605,7 @@ def card(page: Page) -> None:
     st.session_state[SHOWN] = page.chosen
 
 
-def trial_card(page: Page, trial: pd.Series) -> None:
+def trial_card(page: TrialsPage, trial: pd.Series) -> None:
     if foreign.NAME in trial:
         st.text(text.clean(trial[foreign.NAME]))
     facts = facts_of(page, trial)
@@ -649,7 +643,7 @@ def trial_card(page: Page, trial: pd.Series) -> None:
     )
 
 
-def facts_of(page: Page, trial: pd.Series) -> list[tuple[str, str]]:
+def facts_of(page: TrialsPage, trial: pd.Series) -> list[tuple[str, str]]:
     """Lines of the card, of what is on record."""
     complete = int((page.frame[STATE] == TrialState.COMPLETE).sum())
     ends = (trial[hyper.LOW], trial[hyper.HIGH])
@@ -681,6 +675,11 @@ def facts_of(page: Page, trial: pd.Series) -> list[tuple[str, str]]:
     return facts
 
 
-for kept in (SHOWN, DISMISSED):  # the whole page is drawn anew, with the card that its address asks for
-    st.session_state.pop(kept, None)
+def reopen_card() -> None:
+    """The whole page is drawn again, with the card that its address asks for."""
+    for kept in (SHOWN, DISMISSED):
+        st.session_state.pop(kept, None)
+
+
+reopen_card()
 layout.page("Hyperparameters", show)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, text
-from dashboard.charts.data_quality import class_balance
+from dashboard import text
+from dashboard.charts import data_quality as charts
 from dashboard.frames import data_quality
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import gallery, layout, state
@@ -148,8 +148,8 @@ def _height(rows: int) -> Any:
 def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
     st.subheader("Copies and near-duplicates")
-    pairs, pictures = state.table(info, Artifact.DUPLICATES), state.table(info, Artifact.PICTURES)
-    if pairs is None or pictures is None:
+    pairs, images = state.table(info, Artifact.DUPLICATES), state.table(info, Artifact.PICTURES)
+    if pairs is None or images is None:
         layout.empty("This extraction logged no pairs.")
         return
     counts = data_quality.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
@@ -183,7 +183,7 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     shown = chosen.groupby(Duplicates.KIND, sort=False).head(Duplicates.PAIRS).iloc[::-1]
     shown = shown.sort_values(Duplicates.LIKENESS, ascending=False, kind="stable").head(Duplicates.PAIRS)
     with right:
-        thumbnails = pictures.set_index(Pictures.SAMPLE_ID)[Pictures.THUMBNAIL]
+        thumbnails = images.set_index(Pictures.SAMPLE_ID)[Pictures.THUMBNAIL]
         with st.container(horizontal=True, gap="small"):
             for pair in shown.to_dict("records"):
                 _pair(pair, thumbnails)
@@ -209,14 +209,14 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
 
 def balance(info: RunInfo) -> None:
     """How many rows each class has in each split."""
-    pictures = state.table(info, Artifact.PICTURES)
-    if pictures is None or (pictures[Pictures.LABEL] == "").all():
+    images = state.table(info, Artifact.PICTURES)
+    if images is None or (images[Pictures.LABEL] == "").all():
         return
     st.subheader("Classes")
-    counts = data_quality.class_balance(pictures)
+    counts = data_quality.class_balance(images)
     shown = counts.assign(label=[text.clean(name, longest=40) for name in counts["label"]])
     layout.chart(
-        class_balance(shown),
+        charts.class_balance(shown),
         shown,
         name="classes",
         alt_text=f"Bars: share of each of {shown['label'].nunique()} classes in each split",
@@ -231,7 +231,7 @@ def balance(info: RunInfo) -> None:
             f"{few:,}: {ratio}. Macro-F1 counts every class alike; --class-weight balanced trains so."
         )
     layout.sentence(
-        f"Rows of each class as a share of its split (n = {len(pictures):,}). Splits that were drawn alike "
+        f"Rows of each class as a share of its split (n = {len(images):,}). Splits that were drawn alike "
         f"have bars of one length.{says}"
     )
 
@@ -273,8 +273,8 @@ def doubts(info: RunInfo) -> None:
 def measures(info: RunInfo) -> None:
     """How the chosen measure is spread, and the pictures at either end of it."""
     st.subheader("Measures")
-    pictures = state.table(info, Artifact.PICTURES)
-    if pictures is None or pictures[Pictures.BRIGHTNESS].isna().all():
+    images = state.table(info, Artifact.PICTURES)
+    if images is None or images[Pictures.BRIGHTNESS].isna().all():
         layout.empty("None of these rows was measured: they are ready features, or were encoded before.")
         return
     name = st.segmented_control(
@@ -286,20 +286,20 @@ def measures(info: RunInfo) -> None:
         bind="query-params",
     )
     measure = MEASURES[name]
-    pictures = data_quality.with_size(pictures)
-    bins = data_quality.histogram(pictures, name, wide=measure.wide)
-    measured = int(pictures[name].notna().sum())
+    images = data_quality.with_size(images)
+    bins = data_quality.histogram(images, name, wide=measure.wide)
+    measured = int(images[name].notna().sum())
     layout.draw(
         charts.histogram(bins, title=measure.title, wide=measure.wide),
         alt_text=f"Histogram of the {name} of {measured} pictures, split by split",
     )
-    unmeasured = len(pictures) - measured
+    unmeasured = len(images) - measured
     without = f" {text.count(unmeasured, 'row')} without measures are left out." if unmeasured else ""
     layout.sentence(
         f"{name.capitalize()} of {text.count(measured, 'picture')} (n = {measured:,}): {measure.says}. Each "
         f"split adds up to 100 %, so that splits of different size can be compared.{without}"
     )
-    for title, rows in zip((measure.low, measure.high), data_quality.extremes(pictures, name), strict=True):
+    for title, rows in zip((measure.low, measure.high), data_quality.extremes(images, name), strict=True):
         extreme(title, rows, name)
     layout.sentence(
         "The pictures at either end, with value, split, label and name: look here for spoiled ones."

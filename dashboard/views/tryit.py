@@ -18,7 +18,7 @@ from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples
 
 if TYPE_CHECKING:
-    from trainer.serving.explain import Tried, Trying
+    from trainer.serving.explain import Explainer, Explanation
 
 MOST_MB = 20  # of a file that is dropped
 MOST_CLASSES = 12  # in the chart; the table behind it has all
@@ -29,11 +29,11 @@ BEST = "best"  # the name of the head that is kept, in PREDICTIONS
 SEVERAL = "which"
 
 
-class Asked(NamedTuple):
+class Answer(NamedTuple):
     """What was answered, and how it is to be shown."""
 
     name: str
-    picture: bytes | None  # to be shown; None where there is none
+    image: bytes | None  # to be shown; None where there is none
     probabilities_c: np.ndarray
     zero_shot_c: np.ndarray | None
     near: list[tuple[int, float]]
@@ -80,15 +80,15 @@ def show(info: RunInfo) -> None:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the head …")
-def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -> Trying:
+def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -> Explainer:
     """Two at most: each keeps an encoder once a picture was dropped."""
-    from trainer.serving.explain import Trying  # torch comes with it: nobody else shall wait for that
+    from trainer.serving.explain import Explainer  # torch comes with it: nobody else shall wait for that
 
     (card, weights), vectors, xy_n2, train_n = _parts
-    return Trying(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
+    return Explainer(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
 
 
-def loaded(info: RunInfo, samples: pd.DataFrame) -> Trying:
+def loaded(info: RunInfo, samples: pd.DataFrame) -> Explainer:
     parts = (Artifact.HEAD_WEIGHTS, Artifact.VECTORS, Artifact.SAMPLES, Artifact.PROJECTION)
     version = tuple(state.version(info, part) for part in parts)
     xy_n2 = samples[[Projection.X, Projection.Y]].to_numpy(dtype=float)
@@ -103,7 +103,7 @@ def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:
     return None if card is None or weights is None else (card, weights)
 
 
-def dropped(info: RunInfo, trying: Trying) -> Asked | None:
+def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
     """Pictures that somebody brings. Bad ones are named, each with its reason."""
     files = st.file_uploader(
         "Pictures",
@@ -144,7 +144,7 @@ def dropped(info: RunInfo, trying: Trying) -> Asked | None:
         names = [f"{i + 1}. {text.plain(name, longest=50)}" for i, (name, _, _) in enumerate(good)]
         at = names.index(st.selectbox("Which of them", names, key=SEVERAL, width=420))
     name, data, answer = good[at]
-    return Asked(
+    return Answer(
         name,
         answer.thumbnail,
         answer.probabilities_c,
@@ -162,11 +162,11 @@ def key_of(info: RunInfo, data: bytes) -> Hashable:
     return "tried", info.run_id, state.version(info, Artifact.HEAD_WEIGHTS), hashlib.sha256(data).hexdigest()
 
 
-def answered(info: RunInfo, trying: Trying, data: bytes) -> Tried:
+def answered(info: RunInfo, trying: Explainer, data: bytes) -> Explanation:
     return state.kept((key_of(info, data), "answer"), lambda: trying.picture(data, neighbours=NEIGHBOURS))
 
 
-def test_row(info: RunInfo, trying: Trying, samples: pd.DataFrame) -> Asked | None:
+def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer | None:
     """A row that took no part in training nor in choosing, with what was answered when the sweep ended."""
     predictions = state.table(info, Artifact.PREDICTIONS)
     tests = samples[samples[Samples.SPLIT] == "test"]
@@ -191,11 +191,11 @@ def test_row(info: RunInfo, trying: Trying, samples: pd.DataFrame) -> Asked | No
     if told.empty:
         layout.empty("The head's answer to this row is not on record.", ":material/hourglass_empty:")
         return None
-    picture, zero_shot_c = original(info, trying, name)
+    image, zero_shot_c = original(info, trying, name)
     thumbnail = row[Samples.THUMBNAIL] if isinstance(row[Samples.THUMBNAIL], bytes) else None
-    return Asked(
+    return Answer(
         name,
-        picture or thumbnail,
+        image or thumbnail,
         np.asarray(told[Predictions.PROBS].iloc[0]),
         zero_shot_c,
         trying.near_row(int(number), neighbours=NEIGHBOURS),
@@ -207,7 +207,7 @@ def test_row(info: RunInfo, trying: Trying, samples: pd.DataFrame) -> Asked | No
     )
 
 
-def original(info: RunInfo, trying: Trying, name: str) -> tuple[bytes | None, np.ndarray | None]:
+def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None, np.ndarray | None]:
     """The row's own picture and zero-shot's answer to it, where the file is at hand."""
     if trying.recorded.encoder is None:
         return None, None
@@ -226,14 +226,14 @@ def original(info: RunInfo, trying: Trying, name: str) -> tuple[bytes | None, np
 # --- What is shown ----------------------------------------------------------------------------
 
 
-def verdict(trying: Trying, asked: Asked) -> None:
+def verdict(trying: Explainer, asked: Answer) -> None:
     """The picture, the answer in words, and all probabilities."""
     classes = trying.recorded.classes
     best = int(asked.probabilities_c.argmax())
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        if asked.picture is not None:
-            st.image(asked.picture, width=180, alt=text.clean(asked.name))
+        if asked.image is not None:
+            st.image(asked.image, width=180, alt=text.clean(asked.name))
         st.markdown(f"### {text.plain(classes[best], longest=40)}")
         st.caption(
             f"{asked.probabilities_c[best]:.1%} likely, says the head. {text.plain(asked.name, longest=60)}"
@@ -261,7 +261,7 @@ def verdict(trying: Trying, asked: Asked) -> None:
         says(classes, asked, len(shown))
 
 
-def answers_of(classes: tuple[str, ...], asked: Asked) -> pd.DataFrame:
+def answers_of(classes: tuple[str, ...], asked: Answer) -> pd.DataFrame:
     """``class, by, probability``, the likeliest class first."""
     by = [(charts.HEAD, asked.probabilities_c)]
     if asked.zero_shot_c is not None:
@@ -275,7 +275,7 @@ def answers_of(classes: tuple[str, ...], asked: Asked) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["class", "by", "probability"])
 
 
-def says(classes: tuple[str, ...], asked: Asked, shown: int) -> None:
+def says(classes: tuple[str, ...], asked: Answer, shown: int) -> None:
     some = f"{shown} of {len(classes)} classes" if shown < len(classes) else f"all {shown} classes"
     if asked.zero_shot_c is None:
         other = (
@@ -298,7 +298,7 @@ def says(classes: tuple[str, ...], asked: Asked, shown: int) -> None:
     )
 
 
-def neighbours(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
+def neighbours(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
     """The training pictures that are most like it, for the encoder."""
     st.subheader("Nearest training pictures")
     if not asked.near:
@@ -327,7 +327,7 @@ def neighbours(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
     )
 
 
-def on_the_map(trying: Trying, asked: Asked, samples: pd.DataFrame) -> None:
+def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
     """Where it stands among the rows of the sweep's t-SNE."""
     if asked.xy is None or not trying.knows_neighbours:
         return

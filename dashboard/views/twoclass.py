@@ -132,36 +132,7 @@ def threshold(
                 bind="query-params",
             )
         )
-        count = binary.counts(rows, at)
-        rates = binary.rates(count)
-        said = {
-            name: text.interval(value, (low, high)) if of else "–"
-            for name, value, low, high, _, of in rates.itertuples(index=False)
-        }
-        st.markdown(f"**Sensitivity {said['sensitivity']}, specificity {said['specificity']}**")
-        st.dataframe(
-            pd.DataFrame(
-                {
-                    "figure": rates["figure"],
-                    "value [95 %]": [said[name] for name in rates["figure"]],
-                    "rows": [
-                        f"{right} of {of}" for right, of in zip(rates["right"], rates["of"], strict=True)
-                    ],
-                }
-            ),
-            hide_index=True,
-            alt="Sensitivity, specificity, PPV and NPV at the threshold",
-        )
-        layout.export(rates, name="rates-at-threshold")
-        as_said = (
-            f" As the head says it, unscaled: {binary.scaled(at, temperature, back=True):.3f}."
-            if temperature
-            else ""
-        )
-        layout.sentence(
-            f"n = {len(rows):,} {split} rows; Wilson’s intervals, as if no two rows were of one group. PPV "
-            f"and NPV hold where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
-        )
+        rates_at(rows, at, positive, split, temperature)
     with right:
         bins = binary.spread(rows, (one, other))
         layout.chart(
@@ -173,6 +144,38 @@ def threshold(
         layout.sentence(f"n = {len(rows):,} {split} rows; right of the rule: called {positive}.")
     curves(rows, at, usual if agreed is not None else None, split, key)
     errors(info, rows, at, classes)
+
+
+def rates_at(rows: pd.DataFrame, at: float, positive: str, split: str, temperature: float | None) -> None:
+    """Sensitivity, specificity, PPV and NPV at a threshold."""
+    count = binary.counts(rows, at)
+    rates = binary.rates(count)
+    said = {
+        name: text.interval(value, (low, high)) if of else "–"
+        for name, value, low, high, _, of in rates.itertuples(index=False)
+    }
+    st.markdown(f"**Sensitivity {said['sensitivity']}, specificity {said['specificity']}**")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "figure": rates["figure"],
+                "value [95 %]": [said[name] for name in rates["figure"]],
+                "rows": [f"{right} of {of}" for right, of in zip(rates["right"], rates["of"], strict=True)],
+            }
+        ),
+        hide_index=True,
+        alt="Sensitivity, specificity, PPV and NPV at the threshold",
+    )
+    layout.export(rates, name="rates-at-threshold")
+    as_said = (
+        f" As the head says it, unscaled: {binary.scaled(at, temperature, back=True):.3f}."
+        if temperature
+        else ""
+    )
+    layout.sentence(
+        f"n = {len(rows):,} {split} rows; Wilson’s intervals, as if no two rows were of one group. PPV "
+        f"and NPV hold where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
+    )
 
 
 def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key: tuple[Any, ...]) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.charts import verification as charts
-from dashboard.charts.scatter import scatter
+from dashboard.charts.scatter import Colouring, MapOverlays, scatter
 from dashboard.frames import predictions, projection, verification
 from dashboard.frames.verification import NAMES
 from dashboard.runs.run_info import RunInfo
@@ -170,27 +170,7 @@ def threshold(
             )
         )
         judged = verification.judged(pairs, method, at)
-        rates = verification.rates(judged)
-        st.markdown(
-            f"**FAR {rates['far']:.1%}, FRR {rates['frr']:.1%}, accuracy {rates['accuracy']:.1%}** at "
-            f"{at:.3f}"
-        )
-        count = judged["kind"].value_counts()
-        st.dataframe(
-            pd.DataFrame(
-                {
-                    "pairs of": ["one person", "two people"],
-                    "accepted": [int(count.get(kind, 0)) for kind in ("right accepts", "false accepts")],
-                    "rejected": [int(count.get(kind, 0)) for kind in ("false rejects", "right rejects")],
-                }
-            ),
-            hide_index=True,
-            alt="Accepted and rejected pairs",
-        )
-        layout.sentence(
-            f"All {len(pairs):,} test pairs at one threshold, which begins at the median of the folds’. The "
-            "accuracy above comes from thresholds chosen without the fold, and is the one to report."
-        )
+        counts_at(judged, at)
     with right:
         bins = verification.spread(pairs, method)
         key = ("verification-spread", info.run_id, state.version(info, Artifact.PAIRS), method, at)
@@ -203,6 +183,35 @@ def threshold(
         layout.sentence(
             f"Scores of the {len(pairs):,} pairs by {NAMES[method]}; right of the rule: accepted."
         )
+    pairs_of_kind(judged, images)
+
+
+def counts_at(judged: pd.DataFrame, at: float) -> None:
+    """How many pairs a threshold accepts and rejects."""
+    rates = verification.rates(judged)
+    st.markdown(
+        f"**FAR {rates['far']:.1%}, FRR {rates['frr']:.1%}, accuracy {rates['accuracy']:.1%}** at {at:.3f}"
+    )
+    count = judged["kind"].value_counts()
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "pairs of": ["one person", "two people"],
+                "accepted": [int(count.get(kind, 0)) for kind in ("right accepts", "false accepts")],
+                "rejected": [int(count.get(kind, 0)) for kind in ("false rejects", "right rejects")],
+            }
+        ),
+        hide_index=True,
+        alt="Accepted and rejected pairs",
+    )
+    layout.sentence(
+        f"All {len(judged):,} test pairs at one threshold, which begins at the median of the folds’. The "
+        "accuracy above comes from thresholds chosen without the fold, and is the one to report."
+    )
+
+
+def pairs_of_kind(judged: pd.DataFrame, images: pd.Series) -> None:
+    """The pairs that were accepted, or rejected, rightly or wrongly."""
     kind = st.segmented_control(
         "Show",
         list(verification.KINDS),
@@ -352,12 +361,12 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
     )
     by_person = colour == "person"
     marks = projection.landmarks(frame.loc[frame["image"].notna(), ["x", "y"]], columns=14, rows=9)
+    by_label = Colouring("label", "person", list(shown.values()))
+    by_outcome = Colouring("outcome", "correctness", ["right", "wrong"])
     return scatter(
         frame,
-        colour="label" if by_person else "outcome",
-        title="person" if by_person else "correctness",
-        classes=list(shown.values()) if by_person else ["right", "wrong"],
-        pictures=frame.loc[marks.index],
+        by_label if by_person else by_outcome,
+        MapOverlays(images=frame.loc[marks.index]),
         dark=state.is_dark(),
         height=460,
     )

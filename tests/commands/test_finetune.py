@@ -27,7 +27,7 @@ from trainer.experiments.finetuning.judging import judge, why_no_better, words
 from trainer.experiments.finetuning.model import TunedEncoder
 from trainer.experiments.finetuning.outcome import outcome_of
 from trainer.experiments.finetuning.run import run
-from trainer.experiments.finetuning.training import Standing
+from trainer.experiments.finetuning.training import TrainingProgress
 from trainer.features.activations import activations
 from trainer.features.settings import EncoderSettings
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Tag, Verdict
@@ -299,7 +299,7 @@ def test_equal_answers_and_noise_are_called_unclear() -> None:
     assert "makes no difference that 300 test rows could show" in words(same, blocks=1, rows=300, seeds=2)
 
 
-def trained(train_loss: list[float], val_loss: list[float], f1: list[float]) -> Standing:
+def trained(train_loss: list[float], val_loss: list[float], f1: list[float]) -> TrainingProgress:
     curves = {
         "train_loss": train_loss,
         "val_loss": val_loss,
@@ -307,7 +307,7 @@ def trained(train_loss: list[float], val_loss: list[float], f1: list[float]) -> 
         "val_accuracy": f1,
         "lr": [0.1] * len(f1),
     }
-    return Standing(best_epoch=1 + f1.index(max(f1)), done=True, curves=curves)
+    return TrainingProgress(best_epoch=1 + f1.index(max(f1)), done=True, curves=curves)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from trainer.experiments.fusion import run as fuse
 from trainer.experiments.fusion.config import FuseConfig
 from trainer.experiments.fusion.run import GATED, IMAGE, JOINED, LATE, TEXT, run
 from trainer.heads import fusion_heads
-from trainer.heads.fusion_heads import Both, Said
+from trainer.heads.fusion_heads import HeadOutput, ImageTextRows
 from trainer.tracking.schema import Artifact, Fused, Kind, Methods, Predictions, Tag
 
 
@@ -86,7 +86,7 @@ def test_a_run_that_was_cut_off_does_not_train_again_what_it_had(
     trained: list[str] = []
     best_of = fusion_heads.best_of
 
-    def watched(name: str, *args: Any, **how: Any) -> Said:
+    def watched(name: str, *args: Any, **how: Any) -> HeadOutput:
         if name == JOINED and JOINED not in trained:
             trained.append(name)
             raise KeyboardInterrupt
@@ -112,11 +112,13 @@ def test_data_without_captions_is_refused(config: FuseConfig) -> None:
 # --- the forms --------------------------------------------------------------------------------
 
 
-def both(rows: int, *, missing: int, seed: int) -> Both:
+def both(rows: int, *, missing: int, seed: int) -> ImageTextRows:
     random = torch.Generator().manual_seed(seed)
     has = torch.arange(rows) >= missing
     text = torch.randn(rows, 3, generator=random) * 100 + 7
-    return Both(torch.randn(rows, 4, generator=random) - 3, text * has[:, None], has, torch.arange(rows) % 2)
+    return ImageTextRows(
+        torch.randn(rows, 4, generator=random) - 3, text * has[:, None], has, torch.arange(rows) % 2
+    )
 
 
 def test_both_blocks_weigh_the_same_and_a_missing_text_is_the_mean_text() -> None:
@@ -132,20 +134,20 @@ def test_both_blocks_weigh_the_same_and_a_missing_text_is_the_mean_text() -> Non
     assert torch.isfinite(nobody.joined_nf).all()
 
 
-def said(name: str, right: list[bool], y: torch.Tensor, sure: float = 0.9) -> Said:
+def said(name: str, right: list[bool], y: torch.Tensor, sure: float = 0.9) -> HeadOutput:
     """Two classes; right or wrong with the same confidence, one head."""
     p = torch.tensor([sure if one else 1 - sure for one in right])
     probability = torch.where(torch.arange(2) == y[:, None], p[:, None], 1 - p[:, None])[None]
-    return Said(name, "", 0.0, probability, probability)
+    return HeadOutput(name, "", 0.0, probability, probability)
 
 
 def test_late_fusion_is_on_validation_rows_never_worse_than_either_part() -> None:
     rows = both(8, missing=0, seed=0)
     image = said(IMAGE, [True] * 6 + [False] * 2, rows.y_n, sure=0.6)
     text = said(TEXT, [False] * 3 + [True] * 5, rows.y_n, sure=0.55)
-    found, weight = fusion_heads.late(image, text, rows, rows, classes=2)
+    found, weight = fusion_heads.late_fusion(image, text, rows, rows, classes=2)
     parts = [
-        fusion_heads.late(image, text, rows, rows, classes=2)[0].val_f1_macro,
+        fusion_heads.late_fusion(image, text, rows, rows, classes=2)[0].val_f1_macro,
         *(np.mean([True] * 6 + [False] * 2), np.mean([False] * 3 + [True] * 5)),
     ]
     assert found.val_f1_macro >= max(parts[1:]) - 1e-9
@@ -156,9 +158,9 @@ def test_late_fusion_is_on_validation_rows_never_worse_than_either_part() -> Non
 def test_a_row_without_a_text_is_the_images_whatever_the_weight() -> None:
     rows = both(6, missing=2, seed=0)
     image, text = said(IMAGE, [False] * 6, rows.y_n), said(TEXT, [True] * 6, rows.y_n)
-    late, weight = fusion_heads.late(image, text, rows, rows, classes=2)
+    late, weight = fusion_heads.late_fusion(image, text, rows, rows, classes=2)
     assert weight > 0
-    joined = fusion_heads.falling_back(text, image, rows, rows, classes=2)
+    joined = fusion_heads.with_image_fallback(text, image, rows, rows, classes=2)
     for form in (late, joined):
         torch.testing.assert_close(form.test_snc[:, :2], image.test_snc[:, :2])
         assert (form.test_snc[:, 2:].argmax(2) == rows.y_n[2:]).all()

@@ -18,7 +18,17 @@ from trainer.core.errors import InputError
 from trainer.experiments.verification import embedding
 from trainer.experiments.verification.config import VerifyConfig
 from trainer.experiments.verification.run import run
-from trainer.tracking.schema import Artifact, Candidates, Faces, Kind, Method, PairsOf, RocOf, Tag, Verified
+from trainer.tracking.schema import (
+    Artifact,
+    Candidates,
+    Faces,
+    Kind,
+    PairMethod,
+    PairsOf,
+    RocOf,
+    Tag,
+    Verified,
+)
 
 FAST = ("cosine of the features", "16 components", "shrinkage by Ledoit and Wolf", "contrastive: τ 0.1")
 
@@ -74,11 +84,11 @@ def test_a_verification_is_one_run_with_its_figures_and_tables(config: VerifyCon
     assert figures[Verified.TAR_AT] == {"0.01": None, "0.001": None}
     assert "TAR at FAR 0.01 is not told: 180 different pairs allow 1.8" in figures[Verified.ADVICE]
     assert figures[Verified.VERDICT] == "better"
-    assert figures[Verified.DIFFERENCES][Method.TRAINED][Verified.AUC][1] > 0
+    assert figures[Verified.DIFFERENCES][PairMethod.TRAINED][Verified.AUC][1] > 0
     assert figures[Verified.IDENTIFICATION][Verified.PROBES] == 90
 
     pairs = table_of(config, figures, Artifact.PAIRS)
-    assert {f"{PairsOf.SCORE_PREFIX}{method}" for method in Method} <= set(pairs)
+    assert {f"{PairsOf.SCORE_PREFIX}{method}" for method in PairMethod} <= set(pairs)
     assert pairs.notna().all(axis=None)
     by_fold = pairs.groupby(PairsOf.FOLD)[[PairsOf.PERSON_A, PairsOf.PERSON_B]].agg(set)
     everyone = [a | b for a, b in by_fold.to_numpy()]
@@ -87,7 +97,7 @@ def test_a_verification_is_one_run_with_its_figures_and_tables(config: VerifyCon
     assert tried.groupby([Candidates.SPLIT, Candidates.METHOD])[Candidates.CHOSEN].sum().eq(1).all()
     for _, of_one in tried.groupby([Candidates.SPLIT, Candidates.METHOD]):
         assert of_one[Candidates.CHOSEN][of_one[Candidates.VAL_AUC].idxmax()]
-    assert set(table_of(config, figures, Artifact.ROC)[RocOf.METHOD]) == set(Method)
+    assert set(table_of(config, figures, Artifact.ROC)[RocOf.METHOD]) == set(PairMethod)
     faces = table_of(config, figures, Artifact.FACES)
     assert faces[[Faces.X, Faces.TRAINED_X, Faces.RANK]].notna().all(axis=None)
     run_of = MlflowClient(config.tracking_uri).get_run(figures[Verified.RUN_ID])

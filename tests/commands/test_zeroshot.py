@@ -180,8 +180,8 @@ def test_ready_features_and_encoders_without_words_are_refused(
 def test_what_is_said_of_a_crossing_says_where_it_is_or_that_there_is_none() -> None:
     from trainer.stats.few_shot import Crossing
 
-    none = zeroshot.told_crossing("head", Crossing(math.inf, 5.0, math.inf, 0.4), 16)
+    none = zeroshot.crossing_text("head", Crossing(math.inf, 5.0, math.inf, 0.4), 16)
     assert "within these data it does not overtake zero-shot" in none
     assert "5.0 to more than 16" in none
-    assert "at 3.2 pictures per class" in zeroshot.told_crossing("head", Crossing(3.2, 2.0, 7.0, 1.0), 16)
-    assert "from 1 picture per class on" in zeroshot.told_crossing("head", Crossing(1.0, 1.0, 2.0, 1.0), 16)
+    assert "at 3.2 pictures per class" in zeroshot.crossing_text("head", Crossing(3.2, 2.0, 7.0, 1.0), 16)
+    assert "from 1 picture per class on" in zeroshot.crossing_text("head", Crossing(1.0, 1.0, 2.0, 1.0), 16)

@@ -87,8 +87,8 @@ def test_every_field_of_the_grid_is_there_and_says_why_it_has_no_figure() -> Non
     fields = ablation.fields(ablation.grid(ablation.named(augmented), "clip", "quality"), "over_random")
     of_none = fields[fields["augment"] & (fields["up"] == "all")]
     assert of_none["state"].tolist() == ["keeps all rows"]  # random choices of as many are all rows, too
-    how = {"x": "clip", "y": "quality", "across": ["all"], "up": ["all", ">=top80%"], "title": "change"}
-    chart = drawn.grid(fields[fields["augment"]], **how, reach=0.1, dark=False).to_dict()
+    axes = drawn.GridAxes("clip", "quality", across=["all"], up=["all", ">=top80%"])
+    chart = drawn.grid(fields[fields["augment"]], axes, title="change", reach=0.1, dark=False).to_dict()
     assert [row["shown"] for row in next(iter(chart["datasets"].values()))] == ["keeps all rows", "no cell"]
 
 
@@ -115,12 +115,12 @@ def test_a_slider_keeps_the_share_with_the_highest_values_and_rows_without_the_s
 
 def test_finding_spoiled_rows_has_no_precision_if_nobody_is_thrown_out_and_nothing_if_none_is_known() -> None:
     keep_n = ablation.among_top(ablation.values_of(scores(), "clip"), 0.8)
-    bad_n = ablation.spoiled_of(scores())
+    bad_n = ablation.corrupted_rows(scores())
     assert bad_n is not None
     assert ablation.found(keep_n, bad_n) == (0.5, 1.0)
     assert ablation.found(np.ones(100, dtype=bool), bad_n) == (None, 0.0)
     for nothing in (None, ""):
-        assert ablation.spoiled_of(scores().assign(**{Scores.SPOILED: nothing})) is None
+        assert ablation.corrupted_rows(scores().assign(**{Scores.SPOILED: nothing})) is None
 
 
 def test_the_nearest_measured_cells_are_those_that_keep_similar_shares() -> None:
@@ -135,7 +135,7 @@ def test_the_nearest_measured_cells_are_those_that_keep_similar_shares() -> None
 
 def test_rows_thrown_out_begin_with_the_lowest_in_any_of_the_scores() -> None:
     keep_n = ablation.among_top(ablation.values_of(scores(), "clip"), 0.8)
-    rows = ablation.thrown_out(scores(), keep_n, ["clip"])
+    rows = ablation.removed(scores(), keep_n, ["clip"])
     assert rows[Scores.SAMPLE_ID].tolist()[:3] == ["row0", "row1", "row2"]
     assert len(rows) == 20
 
@@ -204,11 +204,11 @@ def test_the_page_begins_with_a_cell_that_helps_if_the_one_best_on_validation_do
 
 
 def test_the_command_without_its_study_begins_anew() -> None:
-    assert ablation.afresh("python -m trainer.ablate --study a --seeds 3") == (
+    assert ablation.without_study("python -m trainer.ablate --study a --seeds 3") == (
         "python -m trainer.ablate --seeds 3"
     )
     for kept in ("python -m trainer.ablate", "not 'closed"):
-        assert ablation.afresh(kept) == kept
+        assert ablation.without_study(kept) == kept
 
 
 def test_words_on_a_field_can_be_read_on_its_colour() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import charts
+from dashboard.charts import curves as charts
 from dashboard.frames import trials as trial_frames
 from tests.dashboard.test_pages import open_page, words
 from tests.support import synthetic_runs
@@ -57,21 +57,12 @@ def test_a_trial_that_was_given_up_is_marked_where_it_ended() -> None:
 
 def test_shadow_marks_and_the_singled_out_trial_are_layers_of_the_chart() -> None:
     some = lines([[0.1, 0.2], [0.3, 0.4]])
-    chart = charts.curves(
-        trial_frames.bands(some),
-        some.head(0),
-        some.head(0),
-        order=["all"],
-        palette=["#000000"],
-        title="y",
-        legend="g",
-        log=False,
-        extent=(0.0, 1.0),
-        shadow=trial_frames.density(some, (0.0, 1.0), log=False),
-        stopped=some.tail(1),
-        marked=some.head(2),
-        log_x=True,
-    ).to_dict()
+    options = charts.CurveOptions(
+        order=["all"], palette=["#000000"], title="y", legend="g", extent=(0.0, 1.0), log_x=True
+    )
+    shadow = trial_frames.density(some, (0.0, 1.0), log=False)
+    overlays = charts.CurveOverlays(shadow, stopped=some.tail(1), marked=some.head(2))
+    chart = charts.curves(trial_frames.bands(some), some.head(0), some.head(0), options, overlays).to_dict()
     assert [layer["mark"]["type"] for layer in chart["layer"]].count("rect") == 1
     # What lies above the fields must let the pointer through: no selection, no tooltip.
     above = [layer for layer in chart["layer"] if layer["mark"]["type"] in ("area", "line")][:2]

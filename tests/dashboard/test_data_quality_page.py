@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import charts
+from dashboard.charts import data_quality as charts
 from dashboard.frames import data_quality
 from dashboard.runs.store import Store
 from dashboard.ui import state

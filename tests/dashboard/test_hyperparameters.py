@@ -29,6 +29,10 @@ def parameter(frame: pd.DataFrame, name: str) -> hyper.Parameter:
     return next(p for p in hyper.parameters(frame) if p.title == name)
 
 
+def style(chosen: int | None = None, *, dark: bool = False) -> charts.TrialStyle:
+    return charts.TrialStyle(hyper.OURS, chosen, dark)
+
+
 def spec(figure: Any) -> dict[str, Any]:
     return figure.to_dict()
 
@@ -237,22 +241,18 @@ def test_foreign_names_are_never_the_title_of_a_tooltip() -> None:
     image, title = hyper.parameters(frame)
     rows = hyper.slice_of(frame, image)
     figures = [
-        charts.slices(rows, hyper.means(rows, image), image, hyper.OURS, extent=(0, 1), chosen=2, dark=False),
+        charts.slices(rows, hyper.means(rows, image), image, style(chosen=2), extent=(0, 1)),
         charts.contour(
             *hyper.cells(frame, image, title),
             image,
             title,
-            hyper.OURS,
+            style(chosen=2, dark=True),
             colours=(0, 1),
-            chosen=2,
-            dark=True,
         ),
         charts.parallel(
             *hyper.polylines(frame, [image, title], hyper.OURS),
-            objective=hyper.OURS,
+            style(chosen=2),
             colours=(0, 1),
-            chosen=2,
-            dark=False,
         ),
     ]
     for figure in figures:
@@ -272,7 +272,7 @@ def test_a_choice_cannot_leave_the_literal_that_names_it() -> None:
     )
     kind = parameter(frame, "kind")
     rows = hyper.slice_of(frame, kind)
-    figure = charts.slices(rows, None, kind, hyper.OURS, extent=(0, 1), chosen=None, dark=False)
+    figure = charts.slices(rows, None, kind, style(), extent=(0, 1))
     expression = spec(figure)["layer"][0]["encoding"]["x"]["axis"]["labelExpr"]
     assert '\\"]];alert(1);[[\\"' in expression
 
@@ -282,7 +282,7 @@ def test_axes_of_slices_are_logarithmic_where_suitable() -> None:
     for name, kind in (("lr", "log"), ("dropout", None)):
         chosen = parameter(frame, name)
         rows = hyper.slice_of(frame, chosen)
-        figure = charts.slices(rows, None, chosen, hyper.OURS, extent=(0, 1), chosen=None, dark=False)
+        figure = charts.slices(rows, None, chosen, style(), extent=(0, 1))
         assert spec(figure)["layer"][0]["encoding"]["x"]["scale"].get("type") == kind
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score
 
 from dashboard.charts.confusion import MOST_IN_CELLS, confusion, difference
-from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, scatter
+from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, Colouring, MapOverlays, scatter
 from dashboard.frames import predictions, projection
 from trainer.stats.intervals import wilson
 from trainer.stats.paired_bootstrap import holm
@@ -288,20 +288,20 @@ def test_a_difference_stars_what_is_significant() -> None:
 
 
 def test_the_map_can_be_dragged_clicked_and_moved() -> None:
-    spec = scatter(points(), colour="label", title="label", classes=["cat"]).to_dict()
+    spec = scatter(points(), Colouring("label", "label", ["cat"])).to_dict()
     assert {BOX, POINT, VIEW} <= {one["name"] for one in spec["params"]}
 
 
 def test_a_map_of_too_many_classes_has_no_legend() -> None:
     classes = [f"class {i}" for i in range(MOST_IN_LEGEND + 1)]
-    spec = scatter(points(), colour="label", title="label", classes=classes).to_dict()
+    spec = scatter(points(), Colouring("label", "label", classes)).to_dict()
     dots = next(one for one in spec["layer"] if "tooltip" in one["encoding"])
     assert dots["encoding"]["color"]["legend"] is None
 
 
 def test_lit_points_lie_above_dimmed_ones() -> None:
     frame = points()
-    spec = scatter(frame, colour="label", title="label", classes=["cat"], lit=frame.head(3)).to_dict()
+    spec = scatter(frame, Colouring("label", "label", ["cat"]), MapOverlays(lit=frame.head(3))).to_dict()
     seen = [one["mark"]["opacity"] for one in spec["layer"] if "tooltip" in one["encoding"]]
     assert seen[0] < 0.2
     assert seen[-1] == 1

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from dashboard import charts
+from dashboard.charts.confusion import confusion as confusion_chart
+from dashboard.charts.curves import CurveOptions
+from dashboard.charts.curves import curves as curves_chart
+from dashboard.charts.palette import colours
 from dashboard.frames import predictions, projection
 from dashboard.frames import trials as trial_frames
 from dashboard.runs import run_info
@@ -192,9 +195,7 @@ def test_a_sampled_map_keeps_the_share_of_each_label() -> None:
 
 
 def test_ordered_groups_are_coloured_from_low_to_high_and_the_unused_grey() -> None:
-    palette = charts.colours(
-        ["1", "2", "3", trial_frames.NOT_USED], ordered=True, quiet=(trial_frames.NOT_USED,)
-    )
+    palette = colours(["1", "2", "3", trial_frames.NOT_USED], ordered=True, quiet=(trial_frames.NOT_USED,))
     assert len(set(palette)) == 4
     assert palette[-1] == "#8B919B"
 
@@ -203,17 +204,10 @@ def test_an_empty_layer_is_left_out_of_the_curves() -> None:
     lines = trial_frames.lines(
         CURVES[CURVES["trial"] == 0], "val", "loss", trial_frames.one_group(TRIALS, "all")
     )
-    chart = charts.curves(
-        trial_frames.bands(lines),
-        lines.head(0),
-        lines.head(0),
-        order=["all"],
-        palette=["#2A86D1"],
-        title="loss",
-        legend="",
-        log=False,
-        extent=(0.0, 2.0),
+    options = CurveOptions(
+        order=["all"], palette=["#2A86D1"], title="loss", legend="", log=False, extent=(0.0, 2.0)
     )
+    chart = curves_chart(trial_frames.bands(lines), lines.head(0), lines.head(0), options)
     assert len(chart.to_dict()["layer"]) == 2  # the mean and its hover points
 
 
@@ -221,7 +215,7 @@ def test_an_empty_layer_is_left_out_of_the_curves() -> None:
 def test_a_confusion_matrix_draws_figures_only_where_they_can_be_read(count: int) -> None:
     classes = [f"class {i}" for i in range(count)]
     cells = predictions.confusion(rows([(name, name) for name in classes]))
-    chart = charts.confusion(cells, classes, normalised=False, side=400, dark=False).to_dict()
+    chart = confusion_chart(cells, classes, normalised=False, side=400, dark=False).to_dict()
     marks = [layer["mark"]["type"] for layer in chart["layer"]]
     assert ("text" in marks) == (count <= 20)
 

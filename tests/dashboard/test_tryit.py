@@ -19,7 +19,7 @@ from dashboard.text import JOINER
 from tests.dashboard.test_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 from tests.support import synthetic_runs
 from tests.support.trained_sweep import CLASSES, Answering
-from trainer.serving.explain import Trying, original
+from trainer.serving.explain import Explainer, original
 from trainer.tracking.schema import Artifact
 
 PAGE = "views/tryit.py"
@@ -156,7 +156,7 @@ def test_neighbours_are_training_rows_by_cosine(answering: Answering) -> None:
     xy = pd.read_parquet(answering.folder / Artifact.PROJECTION)[["x", "y"]].to_numpy()
     train = (samples["split"] == "train").to_numpy()
     vectors = (answering.folder / Artifact.VECTORS).read_bytes()
-    trying = Trying(card, weights, vectors=vectors, xy_n2=xy, train_n=train)
+    trying = Explainer(card, weights, vectors=vectors, xy_n2=xy, train_n=train)
     x = load_file(answering.folder / Artifact.VECTORS)["vectors"].astype(np.float64)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     row = int(np.flatnonzero(train)[3])

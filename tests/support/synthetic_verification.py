@@ -10,15 +10,15 @@ from mlflow import MlflowClient
 from sklearn.datasets import load_digits
 
 from tests.support import synthetic_runs
-from trainer.data.manifest import build_manifest
+from trainer.data.manifest import Columns, build_manifest
 from trainer.experiments.verification import findings
 from trainer.experiments.verification.embedding import Candidate, cosines
 from trainer.experiments.verification.identify import Identified
 from trainer.experiments.verification.protocol import draw
-from trainer.experiments.verification.record import Record, faces_table, roc_table
-from trainer.experiments.verification.split import Scored
-from trainer.stats.roc import Bootstrap, Pairs
-from trainer.tracking.schema import Artifact, Kind, Method, RunState, Stopped, Tag, Verified
+from trainer.experiments.verification.record import VerificationRecord, faces_table, roc_table
+from trainer.experiments.verification.split import SplitScores
+from trainer.stats.roc import PersonBootstrap, VerificationPairs
+from trainer.tracking.schema import Artifact, Kind, PairMethod, RunState, Stopped, Tag, Verified
 
 EACH, FOLDS = 8, 5
 
@@ -61,15 +61,17 @@ def verification(
     digits = load_digits()
     rows = np.concatenate([np.flatnonzero(digits.target == d)[:EACH] for d in range(10)])
     manifest = build_manifest(
-        name="digits",
-        sample_id=[f"{hostile}d{i % 97}/{i:04d}.png" for i in range(len(rows))],
-        label=[f"{hostile}d{digits.target[row]}" for row in rows],
-        split=["train"] * len(rows),
-        content=[str(row) for row in rows],
+        "digits",
+        Columns(
+            sample_id=[f"{hostile}d{i % 97}/{i:04d}.png" for i in range(len(rows))],
+            label=[f"{hostile}d{digits.target[row]}" for row in rows],
+            split=["train"] * len(rows),
+            content=[str(row) for row in rows],
+        ),
     )
     x_nd, label_n = digits.data[rows].astype(np.float32), digits.target[rows]
     protocol = draw(manifest.label_n, folds=FOLDS, per_fold=40, seed=0)
-    record = Record(manifest, protocol, None, None)
+    record = VerificationRecord(manifest, protocol, None, None)
     if scored:
         splits = protocol.splits if state == RunState.DONE else protocol.splits[:2]
         for split in splits:
@@ -77,8 +79,8 @@ def verification(
         record.pairs.to_parquet(folder / Artifact.PAIRS)
         record.candidates.to_parquet(folder / Artifact.CANDIDATES)
     if state == RunState.DONE:
-        pairs = Pairs(protocol.same_p, manifest.label_n[protocol.row_p2], protocol.fold_p)
-        bootstrap, scores = Bootstrap(pairs, seed=0, draws=60), record.scores()
+        pairs = VerificationPairs(protocol.same_p, manifest.label_n[protocol.row_p2], protocol.fold_p)
+        bootstrap, scores = PersonBootstrap(pairs, seed=0, draws=60), record.scores()
         identified = _identified(x_nd, label_n) if known else None
         figures = {
             Verified.RUN_ID: run.info.run_id,
@@ -105,17 +107,17 @@ def verification(
     return str(run.info.run_id)
 
 
-def score(record: Record, protocol, x_nd, split: int, *, trained: bool, hostile: str) -> None:  # type: ignore[no-untyped-def]
+def score(record: VerificationRecord, protocol, x_nd, split: int, *, trained: bool, hostile: str) -> None:  # type: ignore[no-untyped-def]
     """Centred cosines take the part of what was learned."""
     here = protocol.row_p2[protocol.split_p == split]
-    found = {Method.RAW: cosines(x_nd, here)}
+    found = {PairMethod.RAW: cosines(x_nd, here)}
     if trained:
-        for method, gain in ((Method.WHITENED, 0.02), (Method.LDA, 0.05), (Method.TRAINED, 0.1)):
+        for method, gain in ((PairMethod.WHITENED, 0.02), (PairMethod.LDA, 0.05), (PairMethod.TRAINED, 0.1)):
             found[method] = (
                 cosines(x_nd - x_nd.mean(0), here) + gain * protocol.same_p[protocol.split_p == split]
             )
     tried = [Candidate(method, f"{hostile}one of {method}", None) for method in found]
-    record.add(split, tried, Scored(found, [0.9] * len(tried), {m: i for i, m in enumerate(found)}))
+    record.add(split, tried, SplitScores(found, [0.9] * len(tried), {m: i for i, m in enumerate(found)}))
 
 
 def _identified(x_nd: np.ndarray, label_n: np.ndarray) -> Identified:

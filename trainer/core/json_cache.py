@@ -11,14 +11,14 @@ from trainer.core import atomic
 from trainer.core.errors import InputError
 
 
-def recall(memory: Path) -> dict[str, Any]:
+def read_cache(memory: Path) -> dict[str, Any]:
     """What is remembered, by name; a memory that is absent or damaged is an empty one."""
     with suppress(InputError):
         return read_json(memory) if memory.is_file() else {}
     return {}
 
 
-def remember(memory: Path, known: dict[str, Any]) -> None:
+def write_cache(memory: Path, known: dict[str, Any]) -> None:
     """Keep it, if the cache can be written: a full one may be read-only, else the store will say so."""
     with suppress(OSError):
         atomic.write_bytes(memory, json.dumps(known, indent=1).encode())

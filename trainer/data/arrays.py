@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.manifest import SPLITS, Manifest, build_manifest
+from trainer.data.manifest import SPLITS, Columns, Manifest, build_manifest
 from trainer.data.split import complete_splits
 
 SUFFIXES = (".npz", ".safetensors")
@@ -47,13 +47,15 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     split_n, made = complete_splits(given_n, np.array(label), ("",) * len(label), seed=seed, name=name)
     features_nd = np.ascontiguousarray(np.concatenate([x[split] for split in splits]))
     return build_manifest(
-        name=name,
-        sample_id=sample_id,
-        label=label,
-        split=split_n,
-        content=[hashlib.sha256(row.tobytes()).hexdigest() for row in features_nd],
-        features_nd=features_nd,
-        made_splits=made,
+        name,
+        Columns(
+            sample_id=sample_id,
+            label=label,
+            split=split_n,
+            content=[hashlib.sha256(row.tobytes()).hexdigest() for row in features_nd],
+            features_nd=features_nd,
+        ),
+        drawn_splits=made,
     )
 
 

@@ -11,7 +11,7 @@ from trainer.core.errors import InputError
 from trainer.data.decode import DecodeError, decode, degrade_to_thumbnail
 from trainer.data.manifest import Manifest
 
-MISMATCHED = "mismatched"  # what Manifest.spoiled says of such rows
+MISMATCHED = "mismatched"  # what Manifest.corrupted says of such rows
 CAPTION_SWAPPED = "caption_swapped"
 THUMBNAIL = 24  # pixels of the shorter side
 
@@ -21,7 +21,7 @@ def flip_labels(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     pictures of two folders had been mixed up (pair flipping, at 45 % in Han et al. 2018). Mistakes that
     spread over all classes would cancel out in a linear head; these lead it astray.
 
-    Rows that are known to be spoiled neither take nor give: what is planted twice has no known truth.
+    Rows that are known to be corrupted neither take nor give: what is planted twice has no known truth.
 
     Raises:
         InputError: ``share`` is not between 0 and 1, or takes no row; there is one class only.
@@ -59,7 +59,7 @@ def degrade_source(manifest: Manifest, share: float, *, seed: int) -> Manifest:
         )
     planted = flip_labels(manifest, share, seed=seed)
     images, content = list(manifest.images), list(manifest.content)
-    for row in np.flatnonzero(np.array(planted.spoiled) == MISMATCHED):
+    for row in np.flatnonzero(np.array(planted.corrupted) == MISMATCHED):
         try:
             picture = degrade_to_thumbnail(decode(images[row]), THUMBNAIL)
         except DecodeError:  # whoever reads the row says so
@@ -73,7 +73,7 @@ def shuffle_captions(manifest: Manifest, share: float, *, seed: int) -> Manifest
     rows where the data has no labels.
 
     No row gets its own text again, unless one text makes up more than half; rows that keep theirs for this
-    reason do not count as spoiled.
+    reason do not count as corrupted.
 
     Raises:
         InputError: ``share`` is not between 0 and 1, or takes fewer than two different captions.
@@ -110,9 +110,9 @@ def _check_share(share: float, flag: str) -> None:
 def _clean_rows(manifest: Manifest) -> np.ndarray:
     """bool [N]: rows that may be damaged. Where there are no labels no head is trained or tested: any row."""
     part_n = (manifest.split_n == "train") | (manifest.label_n < 0).all()
-    if manifest.spoiled is None:
+    if manifest.corrupted is None:
         return part_n
-    return part_n & np.array([how == "" for how in manifest.spoiled], dtype=bool)
+    return part_n & np.array([how == "" for how in manifest.corrupted], dtype=bool)
 
 
 def _mark_corrupted(
@@ -120,12 +120,12 @@ def _mark_corrupted(
 ) -> Manifest:
     """Captions of ``donors`` in ``rows``, which are marked, and a digest that says ``how`` and what was
     ``drawn``: no run on planted data may be taken for a run on the data."""
-    caption, spoiled = list(manifest.caption), list(manifest.spoiled or ("",) * len(manifest))
+    caption, corrupted = list(manifest.caption), list(manifest.corrupted or ("",) * len(manifest))
     for row, donor in zip(rows, donors, strict=True):
-        caption[row], spoiled[row] = manifest.caption[donor], how
+        caption[row], corrupted[row] = manifest.caption[donor], how
     return replace(
         manifest,
         caption=tuple(caption),
-        spoiled=tuple(spoiled),
+        corrupted=tuple(corrupted),
         digest=hashlib.sha256(f"{manifest.digest}/{how}/{drawn}".encode()).hexdigest(),
     )

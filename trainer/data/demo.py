@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
-from trainer.data.manifest import Manifest, build_manifest
+from trainer.data.manifest import Columns, Manifest, build_manifest
 
 NAME = "demo"
 PACK = Path(__file__).with_name("demo_pack")
@@ -20,16 +20,18 @@ ENCODER = PACK / "encoder"
 
 
 def read() -> Manifest:
-    """The pictures in their own splits. Some training rows are spoiled on purpose (``Manifest.spoiled``)."""
+    """Read the demo images in their own splits. Some training rows are corrupted on purpose."""
     columns = parquet.read_table(IMAGES).to_pydict()
     return build_manifest(
-        name=NAME,
-        sample_id=columns["sample_id"],
-        label=columns["label"],
-        split=columns["split"],
-        caption=columns["caption"],
-        group=columns["group"],
-        images=columns["image"],
-        content=[hashlib.sha256(image).hexdigest() for image in columns["image"]],
-        spoiled=columns["spoiled_how"],
+        NAME,
+        Columns(
+            sample_id=columns["sample_id"],
+            label=columns["label"],
+            split=columns["split"],
+            caption=columns["caption"],
+            group=columns["group"],
+            images=columns["image"],
+            content=[hashlib.sha256(image).hexdigest() for image in columns["image"]],
+            corrupted=columns["spoiled_how"],
+        ),
     )

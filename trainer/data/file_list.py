@@ -9,7 +9,7 @@ from pathlib import Path
 from trainer.core.errors import InputError
 from trainer.data import files
 from trainer.data.folder import walk
-from trainer.data.manifest import Manifest, Quarantined, build_manifest
+from trainer.data.manifest import Columns, Manifest, Quarantined, build_manifest
 
 
 def read_files(paths: Sequence[Path]) -> Manifest:
@@ -42,12 +42,14 @@ def read_files(paths: Sequence[Path]) -> Manifest:
         if isinstance(why, OSError)
     ]
     return build_manifest(
-        name="the pictures",
-        sample_id=names,
-        label=[""] * len(good),
-        split=["test"] * len(good),
-        content=[str(hashed[path]) for path in good],
-        images=good,
+        "the pictures",
+        Columns(
+            sample_id=names,
+            label=[""] * len(good),
+            split=["test"] * len(good),
+            content=[str(hashed[path]) for path in good],
+            images=good,
+        ),
         quarantined=bad,
     )
 

@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from trainer.core.errors import InputError
 from trainer.data import files
-from trainer.data.duplicates import indivisible_units
-from trainer.data.manifest import Manifest, Quarantined, build_manifest
+from trainer.data.manifest import Columns, Manifest, Quarantined
 from trainer.data.metadata import ImageMetadata, read_metadata
-from trainer.data.split import canonical_split, complete_splits
+from trainer.data.split import canonical_split, manifest_with_splits
 
 
 class _ImageFile(NamedTuple):
@@ -55,23 +52,16 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     sample_id = ["/".join(row.parts) for row in found]
     label = _labels(found, entries, has_labels=has_labels, name=name)
     blank = ImageMetadata(source="")
-    group = [entries.get(one, blank).group for one in sample_id]
-    given_n = np.array([row.split for row in found], dtype="U5")
-    split_n, made = complete_splits(
-        given_n, np.array(label), indivisible_units(content, group), seed=seed, name=name
-    )
-    return build_manifest(
-        name=name,
+    columns = Columns(
         sample_id=sample_id,
         label=label,
-        split=split_n,
+        split=[row.split for row in found],
         content=content,
         caption=[entries.get(one, blank).caption for one in sample_id],
-        group=group,
+        group=[entries.get(one, blank).group for one in sample_id],
         images=[row.path for row in found],
-        quarantined=quarantined,
-        made_splits=made,
     )
+    return manifest_with_splits(name, columns, quarantined=quarantined, seed=seed)
 
 
 def _find(root: Path) -> tuple[list[_ImageFile], list[Quarantined]]:

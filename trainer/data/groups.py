@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.core.errors import InputError
 from trainer.data.duplicates import SPLIT_PRIORITY, indivisible_units
-from trainer.data.manifest import SPLITS, Manifest, build_manifest, rows_by_value
+from trainer.data.manifest import SPLITS, Columns, Manifest, build_manifest, rows_by_value
 from trainer.data.split import complete_splits
 
 
@@ -43,8 +43,8 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
     group = [new or old for new, old in zip(found, manifest.group, strict=True)]
     label = [manifest.classes[i] if i >= 0 else "" for i in manifest.label_n]
     split_n = manifest.split_n.copy()
-    if manifest.made_splits:
-        split_n[np.isin(split_n, manifest.made_splits)] = "" if manifest.made_splits == SPLITS else "train"
+    if manifest.drawn_splits:
+        split_n[np.isin(split_n, manifest.drawn_splits)] = "" if manifest.drawn_splits == SPLITS else "train"
         split_n, _ = complete_splits(
             split_n,
             np.array(label),
@@ -53,18 +53,20 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
             name=manifest.name,
         )
     return build_manifest(
-        name=manifest.name,
-        sample_id=manifest.sample_id,
-        label=label,
-        split=split_n,
-        content=manifest.content,
-        caption=manifest.caption,
-        group=group,
-        images=manifest.images,
-        features_nd=manifest.features_nd,
+        manifest.name,
+        Columns(
+            sample_id=manifest.sample_id,
+            label=label,
+            split=split_n,
+            content=manifest.content,
+            caption=manifest.caption,
+            group=group,
+            images=manifest.images,
+            features_nd=manifest.features_nd,
+            corrupted=manifest.corrupted,
+        ),
         quarantined=manifest.quarantined,
-        made_splits=manifest.made_splits,
-        spoiled=manifest.spoiled,
+        drawn_splits=manifest.drawn_splits,
     )
 
 

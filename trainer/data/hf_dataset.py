@@ -10,15 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as arrow
 import pyarrow.compute as compute
 
 from trainer.core.errors import InputError, first_line
 from trainer.data import files, table_columns
-from trainer.data.duplicates import indivisible_units
-from trainer.data.manifest import Manifest, Quarantined, StoredImage, build_manifest
-from trainer.data.split import canonical_split, complete_splits, parse_split
+from trainer.data.manifest import Columns, Manifest, Quarantined, StoredImage
+from trainer.data.split import canonical_split, manifest_with_splits, parse_split
 
 if TYPE_CHECKING:  # half a second to import, and only this source needs it
     from datasets import Dataset
@@ -156,22 +154,16 @@ def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
     if not rows.sample_id:
         first = "; ".join(f"{row}: {reason}" for row, reason in rows.quarantined[:3])
         raise InputError(f"{name} has no row with a usable picture{f' ({first})' if first else ''}.")
-    given_n = np.array(rows.split, dtype="U5")
-    split_n, made = complete_splits(
-        given_n, np.array(rows.label), indivisible_units(rows.content, rows.group), seed=seed, name=name
-    )
-    return build_manifest(
-        name=name,
+    columns = Columns(
         sample_id=rows.sample_id,
         label=rows.label,
-        split=split_n,
+        split=rows.split,
         content=rows.content,
         caption=rows.caption,
         group=rows.group,
         images=rows.images,
-        quarantined=rows.quarantined,
-        made_splits=made,
     )
+    return manifest_with_splits(name, columns, quarantined=rows.quarantined, seed=seed)
 
 
 def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> None:

@@ -1,4 +1,4 @@
-"""The rows of a data set, and the digest that names exactly these rows."""
+"""Rows of a data set and the digest that identifies them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLITS = ("train", "val", "test")
 
 
 class StoredImage(Protocol):
-    """A picture that is read when somebody wants it: a path, or a place inside a larger file."""
+    """An image that is read on demand: a path, or a range inside a larger file."""
 
     def read_bytes(self) -> bytes:
         """Raises OSError."""
@@ -25,43 +25,57 @@ class StoredImage(Protocol):
 
 
 class Quarantined(NamedTuple):
-    """A file that was found and could not be used."""
+    """A file that cannot be used, and why."""
 
     path: str
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Columns of a data set as a reader collects them, one entry per row."""
+
+    sample_id: Sequence[str]  # unique
+    content: Sequence[str]  # SHA-256 hex of the image's or the vector's bytes
+    label: Sequence[str]  # class *names*, "" for no label
+    split: Sequence[str] | np.ndarray  # "" where the data names none
+    caption: Sequence[str] | None = None  # None: "" for every row
+    group: Sequence[str] | None = None  # None: "" for every row
+    images: Sequence[StoredImage | bytes] | None = None
+    features_nd: np.ndarray | None = None  # float32 [N, D]
+    corrupted: Sequence[str] | None = None
+
+
 @dataclass(frozen=True)
 class Manifest:
-    """Rows and their digest. Make one with :func:`build`."""
+    """Rows of a data set and their digest. Made by :func:`build_manifest`."""
 
-    name: str  # what --data said, for people
+    name: str  # as passed to --data
     sample_id: tuple[str, ...]  # unique; relative path for files, "train/000017" for arrays
     label_n: np.ndarray  # int64 [N], index into classes; -1 where a row has no label
     classes: tuple[str, ...]  # natural order: "2" before "10"
     split_n: np.ndarray  # unicode [N]: "train" | "val" | "test"
     caption: tuple[str, ...]  # "" where there is none
     group: tuple[str, ...]  # "" where there is none
-    images: tuple[StoredImage | bytes, ...] | None  # where the pictures are; bytes stay undecoded
+    images: tuple[StoredImage | bytes, ...] | None  # not decoded
     content: tuple[str, ...]  # SHA-256 hex of each row's image bytes, or of its vector's bytes
-    features_nd: np.ndarray | None  # float32 [N, D] for data that comes as ready features
+    features_nd: np.ndarray | None  # float32 [N, D] of precomputed features
     quarantined: tuple[Quarantined, ...]
     digest: str  # SHA-256 hex over all rows that were read, in sample_id order
-    made_splits: tuple[str, ...] = ()  # the splits that the data did not bring and we drew from its rows
-    spoiled: tuple[str, ...] | None = (
-        None  # how a row is known to be spoiled, "" if it is not: judges filters,
-    )
-    # and is never used to train or to choose; None where nothing is known
+    drawn_splits: tuple[str, ...] = ()  # splits that the data does not bring and that were drawn
+    # Known corruption of each row ("" = clean, None = unknown); used to score filters, never for training or
+    # selection.
+    corrupted: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.sample_id)
 
     def rows(self, split: str) -> np.ndarray:
-        """int64 indices of the rows of ``split``, ascending."""
+        """Return the indices of the rows of ``split``: int64, ascending."""
         return np.flatnonzero(self.split_n == split)
 
     def take(self, index: np.ndarray | Sequence[int]) -> Manifest:
-        """Only the rows of ``index``, in that order. Classes and digest stay: they name the whole data."""
+        """Return the rows of ``index``, in that order. Classes and digest stay those of the whole data."""
         index = np.asarray(index, dtype=np.int64)
 
         def pick(values: tuple) -> tuple:
@@ -77,65 +91,61 @@ class Manifest:
             images=None if self.images is None else pick(self.images),
             content=pick(self.content),
             features_nd=None if self.features_nd is None else self.features_nd[index],
-            spoiled=None if self.spoiled is None else pick(self.spoiled),
+            corrupted=None if self.corrupted is None else pick(self.corrupted),
         )
 
 
 def build_manifest(
-    *,
     name: str,
-    sample_id: Sequence[str],
-    label: Sequence[str],
-    split: Sequence[str] | np.ndarray,
-    content: Sequence[str],
-    caption: Sequence[str] | None = None,
-    group: Sequence[str] | None = None,
-    images: Sequence[StoredImage | bytes] | None = None,
-    features_nd: np.ndarray | None = None,
+    columns: Columns,
+    *,
     quarantined: Sequence[Quarantined] = (),
-    made_splits: tuple[str, ...] = (),
-    spoiled: Sequence[str] | None = None,
+    drawn_splits: tuple[str, ...] = (),
 ) -> Manifest:
-    """Put columns together: class indices and the digest are worked out here.
-
-    Args:
-        label: the class *name* of each row, "" where it has none.
-        caption, group: may be left out, which means "" for every row.
+    """Build a manifest from columns: number the classes and compute the digest.
 
     Raises:
         InputError: two rows have the same ``sample_id``.
     """
-    n = len(sample_id)
-    caption = tuple(caption) if caption is not None else ("",) * n
-    group = tuple(group) if group is not None else ("",) * n
+    n = len(columns.sample_id)
+    caption = ("",) * n if columns.caption is None else tuple(columns.caption)
+    group = ("",) * n if columns.group is None else tuple(columns.group)
     seen: set[str] = set()
-    for one in sample_id:
+    for one in columns.sample_id:
         if one in seen:
             raise InputError(f"{name}: two rows are both called {one!r}. Give every row a name of its own.")
         seen.add(one)
-    classes = tuple(sorted(set(label) - {""}, key=natural_key))
+    classes = tuple(sorted(set(columns.label) - {""}, key=natural_key))
     index = {class_name: i for i, class_name in enumerate(classes)} | {"": -1}
-    columns = zip(sample_id, content, label, map(str, split), caption, group, strict=True)
+    rows = zip(
+        columns.sample_id,
+        columns.content,
+        columns.label,
+        map(str, columns.split),
+        caption,
+        group,
+        strict=True,
+    )
     return Manifest(
         name=name,
-        sample_id=tuple(sample_id),
-        label_n=np.array([index[class_name] for class_name in label], dtype=np.int64),
+        sample_id=tuple(columns.sample_id),
+        label_n=np.array([index[class_name] for class_name in columns.label], dtype=np.int64),
         classes=classes,
-        split_n=np.array(split, dtype="U5"),
+        split_n=np.array(columns.split, dtype="U5"),
         caption=caption,
         group=group,
-        images=None if images is None else tuple(images),
-        content=tuple(content),
-        features_nd=features_nd,
+        images=None if columns.images is None else tuple(columns.images),
+        content=tuple(columns.content),
+        features_nd=columns.features_nd,
         quarantined=tuple(quarantined),
-        digest=_digest(sorted(columns)),
-        made_splits=made_splits,
-        spoiled=None if spoiled is None else tuple(spoiled),
+        digest=_digest(sorted(rows)),
+        drawn_splits=drawn_splits,
+        corrupted=None if columns.corrupted is None else tuple(columns.corrupted),
     )
 
 
 def rows_by_value(values: Sequence[str]) -> dict[str, list[int]]:
-    """Value → the rows that have it, in order of first appearance."""
+    """Map each value to the rows that have it, in order of first appearance."""
     rows: dict[str, list[int]] = {}
     for row, value in enumerate(values):
         rows.setdefault(value, []).append(row)
@@ -143,7 +153,7 @@ def rows_by_value(values: Sequence[str]) -> dict[str, list[int]]:
 
 
 def check_trainable(manifest: Manifest) -> None:
-    """Refuse data on which no head can be trained, chosen and tested.
+    """Raise InputError for data on which no head can be trained, selected and tested.
 
     Raises:
         InputError: no rows; rows without a label; one class only; a class with too few rows for the
@@ -173,7 +183,7 @@ def check_trainable(manifest: Manifest) -> None:
 
 
 def _check_classes(manifest: Manifest) -> None:
-    pool = {"train", *manifest.made_splits}
+    pool = {"train", *manifest.drawn_splits}
     counts = np.bincount(
         manifest.label_n[np.isin(manifest.split_n, sorted(pool))], minlength=len(manifest.classes)
     )

@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
-
 from trainer.core.errors import InputError
 from trainer.data import files
-from trainer.data.duplicates import indivisible_units
-from trainer.data.manifest import Manifest, Quarantined, build_manifest
-from trainer.data.split import canonical_split, complete_splits, parse_split
+from trainer.data.manifest import Columns, Manifest, Quarantined
+from trainer.data.split import canonical_split, manifest_with_splits, parse_split
 
 SUFFIX = ".tar"
 MAX_TEXT_BYTES = 1 << 20  # bytes of a .json, .txt or .cls that are read
@@ -65,29 +62,19 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     if not samples:
         first = "; ".join(f"{where}: {reason}" for where, reason in quarantined[:3])
         raise InputError(f"{name} holds no usable pictures{f' ({first})' if first else ''}. {TAKES}.")
-    label = [one.notes.get("label", "") for one in samples]
-    group = [one.notes.get("group", "") for one in samples]
-    given = [
-        parse_split(one.split or one.notes.get("split", ""), where=f"{name}: {one.sample_id}")
-        for one in samples
-    ]
-    given_n = np.array(given, dtype="U5")
-    content = [one.content for one in samples]
-    split_n, made = complete_splits(
-        given_n, np.array(label), indivisible_units(content, group), seed=seed, name=name
-    )
-    return build_manifest(
-        name=name,
+    columns = Columns(
         sample_id=[one.sample_id for one in samples],
-        label=label,
-        split=split_n,
-        content=content,
+        label=[one.notes.get("label", "") for one in samples],
+        split=[
+            parse_split(one.split or one.notes.get("split", ""), where=f"{name}: {one.sample_id}")
+            for one in samples
+        ],
+        content=[one.content for one in samples],
         caption=[one.notes.get("caption", "") for one in samples],
-        group=group,
+        group=[one.notes.get("group", "") for one in samples],
         images=[one.image for one in samples if one.image is not None],
-        quarantined=quarantined,
-        made_splits=made,
     )
+    return manifest_with_splits(name, columns, quarantined=quarantined, seed=seed)
 
 
 def _samples(shard: Path, split: str, quarantined: list[Quarantined]) -> Iterator[_Sample]:
@@ -114,9 +101,8 @@ def _samples(shard: Path, split: str, quarantined: list[Quarantined]) -> Iterato
                 whole += 1
                 current = _with_member(current, shard, member, suffix, data)
             raw.seek(end)
-            if (
-                len(raw.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE
-            ):  # Python's tarfile takes a missing end for one
+            # tarfile accepts an archive without its end marker
+            if len(raw.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
                 raise tarfile.ReadError("it has no end")
     except (OSError, tarfile.TarError, EOFError) as error:
         quarantined.append(Quarantined(shard.name, f"cut short or damaged after {whole} files: {error}"))

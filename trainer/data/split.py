@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.data.manifest import SPLITS, rows_by_value
+from trainer.data.duplicates import indivisible_units
+from trainer.data.manifest import SPLITS, Columns, Manifest, Quarantined, build_manifest, rows_by_value
 
 FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test where the data brings no split
 # Spellings seen in public data sets. Any case.
@@ -23,6 +25,24 @@ SPELLINGS = {
     "testing": "test",
 }
 VAL_FROM_TRAIN = (0.85, 0.15, 0.0)  # where it brings train and test
+
+
+def manifest_with_splits(
+    name: str, columns: Columns, *, quarantined: Sequence[Quarantined], seed: int
+) -> Manifest:
+    """Draw the splits that ``columns`` lack, see :func:`complete_splits`, and build the manifest.
+
+    Duplicates of an image, and the rows of a group, stay in one split.
+    """
+    group = columns.group or [""] * len(columns.sample_id)
+    split_n, drawn = complete_splits(
+        np.array(columns.split, dtype="U5"),
+        np.array(columns.label),
+        indivisible_units(columns.content, group),
+        seed=seed,
+        name=name,
+    )
+    return build_manifest(name, replace(columns, split=split_n), quarantined=quarantined, drawn_splits=drawn)
 
 
 def complete_splits(

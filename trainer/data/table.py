@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as arrow
 import pyarrow.csv
 import pyarrow.json
@@ -19,9 +18,8 @@ import pyarrow.parquet as parquet
 
 from trainer.core.errors import InputError
 from trainer.data import files, table_columns
-from trainer.data.duplicates import indivisible_units
-from trainer.data.manifest import Manifest, Quarantined, build_manifest, rows_by_value
-from trainer.data.split import complete_splits, parse_split
+from trainer.data.manifest import Columns, Manifest, Quarantined, rows_by_value
+from trainer.data.split import manifest_with_splits, parse_split
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 TAKES = (
@@ -92,24 +90,16 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         raise InputError(
             f"{name}: none of its {table.num_rows} rows has a usable picture{_such_as(rows)}. {TAKES}."
         )
-    label = [label[at] for at in rows.at]
-    group = [group[at] for at in rows.at]
-    given_n = np.array([parse_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at], dtype="U5")
-    split_n, made = complete_splits(
-        given_n, np.array(label), indivisible_units(rows.content, group), seed=seed, name=name
-    )
-    return build_manifest(
-        name=name,
+    columns = Columns(
         sample_id=rows.sample_id,
-        label=label,
-        split=split_n,
+        label=[label[at] for at in rows.at],
+        split=[parse_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at],
         content=rows.content,
         caption=[caption[at] for at in rows.at],
-        group=group,
+        group=[group[at] for at in rows.at],
         images=rows.images,
-        quarantined=rows.quarantined,
-        made_splits=made,
     )
+    return manifest_with_splits(name, columns, quarantined=rows.quarantined, seed=seed)
 
 
 # --- reading ----------------------------------------------------------------------------------

@@ -1,26 +1,106 @@
-"""Open or resume the MLflow run of an experiment."""
+"""What every experiment on record shares: open or resume its run, do what is missing, write the summary."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from trainer.core.config import CommonConfig, StudyConfig, command_line, new_study_name, settings
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.tracking.schema import Kind, Tag
+from trainer.tracking.schema import Artifact, Kind, Tag
 from trainer.tracking.studies import find_study
-from trainer.tracking.writer import SweepWriter
+from trainer.tracking.writer import RunWriter
 
 if TYPE_CHECKING:
-    pass
+    from trainer.experiments.hardware import Plan
 
 
-def open_run(
-    config: StudyConfig, identity: dict[str, Any], *, kind: Kind, module: str, about: str
-) -> SweepWriter:
+Figures = dict[str, Any]  # names of the schema → what JSON can hold
+
+
+def begin(config: StudyConfig) -> Plan:
+    """Start the clock, see that the store can be used, and resolve what the flags stand for here.
+
+    Raises:
+        InputError: the store or the device cannot be used.
+    """
+    began = time.time()
+    from trainer.experiments.hardware import Plan
+    from trainer.tracking import database
+
+    database.check(config.tracking_uri)
+    return Plan.of(config, began=began)
+
+
+class Experiment(ABC):
+    """A study of one command: what must stay the same in it, what it does, what it prints at the end.
+
+    Attributes:
+        kind: of its run in MLflow.
+        module: its command, such as trainer.sweep.
+        only_in_file: figures of the summary that the last line on stdout leaves out.
+    """
+
+    kind: ClassVar[Kind]
+    module: ClassVar[str]
+    only_in_file: ClassVar[Collection[str]] = ()
+    config: StudyConfig
+    plan: Plan
+
+    @property
+    @abstractmethod
+    def about(self) -> str:
+        """What the study consists of, for people."""
+
+    @abstractmethod
+    def identity(self) -> Figures:
+        """What must not change while the study goes on."""
+
+    @abstractmethod
+    def execute(self, writer: RunWriter) -> Figures:
+        """Do what is not on record yet. Returns the figures for the summary."""
+
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        """What to say of a study that is done; None where something is left to do."""
+        return f"Study {writer.study} is on record." if summary else None
+
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
+        """What is done at the end of a study, also of one that was on record. Returns its figures."""
+        return figures
+
+    @contextmanager
+    def recording(self, writer: RunWriter) -> Iterator[None]:
+        """What is open as long as the run is."""
+        yield
+
+    def run(self) -> Figures:
+        """Open the run or resume it, and do what is missing. Returns the figures of the last line.
+
+        Raises:
+            InputError: the study exists and is something else.
+        """
+        identity = self.identity()
+        opened = open_run(self.config, identity, kind=self.kind, module=self.module, about=self.about)
+        with opened as writer, self.recording(writer):
+            figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
+            done = self.on_record(figures, writer)
+            if done is not None:
+                say(done)
+            else:
+                figures = self.execute(writer)
+                writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+            figures = self.finish(figures, writer)
+        return {name: value for name, value in figures.items() if name not in self.only_in_file}
+
+
+def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str, about: str) -> RunWriter:
     """A new parent run, or that of the study to resume.
 
     Args:
@@ -36,11 +116,11 @@ def open_run(
         earlier = find_study(config.tracking_uri, config.experiment, config.study, kind=kind)
         if earlier is not None:
             refuse_change(config.study, before=json.loads(earlier.tags[Tag.IDENTITY]), now=identity)
-            return SweepWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
+            return RunWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or new_study_name(config.data)
     say(f"Study {study}: {about}. `--study {study}` resumes it.")
     command = settings(config)
-    return SweepWriter.start(
+    return RunWriter.start(
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,
         study=study,
@@ -57,7 +137,7 @@ def open_run(
     )
 
 
-def refuse_change(study: str, *, before: dict[str, Any], now: dict[str, Any]) -> None:
+def refuse_change(study: str, *, before: Figures, now: Figures) -> None:
     """A study goes on only with the data, encoder, space and so on that it began with.
 
     Raises:

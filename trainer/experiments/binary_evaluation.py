@@ -10,7 +10,7 @@ from scipy.special import expit
 from trainer.core import text
 from trainer.core.console import say
 from trainer.data.manifest import Manifest
-from trainer.stats.binary import Rows, judge, log_odds, units
+from trainer.stats.binary import BinaryRows, evaluate_binary, log_odds, units
 from trainer.stats.intervals import Interval
 from trainer.tracking.schema import Summary
 
@@ -21,12 +21,12 @@ def figures(manifest: Manifest, probability_n2: np.ndarray, *, seed: int) -> dic
     lack a class."""
     log_odds_n, unit_n = log_odds(probability_n2), units(manifest.group)
     val, test = (
-        Rows(manifest.label_n[rows] == 1, log_odds_n[rows], unit_n[rows])
+        BinaryRows(manifest.label_n[rows] == 1, log_odds_n[rows], unit_n[rows])
         for rows in (manifest.rows("val"), manifest.rows("test"))
     )
     if any(of.positive_n.all() or not of.positive_n.any() for of in (val, test)):
         return {}
-    judged = judge(val, test, specificity=Summary.SPECIFICITY, seed=seed)
+    judged = evaluate_binary(val, test, specificity=Summary.SPECIFICITY, seed=seed)
     with_intervals = {
         Summary.TEST_AUROC: judged.auroc,
         Summary.TEST_AUPRC: judged.auprc,
@@ -58,7 +58,7 @@ def figures(manifest: Manifest, probability_n2: np.ndarray, *, seed: int) -> dic
     return found
 
 
-def _say(found: dict[str, Any], change: Interval, *, val: Rows, test: Rows) -> None:
+def _say(found: dict[str, Any], change: Interval, *, val: BinaryRows, test: BinaryRows) -> None:
     def told(name: str) -> str:
         return text.interval(found[name], found[name + Summary.CI95])
 

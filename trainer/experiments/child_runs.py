@@ -10,22 +10,40 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trainer.core.console import say
+from trainer.experiments.base import Experiment
 from trainer.tracking.children import ChildRun
-from trainer.tracking.schema import Curves, Metric, Trials, TrialState
+from trainer.tracking.schema import Artifact, Curves, Metric, Trials, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from trainer.search.trial_log import TrialLog
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 MOST_BEHIND = 256  # trials: 6 s of writing, the longest that the end of a sweep waits
 MOST_POINTS = 20  # of a curve: MLflow takes 0.08 ms of processor time for each, from the trainer's
 INTERRUPTED_S = 3.0  # what a person who pressed Ctrl-C waits; a resume writes the rest
+
+
+class TrialExperiment(Experiment):
+    """An experiment whose record is a table of trials, with a child run for each in MLflow."""
+
+    trial_log: TrialLog
+    mirror: Mirror
+
+    @contextmanager
+    def recording(self, writer: RunWriter) -> Iterator[None]:
+        from trainer.search.trial_log import TrialLog
+
+        with Mirror(writer) as self.mirror:
+            self.trial_log = TrialLog(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
+            self.mirror.follow(self.trial_log)
+            yield
 
 
 class Tables(NamedTuple):
@@ -53,7 +71,7 @@ class Mirror:
         waited_s: wall seconds that the coordinator waited for it.
     """
 
-    def __init__(self, writer: SweepWriter) -> None:
+    def __init__(self, writer: RunWriter) -> None:
         self.busy_s = 0.0
         self.waited_s = 0.0
         self._writer = writer

@@ -17,11 +17,11 @@ from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.projection import sample_rows
 from trainer.stats.intervals import Interval
-from trainer.stats.paired_bootstrap import Answers, holm
-from trainer.stats.paired_comparison import Compared, Pair
+from trainer.stats.paired_bootstrap import PredictionSet, holm
+from trainer.stats.paired_comparison import MethodDifference, PairedComparison
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric
-from trainer.tracking.writer import SweepWriter
+from trainer.tracking.writer import RunWriter
 
 MOST_SHOWN = 5000  # test rows whose pictures are kept
 LEVEL = 0.05
@@ -63,9 +63,11 @@ class Comparison:
         self.rows = manifest.rows("test")
         count = max(len(method.probability_snc) for method in methods)
         pred_asn = np.stack([method.heads(count).argmax(2) for method in methods])
-        answers = Answers(manifest.label_n[self.rows], pred_asn, len(manifest.classes))
-        self.compared = Compared(answers, seed=seed)
-        self.pairs: dict[tuple[int, int], Pair] = {pair: self.compared.pair(*pair) for pair in pairs}
+        answers = PredictionSet(manifest.label_n[self.rows], pred_asn, len(manifest.classes))
+        self.compared = PairedComparison(answers, seed=seed)
+        self.pairs: dict[tuple[int, int], MethodDifference] = {
+            pair: self.compared.pair(*pair) for pair in pairs
+        }
 
     # --- tables -------------------------------------------------------------------------------
 
@@ -131,7 +133,7 @@ class Comparison:
             ]
         )
 
-    def log(self, writer: SweepWriter) -> None:
+    def log(self, writer: RunWriter) -> None:
         """Every table, with the answers of each method's first head and pictures of the test rows."""
         manifest, rows = self.manifest, self.rows
         writer.table(
@@ -162,7 +164,7 @@ class Comparison:
             classes=manifest.classes,
             caption=manifest.caption,
             group=manifest.group,
-            spoiled=manifest.spoiled,
+            spoiled=manifest.corrupted,
             thumbnails=thumbnails(manifest, shown),
         )
         writer.table(Artifact.SAMPLES, samples)

@@ -17,7 +17,7 @@ from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Duplicates, Extracted, Pictures
-from trainer.tracking.writer import SweepWriter
+from trainer.tracking.writer import RunWriter
 
 # Every pair is looked at: on two cores half a million hashes take three minutes, so do 50,000 vectors alone.
 MOST_PICTURES, MOST_VECTORS = 500_000, 50_000
@@ -119,7 +119,7 @@ class Quality:
                 "Look at them on the page “Data quality”: what is learnt by heart makes a head look too good."
             )
 
-    def log(self, writer: SweepWriter) -> None:
+    def log(self, writer: RunWriter) -> None:
         """Write the tables that the page shows."""
         manifest, report = self._manifest, self._features.report
         entries = [(entry.path, entry.reason) for entry in report.quarantined]

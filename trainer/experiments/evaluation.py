@@ -32,12 +32,12 @@ from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head
 from trainer.stats import intervals
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Summary
-from trainer.tracking.writer import SweepWriter
+from trainer.tracking.writer import RunWriter
 
 MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
 
 
-def trained_anew(f1_macro: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def fresh_seed_figures(f1_macro: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Figures of the heads trained with fresh seeds: validation macro-F1 [S] by name, the best first."""
     best_s = f1_macro["best"]
     mean, _ = intervals.mean_over_seeds(best_s)
@@ -59,7 +59,7 @@ def _plain(interval: intervals.Interval) -> list[float | None]:
     return [None if math.isnan(bound) else bound for bound in interval]
 
 
-def say_how_it_held(selected: float, fresh: dict[str, Any]) -> None:
+def report_selection_bias(selected: float, fresh: dict[str, Any]) -> None:
     """What is left of the best score with other random numbers, for the person."""
     low, high = fresh[Summary.FRESH_VAL_F1_MACRO_CI95]
     interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
@@ -91,7 +91,7 @@ def groups_by_split(manifest: Manifest) -> dict[str, int]:
     return counts | {"in_two_splits": len(groups_across_splits(manifest))}
 
 
-class Answers:
+class Evaluation:
     """The answers of the finalists, the best one first.
 
     The test rows are answered here and nowhere else, after everything is chosen.
@@ -137,7 +137,7 @@ class Answers:
             Summary.HEADS: {h.name: {"trial": h.trial, "seed": h.seed_index} for h in self.heads},
         }
 
-    def log(self, writer: SweepWriter) -> None:
+    def log(self, writer: RunWriter) -> None:
         """Write predictions, map, samples, confusion picture and the best head itself."""
         writer.table(Artifact.PREDICTIONS, self.predictions())
         if self.features.report.quarantined:
@@ -168,7 +168,7 @@ class Answers:
         ]
         return pd.concat(frames, ignore_index=True)
 
-    def _log_map(self, writer: SweepWriter) -> None:
+    def _log_map(self, writer: RunWriter) -> None:
         manifest = self.manifest
         rows = sample_rows(manifest.split_n, at_most=MOST_MAPPED, seed=self.seed)
         say(f"Drawing the maps (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
@@ -182,13 +182,13 @@ class Answers:
             classes=manifest.classes,
             caption=manifest.caption,
             group=manifest.group,
-            spoiled=manifest.spoiled,
+            spoiled=manifest.corrupted,
             thumbnails=thumbnails(manifest, rows.tolist()),
         )
         writer.table(Artifact.SAMPLES, frame)
         writer.file(Artifact.VECTORS, save({"vectors": _half(self.features.vectors_nd[rows])}))
 
-    def _log_model(self, writer: SweepWriter, head_files: dict[str, bytes]) -> str | None:
+    def _log_model(self, writer: RunWriter, head_files: dict[str, bytes]) -> str | None:
         """The best head as MLflow serves it, and in its registry. None where no encoder is known."""
         used = read_head(head_files[CARD], head_files[WEIGHTS]).encoder
         if used is None:

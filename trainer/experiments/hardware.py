@@ -1,7 +1,10 @@
-"""How heads train on this machine: the precision of products, and how many at once."""
+"""What a command's flags stand for on this machine."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.core.config import StudyConfig
@@ -11,29 +14,44 @@ if TYPE_CHECKING:
     from trainer.heads.training_data import TrainingData
 
 
-def precision(config: StudyConfig) -> Precision:
-    """What ``--precision`` stands for on this machine."""
-    from trainer.features.backbone import pick_dtype
+@dataclass(frozen=True)
+class Plan:
+    """Where and how heads are trained, resolved once; and since when the command runs."""
 
-    return pick_dtype(config.precision, config.device)  # type: ignore[return-value]
+    device: str
+    precision: Precision
+    cache_dir: Path
+    began: float = field(default_factory=time.time)  # UNIX seconds
 
+    @classmethod
+    def of(cls, config: StudyConfig, *, began: float | None = None) -> Plan:
+        """Raises InputError for a device that is not there."""
+        began = time.time() if began is None else began
+        from trainer.features.backbone import pick_device, pick_dtype
 
-def slab_bytes(config: StudyConfig, data: TrainingData, *, seeds: int) -> float | None:
-    """How much to train side by side: on a CPU measured once and remembered, on a GPU everything."""
-    import torch
+        precision: Precision = pick_dtype(config.precision, config.device)  # type: ignore[assignment]
+        return cls(pick_device(config.device), precision, config.cache_dir, began)
 
-    from trainer.core.json_cache import recall, remember
-    from trainer.heads.slab_autotune import fastest_slab
+    def elapsed_s(self) -> float:
+        """Seconds since the command began, to the millisecond."""
+        return round(time.time() - self.began, 3)
 
-    if data.train.x_nd.device.type != "cpu":
-        return None
-    memory = config.cache_dir / "slabs.json"
-    name = (
-        f"{torch.get_num_threads()} threads, {data.features} features, {data.classes} classes, "
-        f"{seeds} seeds, {precision(config)}"
-    )
-    known = recall(memory)
-    if name not in known:
-        known[name] = fastest_slab(data, seeds=range(seeds), precision=precision(config))
-        remember(memory, known)
-    return float(known[name])
+    def slab_bytes(self, data: TrainingData, *, seeds: int) -> float | None:
+        """How much to train side by side: on a CPU measured once and remembered, on a GPU everything."""
+        import torch
+
+        from trainer.core.json_cache import read_cache, write_cache
+        from trainer.heads.slab_autotune import fastest_slab
+
+        if data.train.x_nd.device.type != "cpu":
+            return None
+        memory = self.cache_dir / "slabs.json"
+        name = (
+            f"{torch.get_num_threads()} threads, {data.features} features, {data.classes} classes, "
+            f"{seeds} seeds, {self.precision}"
+        )
+        known = read_cache(memory)
+        if name not in known:
+            known[name] = fastest_slab(data, seeds=range(seeds), precision=self.precision)
+            write_cache(memory, known)
+        return float(known[name])

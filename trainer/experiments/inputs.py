@@ -108,11 +108,11 @@ def read_rows(config: DataConfig) -> Manifest:
 
 def training_data(features: Features, device: str) -> TrainingData:
     """Training and validation rows of what was read, on the device, with the views if there are any."""
-    from trainer.heads.training_data import prepare
+    from trainer.heads.training_data import to_training_data
 
     manifest, x_nd = features.manifest, features.vectors_nd
     train, val = manifest.rows("train"), manifest.rows("val")
-    return prepare(
+    return to_training_data(
         x_nd[train],
         manifest.label_n[train],
         val_x_nd=x_nd[val],

@@ -21,7 +21,7 @@ from trainer.data.manifest import Manifest
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing
 from trainer.features.key import EncoderKey, digest_of
-from trainer.features.partial_encoder import Front, Tail
+from trainer.features.partial_encoder import FrozenFront, TrainableTail
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
@@ -46,13 +46,13 @@ class Activations:
         self,
         stores: Sequence[FeatureStore],
         content: Sequence[str],
-        front: Front,
+        front: FrozenFront,
         *,
         dtype: str,
         kept: Kept,
         work: Work,
     ) -> None:
-        self.tail: Tail = front.tail()
+        self.tail: TrainableTail = front.tail()
         self.blocks, self.shape, self.device, self.dtype = front.blocks, front.shape, front.device, dtype
         self.views, self.work, self.warnings = len(stores) - 1, work, [w for s in stores for w in s.warnings]
         self._stores, self._content = stores, np.asarray(content, dtype=object)
@@ -110,7 +110,7 @@ def activations(
     """
     folder, dtype = settings.folder, settings.compute_dtype
     side = preparation_of(folder).shape
-    front = Front(folder, unfreeze_last=unfreeze_last, side=side, device=settings.device, dtype=dtype)
+    front = FrozenFront(folder, unfreeze_last=unfreeze_last, side=side, device=settings.device, dtype=dtype)
     at = f"before block {front.blocks - unfreeze_last + 1} of {front.blocks}"
     keys = [_cut(settings.key(view), at, kept) for view in range(settings.views + 1)]
     stores = [FeatureStore(settings.cache_dir / "features", key) for key in keys]
@@ -134,7 +134,7 @@ def _cut(key: EncoderKey, at: str, kept: Kept) -> EncoderKey:
 class _LazyFront(LazyEncoder):
     """A front that is loaded, where the encoding loop looks for an encoder."""
 
-    def __init__(self, settings: EncoderSettings, front: Front, kept: Kept) -> None:
+    def __init__(self, settings: EncoderSettings, front: FrozenFront, kept: Kept) -> None:
         super().__init__(settings)
         self._front, self._kept = front, kept
 
@@ -143,7 +143,7 @@ class _LazyFront(LazyEncoder):
 
 
 class _FrontEncoder(ImageEncoder):
-    def __init__(self, folder: Path, *, tower: Front, kept: Kept) -> None:
+    def __init__(self, folder: Path, *, tower: FrozenFront, kept: Kept) -> None:
         super().__init__(folder, tower=tower)
         self._kept = kept
 

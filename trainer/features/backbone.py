@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.core.errors import InputError, first_line
-from trainer.features.families import VECTORS, Tower
+from trainer.features.families import VECTORS, Backbone
 from trainer.features.model_files import weight_files
 
 if TYPE_CHECKING:
     import torch
 
 
-class TooLarge(Exception):
+class OutOfMemory(Exception):
     """The device has no memory for so many at once."""
 
 
-class LoadedTower:
+class LoadedBackbone:
     """Inputs → vectors.
 
     Attributes:
@@ -29,7 +29,7 @@ class LoadedTower:
         parameters: numbers in its weights.
     """
 
-    def __init__(self, folder: Path, tower: Tower, *, device: str, dtype: str) -> None:
+    def __init__(self, folder: Path, tower: Backbone, *, device: str, dtype: str) -> None:
         """Load ``tower`` from the model in ``folder``.
 
         Args:
@@ -52,7 +52,7 @@ class LoadedTower:
         """What the model takes, on :attr:`device` → float32 [B, D], on the CPU.
 
         Raises:
-            TooLarge: the device has no memory for so many.
+            OutOfMemory: the device has no memory for so many.
         """
         return self.begin(**inputs)()
 
@@ -63,7 +63,7 @@ class LoadedTower:
         # TF32, on by default for convolutions, keeps 10 bits of mantissa: float32 shall mean float32.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
-        with room(), torch.inference_mode(), exact, autocast:
+        with catch_out_of_memory(), torch.inference_mode(), exact, autocast:
             vectors = self._vector(self._model, inputs).float()
         self.calls += 1
         if not vectors.is_cuda:
@@ -82,18 +82,18 @@ class LoadedTower:
 
 
 @contextmanager
-def room() -> Iterator[None]:
-    """Raises TooLarge where torch has no memory for what happens inside."""
+def catch_out_of_memory() -> Iterator[None]:
+    """Raises OutOfMemory where torch has no memory for what happens inside."""
     import torch
 
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise TooLarge from error
+        raise OutOfMemory from error
     except RuntimeError as error:
         if "can't allocate memory" not in str(error):  # what torch says of a CPU's memory
             raise
-        raise TooLarge from error
+        raise OutOfMemory from error
 
 
 def pick_dtype(name: str, device: str) -> str:
@@ -137,7 +137,7 @@ def pick_device(name: str) -> str:
     return name
 
 
-def _load(folder: Path, tower: Tower) -> torch.nn.Module:
+def _load(folder: Path, tower: Backbone) -> torch.nn.Module:
     """The part in evaluation mode, float32. What else a whole model has is left aside."""
     import torch
     import transformers

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.core.json_cache import recall, remember
-from trainer.features.backbone import TooLarge
+from trainer.core.json_cache import read_cache, write_cache
+from trainer.features.backbone import OutOfMemory
 
 if TYPE_CHECKING:
     from trainer.features.encoder import ImageEncoder
@@ -30,13 +30,13 @@ def remembered_batch_size(encoder: ImageEncoder, key: str, memory: Path, *, most
         memory: a JSON file.
         most: pictures there are.
     """
-    known = recall(memory)
+    known = read_cache(memory)
     name = f"{key} on {encoder.device_name}"
     if not isinstance(known.get(name), int) or known[name] < 1:
         if most <= TRIED[0]:
             return TRIED[0]  # not worth the measuring
         known[name] = fastest_batch_size(encoder)
-        remember(memory, known)
+        write_cache(memory, known)
     return known[name]
 
 
@@ -52,7 +52,7 @@ def fastest_batch_size(encoder: ImageEncoder) -> int:
             encoder.forward(noise)  # the first call of a size is slow, too: kernels are chosen
             called = time.perf_counter()
             encoder.forward(noise)
-        except TooLarge:
+        except OutOfMemory:
             encoder.forget()
             break
         rate = size / (time.perf_counter() - called)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.features.backbone import LoadedTower, room
+from trainer.features.backbone import LoadedBackbone, catch_out_of_memory
 from trainer.features.families import Space, family_of
 from trainer.features.image_augmentation import recolour
 from trainer.features.model_files import image_settings
@@ -32,9 +32,9 @@ class ImageEncoder:
         device: str = "auto",
         dtype: str = "float32",
         space: Space = "pooled",
-        tower: LoadedTower | None = None,
+        tower: LoadedBackbone | None = None,
     ) -> None:
-        """Load the image tower of the model in ``folder``; device and dtype as :class:`LoadedTower` has them.
+        """Load the image tower of the model in ``folder``; see :class:`LoadedBackbone`.
 
         Args:
             space: "pooled", the tower's own output, or "shared", the space that images and texts share.
@@ -47,7 +47,7 @@ class ImageEncoder:
 
         self.family = family_of(folder)
         self._preparation = preparation_of(folder)
-        self._tower = tower or LoadedTower(folder, self.family.tower(space), device=device, dtype=dtype)
+        self._tower = tower or LoadedBackbone(folder, self.family.tower(space), device=device, dtype=dtype)
         mean, std = (
             torch.tensor(three).view(3, 1, 1) for three in (self._preparation.mean, self._preparation.std)
         )
@@ -100,29 +100,29 @@ class ImageEncoder:
         """uint8 [B, 3, height, width] → float32 [B, D], one forward pass.
 
         Raises:
-            TooLarge: the device has no memory for so many at once.
+            OutOfMemory: the device has no memory for so many at once.
         """
         return self.begin(self.send(pixels_bchw))()
 
     def send(self, pixels_bchw: np.ndarray) -> torch.Tensor:
-        """Bytes to the device; a GPU fetches them while this process goes on. TooLarge as above."""
+        """Bytes to the device; a GPU fetches them while this process goes on. OutOfMemory as above."""
         import torch
 
         pixels = torch.from_numpy(pixels_bchw)
         if self._tower.device.type != "cuda":
             return pixels
-        with room():
+        with catch_out_of_memory():
             return pixels.pin_memory().to(self._tower.device, non_blocking=True)
 
     def begin(self, pixels: torch.Tensor, colours_b5: np.ndarray | None = None) -> Callable[[], np.ndarray]:
-        """What was sent → float32 [B, D], once what comes back is called. TooLarge as above.
+        """What was sent → float32 [B, D], once what comes back is called. OutOfMemory as above.
 
         Args:
             colours_b5: float32 [B, 5], how each picture is changed first: :func:`views.recolour`.
         """
         import torch
 
-        with room():
+        with catch_out_of_memory():
             ready = pixels.float()
             if colours_b5 is not None:
                 ready = recolour(ready, torch.from_numpy(colours_b5).to(ready.device))
@@ -139,7 +139,7 @@ class ImageEncoder:
         return size if self._tower.device.type == "cuda" else min(16, size)
 
     def forget(self) -> None:
-        """Give back memory that is kept for later: after TooLarge."""
+        """Give back memory that is kept for later: after OutOfMemory."""
         import torch
 
         if self._tower.device.type == "cuda":

@@ -13,10 +13,10 @@ import numpy as np
 
 from trainer.core.errors import InputError
 from trainer.data.manifest import Manifest, rows_by_value
-from trainer.features.backbone import TooLarge
+from trainer.features.backbone import OutOfMemory
 from trainer.features.batch_size import remembered_batch_size
 from trainer.features.encoder import ImageEncoder, preparation_of
-from trainer.features.image_loader import CORES, Feed, Prepared, View, Wanted
+from trainer.features.image_loader import CORES, ImageLoader, ImageRequest, Prepared, View
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
@@ -122,7 +122,7 @@ class _Loop:
         }
         self.work = Work(processes=0 if settings.workers == "auto" else settings.workers)
         self._counted = _Counted(progress, done=len(images) - len(self._missing), total=len(images))
-        self._feed = Feed(
+        self._feed = ImageLoader(
             (
                 _wanted(
                     manifest,
@@ -198,9 +198,9 @@ def _missing(content: str, stores: Sequence[FeatureStore]) -> tuple[int, ...]:
 
 def _wanted(
     manifest: Manifest, content: str, rows: list[int], views: tuple[int, ...], *, measure: bool
-) -> Wanted:
+) -> ImageRequest:
     assert manifest.images is not None
-    return Wanted(tuple(rows), tuple(manifest.images[row] for row in rows), content, views, measure)
+    return ImageRequest(tuple(rows), tuple(manifest.images[row] for row in rows), content, views, measure)
 
 
 # --- batches on their way ---------------------------------------------------------------------
@@ -233,7 +233,7 @@ class _Caller:
                 try:
                     vectors.append(self._begin(piece))
                     at += len(piece)
-                except TooLarge:
+                except OutOfMemory:
                     self._halve()
         return _Flight(batch, shown, vectors)
 

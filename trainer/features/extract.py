@@ -45,7 +45,7 @@ class Features:
 
     manifest: Manifest  # the rows that have a vector; its quarantined names the rest
     vectors_nd: np.ndarray  # float32 [N, D]
-    # float32 [N, M], columns as in trainer.data.image_quality.MEASURE_NAMES; NaN for an image whose vector was
+    # float32 [N, M], columns as in `image_quality.MEASURE_NAMES`; NaN for an image whose vector was
     # stored without them; None where the data brought its vectors
     measures_nm: np.ndarray | None
     report: ExtractReport

@@ -14,7 +14,7 @@ Space = Literal["pooled", "shared"]  # the image tower's own output; the space t
 
 
 @dataclass(frozen=True)
-class Tower:
+class Backbone:
     """A part of a saved model, and what of its output is the vector."""
 
     part: str  # transformers' class
@@ -31,11 +31,11 @@ class Family:
     name: str
     source: str  # how the paper pools
     processor: str  # the image processor that is meant where settings name none (preparation.KINDS)
-    image: Tower
-    shared_image: Tower | None = None
-    text: Tower | None = None
+    image: Backbone
+    shared_image: Backbone | None = None
+    text: Backbone | None = None
 
-    def tower(self, space: Space) -> Tower:
+    def tower(self, space: Space) -> Backbone:
         """The image tower that ends in ``space``.
 
         Raises:
@@ -50,7 +50,7 @@ class Family:
             )
         return tower
 
-    def text_tower(self) -> Tower:
+    def text_tower(self) -> Backbone:
         """The text tower, which ends in the shared space. InputError where there is none."""
         self.tower("shared")
         assert self.text is not None
@@ -75,57 +75,57 @@ _CLIP = Family(
     "CLIP",
     "class token after the last layer norm (Radford et al. 2021)",
     "CLIP",
-    image=Tower("CLIPVisionModel", "pooler_output"),
+    image=Backbone("CLIPVisionModel", "pooler_output"),
     # The whole model: its halves look for the width of the shared space in another place of config.json.
-    shared_image=Tower("CLIPModel", "visual_projection", spare=("text_model",)),
-    text=Tower("CLIPModel", "text_projection", spare=("vision_model",)),
+    shared_image=Backbone("CLIPModel", "visual_projection", spare=("text_model",)),
+    text=Backbone("CLIPModel", "text_projection", spare=("vision_model",)),
 )
 _SIGLIP = Family(
     "SigLIP",
     "attention pooling (Zhai et al. 2023)",
     "Siglip",
-    image=Tower("SiglipVisionModel", "pooler_output"),
-    shared_image=Tower("SiglipVisionModel", "pooler_output"),
-    text=Tower("SiglipTextModel", "pooler_output"),
+    image=Backbone("SiglipVisionModel", "pooler_output"),
+    shared_image=Backbone("SiglipVisionModel", "pooler_output"),
+    text=Backbone("SiglipTextModel", "pooler_output"),
 )
 _BLIP = Family(
     "BLIP",
     "class token after the last layer norm (Li et al. 2022)",
     "Blip",
-    image=Tower("BlipVisionModel", "pooler_output", inside="vision_model."),
-    shared_image=Tower("BlipForImageTextRetrieval", "vision_proj", spare=("text_encoder",)),
-    text=Tower("BlipForImageTextRetrieval", "text_proj", spare=("vision_model",)),
+    image=Backbone("BlipVisionModel", "pooler_output", inside="vision_model."),
+    shared_image=Backbone("BlipForImageTextRetrieval", "vision_proj", spare=("text_encoder",)),
+    text=Backbone("BlipForImageTextRetrieval", "text_proj", spare=("vision_model",)),
 )
 _DINOV2 = Family(
     "DINOv2",
     "class token after the last layer norm (Oquab et al. 2023)",
     "Bit",
-    image=Tower("Dinov2Model", "pooler_output"),
+    image=Backbone("Dinov2Model", "pooler_output"),
 )
 _DINOV3 = Family(
     "DINOv3",
     "class token after the last layer norm (Siméoni et al. 2025)",
     "DINOv3ViT",
-    image=Tower("DINOv3ViTModel", "pooler_output"),
+    image=Backbone("DINOv3ViTModel", "pooler_output"),
 )
 # The pooler of these two is a dense layer that classification checkpoints do not have.
 _VIT = Family(
     "ViT",
     "class token after the last layer norm (Dosovitskiy et al. 2021)",
     "ViT",
-    image=Tower("ViTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
+    image=Backbone("ViTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
 )
 _DEIT = Family(
     "DeiT",
     "class token after the last layer norm (Touvron et al. 2021)",
     "DeiT",
-    image=Tower("DeiTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
+    image=Backbone("DeiTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
 )
 _RESNET = Family(
     "ResNet",
     "mean over all places (He et al. 2016)",
     "ConvNext",
-    image=Tower("ResNetModel", "pooler_output"),
+    image=Backbone("ResNetModel", "pooler_output"),
 )
 FAMILIES = {
     "clip": _CLIP,

@@ -28,7 +28,7 @@ THREADS = min(32, CORES + 2)  # decoding releases the interpreter; some wait for
 TOGETHER = 8  # pictures that one task reads: what is sent between processes is sent in pieces of about 1 MB
 
 
-class Wanted(NamedTuple):
+class ImageRequest(NamedTuple):
     """One picture, and the rows that show it."""
 
     rows: tuple[int, ...]
@@ -57,12 +57,12 @@ class Prepared(NamedTuple):
     bad: dict[int, str]  # row → why its copy cannot be used
 
 
-class Feed:
+class ImageLoader:
     """Iterate to get a :class:`Prepared` for each picture wanted, in order; memory stays bounded."""
 
     def __init__(
         self,
-        wanted: Iterable[Wanted],
+        wanted: Iterable[ImageRequest],
         preparation: Preparation,
         *,
         augmentation: AugmentationSpec | None = None,
@@ -94,7 +94,7 @@ class Feed:
         Processes are born afresh (spawn): a copy of this one would share its CUDA context and its locks.
         """
         context = multiprocessing.get_context("spawn")
-        self._pools.append(ProcessPoolExecutor(count, mp_context=context, initializer=_be_a_worker))
+        self._pools.append(ProcessPoolExecutor(count, mp_context=context, initializer=_init_worker))
         self._tasks = max(self._tasks, 2 * count)
 
     def __iter__(self) -> Iterator[Prepared]:
@@ -119,7 +119,9 @@ class Feed:
             pool.shutdown(cancel_futures=True)
 
 
-def prepare(wanted: Wanted, preparation: Preparation, augmentation: AugmentationSpec | None) -> Prepared:
+def prepare(
+    wanted: ImageRequest, preparation: Preparation, augmentation: AugmentationSpec | None
+) -> Prepared:
     """Read and decode one picture, which several rows may share: a copy that is gone leaves the others."""
     bad: dict[int, str] = {}
     for row, image in zip(wanted.rows, wanted.images, strict=True):
@@ -158,7 +160,7 @@ def _view(
 
 
 def _prepare_all(
-    task: list[Wanted], preparation: Preparation, augmentation: AugmentationSpec | None
+    task: list[ImageRequest], preparation: Preparation, augmentation: AugmentationSpec | None
 ) -> list[Prepared]:
     return [prepare(wanted, preparation, augmentation) for wanted in task]
 
@@ -175,7 +177,7 @@ def _read(image: StoredImage | bytes, content: str) -> bytes:
     return data
 
 
-def _be_a_worker() -> None:
+def _init_worker() -> None:
     """Leave Ctrl-C to the parent; end when it ends, even by SIGKILL: a pool's queue would wait for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.core.errors import InputError
-from trainer.core.json_cache import read_json, recall, remember
+from trainer.core.json_cache import read_cache, read_json, write_cache
 from trainer.data.decode import DECODE_POLICY
 from trainer.features.families import Space, family_of
 from trainer.features.image_augmentation import AugmentationSpec, described
@@ -103,12 +103,12 @@ def _remembered_sha256(file: Path, cache_dir: Path) -> str:
     file = file.resolve()
     status = file.stat()
     memory = cache_dir / "weights.json"  # path → [size, mtime_ns, sha256]
-    known = recall(memory)
+    known = read_cache(memory)
     stamp = [status.st_size, status.st_mtime_ns]
     if known.get(str(file), [])[:2] == stamp:
         return known[str(file)][2]
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     known[str(file)] = [*stamp, sha256]
-    remember(memory, known)
+    write_cache(memory, known)
     return sha256

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.core.errors import InputError
-from trainer.features.backbone import LoadedTower
+from trainer.features.backbone import LoadedBackbone
 from trainer.features.families import family_of
 
 
@@ -29,7 +29,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class EncoderParts:
     """Where a tower can be cut, and what follows its last block."""
 
     blocks: Callable[[Any], list[nn.Module]]
@@ -44,33 +44,33 @@ _CLASS_TOKEN = ("layernorm",), lambda after, h: after.layernorm(h[:, 0])
 # By transformers' class. BLIP normalises twice (its own code does). Of ResNet's batch norms the weights
 # learn, the statistics stay.
 ANATOMIES = {
-    "CLIPVisionModel": Anatomy(
+    "CLIPVisionModel": EncoderParts(
         lambda model: model.encoder.layers,
         ("post_layernorm",),
         lambda after, h: after.post_layernorm(h[:, 0]),
         Names("self_attn", "out_proj", ("layer_norm1", "layer_norm2")),
     ),
-    "SiglipVisionModel": Anatomy(
+    "SiglipVisionModel": EncoderParts(
         lambda model: model.encoder.layers,
         ("post_layernorm", "head"),
         lambda after, h: after.head(after.post_layernorm(h)),
     ),
-    "BlipVisionModel": Anatomy(
+    "BlipVisionModel": EncoderParts(
         lambda model: model.encoder.layers,
         ("post_layernorm",),
         lambda after, h: after.post_layernorm(after.post_layernorm(h[:, 0])),
     ),
-    "Dinov2Model": Anatomy(
+    "Dinov2Model": EncoderParts(
         lambda model: model.encoder.layer,
         *_CLASS_TOKEN,
         Names("attention", "o_proj", ("norm1", "norm2"), ("layer_scale1", "layer_scale2")),
     ),
-    "DINOv3ViTModel": Anatomy(
+    "DINOv3ViTModel": EncoderParts(
         lambda model: model.model.layer, ("norm",), lambda after, h: after.norm(h[:, 0])
     ),
-    "ViTModel": Anatomy(lambda model: model.layers, *_CLASS_TOKEN, _PRE_NORM),
-    "DeiTModel": Anatomy(lambda model: model.layers, *_CLASS_TOKEN, _PRE_NORM),
-    "ResNetModel": Anatomy(
+    "ViTModel": EncoderParts(lambda model: model.layers, *_CLASS_TOKEN, _PRE_NORM),
+    "DeiTModel": EncoderParts(lambda model: model.layers, *_CLASS_TOKEN, _PRE_NORM),
+    "ResNetModel": EncoderParts(
         lambda model: [block for stage in model.encoder.stages for block in stage.layers],
         ("pooler",),
         lambda after, h: after.pooler(h).flatten(1),
@@ -78,7 +78,7 @@ ANATOMIES = {
 }
 
 
-class Reached(NamedTuple):
+class BlockInput(NamedTuple):
     """What arrives at a block."""
 
     h: Tensor  # [B, tokens, width], of a ResNet [B, channels, height, width]
@@ -87,15 +87,15 @@ class Reached(NamedTuple):
 
 
 class _Stop(Exception):
-    def __init__(self, reached: Reached) -> None:
+    def __init__(self, reached: BlockInput) -> None:
         self.reached = reached
 
 
-def reach(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> Reached:
+def run_to_block(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> BlockInput:
     """Run the model until it comes to ``block``, and no further."""
 
     def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        raise _Stop(Reached(args[0], args[1:], kwargs))
+        raise _Stop(BlockInput(args[0], args[1:], kwargs))
 
     hook = block.register_forward_pre_hook(stop, with_kwargs=True)
     try:
@@ -107,7 +107,7 @@ def reach(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> Reached:
     raise AssertionError("the model never came to the block")
 
 
-class Front(LoadedTower):
+class FrozenFront(LoadedBackbone):
     """Pictures → what arrives at the first of the last ``unfreeze_last`` blocks, flat, float32 [B, M].
 
     Attributes:
@@ -122,7 +122,7 @@ class Front(LoadedTower):
 
         Args:
             side: height and width of a prepared picture.
-            device, dtype: as :class:`LoadedTower` takes them.
+            device, dtype: as :class:`LoadedBackbone` takes them.
 
         Raises:
             InputError: weights cannot be used; no such device; the tower has not so many blocks.
@@ -138,19 +138,23 @@ class Front(LoadedTower):
                 f"between 1 and {len(blocks)}."
             )
         self._last = list(blocks[-unfreeze_last:])
-        self._vector = lambda model, inputs: reach(model, self._last[0], **inputs).h.flatten(1)
+        self._vector = lambda model, inputs: run_to_block(model, self._last[0], **inputs).h.flatten(1)
         with torch.no_grad():
-            self._reached = reach(self._model, self._last[0], torch.zeros(1, 3, *side, device=self.device))
+            self._reached = run_to_block(
+                self._model, self._last[0], torch.zeros(1, 3, *side, device=self.device)
+            )
         self.shape = tuple(self._reached.h.shape[1:])
 
-    def tail(self) -> Tail:
+    def tail(self) -> TrainableTail:
         """A copy of the rest of the tower, which can learn."""
         after = {name: getattr(self._model, name) for name in self.anatomy.after}
-        rest = Tail(self._last, after, self.anatomy, args=self._reached.args, kwargs=self._reached.kwargs)
+        rest = TrainableTail(
+            self._last, after, self.anatomy, args=self._reached.args, kwargs=self._reached.kwargs
+        )
         return copy.deepcopy(rest).requires_grad_(True).eval()
 
 
-class Tail(nn.Module):
+class TrainableTail(nn.Module):
     """The last blocks of a tower and what follows them: activations → vectors.
 
     It stays in evaluation mode: no dropout, and batch norms keep their statistics.
@@ -160,7 +164,7 @@ class Tail(nn.Module):
         self,
         blocks: list[nn.Module],
         after: dict[str, nn.Module],
-        anatomy: Anatomy,
+        anatomy: EncoderParts,
         *,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],

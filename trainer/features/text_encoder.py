@@ -10,7 +10,7 @@ import numpy as np
 
 from trainer.core.errors import InputError, first_line
 from trainer.core.json_cache import read_json
-from trainer.features.backbone import LoadedTower
+from trainer.features.backbone import LoadedBackbone
 from trainer.features.families import family_of
 from trainer.features.model_files import TOKENIZER_FILES, tokenizer_files
 
@@ -74,7 +74,7 @@ class TextEncoder:
             InputError: the model has no text tower; tokenizer or weights cannot be used; no such device.
         """
         self.tokens = tokens or Tokens(folder)
-        self._tower = LoadedTower(folder, family_of(folder).text_tower(), device=device, dtype=dtype)
+        self._tower = LoadedBackbone(folder, family_of(folder).text_tower(), device=device, dtype=dtype)
 
     @property
     def calls(self) -> int:

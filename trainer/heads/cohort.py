@@ -25,7 +25,7 @@ from trainer.heads.training_data import TrainingData
 EVALUATION_CELLS = 4_000_000  # logits held at once while evaluating, to bound memory
 
 
-class Standing(NamedTuple):
+class BestState(NamedTuple):
     """What a head reached."""
 
     best_weights: list[Tensor]  # [S, …] each
@@ -79,7 +79,7 @@ class Cohort(ABC):
             head: np.full((len(CURVE_METRICS), len(seeds), spec.epochs), np.nan)
             for head, spec in specs.items()
         }
-        self.departed: dict[int, Standing] = {}
+        self.departed: dict[int, BestState] = {}
 
     def _over_heads(self, values: Sequence[float]) -> Tensor:
         x = self.data.train.x_nd
@@ -252,14 +252,14 @@ class Cohort(ABC):
 
     # --- results ------------------------------------------------------------------------------
 
-    def _standing(self, position: int) -> Standing:
-        return Standing(
+    def _standing(self, position: int) -> BestState:
+        return BestState(
             [best[:, position].clone() for best in self.best_weights],
             self.best_epoch_sk[:, position].cpu().numpy(),
             int(self.ran_sk[:, position].max()),
         )
 
-    def _stands(self, head: int) -> Standing:
+    def _stands(self, head: int) -> BestState:
         return self.departed.get(head) or self._standing(self.heads.index(head))
 
     def outcome(self, head: int) -> Outcome:

@@ -20,7 +20,7 @@ WEIGHTS = tuple(step / 20 for step in range(21))  # of the text, in late fusion
 LEAST_P = 1e-12
 
 
-class Both(NamedTuple):
+class ImageTextRows(NamedTuple):
     """Rows with a picture and, most of them, a text."""
 
     image_nd: Tensor
@@ -35,7 +35,7 @@ class Both(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Said:
+class HeadOutput:
     """The best configuration of one form, by the mean of its seeds on validation rows, and what it says."""
 
     name: str
@@ -45,7 +45,7 @@ class Said:
     test_snc: Tensor
 
 
-def balanced(train: Both, others: Sequence[Both]) -> list[Both]:
+def balanced(train: ImageTextRows, others: Sequence[ImageTextRows]) -> list[ImageTextRows]:
     """All rows with either block scaled to a mean variance of 1 on the training rows that have it, so that
     neither counts more because its numbers are larger. A missing text becomes the mean text: zeros."""
     image_mean = train.image_nd.mean(0)
@@ -94,7 +94,7 @@ def best_of(
     precision: Precision,
     slab_bytes: float | None,
     progress: Callable[[int], None] | None = None,
-) -> Said:
+) -> HeadOutput:
     """Train all, choose by mean validation macro-F1 (the first of equals), let the chosen one answer."""
     data = TrainingData(train, val, classes=classes)
     population = Population(specs, data, seeds=seeds, precision=precision, slab_bytes=slab_bytes)
@@ -105,10 +105,10 @@ def best_of(
     val_snc, test_snc = (
         torch.stack([head.probabilities(x_nd) for head in kept]) for x_nd in (val.x_nd, test_x_nd)
     )
-    return Said(name, described(specs[best]), scores[best], val_snc, test_snc)
+    return HeadOutput(name, describe_head(specs[best]), scores[best], val_snc, test_snc)
 
 
-def described(spec: HeadSpec) -> str:
+def describe_head(spec: HeadSpec) -> str:
     """A configuration in words."""
     if spec.solver == "lbfgs":
         return f"logistic regression, l2 {spec.l2:.2g}"
@@ -116,7 +116,9 @@ def described(spec: HeadSpec) -> str:
     return f"MLP of {spec.hidden[0]} units{gate}, dropout {spec.dropout:g}, lr {spec.lr:g}"
 
 
-def late(image: Said, text: Said, val: Both, test: Both, *, classes: int) -> tuple[Said, float]:
+def late_fusion(
+    image: HeadOutput, text: HeadOutput, val: ImageTextRows, test: ImageTextRows, *, classes: int
+) -> tuple[HeadOutput, float]:
     """Log-probabilities of both, weighted; the weight of the text is chosen on validation rows (the one
     nearest to one half of equals). A row without a text is the image head's alone.
 
@@ -135,7 +137,7 @@ def late(image: Said, text: Said, val: Both, test: Both, *, classes: int) -> tup
 
     found = {weight: score(weight) for weight in WEIGHTS}
     weight = max(WEIGHTS, key=lambda one: (found[one], -abs(one - 0.5)))
-    said = Said(
+    said = HeadOutput(
         "late",
         f"log-probabilities, {1 - weight:.0%} image and {weight:.0%} text",
         found[weight],
@@ -145,7 +147,9 @@ def late(image: Said, text: Said, val: Both, test: Both, *, classes: int) -> tup
     return said, weight
 
 
-def falling_back(said: Said, image: Said, val: Both, test: Both, *, classes: int) -> Said:
+def with_image_fallback(
+    said: HeadOutput, image: HeadOutput, val: ImageTextRows, test: ImageTextRows, *, classes: int
+) -> HeadOutput:
     """Rows without a text answered by the image head: a head that always saw a text knows nothing better."""
     val_snc, test_snc = (
         torch.where(both.has_text_n[:, None], mine, theirs)
@@ -155,4 +159,4 @@ def falling_back(said: Said, image: Said, val: Both, test: Both, *, classes: int
         )
     )
     score = float(f1_macro(val_snc.argmax(2), val.y_n, classes=classes).mean())
-    return Said(said.name, said.how, score, val_snc, test_snc)
+    return HeadOutput(said.name, said.how, score, val_snc, test_snc)

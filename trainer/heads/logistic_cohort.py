@@ -11,7 +11,7 @@ from trainer.heads.lbfgs import LogisticPath
 from trainer.heads.training_data import TrainingData
 
 
-class Regression(Cohort):
+class LogisticCohort(Cohort):
     """Logistic regressions on rows of one scaling. Nothing in them is random: all seeds are one.
 
     An epoch is an iteration of L-BFGS; a head stops when it has converged, whatever its ``patience``.

@@ -6,14 +6,6 @@ import torch
 from torch import Tensor
 
 
-def confusion_counts(pred_an: Tensor, target_n: Tensor, *, classes: int) -> Tensor:
-    """Confusion matrices, true class by row: int64 [A, C, C] for predictions int64 [A, N]."""
-    heads = pred_an.shape[0]
-    cell = target_n * classes + pred_an
-    cell = cell + torch.arange(heads, device=cell.device)[:, None] * classes * classes
-    return torch.bincount(cell.flatten(), minlength=heads * classes * classes).view(heads, classes, classes)
-
-
 def f1_macro(pred_an: Tensor, target_n: Tensor, *, classes: int) -> Tensor:
     """Macro-F1 of each head: float64 [A].
 

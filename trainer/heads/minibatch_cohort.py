@@ -21,7 +21,7 @@ from trainer.heads.stack import Layer, Stack, sort_key
 from trainer.heads.training_data import TrainingData
 
 
-class Descent(Cohort):
+class MinibatchCohort(Cohort):
     """Heads of one hidden shape and batch size."""
 
     OF_HEADS = (*Cohort.OF_HEADS, "lr_tk", "smoothing_k", "focal_gamma_k")

@@ -22,8 +22,8 @@ from torch import Tensor
 from trainer.heads.cohort import Cohort
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.logistic_cohort import Regression
-from trainer.heads.minibatch_cohort import Descent
+from trainer.heads.logistic_cohort import LogisticCohort
+from trainer.heads.minibatch_cohort import MinibatchCohort
 from trainer.heads.outcome import Outcome
 from trainer.heads.stack import sort_key
 from trainer.heads.training_data import TrainingData
@@ -37,7 +37,7 @@ class Population:
 
     Args:
         specs: K configurations, in any mixture.
-        data: rows, see `trainer.heads.training_data.prepare`.
+        data: rows, see `trainer.heads.training_data.to_training_data`.
         seeds: S integers; every configuration is trained once for each.
         kept_kn: optional [K, N] of 0 and 1: which training rows each head may see.
         precision: bfloat16 rounds the factors of all but small matrix products (sums, weights and all else
@@ -66,7 +66,7 @@ class Population:
         for heads in members.values():
             for slab in self._slabs(heads, seeds=len(seeds)):
                 kept = None if kept_kn is None else kept_kn[slab]
-                kind = Regression if self.specs[slab[0]].solver == "lbfgs" else Descent
+                kind = LogisticCohort if self.specs[slab[0]].solver == "lbfgs" else MinibatchCohort
                 cohort = kind({h: self.specs[h] for h in slab}, data, seeds=tuple(seeds), kept_kn=kept)
                 self._admit(cohort)
 
@@ -125,19 +125,19 @@ class Population:
         """
 
         def train(cohort: Cohort, stopped: threading.Event) -> None:
-            ends = math.inf if isinstance(cohort, Regression) else until_epoch
+            ends = math.inf if isinstance(cohort, LogisticCohort) else until_epoch
             while cohort.running and cohort.epoch < ends and not stopped.is_set():
                 trained = cohort.train_epoch()
                 if progress is not None:
                     progress(trained)
 
         # a search for an exact optimum needs exact products; few and large, they use all cores by themselves
-        for regression in self._of_kind(Regression):
+        for regression in self._of_kind(LogisticCohort):
             train(regression, threading.Event())
         for precision in get_args(Precision):
             with products_in(precision):
                 _side_by_side(
-                    train, [c for c in self._of_kind(Descent) if self._precision_of(c) == precision]
+                    train, [c for c in self._of_kind(MinibatchCohort) if self._precision_of(c) == precision]
                 )
 
     def _precision_of(self, cohort: Cohort) -> Precision:

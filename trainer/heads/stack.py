@@ -52,7 +52,7 @@ class Layer(NamedTuple):
     shift: Tensor | None  # [S, K, H, 1]
 
 
-class Feed(NamedTuple):
+class InputSlice(NamedTuple):
     """Neighbouring heads that see the same rows, scaled alike."""
 
     start: int
@@ -61,7 +61,7 @@ class Feed(NamedTuple):
     augment: bool
 
 
-class Run(NamedTuple):
+class ActivationRun(NamedTuple):
     """Neighbouring heads that treat their hidden units alike."""
 
     heads: int
@@ -127,13 +127,13 @@ class Stack:
         self.dropout_k = over_heads([spec.dropout for spec in specs])
         self.any_dropout = any(spec.dropout > 0 for spec in specs)
         self.runs = [
-            Run(len(list(members)), *key)
+            ActivationRun(len(list(members)), *key)
             for key, members in groupby(specs, key=lambda spec: (spec.activation, spec.layer_norm))
         ]
         self.feeds, start = [], 0
         for key, members in groupby(specs, key=lambda spec: (spec.scaling, spec.augment)):
             stop = start + len(list(members))
-            self.feeds.append(Feed(start, stop, *key))
+            self.feeds.append(InputSlice(start, stop, *key))
             start = stop
         self.linear = sum(spec.output == "linear" for spec in specs)  # the heads after these have a cosine
         self.cosine_scale_k11 = over_heads([spec.cosine_scale for spec in specs])[self.linear :, None, None]
@@ -262,7 +262,7 @@ class _FirstLayer(torch.autograd.Function):
         ctx: Any,
         weight: Tensor,
         bias: Tensor,
-        feeds: tuple[Feed, ...],
+        feeds: tuple[InputSlice, ...],
         x_fsbd: tuple[Tensor, ...],
         gradient: Tensor,
         mask: Tensor | None,

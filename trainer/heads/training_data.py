@@ -110,7 +110,7 @@ class TrainingData:
         return self._scaled[scaling]
 
 
-def prepare(
+def to_training_data(
     train_x_nd: np.ndarray,
     train_y_n: np.ndarray,
     *,

@@ -31,17 +31,10 @@ def run(config: PredictConfig) -> dict[str, Any]:
 
     Raises:
         InputError: no such sweep, model, encoder or picture; the CSV cannot be written.
-        CameToNothing: more files than ``max_bad`` are bad. The CSV of the others is written.
+        NoResultError: more files than ``max_bad`` are bad. The CSV of the others is written.
     """
     began = time.time()
-    require_at_least(config, top_k=1)
-    if not 0 <= config.max_bad <= 1:
-        raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
-    if config.run is not None and config.model_uri is not None:
-        raise InputError("--run and --model-uri both name a head; pass one of them.")
-    if config.out.is_dir():
-        raise InputError(f"--out {config.out} is a folder; pass the name of a file.")
-
+    check(config)
     from trainer.data.file_list import read_files
     from trainer.serving.predictor import folder_of
 
@@ -87,6 +80,17 @@ def run(config: PredictConfig) -> dict[str, Any]:
             figures,
         )
     return figures
+
+
+def check(config: PredictConfig) -> None:
+    """Raise InputError for flags that make no sense."""
+    require_at_least(config, top_k=1)
+    if not 0 <= config.max_bad <= 1:
+        raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
+    if config.run is not None and config.model_uri is not None:
+        raise InputError("--run and --model-uri both name a head; pass one of them.")
+    if config.out.is_dir():
+        raise InputError(f"--out {config.out} is a folder; pass the name of a file.")
 
 
 def find_head(config: PredictConfig) -> tuple[RecordedHead, str | None, dict[str, Any]]:

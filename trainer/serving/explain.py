@@ -33,7 +33,7 @@ USUAL_SCALE = 100.0  # of logits where the model keeps none (CLIP's own, at its 
 SIDE = 96  # pixels of the picture as it is shown on the map
 
 
-class Tried(NamedTuple):
+class Explanation(NamedTuple):
     """What was said of one picture."""
 
     reason: str  # why it cannot be used, "" where it can; then nothing else counts
@@ -44,10 +44,10 @@ class Tried(NamedTuple):
     thumbnail: bytes  # WebP
 
 
-BAD = Tried("", np.empty(0), None, [], None, b"")
+BAD = Explanation("", np.empty(0), None, [], None, b"")
 
 
-class Trying:
+class Explainer:
     """A sweep's best head, with the rows of its map."""
 
     def __init__(
@@ -83,14 +83,14 @@ class Trying:
         """Whether there are neighbours and places."""
         return self._vectors_nd is not None and len(self._train) > 0
 
-    def picture(self, data: bytes, *, neighbours: int = 12) -> Tried:
+    def picture(self, data: bytes, *, neighbours: int = 12) -> Explanation:
         """Answer a picture file. InputError where the encoder is not to be had."""
         with self._lock:
             answered = self._predictor.predict([data], most_pixels=MOST_PIXELS)
             if answered.reasons[0]:
                 return BAD._replace(reason=answered.reasons[0])
             vector_d = answered.vectors_nd[0]
-            return Tried(
+            return Explanation(
                 "",
                 answered.probabilities_nc[0],
                 self._zero_shot(data),

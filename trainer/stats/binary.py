@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import expit
 
 from trainer.stats.intervals import Interval, wilson_of_share
-from trainer.stats.roc import Roc, accepted_at, area, roc
+from trainer.stats.roc import Roc, area, roc, tar_at_far
 
 DRAWS = 1000
 BINS = 10
@@ -28,7 +28,7 @@ COOLEST, HOTTEST = 0.02, 50.0
 
 
 @dataclass(frozen=True)
-class Rows:
+class BinaryRows:
     """N rows of one split, with both classes among them."""
 
     positive_n: np.ndarray  # bool [N]
@@ -43,7 +43,7 @@ def log_odds(probability_n2: np.ndarray) -> np.ndarray:
 
 
 def units(group: Sequence[str]) -> np.ndarray:
-    """int [N] for `Rows`: the same for rows of one group, of its own for each row without one ("")."""
+    """int [N] for `BinaryRows`: the same for rows of one group, of its own for each row without one ("")."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name or f"\0{row}", len(numbers)) for row, name in enumerate(group)])
 
@@ -51,7 +51,7 @@ def units(group: Sequence[str]) -> np.ndarray:
 # --- figures under weights [L, N] of the rows -------------------------------------------------
 
 
-def average_precision(curve: Roc, rows: Rows, weight_ln: np.ndarray) -> np.ndarray:
+def average_precision(curve: Roc, rows: BinaryRows, weight_ln: np.ndarray) -> np.ndarray:
     """Area under the precision-recall curve [L] of rows with this ROC curve, as steps: the sum of precision ×
     gain in recall, which is scikit-learn's ``average_precision_score``; NaN where a class has no weight."""
     weight_ln = np.asarray(weight_ln, dtype=np.float64)
@@ -80,7 +80,7 @@ def calibration_error(
     return np.abs(weight_ln @ gap_nb).sum(1) / weight_ln.sum(1)
 
 
-def log_loss_rows(rows: Rows, temperature: float = 1.0) -> np.ndarray:
+def log_loss_rows(rows: BinaryRows, temperature: float = 1.0) -> np.ndarray:
     """Negative log-likelihood [N], in nats, of the log-odds over a temperature."""
     sign_n = np.where(rows.positive_n, 1.0, -1.0)
     return np.logaddexp(0.0, -sign_n * rows.log_odds_n / temperature)
@@ -89,7 +89,7 @@ def log_loss_rows(rows: Rows, temperature: float = 1.0) -> np.ndarray:
 # --- chosen on validation rows ----------------------------------------------------------------
 
 
-def threshold_at(rows: Rows, specificity: float) -> float:
+def threshold_at(rows: BinaryRows, specificity: float) -> float:
     """The lowest threshold of the log-odds (positive from there on) with at least this specificity, in the
     middle between the two neighbouring rows."""
     curve = roc(rows.log_odds_n, rows.positive_n)
@@ -100,7 +100,7 @@ def threshold_at(rows: Rows, specificity: float) -> float:
     return float((curve.threshold_t[last] + below[0]) / 2) if len(below) else float(curve.threshold_t[last])
 
 
-def fit_temperature(rows: Rows) -> float:
+def fit_temperature(rows: BinaryRows) -> float:
     """What to divide log-odds by, so that their negative log-likelihood is least (Guo et al. 2017, "On
     calibration of modern neural networks"); from 0.02 to 50. It never changes the order of rows."""
     from scipy.optimize import minimize_scalar  # slow to import
@@ -117,7 +117,7 @@ def fit_temperature(rows: Rows) -> float:
 # --- intervals --------------------------------------------------------------------------------
 
 
-def weights(rows: Rows, *, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
+def weights(rows: BinaryRows, *, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
     """How often each row was drawn, [l, N] a part at a time, ``draws`` in all."""
     known, unit_n = np.unique(rows.unit_n, return_inverse=True)
     yes_q, no_q = (
@@ -158,7 +158,7 @@ def difference(one: Interval, other: Interval) -> Interval:
     return Interval(less, low, less + math.hypot(one.high - one.value, other.value - other.low))
 
 
-class Judged(NamedTuple):
+class BinaryReport(NamedTuple):
     """What the log-odds are worth on test rows, with 95 % intervals.
 
     Those of `auroc`, `auprc`, `on_curve`, losses and their changes are percentiles over draws. Those of the
@@ -187,7 +187,9 @@ class Judged(NamedTuple):
     brier_change: Interval
 
 
-def judge(val: Rows, test: Rows, *, specificity: float, seed: int, draws: int = DRAWS) -> Judged:
+def evaluate_binary(
+    val: BinaryRows, test: BinaryRows, *, specificity: float, seed: int, draws: int = DRAWS
+) -> BinaryReport:
     """Choose threshold and temperature on validation rows, and judge on test rows once."""
     threshold, temperature = threshold_at(val, specificity), fit_temperature(val)
     called_n = test.log_odds_n >= threshold
@@ -204,7 +206,7 @@ def judge(val: Rows, test: Rows, *, specificity: float, seed: int, draws: int = 
     val_specificity = wilson_of_groups(
         (val.log_odds_n < threshold)[~val.positive_n], val.unit_n[~val.positive_n]
     )
-    return Judged(
+    return BinaryReport(
         threshold=threshold,
         temperature=temperature,
         val_specificity=val_specificity.value,
@@ -215,7 +217,7 @@ def judge(val: Rows, test: Rows, *, specificity: float, seed: int, draws: int = 
 
 
 def _measure(
-    rows: Rows, temperature: float, specificity: float
+    rows: BinaryRows, temperature: float, specificity: float
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     bin_n = equal_mass_bins(rows.log_odds_n)  # the same before and after: a temperature keeps the order
     versions = []
@@ -229,7 +231,7 @@ def _measure(
         found = {
             "auroc": area(curve),
             "auprc": average_precision(curve, rows, weight_ln),
-            "on_curve": accepted_at(curve, 1 - specificity),
+            "on_curve": tar_at_far(curve, 1 - specificity),
         }
         total = weight_ln.sum(1)
         for suffix, probability_n, log_loss_n, brier_n in versions:

@@ -31,7 +31,7 @@ ROUNDING = 1e-6  # metrics are counted in float32: what differs by less is the s
 
 
 @dataclass(frozen=True)
-class Answers:
+class PredictionSet:
     """What A arms, each with S seeds, say of N rows."""
 
     label_n: np.ndarray  # int [N]
@@ -94,7 +94,7 @@ class Resampled(NamedTuple):
         return bca(self, level=level)
 
 
-class Bootstrap:
+class PairedBootstrap:
     """The same draws of rows and of seeds for every arm.
 
     Args:
@@ -102,7 +102,7 @@ class Bootstrap:
         seed: decides the draws.
     """
 
-    def __init__(self, answers: Answers, *, seed: int, draws: int = DRAWS) -> None:
+    def __init__(self, answers: PredictionSet, *, seed: int, draws: int = DRAWS) -> None:
         random = np.random.default_rng(seed)
         rows, seeds = len(answers.label_n), answers.pred_asn.shape[1]
         self._answers = answers
@@ -150,7 +150,7 @@ def _one_hot(value: np.ndarray, classes: int) -> np.ndarray:
     return (value[..., None] == np.arange(classes)).astype(np.float32)
 
 
-def _indicators(answers: Answers, arm: int) -> tuple[np.ndarray, np.ndarray]:
+def _indicators(answers: PredictionSet, arm: int) -> tuple[np.ndarray, np.ndarray]:
     """Of one arm float32 [N, S, C] each: the row was rightly, and was at all, given the class."""
     pred_ns = answers.pred_asn[arm].T
     predicted_nsc = _one_hot(pred_ns, answers.classes)
@@ -218,7 +218,7 @@ class SwapTest(NamedTuple):
     p_c: np.ndarray  # of each class's F1
 
 
-def swap_test(answers: Answers, one: int, other: int, *, seed: int, swaps: int = SWAPS) -> SwapTest:
+def swap_test(answers: PredictionSet, one: int, other: int, *, seed: int, swaps: int = SWAPS) -> SwapTest:
     """Is the difference in macro-F1 larger than when the arms' answers to each row are swapped at random?
 
     p = (1 + how many of the random swaps differ as much) / (1 + swaps) (Phipson & Smyth 2010), so it is never
@@ -273,7 +273,7 @@ def holm(p_m: np.ndarray, weight_m: np.ndarray | None = None) -> np.ndarray:
     return adjusted_m
 
 
-def luck_of_choice(
+def selection_optimism(
     scores_as: Sequence[tuple[int, np.ndarray, np.ndarray]], *, rows: int
 ) -> Callable[[int], float]:
     """How much a score differs from one random choice of training rows to the next.
@@ -294,7 +294,7 @@ def luck_of_choice(
     return lambda kept: float(np.sqrt(factor * (rows / kept - 1)))
 
 
-def f1_macro_per_seed(answers: Answers) -> np.ndarray:
+def f1_macro_per_seed(answers: PredictionSet) -> np.ndarray:
     """Macro-F1 of every arm and seed, float64 [A, S]."""
     actual_11c = _one_hot(answers.label_n[:, None], answers.classes).sum(0, keepdims=True)
     f1_as = []
@@ -304,12 +304,14 @@ def f1_macro_per_seed(answers: Answers) -> np.ndarray:
     return np.stack(f1_as).astype(np.float64)
 
 
-def beyond_luck(difference: Resampled, *, luck: float, level: float = 0.95) -> tuple[Interval, float]:
+def interval_beyond_optimism(
+    difference: Resampled, *, luck: float, level: float = 0.95
+) -> tuple[Interval, float]:
     """A filter less random choices of as many rows: interval and two-sided p-value, both by the normal
     distribution, when the filter's own rows might be one more lucky draw.
 
     Args:
-        luck: standard deviation of the score between random choices, see :func:`luck_of_choice`.
+        luck: standard deviation of the score between random choices, see :func:`selection_optimism`.
     """
     value = float(difference.value)
     spread = float(np.sqrt(np.var(difference.draws.astype(np.float64)) + luck**2))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.stats.intervals import Z95, Interval
-from trainer.stats.paired_bootstrap import Answers, Bootstrap, Resampled, holm, swap_test
+from trainer.stats.paired_bootstrap import PairedBootstrap, PredictionSet, Resampled, holm, swap_test
 
 
 class McNemar(NamedTuple):
@@ -19,7 +19,7 @@ class McNemar(NamedTuple):
     p: float
 
 
-class ClassPair(NamedTuple):
+class ClassDifference(NamedTuple):
     """Of one class: its F1 by either method, the difference, and whether that may be chance."""
 
     f1: float
@@ -29,14 +29,14 @@ class ClassPair(NamedTuple):
     p_holm: float  # adjusted for the classes
 
 
-class Pair(NamedTuple):
+class MethodDifference(NamedTuple):
     """One method less another."""
 
     f1_macro: Interval
     p: float  # of macro-F1, by swapping the answers to each row
     accuracy: Interval
     mcnemar: McNemar
-    by_class: list[ClassPair]
+    by_class: list[ClassDifference]
 
 
 def mcnemar(right_n: np.ndarray, other_right_n: np.ndarray) -> McNemar:
@@ -63,7 +63,7 @@ def accuracy_difference(only_one: int, only_other: int, rows: int) -> Interval:
     return Interval(value, max(middle - reach, -1.0), min(middle + reach, 1.0))
 
 
-class Compared:
+class PairedComparison:
     """The methods of some answers, with the same bootstrap draws for all.
 
     Args:
@@ -71,9 +71,9 @@ class Compared:
         seed: decides draws and swaps.
     """
 
-    def __init__(self, answers: Answers, *, seed: int) -> None:
+    def __init__(self, answers: PredictionSet, *, seed: int) -> None:
         self.answers, self.seed = answers, seed
-        self._bootstrap = Bootstrap(answers, seed=seed)
+        self._bootstrap = PairedBootstrap(answers, seed=seed)
         self._arms: dict[int, dict[str, Resampled]] = {}
 
     def arm(self, arm: int) -> dict[str, Resampled]:
@@ -82,7 +82,7 @@ class Compared:
             self._arms[arm] = self._bootstrap.arm(arm)
         return self._arms[arm]
 
-    def pair(self, one: int, other: int) -> Pair:
+    def pair(self, one: int, other: int) -> MethodDifference:
         """One method less another, row by row and head by head; McNemar's test is of their first heads."""
         mine, theirs = self.arm(one), self.arm(other)
         test = swap_test(self.answers, one, other, seed=self.seed)
@@ -91,7 +91,7 @@ class Compared:
         )
         p_holm = holm(test.p_c)
         by_class = [
-            ClassPair(
+            ClassDifference(
                 float(mine["f1"].value[index]),
                 float(theirs["f1"].value[index]),
                 mine["f1"].of_class(index).minus(theirs["f1"].of_class(index)).interval(),
@@ -100,7 +100,7 @@ class Compared:
             )
             for index in range(self.answers.classes)
         ]
-        return Pair(
+        return MethodDifference(
             mine["f1_macro"].minus(theirs["f1_macro"]).interval(),
             test.p,
             mine["accuracy"].minus(theirs["accuracy"]).interval(),

@@ -27,7 +27,7 @@ AUC, EER, ACCURACY, TAR = "auc", "eer", "accuracy", "tar"
 
 
 @dataclass(frozen=True)
-class Pairs:
+class VerificationPairs:
     """P pairs: the truth, whom they show, and the fold that each belongs to."""
 
     same_p: np.ndarray  # bool [P]
@@ -73,7 +73,7 @@ def area(curve: Roc) -> np.ndarray:
     return (width * (curve.tar_lt[:, 1:] + curve.tar_lt[:, :-1]) / 2).sum(1)
 
 
-def equal_error(curve: Roc) -> np.ndarray:
+def equal_error_rate(curve: Roc) -> np.ndarray:
     """Equal error rate [L]: where FAR = FRR, on the straight line between two points of the curve."""
     gap = curve.far_lt - (1 - curve.tar_lt)  # from -1 up to 1
     after = np.argmax(gap >= 0, axis=1)[:, None]
@@ -84,14 +84,14 @@ def equal_error(curve: Roc) -> np.ndarray:
     return (far_low + share * (far_high - far_low))[:, 0]
 
 
-def accepted_at(curve: Roc, far: float) -> np.ndarray:
+def tar_at_far(curve: Roc, far: float) -> np.ndarray:
     """TAR [L] at the lowest threshold whose FAR is no more than ``far``; nothing is interpolated."""
     allowed = curve.far_lt <= far + 1e-12
     best = np.where(allowed, curve.tar_lt, -np.inf).max(1)
     return np.where(np.isnan(curve.far_lt[:, 0]) | np.isnan(curve.tar_lt[:, 0]), np.nan, best)
 
 
-def allows(different: int, far: float) -> bool:
+def enough_pairs_for_far(different: int, far: float) -> bool:
     """Whether so many different pairs can tell a TAR at this FAR: `FEWEST_ERRORS` are accepted there."""
     return different * far >= FEWEST_ERRORS - 1e-9
 
@@ -111,7 +111,7 @@ def best_threshold(score_p: np.ndarray, same_p: np.ndarray) -> float:
     return float((here + curve.threshold_t[at + 1]) / 2) if at + 1 < len(curve.threshold_t) else float(here)
 
 
-class Folded(NamedTuple):
+class FoldedAccuracy(NamedTuple):
     """Verification by the LFW protocol (Huang et al. 2007): each fold with the threshold of all others."""
 
     accuracy_f: np.ndarray
@@ -129,7 +129,7 @@ class Folded(NamedTuple):
         return float(self.accuracy_f.std(ddof=1) / math.sqrt(folds)) if folds > 1 else math.nan
 
 
-def fold_by_fold(score_p: np.ndarray, pairs: Pairs) -> Folded:
+def cross_validated_accuracy(score_p: np.ndarray, pairs: VerificationPairs) -> FoldedAccuracy:
     """Accuracy in each fold, the threshold being chosen on the others.
 
     Accuracy is the mean of TAR and 1 - FAR: the same as the share of right answers where a fold has as many
@@ -144,10 +144,10 @@ def fold_by_fold(score_p: np.ndarray, pairs: Pairs) -> Folded:
         same = pairs.same_p[here]
         accuracy.append(np.mean([right_p[here][of].mean() for of in (same, ~same) if of.any()]))
         thresholds.append(threshold)
-    return Folded(np.array(accuracy), np.array(thresholds), right_p)
+    return FoldedAccuracy(np.array(accuracy), np.array(thresholds), right_p)
 
 
-class Bootstrap:
+class PersonBootstrap:
     """The same draws of people for every method.
 
     Args:
@@ -155,14 +155,16 @@ class Bootstrap:
         seed: decides the draws.
     """
 
-    def __init__(self, pairs: Pairs, *, seed: int, draws: int = DRAWS) -> None:
+    def __init__(self, pairs: VerificationPairs, *, seed: int, draws: int = DRAWS) -> None:
         self.pairs, self.draws = pairs, draws
         known, place = np.unique(pairs.person_p2, return_inverse=True)
         self.people = len(known)
         self._place_p2 = place.reshape(pairs.person_p2.shape)
         self._seed = seed
 
-    def measure(self, score_p: np.ndarray, folded: Folded, *, fars: Sequence[float]) -> dict[str, Resampled]:
+    def measure(
+        self, score_p: np.ndarray, folded: FoldedAccuracy, *, fars: Sequence[float]
+    ) -> dict[str, Resampled]:
         """`AUC`, `EER`, `ACCURACY` and for each of ``fars`` `TAR` and that number (``tar0.01``).
 
         The accuracy's thresholds are those that were chosen; they are not chosen anew in each draw.
@@ -236,9 +238,9 @@ def _figures(
         kinds.append(np.divide(hits, total, out=np.full(len(total), np.nan), where=total > 0))
     return {
         AUC: area(curve),
-        EER: equal_error(curve),
+        EER: equal_error_rate(curve),
         ACCURACY: (kinds[0] + kinds[1]) / 2,
-        **{f"{TAR}{far:g}": accepted_at(curve, far) for far in fars},
+        **{f"{TAR}{far:g}": tar_at_far(curve, far) for far in fars},
     }
 
 
@@ -267,7 +269,7 @@ def points(score_p: np.ndarray, same_p: np.ndarray, far_g: np.ndarray) -> Mappin
 # --- closed set -------------------------------------------------------------------------------
 
 
-def ranks(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
+def true_class_ranks(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
     """At which place, from 1, each row's own class stands among its scores [N, C].
 
     Of the classes with the same score half stand before it.
@@ -277,7 +279,7 @@ def ranks(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
     return above + 1 + -(-equal // 2)
 
 
-def share_by_people(
+def hit_rate_by_person(
     hit_mn: np.ndarray, person_n: np.ndarray, *, seed: int, draws: int = DRAWS
 ) -> list[Resampled]:
     """Share of hits of M methods [M, N], people being drawn anew, the same for every method."""

@@ -62,7 +62,7 @@ def metrics_of(child: ChildRun) -> Iterator[Metric]:
             yield Metric(name, float(value), child.ended_ms, 0)
 
 
-def take_stock(client: MlflowClient, parent: Run) -> set[int]:
+def complete_child_trials(client: MlflowClient, parent: Run) -> set[int]:
     """Trials that have a whole child run. Half-written ones are deleted, to be written anew."""
     whole = set()
     for run in runs(client, parent.info.experiment_id, where=tag_is(Tag.PARENT, parent.info.run_id)):
@@ -73,7 +73,7 @@ def take_stock(client: MlflowClient, parent: Run) -> set[int]:
     return whole
 
 
-def close_half_written(client: MlflowClient, parent: Run, *, stopped: Stopped, ended_ms: int) -> None:
+def close_unfinished_children(client: MlflowClient, parent: Run, *, stopped: Stopped, ended_ms: int) -> None:
     """Mark the children that were being written when their sweep stopped as KILLED."""
     where = f"{tag_is(Tag.PARENT, parent.info.run_id)} AND attributes.status = 'RUNNING'"
     for run in runs(client, parent.info.experiment_id, where=where):

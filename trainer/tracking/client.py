@@ -94,7 +94,7 @@ def find_experiment(client: MlflowClient, name: str) -> Experiment | None:
             f"it back with `mlflow experiments restore --experiment-id {experiment.experiment_id}` "
             f"(MLFLOW_TRACKING_URI={client.tracking_uri}), or pass another --experiment."
         )
-    refuse_moved(client, experiment)
+    refuse_moved_store(client, experiment)
     return experiment
 
 
@@ -120,7 +120,7 @@ def open_experiment(client: MlflowClient, name: str) -> str:
     return experiment.experiment_id
 
 
-def refuse_moved(client: MlflowClient, experiment: Experiment) -> None:
+def refuse_moved_store(client: MlflowClient, experiment: Experiment) -> None:
     """Notice a store that was moved: MLflow keeps absolute artifact paths, and then silently lists nothing.
 
     Raises:

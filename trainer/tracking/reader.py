@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.core.errors import InputError
-from trainer.tracking.client import connect, find_run, refuse_moved
+from trainer.tracking.client import connect, find_run, refuse_moved_store
 from trainer.tracking.schema import Kind, Tag
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class RunFiles:
             raise InputError(f"Run {run_id} is neither a sweep nor a trial of one.")
         self.trial = int(run.data.tags[Tag.TRIAL]) if kind == Kind.TRIAL else None
         self.sweep = run.data.tags[Tag.PARENT] if kind == Kind.TRIAL else run_id
-        refuse_moved(self._client, self._client.get_experiment(run.info.experiment_id))
+        refuse_moved_store(self._client, self._client.get_experiment(run.info.experiment_id))
 
     def read(self, artifact: str) -> bytes:
         """A file that the sweep logged.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer.tracking.children import close_half_written
+from trainer.tracking.children import close_unfinished_children
 from trainer.tracking.client import connect, find_experiment, runs, tag_is
 from trainer.tracking.schema import Kind, RunState, Stopped, Tag, run_state
 
@@ -29,7 +29,7 @@ def find_study(tracking_uri: str, experiment: str, study: str, *, kind: Kind = K
     """The newest run of that study and kind, if there is one.
 
     A state of LIVE says that the last heartbeat is young, not that the process lives: one that was
-    killed a moment ago looks the same. ``SweepWriter.resume`` tells the two apart.
+    killed a moment ago looks the same. ``RunWriter.resume`` tells the two apart.
     """
     client = connect(tracking_uri)
     found = find_experiment(client, experiment)
@@ -55,7 +55,7 @@ def close_lost_runs(tracking_uri: str, experiment: str) -> list[str]:
     lost = [run for run in open_runs if Tag.HEARTBEAT in run.data.tags and state_of(run) is not RunState.LIVE]
     for run in lost:
         ended_ms = int(float(run.data.tags[Tag.HEARTBEAT]) * 1000)
-        close_half_written(client, run, stopped=Stopped.LOST, ended_ms=ended_ms)
+        close_unfinished_children(client, run, stopped=Stopped.LOST, ended_ms=ended_ms)
         client.set_tag(run.info.run_id, Tag.STOPPED, Stopped.LOST)
         client.set_terminated(run.info.run_id, "KILLED", max(ended_ms, run.info.start_time))
     return [run.info.run_id for run in lost]

@@ -22,8 +22,15 @@ from trainer.core import atomic
 from trainer.core.console import say
 from trainer.core.errors import InputError, first_line
 from trainer.tracking import schema
-from trainer.tracking.children import STATUS, ChildRun, close_half_written, metrics_of, tags_of, take_stock
-from trainer.tracking.client import connect, cut, find_run, local_folder, open_experiment, refuse_moved
+from trainer.tracking.children import (
+    STATUS,
+    ChildRun,
+    close_unfinished_children,
+    complete_child_trials,
+    metrics_of,
+    tags_of,
+)
+from trainer.tracking.client import connect, cut, find_run, local_folder, open_experiment, refuse_moved_store
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag
 from trainer.tracking.studies import state_of
 
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
 NAME_LENGTH = 250  # MLflow's limit for a run's name
 
 
-class SweepWriter:
+class RunWriter:
     """Writes one sweep, or one extraction. Use it in a ``with`` block: the run is closed however it ends.
 
     Left normally the run is FINISHED; by KeyboardInterrupt KILLED and labelled interrupted; by any
@@ -94,14 +101,14 @@ class SweepWriter:
         """
         client = connect(tracking_uri)
         run = find_run(client, run_id)
-        refuse_moved(client, client.get_experiment(run.info.experiment_id))
+        refuse_moved_store(client, client.get_experiment(run.info.experiment_id))
         if local_folder(run.info.artifact_uri) is None and state_of(run) is RunState.LIVE:
             raise _busy(run)
         writer = cls(client, run, claim=_claim(run))
         client.set_tag(run_id, Tag.HEARTBEAT, str(time.time()))
         client.update_run(run_id, status="RUNNING")
         _clear_labels(client, run_id)
-        writer.shown = take_stock(client, run)
+        writer.shown = complete_child_trials(client, run)
         writer._heart.start()
         return writer
 
@@ -255,7 +262,7 @@ class SweepWriter:
         with self._lock:
             if Tag.STOPPED in labels:
                 stopped = Stopped(str(labels[Tag.STOPPED]))
-                close_half_written(self._client, self._run, stopped=stopped, ended_ms=int(now * 1000))
+                close_unfinished_children(self._client, self._run, stopped=stopped, ended_ms=int(now * 1000))
             _clear_labels(self._client, self.run_id)  # closed as lost, perhaps, while the machine slept
             for tag, text in _texts({**labels, Tag.HEARTBEAT: now}).items():
                 self._client.set_tag(self.run_id, tag, text)

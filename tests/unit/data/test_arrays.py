@@ -36,7 +36,7 @@ def test_given_splits_are_kept_row_by_row(tmp_path: Path) -> None:
     assert manifest.split_n.tolist() == ["train"] * 6 + ["val"] * 4 + ["test"] * 2
     assert manifest.features_nd is not None
     assert np.array_equal(manifest.features_nd[manifest.rows("val")], val_x)
-    assert manifest.made_splits == ()
+    assert manifest.drawn_splits == ()
     check_trainable(manifest)
 
 
@@ -50,7 +50,7 @@ def test_train_alone_is_split(tmp_path: Path) -> None:
 def test_val_is_taken_from_train_where_only_test_is_given(tmp_path: Path) -> None:
     x, y = _xy(40)
     manifest = _load(tmp_path, train_x=x, train_y=y, test_x=x[:4], test_y=y[:4])
-    assert manifest.made_splits == ("val",)
+    assert manifest.drawn_splits == ("val",)
     assert set(manifest.rows("test")) == {40, 41, 42, 43}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trainer.core.errors import InputError
 from trainer.data.corruption import CAPTION_SWAPPED, MISMATCHED, flip_labels, shuffle_captions
-from trainer.data.manifest import Manifest, build_manifest
+from trainer.data.manifest import Columns, Manifest, build_manifest
 
 Plant = Callable[..., Manifest]
 ROWS = st.lists(
@@ -32,13 +32,15 @@ def _manifest(rows: list[tuple[str, str, str, str]], *, known: bool = True) -> M
     label, split, caption, spoiled = zip(*rows, strict=True)
     n = len(rows)
     return build_manifest(
-        name="toy",
-        sample_id=[f"row{i}" for i in range(n)],
-        label=label,
-        split=split,
-        content=[f"c{i}" for i in range(n)],
-        caption=caption,
-        spoiled=spoiled if known else None,
+        "toy",
+        Columns(
+            sample_id=[f"row{i}" for i in range(n)],
+            label=label,
+            split=split,
+            content=[f"c{i}" for i in range(n)],
+            caption=caption,
+            corrupted=spoiled if known else None,
+        ),
     )
 
 
@@ -57,7 +59,7 @@ def _planted(plant: Plant, manifest: Manifest, share: float, seed: int) -> Manif
 
 
 def _marked(manifest: Manifest, how: str) -> list[int]:
-    return [i for i, one in enumerate(manifest.spoiled or ()) if one == how]
+    return [i for i, one in enumerate(manifest.corrupted or ()) if one == how]
 
 
 @given(ROWS, SHARE, st.integers(0, 3))
@@ -105,12 +107,12 @@ def test_swapped_captions_are_the_same_texts_in_other_rows_and_no_more_keep_thei
 
 
 def _others_are_the_same(before: Manifest, after: Manifest, marked: list[int]) -> None:
-    assert before.spoiled is not None
-    assert after.spoiled is not None
+    assert before.corrupted is not None
+    assert after.corrupted is not None
     for i in set(range(len(before))) - set(marked):
         assert after.label_n[i] == before.label_n[i]
         assert after.caption[i] == before.caption[i]
-        assert after.spoiled[i] == before.spoiled[i]
+        assert after.corrupted[i] == before.corrupted[i]
     assert after.split_n.tolist() == before.split_n.tolist()
     assert after.content == before.content
 
@@ -133,9 +135,9 @@ def test_without_labels_captions_are_exchanged_in_every_split() -> None:
 def test_the_same_seed_plants_the_same_and_another_seed_or_share_something_else(plant: Plant) -> None:
     data = _plain()
     first, again = plant(data, 0.3, seed=1), plant(data, 0.3, seed=1)
-    assert (first.caption, first.spoiled, first.digest) == (again.caption, again.spoiled, again.digest)
+    assert (first.caption, first.corrupted, first.digest) == (again.caption, again.corrupted, again.digest)
     assert first.label_n.tolist() == again.label_n.tolist()
-    assert first.spoiled != plant(data, 0.3, seed=2).spoiled
+    assert first.corrupted != plant(data, 0.3, seed=2).corrupted
     others = [data, plant(data, 0.3, seed=2), plant(data, 0.301, seed=1)]
     assert first.digest not in {one.digest for one in others}
 

@@ -13,17 +13,19 @@ from tests.support.image_files import encoded, noise
 from trainer.core.errors import InputError
 from trainer.data.duplicates import duplicate_rows, indivisible_units, redundant_rows, refuse_leaks
 from trainer.data.load import load
-from trainer.data.manifest import Manifest, build_manifest
+from trainer.data.manifest import Columns, Manifest, build_manifest
 
 
 def _manifest(content: str, split: str) -> Manifest:
     full = {"r": "train", "v": "val", "t": "test"}
     return build_manifest(
-        name="toy",
-        sample_id=[f"row{i}" for i in range(len(content))],
-        label=["a", "b"] * (len(content) // 2) + ["a"] * (len(content) % 2),
-        split=[full[one] for one in split],
-        content=list(content),
+        "toy",
+        Columns(
+            sample_id=[f"row{i}" for i in range(len(content))],
+            label=["a", "b"] * (len(content) // 2) + ["a"] * (len(content) % 2),
+            split=[full[one] for one in split],
+            content=list(content),
+        ),
     )
 
 

@@ -33,7 +33,7 @@ def test_class_folders_give_classes_and_all_splits_are_drawn(tmp_path: Path) -> 
     manifest = _load(class_folders(tmp_path, {"10": 20, "2": 20}))
     assert manifest.classes == ("2", "10")
     assert manifest.sample_id[0] == "10/0.png"
-    assert manifest.made_splits == ("train", "val", "test")
+    assert manifest.drawn_splits == ("train", "val", "test")
     assert [len(manifest.rows(split)) for split in ("train", "val", "test")] == [28, 6, 6]
     check_trainable(manifest)
 
@@ -51,7 +51,7 @@ def test_split_folders_are_kept(tmp_path: Path, val: str) -> None:
     for i, split in enumerate(("train", val, "test")):
         class_folders(tmp_path / split, {"a": 2, "b": 2}, first_seed=10 * i)
     manifest = _load(tmp_path)
-    assert manifest.made_splits == ()
+    assert manifest.drawn_splits == ()
     assert manifest.classes == ("a", "b")
     assert {
         one.split("/")[0]
@@ -64,7 +64,7 @@ def test_val_is_taken_from_train_where_there_is_only_test(tmp_path: Path) -> Non
     class_folders(tmp_path / "train", {"a": 20, "b": 20})
     class_folders(tmp_path / "test", {"a": 3, "b": 3}, first_seed=50)
     manifest = _load(tmp_path)
-    assert manifest.made_splits == ("val",)
+    assert manifest.drawn_splits == ("val",)
     assert [len(manifest.rows(split)) for split in ("train", "val", "test")] == [34, 6, 6]
     assert all(manifest.sample_id[row].startswith("test/") for row in manifest.rows("test"))
 

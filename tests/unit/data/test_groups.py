@@ -12,7 +12,7 @@ from trainer.core.errors import InputError
 from trainer.data.duplicates import indivisible_units
 from trainer.data.groups import drop_shared_groups, groups_across_splits, refuse_group_leaks, with_groups
 from trainer.data.load import load
-from trainer.data.manifest import SPLITS, Manifest, Quarantined, build_manifest
+from trainer.data.manifest import SPLITS, Columns, Manifest, Quarantined, build_manifest
 from trainer.data.split import complete_splits
 
 FULL = {"r": "train", "v": "val", "t": "test"}
@@ -25,12 +25,14 @@ PEOPLE = st.lists(
 def _manifest(group: str, split: str) -> Manifest:
     """One row for each letter; "-" is a row of no group."""
     return build_manifest(
-        name="toy",
-        sample_id=[f"row{i}" for i in range(len(group))],
-        label=["a"] * len(group),
-        split=[FULL[one] for one in split],
-        content=[f"c{i}" for i in range(len(group))],
-        group=["" if one == "-" else one for one in group],
+        "toy",
+        Columns(
+            sample_id=[f"row{i}" for i in range(len(group))],
+            label=["a"] * len(group),
+            split=[FULL[one] for one in split],
+            content=[f"c{i}" for i in range(len(group))],
+            group=["" if one == "-" else one for one in group],
+        ),
     )
 
 
@@ -47,7 +49,7 @@ def _drawn(rows: list[tuple[int, int, int]], given: list[str]) -> Manifest:
     )
     sample_id = [f"x/person{person}_{i}.png" for i, (person, _, _) in enumerate(rows)]
     return build_manifest(
-        name="toy", sample_id=sample_id, label=label, split=split_n, content=content, made_splits=made
+        "toy", Columns(sample_id=sample_id, label=label, split=split_n, content=content), drawn_splits=made
     )
 
 
@@ -59,7 +61,7 @@ def test_splits_that_are_drawn_divide_neither_groups_nor_copies(
     assert groups_across_splits(manifest) == {}
     unit = indivisible_units(manifest.content, manifest.group)
     assert all(len(set(manifest.split_n[np.array(unit) == one])) == 1 for one in set(unit))
-    assert manifest.made_splits == SPLITS
+    assert manifest.drawn_splits == SPLITS
 
 
 @given(PEOPLE, st.integers(1, 10))
@@ -72,7 +74,7 @@ def test_val_is_drawn_anew_from_train_and_the_datas_own_test_stays(
     after = with_groups(before, PERSON, seed=1)
     assert after.rows("test").tolist() == before.rows("test").tolist()
     assert groups_across_splits(after) == {}
-    assert after.made_splits == ("val",)
+    assert after.drawn_splits == ("val",)
 
 
 def test_splits_are_drawn_as_a_reader_that_knew_the_groups_would_have_drawn_them() -> None:
@@ -89,12 +91,14 @@ def test_splits_are_drawn_as_a_reader_that_knew_the_groups_would_have_drawn_them
 
 def test_the_group_is_the_first_bracket_or_the_whole_match_and_else_what_it_was() -> None:
     manifest = build_manifest(
-        name="toy",
-        sample_id=["p1_a", "p2_b", "q"],
-        label=["b", "", "a"],
-        split=["train", "test", "val"],
-        content=["x", "y", "z"],
-        group=["old", "", "old"],
+        "toy",
+        Columns(
+            sample_id=["p1_a", "p2_b", "q"],
+            label=["b", "", "a"],
+            split=["train", "test", "val"],
+            content=["x", "y", "z"],
+            group=["old", "", "old"],
+        ),
     )
     assert with_groups(manifest, r"p(\d)_([ab])", seed=0).group == ("1", "2", "old")
     assert with_groups(manifest, r"p\d", seed=0).group == ("p1", "p2", "old")
@@ -104,19 +108,22 @@ def test_the_group_is_the_first_bracket_or_the_whole_match_and_else_what_it_was(
 
 def test_all_other_columns_stay_and_the_digest_tells_the_groups() -> None:
     before = build_manifest(
-        name="toy",
-        sample_id=["p1_a", "p1_b", "q"],
-        label=["b10", "", "b2"],
-        split=["train", "test", "val"],
-        content=["x", "y", "z"],
-        caption=["one", "", "three"],
-        images=[b"x", b"y", b"z"],
-        features_nd=np.eye(3, dtype=np.float32),
+        "toy",
+        Columns(
+            sample_id=["p1_a", "p1_b", "q"],
+            label=["b10", "", "b2"],
+            split=["train", "test", "val"],
+            content=["x", "y", "z"],
+            caption=["one", "", "three"],
+            images=[b"x", b"y", b"z"],
+            features_nd=np.eye(3, dtype=np.float32),
+            corrupted=["", "wrong", ""],
+        ),
         quarantined=[Quarantined("bad.png", "empty")],
-        spoiled=["", "wrong", ""],
     )
     after = with_groups(before, "p1", seed=0)
-    for column in ("name", "sample_id", "classes", "caption", "images", "content", "quarantined", "spoiled"):
+    same = ("name", "sample_id", "classes", "caption", "images", "content", "quarantined", "corrupted")
+    for column in same:
         assert getattr(after, column) == getattr(before, column)
     for column in ("label_n", "split_n", "features_nd"):
         assert getattr(after, column).tolist() == getattr(before, column).tolist()

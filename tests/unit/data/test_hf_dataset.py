@@ -72,7 +72,7 @@ def test_a_dataset_gives_rows_with_class_names_captions_and_groups(tmp_path: Pat
     assert [manifest.classes[i] for i in manifest.label_n] == ["cat", "dog"] * 6
     assert (manifest.caption[3], manifest.group[3]) == ("a pet | number 3", "1")
     assert manifest.sample_id[3] == "row/00000003"
-    assert manifest.made_splits == ("train", "val", "test")
+    assert manifest.drawn_splits == ("train", "val", "test")
     assert numbers_of(manifest) == list(range(12))
 
 
@@ -82,17 +82,17 @@ def test_the_parts_of_a_dataset_dict_are_splits_in_any_of_their_spellings(tmp_pa
     )
     manifest = load(saved(data, tmp_path / "pets"), seed=0)
     assert [len(manifest.rows(split)) for split in ("train", "val", "test")] == [12, 6, 6]
-    assert (manifest.sample_id[13], manifest.made_splits) == ("validation/00000001", ())
+    assert (manifest.sample_id[13], manifest.drawn_splits) == ("validation/00000001", ())
     assert numbers_of(manifest) == list(range(24))
     of_test = load(str(tmp_path / "pets" / "test"), seed=0)  # a part is a Dataset of its own
-    assert (numbers_of(of_test), of_test.made_splits) == (list(range(18, 24)), ("train", "val", "test"))
+    assert (numbers_of(of_test), of_test.drawn_splits) == (list(range(18, 24)), ("train", "val", "test"))
 
 
 def test_val_is_drawn_from_train_and_all_three_from_a_single_part_or_as_a_column_says(tmp_path: Path) -> None:
     two = datasets.DatasetDict(train=rows(range(20)), test=rows(range(20, 24)))
-    assert load(saved(two, tmp_path / "two"), seed=0).made_splits == ("val",)
+    assert load(saved(two, tmp_path / "two"), seed=0).drawn_splits == ("val",)
     one = datasets.DatasetDict(all=rows(range(20)))
-    assert load(saved(one, tmp_path / "one"), seed=0).made_splits == ("train", "val", "test")
+    assert load(saved(one, tmp_path / "one"), seed=0).drawn_splits == ("train", "val", "test")
     split = (datasets.Value("string"), ["train"] * 12 + ["dev"] * 4 + ["test"] * 4)
     told = load(saved(rows(range(20), split=split), tmp_path / "told"), seed=0)
     assert [len(told.rows(split)) for split in ("train", "val", "test")] == [12, 4, 4]

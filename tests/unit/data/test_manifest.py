@@ -12,22 +12,24 @@ from hypothesis import strategies as st
 from trainer.core.errors import InputError
 from trainer.data.decode import decode
 from trainer.data.load import load
-from trainer.data.manifest import Manifest, build_manifest, check_trainable, natural_key
+from trainer.data.manifest import Columns, Manifest, build_manifest, check_trainable, natural_key
 
 
 def _manifest(label: str, split: str, *, made: tuple[str, ...] = ()) -> Manifest:
     """One character per row: class and (t)rain, (v)al, t(e)st."""
     names = {"t": "train", "v": "val", "e": "test"}
     return build_manifest(
-        name="toy",
-        sample_id=[f"row{i}" for i in range(len(label))],
-        label=list(label),
-        split=[names[one] for one in split],
-        content=["00" * 32] * len(label),
-        caption=[f"caption {i}" for i in range(len(label))],
-        images=[bytes([i]) for i in range(len(label))],
-        spoiled=[f"how {i}" for i in range(len(label))],
-        made_splits=made,
+        "toy",
+        Columns(
+            sample_id=[f"row{i}" for i in range(len(label))],
+            label=list(label),
+            split=[names[one] for one in split],
+            content=["00" * 32] * len(label),
+            caption=[f"caption {i}" for i in range(len(label))],
+            images=[bytes([i]) for i in range(len(label))],
+            corrupted=[f"how {i}" for i in range(len(label))],
+        ),
+        drawn_splits=made,
     )
 
 
@@ -39,7 +41,7 @@ def test_taking_rows_moves_all_columns_together_and_keeps_the_digest() -> None:
     assert part.split_n.tolist() == ["test", "train"]
     assert part.caption == ("caption 3", "caption 1")
     assert part.images == (b"\x03", b"\x01")
-    assert part.spoiled == ("how 3", "how 1")
+    assert part.corrupted == ("how 3", "how 1")
     assert part.classes == whole.classes
     assert part.digest == whole.digest
     assert len(whole.take([])) == 0
@@ -53,7 +55,10 @@ def test_the_digest_does_not_depend_on_the_order_of_reading() -> None:
         "content": ["11", "22"],
     }
     backwards = {name: list(reversed(values)) for name, values in columns.items()}
-    assert build_manifest(name="one", **columns).digest == build_manifest(name="other", **backwards).digest
+    assert (
+        build_manifest("one", Columns(**columns)).digest
+        == build_manifest("other", Columns(**backwards)).digest
+    )
 
 
 @pytest.mark.parametrize("column", ["sample_id", "label", "split", "content", "caption", "group"])
@@ -66,15 +71,15 @@ def test_the_digest_depends_on_every_column(column: str) -> None:
         "caption": ["", "c"],
         "group": ["", "g"],
     }
-    before = build_manifest(name="toy", **columns).digest
+    before = build_manifest("toy", Columns(**columns)).digest
     columns[column] = [columns[column][0], "test"]
-    assert build_manifest(name="toy", **columns).digest != before
+    assert build_manifest("toy", Columns(**columns)).digest != before
 
 
 def test_two_rows_of_one_name_are_refused() -> None:
     with pytest.raises(InputError, match="both called 'a'"):
         build_manifest(
-            name="toy", sample_id=["a", "a"], label=["x", "y"], split=["train"] * 2, content=["1", "2"]
+            "toy", Columns(sample_id=["a", "a"], label=["x", "y"], split=["train"] * 2, content=["1", "2"])
         )
 
 
@@ -122,7 +127,7 @@ def test_the_demo_is_real_pictures_with_captions_and_splits_of_its_own() -> None
     assert pack.images is not None
     assert decode(pack.images[0]).shape == (128, 128, 3)
     assert np.mean([caption != "" for caption in pack.caption]) > 0.98
-    assert pack.made_splits == ()
+    assert pack.drawn_splits == ()
     assert pack.digest == load("demo", seed=1).digest
 
 
@@ -132,8 +137,8 @@ def test_the_demo_separates_series_and_spoils_training_rows_alone() -> None:
     for group, split in zip(pack.group, pack.split_n, strict=True):
         splits.setdefault(group, set()).add(str(split))
     assert max(len(found) for found in splits.values()) == 1
-    assert pack.spoiled is not None
-    spoiled = np.array([how != "" for how in pack.spoiled])
+    assert pack.corrupted is not None
+    spoiled = np.array([how != "" for how in pack.corrupted])
     assert 0.05 < spoiled[pack.rows("train")].mean() < 0.3
     assert not spoiled[pack.rows("val")].any()
     assert not spoiled[pack.rows("test")].any()

@@ -53,7 +53,7 @@ def test_a_table_of_paths_gives_label_caption_group_and_split(
     assert manifest.caption[3] == "a dog, number 3"
     assert manifest.group[3] == "g3"
     assert [len(manifest.rows(split)) for split in ("train", "val", "test")] == [8, 2, 2]
-    assert manifest.made_splits == ()
+    assert manifest.drawn_splits == ()
     assert _pixels_are_their_own(manifest)
 
 

@@ -15,20 +15,22 @@ from hypothesis import strategies as st
 from trainer.core.errors import InputError
 from trainer.experiments.ablation.advice import advise, most_telling
 from trainer.experiments.ablation.design import Cell, design, random_choice, usual
-from trainer.experiments.ablation.filters import Everything, Rows, parse
-from trainer.experiments.ablation.judging import Judge
-from trainer.experiments.ablation.training import Arm, arms_of, candidates, train, tune
+from trainer.experiments.ablation.filters import Everything, FilterRows, parse
+from trainer.experiments.ablation.judging import Judge, LabelledRows
+from trainer.experiments.ablation.training import Arm, TrainingSettings, arms_of, candidates, train, tune
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.training_data import TrainingData, prepare
+from trainer.heads.training_data import TrainingData, to_training_data
 from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
 
 SPEC = HeadSpec(lr=1e-2, epochs=5, batch_size=16, weights="last")
 
 
-def rows_of(labels: int = 30, classes: int = 3, **scores: Any) -> Rows:
+def rows_of(labels: int = 30, classes: int = 3, **scores: Any) -> FilterRows:
     names = tuple("abcdefgh"[:classes])
     given = scores or {"clip": np.linspace(0, 1, labels), "quality": np.linspace(1, 0, labels)}
-    return Rows(np.arange(labels) % classes, names, {k: np.asarray(v, dtype=float) for k, v in given.items()})
+    return FilterRows(
+        np.arange(labels) % classes, names, {k: np.asarray(v, dtype=float) for k, v in given.items()}
+    )
 
 
 # --- design -----------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def test_a_random_choice_keeps_as_many_rows_and_a_row_of_every_class(
     count: int, classes: int, draw: int, data: st.DataObject
 ) -> None:
     label_n = np.concatenate([np.arange(classes), np.zeros(max(0, count - classes), dtype=int)])
-    rows = Rows(label_n, ("a", "b", "c")[:classes], {})
+    rows = FilterRows(label_n, ("a", "b", "c")[:classes], {})
     kept = data.draw(st.integers(classes, len(label_n)))
     keep_n = np.arange(len(label_n)) < kept
     chosen_n = random_choice(Cell(1, Everything(), False, keep_n), rows, seed=0, draw=draw)
@@ -143,7 +145,7 @@ def clouds(
     x, val, test = (centres[label] + random.normal(size=(rows, 5)) for _ in range(3))
     if flip is not None:
         label = np.where(flip, (label + 1) % 3, label)
-    data = prepare(
+    data = to_training_data(
         x,
         label,
         val_x_nd=val,
@@ -155,7 +157,7 @@ def clouds(
 
 
 def answers_of(arms: list[Arm], data: TrainingData, test: torch.Tensor, seed: int = 0) -> list[list[int]]:
-    found = train(arms, [SPEC] * len(arms), data, test, seed=seed, precision="float32", slab_bytes=None)
+    found = train(arms, [SPEC] * len(arms), data, test, TrainingSettings(seed))
     return [one.pred_test_n.tolist() for one in found]
 
 
@@ -181,7 +183,7 @@ def test_augmented_arms_train_on_the_views() -> None:
     data, test = clouds(views=2)
     keep_n = np.ones(48, dtype=bool)
     arms = [Arm(0, False, False, keep_n), Arm(1, False, True, keep_n)]
-    plain, augmented = train(arms, [SPEC] * 2, data, test, seed=0, precision="float32", slab_bytes=None)
+    plain, augmented = train(arms, [SPEC] * 2, data, test, TrainingSettings(0))
     assert plain.outcome.val_loss_s[0] != augmented.outcome.val_loss_s[0]
 
 
@@ -210,7 +212,7 @@ def test_tuning_gives_each_arm_the_candidate_that_is_best_for_it_on_validation()
     data, _ = clouds()
     hopeless = dataclasses.replace(SPEC, lr=1e-7)
     arms = [Arm(0, False, False, np.ones(48, dtype=bool)), Arm(1, False, False, np.arange(48) < 20)]
-    chosen = tune(arms, [hopeless, SPEC], data, seed=0, precision="float32", slab_bytes=None)
+    chosen = tune(arms, [hopeless, SPEC], data, TrainingSettings(0))
     assert chosen == [SPEC, SPEC]
 
 
@@ -247,10 +249,7 @@ def judged(
     judge = Judge(
         cells,
         [f"class {i}" for i in range(classes)],
-        label_n=np.arange(90) % classes,
-        val_label_n=label_n,
-        test_label_n=label_n,
-        spoiled_n=np.arange(90) >= 50,
+        LabelledRows(np.arange(90) % classes, label_n, label_n, np.arange(90) >= 50),
         seed=0,
     )
     return judge.tables(

@@ -21,7 +21,7 @@ from trainer.experiments.ablation.filters import parse
 from trainer.experiments.ablation.judging import parts_of, verdicts
 from trainer.experiments.ablation.markdown import literal
 from trainer.experiments.ablation.report import Report, report
-from trainer.tracking.schema import Ablation, AblationClasses, Verdict
+from trainer.tracking.schema import Ablated, Ablation, AblationClasses, Verdict
 
 GRID = ("clip>=top90%", "quality>=top85%", "quality>=top85% & clip>=top90%")
 WORDING = {
@@ -131,16 +131,20 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(table: pd.DataFrame, classes: pd.DataFrame, **given: Any) -> Report:
-    usual: dict[str, Any] = {
-        "title": "Ablation study-1",
-        "advice": "Keep all rows.",
-        "seeds": 8,
-        "counts": {"train": 1200, "val": 150, "test": 318},
-        "separation": {},
-        "wording": None,
-        "facts": {"Data": "demo", "Head": "linear"},
+    figures: dict[str, Any] = {
+        Ablated.ADVICE: "Keep all rows.",
+        Ablated.SEEDS: 8,
+        Ablated.COUNTS: {"train": 1200, "val": 150, "test": 318},
+        Ablated.SEPARATION: {},
+        Ablated.WORDING: None,
     }
-    return report(table, classes, **(usual | given))
+    texts = {"title": "Ablation study-1", "facts": {"Data": "demo", "Head": "linear"}}
+    return report(
+        table,
+        classes,
+        figures={name: given.get(str(name), value) for name, value in figures.items()},
+        **{name: given.get(name, value) for name, value in texts.items()},
+    )
 
 
 def shown(markdown: str) -> tuple[list[list[str]], list[str]]:

@@ -9,7 +9,7 @@ import pytest
 
 from trainer.core.config import DataConfig, command_line
 from trainer.data.image_quality import MEASURE_NAMES
-from trainer.data.manifest import Manifest, build_manifest
+from trainer.data.manifest import Columns, Manifest, build_manifest
 from trainer.experiments import data_quality
 from trainer.experiments.data_quality import Quality
 from trainer.features.extract import ExtractReport, Features
@@ -35,12 +35,14 @@ def _features(
         measures_nm[:] = np.nan
     names = {"e": "test", "v": "val", "r": "train"}
     manifest = build_manifest(
-        name="letters",
-        sample_id=[f"{i:02d}" for i in range(n)],
-        label=["ab"[i % 2] for i in range(n)],
-        split=[names[one] for one in splits],
-        content=[hashlib.sha256(letter.encode()).hexdigest() for letter in contents],
-        images=[b""] * n,
+        "letters",
+        Columns(
+            sample_id=[f"{i:02d}" for i in range(n)],
+            label=["ab"[i % 2] for i in range(n)],
+            split=[names[one] for one in splits],
+            content=[hashlib.sha256(letter.encode()).hexdigest() for letter in contents],
+            images=[b""] * n,
+        ),
     )
     return Features(manifest, vectors_nd, measures_nm, _report(manifest))
 

@@ -12,8 +12,8 @@ from trainer.experiments.ablation.filters import (
     Combined,
     Everything,
     Filter,
+    FilterRows,
     Fraction,
-    Rows,
     Threshold,
     Unique,
     UnknownScore,
@@ -23,7 +23,7 @@ from trainer.experiments.ablation.filters import (
     scores_asked_for,
 )
 
-ROWS = Rows(
+ROWS = FilterRows(
     label_n=np.array([0, 0, 0, 1, 1, 1]),
     classes=("cat", "dog"),
     scores={
@@ -66,7 +66,7 @@ def test_the_smallest_share_keeps_a_row_of_every_class() -> None:
 
 
 def test_of_equal_scores_the_earlier_rows_stay() -> None:
-    rows = Rows(np.zeros(4, dtype=int), ("a",), {"s": np.ones(4)})
+    rows = FilterRows(np.zeros(4, dtype=int), ("a",), {"s": np.ones(4)})
     assert parse("s>=top50%").keep(rows).tolist() == [True, True, False, False]
 
 
@@ -99,13 +99,13 @@ def test_a_score_that_the_rows_do_not_have_is_named() -> None:
         parse("aesthetic>=5 & clip>=0").keep(ROWS)
     assert caught.value.name == "aesthetic"
     with pytest.raises(UnknownScore) as caught:
-        Unique().keep(Rows(ROWS.label_n, ROWS.classes, {}))
+        Unique().keep(FilterRows(ROWS.label_n, ROWS.classes, {}))
     assert caught.value.name == UNIQUE
     assert scores_asked_for(parse("aesthetic>=5 & (clip>=0 | unique)")) == {"aesthetic", "clip", UNIQUE}
 
 
 def test_an_emptied_class_is_named_and_one_without_rows_is_not() -> None:
-    rows = Rows(ROWS.label_n, ("cat", "dog", "cow"), ROWS.scores)
+    rows = FilterRows(ROWS.label_n, ("cat", "dog", "cow"), ROWS.scores)
     assert emptied_classes(parse("quality>=4").keep(rows), rows) == ["cat"]
     assert emptied_classes(parse("quality>=3").keep(rows), rows) == []
 
@@ -145,5 +145,5 @@ def test_filters_combine_as_sets_of_rows_do(a: Filter, b: Filter) -> None:
 def test_a_threshold_does_not_depend_on_the_order_of_rows(one: Filter, order: list[int]) -> None:
     if any(isinstance(part, (Fraction, Unique)) for part in one.parts()):
         return  # of equal rows these keep the earlier
-    moved = Rows(ROWS.label_n[order], ROWS.classes, {n: s[order] for n, s in ROWS.scores.items()})
+    moved = FilterRows(ROWS.label_n[order], ROWS.classes, {n: s[order] for n, s in ROWS.scores.items()})
     np.testing.assert_array_equal(one.keep(moved), one.keep(ROWS)[order])

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from trainer.core.errors import InputError
 from trainer.experiments.finetuning import checkpoint
 from trainer.experiments.finetuning.learner import Learner
-from trainer.experiments.finetuning.training import Recipe, Rows, Training, rate_factor
-from trainer.features.partial_encoder import Anatomy, Tail
+from trainer.experiments.finetuning.training import IndexedRows, Recipe, Splits, Training, rate_factor
+from trainer.features.partial_encoder import EncoderParts, TrainableTail
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
@@ -36,7 +36,7 @@ RECIPE = Recipe(
     patience=4,
     precision="float32",
 )
-ANATOMY = Anatomy(lambda model: [], ("norm",), lambda after, h: after.norm(h.mean(1)))
+ANATOMY = EncoderParts(lambda model: [], ("norm",), lambda after, h: after.norm(h.mean(1)))
 
 
 class Block(nn.Module):
@@ -68,15 +68,17 @@ class Stored:
 
 def training(source: Stored | None = None, *, recipe: Recipe = RECIPE, said: Callable = print) -> Training:
     torch.manual_seed(0)
-    tail = Tail([Block(), Block()], {"norm": nn.LayerNorm(WIDTH)}, ANATOMY, args=(), kwargs={})
+    tail = TrainableTail([Block(), Block()], {"norm": nn.LayerNorm(WIDTH)}, ANATOMY, args=(), kwargs={})
     linear = {"layers.0.weight": torch.randn(CLASSES, WIDTH), "layers.0.bias": torch.zeros(CLASSES)}
     head = Head(HeadSpec(), Scale(torch.zeros(WIDTH), torch.ones(1)), linear)
     y_n = torch.arange(TRAIN + VAL) % CLASSES
     return Training(
         Learner(tail, head),
         source or Stored(),
-        train=Rows(np.arange(TRAIN), y_n[:TRAIN]),
-        val=Rows(np.arange(TRAIN, TRAIN + VAL), y_n[TRAIN:]),
+        Splits(
+            IndexedRows(np.arange(TRAIN), y_n[:TRAIN]),
+            IndexedRows(np.arange(TRAIN, TRAIN + VAL), y_n[TRAIN:]),
+        ),
         recipe=recipe,
         seed=7,
         said=said,

@@ -180,12 +180,12 @@ def demo_quality() -> tuple[np.ndarray, np.ndarray]:
     demo = load("demo", seed=0)
     train: Manifest = demo.take(demo.rows("train"))
     assert train.images is not None
-    assert train.spoiled is not None
+    assert train.corrupted is not None
     stored = [image if isinstance(image, bytes) else image.read_bytes() for image in train.images]
     measured = np.array([measures_of(data, decode_sized(data, least=LEAST), least=LEAST) for data in stored])
     by_name = {name: measured[:, MEASURE_NAMES.index(name)] for name in ("sharpness", "contrast", "entropy")}
     by_name["size"] = measured[:, :2].min(1)
-    return quality_score(by_name), np.array(train.spoiled)
+    return quality_score(by_name), np.array(train.corrupted)
 
 
 @pytest.mark.parametrize("kind", ["blur", "crop"])

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.core.errors import InputError
+from trainer.experiments.hardware import Plan
 from trainer.experiments.verification.embedding import (
-    Rows,
+    PersonRows,
     candidates,
     cosines,
     discriminants,
@@ -26,8 +27,8 @@ from trainer.heads.contrastive import LARGEST_BATCH, PER_CLASS, ContrastiveSpec,
 from trainer.heads.contrastive import train as train_contrastive
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
-from trainer.heads.training_data import prepare
-from trainer.tracking.schema import Method
+from trainer.heads.training_data import to_training_data
+from trainer.tracking.schema import PairMethod
 
 photos = st.lists(st.integers(1, 9), min_size=8, max_size=40)
 
@@ -227,7 +228,7 @@ def test_a_contrastive_setting_outside_its_range_is_refused(wrong: dict) -> None
 
 def test_a_head_s_embedding_is_what_its_last_layer_sees() -> None:
     x_nd, y_n = people()
-    data = prepare(x_nd, y_n, val_x_nd=x_nd, val_y_n=y_n, classes=12)
+    data = to_training_data(x_nd, y_n, val_x_nd=x_nd, val_y_n=y_n, classes=12)
     specs = [HeadSpec(epochs=2), HeadSpec(hidden=(5,), epochs=2, layer_norm=True)]
     population = Population(specs, data, seeds=[0])
     population.train(2)
@@ -245,7 +246,7 @@ def test_whitened_rows_are_uncorrelated_and_of_the_same_variance() -> None:
     white = whitening(x_nd, components=8)(x_nd)
     np.testing.assert_allclose(white.T @ white, np.eye(8), atol=1e-4)
     assert whitening(x_nd[:5], components=8)(x_nd).shape[1] == 4  # the rank of five centred rows
-    assert discriminants(Rows(x_nd, y_n), shrinkage=None)(x_nd).shape == (72, 11)
+    assert discriminants(PersonRows(x_nd, y_n), shrinkage=None)(x_nd).shape == (72, 11)
 
 
 def test_every_method_learns_what_tells_unseen_people_apart() -> None:
@@ -257,21 +258,24 @@ def test_every_method_learns_what_tells_unseen_people_apart() -> None:
     pairs = np.stack([one, other], axis=1)
     same_p = y_n[~seen][one] == y_n[~seen][other]
     tried = [one for one in candidates() if "whitened" not in one.name]
-    learned = learn(tried, Rows(x_nd[seen], y_n[seen]), seed=0, device="cpu")
+    learned = learn(tried, PersonRows(x_nd[seen], y_n[seen]), seed=0, device="cpu")
     worth = {
         (one.method, one.name): roc_auc_score(same_p, cosines(embed(x_nd[~seen]), pairs))
         for one, embed in zip(tried, learned, strict=True)
     }
-    raw = worth[Method.RAW, "cosine of the features"]
+    raw = worth[PairMethod.RAW, "cosine of the features"]
     for kind in ("shrinkage", "classifier", "contrastive"):
         assert max(value for (_, name), value in worth.items() if name.startswith(kind)) > raw + 0.02, worth
+
+
+CPU = Plan("cpu", "float32", Path())
 
 
 def test_every_photo_of_the_known_is_asked_about_once_by_a_head_that_had_not_learned_from_it() -> None:
     x_nd, y_n = people(6, each=5)
     label_n = np.append(y_n * 2, [11, 11])  # numbers with gaps, and one person with too few photos
     x_nd = np.concatenate([x_nd, x_nd[:2]])
-    found = identify(x_nd, label_n, [""] * len(label_n), seed=0, device="cpu")
+    found = identify(x_nd, label_n, [""] * len(label_n), CPU, seed=0)
     assert found is not None
     assert found.people == 6
     assert found.row_m.tolist() == list(range(30))
@@ -279,13 +283,13 @@ def test_every_photo_of_the_known_is_asked_about_once_by_a_head_that_had_not_lea
     assert ((found.rank_m == 1) == (found.pred_m == found.label_m)).all()
     assert (found.rank_m == 1).mean() > 0.5
     assert np.bincount(found.part_m).tolist() == [6] * 5
-    assert identify(x_nd[:4], np.array([0, 0, 1, 1]), [""] * 4, seed=0, device="cpu") is None
+    assert identify(x_nd[:4], np.array([0, 0, 1, 1]), [""] * 4, CPU, seed=0) is None
 
 
 def test_a_photo_in_the_gallery_would_name_itself_and_none_is_there() -> None:
     random = np.random.default_rng(0)
     x_nd, label_n = random.normal(size=(60, 8)).astype(np.float32), np.arange(60) % 12  # nothing to learn
-    found = identify(x_nd, label_n, [""] * 60, seed=0, device="cpu")
+    found = identify(x_nd, label_n, [""] * 60, CPU, seed=0)
     assert found is not None
     assert (found.raw_rank_m == 1).mean() < 0.35
     assert (found.rank_m == 1).mean() < 0.35

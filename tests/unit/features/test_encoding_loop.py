@@ -20,7 +20,7 @@ from trainer.core.errors import InputError
 from trainer.data.decode import decode
 from trainer.data.load import load
 from trainer.features import batch_size, encoding_loop
-from trainer.features.backbone import TooLarge, pick_dtype, room
+from trainer.features.backbone import OutOfMemory, catch_out_of_memory, pick_dtype
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.extract import Features, extract
 from trainer.features.settings import EncoderSettings
@@ -84,9 +84,9 @@ def test_the_death_of_a_decoding_process_ends_with_advice(
 def test_decoding_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = """
 import multiprocessing, os, sys, time
-from trainer.features.image_loader import Feed
+from trainer.features.image_loader import ImageLoader
 if __name__ == "__main__":
-    feed = Feed(iter([]), None, processes=2, ahead=8)
+    feed = ImageLoader(iter([]), None, processes=2, ahead=8)
     workers = [feed._pools[-1].submit(os.getpid).result() for _ in range(8)]
     print(*{process.pid for process in multiprocessing.active_children()}, flush=True)
     time.sleep(600)
@@ -121,7 +121,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
 
     def cramped(self: ImageEncoder, pixels_bchw: np.ndarray) -> object:
         if len(pixels_bchw) > 5:
-            raise TooLarge
+            raise OutOfMemory
         return send(self, pixels_bchw)
 
     monkeypatch.setattr(ImageEncoder, "send", cramped)
@@ -135,7 +135,7 @@ def test_no_room_for_a_single_picture_is_said(
     pictures: Path, saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(self: ImageEncoder, pixels_bchw: np.ndarray) -> object:
-        raise TooLarge
+        raise OutOfMemory
 
     monkeypatch.setattr(ImageEncoder, "send", none)
     with pytest.raises(InputError, match="no memory for a single picture"):
@@ -145,9 +145,9 @@ def test_no_room_for_a_single_picture_is_said(
 def test_torch_without_memory_is_too_large_and_other_errors_stay() -> None:
     import torch
 
-    with pytest.raises(TooLarge), room():
+    with pytest.raises(OutOfMemory), catch_out_of_memory():
         torch.empty(1 << 55, dtype=torch.uint8)
-    with pytest.raises(RuntimeError, match="shape"), room():
+    with pytest.raises(RuntimeError, match="shape"), catch_out_of_memory():
         torch.zeros(2).view(3)
 
 

@@ -12,7 +12,7 @@ from tests.support.tiny_encoders import MODELS, PATCHES, save_tiny
 from trainer.core.errors import InputError
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.families import FAMILIES
-from trainer.features.partial_encoder import ANATOMIES, Front
+from trainer.features.partial_encoder import ANATOMIES, FrozenFront
 
 NAMES = ["clip", "dinov3", *MODELS]
 
@@ -39,9 +39,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def front_of(folder: Path, last: int) -> Front:
+def front_of(folder: Path, last: int) -> FrozenFront:
     side = preparation_of(folder).shape
-    return Front(folder, unfreeze_last=last, side=side, device="cpu", dtype="float32")
+    return FrozenFront(folder, unfreeze_last=last, side=side, device="cpu", dtype="float32")
 
 
 def pixels_for(folder: Path) -> torch.Tensor:

@@ -26,7 +26,7 @@ from trainer.heads.metrics import f1_macro
 from trainer.heads.optimizer import Optimizer
 from trainer.heads.population import Population, Precision
 from trainer.heads.schedules import Plateau, lr_table, milestone_epochs, warmup_steps
-from trainer.heads.training_data import Split, TrainingData, prepare
+from trainer.heads.training_data import Split, TrainingData, to_training_data
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 SCHEDULERS = ("none", "step", "multistep", "exponential", "cosine", "onecycle", "warmup_cosine", "plateau")
@@ -181,7 +181,7 @@ def blobs(
     y = np.minimum(np.arange(rows + 31) % (classes + 1), classes - 1)  # the last class has twice the rows
     x = centres[y] + random.normal(size=(len(y), features)) * 1.3
     views = x[:rows] + random.normal(size=(2, rows, features)) * 0.3
-    return prepare(
+    return to_training_data(
         x[:rows],
         y[:rows],
         val_x_nd=x[rows:],

@@ -9,14 +9,14 @@ from scipy.optimize import minimize
 
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
-from trainer.heads.training_data import Linear, Scale, TrainingData, prepare
+from trainer.heads.training_data import Linear, Scale, TrainingData, to_training_data
 
 
 def clouds(*, rows: int = 60, features: int = 5, classes: int = 3) -> TrainingData:
     random = np.random.default_rng(0)
     y = np.arange(rows + 30) % classes
     x = random.normal(size=(classes, features))[y] + random.normal(size=(len(y), features)) + 2
-    return prepare(
+    return to_training_data(
         x[:rows], y[:rows], val_x_nd=x[rows:], val_y_n=y[rows:], classes=classes, dtype=torch.float64
     )
 

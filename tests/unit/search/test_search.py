@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.core.errors import InputError
-from trainer.heads.training_data import TrainingData, prepare
+from trainer.heads.training_data import TrainingData, to_training_data
 from trainer.search import refit
 from trainer.search.loop import SearchSettings, SearchStep, TrialRecord, search
 from trainer.search.optuna_export import export_to_optuna
@@ -40,7 +40,7 @@ def blobs() -> TrainingData:
     random = np.random.default_rng(0)
     y = np.arange(150) % 3
     x = random.normal(size=(3, 8))[y] + random.normal(size=(150, 8))
-    return prepare(x[:90], y[:90], val_x_nd=x[90:], val_y_n=y[90:], classes=3)
+    return to_training_data(x[:90], y[:90], val_x_nd=x[90:], val_y_n=y[90:], classes=3)
 
 
 def run(

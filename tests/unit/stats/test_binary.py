@@ -16,12 +16,12 @@ from trainer.stats.roc import area, roc
 
 def rows(
     number: int = 300, *, seed: int = 0, skill: float = 1.5, heat: float = 1.0, share: float = 0.4
-) -> t.Rows:
+) -> t.BinaryRows:
     """Log-odds that are true but for a factor ``heat``; every row by itself."""
     random = np.random.default_rng(seed)
     true = random.normal(np.log(share / (1 - share)), skill, number)
     positive = random.random(number) < expit(true)
-    return t.Rows(positive, heat * true, np.arange(number))
+    return t.BinaryRows(positive, heat * true, np.arange(number))
 
 
 @settings(max_examples=40)
@@ -32,7 +32,7 @@ def test_areas_equal_scikit_learns_with_ties_and_weights(seed: int, levels: int,
     score = np.round(random.normal(size=42) + positive, 1) % levels
     weight = random.integers(0, 4, 42) if weighted else np.ones(42, dtype=int)
     weight[:2] = 1
-    found, weight_ln = t.Rows(positive, score, np.arange(42)), weight[None].astype(float)
+    found, weight_ln = t.BinaryRows(positive, score, np.arange(42)), weight[None].astype(float)
     curve = roc(score, positive, weight_ln)
     assert area(curve)[0] == pytest.approx(roc_auc_score(positive, score, sample_weight=weight))
     expected = average_precision_score(positive, score, sample_weight=weight)
@@ -43,7 +43,7 @@ def test_losses_equal_scikit_learns() -> None:
     found = rows()
     probability = expit(found.log_odds_n / 2)
     assert t.log_loss_rows(found, 2.0).mean() == pytest.approx(log_loss(found.positive_n, probability))
-    judged = t.judge(found, found, specificity=0.9, seed=0, draws=20)
+    judged = t.evaluate_binary(found, found, specificity=0.9, seed=0, draws=20)
     assert judged.brier.value == pytest.approx(brier_score_loss(found.positive_n, expit(found.log_odds_n)))
 
 
@@ -76,7 +76,7 @@ def test_bins_follow_the_scores_share_ties_and_hold_about_as_many_rows(values: l
 @pytest.mark.parametrize("heat", [0.5, 1.0, 3.0])
 def test_temperature_scaling_finds_the_factor_that_log_odds_are_wrong_by(heat: float) -> None:
     val, test = rows(4000, seed=1, heat=heat), rows(4000, seed=2, heat=heat)
-    judged = t.judge(val, test, specificity=0.9, seed=0, draws=60)
+    judged = t.evaluate_binary(val, test, specificity=0.9, seed=0, draws=60)
     assert judged.temperature == pytest.approx(heat, rel=0.1)
     assert judged.ece_calibrated.value < 0.03
     if heat == 1.0:
@@ -90,9 +90,9 @@ def test_temperature_scaling_finds_the_factor_that_log_odds_are_wrong_by(heat: f
 
 def test_a_temperature_changes_no_order_and_no_sensitivity() -> None:
     val, test = rows(seed=3), rows(seed=4)
-    one = t.judge(val, test, specificity=0.9, seed=0, draws=30)
-    hot = [t.Rows(of.positive_n, of.log_odds_n * 7, of.unit_n) for of in (val, test)]
-    other = t.judge(*hot, specificity=0.9, seed=0, draws=30)
+    one = t.evaluate_binary(val, test, specificity=0.9, seed=0, draws=30)
+    hot = [t.BinaryRows(of.positive_n, of.log_odds_n * 7, of.unit_n) for of in (val, test)]
+    other = t.evaluate_binary(*hot, specificity=0.9, seed=0, draws=30)
     assert one.sensitivity == other.sensitivity
     assert one.auroc == pytest.approx(other.auroc)
     assert one.ece_calibrated.value == pytest.approx(other.ece_calibrated.value, abs=1e-4)
@@ -107,7 +107,7 @@ def test_the_threshold_is_the_lowest_with_the_wanted_specificity(
     random = np.random.default_rng(seed)
     positive = np.r_[True, False, random.random(number) < 0.5]
     score = np.round(random.normal(size=number + 2) + positive, 1)
-    threshold = t.threshold_at(t.Rows(positive, score, np.arange(number + 2)), specificity)
+    threshold = t.threshold_at(t.BinaryRows(positive, score, np.arange(number + 2)), specificity)
     got = (score < threshold)[~positive].mean()
     assert got >= specificity - 1e-9
     lower = score[score < threshold]
@@ -117,7 +117,7 @@ def test_the_threshold_is_the_lowest_with_the_wanted_specificity(
 
 def test_sensitivity_and_specificity_without_groups_have_wilsons_intervals() -> None:
     val, test = rows(seed=5), rows(seed=6)
-    judged = t.judge(val, test, specificity=0.9, seed=0, draws=10)
+    judged = t.evaluate_binary(val, test, specificity=0.9, seed=0, draws=10)
     called = test.log_odds_n >= judged.threshold
     yes = test.positive_n
     assert judged.sensitivity == pytest.approx(wilson(int(called[yes].sum()), int(yes.sum())))
@@ -147,21 +147,23 @@ def test_the_difference_of_two_shares_is_newcombes() -> None:
 def test_groups_are_drawn_whole_and_within_their_class() -> None:
     positive = np.array([True] * 6 + [False] * 4)
     unit = np.array([0, 0, 0, 1, 1, 2, 3, 3, 4, 5])
-    drawn = np.concatenate(list(t.weights(t.Rows(positive, np.zeros(10), unit), seed=0, draws=300)))
+    drawn = np.concatenate(list(t.weights(t.BinaryRows(positive, np.zeros(10), unit), seed=0, draws=300)))
     assert drawn.shape == (300, 10)
     for one in range(6):
         assert (drawn[:, unit == one] == drawn[:, unit == one][:, :1]).all()
     firsts = drawn[:, [0, 3, 5]], drawn[:, [6, 8, 9]]
     assert all((of.sum(1) == 3).all() for of in firsts)
-    mixed = np.concatenate(list(t.weights(t.Rows(positive, np.zeros(10), unit % 3), seed=0, draws=50)))
+    mixed = np.concatenate(list(t.weights(t.BinaryRows(positive, np.zeros(10), unit % 3), seed=0, draws=50)))
     assert (mixed[:, [0, 3, 5]].sum(1) == 3).all()
 
 
 def test_intervals_over_groups_are_wider_than_over_rows() -> None:
     one = rows(100, seed=7)
-    four = t.Rows(*(np.repeat(of, 4) for of in (one.positive_n, one.log_odds_n)), np.arange(400))
-    grouped = t.Rows(four.positive_n, four.log_odds_n, np.repeat(np.arange(100), 4))
-    alone, together = (t.judge(one, of, specificity=0.9, seed=0, draws=300) for of in (four, grouped))
+    four = t.BinaryRows(*(np.repeat(of, 4) for of in (one.positive_n, one.log_odds_n)), np.arange(400))
+    grouped = t.BinaryRows(four.positive_n, four.log_odds_n, np.repeat(np.arange(100), 4))
+    alone, together = (
+        t.evaluate_binary(one, of, specificity=0.9, seed=0, draws=300) for of in (four, grouped)
+    )
     assert alone.auroc.value == together.auroc.value
     assert together.auroc.high - together.auroc.low > 1.5 * (alone.auroc.high - alone.auroc.low)
 

@@ -14,15 +14,15 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_scor
 
 from trainer.stats.paired_bootstrap import (
     AUROC,
-    Answers,
-    Bootstrap,
+    PairedBootstrap,
+    PredictionSet,
     Resampled,
     auroc,
     bca,
-    beyond_luck,
     f1_macro_per_seed,
     holm,
-    luck_of_choice,
+    interval_beyond_optimism,
+    selection_optimism,
     swap_test,
 )
 
@@ -30,7 +30,7 @@ from trainer.stats.paired_bootstrap import (
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Answers:
+def answers(draw: st.DrawFn) -> PredictionSet:
     """Few rows, of classes that need not all occur among labels or among answers."""
     classes, rows, arms, seeds = draw(
         st.tuples(st.integers(2, 5), st.integers(1, 25), *[st.integers(1, 3)] * 2)
@@ -38,7 +38,7 @@ def answers(draw: st.DrawFn) -> Answers:
     random = np.random.default_rng(draw(st.integers(0, 10_000)))
     label = random.choice(draw(st.lists(st.integers(0, classes - 1), min_size=1)), rows)
     given_to = random.choice(draw(st.lists(st.integers(0, classes - 1), min_size=1)), (arms, seeds, rows))
-    return Answers(label, np.where(random.random(given_to.shape) < 0.5, label, given_to), classes)
+    return PredictionSet(label, np.where(random.random(given_to.shape) < 0.5, label, given_to), classes)
 
 
 def mean_of_seeds(metric: object, label_n: np.ndarray, pred_sn: np.ndarray, **options: object) -> np.ndarray:
@@ -47,9 +47,9 @@ def mean_of_seeds(metric: object, label_n: np.ndarray, pred_sn: np.ndarray, **op
 
 @settings(max_examples=30)
 @given(given_answers=answers())
-def test_metrics_equal_scikit_learns(given_answers: Answers) -> None:
+def test_metrics_equal_scikit_learns(given_answers: PredictionSet) -> None:
     label, of_all = given_answers.label_n, {"labels": range(given_answers.classes), "average": None}
-    bootstrap = Bootstrap(given_answers, seed=0, draws=2)
+    bootstrap = PairedBootstrap(given_answers, seed=0, draws=2)
     for arm, pred_sn in enumerate(given_answers.pred_asn):
         found = bootstrap.arm(arm)
         expected = {
@@ -68,10 +68,10 @@ def test_metrics_equal_scikit_learns(given_answers: Answers) -> None:
 
 @settings(max_examples=15)
 @given(given_answers=answers())
-def test_metrics_with_a_row_left_out_equal_leaving_it_out(given_answers: Answers) -> None:
+def test_metrics_with_a_row_left_out_equal_leaving_it_out(given_answers: PredictionSet) -> None:
     label, (pred_sn, *_) = given_answers.label_n, given_answers.pred_asn
     of_all = {"labels": range(given_answers.classes), "average": None}
-    found = Bootstrap(given_answers, seed=0, draws=2).arm(0)
+    found = PairedBootstrap(given_answers, seed=0, draws=2).arm(0)
     if len(label) == 1:
         assert found["f1_macro"].left_out.shape == (1,)
         return
@@ -91,7 +91,7 @@ def test_a_draw_equals_the_metric_of_the_rows_and_the_seeds_drawn() -> None:
     label = random.integers(2, size=40)
     score = np.clip(label * 0.2 + random.random((1, 3, 40)) * 0.8, 0, 1)
     pred = (score > [[[0.3], [0.5], [0.7]]]).astype(int)  # seeds that differ much
-    drawn = Bootstrap(Answers(label, pred, 2, score), seed=5, draws=20).arm(0)
+    drawn = PairedBootstrap(PredictionSet(label, pred, 2, score), seed=5, draws=20).arm(0)
     again = np.random.default_rng(5)
     weight_dn = again.multinomial(40, np.full(40, 1 / 40), size=20)
     weight_ds = again.multinomial(3, np.full(3, 1 / 3), size=20)
@@ -113,7 +113,7 @@ def test_a_difference_keeps_the_pairing_and_a_class_can_be_taken_alone() -> None
     random = np.random.default_rng(3)
     label = random.integers(3, size=60)
     pred = np.where(random.random((2, 4, 60)) < 0.6, label, random.integers(3, size=(2, 4, 60)))
-    bootstrap = Bootstrap(Answers(label, pred, 3), seed=0, draws=50)
+    bootstrap = PairedBootstrap(PredictionSet(label, pred, 3), seed=0, draws=50)
     one, other = bootstrap.arm(0), bootstrap.arm(1)
     same = one["f1"].minus(bootstrap.arm(0)["f1"])
     assert not any(values.any() for values in same)
@@ -173,7 +173,9 @@ def test_scores_of_two_classes_give_the_mean_auroc_of_the_seeds() -> None:
     random = np.random.default_rng(1)
     label = np.arange(30) % 2
     score = np.clip(label * 0.2 + random.random((1, 3, 30)) * 0.8, 0, 1)
-    found = Bootstrap(Answers(label, (score > 0.5).astype(int), 2, score), seed=0, draws=40).arm(0)[AUROC]
+    found = PairedBootstrap(PredictionSet(label, (score > 0.5).astype(int), 2, score), seed=0, draws=40).arm(
+        0
+    )[AUROC]
     assert found.value == pytest.approx(np.mean([roc_auc_score(label, one) for one in score[0]]))
     assert found.interval().low < found.value < found.interval().high
 
@@ -185,8 +187,8 @@ def test_scores_of_two_classes_give_the_mean_auroc_of_the_seeds() -> None:
 def test_bca_agrees_with_scipys(share: float, rows: int) -> None:
     right = np.arange(rows) < round(share * rows)
     label = np.zeros(rows, dtype=np.int64)
-    one_seed = Answers(label, np.where(right, 0, 1)[None, None], 2)
-    found = Bootstrap(one_seed, seed=0, draws=20_000).arm(0)["accuracy"].interval()
+    one_seed = PredictionSet(label, np.where(right, 0, 1)[None, None], 2)
+    found = PairedBootstrap(one_seed, seed=0, draws=20_000).arm(0)["accuracy"].interval()
     reference = stats.bootstrap(
         (right.astype(float),),
         np.mean,
@@ -232,7 +234,9 @@ def covered_and_width(seeds: int, *, agree: float, trials: int = 200) -> tuple[f
         label, chance_n = random.integers(2, size=120), 0.5 + 0.45 * random.random(120)
         common, own = (random.random((2, s, 120)) < chance_n for s in (1, seeds))
         right = np.where(random.random((2, seeds, 120)) < agree, common, own)
-        bootstrap = Bootstrap(Answers(label, np.where(right, label, 1 - label), 2), seed=trial, draws=400)
+        bootstrap = PairedBootstrap(
+            PredictionSet(label, np.where(right, label, 1 - label), 2), seed=trial, draws=400
+        )
         apart = bootstrap.arm(0)["f1_macro"].minus(bootstrap.arm(1)["f1_macro"])
         found = apart.interval()
         covered += found.low <= 0 <= found.high
@@ -279,8 +283,8 @@ def test_seeds_that_answer_alike_give_the_interval_of_one(right: int, rows: int,
     """Many draws equal the value here; rounding must not decide on which side of it they count."""
     label = np.zeros(rows, dtype=np.int64)
     pred = np.where(np.arange(rows) < right, 0, 1)[None, None]
-    one = Bootstrap(Answers(label, pred, 2), seed=0).arm(0)
-    several = Bootstrap(Answers(label, np.repeat(pred, seeds, axis=1), 2), seed=0).arm(0)
+    one = PairedBootstrap(PredictionSet(label, pred, 2), seed=0).arm(0)
+    several = PairedBootstrap(PredictionSet(label, np.repeat(pred, seeds, axis=1), 2), seed=0).arm(0)
     for name in ("accuracy", "f1_macro"):
         assert several[name].interval() == pytest.approx(one[name].interval(), abs=1e-6)
 
@@ -288,7 +292,7 @@ def test_seeds_that_answer_alike_give_the_interval_of_one(right: int, rows: int,
 # --- the swap test ----------------------------------------------------------------------------------
 
 
-def enumerated(given_answers: Answers) -> float:
+def enumerated(given_answers: PredictionSet) -> float:
     """Share of all 2^N ways to swap rows in which macro-F1 differs at least as much as it does."""
     label, (one, other) = given_answers.label_n, given_answers.pred_asn
 
@@ -307,7 +311,7 @@ def test_swapping_at_random_equals_swapping_in_all_ways(seed: int) -> None:
     random = np.random.default_rng(seed)
     label = random.integers(3, size=6)
     pred = np.where(random.random((2, 2, 6)) < [[[0.8]], [[0.4]]], label, random.integers(3, size=(2, 2, 6)))
-    few = Answers(label, pred, 3)
+    few = PredictionSet(label, pred, 3)
     exact = enumerated(few)
     error = np.sqrt(exact * (1 - exact) / 10_000)
     assert swap_test(few, 0, 1, seed=0).p == pytest.approx(exact, abs=4 * error + 2e-4)
@@ -316,7 +320,7 @@ def test_swapping_at_random_equals_swapping_in_all_ways(seed: int) -> None:
 def test_arms_that_answer_alike_have_a_p_value_of_one() -> None:
     random = np.random.default_rng(0)
     label, pred = random.integers(4, size=30), random.integers(4, size=(1, 3, 30))
-    found = swap_test(Answers(label, np.repeat(pred, 2, axis=0), 4), 0, 1, seed=0)
+    found = swap_test(PredictionSet(label, np.repeat(pred, 2, axis=0), 4), 0, 1, seed=0)
     assert found.p == 1.0
     np.testing.assert_array_equal(found.p_c, np.ones(4))
 
@@ -325,7 +329,7 @@ def test_a_planted_difference_has_a_tiny_p_value_in_its_class_alone() -> None:
     label = np.arange(300) % 3
     one, other = label.copy(), label.copy()
     other[(label == 2) & (np.arange(300) % 2 == 0)] = 1  # half of class 2 is called class 1
-    both = Answers(label, np.stack([one, other])[:, None], 3)
+    both = PredictionSet(label, np.stack([one, other])[:, None], 3)
     found = swap_test(both, 0, 1, seed=0)
     assert found.p == pytest.approx(1 / 10_001)
     np.testing.assert_allclose(found.p_c, [1, 1 / 10_001, 1 / 10_001])
@@ -334,7 +338,9 @@ def test_a_planted_difference_has_a_tiny_p_value_in_its_class_alone() -> None:
 def test_the_order_of_the_arms_does_not_matter() -> None:
     random = np.random.default_rng(4)
     label = random.integers(3, size=50)
-    both = Answers(label, np.where(random.random((2, 3, 50)) < 0.7, label, random.integers(3, size=50)), 3)
+    both = PredictionSet(
+        label, np.where(random.random((2, 3, 50)) < 0.7, label, random.integers(3, size=50)), 3
+    )
     there, back = swap_test(both, 0, 1, seed=9), swap_test(both, 1, 0, seed=9)
     assert there.p == back.p
     np.testing.assert_array_equal(there.p_c, back.p_c)
@@ -347,7 +353,7 @@ def test_arms_that_are_alike_are_rarely_told_apart() -> None:
     for trial in range(300):
         label = random.integers(3, size=60)
         pred = np.where(random.random((2, 2, 60)) < 0.7, label, random.integers(3, size=(2, 2, 60)))
-        p.append(swap_test(Answers(label, pred, 3), 0, 1, seed=trial, swaps=400).p)
+        p.append(swap_test(PredictionSet(label, pred, 3), 0, 1, seed=trial, swaps=400).p)
     assert 0.006 < np.mean(np.array(p) < 0.05) < 0.095
     assert 0.4 < np.mean(p) < 0.6
 
@@ -355,7 +361,9 @@ def test_arms_that_are_alike_are_rarely_told_apart() -> None:
 def test_many_rows_are_swapped_in_pieces_and_the_same_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(4)
     label = random.integers(3, size=80)
-    both = Answers(label, np.where(random.random((2, 3, 80)) < 0.7, label, random.integers(3, size=80)), 3)
+    both = PredictionSet(
+        label, np.where(random.random((2, 3, 80)) < 0.7, label, random.integers(3, size=80)), 3
+    )
     whole = swap_test(both, 0, 1, seed=9, swaps=2000)
     monkeypatch.setattr("trainer.stats.paired_bootstrap.CELLS", 5_000)
     assert swap_test(both, 0, 1, seed=9, swaps=2000).p == pytest.approx(whole.p, abs=0.05)
@@ -423,7 +431,7 @@ def simulated(luck: float, *, seeds: int, random: np.random.Generator) -> list:
 
 
 def test_luck_that_was_planted_is_found_and_grows_as_fewer_rows_are_kept() -> None:
-    luck = luck_of_choice(simulated(0.02, seeds=400, random=np.random.default_rng(0)), rows=1000)
+    luck = selection_optimism(simulated(0.02, seeds=400, random=np.random.default_rng(0)), rows=1000)
     assert luck(500) == pytest.approx(0.02, rel=0.1)
     assert luck(200) == pytest.approx(2 * luck(500))
     assert luck(1000) == 0
@@ -432,22 +440,22 @@ def test_luck_that_was_planted_is_found_and_grows_as_fewer_rows_are_kept() -> No
 def test_luck_is_right_on_average_with_few_seeds() -> None:
     random = np.random.default_rng(1)
     variance = [
-        luck_of_choice(simulated(0.02, seeds=4, random=random), rows=1000)(500) ** 2 for _ in range(300)
+        selection_optimism(simulated(0.02, seeds=4, random=random), rows=1000)(500) ** 2 for _ in range(300)
     ]
     assert np.mean(variance) == pytest.approx(0.02**2, rel=0.15)
 
 
 def test_no_luck_is_never_below_zero_and_nothing_known_is_none() -> None:
-    steady = luck_of_choice([(500, np.zeros(5), np.arange(5.0))], rows=1000)
+    steady = selection_optimism([(500, np.zeros(5), np.arange(5.0))], rows=1000)
     assert steady(300) == 0
-    assert luck_of_choice([], rows=1000)(300) == 0
-    assert luck_of_choice([(1000, np.arange(5.0), np.zeros(5))], rows=1000)(300) == 0
+    assert selection_optimism([], rows=1000)(300) == 0
+    assert selection_optimism([(1000, np.arange(5.0), np.zeros(5))], rows=1000)(300) == 0
 
 
 def test_luck_widens_the_interval_and_weakens_the_p_value() -> None:
     draws = np.random.default_rng(0).normal(0.03, 0.01, size=4000)
     difference = Resampled(np.array(0.03), draws, np.zeros(10))
-    found = [beyond_luck(difference, luck=luck) for luck in (0.0, 0.01, 0.03, 0.1)]
+    found = [interval_beyond_optimism(difference, luck=luck) for luck in (0.0, 0.01, 0.03, 0.1)]
     widths = [interval.high - interval.low for interval, _ in found]
     p_values = [p for _, p in found]
     assert widths == sorted(set(widths))
@@ -460,5 +468,5 @@ def test_luck_widens_the_interval_and_weakens_the_p_value() -> None:
 
 def test_without_any_spread_only_no_difference_is_likely() -> None:
     still = np.zeros(10)
-    assert beyond_luck(Resampled(np.array(0.0), still, still), luck=0)[1] == 1.0
-    assert beyond_luck(Resampled(np.array(0.2), still + 0.2, still), luck=0)[1] == 0.0
+    assert interval_beyond_optimism(Resampled(np.array(0.0), still, still), luck=0)[1] == 1.0
+    assert interval_beyond_optimism(Resampled(np.array(0.2), still + 0.2, still), luck=0)[1] == 0.0

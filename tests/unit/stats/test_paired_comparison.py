@@ -13,13 +13,13 @@ from sklearn.metrics import f1_score
 
 from trainer.data.caption_leakage import mentions_own_class, name_pattern, remove_class_names
 from trainer.stats.few_shot import crossing, first_lasting, fitted_scale, nested_choice
-from trainer.stats.paired_bootstrap import Answers
-from trainer.stats.paired_comparison import Compared, mcnemar
+from trainer.stats.paired_bootstrap import PredictionSet
+from trainer.stats.paired_comparison import PairedComparison, mcnemar
 
 # --- pairs ------------------------------------------------------------------------------------
 
 
-def answers(rows: int = 200, classes: int = 3) -> Answers:
+def answers(rows: int = 200, classes: int = 3) -> PredictionSet:
     """A good method, a bad one, and the good one again; two heads each."""
     random = np.random.default_rng(0)
     label = random.integers(classes, size=rows)
@@ -27,14 +27,14 @@ def answers(rows: int = 200, classes: int = 3) -> Answers:
         np.where(random.random((2, rows)) < share, label, random.integers(classes, size=(2, rows)))
         for share in (0.8, 0.3)
     )
-    return Answers(label, np.stack([good, bad, good]), classes)
+    return PredictionSet(label, np.stack([good, bad, good]), classes)
 
 
 def test_a_pair_is_the_difference_of_scikit_learns_scores_and_a_method_differs_from_itself_by_nothing() -> (
     None
 ):
     given_answers = answers()
-    compared = Compared(given_answers, seed=0)
+    compared = PairedComparison(given_answers, seed=0)
     pair = compared.pair(0, 1)
     scores = [
         np.mean([f1_score(given_answers.label_n, pred, average="macro") for pred in of_method])

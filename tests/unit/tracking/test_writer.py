@@ -29,7 +29,7 @@ from trainer.tracking import schema
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag, TrialState
 from trainer.tracking.studies import close_lost_runs, find_study
-from trainer.tracking.writer import SweepWriter
+from trainer.tracking.writer import RunWriter
 
 EXPERIMENT = "tests"
 FRAME = pd.DataFrame({"trial": [0, 1], "val_f1_macro": [0.5, np.nan], "state": ["complete", "failed"]})
@@ -45,8 +45,8 @@ time.sleep(600)
 """
 
 
-def start(uri: str, *, study: str = "a study", params: Mapping[str, object] | None = None) -> SweepWriter:
-    return SweepWriter.start(
+def start(uri: str, *, study: str = "a study", params: Mapping[str, object] | None = None) -> RunWriter:
+    return RunWriter.start(
         tracking_uri=uri,
         experiment=EXPERIMENT,
         study=study,
@@ -226,7 +226,7 @@ def test_a_killed_sweep_is_resumed_without_a_second_child_for_any_trial(
     if closed_first:
         age(tracking_uri, killed)
         close_lost_runs(tracking_uri, EXPERIMENT)
-    with SweepWriter.resume(tracking_uri=tracking_uri, run_id=killed) as writer:
+    with RunWriter.resume(tracking_uri=tracking_uri, run_id=killed) as writer:
         run = run_of(tracking_uri, killed)
         assert run.info.status == "RUNNING"
         assert Tag.STOPPED not in run.data.tags
@@ -241,9 +241,9 @@ def test_a_killed_sweep_is_resumed_without_a_second_child_for_any_trial(
 def test_a_study_has_one_writer_at_a_time(tracking_uri: str) -> None:
     with start(tracking_uri) as writer:
         with pytest.raises(InputError, match=r"a study is being written by another process"):
-            SweepWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
+            RunWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
         assert run_of(tracking_uri, writer.run_id).info.status == "RUNNING"
-    SweepWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id).finish()
+    RunWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id).finish()
 
 
 def test_a_sweep_that_was_closed_as_lost_while_the_machine_slept_can_still_finish(tracking_uri: str) -> None:
@@ -320,16 +320,16 @@ def test_a_moved_store_is_refused_with_the_cure(tracking_uri: str, tmp_path: Pat
     ):
         here.backup(there)
     (tmp_path / "artifacts").rename(moved / "artifacts")
-    for use in (start, lambda uri: SweepWriter.resume(tracking_uri=uri, run_id=writer.run_id)):
+    for use in (start, lambda uri: RunWriter.resume(tracking_uri=uri, run_id=writer.run_id)):
         with pytest.raises(InputError, match=f"ln -s {moved}/artifacts {tmp_path}/artifacts"):
             use(uri)
     (tmp_path / "artifacts").symlink_to(moved / "artifacts")
-    SweepWriter.resume(tracking_uri=uri, run_id=writer.run_id).finish()
+    RunWriter.resume(tracking_uri=uri, run_id=writer.run_id).finish()
 
 
 def test_a_run_that_does_not_exist_cannot_be_resumed(tracking_uri: str) -> None:
     with pytest.raises(InputError, match="There is no run 0123"):
-        SweepWriter.resume(tracking_uri=tracking_uri, run_id="0123")
+        RunWriter.resume(tracking_uri=tracking_uri, run_id="0123")
 
 
 # --- the mirror of the tables -----------------------------------------------------------------
@@ -341,7 +341,7 @@ def ledger_of(trials: int) -> TrialLog:
     return TrialLog(rows.head(trials).assign(rungs="{}"), curves[curves["trial"] < trials])
 
 
-class Slow(SweepWriter):
+class Slow(RunWriter):
     """Notes the order of its children and takes 20 ms for each."""
 
     order: tuple[int, ...] = ()
@@ -409,7 +409,7 @@ def test_children_that_a_kill_left_out_are_written_once_when_the_study_is_resume
     client.delete_run(before.pop("1").info.run_id)
     half_written(tracking_uri, writer.run_id, trial=3)
     for _ in range(2):
-        resumed = SweepWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
+        resumed = RunWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
         with resumed, Mirror(resumed) as thread:
             thread.follow(trial_log)
         after = children_of(tracking_uri, writer.run_id)

@@ -14,7 +14,7 @@ from trainer.experiments.ablation.filters import (
     UNIQUE,
     Everything,
     Filter,
-    Rows,
+    FilterRows,
     UnknownScore,
     both,
     emptied_classes,
@@ -58,7 +58,7 @@ class Cell:
         return f"{self.filter}{' + augmentation' if self.augment else ''}"
 
 
-def usual(rows: Rows) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def usual(rows: FilterRows) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Axes and single filters that suit the scores at hand: an aesthetic score stands in for quality."""
     at_hand = set(rows.scores) | ({UNIQUE} if rows.group_n is not None else set())
     if AESTHETIC in at_hand:
@@ -73,7 +73,7 @@ class ClassEmptied(InputError):
 
 
 def design(
-    rows: Rows,
+    rows: FilterRows,
     *,
     axes: Sequence[str],
     alone: Sequence[str],
@@ -116,7 +116,7 @@ def design(
     return found
 
 
-def keep(one: Filter, rows: Rows, why_not: dict[str, str]) -> np.ndarray:
+def keep(one: Filter, rows: FilterRows, why_not: dict[str, str]) -> np.ndarray:
     """The filter's mask over training rows, bool [N].
 
     Raises:
@@ -142,7 +142,7 @@ def keep(one: Filter, rows: Rows, why_not: dict[str, str]) -> np.ndarray:
     return keep_n
 
 
-def random_choice(cell: Cell, rows: Rows, *, seed: int, draw: int) -> np.ndarray:
+def random_choice(cell: Cell, rows: FilterRows, *, seed: int, draw: int) -> np.ndarray:
     """As many training rows as the cell keeps, at random, bool [N]; no class is emptied.
 
     The same for all cells that keep as many, so that with and without augmentation are compared on the same

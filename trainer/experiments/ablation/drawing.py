@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from trainer.experiments.ablation.advice import called, effect
-from trainer.experiments.ablation.effect_plots import Panel, Series, forest_png, grid_png
+from trainer.experiments.ablation.effect_plots import (
+    ForestText,
+    GridText,
+    Panel,
+    Series,
+    forest_png,
+    grid_png,
+)
 from trainer.experiments.ablation.judging import LEVEL
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 
@@ -47,14 +54,16 @@ def cells_picture(rows: Sequence[Row], *, basis: str) -> Picture:
     png = forest_png(
         [_named(row) for row in shown],
         [one for one in series if np.isfinite(one.interval_n3).any()],
-        title="How far each cell changes macro-F1" + (part and f": {part}"),
-        basis=basis,
-        effect=f"change of macro-F1, {SCALE}",
-        beside=[f"{row[Ablation.KEPT]:,}{_unless_unclear(row, before=' · ')}" for row in shown],
-        beside_label="training rows\nkept · verdict",
-        sure=SURE,
+        [f"{row[Ablation.KEPT]:,}{_unless_unclear(row, before=' · ')}" for row in shown],
+        ForestText(
+            title="How far each cell changes macro-F1" + (part and f": {part}"),
+            basis=basis,
+            effect=f"change of macro-F1, {SCALE}",
+            beside="training rows\nkept · verdict",
+            sure=SURE,
+            star="best on the validation rows",
+        ),
         starred=next((at for at, row in enumerate(shown) if row[Ablation.CHOSEN]), None),
-        star="best on the validation rows",
     )
     return Picture(png, _alt("macro-F1", len(shown), "cells"), part)
 
@@ -74,12 +83,14 @@ def classes_picture(cell: Row, of_classes: Sequence[Row], *, basis: str) -> Pict
                 "against training on all rows", shown, AblationClasses.EFFECT, AblationClasses.EFFECT_P_HOLM
             )
         ],
-        title=f"How far {_named(cell)} changes the F1 of each class" + (part and f": {part}"),
-        basis=basis,
-        effect=f"change of F1, {SCALE}",
-        beside=[f"n = {row[AblationClasses.TEST]:,}" for row in shown],
-        beside_label="test rows",
-        sure=SURE,
+        [f"n = {row[AblationClasses.TEST]:,}" for row in shown],
+        ForestText(
+            title=f"How far {_named(cell)} changes the F1 of each class" + (part and f": {part}"),
+            basis=basis,
+            effect=f"change of F1, {SCALE}",
+            beside="test rows",
+            sure=SURE,
+        ),
     )
     return Picture(png, _alt("F1", len(shown), "classes"), part)
 
@@ -97,14 +108,16 @@ def grid_picture(rows: Sequence[Row], *, basis: str) -> Picture | None:
     missing = any(np.isnan(panel.effect_yx).any() for panel in panels)
     png = grid_png(
         panels,
-        rows=grid.bounds[0],
-        columns=grid.bounds[1],
-        row_label=f"rows kept by {grid.scores[0]}",
-        column_label=f"rows kept by {grid.scores[1]}",
-        title=f"How far filters on {grid.named} change macro-F1 together; framed ones help"
-        + (", grey ones have no cell of their own" if missing else ""),
-        basis=basis,
-        effect="change of macro-F1\nagainst training on all rows",
+        grid.bounds[0],
+        grid.bounds[1],
+        GridText(
+            title=f"How far filters on {grid.named} change macro-F1 together; framed ones help"
+            + (", grey ones have no cell of their own" if missing else ""),
+            basis=basis,
+            effect="change of macro-F1\nagainst training on all rows",
+            rows=f"rows kept by {grid.scores[0]}",
+            columns=f"rows kept by {grid.scores[1]}",
+        ),
         side_by_side=2 if grid.augmented else 1,
     )
     return Picture(

@@ -31,32 +31,35 @@ class Series(NamedTuple):
     sure_n: np.ndarray  # bool [N]: differs from zero after correction
 
 
+class ForestText(NamedTuple):
+    """What a forest plot says."""
+
+    title: str
+    basis: str  # below the title: on what the figures rest
+    effect: str  # what the axis shows, with its unit
+    beside: str  # over what stands at the right of the rows
+    sure: str  # what a filled mark means
+    star: str = ""  # what a star means
+
+
 def forest_png(
     names: Sequence[str],
     series: Sequence[Series],
-    *,
-    title: str,
-    basis: str,
-    effect: str,
     beside: Sequence[str],
-    beside_label: str,
-    sure: str,
+    text: ForestText,
+    *,
     starred: int | None = None,
-    star: str = "",
 ) -> bytes:
-    """A row for each name, with a mark and its interval for each of one or two series.
+    """Draw a row for each name, with a mark and its interval for each of one or two series.
 
     Args:
-        basis: below the title: on what the figures rest.
-        effect: what the axis shows, with its unit.
-        beside: stands at the right of each row, ``beside_label`` over all of it.
-        sure: what a filled mark means.
-        starred: the row that gets a star; ``star``: what that means.
+        beside: stands at the right of each row.
+        starred: the row that gets a star.
     """
     count, tall = len(names), len(names) >= TALL
     height = 2.2 + (0.2 + 0.08 * len(series)) * max(count, 2)
     figure = new_figure(WIDTH, height)
-    _title(figure, title, basis)
+    _title(figure, text.title, text.basis)
     axes = figure.add_subplot()
     row_n = np.arange(count)
     for row in row_n[::2]:
@@ -74,7 +77,7 @@ def forest_png(
     right = axes.secondary_yaxis("right")
     right.set_yticks(row_n, beside, fontsize=8.5, parse_math=False)
     axes.annotate(
-        beside_label,
+        text.beside,
         (1.012, 1),
         xytext=(0, 20 if tall else 4),
         xycoords="axes fraction",
@@ -83,7 +86,7 @@ def forest_png(
         color=GREY,
     )
     axes.set(ylim=(count - 0.5, -0.5))
-    axes.set_xlabel(effect)
+    axes.set_xlabel(text.effect)
     axes.tick_params(axis="x", labeltop=tall)
     axes.grid(axis="x", color="#D5DAE0", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -91,7 +94,8 @@ def forest_png(
     for one_side in (axes, right):
         one_side.spines[:].set_visible(False)
         one_side.tick_params(length=0)
-    _legend(axes, series, sure=sure, star="" if starred is None else star, above=0.3 / height if tall else 0)
+    star = "" if starred is None else text.star
+    _legend(axes, series, sure=text.sure, star=star, above=0.3 / height if tall else 0)
     return png(figure)
 
 
@@ -134,30 +138,34 @@ class Panel(NamedTuple):
     framed_yx: np.ndarray  # bool
 
 
+class GridText(NamedTuple):
+    """What the heat maps say."""
+
+    title: str
+    basis: str  # below the title: on what the figures rest
+    effect: str  # what the colours show, with its unit
+    rows: str
+    columns: str
+
+
 def grid_png(
     panels: Sequence[Panel],
-    *,
     rows: Sequence[str],
     columns: Sequence[str],
-    row_label: str,
-    column_label: str,
-    title: str,
-    basis: str,
-    effect: str,
+    text: GridText,
+    *,
     side_by_side: int,
 ) -> bytes:
-    """Heat maps with the same rows, columns and colours: blue is better, red is worse, white is no effect and
-    grey is nothing.
+    """Draw heat maps with the same rows, columns and colours: blue is better, red is worse, white is no
+    effect and grey is nothing.
 
     Args:
-        basis: below the title: on what the figures rest.
-        effect: what the colours show, with its unit.
         side_by_side: panels in one line.
     """
     down = -(-len(panels) // side_by_side)
     width = 2.4 + side_by_side * max(1.3 * len(columns), 2.2)
     figure = new_figure(width, 1.7 + down * (0.7 + 0.62 * len(rows)))
-    _title(figure, title, basis)
+    _title(figure, text.title, text.basis)
     grid = figure.subplots(down, side_by_side, squeeze=False, sharex=True, sharey=True)
     known = np.concatenate([panel.effect_yx[np.isfinite(panel.effect_yx)] for panel in panels])
     reach = max(float(np.abs(known).max(initial=0)), LEAST_REACH)
@@ -173,9 +181,9 @@ def grid_png(
         axes.tick_params(which="both", length=0, labelsize=9)
         axes.spines[:].set_visible(False)
         _fields(axes, panel, image)
-    figure.supxlabel(fitted(column_label, 60), fontsize=10, parse_math=False)
-    figure.supylabel(fitted(row_label, 60), fontsize=10, parse_math=False)
-    figure.colorbar(image, ax=grid, label=effect, fraction=0.04, pad=0.02)
+    figure.supxlabel(fitted(text.columns, 60), fontsize=10, parse_math=False)
+    figure.supylabel(fitted(text.rows, 60), fontsize=10, parse_math=False)
+    figure.colorbar(image, ax=grid, label=text.effect, fraction=0.04, pad=0.02)
     return png(figure)
 
 

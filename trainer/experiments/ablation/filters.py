@@ -28,7 +28,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Rows:
+class FilterRows:
     """What filters look at: the N training rows, and nothing else."""
 
     label_n: np.ndarray  # int64 [N]
@@ -49,7 +49,7 @@ class Filter(ABC):
     """Which rows to keep. Written by ``str``, read by :func:`parse`."""
 
     @abstractmethod
-    def keep(self, rows: Rows) -> np.ndarray:
+    def keep(self, rows: FilterRows) -> np.ndarray:
         """bool [N].
 
         Raises:
@@ -65,7 +65,7 @@ class Filter(ABC):
 class Everything(Filter):
     """Keeps every row: the baseline."""
 
-    def keep(self, rows: Rows) -> np.ndarray:
+    def keep(self, rows: FilterRows) -> np.ndarray:
         return np.ones(len(rows.label_n), dtype=bool)
 
     def parts(self) -> Iterator[Filter]:
@@ -83,7 +83,7 @@ class Threshold(Filter):
     operator: Literal[">=", "<="]
     value: float
 
-    def keep(self, rows: Rows) -> np.ndarray:
+    def keep(self, rows: FilterRows) -> np.ndarray:
         score_n = _score(rows, self.score)
         holds_n = score_n >= self.value if self.operator == ">=" else score_n <= self.value
         return holds_n | np.isnan(score_n)
@@ -107,7 +107,7 @@ class Fraction(Filter):
     share: float  # above 0, at most 1
     per_class: bool = False
 
-    def keep(self, rows: Rows) -> np.ndarray:
+    def keep(self, rows: FilterRows) -> np.ndarray:
         score_n = _score(rows, self.score)
         part_n = rows.label_n if self.per_class else np.zeros(len(score_n), dtype=np.int64)
         keep_n = np.isnan(score_n)
@@ -131,7 +131,7 @@ class Fraction(Filter):
 class Unique(Filter):
     """The first row of every group of near-duplicates."""
 
-    def keep(self, rows: Rows) -> np.ndarray:
+    def keep(self, rows: FilterRows) -> np.ndarray:
         if rows.group_n is None:
             raise UnknownScore(UNIQUE)
         keep_n = np.zeros(len(rows.group_n), dtype=bool)
@@ -152,7 +152,7 @@ class Combined(Filter):
     operator: Literal["&", "|"]
     members: tuple[Filter, ...] = field(default=())
 
-    def keep(self, rows: Rows) -> np.ndarray:
+    def keep(self, rows: FilterRows) -> np.ndarray:
         kept = np.stack([member.keep(rows) for member in self.members])
         return np.asarray(kept.all(0) if self.operator == "&" else kept.any(0))
 
@@ -183,7 +183,7 @@ def scores_asked_for(one: Filter) -> set[str]:
     return {UNIQUE if isinstance(part, Unique) else part.score for part in one.parts()}  # type: ignore[attr-defined]
 
 
-def emptied_classes(keep_n: np.ndarray, rows: Rows) -> list[str]:
+def emptied_classes(keep_n: np.ndarray, rows: FilterRows) -> list[str]:
     """Classes of which rows exist and none is kept."""
     before_c, after_c = (
         np.bincount(label_n, minlength=len(rows.classes)) for label_n in (rows.label_n, rows.label_n[keep_n])
@@ -191,7 +191,7 @@ def emptied_classes(keep_n: np.ndarray, rows: Rows) -> list[str]:
     return [rows.classes[c] for c in np.flatnonzero((before_c > 0) & (after_c == 0))]
 
 
-def _score(rows: Rows, name: str) -> np.ndarray:
+def _score(rows: FilterRows, name: str) -> np.ndarray:
     if name not in rows.scores:
         raise UnknownScore(name)
     return np.asarray(rows.scores[name], dtype=np.float64)

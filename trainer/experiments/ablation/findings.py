@@ -9,11 +9,11 @@ import pandas as pd
 
 from trainer.experiments.ablation.design import Cell
 from trainer.experiments.ablation.scores import found_spoiled
-from trainer.experiments.ablation.scoring import Scored
+from trainer.experiments.ablation.scoring import ScoredRows
 from trainer.tracking.schema import Ablated, Ablation, Verdict
 
 
-def of_filters(scored: Scored, cells: Sequence[Cell]) -> Iterator[str]:
+def of_filters(scored: ScoredRows, cells: Sequence[Cell]) -> Iterator[str]:
     """A line per score, how well it tells what is known to be spoiled, and per filter, what it throws out."""
     for name, kinds in scored.separation().items():
         told = ", ".join(
@@ -29,7 +29,7 @@ def of_filters(scored: Scored, cells: Sequence[Cell]) -> Iterator[str]:
         yield said
 
 
-def figures_of_scores(scored: Scored, cells: Sequence[Cell]) -> dict[str, Any]:
+def figures_of_scores(scored: ScoredRows, cells: Sequence[Cell]) -> dict[str, Any]:
     """What is known before anything is trained."""
     return {
         Ablated.SCORES: scored.known,
@@ -43,7 +43,7 @@ def figures_of_scores(scored: Scored, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def thrown_out(scored: Scored, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+def thrown_out(scored: ScoredRows, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
     """Of each filter how many rows it throws out, with precision and recall at finding spoiled ones, None
     where it is not known which are."""
     found: dict[str, dict[str, Any]] = {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,14 @@ from trainer.heads.head_config import HeadSpec
 from trainer.stats.intervals import Interval
 from trainer.stats.paired_bootstrap import (
     AUROC,
-    Answers,
-    Bootstrap,
+    PairedBootstrap,
+    PredictionSet,
     Resampled,
     SwapTest,
-    beyond_luck,
     f1_macro_per_seed,
     holm,
-    luck_of_choice,
+    interval_beyond_optimism,
+    selection_optimism,
     swap_test,
 )
 from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
@@ -34,13 +34,20 @@ LEVEL = 0.05
 FIGURES = (Ablation.F1_MACRO, Ablation.ACCURACY)
 
 
+class LabelledRows(NamedTuple):
+    """Class numbers of the training rows and of those that were answered."""
+
+    train_n: np.ndarray
+    val_n: np.ndarray
+    test_n: np.ndarray
+    corrupted_n: np.ndarray | None  # bool, of the training rows; None where nothing is known
+
+
 class Judge:
     """Turns answers into the tables ABLATION and ABLATION_CLASSES.
 
     Args:
         cells: the first is the baseline.
-        label_n: of the training rows; ``test_label_n``, ``val_label_n`` of those that were answered.
-        spoiled_n: bool, the training rows known to be spoiled; None where nothing is known.
         seed: decides bootstrap draws and swaps.
     """
 
@@ -48,16 +55,12 @@ class Judge:
         self,
         cells: Sequence[Cell],
         classes: Sequence[str],
+        rows: LabelledRows,
         *,
-        label_n: np.ndarray,
-        val_label_n: np.ndarray,
-        test_label_n: np.ndarray,
-        spoiled_n: np.ndarray | None,
         seed: int,
     ) -> None:
-        self.cells, self.classes = list(cells), list(classes)
-        self.label_n, self.val_label_n, self.test_label_n = label_n, val_label_n, test_label_n
-        self.spoiled_n, self.seed = spoiled_n, seed
+        self.cells, self.classes, self.seed = list(cells), list(classes), seed
+        self.label_n, self.val_label_n, self.test_label_n, self.spoiled_n = rows
 
     def tables(
         self,
@@ -101,10 +104,10 @@ class Judge:
         per_seed = f1_macro_per_seed(test)
         arms = list(dict.fromkeys(_arms(frame)))
         at = {arm: index for index, arm in enumerate(arms)}
-        bootstrap = Bootstrap(test, seed=self.seed)
+        bootstrap = PairedBootstrap(test, seed=self.seed)
         base = bootstrap.arm(at[BASELINE, False])
         removing = [c for c in self.cells if (c.number, True) in at]
-        luck = luck_of_choice(
+        luck = selection_optimism(
             [
                 (
                     cell.kept,
@@ -129,7 +132,7 @@ class Judge:
             if (cell.number, True) in at:
                 other = bootstrap.arm(at[cell.number, True])["f1_macro"]
                 row |= _interval(Ablation.RANDOM_F1_MACRO, other.interval())
-                over, p = beyond_luck(figures["f1_macro"].minus(other), luck=luck(cell.kept))
+                over, p = interval_beyond_optimism(figures["f1_macro"].minus(other), luck=luck(cell.kept))
                 row |= _interval(Ablation.OVER_RANDOM, over)
                 row[Ablation.OVER_RANDOM_P] = max(
                     p, swap_test(test, own, at[cell.number, True], seed=self.seed).p
@@ -139,7 +142,7 @@ class Judge:
             tell(done, len(self.cells))
         return rows, of_classes
 
-    def _answers(self, frame: pd.DataFrame, column: str, label_n: np.ndarray) -> Answers:
+    def _answers(self, frame: pd.DataFrame, column: str, label_n: np.ndarray) -> PredictionSet:
         """[A, S, N] in order of first appearance, which is the same in every seed."""
         arms = list(dict.fromkeys(_arms(frame)))
         seeds = sorted(set(frame[AnswersOf.SEED]))
@@ -155,7 +158,7 @@ class Judge:
             pred_asn[arm_at[arm], seed_at[seed]] = pred_n
             if score_asn is not None:
                 score_asn[arm_at[arm], seed_at[seed]] = score_n
-        return Answers(label_n, pred_asn, len(self.classes), score_asn)
+        return PredictionSet(label_n, pred_asn, len(self.classes), score_asn)
 
     def _described(self, cell: Cell) -> dict[str, Any]:
         row: dict[str, Any] = {

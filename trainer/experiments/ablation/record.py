@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.experiments.ablation.design import Cell
-from trainer.experiments.ablation.scoring import Scored
+from trainer.experiments.ablation.scoring import ScoredRows
 from trainer.experiments.ablation.training import Answer
 from trainer.experiments.child_runs import epochs_shown, mean_curves
 from trainer.search.trial_log import SPLIT_AND_METRIC
@@ -29,7 +29,7 @@ SHOWN_IN_MLFLOW = {
 }
 
 
-class Record:
+class AblationRecord:
     """ANSWERS and CURVES of an ablation, those on record before and those added since.
 
     Args:
@@ -100,7 +100,9 @@ class Record:
         return pd.concat(frames, ignore_index=True)
 
 
-def scores_frame(scored: Scored, cells: Sequence[Cell], pictures: Mapping[int, bytes | None]) -> pd.DataFrame:
+def scores_frame(
+    scored: ScoredRows, cells: Sequence[Cell], pictures: Mapping[int, bytes | None]
+) -> pd.DataFrame:
     """SCORES: the training rows with their scores and what every cell keeps.
 
     Args:
@@ -113,7 +115,7 @@ def scores_frame(scored: Scored, cells: Sequence[Cell], pictures: Mapping[int, b
             Scores.SAMPLE_ID: list(manifest.sample_id),
             Scores.LABEL: [rows.classes[label] for label in rows.label_n],
             Scores.CAPTION: list(manifest.caption),
-            Scores.SPOILED: [None] * count if manifest.spoiled is None else list(manifest.spoiled),
+            Scores.SPOILED: [None] * count if manifest.corrupted is None else list(manifest.corrupted),
             Scores.GROUP: pd.array([pd.NA] * count if rows.group_n is None else rows.group_n, dtype="Int64"),
             Scores.THUMBNAIL: pd.Series([pictures.get(row) for row in range(count)], dtype=object),
             **{Scores.SCORE_PREFIX + name: score_n for name, score_n in rows.scores.items()},

@@ -21,7 +21,7 @@ from trainer.experiments.ablation.judging import LEVEL
 from trainer.experiments.ablation.markdown import as_table, code, literal
 from trainer.stats.intervals import wilson
 from trainer.stats.paired_bootstrap import DRAWS, SWAPS
-from trainer.tracking.schema import Ablation, AblationClasses, Verdict
+from trainer.tracking.schema import Ablated, Ablation, AblationClasses, Verdict
 
 COMMAND = "Command"  # the fact that is shown as code
 
@@ -38,11 +38,7 @@ def report(
     classes: pd.DataFrame,
     *,
     title: str,
-    advice: str,
-    seeds: int,
-    counts: Mapping[str, int],
-    separation: Mapping[str, Mapping[str, Sequence[float]]],
-    wording: Mapping[str, Any] | None,
+    figures: Mapping[str, Any],
     facts: Mapping[str, str],
 ) -> Report:
     """The page.
@@ -50,20 +46,19 @@ def report(
     Args:
         table: ABLATION, with verdicts.
         classes: ABLATION_CLASSES.
-        advice: the paragraph, plain text.
-        counts: rows of train, val and test.
-        separation: score → kind of spoiling → AUROC with its interval; empty where nothing is known.
-        wording: what rewording the captions does; None where it was not measured.
+        figures: the summary (:class:`schema.Ablated`), of which the page shows advice, counts, and how well
+            scores separate corrupted rows.
         facts: further lines on what was compared; the one called ``Command`` is shown as code.
     """
-    page = _Page(table, classes, seeds=seeds, test_rows=counts["test"])
-    page.add(f"# {literal(title)}", f"**In short:** {literal(advice)}")
+    counts = figures[Ablated.COUNTS]
+    page = _Page(table, classes, seeds=figures[Ablated.SEEDS], test_rows=counts["test"])
+    page.add(f"# {literal(title)}", f"**In short:** {literal(figures[Ablated.ADVICE])}")
     page.what_was_compared(facts, counts)
     page.effects()
     page.cells()
     page.classes()
-    page.spoiled(separation)
-    page.wording(wording)
+    page.spoiled(figures[Ablated.SEPARATION])
+    page.wording(figures[Ablated.WORDING])
     return Report("\n\n".join(page.blocks) + "\n", page.pictures)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import time
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,24 +14,25 @@ from trainer.core.config import command_line, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.ablation.config import AblateConfig
-from trainer.experiments.base import open_run
-from trainer.experiments.hardware import precision, slab_bytes
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.tracking.schema import Ablated, Artifact, Kind, Scores
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import torch
 
     from trainer.data.manifest import Manifest
     from trainer.experiments.ablation.design import Cell
-    from trainer.experiments.ablation.record import Record
-    from trainer.experiments.ablation.scoring import Scored
+    from trainer.experiments.ablation.record import AblationRecord
+    from trainer.experiments.ablation.scoring import ScoredRows
+    from trainer.experiments.hardware import Plan
     from trainer.features.extract import Features
     from trainer.heads.head_config import HeadSpec
     from trainer.heads.training_data import TrainingData
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 FEWEST_SEEDS = 6
 VIEWS = 2  # augmented views of each training picture, where there are pictures
@@ -38,7 +40,7 @@ LINEAR = {"lr": 3e-3, "epochs": 40}
 MLP = {"hidden": (128,), "dropout": 0.2, "lr": 1e-3, "epochs": 40}
 
 
-class Subject(NamedTuple):
+class EncoderRows(NamedTuple):
     """One encoder's rows."""
 
     encoder: str
@@ -47,71 +49,251 @@ class Subject(NamedTuple):
     specs: dict[tuple[int, bool], HeadSpec]  # of every arm: (cell, random)
 
 
-def run(config: AblateConfig) -> dict[str, Any]:
+def run(config: AblateConfig) -> Figures:
     """Run an ablation, or the rest of one. Returns its figures (`schema.Ablated`).
 
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
-    began = time.time()
     require_at_least(config, seeds=FEWEST_SEEDS, seed=0, retune=0)
     config.wording.check()
+    from trainer.experiments.ablation import findings
     from trainer.experiments.ablation.design import read as read_filters
-    from trainer.features.backbone import pick_device
-    from trainer.tracking import database
 
-    database.check(config.tracking_uri)
+    plan = begin(config)
     written = [one for axis in config.grid for one in axis.split(",")] + list(config.filters)
     list(read_filters(written))  # before anything is encoded
-    device = pick_device(config.device)
     spec = head_of(config)
     views = views_of(config, spec)
-    features = read(config, device, views=views)
-    scored = score(config, device, features)
+    features = read(config, plan.device, views=views)
+    scored = score(config, plan.device, features)
     cells = cells_of(config, scored, augment=features.views_vnd is not None)
-    from trainer.experiments.ablation import findings
-
     for line in findings.of_filters(scored, cells):
         say(line)
     if config.dry_run:
-        return findings.figures_of_scores(scored, cells) | {Ablated.ELAPSED_S: round(time.time() - began, 3)}
-
-    from trainer.experiments.ablation.record import Record
-    from trainer.search.study import head_seeds
-
-    subjects = [prepared(config, device, features, cells, scored, spec)]
+        return findings.figures_of_scores(scored, cells) | {Ablated.ELAPSED_S: plan.elapsed_s()}
+    ablation = AblationStudy(config, plan, features, scored, cells, spec)
+    ablation.add_encoder(features)
     for encoder in config.encoders:
-        others = read(dataclasses.replace(config, encoder=encoder), device, views=views)
-        if others.manifest.sample_id != features.manifest.sample_id:
-            raise InputError(f"{encoder} could not read the same pictures as {subjects[0].encoder}.")
-        if others.report.encoder in {subject.encoder for subject in subjects}:
-            raise InputError(f"{others.report.encoder} is among the encoders twice. Name each once.")
-        subjects.append(prepared(config, device, others, cells, scored, spec))
-    with open_run(
-        config,
-        identity(config, features, cells, subjects, spec),
-        kind=Kind.ABLATION,
-        module="trainer.ablate",
-        about=f"{len(cells)} cells × {config.seeds} seeds",
-    ) as writer:
-        seeds = head_seeds(config.seed, config.seeds)
-        record = Record(writer.read_table(Artifact.ANSWERS), writer.read_table(Artifact.CURVES), seeds=seeds)
-        summary = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
-        figures = summary
-        if summary.get(Ablated.SEEDS, 0) < config.seeds:
-            log_scores(config, writer, scored, cells)
-            train(config, subjects, cells, scored, seeds=seeds, record=record, writer=writer)
-            figures = conclude(
-                config, features, scored, cells, subjects, record=record, writer=writer, began=began
-            )
-            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-        else:
-            say(f"Study {writer.study}: all of its {summary[Ablated.SEEDS]} seeds are on record.")
+        others = read(dataclasses.replace(config, encoder=encoder), plan.device, views=views)
+        ablation.add_encoder(others, name=encoder)
+    return ablation.run()
+
+
+@dataclass
+class AblationStudy(Experiment):
+    """Cells: the same head trained on all rows, on those that a filter keeps, and on as many random ones."""
+
+    kind = Kind.ABLATION
+    module = "trainer.ablate"
+    only_in_file = Ablated.ONLY_IN_FILE
+
+    config: AblateConfig
+    plan: Plan
+    features: Features  # of the first encoder
+    scored: ScoredRows
+    cells: list[Cell]
+    spec: HeadSpec
+    encoders: list[EncoderRows] = field(default_factory=list)
+
+    @property
+    def about(self) -> str:
+        return f"{len(self.cells)} cells × {self.config.seeds} seeds"
+
+    def identity(self) -> Figures:
+        masks = hashlib.sha256(b"".join(cell.keep_n.tobytes() for cell in self.cells)).hexdigest()
+        views_vnd = self.features.views_vnd
+        return {
+            "data digest": self.features.manifest.digest,
+            "encoder": ", ".join(one.encoder for one in self.encoders),
+            "cells": [str(cell) for cell in self.cells],
+            "rows kept": masks,
+            "head": dataclasses.asdict(self.spec),
+            "retune": self.config.retune,
+            "views": 0 if views_vnd is None else len(views_vnd),
+            "precision": self.plan.precision,
+            "seed": self.config.seed,
+        }
+
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        if summary.get(Ablated.SEEDS, 0) < self.config.seeds:
+            return None
+        return f"Study {writer.study}: all of its {summary[Ablated.SEEDS]} seeds are on record."
+
+    def execute(self, writer: RunWriter) -> Figures:
+        from trainer.experiments.ablation.record import AblationRecord
+        from trainer.search.study import head_seeds
+
+        seeds = head_seeds(self.config.seed, self.config.seeds)
+        record = AblationRecord(
+            writer.read_table(Artifact.ANSWERS), writer.read_table(Artifact.CURVES), seeds=seeds
+        )
+        log_scores(self.config, writer, self.scored, self.cells)
+        self.train(seeds, record, writer)
+        return self.conclude(record, writer)
+
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         say(f"\n{figures[Ablated.ADVICE]}\n")
-        if config.report is not None:
-            write_report(config.report, writer)
-    return {name: value for name, value in figures.items() if name not in Ablated.ONLY_IN_FILE}
+        if self.config.report is not None:
+            write_report(self.config.report, writer)
+        return figures
+
+    # --- training -----------------------------------------------------------------------------
+
+    def add_encoder(self, features: Features, *, name: str = "") -> None:
+        """Put one encoder's rows on the device, and choose each arm's head: the same, or one tuned for it.
+
+        Raises:
+            InputError: it has other rows than the first, or is there already.
+        """
+        import torch
+
+        from trainer.experiments.ablation.training import TrainingSettings, arms_of, candidates, tune
+
+        if features.manifest.sample_id != self.features.manifest.sample_id:
+            raise InputError(f"{name} could not read the same pictures as {self.encoders[0].encoder}.")
+        if features.report.encoder in {one.encoder for one in self.encoders}:
+            raise InputError(f"{features.report.encoder} is among the encoders twice. Name each once.")
+        config, plan = self.config, self.plan
+        data = training_data(features, plan.device)
+        test_x_nd = torch.as_tensor(features.vectors_nd[features.manifest.rows("test")]).to(plan.device)
+        arms = arms_of(self.cells, partial(self.random_rows, draw=0))
+        specs = [self.spec] * len(arms)
+        if config.retune:
+            tried = candidates(config.retune, like=self.spec, seed=config.seed)
+            how = TrainingSettings(config.seed, plan.precision, plan.slab_bytes(data, seeds=1))
+            with bar(f"Tuning {len(arms)} arms", "configurations") as progress:
+                specs = tune(arms, tried, data, how, progress=progress.update)
+        by_arm = {(arm.cell, arm.random): one for arm, one in zip(arms, specs, strict=True)}
+        self.encoders.append(EncoderRows(features.report.encoder, data, test_x_nd, by_arm))
+
+    def random_rows(self, cell: Cell, *, draw: int) -> np.ndarray:
+        """bool [N]: as many training rows as the cell keeps, chosen at random."""
+        from trainer.experiments.ablation.design import random_choice
+
+        return random_choice(cell, self.scored.rows, seed=self.config.seed, draw=draw)
+
+    def train(self, seeds: list[int], record: AblationRecord, writer: RunWriter) -> None:
+        """Train what is missing from the record, one encoder and one seed at a time."""
+        from trainer.experiments.ablation.training import TrainingSettings, arms_of
+        from trainer.experiments.ablation.training import train as train_arms
+
+        missing = [
+            (number, seed)
+            for seed in seeds
+            for number, one in enumerate(self.encoders)
+            if not record.has(one.encoder, seed)
+        ]
+        rounds = len(seeds) * len(self.encoders)
+        if len(missing) < rounds:
+            say(f"Resuming {writer.study}: {rounds - len(missing)} of {rounds} rounds are on record.")
+        with bar("Training", "head-epochs") as progress:
+            trained = 0
+            each = len(self.encoders[0].specs)
+            epochs = [sum(spec.epochs for spec in one.specs.values()) for one in self.encoders]
+            total = sum(epochs[number] for number, _ in missing)
+            for at, (number, seed) in enumerate(missing):
+                one = self.encoders[number]
+
+                here = f"round {at + 1}/{len(missing)} of {each} heads each"
+
+                def tell(added: int, note: str = here) -> None:
+                    nonlocal trained
+                    trained += added
+                    progress.update(min(trained, total), total, note)
+
+                arms = arms_of(self.cells, partial(self.random_rows, draw=seed))
+                slab_bytes = self.plan.slab_bytes(one.data, seeds=1)
+                answers = train_arms(
+                    arms,
+                    [one.specs[arm.cell, arm.random] for arm in arms],
+                    one.data,
+                    one.test_x_nd,
+                    TrainingSettings(seed, self.plan.precision, slab_bytes),
+                    progress=tell,
+                )
+                record.add(one.encoder, seed, answers, first_row=number * len(self.cells))
+                # ANSWERS is written last: a round counts once it stands there
+                writer.table(Artifact.CURVES, record.curves)
+                writer.table(Artifact.ANSWERS, record.answers)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def judge(self, record: AblationRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """ABLATION and ABLATION_CLASSES."""
+        from trainer.experiments.ablation.judging import Judge, LabelledRows
+
+        manifest = self.features.manifest
+        rows = LabelledRows(
+            train_n=self.scored.rows.label_n,
+            val_n=manifest.label_n[manifest.rows("val")],
+            test_n=manifest.label_n[manifest.rows("test")],
+            corrupted_n=self.scored.spoiled_n,
+        )
+        specs = {
+            (one.encoder, cell.number): one.specs[cell.number, False]
+            for one in self.encoders
+            for cell in self.cells
+        }
+        judge = Judge(self.cells, manifest.classes, rows, seed=self.config.seed)
+        with bar("Judging", "cells") as progress:
+            return judge.tables(record.answers, specs=specs, progress=progress.update)
+
+    def conclude(self, record: AblationRecord, writer: RunWriter) -> Figures:
+        """Judge the cells, log what the pages show, say it. Returns the figures."""
+        from trainer.experiments.ablation import findings
+        from trainer.experiments.ablation.advice import advise, most_telling
+        from trainer.experiments.ablation.record import cells_as_runs
+
+        manifest = self.features.manifest
+        table, classes = self.judge(record)
+        counts = {split: len(manifest.rows(split)) for split in ("train", "val", "test")}
+        figures = {
+            Ablated.RUN_ID: writer.run_id,
+            Ablated.STUDY: writer.study,
+            Ablated.SEEDS: self.config.seeds,
+            Ablated.TRAINED: len(record.answers),
+            Ablated.COUNTS: counts,
+            **findings.figures_of_cells(table),
+            **findings.figures_of_scores(self.scored, self.cells),
+            Ablated.ADVICE: advise(table, classes, seeds=self.config.seeds, test_rows=counts["test"]),
+            Ablated.ENCODER_CALLS: self.features.report.encoder_calls + self.scored.encoder_calls,
+            Ablated.CLASSES: list(manifest.classes),
+            Ablated.ELAPSED_S: self.plan.elapsed_s(),
+        }
+        for line in most_telling(table):
+            say(line)
+        writer.table(Artifact.ABLATION_CLASSES, classes)
+        writer.table(Artifact.ABLATION, table)
+        self.log_report(table, classes, figures, writer)
+        began, ended = self.plan.began, time.time()
+        writer.trials(list(cells_as_runs(table, record.curves, began_s=began, ended_s=ended)))
+        return figures
+
+    def log_report(
+        self, table: pd.DataFrame, classes: pd.DataFrame, figures: Figures, writer: RunWriter
+    ) -> None:
+        """The page for people, with its pictures."""
+        from trainer.experiments.ablation.report import report
+
+        config = self.config
+        retuned = f", the best of {config.retune} for each cell" if config.retune else ""
+        written = report(
+            table,
+            classes,
+            title=f"Ablation {writer.study}",
+            figures=figures,
+            facts={
+                "Data": f"{config.data} (digest {self.features.manifest.digest[:12]})",
+                "Encoder": ", ".join(one.encoder for one in self.encoders),
+                "Head": config.head + retuned,
+                "Command": command_line(self.module, config, study=writer.study),
+            },
+        )
+        for name, picture in written.pictures.items():
+            writer.file(name, picture)
+        writer.file(Artifact.REPORT, written.markdown.encode())
 
 
 # --- before training --------------------------------------------------------------------------
@@ -164,14 +346,14 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
         config,
         encoder_settings(config, device, views=views),
         to_train=not config.dry_run,
-        corrupt=lambda manifest: planted(config, manifest),
+        corrupt=lambda manifest: corrupted(config, manifest),
     )
     if config.views and features.views_vnd is None and not config.dry_run:
         raise InputError(f"--views is {config.views}, but {config.data} brings ready features. Leave it out.")
     return features
 
 
-def planted(config: AblateConfig, manifest: Manifest) -> Manifest:
+def corrupted(config: AblateConfig, manifest: Manifest) -> Manifest:
     """The rows with the damage that was asked for."""
     from trainer.data.corruption import degrade_source, flip_labels, shuffle_captions
 
@@ -189,13 +371,13 @@ def planted(config: AblateConfig, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def score(config: AblateConfig, device: str, features: Features) -> Scored:
+def score(config: AblateConfig, device: str, features: Features) -> ScoredRows:
     """Every score that these training rows can have.
 
     Raises:
         InputError: the aesthetic predictor, or the encoder that scores, cannot be used.
     """
-    from trainer.experiments.ablation.scoring import Scored, Scoring
+    from trainer.experiments.ablation.scoring import ScoredRows, ScoringSettings
     from trainer.experiments.data_quality import Quality
 
     settings = encoder_settings(
@@ -210,9 +392,9 @@ def score(config: AblateConfig, device: str, features: Features) -> Scored:
     quality = Quality(features)
     quality.tell()
     with bar("Scoring", "images") as progress:
-        return Scored(
+        return ScoredRows(
             features,
-            Scoring(
+            ScoringSettings(
                 settings,
                 aesthetic=config.aesthetic,
                 of=config.captions_count,
@@ -224,7 +406,7 @@ def score(config: AblateConfig, device: str, features: Features) -> Scored:
         )
 
 
-def cells_of(config: AblateConfig, scored: Scored, *, augment: bool) -> list[Cell]:
+def cells_of(config: AblateConfig, scored: ScoredRows, *, augment: bool) -> list[Cell]:
     """The cells that the flags ask for.
 
     Raises:
@@ -243,197 +425,7 @@ def cells_of(config: AblateConfig, scored: Scored, *, augment: bool) -> list[Cel
     return cells
 
 
-def prepared(
-    config: AblateConfig, device: str, features: Features, cells: list[Cell], scored: Scored, spec: HeadSpec
-) -> Subject:
-    """One encoder's rows on the device, and the head of every arm: the same, or tuned for each."""
-    import torch
-
-    from trainer.experiments.ablation.design import random_choice
-    from trainer.experiments.ablation.training import arms_of, candidates, tune
-
-    data = training_data(features, device)
-    test_x_nd = torch.as_tensor(features.vectors_nd[features.manifest.rows("test")]).to(device)
-    arms = arms_of(cells, lambda cell: random_choice(cell, scored.rows, seed=config.seed, draw=0))
-    specs = [spec] * len(arms)
-    if config.retune:
-        tried = candidates(config.retune, like=spec, seed=config.seed)
-        with bar(f"Tuning {len(arms)} arms", "configurations") as progress:
-            specs = tune(
-                arms,
-                tried,
-                data,
-                seed=config.seed,
-                precision=precision(config),
-                slab_bytes=slab_bytes(config, data, seeds=1),
-                progress=progress.update,
-            )
-    by_arm = {(arm.cell, arm.random): one for arm, one in zip(arms, specs, strict=True)}
-    return Subject(features.report.encoder, data, test_x_nd, by_arm)
-
-
-def identity(
-    config: AblateConfig, features: Features, cells: list[Cell], subjects: list[Subject], spec: HeadSpec
-) -> dict[str, Any]:
-    """What must not change while an ablation goes on: its seeds could not be compared."""
-    masks = hashlib.sha256(b"".join(cell.keep_n.tobytes() for cell in cells)).hexdigest()
-    return {
-        "data digest": features.manifest.digest,
-        "encoder": ", ".join(subject.encoder for subject in subjects),
-        "cells": [str(cell) for cell in cells],
-        "rows kept": masks,
-        "head": dataclasses.asdict(spec),
-        "retune": config.retune,
-        "views": 0 if features.views_vnd is None else len(features.views_vnd),
-        "precision": precision(config),
-        "seed": config.seed,
-    }
-
-
-# --- training, and the end --------------------------------------------------------------------
-
-
-def train(
-    config: AblateConfig,
-    subjects: list[Subject],
-    cells: list[Cell],
-    scored: Scored,
-    *,
-    seeds: list[int],
-    record: Record,
-    writer: SweepWriter,
-) -> None:
-    """Train what is missing from the record, one encoder and one seed at a time."""
-    from trainer.experiments.ablation.design import random_choice
-    from trainer.experiments.ablation.training import arms_of
-    from trainer.experiments.ablation.training import train as train_arms
-
-    missing = [
-        (number, seed)
-        for seed in seeds
-        for number, subject in enumerate(subjects)
-        if not record.has(subject.encoder, seed)
-    ]
-    if len(missing) < len(seeds) * len(subjects):
-        done = len(seeds) * len(subjects) - len(missing)
-        say(f"Resuming {writer.study}: {done} of {len(seeds) * len(subjects)} rounds are on record.")
-    with bar("Training", "head-epochs") as progress:
-        trained = 0
-        each = len(subjects[0].specs)
-        epochs = {
-            number: sum(spec.epochs for spec in subject.specs.values())
-            for number, subject in enumerate(subjects)
-        }
-        total = sum(epochs[number] for number, _ in missing)
-        for round_number, (number, seed) in enumerate(missing):
-            subject = subjects[number]
-
-            def tell(added: int, at: int = round_number) -> None:
-                nonlocal trained
-                trained += added
-                progress.update(
-                    min(trained, total), total, f"round {at + 1}/{len(missing)} of {each} heads each"
-                )
-
-            def choose(cell: Cell, seed: int = seed) -> np.ndarray:
-                return random_choice(cell, scored.rows, seed=config.seed, draw=seed)
-
-            arms = arms_of(cells, choose)
-            answers = train_arms(
-                arms,
-                [subject.specs[arm.cell, arm.random] for arm in arms],
-                subject.data,
-                subject.test_x_nd,
-                seed=seed,
-                precision=precision(config),
-                slab_bytes=slab_bytes(config, subject.data, seeds=1),
-                progress=tell,
-            )
-            record.add(subject.encoder, seed, answers, first_row=number * len(cells))
-            # ANSWERS is written last: a round counts once it stands there
-            writer.table(Artifact.CURVES, record.curves)
-            writer.table(Artifact.ANSWERS, record.answers)
-
-
-def conclude(
-    config: AblateConfig,
-    features: Features,
-    scored: Scored,
-    cells: list[Cell],
-    subjects: list[Subject],
-    *,
-    record: Record,
-    writer: SweepWriter,
-    began: float,
-) -> dict[str, Any]:
-    """Judge the cells, log what the pages show, say it. Returns the figures."""
-    from trainer.experiments.ablation import findings
-    from trainer.experiments.ablation.advice import advise, most_telling
-    from trainer.experiments.ablation.judging import Judge
-    from trainer.experiments.ablation.record import cells_as_runs
-    from trainer.experiments.ablation.report import report
-
-    manifest = features.manifest
-    val, test = manifest.rows("val"), manifest.rows("test")
-    judge = Judge(
-        cells,
-        manifest.classes,
-        label_n=scored.rows.label_n,
-        val_label_n=manifest.label_n[val],
-        test_label_n=manifest.label_n[test],
-        spoiled_n=scored.spoiled_n,
-        seed=config.seed,
-    )
-    specs = {
-        (subject.encoder, cell.number): subject.specs[cell.number, False]
-        for subject in subjects
-        for cell in cells
-    }
-    with bar("Judging", "cells") as progress:
-        table, classes = judge.tables(record.answers, specs=specs, progress=progress.update)
-    counts = {"train": len(scored.manifest), "val": len(val), "test": len(test)}
-    advice = advise(table, classes, seeds=config.seeds, test_rows=len(test))
-    figures = {
-        Ablated.RUN_ID: writer.run_id,
-        Ablated.STUDY: writer.study,
-        Ablated.SEEDS: config.seeds,
-        Ablated.TRAINED: len(record.answers),
-        Ablated.COUNTS: counts,
-        **findings.figures_of_cells(table),
-        **findings.figures_of_scores(scored, cells),
-        Ablated.ADVICE: advice,
-        Ablated.ENCODER_CALLS: features.report.encoder_calls + scored.encoder_calls,
-        Ablated.CLASSES: list(manifest.classes),
-        Ablated.ELAPSED_S: round(time.time() - began, 3),
-    }
-    for line in most_telling(table):
-        say(line)
-    writer.table(Artifact.ABLATION_CLASSES, classes)
-    writer.table(Artifact.ABLATION, table)
-    written = report(
-        table,
-        classes,
-        title=f"Ablation {writer.study}",
-        advice=advice,
-        seeds=config.seeds,
-        counts=counts,
-        separation=figures[Ablated.SEPARATION],
-        wording=figures[Ablated.WORDING],
-        facts={
-            "Data": f"{config.data} (digest {manifest.digest[:12]})",
-            "Encoder": ", ".join(subject.encoder for subject in subjects),
-            "Head": config.head + (f", the best of {config.retune} for each cell" if config.retune else ""),
-            "Command": command_line("trainer.ablate", config, study=writer.study),
-        },
-    )
-    for name, picture in written.pictures.items():
-        writer.file(name, picture)
-    writer.file(Artifact.REPORT, written.markdown.encode())
-    writer.trials(list(cells_as_runs(table, record.curves, began_s=began, ended_s=time.time())))
-    return figures
-
-
-def log_scores(config: AblateConfig, writer: SweepWriter, scored: Scored, cells: list[Cell]) -> None:
+def log_scores(config: AblateConfig, writer: RunWriter, scored: ScoredRows, cells: list[Cell]) -> None:
     """Write SCORES, for the page that shows who was thrown out; before training, so it can be looked at."""
     from trainer.data.thumbnails import thumbnails
     from trainer.experiments.ablation.record import scores_frame
@@ -444,7 +436,7 @@ def log_scores(config: AblateConfig, writer: SweepWriter, scored: Scored, cells:
     writer.table(Artifact.SCORES, scores_frame(scored, cells, pictures))
 
 
-def write_report(path: Path, writer: SweepWriter) -> None:
+def write_report(path: Path, writer: RunWriter) -> None:
     """The logged report beside its pictures, each complete when it appears.
 
     Raises:

@@ -14,7 +14,7 @@ from trainer.data.manifest import Manifest
 from trainer.data.split import stratified_folds
 from trainer.data.table_columns import split_captions
 from trainer.experiments.ablation import scores
-from trainer.experiments.ablation.filters import UNIQUE, Rows
+from trainer.experiments.ablation.filters import UNIQUE, FilterRows
 from trainer.experiments.ablation.scores import AESTHETIC, AGREEMENT, CLIP, QUALITY, Of
 from trainer.features.aesthetic import check_fits, load_aesthetic
 from trainer.features.caption_augmentation import Wording, WordNet, reword
@@ -31,7 +31,7 @@ LEAST_CHANGE = 0.02  # of CLIP score: rewording that costs more on average break
 
 
 @dataclass(frozen=True)
-class Scoring:
+class ScoringSettings:
     """With what to score."""
 
     encoder: EncoderSettings  # in the space that images and texts share
@@ -41,7 +41,7 @@ class Scoring:
     seed: int
 
 
-class Scored:
+class ScoredRows:
     """The training rows with their scores.
 
     Attributes:
@@ -54,7 +54,7 @@ class Scored:
     def __init__(
         self,
         features: Features,
-        how: Scoring,
+        how: ScoringSettings,
         *,
         group_n: np.ndarray | None,
         progress: Callable[[int, int], None] | None = None,
@@ -88,7 +88,7 @@ class Scored:
         label_n, classes = self.manifest.label_n, self.manifest.classes
         if (label_n < 0).any():  # only where nothing is to be trained
             label_n, classes = np.where(label_n < 0, len(classes), label_n), (*classes, NO_LABEL)
-        self.rows = Rows(label_n, classes, found, groups)
+        self.rows = FilterRows(label_n, classes, found, groups)
 
     # --- image and text -----------------------------------------------------------------------
 
@@ -174,12 +174,12 @@ class Scored:
     @property
     def spoiled_n(self) -> np.ndarray | None:
         """bool [N]: rows that are known to be spoiled, in whatever way; None where nothing is known."""
-        kinds = self.manifest.spoiled
+        kinds = self.manifest.corrupted
         return None if kinds is None or not any(kinds) else np.array([bool(kind) for kind in kinds])
 
     def separation(self) -> dict[str, dict[str, Interval]]:
         """How well a low score tells spoiled rows of each kind from those that are not spoiled (AUROC)."""
-        kinds = np.array(self.manifest.spoiled or ())
+        kinds = np.array(self.manifest.corrupted or ())
         found: dict[str, dict[str, Interval]] = {}
         told = {name: score_n for name, score_n in self.rows.scores.items() if name not in MEASURED}
         for name, score_n in told.items() if len(kinds) else ():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +32,14 @@ class Arm:
     random: bool  # on a random choice of as many rows as the cell keeps
     augment: bool
     keep_n: np.ndarray  # bool [N]
+
+
+class TrainingSettings(NamedTuple):
+    """What all arms of a round have in common."""
+
+    seed: int
+    precision: Precision = "float32"
+    slab_bytes: float | None = None  # None: all arms at once
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,8 @@ def train(
     specs: Sequence[HeadSpec],
     data: TrainingData,
     test_x_nd: torch.Tensor,
+    settings: TrainingSettings,
     *,
-    seed: int,
-    precision: Precision,
-    slab_bytes: float | None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Answer]:
     """Train one head per arm to its last epoch and let it answer.
@@ -69,7 +76,7 @@ def train(
         test_x_nd: features of the test rows, unscaled, on the device of the data.
         progress: told how many head-epochs were added.
     """
-    population = _trained(arms, specs, data, seed, precision, slab_bytes, progress)
+    population = _trained(arms, specs, data, settings, progress)
     answers = []
     for index, arm in enumerate(arms):
         head = population.head(index, seed_index=0)
@@ -100,10 +107,8 @@ def tune(
     arms: Sequence[Arm],
     candidates: Sequence[HeadSpec],
     data: TrainingData,
+    settings: TrainingSettings,
     *,
-    seed: int,
-    precision: Precision,
-    slab_bytes: float | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[HeadSpec]:
     """The inner search: for each arm the candidate with the highest validation macro-F1 after its last epoch.
@@ -112,7 +117,7 @@ def tune(
     """
     scores_ca = np.full((len(candidates), len(arms)), -1.0)
     for index, candidate in enumerate(candidates):
-        population = _trained(arms, [candidate] * len(arms), data, seed, precision, slab_bytes, None)
+        population = _trained(arms, [candidate] * len(arms), data, settings, None)
         for arm in range(len(arms)):
             outcome = population.outcome(arm)
             if not outcome.failed:
@@ -126,9 +131,7 @@ def _trained(
     arms: Sequence[Arm],
     specs: Sequence[HeadSpec],
     data: TrainingData,
-    seed: int,
-    precision: Precision,
-    slab_bytes: float | None,
+    settings: TrainingSettings,
     progress: Callable[[int], None] | None,
 ) -> Population:
     as_arms = [
@@ -138,10 +141,10 @@ def _trained(
     population = Population(
         as_arms,
         data,
-        seeds=[seed],
+        seeds=[settings.seed],
         kept_kn=torch.from_numpy(np.stack([arm.keep_n for arm in arms])),
-        precision=precision,
-        slab_bytes=slab_bytes,
+        precision=settings.precision,
+        slab_bytes=settings.slab_bytes,
     )
     population.train(max(spec.epochs for spec in as_arms), progress=progress)
     return population

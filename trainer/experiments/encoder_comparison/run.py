@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import open_run
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.encoder_comparison.config import EncodersConfig
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
@@ -19,63 +19,78 @@ if TYPE_CHECKING:
     import numpy as np
 
     from trainer.experiments.comparison import Comparison, Method
+    from trainer.experiments.hardware import Plan
     from trainer.features.encoder_cost import Cost
     from trainer.features.extract import Features
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 SHARE = 0.9  # of the training rows that each probe sees
 COSTS = "costs.json"  # artifact: what was measured of each encoder, so that a killed run goes on
 
 
-def run(config: EncodersConfig) -> dict[str, Any]:
+def run(config: EncodersConfig) -> Figures:
     """Run a comparison, or the rest of one. Returns its figures (`schema.EncodersCompared`).
 
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
-    began = time.time()
     require_at_least(config, seed=0, seeds=1)
-    refuse_strange(config)
-    from trainer.features.backbone import pick_device
-    from trainer.tracking import database
-
-    database.check(config.tracking_uri)
-    device = pick_device(config.device)
+    check_encoders(config)
+    plan = begin(config)
     read = []
     for encoder in config.encoders:
         say(f"\n{encoder}")
-        settings = encoder_settings(config, device, encoder=encoder)
+        settings = encoder_settings(config, plan.device, encoder=encoder)
         read.append(read_features(config, settings, to_train=True))
-    first = read[0].manifest
-    if first.features_nd is not None:
+    if read[0].manifest.features_nd is not None:
         raise InputError(f"{config.data} brings ready features. To compare encoders takes the pictures.")
-    with open_run(
-        config,
-        identity(config, read),
-        kind=Kind.ENCODERS,
-        module="trainer.encoders",
-        about=f"{len(read)} encoders × {config.seeds} probes",
-    ) as writer:
-        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
-        if figures:
-            say(f"Study {writer.study} is on record.\n\n{figures[EncodersCompared.ADVICE]}\n")
-        else:
-            costs = measured(config, device, writer)
-            methods = [
-                probed(config, name, one, device) for name, one in zip(names(config), read, strict=True)
-            ]
-            figures = conclude(config, read, costs, methods, writer)
-            figures |= {
-                EncodersCompared.ENCODER_CALLS: sum(one.report.encoder_calls for one in read),
-                EncodersCompared.ELAPSED_S: round(time.time() - began, 3),
-                EncodersCompared.CLASSES: list(first.classes),
-            }
-            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-    return {name: value for name, value in figures.items() if name not in EncodersCompared.ONLY_IN_FILE}
+    return EncoderComparison(config, plan, read).run()
 
 
-def refuse_strange(config: EncodersConfig) -> None:
+@dataclass
+class EncoderComparison(Experiment):
+    """The same linear probe on each encoder's vectors of the same rows."""
+
+    kind = Kind.ENCODERS
+    module = "trainer.encoders"
+    only_in_file = EncodersCompared.ONLY_IN_FILE
+
+    config: EncodersConfig
+    plan: Plan
+    read: list[Features]
+
+    @property
+    def about(self) -> str:
+        return f"{len(self.read)} encoders × {self.config.seeds} probes"
+
+    def identity(self) -> Figures:
+        return {
+            "data digest": self.read[0].manifest.digest,
+            "encoder": ", ".join(one.report.encoder for one in self.read),
+            "seeds": self.config.seeds,
+            "seed": self.config.seed,
+        }
+
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        done = super().on_record(summary, writer)
+        return done and f"{done}\n\n{summary[EncodersCompared.ADVICE]}\n"
+
+    def execute(self, writer: RunWriter) -> Figures:
+        config, device = self.config, self.plan.device
+        costs = measure_costs(config, device, writer)
+        methods = [
+            train_probe(config, name, one, device) for name, one in zip(names(config), self.read, strict=True)
+        ]
+        return {
+            **conclude(config, self.read, costs, methods, writer),
+            EncodersCompared.ENCODER_CALLS: sum(one.report.encoder_calls for one in self.read),
+            EncodersCompared.ELAPSED_S: self.plan.elapsed_s(),
+            EncodersCompared.CLASSES: list(self.read[0].manifest.classes),
+        }
+
+
+def check_encoders(config: EncodersConfig) -> None:
     """Raise InputError for flags that make no comparison."""
     if config.encoder is not None:
         raise InputError("--encoder names a single encoder; name those to compare with --encoders.")
@@ -93,20 +108,10 @@ def names(config: EncodersConfig) -> list[str]:
     return ends if len(set(ends)) == len(ends) else list(config.encoders)
 
 
-def identity(config: EncodersConfig, read: list[Features]) -> dict[str, Any]:
-    """What must not change while a study goes on."""
-    return {
-        "data digest": read[0].manifest.digest,
-        "encoder": ", ".join(one.report.encoder for one in read),
-        "seeds": config.seeds,
-        "seed": config.seed,
-    }
-
-
 # --- cost and probe ---------------------------------------------------------------------------
 
 
-def measured(config: EncodersConfig, device: str, writer: SweepWriter) -> list[Cost]:
+def measure_costs(config: EncodersConfig, device: str, writer: RunWriter) -> list[Cost]:
     """What each encoder costs, from the record where it was measured before."""
     from trainer.features.backbone import pick_dtype
     from trainer.features.encoder_cost import Cost, cost_of
@@ -139,7 +144,7 @@ def choices(label_n: np.ndarray, *, seeds: int, seed: int) -> np.ndarray:
     return kept_sn
 
 
-def probed(config: EncodersConfig, name: str, features: Features, device: str) -> Method:
+def train_probe(config: EncodersConfig, name: str, features: Features, device: str) -> Method:
     """The tuned linear probe on one encoder: its strength is the best for all choices of rows together."""
     import numpy as np
     import torch
@@ -155,7 +160,7 @@ def probed(config: EncodersConfig, name: str, features: Features, device: str) -
     train, val, test = (
         torch.as_tensor(manifest.rows(split)).to(device) for split in ("train", "val", "test")
     )
-    subject = few_shot_training.Subject(
+    subject = few_shot_training.FewShotTask(
         name, Split(x_nd[train], y_n[train]), Split(x_nd[val], y_n[val]), x_nd[test], len(manifest.classes)
     )
     kept_sn = choices(manifest.label_n[manifest.rows("train")], seeds=config.seeds, seed=config.seed)
@@ -181,8 +186,8 @@ def conclude(
     read: list[Features],
     costs: list[Cost],
     methods: list[Method],
-    writer: SweepWriter,
-) -> dict[str, Any]:
+    writer: RunWriter,
+) -> Figures:
     """Choose on validation, compare on test rows, log. Returns figures."""
     import numpy as np
 
@@ -194,8 +199,8 @@ def conclude(
     comparison = Comparison(methods, pairs, manifest, chosen=chosen, seed=config.seed)
     comparison.tell("Linear probe on each encoder")
     rows = table(config, read, costs)
-    tell_costs(rows)
-    take = fastest_level(comparison, costs, chosen)
+    report_costs(rows)
+    take = fastest_equal(comparison, costs, chosen)
     said = advice(comparison, costs, chosen=chosen, take=take)
     say(f"\n{said}\n")
     import pandas as pd
@@ -238,7 +243,7 @@ def table(config: EncodersConfig, read: list[Features], costs: list[Cost]) -> li
     ]
 
 
-def tell_costs(rows: list[dict[str, Any]]) -> None:
+def report_costs(rows: list[dict[str, Any]]) -> None:
     """What each encoder costs, on the terminal."""
     from rich.table import Table
 
@@ -261,7 +266,7 @@ def tell_costs(rows: list[dict[str, Any]]) -> None:
     show(shown)
 
 
-def sure(comparison: Comparison) -> dict[int, bool]:
+def significant(comparison: Comparison) -> dict[int, bool]:
     """Of each encoder but the chosen one: whether its difference to that is more than noise."""
     frame = comparison.pairs_table()
     low, high = frame[MethodPairs.EFFECT + Methods.LOW], frame[MethodPairs.EFFECT + Methods.HIGH]
@@ -269,9 +274,9 @@ def sure(comparison: Comparison) -> dict[int, bool]:
     return {other: bool(one) for (_, other), one in zip(comparison.pairs, certain, strict=True)}
 
 
-def fastest_level(comparison: Comparison, costs: list[Cost], chosen: int) -> int:
+def fastest_equal(comparison: Comparison, costs: list[Cost], chosen: int) -> int:
     """The fastest of the chosen encoder and those that cannot be told from it."""
-    level = [chosen, *(other for other, certain in sure(comparison).items() if not certain)]
+    level = [chosen, *(other for other, certain in significant(comparison).items() if not certain)]
     return max(level, key=lambda place: costs[place].images_per_s)
 
 

@@ -18,7 +18,7 @@ from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 if TYPE_CHECKING:
     from trainer.features.extract import ExtractReport, Features
     from trainer.features.settings import EncoderSettings
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 SHOWN = 20  # quarantined files named on the terminal; all of them are in the figures
 
@@ -112,15 +112,15 @@ def figures_of(report: ExtractReport) -> dict[str, Any]:
     }
 
 
-def open_run(config: ExtractConfig, features: Features) -> SweepWriter:
+def open_run(config: ExtractConfig, features: Features) -> RunWriter:
     """A run of its own in the same experiment as the sweeps."""
     import yaml
 
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
     base.close_lost_runs(config)
     command = settings(config)
-    return SweepWriter.start(
+    return RunWriter.start(
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,
         study=new_study_name(config.data),

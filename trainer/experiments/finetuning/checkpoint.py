@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainer.core import atomic
 from trainer.core.errors import InputError
-from trainer.experiments.finetuning.training import Standing, Training
+from trainer.experiments.finetuning.training import Training, TrainingProgress
 
 
 def write(path: Path, training: Training) -> None:
@@ -33,11 +33,11 @@ def write(path: Path, training: Training) -> None:
         ) from error
 
 
-def read(path: Path) -> tuple[Standing, dict[str, Tensor]] | None:
+def read(path: Path) -> tuple[TrainingProgress, dict[str, Tensor]] | None:
     """What was kept; None where there is nothing, or what there is is damaged."""
     try:
         with safe_open(path, framework="pt") as opened:
-            standing = Standing(**json.loads(opened.metadata()["standing"]))
+            standing = TrainingProgress(**json.loads(opened.metadata()["standing"]))
             return standing, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None

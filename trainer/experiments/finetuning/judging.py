@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.heads.outcome import Outcome
 from trainer.stats.intervals import Interval
-from trainer.stats.paired_bootstrap import Answers, Bootstrap, swap_test
+from trainer.stats.paired_bootstrap import PairedBootstrap, PredictionSet, swap_test
 from trainer.tracking.schema import Verdict
 
 # Of a fall in training loss at least so much shows in validation loss, where what is learnt carries over.
@@ -31,8 +31,8 @@ def judge(
     *Helps* and *hurts* want both: an interval on that side of zero, and p < 0.05.
     """
     pred_2sn = np.stack([np.broadcast_to(frozen_n, tuned_sn.shape), tuned_sn])
-    both = Answers(label_n, pred_2sn, classes)
-    bootstrap = Bootstrap(both, seed=seed)
+    both = PredictionSet(label_n, pred_2sn, classes)
+    bootstrap = PairedBootstrap(both, seed=seed)
     frozen, tuned = (bootstrap.arm(arm)["f1_macro"] for arm in (0, 1))
     effect = tuned.minus(frozen).interval()
     p = swap_test(both, 1, 0, seed=seed).p

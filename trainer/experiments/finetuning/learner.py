@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from trainer.features.partial_encoder import Tail
+from trainer.features.partial_encoder import TrainableTail
 from trainer.heads.head import Head
 from trainer.heads.training_data import Scale
 
@@ -22,7 +22,7 @@ class Learner(nn.Module):
     centre: Tensor
     factor: Tensor
 
-    def __init__(self, tail: Tail, head: Head) -> None:
+    def __init__(self, tail: TrainableTail, head: Head) -> None:
         super().__init__()
         self.tail = copy.deepcopy(tail)
         weight_cd, bias_c = head.tensors["layers.0.weight"], head.tensors["layers.0.bias"]

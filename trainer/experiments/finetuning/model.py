@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from trainer.experiments.finetuning.learner import Learner
 from trainer.experiments.finetuning.training import autocast
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.hub import resolve
-from trainer.features.partial_encoder import Front
+from trainer.features.partial_encoder import FrozenFront
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
@@ -22,32 +23,22 @@ from trainer.heads.training_data import Scale
 TENSORS, DESCRIPTION = "tuned.safetensors", "tuned.json"
 
 
-def files_of(
-    learner: Learner,
-    *,
-    encoder: str,
-    unfreeze_last: int,
-    dtype: str,
-    kept: str,
-    precision: str,
-    classes: Sequence[str],
-) -> dict[str, bytes]:
-    """What to keep of a learner, by file name. The encoder's other weights are found by its name.
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """From which encoder a learner was made, and how."""
 
-    Args:
-        encoder, unfreeze_last, dtype, kept: as :func:`trainer.features.activations.activations` took them.
-        precision: what the last blocks computed in.
-    """
+    encoder: str
+    unfreeze_last: int
+    dtype: str  # what the frozen blocks compute in
+    kept: str  # what their activations are rounded to
+    precision: str  # what the last blocks compute in
+    classes: Sequence[str]
+
+
+def files_of(learner: Learner, description: Description) -> dict[str, bytes]:
+    """What to keep of a learner, by file name. The encoder's other weights are found by its name."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in kept_tensors(learner).items()}
-    described = {
-        "encoder": encoder,
-        "unfreeze_last": unfreeze_last,
-        "dtype": dtype,
-        "kept": kept,
-        "precision": precision,
-        "classes": list(classes),
-    }
-    return {TENSORS: save(tensors), DESCRIPTION: json.dumps(described, indent=2).encode()}
+    return {TENSORS: save(tensors), DESCRIPTION: json.dumps(asdict(description), indent=2).encode()}
 
 
 def kept_tensors(learner: Learner) -> dict[str, Tensor]:
@@ -74,7 +65,7 @@ class TunedEncoder:
         self._kept = torch.bfloat16 if described["kept"] == "bfloat16" else torch.float16
         self._precision = described["precision"]
         folder = resolve(described["encoder"])
-        self._front = Front(
+        self._front = FrozenFront(
             folder,
             unfreeze_last=described["unfreeze_last"],
             side=preparation_of(folder).shape,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.experiments.finetuning.training import METRICS, Standing
+from trainer.experiments.finetuning.training import METRICS, TrainingProgress
 from trainer.heads.outcome import Outcome
 
 
-def outcome_of(standings: Sequence[Standing]) -> Outcome:
+def outcome_of(standings: Sequence[TrainingProgress]) -> Outcome:
     """One standing per seed, each with at least one epoch behind it; seeds that have none are left out."""
     known = [one for one in standings if one.curves["val_loss"]]
     epochs = max(len(one.curves["val_loss"]) for one in known)

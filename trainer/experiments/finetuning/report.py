@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.experiments.evaluation import Answers
+from trainer.experiments.evaluation import Evaluation
 from trainer.experiments.finetuning.learner import Learner
 from trainer.features.extract import Features
 from trainer.heads.head import Head
@@ -19,7 +19,7 @@ from trainer.stats import intervals
 from trainer.tracking.schema import FineTuned, Summary, Trials
 
 
-class TunedAnswers(Answers):
+class TunedAnswers(Evaluation):
     """The answers of the fine-tuned encoder's head, and of the frozen one's.
 
     The map is of the fine-tuned vectors.

@@ -2,90 +2,61 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.core import errors
 from trainer.core.config import require_at_least
 from trainer.core.console import Bar, bar, say
 from trainer.core.errors import InputError
+from trainer.experiments.base import Figures, begin
+from trainer.experiments.child_runs import TrialExperiment
 from trainer.experiments.finetuning.config import FinetuneConfig
-from trainer.experiments.hardware import precision
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from trainer.experiments.child_runs import Mirror
+    from trainer.data.manifest import Manifest
+    from trainer.experiments.finetuning import judging
     from trainer.experiments.finetuning.frozen import Frozen
-    from trainer.experiments.finetuning.training import Recipe, Standing, Training
+    from trainer.experiments.finetuning.learner import Learner
+    from trainer.experiments.finetuning.report import TunedAnswers
+    from trainer.experiments.finetuning.training import Recipe, Training, TrainingProgress
+    from trainer.experiments.hardware import Plan
     from trainer.features.activations import Activations
     from trainer.features.extract import Features
+    from trainer.heads.outcome import Outcome
     from trainer.search.loop import TrialRecord
-    from trainer.search.trial_log import TrialLog
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
 FROZEN = 0  # the trial's number
 MOST_AT_ONCE = 64  # pictures that the last blocks answer at once
 
 
-def run(config: FinetuneConfig) -> dict[str, Any]:
+def run(config: FinetuneConfig) -> Figures:
     """Fine-tune, or go on with it. Returns its figures (`schema.Summary` and `schema.FineTuned`).
 
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        CameToNothing: every training diverged.
+        NoResultError: every training diverged.
     """
-    began = time.time()
     check(config)
-
-    from trainer.experiments.base import open_run
-    from trainer.experiments.child_runs import Mirror
-    from trainer.features.backbone import pick_device
-    from trainer.features.hub import default_encoder
-    from trainer.search.trial_log import TrialLog
-    from trainer.tracking import database
-
-    database.check(config.tracking_uri)
-    device = pick_device(config.device)
-    config = replace(config, encoder=config.encoder or default_encoder(config.data))
-    features = read_features(config, encoder_settings(config, device), to_train=True)
+    plan = begin(config)
+    config = replace(config, encoder=encoder_settings(config, plan.device).encoder)
+    features = read_features(config, encoder_settings(config, plan.device), to_train=True)
     if features.manifest.features_nd is not None:
         raise InputError(
             f"--data {config.data} brings ready features; to fine-tune an encoder its pictures are needed."
         )
-    stored = cache_activations(config, features, device)
-    opened = open_run(
-        config,
-        identity(config, features),
-        kind=Kind.FINE_TUNING,
-        module="trainer.finetune",
-        about=f"the last {config.unfreeze_last} of {stored.blocks} blocks, "
-        f"{len(config.lrs)} learning rates × {config.seeds} seeds",
-    )
-    with opened as writer, Mirror(writer) as mirror:
-        trial_log = TrialLog(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
-        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "null")
-        if figures is not None:
-            say(f"Study {writer.study}: it is done and on record.")
-        else:
-            figures = Study(config, features, stored, trial_log, writer, mirror).run()
-            mirror.catch_up()
-            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-            shutil.rmtree(checkpoints(config, writer), ignore_errors=True)
-        figures |= {
-            Summary.ENCODER_CALLS: features.report.encoder_calls,
-            Summary.ELAPSED_S: round(time.time() - began, 3),
-        }
-    return {name: value for name, value in figures.items() if name not in Summary.ONLY_IN_FILE}
+    return FineTuning(config, plan, features, cache_activations(config, features, plan.device)).run()
 
 
 def check(config: FinetuneConfig) -> None:
@@ -133,45 +104,48 @@ def cache_activations(config: FinetuneConfig, features: Features, device: str) -
     return stored
 
 
-def identity(config: FinetuneConfig, features: Features) -> dict[str, Any]:
-    """What must not change while a study goes on."""
-    names = (
-        *("unfreeze_last", "lrs", "head_lr", "layer_decay", "weight_decay", "warmup", "label_smoothing"),
-        *("clip_norm", "epochs", "patience", "train_batch", "views", "seeds", "seed", "kept"),
-    )
-    return {
-        "data digest": features.manifest.digest,
-        "encoder": features.report.encoder,
-        "precision": precision(config),
-        "augment": asdict(config.augment),
-        **{name: getattr(config, name) for name in names},
-    }
+@dataclass
+class FineTuning(TrialExperiment):
+    """One study: the best head on the frozen encoder, the trainings, their comparison."""
 
+    kind = Kind.FINE_TUNING
+    module = "trainer.finetune"
+    only_in_file = Summary.ONLY_IN_FILE
 
-def checkpoints(config: FinetuneConfig, writer: SweepWriter) -> Path:
-    """The folder of a run's checkpoints."""
-    return config.cache_dir / "finetuning" / writer.run_id
+    config: FinetuneConfig
+    plan: Plan
+    features: Features
+    stored: Activations
+    shown: float = 0.0  # when the pages got the tables of a trial that is under way
 
+    @property
+    def manifest(self) -> Manifest:
+        return self.features.manifest
 
-class Study:
-    """One study: the frozen rival, the trainings, the end."""
+    @property
+    def about(self) -> str:
+        config = self.config
+        blocks = f"the last {config.unfreeze_last} of {self.stored.blocks} blocks"
+        return f"{blocks}, {len(config.lrs)} learning rates × {config.seeds} seeds"
 
-    def __init__(
-        self,
-        config: FinetuneConfig,
-        features: Features,
-        stored: Activations,
-        trial_log: TrialLog,
-        writer: SweepWriter,
-        mirror: Mirror,
-    ) -> None:
-        self.config, self.features, self.stored = config, features, stored
-        self.trial_log, self.writer, self.mirror = trial_log, writer, mirror
-        self.manifest = features.manifest
-        self._shown = 0.0
+    def identity(self) -> Figures:
+        names = (
+            *("unfreeze_last", "lrs", "head_lr", "layer_decay", "weight_decay", "warmup", "label_smoothing"),
+            *("clip_norm", "epochs", "patience", "train_batch", "views", "seeds", "seed", "kept"),
+        )
+        return {
+            "data digest": self.manifest.digest,
+            "encoder": self.features.report.encoder,
+            "precision": self.plan.precision,
+            "augment": asdict(self.config.augment),
+            **{name: getattr(self.config, name) for name in names},
+        }
 
-    def run(self) -> dict[str, Any]:
-        """Returns the figures, all but those of the command itself."""
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        return f"Study {writer.study}: it is done and on record." if summary else None
+
+    def execute(self, writer: RunWriter) -> Figures:
+        self.writer = writer
         self.frozen, self.frozen_nd = self.fit_frozen()
         recorded = {trial.number for trial in self.trial_log.finished}
         if FROZEN not in recorded:
@@ -183,7 +157,21 @@ class Study:
                 mine[number] = self.train(number, lr, started, progress)
                 if number not in recorded:
                     self.record([self.trial_record(number, lr, mine[number], started, ended=True)])
-        return self.conclude(mine)
+        figures = self.conclude(mine)
+        self.mirror.catch_up()
+        return figures
+
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
+        shutil.rmtree(self.checkpoints(writer), ignore_errors=True)
+        return {
+            **figures,
+            Summary.ENCODER_CALLS: self.features.report.encoder_calls,
+            Summary.ELAPSED_S: self.plan.elapsed_s(),
+        }
+
+    def checkpoints(self, writer: RunWriter) -> Path:
+        """The folder of the run's checkpoints."""
+        return self.config.cache_dir / "finetuning" / writer.run_id
 
     # --- the rival ----------------------------------------------------------------------------
 
@@ -196,7 +184,7 @@ class Study:
         from trainer.experiments.finetuning.training import Running, vectors
         from trainer.heads.training_data import Split
 
-        how = Running(MOST_AT_ONCE, precision(self.config))
+        how = Running(MOST_AT_ONCE, self.plan.precision)
         train, val = self.manifest.rows("train"), self.manifest.rows("val")
         everything = np.arange(len(self.manifest))
         x_nd = vectors(self.stored.tail, self.stored, everything, how)
@@ -245,7 +233,7 @@ class Study:
             batch_size=config.train_batch,
             epochs=config.epochs,
             patience=config.patience,
-            precision=precision(config),
+            precision=self.plan.precision,
         )
 
     def training(self, number: int, lr: float, seed: int) -> tuple[Training, Path]:
@@ -254,21 +242,20 @@ class Study:
 
         from trainer.experiments.finetuning import checkpoint
         from trainer.experiments.finetuning.learner import Learner
-        from trainer.experiments.finetuning.training import Rows, Training
+        from trainer.experiments.finetuning.training import IndexedRows, Splits, Training
         from trainer.search.study import head_seeds
 
         y_n = torch.from_numpy(self.manifest.label_n).to(self.stored.device)
-        train, val = (Rows(rows, y_n[rows]) for rows in map(self.manifest.rows, ("train", "val")))
+        rows = Splits(*(IndexedRows(rows, y_n[rows]) for rows in map(self.manifest.rows, ("train", "val"))))
         training = Training(
             Learner(self.stored.tail, self.frozen.head),
             self.stored,
-            train=train,
-            val=val,
+            rows,
             recipe=self.recipe(lr),
             seed=head_seeds(self.config.seed, self.config.seeds)[seed],
             said=say,
         )
-        path = checkpoints(self.config, self.writer) / f"trial-{number}-seed-{seed}.safetensors"
+        path = self.checkpoints(self.writer) / f"trial-{number}-seed-{seed}.safetensors"
         found = checkpoint.read(path)
         if found is not None:
             training.restore(*found)
@@ -276,21 +263,21 @@ class Study:
                 say(f"Trial {number}, seed {seed}: goes on at step {training.standing.step}.")
         return training, path
 
-    def train(self, number: int, lr: float, started: float, progress: Bar) -> list[Standing]:
+    def train(self, number: int, lr: float, started: float, progress: Bar) -> list[TrainingProgress]:
         """Train a learning rate with every seed, or what is left of it; how each ended."""
         from trainer.experiments.finetuning import checkpoint
 
-        def tell(training: Training, ended: list[Standing], before: int) -> None:
+        def tell(training: Training, ended: list[TrainingProgress], before: int) -> None:
             standing = training.standing
             total = len(self.config.lrs) * self.config.seeds * self.config.epochs * training.steps_per_epoch
             scores = standing.curves["val_f1_macro"]
             best = f", best val macro-F1 {max(scores):.4f}" if scores else ""
             note = f"lr {lr:g}, seed {len(ended)}, epoch {training.epoch + 1}{best}"
             progress.update(before + standing.step, total, note)
-            if scores and time.time() - self._shown > LIVE_EVERY_S:
+            if scores and time.time() - self.shown > LIVE_EVERY_S:
                 self.show(self.trial_record(number, lr, [*ended, standing], started, ended=False))
 
-        ended: list[Standing] = []
+        ended: list[TrainingProgress] = []
         for seed in range(self.config.seeds):
             training, path = self.training(number, lr, seed)
             whole = self.config.epochs * training.steps_per_epoch
@@ -304,7 +291,7 @@ class Study:
         return ended
 
     def trial_record(
-        self, number: int, lr: float, standings: list[Standing], started: float, *, ended: bool
+        self, number: int, lr: float, standings: list[TrainingProgress], started: float, *, ended: bool
     ) -> TrialRecord:
         """A learning rate's line in the record."""
         from trainer.experiments.finetuning.learner import parameters
@@ -346,84 +333,31 @@ class Study:
         trials, curves = self.trial_log.with_records([running])
         self.writer.table(Artifact.CURVES, curves)
         self.writer.table(Artifact.TRIALS, trials)
-        self._shown = time.time()
+        self.shown = time.time()
 
     # --- the end ------------------------------------------------------------------------------
 
-    def conclude(self, ended: dict[int, list[Standing]]) -> dict[str, Any]:
+    def conclude(self, ended: dict[int, list[TrainingProgress]]) -> Figures:
         """Choose on validation, answer the test rows once, compare with the rival, log what the pages show.
 
         Raises:
-            CameToNothing: every training diverged.
+            NoResultError: every training diverged.
         """
-        import numpy as np
+        from trainer.experiments.finetuning.report import figures_of
 
-        from trainer.experiments.finetuning import judging, model
-        from trainer.experiments.finetuning.outcome import outcome_of
-        from trainer.experiments.finetuning.report import TunedAnswers, figures_of, with_own_head
-        from trainer.experiments.finetuning.training import Running, vectors
-        from trainer.search.refit import Finalist
-
-        outcomes = {number: outcome_of(standings) for number, standings in ended.items()}
-        alive = {number: outcome for number, outcome in outcomes.items() if not outcome.failed}
-        if not alive:
-            raise errors.NoResultError(
-                "Every training diverged: the loss stopped being a finite number. Pass smaller --lrs."
-            )
-        chosen = max(alive, key=lambda number: alive[number].score)
-        score_s = alive[chosen].val_f1_macro_s
-        lr, seed = self.config.lrs[chosen - 1], int(score_s.argmax())
-        learners = [self.training(chosen, lr, s)[0].take_best() for s in range(self.config.seeds)]
-        how = Running(MOST_AT_ONCE, precision(self.config))
-        everything = np.arange(len(self.manifest))
-        tuned = [vectors(one.tail, self.stored, everything, how).cpu().numpy() for one in learners]
-        heads = [with_own_head(self.frozen.head, one) for one in learners]
-        finalists = [
-            Finalist("best", chosen, seed, float(score_s[seed]), heads[seed]),
-            Finalist(FineTuned.FROZEN_HEAD, FROZEN, 0, self.frozen.outcome.score, self.frozen.head),
-        ]
-        answers = TunedAnswers(
-            self.features, finalists, vectors=[tuned[seed], self.frozen_nd], seed=self.config.seed
-        )
+        chosen, outcome = self.choose(ended)
+        answers, pred_sn, learner = self.answer(chosen, outcome)
         answers.log(self.writer)
-        kept = model.files_of(
-            learners[seed],
-            encoder=str(self.config.encoder),
-            unfreeze_last=self.config.unfreeze_last,
-            dtype=self.stored.dtype,
-            kept=self.config.kept,
-            precision=precision(self.config),
-            classes=self.manifest.classes,
-        )
-        for name, data in kept.items():
+        for name, data in self.files_of(learner).items():
             self.writer.file(f"{Artifact.TUNED}/{name}", data)
-
-        test = self.manifest.rows("test")
-        judgement = judging.judge(
-            self.manifest.label_n[test],
-            answers.probabilities[1][test].argmax(1),
-            np.stack([answers.answer(h, x[test]).argmax(1) for h, x in zip(heads, tuned, strict=True)]),
-            classes=len(self.manifest.classes),
-            seed=self.config.seed,
-        )
-        blocks = self.config.unfreeze_last
-        why = ""
-        if judgement.verdict != Verdict.HELPS:
-            why = judging.why_no_better(
-                alive[chosen],
-                frozen_val=self.frozen.outcome.score,
-                rows=len(self.manifest.rows("train")),
-                epochs=self.config.epochs,
-            )
-        verdict = judging.words(judgement, blocks=blocks, rows=len(test), seeds=self.config.seeds)
-        say(f"{verdict} {why}".strip())
+        judgement, why = self.judge(answers, pred_sn, outcome)
         epochs = sum(len(one.curves["lr"]) for s in ended.values() for one in s)
         spent_s = sum(one.spent_s for s in ended.values() for one in s)
         figures = {
             Summary.RUN_ID: self.writer.run_id,
             Summary.STUDY: self.writer.study,
             **figures_of(self.trial_log, chosen),
-            FineTuned.UNFROZEN: blocks,
+            FineTuned.UNFROZEN: self.config.unfreeze_last,
             FineTuned.BLOCKS: self.stored.blocks,
             FineTuned.SEEDS: self.config.seeds,
             FineTuned.FROZEN_VAL_F1_MACRO: self.frozen.outcome.score,
@@ -442,3 +376,86 @@ class Study:
         }
         self.writer.metrics(metrics | {FineTuned.EFFECT: judgement.effect.value})
         return figures
+
+    def choose(self, ended: dict[int, list[TrainingProgress]]) -> tuple[int, Outcome]:
+        """The trial best on validation rows, and how it went. NoResultError where every training diverged."""
+        from trainer.experiments.finetuning.outcome import outcome_of
+
+        outcomes = {number: outcome_of(standings) for number, standings in ended.items()}
+        alive = {number: outcome for number, outcome in outcomes.items() if not outcome.failed}
+        if not alive:
+            raise errors.NoResultError(
+                "Every training diverged: the loss stopped being a finite number. Pass smaller --lrs."
+            )
+        chosen = max(alive, key=lambda number: alive[number].score)
+        return chosen, alive[chosen]
+
+    def answer(self, chosen: int, outcome: Outcome) -> tuple[TunedAnswers, np.ndarray, Learner]:
+        """The answers of the best seed and of the rival, the predictions [S, N] of every seed on the test
+        rows, and what the best seed learned."""
+        import numpy as np
+
+        from trainer.experiments.finetuning.report import TunedAnswers, with_own_head
+        from trainer.experiments.finetuning.training import Running, vectors
+        from trainer.search.refit import Finalist
+
+        score_s = outcome.val_f1_macro_s
+        lr, seed = self.config.lrs[chosen - 1], int(score_s.argmax())
+        learners = [self.training(chosen, lr, s)[0].take_best() for s in range(self.config.seeds)]
+        how = Running(MOST_AT_ONCE, self.plan.precision)
+        everything = np.arange(len(self.manifest))
+        tuned = [vectors(one.tail, self.stored, everything, how).cpu().numpy() for one in learners]
+        heads = [with_own_head(self.frozen.head, one) for one in learners]
+        finalists = [
+            Finalist("best", chosen, seed, float(score_s[seed]), heads[seed]),
+            Finalist(FineTuned.FROZEN_HEAD, FROZEN, 0, self.frozen.outcome.score, self.frozen.head),
+        ]
+        answers = TunedAnswers(
+            self.features, finalists, vectors=[tuned[seed], self.frozen_nd], seed=self.config.seed
+        )
+        test = self.manifest.rows("test")
+        pred_sn = np.stack(
+            [answers.answer(head, x[test]).argmax(1) for head, x in zip(heads, tuned, strict=True)]
+        )
+        return answers, pred_sn, learners[seed]
+
+    def files_of(self, learner: Learner) -> dict[str, bytes]:
+        """What is kept of the fine-tuned encoder, by file name."""
+        from trainer.experiments.finetuning import model
+
+        described = model.Description(
+            encoder=str(self.config.encoder),
+            unfreeze_last=self.config.unfreeze_last,
+            dtype=self.stored.dtype,
+            kept=self.config.kept,
+            precision=self.plan.precision,
+            classes=self.manifest.classes,
+        )
+        return model.files_of(learner, described)
+
+    def judge(
+        self, answers: TunedAnswers, pred_sn: np.ndarray, outcome: Outcome
+    ) -> tuple[judging.Judgement, str]:
+        """Whether fine-tuning helped, and where it did not, why; says both."""
+        from trainer.experiments.finetuning import judging
+
+        test, config = self.manifest.rows("test"), self.config
+        judgement = judging.judge(
+            self.manifest.label_n[test],
+            answers.probabilities[1][test].argmax(1),
+            pred_sn,
+            classes=len(self.manifest.classes),
+            seed=config.seed,
+        )
+        why = ""
+        if judgement.verdict != Verdict.HELPS:
+            why = judging.why_no_better(
+                outcome,
+                frozen_val=self.frozen.outcome.score,
+                rows=len(self.manifest.rows("train")),
+                epochs=config.epochs,
+            )
+        blocks, seeds = config.unfreeze_last, config.seeds
+        verdict = judging.words(judgement, blocks=blocks, rows=len(test), seeds=seeds)
+        say(f"{verdict} {why}".strip())
+        return judgement, why

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from trainer.core.errors import InputError
 from trainer.experiments.finetuning.learner import Learner
-from trainer.features.backbone import TooLarge, room
-from trainer.features.partial_encoder import Tail
+from trainer.features.backbone import OutOfMemory, catch_out_of_memory
+from trainer.features.partial_encoder import TrainableTail
 from trainer.heads import common_random_numbers, metrics
 
 METRICS = ("train_loss", "val_loss", "val_f1_macro", "val_accuracy", "lr")
@@ -52,15 +52,22 @@ class Source(Protocol):
     def batch(self, rows: np.ndarray, views: np.ndarray | None = None) -> Tensor: ...
 
 
-class Rows(NamedTuple):
+class IndexedRows(NamedTuple):
     """Which rows of the source, and their classes."""
 
     rows: np.ndarray  # int64 [N]
     y_n: Tensor  # int64 [N], on the device
 
 
+class Splits(NamedTuple):
+    """Rows to learn from, and rows to choose the best epoch on."""
+
+    train: IndexedRows
+    val: IndexedRows
+
+
 @dataclass
-class Standing:
+class TrainingProgress:
     """How far a training has come, besides its tensors. Plain numbers: it is kept as JSON."""
 
     step: int = 0
@@ -86,15 +93,16 @@ class Training:
         self,
         learner: Learner,
         source: Source,
+        rows: Splits,
         *,
-        train: Rows,
-        val: Rows,
         recipe: Recipe,
         seed: int,
         said: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.learner, self.recipe = learner, recipe
-        self._source, self._train, self._val, self._seed, self._say = source, train, val, seed, said
+        self._source, self._seed, self._say = source, seed, said
+        train, self._val = rows
+        self._train = train
         groups = learner.groups(
             lr=recipe.lr,
             head_lr=recipe.head_lr,
@@ -104,7 +112,7 @@ class Training:
         self._optimizer = torch.optim.AdamW(groups)
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
         self.steps_per_epoch = -(-len(train.rows) // recipe.batch_size)
-        self.standing = Standing(micro=min(recipe.batch_size, len(train.rows)))
+        self.standing = TrainingProgress(micro=min(recipe.batch_size, len(train.rows)))
         self.best: dict[str, Tensor] = {}
         self._device = train.y_n.device
         self._plan: tuple[int, np.ndarray, np.ndarray] | None = None
@@ -176,9 +184,9 @@ class Training:
         """Do it; with half as many rows at once for as long as memory is too small."""
         while True:
             try:
-                with room():
+                with catch_out_of_memory():
                     return work()
-            except TooLarge:
+            except OutOfMemory:
                 if self.standing.micro == 1:
                     raise InputError(
                         "The device has no memory to train on a single picture. Pass a smaller "
@@ -245,7 +253,7 @@ class Training:
                 kept[f"{moment}.{name}"] = self._optimizer.state[parameter][moment]
         return kept
 
-    def restore(self, standing: Standing, tensors: dict[str, Tensor]) -> None:
+    def restore(self, standing: TrainingProgress, tensors: dict[str, Tensor]) -> None:
         """Go on from what `standing` and `tensors` were."""
         self.standing = standing
         self._loss.fill_(standing.loss)
@@ -286,7 +294,7 @@ def answers(learner: Learner, source: Source, rows: np.ndarray, how: Running) ->
 
 
 @torch.no_grad()
-def vectors(tail: Tail, source: Source, rows: np.ndarray, how: Running, *, view: int = 0) -> Tensor:
+def vectors(tail: TrainableTail, source: Source, rows: np.ndarray, how: Running, *, view: int = 0) -> Tensor:
     """What the last blocks make of rows in one view, float32 [N, D], on the device."""
     found = []
     for at in range(0, len(rows), how.micro):

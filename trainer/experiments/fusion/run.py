@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import open_run
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.fusion.config import FuseConfig
-from trainer.experiments.hardware import precision, slab_bytes
 from trainer.experiments.inputs import encoder_settings, read_features
-from trainer.tracking.schema import Artifact, Fused, Kind
+from trainer.tracking.schema import Fused, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from trainer.experiments.comparison import Comparison
+    from trainer.experiments.hardware import Plan
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
-    from trainer.heads.fusion_heads import Both, Said
-    from trainer.tracking.writer import SweepWriter
+    from trainer.heads.fusion_heads import HeadOutput, ImageTextRows
+    from trainer.tracking.writer import RunWriter
 
 IMAGE, TEXT, JOINED, GATED, LATE = "image only", "text only", "concatenated", "gated", "late"
 FORMS = "forms"  # folder of artifacts: what each form says, so that a killed run goes on
@@ -43,20 +43,17 @@ class Texts:
     names: dict[str, tuple[str, ...]]
 
 
-def run(config: FuseConfig) -> dict[str, Any]:
+def run(config: FuseConfig) -> Figures:
     """Run a comparison, or the rest of one. Returns its figures (`schema.Fused`).
 
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
-    began = time.time()
     require_at_least(config, seed=0, seeds=1)
     from trainer.experiments.inputs import read_rows
-    from trainer.features.backbone import pick_device
-    from trainer.tracking import database
 
-    database.check(config.tracking_uri)
+    plan = begin(config)
     manifest = read_rows(config)
     if manifest.features_nd is not None:
         raise InputError(f"{config.data} brings ready features. Fusion needs pictures with captions.")
@@ -65,33 +62,56 @@ def run(config: FuseConfig) -> dict[str, Any]:
             f"{config.data} has no captions. Give each picture one: a column caption of a table, or a "
             "metadata.csv beside the pictures."
         )
-    device = pick_device(config.device)
-    settings = encoder_settings(config, device)
+    settings = encoder_settings(config, plan.device)
     features = read_features(config, settings, to_train=True)
     texts = read_texts(config, settings, features)
-    tell_texts(config, features, texts)
-    with open_run(
-        config,
-        identity(config, features, texts),
-        kind=Kind.FUSION,
-        module="trainer.fuse",
-        about=f"5 forms × {config.seeds} seeds",
-    ) as writer:
-        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
-        if figures:
-            say(f"Study {writer.study} is on record.\n\n{figures[Fused.ADVICE]}\n")
-        else:
-            rows = {split: both(features, texts, split, device) for split in ("train", "val", "test")}
-            forms, weight = all_forms(config, features, rows, writer)
-            figures = conclude(config, features, texts, forms, writer)
-            figures |= {
-                Fused.WEIGHT: weight,
-                Fused.ENCODER_CALLS: features.report.encoder_calls,
-                Fused.ELAPSED_S: round(time.time() - began, 3),
-                Fused.CLASSES: list(features.manifest.classes),
-            }
-            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-    return {name: value for name, value in figures.items() if name not in Fused.ONLY_IN_FILE}
+    report_texts(config, features, texts)
+    return Fusion(config, plan, features, texts).run()
+
+
+@dataclass
+class Fusion(Experiment):
+    """Five forms of heads on the same rows."""
+
+    kind = Kind.FUSION
+    module = "trainer.fuse"
+    only_in_file = Fused.ONLY_IN_FILE
+
+    config: FuseConfig
+    plan: Plan
+    features: Features
+    texts: Texts
+
+    @property
+    def about(self) -> str:
+        return f"5 forms × {self.config.seeds} seeds"
+
+    def identity(self) -> Figures:
+        return {
+            "data digest": self.features.manifest.digest,
+            "encoder": self.features.report.encoder,
+            "class names hidden": self.config.hide_class_names,
+            "class names": {name: list(of_class) for name, of_class in self.texts.names.items()},
+            "precision": self.plan.precision,
+            "seeds": self.config.seeds,
+            "seed": self.config.seed,
+        }
+
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        done = super().on_record(summary, writer)
+        return done and f"{done}\n\n{summary[Fused.ADVICE]}\n"
+
+    def execute(self, writer: RunWriter) -> Figures:
+        features, device = self.features, self.plan.device
+        rows = {split: both(features, self.texts, split, device) for split in ("train", "val", "test")}
+        forms, weight = all_forms(self.config, self.plan, features, rows, writer)
+        return {
+            **conclude(self.config, features, self.texts, forms, writer),
+            Fused.WEIGHT: weight,
+            Fused.ENCODER_CALLS: features.report.encoder_calls,
+            Fused.ELAPSED_S: self.plan.elapsed_s(),
+            Fused.CLASSES: list(features.manifest.classes),
+        }
 
 
 # --- captions ---------------------------------------------------------------------------------
@@ -137,7 +157,9 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
     return Texts(unit(vectors_ne), has_n, names_class_n, int(encoded.cut_n.sum()), names)
 
 
-def counted(features: Features, texts: Texts) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
+def caption_counts(
+    features: Features, texts: Texts
+) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
     """Of each split: rows, rows without a caption, share of its captions that name their class."""
     splits = {split: features.manifest.rows(split) for split in ("train", "val", "test")}
     had_n = [bool(one.strip()) for one in features.manifest.caption]
@@ -152,9 +174,9 @@ def counted(features: Features, texts: Texts) -> tuple[dict[str, int], dict[str,
     )
 
 
-def tell_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
+def report_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
     """What the captions are, and whether they give the answer away."""
-    counts, without, named = counted(features, texts)
+    counts, without, named = caption_counts(features, texts)
     say(
         "Without a caption: "
         + ", ".join(f"{without[split]} of {counts[split]} {split} rows" for split in counts)
@@ -171,36 +193,23 @@ def tell_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
         say(f"Warning: captions name their own class: {shares}. {what}")
 
 
-def identity(config: FuseConfig, features: Features, texts: Texts) -> dict[str, Any]:
-    """What must not change while a study goes on."""
-    return {
-        "data digest": features.manifest.digest,
-        "encoder": features.report.encoder,
-        "class names hidden": config.hide_class_names,
-        "class names": {name: list(of_class) for name, of_class in texts.names.items()},
-        "precision": precision(config),
-        "seeds": config.seeds,
-        "seed": config.seed,
-    }
-
-
 # --- the forms --------------------------------------------------------------------------------
 
 
-def both(features: Features, texts: Texts, split: str, device: str) -> Both:
+def both(features: Features, texts: Texts, split: str, device: str) -> ImageTextRows:
     """The rows of a split on the device."""
     import torch
 
-    from trainer.heads.fusion_heads import Both
+    from trainer.heads.fusion_heads import ImageTextRows
 
     rows = features.manifest.rows(split)
     arrays = (features.vectors_nd, texts.vectors_ne, texts.has_n, features.manifest.label_n)
-    return Both(*(torch.as_tensor(one[rows]).to(device) for one in arrays))
+    return ImageTextRows(*(torch.as_tensor(one[rows]).to(device) for one in arrays))
 
 
 def all_forms(
-    config: FuseConfig, features: Features, rows: dict[str, Both], writer: SweepWriter
-) -> tuple[list[Said], float]:
+    config: FuseConfig, plan: Plan, features: Features, rows: dict[str, ImageTextRows], writer: RunWriter
+) -> tuple[list[HeadOutput], float]:
     """Train what is not on record: image, text, concatenated, gated; then join the first two. Returns what
     each form says and the weight of the text in late fusion."""
     from trainer.heads import fusion_heads
@@ -220,13 +229,13 @@ def all_forms(
     how: dict[str, Any] = {
         "classes": classes,
         "seeds": head_seeds(config.seed, config.seeds),
-        "precision": precision(config),
-        "slab_bytes": slab_bytes(config, data, seeds=config.seeds),
+        "precision": plan.precision,
+        "slab_bytes": plan.slab_bytes(data, seeds=config.seeds),
     }
-    found: dict[str, Said] = {}
+    found: dict[str, HeadOutput] = {}
     with bar("Training", "forms") as progress:
         for number, (name, (block, specs)) in enumerate(plans.items()):
-            earlier = recalled(writer, name, train.image_nd.device)
+            earlier = read_form(writer, name, train.image_nd.device)
             if earlier is None:
                 earlier = fusion_heads.best_of(
                     name,
@@ -236,18 +245,18 @@ def all_forms(
                     block(test),
                     **how,
                 )
-                writer.file(f"{FORMS}/{name}.npz", as_file(earlier))
+                writer.file(f"{FORMS}/{name}.npz", form_to_bytes(earlier))
             found[name] = earlier
             progress.update(number + 1, len(plans))
-    late, weight = fusion_heads.late(found[IMAGE], found[TEXT], val, test, classes=classes)
+    late, weight = fusion_heads.late_fusion(found[IMAGE], found[TEXT], val, test, classes=classes)
     falling = [
-        fusion_heads.falling_back(found[name], found[IMAGE], val, test, classes=classes)
+        fusion_heads.with_image_fallback(found[name], found[IMAGE], val, test, classes=classes)
         for name in (JOINED, GATED)
     ]
     return [found[IMAGE], found[TEXT], *falling, late], weight
 
 
-def as_file(said: Said) -> bytes:
+def form_to_bytes(said: HeadOutput) -> bytes:
     """What a form says, to go on from."""
     import numpy as np
 
@@ -262,12 +271,12 @@ def as_file(said: Said) -> bytes:
     return buffer.getvalue()
 
 
-def recalled(writer: SweepWriter, name: str, device: torch.device) -> Said | None:
+def read_form(writer: RunWriter, name: str, device: torch.device) -> HeadOutput | None:
     """What a form said before the run was cut off; None where it did not."""
     import numpy as np
     import torch
 
-    from trainer.heads.fusion_heads import Said
+    from trainer.heads.fusion_heads import HeadOutput
 
     data = writer.read_file(f"{FORMS}/{name}.npz")
     if data is None:
@@ -275,15 +284,15 @@ def recalled(writer: SweepWriter, name: str, device: torch.device) -> Said | Non
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         words = json.loads(str(arrays["words"]))
         val_snc, test_snc = (torch.from_numpy(arrays[key]).to(device) for key in ("val_snc", "test_snc"))
-    return Said(name, words["how"], words["val_f1_macro"], val_snc, test_snc)
+    return HeadOutput(name, words["how"], words["val_f1_macro"], val_snc, test_snc)
 
 
 # --- the end ----------------------------------------------------------------------------------
 
 
 def conclude(
-    config: FuseConfig, features: Features, texts: Texts, forms: list[Said], writer: SweepWriter
-) -> dict[str, Any]:
+    config: FuseConfig, features: Features, texts: Texts, forms: list[HeadOutput], writer: RunWriter
+) -> Figures:
     """Choose on validation, compare on test rows, log. Returns figures."""
     import numpy as np
 
@@ -298,7 +307,7 @@ def conclude(
     comparison = Comparison(methods, pairs, features.manifest, chosen=chosen, seed=config.seed)
     comparison.tell("Image, text, and both")
     said = advice(comparison, chosen=chosen, part=part)
-    counts, without, named = counted(features, texts)
+    counts, without, named = caption_counts(features, texts)
     if max(named.values()) > TELLING and not config.hide_class_names:
         said += (
             f" Mind that {named['test']:.0%} of the test captions name their class: part of this is reading. "
@@ -323,7 +332,7 @@ def conclude(
     }
 
 
-def advice(comparison: Any, *, chosen: int, part: int) -> str:
+def advice(comparison: Comparison, *, chosen: int, part: int) -> str:
     """What it comes to: the form chosen on validation rows against the better of its parts there."""
     names = [method.name for method in comparison.methods]
     if chosen < 2:

@@ -33,7 +33,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
 
     Raises:
         InputError: there is no such sweep or trial, or its data are no longer the same.
-        CameToNothing: a validation curve differs by more than `ALIKE`.
+        NoResultError: a validation curve differs by more than `ALIKE`.
     """
     from trainer.features.backbone import pick_device
     from trainer.heads.population import Population

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
-from trainer.experiments.hardware import precision
+from trainer.experiments.base import Figures, begin
+from trainer.experiments.child_runs import Mirror, TrialExperiment
 from trainer.experiments.inputs import encoder_settings, read_features, training_data
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.trials import (
@@ -24,12 +25,12 @@ from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
 if TYPE_CHECKING:
-    from trainer.experiments.child_runs import Mirror
+    from trainer.experiments.hardware import Plan
     from trainer.features.extract import Features
     from trainer.heads.training_data import TrainingData
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten for trials that are under way
 # names on the stopwatch
@@ -37,15 +38,14 @@ SETTING_UP, TUNING, CONCLUDING = "reading the data", "tuning", "conclusion"
 MLFLOW = "MLflow (beside)"
 
 
-def run(config: SweepConfig) -> dict[str, Any]:
+def run(config: SweepConfig) -> Figures:
     """Run a sweep, or the rest of one. Returns its figures (`schema.Summary`).
 
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        CameToNothing: every trial diverged; or a trial trained again differs from its record.
+        NoResultError: every trial diverged; or a trial trained again differs from its record.
     """
-    began = time.time()
     stopwatch = Stopwatch()
     check(config)
     if config.rerun is not None:
@@ -53,123 +53,122 @@ def run(config: SweepConfig) -> dict[str, Any]:
 
         return rerun(config, config.rerun)
 
-    from trainer.experiments.base import open_run
-    from trainer.experiments.child_runs import Mirror
-    from trainer.features.backbone import pick_device
     from trainer.search.space import load_space
-    from trainer.search.trial_log import TrialLog
-    from trainer.tracking import database
 
     with stopwatch.on(SETTING_UP):
-        database.check(config.tracking_uri)
+        plan = begin(config)
         space = load_space(config.space, views=config.views)
-        device = pick_device(config.device)
-        settings = encoder_settings(config, device, views=config.views)
+        settings = encoder_settings(config, plan.device, views=config.views)
         features = read_features(config, settings, to_train=True)
-        data = training_data(features, device)
-    opened = open_run(
-        config,
-        identity(config, features, space),
-        kind=Kind.SWEEP,
-        module="trainer.sweep",
-        about=f"{config.trials} trials × {config.seeds} seeds",
-    )
-    with opened as writer, Mirror(writer) as mirror:
-        trial_log = TrialLog(writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES))
-        mirror.follow(trial_log)
-        summary = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
-        # A study that was extended and stopped half-way has more trials than its summary speaks of.
-        if summary.get(Summary.TRIALS) == len(trial_log.finished) >= config.trials:
-            say(f"Study {writer.study}: all of its {len(trial_log.finished)} trials are on record.")
-            figures = summary | {
-                Summary.ENCODER_CALLS: features.report.encoder_calls,
-                Summary.ELAPSED_S: round(time.time() - began, 3),
-            }
-        else:
-            rate = search(
-                config,
-                space=space,
-                data=data,
-                trial_log=trial_log,
-                writer=writer,
-                mirror=mirror,
-                stopwatch=stopwatch,
-            )
-            with stopwatch.on(CONCLUDING):
-                figures = conclude(config, features=features, data=data, trial_log=trial_log, writer=writer)
-            mirror.catch_up()
-            figures |= {
-                Summary.ENCODER_CALLS: features.report.encoder_calls,
-                Summary.ELAPSED_S: round(time.time() - began, 3),
-                Summary.TRIALS_PER_S: round(rate, 3),
-            }
-            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-        if config.profile:
-            figures |= {Summary.PROFILE: profile(stopwatch, mirror, elapsed_s=time.time() - began)}
-        study = writer.study
+        data = training_data(features, plan.device)
+    sweep = Sweep(config, plan, features, data, space, stopwatch)
+    figures = sweep.run()
     if config.export_optuna is not None:
         from trainer.search.optuna_export import export_to_optuna
 
-        export_to_optuna(trial_log.finished, space=space, study=study, url=config.export_optuna)
+        finished = sweep.trial_log.finished
+        export_to_optuna(finished, space=space, study=sweep.study, url=config.export_optuna)
         say(f"The study is in {config.export_optuna}: optuna-dashboard {config.export_optuna}")
-    return {name: value for name, value in figures.items() if name not in Summary.ONLY_IN_FILE}
+    return figures
 
 
-def identity(config: SweepConfig, features: Features, space: Space) -> dict[str, Any]:
+@dataclass
+class Sweep(TrialExperiment):
+    """Trials, the best heads retrained, their answers to the test rows."""
+
+    kind = Kind.SWEEP
+    module = "trainer.sweep"
+    only_in_file = Summary.ONLY_IN_FILE
+
+    config: SweepConfig
+    plan: Plan
+    features: Features
+    data: TrainingData
+    space: Space
+    stopwatch: Stopwatch
+    study: str = ""
+    trials_per_s: float | None = None  # None: all trials were on record
+
+    @property
+    def about(self) -> str:
+        return f"{self.config.trials} trials × {self.config.seeds} seeds"
+
+    def identity(self) -> Figures:
+        return identity(self.config, self.plan, self.features, self.space)
+
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        self.study, count = writer.study, len(self.trial_log.finished)
+        # A study that was extended and stopped half-way has more trials than its summary speaks of.
+        if summary.get(Summary.TRIALS) == count >= self.config.trials:
+            return f"Study {writer.study}: all of its {count} trials are on record."
+        return None
+
+    def execute(self, writer: RunWriter) -> Figures:
+        self.trials_per_s = self.search(writer)
+        with self.stopwatch.on(CONCLUDING):
+            figures = conclude(self, writer)
+        self.mirror.catch_up()
+        return {**figures, **self._cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
+
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
+        if self.trials_per_s is None:
+            figures |= self._cost()
+        if self.config.profile:
+            figures |= {
+                Summary.PROFILE: profile(self.stopwatch, self.mirror, elapsed_s=self.plan.elapsed_s())
+            }
+        return figures
+
+    def _cost(self) -> Figures:
+        return {
+            Summary.ENCODER_CALLS: self.features.report.encoder_calls,
+            Summary.ELAPSED_S: self.plan.elapsed_s(),
+        }
+
+    def search(self, writer: RunWriter) -> float:
+        """Run the trials that are missing from the log; returns trials per second."""
+        config, trial_log = self.config, self.trial_log
+        before = len(trial_log.finished)
+        if before or trial_log.interrupted:
+            say(
+                f"Resuming {writer.study}: {before} of {config.trials} trials are on record, "
+                f"{len(trial_log.interrupted)} were under way and are run again."
+            )
+        with self.stopwatch.on(TUNING):
+            settings = search_settings(config, self.plan, self.data)
+        started, written = time.time(), 0.0
+        steps = run_trials(config, settings, self.space, self.data, trial_log, self.stopwatch)
+        with bar("Searching", "trials") as progress:
+            for ended, running in steps:
+                with self.stopwatch.on(RECORDING):
+                    # TRIALS is written last: a trial counts once it stands there
+                    if ended or time.time() - written > LIVE_EVERY_S:
+                        trials, curves = trial_log.with_records(running)
+                        writer.table(Artifact.CURVES, curves)
+                        writer.table(Artifact.TRIALS, trials)
+                        written = time.time()
+                    self.mirror.follow(trial_log)
+                progress.update(len(trial_log.finished), config.trials, state_of(trial_log))
+        if trial_log.interrupted and len(trial_log.finished) == before:
+            # there was enough already, and nothing is under way any more
+            writer.table(Artifact.TRIALS, trial_log.trials)
+        return (len(trial_log.finished) - before) / (time.time() - started)
+
+
+def identity(config: SweepConfig, plan: Plan, features: Features, space: Space) -> Figures:
     """What must not change while a study goes on: its trials could not be compared."""
     return {
         "data digest": features.manifest.digest,
         "encoder": features.report.encoder,
         "direction": "maximize",
         "objective": config.objective,
-        "precision": precision(config),
+        "precision": plan.precision,
         "views": config.views,
         "seed": config.seed,
         "seeds": config.seeds,
         "pruner": config.pruner,
         **{f"space: {name}": line for name, line in space.text.items()},
     }
-
-
-# --- search, and the end ----------------------------------------------------------------------
-
-
-def search(
-    config: SweepConfig,
-    *,
-    space: Space,
-    data: TrainingData,
-    trial_log: TrialLog,
-    writer: SweepWriter,
-    mirror: Mirror,
-    stopwatch: Stopwatch,
-) -> float:
-    """Run the trials that are missing from the trial_log; returns trials per second."""
-    before = len(trial_log.finished)
-    if before or trial_log.interrupted:
-        say(
-            f"Resuming {writer.study}: {before} of {config.trials} trials are on record, "
-            f"{len(trial_log.interrupted)} were under way and are run again."
-        )
-    with stopwatch.on(TUNING):
-        settings = search_settings(config, data)
-    started, written = time.time(), 0.0
-
-    with bar("Searching", "trials") as progress:
-        for ended, running in run_trials(config, settings, space, data, trial_log, stopwatch):
-            with stopwatch.on(RECORDING):
-                # TRIALS is written last: a trial counts once it stands there
-                if ended or time.time() - written > LIVE_EVERY_S:
-                    trials, curves = trial_log.with_records(running)
-                    writer.table(Artifact.CURVES, curves)
-                    writer.table(Artifact.TRIALS, trials)
-                    written = time.time()
-                mirror.follow(trial_log)
-            progress.update(len(trial_log.finished), config.trials, state_of(trial_log))
-    if trial_log.interrupted and len(trial_log.finished) == before:
-        # there was enough already, and nothing is under way any more
-        writer.table(Artifact.TRIALS, trial_log.trials)
-    return (len(trial_log.finished) - before) / (time.time() - started)
 
 
 def state_of(trial_log: TrialLog) -> str:
@@ -183,22 +182,21 @@ def state_of(trial_log: TrialLog) -> str:
     return f"{counts}, best val macro-F1 {best[Trials.VAL_F1_MACRO]:.4f}{interval}"
 
 
-def conclude(
-    config: SweepConfig, *, features: Features, data: TrainingData, trial_log: TrialLog, writer: SweepWriter
-) -> dict[str, Any]:
+def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
     """Choose on validation, answer the test rows once, log what the pages show. Returns the figures.
 
     Raises:
         NoResultError: no trial completed.
     """
-    from trainer.experiments.evaluation import Answers
+    from trainer.experiments.evaluation import Evaluation
 
-    answers = Answers(features, finalists(config, data, trial_log), seed=config.seed)
+    config, plan, data, trial_log = sweep.config, sweep.plan, sweep.data, sweep.trial_log
+    answers = Evaluation(sweep.features, finalists(config, plan, data, trial_log), seed=config.seed)
     answers.log(writer)
     figures = {
         Summary.RUN_ID: writer.run_id,
         Summary.STUDY: writer.study,
-        **summarise(config, data, trial_log, answers),
+        **summarise(config, plan, data, trial_log, answers),
         Summary.MODEL: answers.model_uri,
     }
     tested = (
@@ -209,7 +207,7 @@ def conclude(
     return figures
 
 
-def profile(stopwatch: Stopwatch, mirror: Mirror, *, elapsed_s: float) -> dict[str, Any]:
+def profile(stopwatch: Stopwatch, mirror: Mirror, *, elapsed_s: float) -> Figures:
     """Where the time of the search went, in seconds and as shares of it; said to the person, too.
 
     MLflow's runs are written by a thread beside the search. Its seconds are of processor time, which it takes

@@ -10,12 +10,12 @@ from trainer.core import errors
 from trainer.core.config import require_at_least
 from trainer.core.errors import InputError
 from trainer.core.stopwatch import Stopwatch
-from trainer.experiments.hardware import precision, slab_bytes
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.tracking.schema import Summary, Trials
 
 if TYPE_CHECKING:
-    from trainer.experiments.evaluation import Answers
+    from trainer.experiments.evaluation import Evaluation
+    from trainer.experiments.hardware import Plan
     from trainer.heads.training_data import TrainingData
     from trainer.search.loop import SearchSettings, SearchStep
     from trainer.search.refit import Finalist
@@ -34,7 +34,7 @@ def check(config: SweepConfig) -> None:
         raise InputError(f"--timeout is {config.timeout}; it must be a number of seconds above 0.")
 
 
-def search_settings(config: SweepConfig, data: TrainingData) -> SearchSettings:
+def search_settings(config: SweepConfig, plan: Plan, data: TrainingData) -> SearchSettings:
     """How the trials are trained on this machine; the first time on a CPU this is measured."""
     from trainer.search.loop import SearchSettings
     from trainer.search.study import head_seeds
@@ -44,8 +44,8 @@ def search_settings(config: SweepConfig, data: TrainingData) -> SearchSettings:
         trials=config.trials,
         batch_size=config.at_once,
         pruner=config.pruner,
-        precision=precision(config),
-        slab_bytes=slab_bytes(config, data, seeds=config.seeds),
+        precision=plan.precision,
+        slab_bytes=plan.slab_bytes(data, seeds=config.seeds),
     )
 
 
@@ -86,7 +86,7 @@ def run_trials(
         yield step
 
 
-def finalists(config: SweepConfig, data: TrainingData, trial_log: TrialLog) -> list[Finalist]:
+def finalists(config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog) -> list[Finalist]:
     """The best trial's head and the best of every other depth, retrained and chosen on validation rows.
 
     Raises:
@@ -104,11 +104,11 @@ def finalists(config: SweepConfig, data: TrainingData, trial_log: TrialLog) -> l
         )
     seeds = head_seeds(config.seed, config.seeds)
     chosen = refit.choose_finalists(trial_log.finished)
-    return refit.retrain(chosen, data, seeds=seeds, precision=precision(config))
+    return refit.retrain(chosen, data, seeds=seeds, precision=plan.precision)
 
 
 def summarise(
-    config: SweepConfig, data: TrainingData, trial_log: TrialLog, answers: Answers
+    config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog, answers: Evaluation
 ) -> dict[str, Any]:
     """The figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
     from trainer.experiments import evaluation
@@ -121,9 +121,9 @@ def summarise(
     if config.fresh_seeds:
         seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
         chosen = refit.choose_finalists(trial_log.finished)
-        scores = refit.scores_with_fresh_seeds(chosen, data, seeds=seeds, precision=precision(config))
-        fresh = evaluation.trained_anew(scores)
-        evaluation.say_how_it_held(best[Trials.VAL_F1_MACRO], fresh)
+        scores = refit.scores_with_fresh_seeds(chosen, data, seeds=seeds, precision=plan.precision)
+        fresh = evaluation.fresh_seed_figures(scores)
+        evaluation.report_selection_bias(best[Trials.VAL_F1_MACRO], fresh)
     figures = {
         Summary.TRIALS: len(trial_log.finished),
         **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},

@@ -19,16 +19,16 @@ from trainer.heads.contrastive import ContrastiveSpec
 from trainer.heads.contrastive import train as train_contrastive
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population, Precision
-from trainer.heads.training_data import prepare
+from trainer.heads.training_data import to_training_data
 from trainer.stats.roc import area, roc
-from trainer.tracking.schema import Method
+from trainer.tracking.schema import PairMethod
 
 VAL_SHOWN = 256  # training rows on which a head's own curves are followed; nothing is chosen by them
 
 Embedding = Callable[[np.ndarray], np.ndarray]  # raw features [N, D] → [N, W]
 
 
-class Rows(NamedTuple):
+class PersonRows(NamedTuple):
     """Photos of known people, the people numbered from 0."""
 
     x_nd: np.ndarray
@@ -39,7 +39,7 @@ class Rows(NamedTuple):
 class Candidate:
     """One way to learn an embedding."""
 
-    method: Method
+    method: PairMethod
     name: str
     how: HeadSpec | ContrastiveSpec | float | None  # of whitening the components, of LDA the shrinkage
 
@@ -66,7 +66,7 @@ def _heads() -> list[Candidate]:
         "MLP 256, cosine": HeadSpec(hidden=(256,), output="cosine", **tanh),
         "MLP 128, cosine, whitened": HeadSpec(hidden=(128,), output="cosine", scaling="whiten", **tanh),
     }
-    return [Candidate(Method.TRAINED, f"classifier: {name}", spec) for name, spec in heads.items()]
+    return [Candidate(PairMethod.TRAINED, f"classifier: {name}", spec) for name, spec in heads.items()]
 
 
 def _contrastive() -> list[Candidate]:
@@ -75,18 +75,18 @@ def _contrastive() -> list[Candidate]:
         "τ 0.2": ContrastiveSpec(temperature=0.2),
         "τ 0.1, whitened": ContrastiveSpec(temperature=0.1, scaling="whiten", steps=40),
     }
-    return [Candidate(Method.TRAINED, f"contrastive: {name}", spec) for name, spec in specs.items()]
+    return [Candidate(PairMethod.TRAINED, f"contrastive: {name}", spec) for name, spec in specs.items()]
 
 
 def candidates() -> list[Candidate]:
     """All of all methods; a method's first is the plainest."""
-    whitened = [Candidate(Method.WHITENED, f"{k} components", float(k)) for k in (128, 64, 32, 16)]
+    whitened = [Candidate(PairMethod.WHITENED, f"{k} components", float(k)) for k in (128, 64, 32, 16)]
     lda = [
-        Candidate(Method.LDA, f"shrinkage {'by Ledoit and Wolf' if s is None else s}", s)
+        Candidate(PairMethod.LDA, f"shrinkage {'by Ledoit and Wolf' if s is None else s}", s)
         for s in (None, 0.1, 0.5, 0.9)
     ]
     return [
-        Candidate(Method.RAW, "cosine of the features", None),
+        Candidate(PairMethod.RAW, "cosine of the features", None),
         *whitened,
         *lda,
         *_heads(),
@@ -95,7 +95,7 @@ def candidates() -> list[Candidate]:
 
 
 def learn(
-    tried: Sequence[Candidate], rows: Rows, *, seed: int, device: str, precision: Precision = "float32"
+    tried: Sequence[Candidate], rows: PersonRows, *, seed: int, device: str, precision: Precision = "float32"
 ) -> list[Embedding]:
     """What each candidate learns from these rows; all classifiers side by side in one Population."""
     heads = [one for one in tried if isinstance(one.how, HeadSpec)]
@@ -107,12 +107,12 @@ def learn(
 
 
 def _train_heads(
-    heads: Sequence[Candidate], rows: Rows, *, seed: int, device: str, precision: Precision
+    heads: Sequence[Candidate], rows: PersonRows, *, seed: int, device: str, precision: Precision
 ) -> list[Embedding]:
     if not heads:
         return []
     shown = np.random.default_rng(seed).permutation(len(rows.y_n))[:VAL_SHOWN]
-    data = prepare(
+    data = to_training_data(
         rows.x_nd,
         rows.y_n,
         val_x_nd=rows.x_nd[shown],
@@ -128,12 +128,12 @@ def _train_heads(
     ]
 
 
-def _learn_alone(one: Candidate, rows: Rows, *, seed: int, device: str) -> Embedding:
-    if one.method is Method.RAW:
+def _learn_alone(one: Candidate, rows: PersonRows, *, seed: int, device: str) -> Embedding:
+    if one.method is PairMethod.RAW:
         return lambda x_nd: x_nd
-    if one.method is Method.WHITENED:
+    if one.method is PairMethod.WHITENED:
         return whitening(rows.x_nd, components=int(one.how or 1))  # type: ignore[arg-type]
-    if one.method is Method.LDA:
+    if one.method is PairMethod.LDA:
         return discriminants(rows, shrinkage=one.how)  # type: ignore[arg-type]
     assert isinstance(one.how, ContrastiveSpec)
     x_nd, y_n = (torch.as_tensor(of).to(device) for of in (rows.x_nd, rows.y_n))
@@ -153,7 +153,7 @@ def whitening(x_nd: np.ndarray, *, components: int) -> Embedding:
     return lambda z_nd: (z_nd - centre_d) @ matrix
 
 
-def discriminants(rows: Rows, *, shrinkage: float | None) -> Embedding:
+def discriminants(rows: PersonRows, *, shrinkage: float | None) -> Embedding:
     """Fisher's linear discriminants with a covariance that is shrunk; None: as much as Ledoit and Wolf (2004)
     estimate."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

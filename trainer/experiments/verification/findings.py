@@ -13,27 +13,29 @@ from trainer.core import text
 from trainer.experiments.verification.identify import Identified
 from trainer.stats import roc as analysis
 from trainer.stats.paired_bootstrap import Resampled, holm
-from trainer.stats.roc import ACCURACY, AUC, EER, FEWEST_ERRORS, TAR, Bootstrap, Pairs
-from trainer.tracking.schema import Candidates, Method, Verified
+from trainer.stats.roc import ACCURACY, AUC, EER, FEWEST_ERRORS, TAR, PersonBootstrap, VerificationPairs
+from trainer.tracking.schema import Candidates, PairMethod, Verified
 
 FARS = (0.01, 0.001)
 CMC_RANKS = 10
 TOLD = {
-    Method.RAW: "cosine of the features",
-    Method.WHITENED: "… after PCA whitening",
-    Method.LDA: "… after LDA",
-    Method.TRAINED: "… of the trained head",
+    PairMethod.RAW: "cosine of the features",
+    PairMethod.WHITENED: "… after PCA whitening",
+    PairMethod.LDA: "… after LDA",
+    PairMethod.TRAINED: "… of the trained head",
 }
 
 
-def figures(scores: Mapping[Method, np.ndarray], pairs: Pairs, bootstrap: Bootstrap) -> dict[str, Any]:
+def figures(
+    scores: Mapping[PairMethod, np.ndarray], pairs: VerificationPairs, bootstrap: PersonBootstrap
+) -> dict[str, Any]:
     """`Verified.METHODS`, `DIFFERENCES` and `VERDICT`, and the figures of the method at the top."""
     different = int((~pairs.same_p).sum())
-    fars = [far for far in FARS if analysis.allows(different, far)]
-    measured: dict[Method, dict[str, Resampled]] = {}
+    fars = [far for far in FARS if analysis.enough_pairs_for_far(different, far)]
+    measured: dict[PairMethod, dict[str, Resampled]] = {}
     methods: dict[str, Any] = {}
     for method, score_p in scores.items():
-        folded = analysis.fold_by_fold(score_p, pairs)
+        folded = analysis.cross_validated_accuracy(score_p, pairs)
         found = measured[method] = bootstrap.measure(score_p, folded, fars=fars)
         methods[str(method)] = {
             **_with_interval(Verified.AUC, found[AUC]),
@@ -46,21 +48,21 @@ def figures(scores: Mapping[Method, np.ndarray], pairs: Pairs, bootstrap: Bootst
             Verified.THRESHOLDS: folded.threshold_f.tolist(),
         }
     differences = _differences(measured)
-    top = methods[str(Method.TRAINED if Method.TRAINED in scores else Method.RAW)]
+    top = methods[str(PairMethod.TRAINED if PairMethod.TRAINED in scores else PairMethod.RAW)]
     alone = (Verified.FOLD_ACCURACY, Verified.THRESHOLDS)
     return {
         **{name: value for name, value in top.items() if name not in alone},
-        Verified.VERDICT: _verdict(differences.get(str(Method.TRAINED))),
+        Verified.VERDICT: _verdict(differences.get(str(PairMethod.TRAINED))),
         Verified.DIFFERENCES: differences,
         Verified.METHODS: methods,
     }
 
 
-def _differences(measured: Mapping[Method, Mapping[str, Resampled]]) -> dict[str, Any]:
+def _differences(measured: Mapping[PairMethod, Mapping[str, Resampled]]) -> dict[str, Any]:
     """Every method less the raw cosine, in pairs."""
-    others = [method for method in measured if method is not Method.RAW]
+    others = [method for method in measured if method is not PairMethod.RAW]
     less = {
-        method: {name: one.minus(measured[Method.RAW][name]) for name, one in measured[method].items()}
+        method: {name: one.minus(measured[PairMethod.RAW][name]) for name, one in measured[method].items()}
         for method in others
     }
     p_m = holm(np.array([analysis.p_value(less[method][AUC]) for method in others]))
@@ -85,7 +87,7 @@ def identification(found: Identified | None, *, seed: int) -> dict[str, Any] | N
     if found is None:
         return None
     hits = np.stack([found.rank_m == 1, found.raw_rank_m == 1]).astype(np.float64)
-    head, raw = analysis.share_by_people(hits, found.label_m, seed=seed)
+    head, raw = analysis.hit_rate_by_person(hits, found.label_m, seed=seed)
     places = range(1, min(CMC_RANKS, found.people) + 1)
     return {
         Verified.PEOPLE: found.people,
@@ -102,7 +104,7 @@ def chosen(candidates: pd.DataFrame) -> dict[str, int]:
     """Which candidates of the trained method were taken, by how many splits."""
     if candidates.empty:
         return {}
-    taken = candidates[candidates[Candidates.CHOSEN] & (candidates[Candidates.METHOD] == Method.TRAINED)]
+    taken = candidates[candidates[Candidates.CHOSEN] & (candidates[Candidates.METHOD] == PairMethod.TRAINED)]
     return {str(name): int(count) for name, count in taken[Candidates.NAME].value_counts().items()}
 
 
@@ -116,7 +118,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
         se = one[Verified.ACCURACY_SE]
         at = one[Verified.TAR_AT]["0.01"]
         yield (
-            f"{TOLD[Method(method)]:<26}"
+            f"{TOLD[PairMethod(method)]:<26}"
             f"{_of(one, Verified.AUC):<24}{_of(one, Verified.EER):<24}"
             f"{one[Verified.ACCURACY]:.3f}{'' if se is None else f' ± {se:.3f}':<15}"
             f"{'too few pairs' if at is None else text.interval(at[0], at[1:])}"
@@ -126,7 +128,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
 def advice(found: Mapping[str, Any]) -> str:
     """One careful paragraph."""
     methods, same, different = (found[name] for name in (Verified.METHODS, Verified.SAME, Verified.DIFFERENT))
-    raw = methods[Method.RAW]
+    raw = methods[PairMethod.RAW]
     folds = found[Verified.FOLDS]
     said = [
         f"{same:,} pairs of one person and {different:,} of two, from {found[Verified.PEOPLE]:,} people, in "
@@ -156,9 +158,9 @@ def advice(found: Mapping[str, Any]) -> str:
 
 
 def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
-    difference = found[Verified.DIFFERENCES][Method.TRAINED]
+    difference = found[Verified.DIFFERENCES][PairMethod.TRAINED]
     by, low, high = difference[AUC]
-    raw, trained = (found[Verified.METHODS][method] for method in (Method.RAW, Method.TRAINED))
+    raw, trained = (found[Verified.METHODS][method] for method in (PairMethod.RAW, PairMethod.TRAINED))
     figures = (
         f"AUC {text.interval(by, (low, high), text.change)}, p = {difference[Verified.P_HOLM]:.2g} after Holm"
     )
@@ -176,7 +178,7 @@ def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
         f"EER {_of(trained, Verified.EER)} against {_of(raw, Verified.EER)}, accuracy "
         f"{_of(trained, Verified.ACCURACY)} against {_of(raw, Verified.ACCURACY)}."
     )
-    for method, name in ((Method.LDA, "LDA"), (Method.WHITENED, "PCA whitening")):
+    for method, name in ((PairMethod.LDA, "LDA"), (PairMethod.WHITENED, "PCA whitening")):
         if method in found[Verified.DIFFERENCES]:
             by, low, high = found[Verified.DIFFERENCES][method][AUC]
             yield f"{name}, which needs no descent: AUC {text.interval(by, (low, high), text.change)}."

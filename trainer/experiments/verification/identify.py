@@ -12,8 +12,8 @@ from trainer.data.split import stratified_folds
 from trainer.experiments.hardware import Plan
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
-from trainer.heads.training_data import prepare
-from trainer.stats.roc import ranks
+from trainer.heads.training_data import to_training_data
+from trainer.stats.roc import true_class_ranks
 
 PARTS = 5  # of each person's photos: three to learn from, one to choose on, one to ask about
 FEWEST_PHOTOS = 3  # of a person, to be among the known
@@ -71,7 +71,9 @@ def identify(
         probe = part_n == part
         val = part_n == (part + 1) % parts if parts > 2 else ~probe
         train = ~probe & ~val if parts > 2 else ~probe
-        data = prepare(x[train], y[train], val_x_nd=x[val], val_y_n=y[val], classes=len(known), device=plan.device)
+        data = to_training_data(
+            x[train], y[train], val_x_nd=x[val], val_y_n=y[val], classes=len(known), device=plan.device
+        )
         population = Population(HEADS, data, seeds=[seed], precision=plan.precision)
         population.train(max(spec.epochs for spec in HEADS))
         best = max(range(len(HEADS)), key=lambda k: (population.outcome(k).score, -k))
@@ -85,8 +87,8 @@ def identify(
     return Identified(
         rows,
         known[y],
-        ranks(score_nc, y),
-        ranks(raw_nc, y),
+        true_class_ranks(score_nc, y),
+        true_class_ranks(raw_nc, y),
         known[score_nc.argmax(1)],
         score_nc.max(1).astype(np.float32),
         part_n,

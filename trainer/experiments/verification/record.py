@@ -12,13 +12,13 @@ from trainer.data.manifest import Manifest
 from trainer.experiments.verification.embedding import Candidate
 from trainer.experiments.verification.identify import Identified
 from trainer.experiments.verification.protocol import Protocol
-from trainer.experiments.verification.split import Scored
+from trainer.experiments.verification.split import SplitScores
 from trainer.features.projection import USUAL, sample_rows, tsne
-from trainer.stats.roc import Bootstrap, Pairs, grid_of_far, points
-from trainer.tracking.schema import Candidates, Faces, Method, PairsOf, RocOf
+from trainer.stats.roc import PersonBootstrap, VerificationPairs, grid_of_far, points
+from trainer.tracking.schema import Candidates, Faces, PairMethod, PairsOf, RocOf
 
 
-class Record:
+class VerificationRecord:
     """PAIRS and CANDIDATES, those on record before and those added since.
 
     Args:
@@ -58,7 +58,7 @@ class Record:
         scores = of_split.filter(like=PairsOf.SCORE_PREFIX)
         return bool(scores.shape[1]) and bool(scores.notna().all(axis=None))
 
-    def add(self, split: int, tried: Sequence[Candidate], scored: Scored) -> None:
+    def add(self, split: int, tried: Sequence[Candidate], scored: SplitScores) -> None:
         """Count in what one split found."""
         here = self.pairs[PairsOf.SPLIT] == split
         for method, score_p in scored.score_p.items():
@@ -78,9 +78,9 @@ class Record:
             earlier = earlier[earlier[Candidates.SPLIT] != split]
         self.candidates = pd.concat([one for one in (earlier, frame) if len(one)], ignore_index=True)
 
-    def scores(self) -> dict[Method, np.ndarray]:
+    def scores(self) -> dict[PairMethod, np.ndarray]:
         """Scores of all pairs, of the methods that have them all."""
-        columns = {method: PairsOf.SCORE_PREFIX + method for method in Method}
+        columns = {method: PairsOf.SCORE_PREFIX + method for method in PairMethod}
         return {
             method: self.pairs[column].to_numpy(np.float64)
             for method, column in columns.items()
@@ -88,7 +88,9 @@ class Record:
         }
 
 
-def roc_table(scores: Mapping[Method, np.ndarray], pairs: Pairs, bootstrap: Bootstrap) -> pd.DataFrame:
+def roc_table(
+    scores: Mapping[PairMethod, np.ndarray], pairs: VerificationPairs, bootstrap: PersonBootstrap
+) -> pd.DataFrame:
     """ROC: every method's curve, with the interval of its TAR at each FAR."""
     far_g = grid_of_far(int((~pairs.same_p).sum()))
     frames = []

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import open_run
-from trainer.experiments.hardware import precision
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.verification.config import VerifyConfig
-from trainer.tracking.schema import Artifact, Kind, Method, Verified
+from trainer.tracking.schema import Artifact, Kind, PairMethod, Verified
 
 # Heavy rooms (torch, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
+    from trainer.experiments.hardware import Plan
+    from trainer.experiments.verification.identify import Identified
     from trainer.experiments.verification.protocol import Protocol
-    from trainer.experiments.verification.record import Record
+    from trainer.experiments.verification.record import VerificationRecord
     from trainer.features.extract import Features
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 
-def run(config: VerifyConfig) -> dict[str, Any]:
+def run(config: VerifyConfig) -> Figures:
     """Verify, or go on. Returns the figures (`schema.Verified`).
 
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
-    began = time.time()
     if not config.data:
         raise InputError(
             "--data is missing. No faces come along with Headroom, so this command needs yours: a folder "
@@ -40,43 +39,161 @@ def run(config: VerifyConfig) -> dict[str, Any]:
             "any, --data demo takes the classes of the built-in drawings for people."
         )
     require_at_least(config, folds=3, pairs_per_fold=1, seeds=1, seed=0)
-    from trainer.experiments.verification import findings
-    from trainer.experiments.verification.record import Record
-    from trainer.features.backbone import pick_device
-    from trainer.tracking import database
+    plan = begin(config)
+    return Verification(config, plan, *read(config, plan.device)).run()
 
-    database.check(config.tracking_uri)
-    device = pick_device(config.device)
-    features, protocol, left_out = read(config, device)
-    identity = {
-        "data digest": features.manifest.digest,
-        "encoder": features.report.encoder,
-        "pairs": digest(protocol),
-        "folds": protocol.folds,
-        "seeds": config.seeds,
-        "precision": precision(config),
-        "seed": config.seed,
-    }
-    about = f"{len(protocol.same_p):,} pairs in {protocol.folds} folds"
-    with open_run(config, identity, kind=Kind.VERIFICATION, module="trainer.verify", about=about) as writer:
-        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
-        if figures:
-            say(f"Study {writer.study} is done; these are its figures.")
-        else:
-            record = Record(
-                features.manifest,
-                protocol,
-                writer.read_table(Artifact.PAIRS),
-                writer.read_table(Artifact.CANDIDATES),
-            )
-            train(config, features, protocol, record=record, writer=writer, device=device)
-            figures = conclude(
-                config, features, protocol, left_out, record=record, writer=writer, device=device, began=began
-            )
+
+@dataclass
+class Verification(Experiment):
+    """Pairs of photos scored in splits without a person in common."""
+
+    kind = Kind.VERIFICATION
+    module = "trainer.verify"
+    only_in_file = Verified.ONLY_IN_FILE
+
+    config: VerifyConfig
+    plan: Plan
+    features: Features
+    protocol: Protocol
+    left_out: int  # photos or pairs
+
+    @property
+    def about(self) -> str:
+        return f"{len(self.protocol.same_p):,} pairs in {self.protocol.folds} folds"
+
+    def identity(self) -> Figures:
+        return {
+            "data digest": self.features.manifest.digest,
+            "encoder": self.features.report.encoder,
+            "pairs": digest(self.protocol),
+            "folds": self.protocol.folds,
+            "seeds": self.config.seeds,
+            "precision": self.plan.precision,
+            "seed": self.config.seed,
+        }
+
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        return f"Study {writer.study} is done; these are its figures." if summary else None
+
+    def finish(self, figures: Figures, writer: RunWriter) -> Figures:
+        from trainer.experiments.verification import findings
+
         for line in findings.table(figures):
             say(line)
         say(f"\n{figures[Verified.ADVICE]}\n")
-    return {name: value for name, value in figures.items() if name not in Verified.ONLY_IN_FILE}
+        return figures
+
+    def execute(self, writer: RunWriter) -> Figures:
+        from trainer.experiments.verification.record import VerificationRecord
+
+        earlier = writer.read_table(Artifact.PAIRS), writer.read_table(Artifact.CANDIDATES)
+        record = VerificationRecord(self.features.manifest, self.protocol, *earlier)
+        self.train(record, writer)
+        return self.conclude(record, writer)
+
+    def train(self, record: VerificationRecord, writer: RunWriter) -> None:
+        """Score the pairs of every split that is not on record."""
+        from trainer.experiments.verification import split as one_split
+        from trainer.experiments.verification.embedding import candidates
+        from trainer.experiments.verification.protocol import people_of
+        from trainer.search.study import head_seeds
+
+        config, protocol = self.config, self.protocol
+        missing = [split for split in protocol.splits if not record.has(split)]
+        if len(missing) < len(protocol.splits):
+            done = len(protocol.splits) - len(missing)
+            say(f"Resuming {writer.study}: {done} of {len(protocol.splits)} splits are on record.")
+        x_nd, label_n = self.features.vectors_nd, self.features.manifest.label_n
+        seeds = head_seeds(config.seed, config.seeds)
+        everyone = {split: people_of(protocol, label_n, split, seed=config.seed) for split in protocol.splits}
+        able = all(people is not None for people in everyone.values())
+        tried = [one for one in candidates() if able or one.method is PairMethod.RAW]
+        how = one_split.Learning(tried, seeds, self.plan.device, self.plan.precision)
+        with bar("Learning", "trainings") as progress:
+            done, total = 0, len(missing) * (config.seeds + 1)
+
+            def tell(added: int) -> None:
+                nonlocal done
+                done += added
+                progress.update(done, total, f"of {len(tried)} candidates each")
+
+            for split in missing:
+                people = everyone[split]
+                if not able or people is None:
+                    found = one_split.score_raw(x_nd, protocol, split=split)
+                else:
+                    rows = one_split.PersonRows(x_nd, label_n)
+                    found = one_split.score(how, rows, protocol, people, split=split, progress=tell)
+                record.add(split, tried, found)
+                # PAIRS is written last: a split counts once its pairs have scores there
+                writer.table(Artifact.CANDIDATES, record.candidates)
+                writer.table(Artifact.PAIRS, record.pairs)
+
+    def conclude(self, record: VerificationRecord, writer: RunWriter) -> Figures:
+        """Judge, log what the page shows. Returns the figures."""
+        import numpy as np
+
+        from trainer.experiments.verification import findings
+        from trainer.experiments.verification.record import roc_table
+        from trainer.stats.roc import PersonBootstrap, VerificationPairs
+
+        protocol, manifest = self.protocol, self.features.manifest
+        person_p2 = manifest.label_n[protocol.row_p2]
+        pairs = VerificationPairs(protocol.same_p, person_p2, protocol.fold_p)
+        say("Judging: people are drawn anew 2,000 times.")
+        bootstrap, scores = PersonBootstrap(pairs, seed=self.config.seed), record.scores()
+        found = findings.figures(scores, pairs, bootstrap)
+        identified = self.identify() if self.config.identify else None
+        known = findings.identification(identified, seed=self.config.seed)
+        figures: Figures = {
+            Verified.RUN_ID: writer.run_id,
+            Verified.STUDY: writer.study,
+            Verified.PEOPLE: len(np.unique(person_p2)),
+            Verified.PHOTOS: len(manifest),
+            Verified.FOLDS: protocol.folds,
+            Verified.DISJOINT: protocol.disjoint,
+            Verified.SAME: int(pairs.same_p.sum()),
+            Verified.DIFFERENT: int((~pairs.same_p).sum()),
+            Verified.LEFT_OUT: self.left_out,
+            **found,
+            Verified.CHOSEN: findings.chosen(record.candidates),
+            Verified.IDENTIFICATION: known,
+            Verified.ENCODER_CALLS: self.features.report.encoder_calls,
+        }
+        of_known = findings.of_identification(known) if self.config.identify else ""
+        figures[Verified.ADVICE] = f"{findings.advice(figures)} {of_known}".strip()
+        writer.table(Artifact.ROC, roc_table(scores, pairs, bootstrap))
+        self.log_faces(identified, writer)
+        top = {name: figures[name] for name in (Verified.AUC, Verified.EER, Verified.ACCURACY)}
+        raw = found[Verified.METHODS][PairMethod.RAW]
+        writer.metrics(top | {f"raw_{name}": raw[name] for name in top})
+        figures[Verified.ELAPSED_S] = self.plan.elapsed_s()
+        return figures
+
+    def identify(self) -> Identified | None:
+        """Who of the known people each photo shows."""
+        from trainer.experiments.verification.identify import identify
+
+        with bar("Identifying", "parts") as progress:
+            return identify(
+                self.features.vectors_nd,
+                self.features.manifest.label_n,
+                self.features.manifest.group,
+                self.plan,
+                seed=self.config.seed,
+                progress=progress.update,
+            )
+
+    def log_faces(self, identified: Identified | None, writer: RunWriter) -> None:
+        """FACES: the photos that the page shows."""
+        from trainer.data.thumbnails import thumbnails
+        from trainer.experiments.verification.record import faces_table, shown_rows
+
+        manifest, seed = self.features.manifest, self.config.seed
+        shown = shown_rows(self.protocol, identified, seed=seed).tolist()
+        pictures = dict(zip(shown, thumbnails(manifest, shown, side=96), strict=True))
+        faces = faces_table(manifest, self.features.vectors_nd, identified, pictures, seed=seed)
+        writer.table(Artifact.FACES, faces)
 
 
 def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
@@ -131,129 +248,3 @@ def digest(protocol: Protocol) -> str:
     import hashlib
 
     return hashlib.sha256(protocol.row_p2.tobytes() + protocol.fold_p.tobytes()).hexdigest()
-
-
-def train(
-    config: VerifyConfig,
-    features: Features,
-    protocol: Protocol,
-    *,
-    record: Record,
-    writer: SweepWriter,
-    device: str,
-) -> None:
-    """Score the pairs of every split that is not on record."""
-    from trainer.experiments.verification.embedding import candidates
-    from trainer.experiments.verification.protocol import people_of
-    from trainer.experiments.verification.split import score, score_raw
-    from trainer.search.study import head_seeds
-
-    missing = [split for split in protocol.splits if not record.has(split)]
-    if len(missing) < len(protocol.splits):
-        done = len(protocol.splits) - len(missing)
-        say(f"Resuming {writer.study}: {done} of {len(protocol.splits)} splits are on record.")
-    x_nd, label_n = features.vectors_nd, features.manifest.label_n
-    seeds = head_seeds(config.seed, config.seeds)
-    everyone = {split: people_of(protocol, label_n, split, seed=config.seed) for split in protocol.splits}
-    able = all(people is not None for people in everyone.values())
-    tried = [one for one in candidates() if able or one.method is Method.RAW]
-    with bar("Learning", "trainings") as progress:
-        done, total = 0, len(missing) * (config.seeds + 1)
-
-        def tell(added: int) -> None:
-            nonlocal done
-            done += added
-            progress.update(done, total, f"of {len(tried)} candidates each")
-
-        for split in missing:
-            people = everyone[split]
-            if not able or people is None:
-                found = score_raw(x_nd, protocol, split=split)
-            else:
-                found = score(
-                    tried,
-                    x_nd,
-                    label_n,
-                    protocol,
-                    people,
-                    split=split,
-                    seeds=seeds,
-                    device=device,
-                    precision=precision(config),
-                    progress=tell,
-                )
-            record.add(split, tried, found)
-            # PAIRS is written last: a split counts once its pairs have scores there
-            writer.table(Artifact.CANDIDATES, record.candidates)
-            writer.table(Artifact.PAIRS, record.pairs)
-
-
-def conclude(
-    config: VerifyConfig,
-    features: Features,
-    protocol: Protocol,
-    left_out: int,
-    *,
-    record: Record,
-    writer: SweepWriter,
-    device: str,
-    began: float,
-) -> dict[str, Any]:
-    """Judge, log what the page shows. Returns the figures."""
-    import numpy as np
-
-    from trainer.data.thumbnails import thumbnails
-    from trainer.experiments.verification import findings
-    from trainer.experiments.verification.identify import identify
-    from trainer.experiments.verification.record import faces_table, roc_table, shown_rows
-    from trainer.stats.roc import Bootstrap, Pairs
-
-    manifest = features.manifest
-    person_p2 = manifest.label_n[protocol.row_p2]
-    pairs = Pairs(protocol.same_p, person_p2, protocol.fold_p)
-    say("Judging: people are drawn anew 2,000 times.")
-    bootstrap, scores = Bootstrap(pairs, seed=config.seed), record.scores()
-    found = findings.figures(scores, pairs, bootstrap)
-    identified = None
-    if config.identify:
-        with bar("Identifying", "parts") as progress:
-            identified = identify(
-                features.vectors_nd,
-                manifest.label_n,
-                manifest.group,
-                seed=config.seed,
-                device=device,
-                precision=precision(config),
-                progress=progress.update,
-            )
-    known = findings.identification(identified, seed=config.seed)
-    figures: dict[str, Any] = {
-        Verified.RUN_ID: writer.run_id,
-        Verified.STUDY: writer.study,
-        Verified.PEOPLE: len(np.unique(person_p2)),
-        Verified.PHOTOS: len(manifest),
-        Verified.FOLDS: protocol.folds,
-        Verified.DISJOINT: protocol.disjoint,
-        Verified.SAME: int(pairs.same_p.sum()),
-        Verified.DIFFERENT: int((~pairs.same_p).sum()),
-        Verified.LEFT_OUT: left_out,
-        **found,
-        Verified.CHOSEN: findings.chosen(record.candidates),
-        Verified.IDENTIFICATION: known,
-        Verified.ENCODER_CALLS: features.report.encoder_calls,
-    }
-    told = findings.of_identification(known) if config.identify else ""
-    figures[Verified.ADVICE] = f"{findings.advice(figures)} {told}".strip()
-    writer.table(Artifact.ROC, roc_table(scores, pairs, bootstrap))
-    shown = shown_rows(protocol, identified, seed=config.seed).tolist()
-    pictures = dict(zip(shown, thumbnails(manifest, shown, side=96), strict=True))
-    writer.table(
-        Artifact.FACES,
-        faces_table(manifest, features.vectors_nd, identified, pictures, seed=config.seed),
-    )
-    top = {name: figures[name] for name in (Verified.AUC, Verified.EER, Verified.ACCURACY)}
-    raw = found[Verified.METHODS][Method.RAW]
-    writer.metrics(top | {f"raw_{name}": raw[name] for name in top})
-    figures[Verified.ELAPSED_S] = round(time.time() - began, 3)
-    writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-    return figures

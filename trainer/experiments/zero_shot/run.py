@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
-from trainer.experiments.base import open_run
+from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from trainer.experiments.comparison import Comparison, Method
+    from trainer.experiments.hardware import Plan
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
-    from trainer.heads.few_shot_training import Subject
+    from trainer.heads.few_shot_training import FewShotTask
     from trainer.stats.few_shot import Crossing
-    from trainer.tracking.writer import SweepWriter
+    from trainer.tracking.writer import RunWriter
 
 ZERO_SHOT, NAMES = "zero-shot", "zero-shot, names alone"
 TRAINED, SHARED, STARTED = "trained head", "trained head, shared space", "head started from text"
@@ -42,23 +43,20 @@ SWEEPS = "the sweep's head"
 ALL = -1  # in the record, the draw that is all training rows
 
 
-def run(config: ZeroShotConfig) -> dict[str, Any]:
+def run(config: ZeroShotConfig) -> Figures:
     """Run a comparison, or the rest of one. Returns its figures (`schema.ZeroShot`).
 
     Raises:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
-    began = time.time()
     require_at_least(config, seed=0, draws=2)
     if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
         raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
     from trainer.experiments.inputs import read_rows
     from trainer.features import prompts
-    from trainer.features.backbone import pick_device
-    from trainer.tracking import database
 
-    database.check(config.tracking_uri)
+    plan = begin(config)
     templates = prompts.read_templates(config.templates)
     manifest = read_rows(config)
     if manifest.features_nd is not None:
@@ -66,43 +64,90 @@ def run(config: ZeroShotConfig) -> dict[str, Any]:
             f"{config.data} brings ready features. Zero-shot needs pictures, and an encoder that knows texts."
         )
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
-    device = pick_device(config.device)
-    settings = encoder_settings(config, device, space="shared")
+    settings = encoder_settings(config, plan.device, space="shared")
     features = read_features(config, settings, to_train=True)
-    pooled_nd, calls = in_own_space(config, settings, features)
-    classes_ce, alone_ce = encoded(settings, features, templates, names)
-    swept = sweeps_head(config, features) if config.head is not None else None
-    with open_run(
-        config,
-        identity(config, features, templates, names),
-        kind=Kind.ZERO_SHOT,
-        module="trainer.zeroshot",
-        about=f"{config.draws} draws of {', '.join(map(str, config.shots))} pictures per class",
-    ) as writer:
-        figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
-        if figures.get(ZeroShot.DRAWS, 0) >= config.draws:
-            say(f"Study {writer.study}: all of its {figures[ZeroShot.DRAWS]} draws are on record.")
-            say(f"\n{figures[ZeroShot.ADVICE]}\n")
-        else:
-            named, subjects, scale = prepared(features, pooled_nd, classes_ce, alone_ce, device)
-            record = few_shot_record(config, subjects, features, writer)
-            figures = conclude(config, features, named, subjects, record, swept, writer)
-            figures |= {
-                ZeroShot.TEMPLATES: list(templates),
-                ZeroShot.CLASS_NAMES: {name: list(of_class) for name, of_class in names.items()},
-                ZeroShot.SCALE: round(scale, 3),
-                ZeroShot.ENCODER_CALLS: features.report.encoder_calls + calls,
-                ZeroShot.ELAPSED_S: round(time.time() - began, 3),
-                ZeroShot.CLASSES: list(features.manifest.classes),
-            }
-            writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-    return {name: value for name, value in figures.items() if name not in ZeroShot.ONLY_IN_FILE}
+    pooled_nd, calls = encode_pooled(config, settings, features)
+    prompted = Prompted(templates, names, *encode_class_names(settings, features, templates, names))
+    swept = head_of_sweep(config, features) if config.head is not None else None
+    return ZeroShotStudy(
+        config, plan, features, prompted, pooled_nd, features.report.encoder_calls + calls, swept
+    ).run()
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """The classes as texts, and their vectors."""
+
+    templates: tuple[str, ...]
+    names: dict[str, tuple[str, ...]]
+    classes_ce: np.ndarray  # float32 [C, E], by all templates
+    alone_ce: np.ndarray  # float32 [C, E], by the first name alone
+
+
+@dataclass
+class ZeroShotStudy(Experiment):
+    """Zero-shot against heads trained on few images and on all."""
+
+    kind = Kind.ZERO_SHOT
+    module = "trainer.zeroshot"
+    only_in_file = ZeroShot.ONLY_IN_FILE
+
+    config: ZeroShotConfig
+    plan: Plan
+    features: Features  # in the space of images and texts
+    prompted: Prompted
+    pooled_nd: np.ndarray  # the same rows as the image tower itself gives them
+    encoder_calls: int
+    swept: Method | None  # a sweep's head
+
+    @property
+    def about(self) -> str:
+        shots = ", ".join(map(str, self.config.shots))
+        return f"{self.config.draws} draws of {shots} pictures per class"
+
+    def identity(self) -> Figures:
+        return {
+            "data digest": self.features.manifest.digest,
+            "encoder": self.features.report.encoder,
+            "templates": list(self.prompted.templates),
+            "class names": {name: list(of_class) for name, of_class in self.prompted.names.items()},
+            "shots": list(self.config.shots),
+            "head": self.config.head,
+            "seed": self.config.seed,
+        }
+
+    def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        if summary.get(ZeroShot.DRAWS, 0) < self.config.draws:
+            return None
+        return (
+            f"Study {writer.study}: all of its {summary[ZeroShot.DRAWS]} draws are on record.\n"
+            f"\n{summary[ZeroShot.ADVICE]}\n"
+        )
+
+    def execute(self, writer: RunWriter) -> Figures:
+        features, prompted = self.features, self.prompted
+        named, subjects, scale = prepared(
+            features, self.pooled_nd, prompted.classes_ce, prompted.alone_ce, self.plan.device
+        )
+        record = few_shot_record(self.config, subjects, features, writer)
+        methods = named + trained_methods(self.config, features, subjects, record)
+        if self.swept is not None:
+            methods.append(self.swept)
+        return {
+            **conclude(self.config, features, subjects, record, methods, writer),
+            ZeroShot.TEMPLATES: list(prompted.templates),
+            ZeroShot.CLASS_NAMES: {name: list(of_class) for name, of_class in prompted.names.items()},
+            ZeroShot.SCALE: round(scale, 3),
+            ZeroShot.ENCODER_CALLS: self.encoder_calls,
+            ZeroShot.ELAPSED_S: self.plan.elapsed_s(),
+            ZeroShot.CLASSES: list(features.manifest.classes),
+        }
 
 
 # --- before training --------------------------------------------------------------------------
 
 
-def in_own_space(
+def encode_pooled(
     config: ZeroShotConfig, settings: EncoderSettings, features: Features
 ) -> tuple[np.ndarray, int]:
     """The same rows as the image tower itself gives them, which heads usually learn from; and its calls."""
@@ -117,7 +162,7 @@ def in_own_space(
     return own.vectors_nd, own.report.encoder_calls
 
 
-def encoded(
+def encode_class_names(
     settings: EncoderSettings,
     features: Features,
     templates: tuple[str, ...],
@@ -137,25 +182,7 @@ def encoded(
     )
 
 
-def identity(
-    config: ZeroShotConfig,
-    features: Features,
-    templates: tuple[str, ...],
-    names: dict[str, tuple[str, ...]],
-) -> dict[str, Any]:
-    """What must not change while a study goes on."""
-    return {
-        "data digest": features.manifest.digest,
-        "encoder": features.report.encoder,
-        "templates": list(templates),
-        "class names": {name: list(of_class) for name, of_class in names.items()},
-        "shots": list(config.shots),
-        "head": config.head,
-        "seed": config.seed,
-    }
-
-
-def sweeps_head(config: ZeroShotConfig, features: Features) -> Method:
+def head_of_sweep(config: ZeroShotConfig, features: Features) -> Method:
     """What the best head of a sweep said of the test rows.
 
     Raises:
@@ -199,14 +226,14 @@ def sweeps_head(config: ZeroShotConfig, features: Features) -> Method:
 
 def prepared(
     features: Features, pooled_nd: np.ndarray, classes_ce: np.ndarray, alone_ce: np.ndarray, device: str
-) -> tuple[list[Method], list[Subject], float]:
+) -> tuple[list[Method], list[FewShotTask], float]:
     """The two zero-shot methods, what heads of each kind learn from, and the scale of the cosines."""
     import torch
     from scipy.special import softmax
 
     from trainer.experiments.comparison import Method
     from trainer.features.prompts import unit
-    from trainer.heads.few_shot_training import Subject
+    from trainer.heads.few_shot_training import FewShotTask
     from trainer.heads.training_data import Linear, Split
     from trainer.stats.few_shot import fitted_scale
     from trainer.stats.intervals import confusion_matrix, f1_macro
@@ -225,10 +252,10 @@ def prepared(
             Method(name, how, float(f1_macro(confusion)), softmax(scale * cosine_nc[test], axis=1)[None])
         )
 
-    def subject(name: str, x_nd: np.ndarray, start: Linear | None = None) -> Subject:
+    def subject(name: str, x_nd: np.ndarray, start: Linear | None = None) -> FewShotTask:
         train_x, val_x, test_x = (torch.as_tensor(x_nd[rows]).to(device) for rows in (train, val, test))
         train_y, val_y = (torch.as_tensor(manifest.label_n[rows]).to(device) for rows in (train, val))
-        return Subject(name, Split(train_x, train_y), Split(val_x, val_y), test_x, classes, start)
+        return FewShotTask(name, Split(train_x, train_y), Split(val_x, val_y), test_x, classes, start)
 
     weight_cd = torch.as_tensor(scale * classes_ce).to(device)
     start = Linear(weight_cd, weight_cd.new_zeros(classes))
@@ -237,7 +264,7 @@ def prepared(
 
 
 def few_shot_record(
-    config: ZeroShotConfig, subjects: list[Subject], features: Features, writer: SweepWriter
+    config: ZeroShotConfig, subjects: list[FewShotTask], features: Features, writer: RunWriter
 ) -> pd.DataFrame:
     """FEW_SHOT_SCORES: validation macro-F1 of every draw, kind, number of shots and strength; what is missing
     is trained, a draw at a time."""
@@ -299,35 +326,42 @@ def chosen_strength(record: pd.DataFrame, kind: str, shots: int) -> tuple[float,
 # --- the end: test rows are answered ----------------------------------------------------------
 
 
-def conclude(
-    config: ZeroShotConfig,
-    features: Features,
-    named: list[Method],
-    subjects: list[Subject],
-    record: pd.DataFrame,
-    swept: Method | None,
-    writer: SweepWriter,
-) -> dict[str, Any]:
-    """Answer the test rows, compare, log. Returns figures."""
-    from trainer.experiments.comparison import Comparison, Method
+def trained_methods(
+    config: ZeroShotConfig, features: Features, subjects: list[FewShotTask], record: pd.DataFrame
+) -> list[Method]:
+    """The answers of each kind of head, trained on all rows."""
+    from trainer.experiments.comparison import Method
     from trainer.heads.few_shot_training import heads
 
-    manifest = features.manifest
-    methods = list(named)
+    methods = []
     for subject in subjects:
         l2, val = chosen_strength(record, subject.name, 0)
         (head,) = heads(subject, chosen_rows(config, features, ALL), [l2])
         probability_nc = head.probabilities(subject.test_x_nd).cpu().numpy()
         methods.append(Method(subject.name, f"l2 {l2:.2g}", val, probability_nc[None]))
-    if swept is not None:
-        methods.append(swept)
+    return methods
+
+
+def conclude(
+    config: ZeroShotConfig,
+    features: Features,
+    subjects: list[FewShotTask],
+    record: pd.DataFrame,
+    methods: list[Method],
+    writer: RunWriter,
+) -> Figures:
+    """Answer the test rows, compare, log. Returns figures."""
+    from trainer.experiments.comparison import Comparison
+
+    manifest = features.manifest
     place = {method.name: index for index, method in enumerate(methods)}
     others = [place[TRAINED], *(index for name, index in place.items() if name not in (TRAINED, ZERO_SHOT))]
     pairs = [(index, place[ZERO_SHOT]) for index in others] + [(place[STARTED], place[SHARED])]
     comparison = Comparison(methods, pairs, manifest, seed=config.seed)
-    curve, crossings = few_shot(config, features, subjects, record, comparison)
+    answered = few_shot_answers(config, features, subjects, record, comparison)
+    curve, crossings = few_shot(config, features, subjects, answered)
     comparison.tell("Zero-shot and trained heads")
-    tell_few_shot(curve)
+    report_few_shot(curve)
     said = advice(comparison, place, curve, crossings)
     say(f"\n{said}\n")
     writer.table(Artifact.FEW_SHOT, curve)
@@ -353,32 +387,38 @@ def conclude(
     }
 
 
-def few_shot(
+@dataclass(frozen=True)
+class Curve:
+    """Answers of few-shot heads to the test rows, drawn several times. 0 shots stand for all rows."""
+
+    strengths: dict[tuple[str, int], tuple[float, float]]  # (kind, shots) → L2, validation macro-F1
+    pred_asn: np.ndarray  # int64 [1 + kinds × L, draws, N]: zero-shot, then kind by kind
+    rows_l: list[int]  # training rows, mean over draws
+    per_class_l: list[int]  # shots; of all rows the median over classes
+
+
+def few_shot_answers(
     config: ZeroShotConfig,
     features: Features,
-    subjects: list[Subject],
+    subjects: list[FewShotTask],
     record: pd.DataFrame,
     comparison: Comparison,
-) -> tuple[pd.DataFrame, dict[str, Crossing]]:
-    """FEW_SHOT, and where each kind of head overtakes zero-shot. Arms are kinds × shots, seeds are draws."""
+) -> Curve:
+    """Train each kind of head on each draw and let it answer the test rows."""
     import numpy as np
-    import pandas as pd
 
-    from trainer.experiments.comparison import with_ends
     from trainer.heads.few_shot_training import heads
-    from trainer.stats.few_shot import crossing
-    from trainer.stats.paired_bootstrap import Answers, holm, swap_test
-    from trainer.stats.paired_comparison import Compared
 
-    manifest, test = features.manifest, features.manifest.rows("test")
+    manifest = features.manifest
     by_name = {method.name: method.probability_snc[0].argmax(1) for method in comparison.methods}
+    levels, draws = [*config.shots, 0], config.draws
     strengths = {
         (subject.name, shots): chosen_strength(record, subject.name, shots)
         for subject in subjects
-        for shots in (*config.shots, 0)
+        for shots in levels
     }
-    levels, draws = [*config.shots, 0], config.draws
-    pred_asn = np.empty((1 + len(subjects) * len(levels), draws, len(test)), dtype=np.int64)
+    shape = (1 + len(subjects) * len(levels), draws, len(manifest.rows("test")))
+    pred_asn = np.empty(shape, dtype=np.int64)
     pred_asn[0] = by_name[ZERO_SHOT]
     sizes_l = np.zeros(len(levels))
     with bar("Few-shot answers", "draws") as progress:
@@ -395,8 +435,24 @@ def few_shot(
     label_n = manifest.label_n[manifest.rows("train")]
     sizes_l[-1] = len(label_n)
     per_class = [*config.shots, int(np.median(np.bincount(label_n, minlength=len(manifest.classes))))]
-    answers = Answers(manifest.label_n[test], pred_asn, len(manifest.classes))
-    compared = Compared(answers, seed=config.seed)
+    return Curve(strengths, pred_asn, [round(size) for size in sizes_l], per_class)
+
+
+def few_shot(
+    config: ZeroShotConfig, features: Features, subjects: list[FewShotTask], curve: Curve
+) -> tuple[pd.DataFrame, dict[str, Crossing]]:
+    """FEW_SHOT, and where each kind of head overtakes zero-shot. Arms are kinds × shots, seeds are draws."""
+    import numpy as np
+    import pandas as pd
+
+    from trainer.experiments.comparison import with_ends
+    from trainer.stats.few_shot import crossing
+    from trainer.stats.paired_bootstrap import PredictionSet, holm, swap_test
+    from trainer.stats.paired_comparison import PairedComparison
+
+    manifest, levels, per_class = features.manifest, [*config.shots, 0], curve.per_class_l
+    answers = PredictionSet(manifest.label_n[manifest.rows("test")], curve.pred_asn, len(manifest.classes))
+    compared = PairedComparison(answers, seed=config.seed)
     zero = compared.arm(0)["f1_macro"]
     rows, crossings = [], {}
     for number, subject in enumerate(subjects):
@@ -405,14 +461,14 @@ def few_shot(
             arm = 1 + number * len(levels) + level
             score = compared.arm(arm)["f1_macro"]
             differences.append(score.minus(zero))
-            l2, val = strengths[subject.name, shots]
+            l2, val = curve.strengths[subject.name, shots]
             rows.append(
                 {
                     FewShot.KIND: subject.name,
                     FewShot.SHOTS: per_class[level],
                     FewShot.ALL: shots == 0,
-                    FewShot.ROWS: round(sizes_l[level]),
-                    FewShot.DRAWS: 1 if shots == 0 else draws,
+                    FewShot.ROWS: curve.rows_l[level],
+                    FewShot.DRAWS: 1 if shots == 0 else config.draws,
                     FewShot.L2: l2,
                     FewShot.VAL_F1_MACRO: val,
                     **with_ends(FewShot.F1_MACRO, score.interval()),
@@ -426,9 +482,9 @@ def few_shot(
             np.stack([one.draws for one in differences[:count]], axis=1),
             per_class[:count],
         )
-    curve = pd.DataFrame(rows)
-    curve[FewShot.EFFECT_P_HOLM] = holm(curve[FewShot.EFFECT_P].to_numpy())
-    return curve, crossings
+    table = pd.DataFrame(rows)
+    table[FewShot.EFFECT_P_HOLM] = holm(table[FewShot.EFFECT_P].to_numpy())
+    return table, crossings
 
 
 def finite(shots: float) -> float | None:
@@ -436,7 +492,7 @@ def finite(shots: float) -> float | None:
     return round(shots, 3) if math.isfinite(shots) else None
 
 
-def tell_few_shot(curve: pd.DataFrame) -> None:
+def report_few_shot(curve: pd.DataFrame) -> None:
     """The curve as a table on the terminal."""
     from rich.table import Table
 
@@ -462,12 +518,12 @@ def advice(
     """What it comes to, in a few sentences."""
     most = int(curve[FewShot.SHOTS].max())
     lines = [comparison.verdict(place[TRAINED], place[ZERO_SHOT])]
-    lines += [told_crossing(kind, crossings[kind], most) for kind in (TRAINED, STARTED)]
+    lines += [crossing_text(kind, crossings[kind], most) for kind in (TRAINED, STARTED)]
     lines.append(comparison.verdict(place[STARTED], place[SHARED]))
     return " ".join(lines)
 
 
-def told_crossing(kind: str, found: Crossing, most: int) -> str:
+def crossing_text(kind: str, found: Crossing, most: int) -> str:
     """Where a kind of head overtakes zero-shot, or that it does not, with its uncertainty."""
 
     def shots(value: float) -> str:

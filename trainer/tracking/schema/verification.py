@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Method(StrEnum):
+class PairMethod(StrEnum):
     """How a verification embeds photos before it takes the cosine."""
 
     RAW = "raw"  # not at all

@@ -1,0 +1,82 @@
+"""Dots with their 95 % intervals, and the parts that charts of such are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts.palette import BLUE, GREEN, GREY, RED
+
+VERDICTS = ["better", "worse", "not sure"]
+
+
+def tooltip_ends(form: str, low: str = "low", high: str = "high") -> list[alt.Tooltip]:
+    """The two lines of a tooltip that tell an interval."""
+    return [
+        alt.Tooltip(f"{low}:Q", title="95 % from", format=form),
+        alt.Tooltip(f"{high}:Q", title="95 % to", format=form),
+    ]
+
+
+def zero_rule(column: str, title: str, **mark: Any) -> alt.Chart:
+    """Where nothing changes."""
+    rule = alt.Chart(pd.DataFrame({column: [0.0]})).mark_rule(color=GREY, strokeWidth=1.5, **mark)
+    return rule.encode(x=alt.X(f"{column}:Q", title=title))
+
+
+def verdicts() -> alt.Color:
+    """The colours of the column ``says``, one of `VERDICTS`."""
+    return alt.Color(
+        "says:N",
+        title=None,
+        scale=alt.Scale(domain=VERDICTS, range=[GREEN, RED, GREY]),
+        legend=alt.Legend(orient="top"),
+    )
+
+
+def differences(base: alt.Chart, value: str, title: str) -> list[alt.Chart]:
+    """The layers of differences by row: the rule at 0, intervals, dots, coloured by `verdicts`.
+
+    Args:
+        base: the rows with their y axis and tooltip.
+        value: the column; its interval is in ``low`` and ``high``, or in columns that begin with its name.
+    """
+    low, high = ("low", "high") if value == "value" else (f"{value}_low", f"{value}_high")
+    lines = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X(f"{low}:Q", title=title, scale=alt.Scale(padding=12)), x2=f"{high}:Q", color=verdicts()
+    )
+    dots = base.mark_point(size=80, filled=True, opacity=1).encode(
+        x=alt.X(f"{value}:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=7)), color=verdicts()
+    )
+    return [zero_rule(value, title), lines, dots]
+
+
+def best_trials(best: pd.DataFrame, *, height: int = 300) -> alt.LayerChart:
+    """`trials.top`: a dot and its 95 % interval per trial, best on top."""
+    frame = best.assign(name=best["trial"].astype(str))
+    y = alt.Y(
+        "name:N", sort=list(frame["name"]), title="trial", axis=alt.Axis(labelOverlap=False, labelFlush=False)
+    )
+    low, high = frame["val_f1_macro"].min(), frame["val_f1_macro"].max()
+    reach = (frame["val_f1_macro_high"] - frame["val_f1_macro_low"]).median() / 2
+    # room for the usual interval; a much wider one is cut, not the dots squeezed
+    margin = max(0.25 * (high - low), 0 if pd.isna(reach) else 1.2 * reach) or 0.01
+    scale = alt.Scale(domain=[max(low - margin, 0), min(high + margin, 1)], nice=False)
+    x = alt.X("val_f1_macro:Q", title="validation macro-F1", scale=scale)
+    base = alt.Chart(frame).encode(
+        y=y,
+        tooltip=[
+            alt.Tooltip("trial:Q", format="d"),
+            alt.Tooltip("val_f1_macro:Q", title="macro-F1", format=".3f"),
+            *tooltip_ends(".3f", "val_f1_macro_low", "val_f1_macro_high"),
+            alt.Tooltip("seeds:Q", title="n (seeds)", format="d"),
+        ],
+    )
+    ends = base.transform_filter("isValid(datum.val_f1_macro_low)")
+    lines = ends.mark_rule(strokeWidth=2, color=BLUE, opacity=0.55, clip=True).encode(
+        x=alt.X("val_f1_macro_low:Q", title="validation macro-F1", scale=scale), x2="val_f1_macro_high:Q"
+    )
+    dots = base.mark_circle(size=55, color=BLUE, opacity=1).encode(x=x)
+    return (lines + dots).properties(height=height)

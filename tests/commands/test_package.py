@@ -136,3 +136,16 @@ def test_the_dashboard_has_its_settings(installed: Path, workplace: Path) -> Non
         "print(c.get_option('server.address'), c.get_option('theme.baseFontSize'))"
     )
     assert run([installed / "python", "-c", code], workplace).stdout == "127.0.0.1 14\n"
+
+
+@pytest.mark.parametrize("notebook", sorted((REPO / "examples").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_the_notebooks_run(notebook: Path, installed: Path, workplace: Path) -> None:
+    """All code cells, one after the other; what a cell shows is not looked at."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    assert (content["nbformat"], content["nbformat_minor"]) == (4, 5)
+    ids = [cell["id"] for cell in content["cells"]]
+    assert len(set(ids)) == len(ids)
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    done = run([installed / "python", "-c", "\n".join("".join(cell["source"]) for cell in code)], workplace)
+    assert done.returncode == 0, done.stderr

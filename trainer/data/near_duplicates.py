@@ -107,11 +107,27 @@ def near_duplicates(
     tiles = _tiles(hash_n, vectors_nd, mean_d, most_bits=most_bits, least_cosine=least_cosine, block=block)
 
     splits, code_n = np.unique(split_n, return_inverse=True)
-    shape = len(split_n), len(splits)
+    count_ns, best_ns, likeness_ns, group_n = _closest(tiles, code_n, len(splits))
+    _, first, group_n = np.unique(group_n, return_index=True, return_inverse=True)
+    return NearDuplicates(tuple(map(str, splits)), code_n, count_ns, best_ns, likeness_ns, first[group_n])
+
+
+def _closest(
+    tiles: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]], code_n: np.ndarray, splits: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find the closest row of each split to each row, and groups of rows that agree with each other.
+
+    Args:
+        code_n: int [N], the number of a row's own split.
+
+    Returns:
+        how many rows agree with it, [N, splits]; the one that agrees most, -1 for none; its cosine; a group [N].
+    """
+    shape = len(code_n), splits
     count_ns = np.zeros(shape, dtype=np.int64)
     best_ns = np.full(shape, -1, dtype=np.int64)
     likeness_ns = np.full(shape, -np.inf, dtype=np.float32)
-    group_n = np.arange(len(split_n))
+    group_n = np.arange(len(code_n))
     for rows, columns, likeness_rc in tiles:
         group_n = _merge_groups(group_n, rows, columns, likeness_rc > -np.inf)
         # Columns first: so a row meets the others in ascending order, on the diagonal too.
@@ -123,8 +139,7 @@ def near_duplicates(
                 better = part.max(1) > likeness_ns[some, s]
                 best_ns[some[better], s] = of_split[part[better].argmax(1)]
                 likeness_ns[some[better], s] = part[better].max(1)
-    _, first, group_n = np.unique(group_n, return_index=True, return_inverse=True)
-    return NearDuplicates(tuple(map(str, splits)), code_n, count_ns, best_ns, likeness_ns, first[group_n])
+    return count_ns, best_ns, likeness_ns, group_n
 
 
 def _tiles(

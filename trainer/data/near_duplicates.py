@@ -121,7 +121,8 @@ def _closest(
         code_n: int [N], the number of a row's own split.
 
     Returns:
-        how many rows agree with it, [N, splits]; the one that agrees most, -1 for none; its cosine; a group [N].
+        of rows and splits [N, splits]: how many rows agree, the one that agrees most (-1 for none), its
+        cosine; of rows [N]: a group.
     """
     shape = len(code_n), splits
     count_ns = np.zeros(shape, dtype=np.int64)

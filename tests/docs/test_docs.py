@@ -23,7 +23,7 @@ ROOT = docs.ROOT
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(docs.DOCS.rglob("*.md"))]
 NOT_OURS = {  # flags of other programs, and of scripts
-    *("--env-manager", "--port", "--images", "--check"),
+    *("--env-manager", "--port", "--images", "--check", "--lock"),
 }
 BANNED = (  # each has a standard term: image, duplicate, noisy, removed, retrain, similarity …
     *(r"pictures?", r"told from", r"held against", r"spoil(?:s|ed|ing)?", r"thrown out", r"anew"),

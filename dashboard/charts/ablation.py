@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard import text
+from dashboard.charts.histogram import outlines
 from dashboard.charts.intervals import differences, tooltip_ends, zero_rule
 from dashboard.charts.palette import BLUE, CATEGORIES, GREY, ORANGE, RED
 from trainer.tracking.schema import Verdict
@@ -296,31 +297,14 @@ def histogram(bins: pd.DataFrame, *, title: str, at: float | None = None) -> alt
         scale=alt.Scale(domain=list(names.values()), range=palette),
         legend=alt.Legend(orient="top", labelLimit=220, columns=2, symbolOpacity=1),
     )
-    # a step needs a point at either end: the last bin's right edge is one more
-    last = bins[bins["high"] == bins["high"].max()]
-    outline = alt.Chart(pd.concat([bins, last.assign(low=last["high"])])).encode(x=x, y=y, color=colour)
-    reading = (
-        alt.Chart(bins)
-        .mark_rect(opacity=0)
-        .encode(
-            x=x,
-            x2="high:Q",
-            y=y,
-            y2=alt.datum(0),
-            tooltip=[
-                alt.Tooltip("kind:N", title="rows"),
-                alt.Tooltip("low:Q", title="from", format=".3~g"),
-                alt.Tooltip("high:Q", title="to", format=".3~g"),
-                alt.Tooltip("n:Q", title="rows", format=",d"),
-                alt.Tooltip("share:Q", title="of its kind", format=".1%"),
-            ],
-        )
-    )
-    layers = [
-        outline.mark_area(interpolate="step-after", opacity=0.15 if len(names) > 2 else 0.3),
-        outline.mark_line(interpolate="step-after", strokeWidth=1.8),
-        reading,
+    tooltip = [
+        alt.Tooltip("kind:N", title="rows"),
+        alt.Tooltip("low:Q", title="from", format=".3~g"),
+        alt.Tooltip("high:Q", title="to", format=".3~g"),
+        alt.Tooltip("n:Q", title="rows", format=",d"),
+        alt.Tooltip("share:Q", title="of its kind", format=".1%"),
     ]
+    layers = list(outlines(bins, (x, y, colour), tooltip, opacity=0.15 if len(names) > 2 else 0.3, width=1.8))
     if at is not None:
         rule = alt.Chart(pd.DataFrame({"low": [at]})).mark_rule(color=RED, strokeWidth=2, strokeDash=[5, 3])
         layers.append(rule.encode(x="low:Q"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.histogram import outlines
 from dashboard.charts.palette import GREY, SPLITS
 
 MOST_NAMED = 60  # classes; of more, some names are left out
@@ -14,7 +13,9 @@ MOST_NAMED = 60  # classes; of more, some names are left out
 TICKS = [0, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000]
 
 
-def histogram(bins: pd.DataFrame, *, title: str, wide: bool, height: int = 280) -> alt.LayerChart:
+def histogram(
+    bins: pd.DataFrame, *, title: str, wide: bool, height: int = 280
+) -> alt.LayerChart | alt.FacetChart:
     """`frames.histogram`: a step line over a faint area for each split, which the legend names with its n.
 
     Args:
@@ -49,29 +50,15 @@ def histogram(bins: pd.DataFrame, *, title: str, wide: bool, height: int = 280) 
             orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=260
         ),
     )
-    # A step needs a point at either end: the last bin's right edge is one more.
-    last = bins[bins["high"] == bins["high"].max()]
-    outline = alt.Chart(pd.concat([bins, last.assign(low=last["high"])])).encode(x=x, y=y, color=colour)
-    steps: dict[str, Any] = {"interpolate": "step-after"}
-    for_reading = (
-        alt.Chart(bins)
-        .mark_rect(opacity=0)
-        .encode(
-            x=x,
-            x2="high:Q",
-            y=y,
-            y2=alt.datum(0),
-            tooltip=[
-                alt.Tooltip("split:N"),
-                alt.Tooltip("low:Q", title="from", format=".4~g"),
-                alt.Tooltip("high:Q", title="to", format=".4~g"),
-                alt.Tooltip("n:Q", title="pictures", format=",d"),
-                alt.Tooltip("share:Q", title="of its split", format=".1%"),
-            ],
-        )
-    )
-    line = outline.mark_line(strokeWidth=2, **steps)
-    return (outline.mark_area(opacity=0.12, **steps) + line + for_reading).properties(height=height)
+    tooltip = [
+        alt.Tooltip("split:N"),
+        alt.Tooltip("low:Q", title="from", format=".4~g"),
+        alt.Tooltip("high:Q", title="to", format=".4~g"),
+        alt.Tooltip("n:Q", title="pictures", format=",d"),
+        alt.Tooltip("share:Q", title="of its split", format=".1%"),
+    ]
+    layers = outlines(bins, (x, y, colour), tooltip, opacity=0.12, width=2)
+    return alt.layer(*layers).properties(height=height)
 
 
 def class_balance(balance: pd.DataFrame) -> alt.Chart:

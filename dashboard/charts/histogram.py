@@ -1,7 +1,8 @@
-"""How scores of two kinds of rows are spread, on both sides of a threshold."""
+"""Histograms: bars on both sides of a threshold, and outlines in steps that may lie over each other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
@@ -55,3 +56,30 @@ def histogram(
     )
     at_rule = alt.Chart(pd.DataFrame({"at": [at]})).mark_rule(strokeWidth=2, color=rule).encode(x="at:Q")
     return bars + at_rule
+
+
+def outlines(
+    bins: pd.DataFrame,
+    encoding: Sequence[alt.X | alt.Y | alt.Color],
+    tooltip: list[alt.Tooltip],
+    *,
+    opacity: float,
+    width: float,
+) -> tuple[alt.Chart, ...]:
+    """Layers of an outline in steps: its area, its line, and a rectangle per bin that has the tooltip.
+
+    Args:
+        bins: ``low, high`` of each bin of each kind, and what the encoding names.
+        encoding: x of ``low``, y, and the colour of the kinds.
+        opacity: of the area.
+        width: of the line, in pixels.
+    """
+    x, y, _ = encoding
+    # A step needs a point at either end: the last bin's right edge is one more.
+    last = bins[bins["high"] == bins["high"].max()]
+    outline = alt.Chart(pd.concat([bins, last.assign(low=last["high"])])).encode(*encoding)
+    return (
+        outline.mark_area(interpolate="step-after", opacity=opacity),
+        outline.mark_line(interpolate="step-after", strokeWidth=width),
+        alt.Chart(bins).mark_rect(opacity=0).encode(x, y, x2="high:Q", y2=alt.datum(0), tooltip=tooltip),
+    )

@@ -48,8 +48,7 @@ def table(frame: pd.DataFrame, *, n: int) -> None:
         f"Macro-F1 and accuracy on the same n = {n:,} test rows, "
         + (f"means over {heads} heads each, " if heads > 1 else "")
         + f"with 95 % intervals over rows{' and heads' if heads > 1 else ''}.{star} Whether two of them "
-        "differ "
-        "is said by their paired difference, below, not by how these intervals overlap."
+        "differ is said by their paired difference, below, not by how these intervals overlap."
     )
 
 
@@ -68,10 +67,9 @@ def differences(pairs: pd.DataFrame, *, n: int) -> None:
     layout.export(read, name="differences-figures")
     layout.sentence(
         f"Differences on the same n = {n:,} test rows, paired row by row, with 95 % bootstrap intervals. "
-        "Better "
-        f"or worse: p < 0.05 after Holm’s correction for {text.count(len(frame), 'comparison')}, and an "
-        "interval "
-        "without 0; grey may be noise. McNemar’s test is of the rows that only one of the two has right."
+        f"Better or worse: p < 0.05 after Holm’s correction for {text.count(len(frame), 'comparison')}, and "
+        "an interval without 0; grey may be noise. McNemar’s test is of the rows that only one of the two "
+        "has right."
     )
 
 

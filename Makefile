@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .PHONY: help setup demo ablate dashboard ui test test-all lint bench chromium clean
 
 help:
-	@echo "make demo       encode the built-in pictures, search for the best head; needs no GPU"
+	@echo "make demo       encode the built-in images, search for the best head; needs no GPU"
 	@echo "make ablate     plant a bad source in the built-in data, and see which filter helps and how sure that is"
 	@echo "make dashboard  look at the results: http://127.0.0.1:8501"
 	@echo "make ui         MLflow's own pages on the same results: http://127.0.0.1:5000"
@@ -38,7 +38,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: setup
 	@$(BIN)/python -m trainer.sweep --data demo --encoder demo --trials 64 --seeds 3
 	@{ echo "Look at it: make dashboard, then http://127.0.0.1:8501"; \
-	   echo "  Embeddings        the classes as regions; hover for the pictures; colour by spoiled"; \
+	   echo "  Embeddings        the classes as regions; hover for the images; colour by spoiled"; \
 	   echo "  Confusion matrix  what is taken for what"; \
 	   echo "  Loss curves       all 64 configurations at once, by any hyperparameter"; \
 	   echo "or make ui for MLflow's own pages: http://127.0.0.1:5000"; } >&2

@@ -30,7 +30,7 @@ from trainer.core.errors import InputError
 from trainer.core.locations import default_cache_dir, default_tracking_uri
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.stats.intervals import Interval
-from trainer.tracking.schema import Artifact, Curves, Predictions, Summary, Trials
+from trainer.tracking.schema import Artifact, Curves, Predictions, Summary, Trials, TrialState
 
 if TYPE_CHECKING:
     import altair as alt
@@ -290,7 +290,7 @@ class SweepResult:
 
     def frame(self) -> pd.DataFrame:
         """The completed trials, the best first."""
-        complete = self.trials[self.trials[Trials.STATE] == "complete"]
+        complete = self.trials[self.trials[Trials.STATE] == TrialState.COMPLETE]
         return complete.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable", ignore_index=True)
 
     def plot(self) -> alt.LayerChart:

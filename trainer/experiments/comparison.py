@@ -12,11 +12,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from trainer.core import text
 from trainer.core.console import console, say
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.projection import sample_rows
-from trainer.stats.intervals import Interval
 from trainer.stats.paired_bootstrap import PredictionSet, holm
 from trainer.stats.paired_comparison import MethodDifference, PairedComparison
 from trainer.tracking import tables
@@ -83,8 +83,8 @@ class Comparison:
                     Methods.HEADS: len(method.probability_snc),
                     Methods.CHOSEN: place == self.chosen,
                     Methods.VAL_F1_MACRO: method.val_f1_macro,
-                    **with_ends(Methods.F1_MACRO, arm["f1_macro"].interval()),
-                    **with_ends(Methods.ACCURACY, arm["accuracy"].interval()),
+                    **tables.with_ends(Methods.F1_MACRO, arm["f1_macro"].interval()),
+                    **tables.with_ends(Methods.ACCURACY, arm["accuracy"].interval()),
                 }
             )
         return pd.DataFrame(rows)
@@ -99,10 +99,10 @@ class Comparison:
                 {
                     MethodPairs.METHOD: self.methods[one].name,
                     MethodPairs.AGAINST: self.methods[other].name,
-                    **with_ends(MethodPairs.EFFECT, pair.f1_macro),
+                    **tables.with_ends(MethodPairs.EFFECT, pair.f1_macro),
                     MethodPairs.EFFECT_P: pair.p,
                     MethodPairs.EFFECT_P_HOLM: p_holm[number],
-                    **with_ends(MethodPairs.ACCURACY, pair.accuracy),
+                    **tables.with_ends(MethodPairs.ACCURACY, pair.accuracy),
                     MethodPairs.ONLY_METHOD: pair.mcnemar.only_one,
                     MethodPairs.ONLY_AGAINST: pair.mcnemar.only_other,
                     MethodPairs.MCNEMAR_P: pair.mcnemar.p,
@@ -124,7 +124,7 @@ class Comparison:
                     MethodClasses.TEST: int(tests_c[index]),
                     MethodClasses.F1: of_class.f1,
                     MethodClasses.F1_AGAINST: of_class.f1_other,
-                    **with_ends(MethodClasses.EFFECT, of_class.effect),
+                    **tables.with_ends(MethodClasses.EFFECT, of_class.effect),
                     MethodClasses.EFFECT_P: of_class.p,
                     MethodClasses.EFFECT_P_HOLM: of_class.p_holm,
                 }
@@ -141,14 +141,12 @@ class Comparison:
             pd.concat(
                 [
                     tables.predictions(
+                        manifest,
+                        rows,
                         np.asarray(method.probability_snc[0]),
                         head=method.name,
                         trial=place,
                         seed=0,
-                        sample_id=[manifest.sample_id[row] for row in rows],
-                        split_n=manifest.split_n[rows],
-                        label_n=manifest.label_n[rows],
-                        classes=manifest.classes,
                     )
                     for place, method in enumerate(self.methods)
                 ],
@@ -156,18 +154,7 @@ class Comparison:
             ),
         )
         shown = rows[sample_rows(manifest.split_n[rows], at_most=MOST_SHOWN, seed=self.seed)].tolist()
-        samples = tables.samples(
-            shown,
-            sample_id=manifest.sample_id,
-            split_n=manifest.split_n,
-            label_n=manifest.label_n,
-            classes=manifest.classes,
-            caption=manifest.caption,
-            group=manifest.group,
-            spoiled=manifest.corrupted,
-            thumbnails=thumbnails(manifest, shown),
-        )
-        writer.table(Artifact.SAMPLES, samples)
+        writer.table(Artifact.SAMPLES, tables.samples(manifest, shown, thumbnails(manifest, shown)))
         writer.table(Artifact.METHOD_CLASSES, self.classes_table())
         writer.table(Artifact.METHOD_PAIRS, self.pairs_table())
         writer.table(Artifact.METHODS, self.methods_table())
@@ -216,8 +203,8 @@ class Comparison:
             table.add_row(
                 f"{row[Methods.METHOD]}{star}",
                 f"{row[Methods.VAL_F1_MACRO]:.3f}",
-                told(row, Methods.F1_MACRO),
-                told(row, Methods.ACCURACY),
+                text.figure(row, Methods.F1_MACRO),
+                text.figure(row, Methods.ACCURACY),
                 row[Methods.HOW],
             )
         show(table)
@@ -227,11 +214,11 @@ class Comparison:
         for row in self.pairs_table().to_dict("records"):
             pairs.add_row(
                 f"{row[MethodPairs.METHOD]} − {row[MethodPairs.AGAINST]}",
-                told(row, MethodPairs.EFFECT, signed=True),
-                p_told(row[MethodPairs.EFFECT_P_HOLM]),
-                told(row, MethodPairs.ACCURACY, signed=True),
+                text.figure(row, MethodPairs.EFFECT, text.change),
+                text.p_value(row[MethodPairs.EFFECT_P_HOLM]),
+                text.figure(row, MethodPairs.ACCURACY, text.change),
                 f"{row[MethodPairs.ONLY_METHOD]} : {row[MethodPairs.ONLY_AGAINST]}",
-                p_told(row[MethodPairs.MCNEMAR_P_HOLM]),
+                text.p_value(row[MethodPairs.MCNEMAR_P_HOLM]),
             )
         show(pairs)
         if len(self.pairs) > 1:
@@ -254,24 +241,7 @@ def verdict(method: str, against: str, row: Any) -> str:
     return f"{method.capitalize()} is {'better' if low > 0 else 'worse'} than {against} ({told})."
 
 
-def p_told(p: float) -> str:
-    """0.012, or < 0.001."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def with_ends(name: str, interval: Interval) -> dict[str, float]:
-    """``name, name_low, name_high``."""
-    return dict(zip((name, name + Methods.LOW, name + Methods.HIGH), interval, strict=True))
-
-
 def show(table: Table) -> None:
     """Print it, wide enough for its figures where there is no terminal to fit."""
     wide = console if console.is_terminal else Console(file=console.file, width=WIDTH, highlight=False)
     wide.print(table)
-
-
-def told(row: Any, name: str, *, signed: bool = False) -> str:
-    """``0.612 [0.580, 0.643]``, or with signs."""
-    form = "+.3f" if signed else ".3f"
-    value, low, high = (format(row[name + end], form) for end in ("", Methods.LOW, Methods.HIGH))
-    return f"{value} [{low}, {high}]"

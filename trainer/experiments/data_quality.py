@@ -135,10 +135,7 @@ class Quality:
         writer.table(Artifact.DUPLICATES, frame)
         shown = sorted({*self._extremes(), *self._shown_in_pairs()})
         frame = tables.pictures(
-            sample_id=manifest.sample_id,
-            split_n=manifest.split_n,
-            label_n=manifest.label_n,
-            classes=manifest.classes,
+            manifest,
             measures=self._measures(),
             thumbnails=dict(zip(shown, thumbnails(manifest, shown, side=SIDE), strict=True)),
         )

@@ -153,16 +153,15 @@ class Evaluation:
 
     def predictions(self) -> pd.DataFrame:
         """PREDICTIONS of all finalists."""
+        rows = np.arange(len(self.manifest))
         frames = [
             tables.predictions(
+                self.manifest,
+                rows,
                 probs_nc,
                 head=finalist.name,
                 trial=finalist.trial,
                 seed=finalist.seed_index,
-                sample_id=self.manifest.sample_id,
-                split_n=self.manifest.split_n,
-                label_n=self.manifest.label_n,
-                classes=self.manifest.classes,
             )
             for finalist, probs_nc in zip(self.heads, self.probabilities, strict=True)
         ]
@@ -174,18 +173,8 @@ class Evaluation:
         say(f"Drawing the maps (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
         maps = tsne(self.features.vectors_nd[rows], seed=self.seed)
         writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in rows], maps))
-        frame = tables.samples(
-            rows.tolist(),
-            sample_id=manifest.sample_id,
-            split_n=manifest.split_n,
-            label_n=manifest.label_n,
-            classes=manifest.classes,
-            caption=manifest.caption,
-            group=manifest.group,
-            spoiled=manifest.corrupted,
-            thumbnails=thumbnails(manifest, rows.tolist()),
-        )
-        writer.table(Artifact.SAMPLES, frame)
+        shown = rows.tolist()
+        writer.table(Artifact.SAMPLES, tables.samples(manifest, shown, thumbnails(manifest, shown)))
         writer.file(Artifact.VECTORS, save({"vectors": _half(self.features.vectors_nd[rows])}))
 
     def _log_model(self, writer: RunWriter, head_files: dict[str, bytes]) -> str | None:

@@ -1,38 +1,40 @@
-"""The tables of a finished sweep and of an extraction, from plain arrays, under the schema's names."""
+"""The tables of a finished sweep and of an extraction, under the schema's names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from trainer.core.text import HIGH, LOW
 from trainer.tracking.schema import Duplicates, Pictures, Predictions, Projection, Quarantine, Samples
+
+if TYPE_CHECKING:
+    from trainer.data.manifest import Manifest
+    from trainer.stats.intervals import Interval
+
+
+def with_ends(name: str, interval: Interval) -> dict[str, float]:
+    """``name, name_low, name_high``: a figure of a row and the ends of its interval."""
+    return dict(zip((name, name + LOW, name + HIGH), interval, strict=True))
 
 
 def predictions(
-    probabilities_nc: np.ndarray,
-    *,
-    head: str,
-    trial: int,
-    seed: int,
-    sample_id: Sequence[str],
-    split_n: np.ndarray,
-    label_n: np.ndarray,
-    classes: Sequence[str],
+    manifest: Manifest, rows: np.ndarray, probabilities_nc: np.ndarray, *, head: str, trial: int, seed: int
 ) -> pd.DataFrame:
-    """PREDICTIONS of one head: one row per sample."""
-    names = np.asarray(classes, dtype=object)
+    """PREDICTIONS of one head: one row for each of the ``rows`` [N], in their order."""
+    names = np.asarray(manifest.classes, dtype=object)
     pred_n = probabilities_nc.argmax(1)
     return pd.DataFrame(
         {
             Predictions.HEAD: head,
             Predictions.TRIAL: np.int32(trial),
             Predictions.SEED: np.int16(seed),
-            Predictions.SAMPLE_ID: sample_id,
-            Predictions.SPLIT: split_n,
-            Predictions.LABEL: names[label_n],
+            Predictions.SAMPLE_ID: [manifest.sample_id[row] for row in rows],
+            Predictions.SPLIT: manifest.split_n[rows],
+            Predictions.LABEL: names[manifest.label_n[rows]],
             Predictions.PRED: names[pred_n],
             Predictions.CONFIDENCE: probabilities_nc[np.arange(len(pred_n)), pred_n].astype(np.float32),
             Predictions.PROBS: list(probabilities_nc.astype(np.float32)),
@@ -49,27 +51,17 @@ def projection(sample_id: Sequence[str], maps: Mapping[int, np.ndarray]) -> pd.D
     return pd.DataFrame(columns)
 
 
-def samples(
-    rows: Sequence[int],
-    *,
-    sample_id: Sequence[str],
-    split_n: np.ndarray,
-    label_n: np.ndarray,
-    classes: Sequence[str],
-    caption: Sequence[str],
-    group: Sequence[str],
-    spoiled: Sequence[str] | None,
-    thumbnails: Sequence[bytes | None],
-) -> pd.DataFrame:
-    """SAMPLES of the chosen ``rows``, each with its small picture."""
+def samples(manifest: Manifest, rows: Sequence[int], thumbnails: Sequence[bytes | None]) -> pd.DataFrame:
+    """SAMPLES of the chosen ``rows``, each with its thumbnail."""
+    known = manifest.corrupted
     return pd.DataFrame(
         {
-            Samples.SAMPLE_ID: [sample_id[row] for row in rows],
-            Samples.SPLIT: [str(split_n[row]) for row in rows],
-            Samples.LABEL: [classes[label_n[row]] for row in rows],
-            Samples.CAPTION: [caption[row] for row in rows],
-            Samples.GROUP: [group[row] for row in rows],
-            Samples.SPOILED: [None if spoiled is None else spoiled[row] for row in rows],
+            Samples.SAMPLE_ID: [manifest.sample_id[row] for row in rows],
+            Samples.SPLIT: [str(manifest.split_n[row]) for row in rows],
+            Samples.LABEL: [manifest.classes[manifest.label_n[row]] for row in rows],
+            Samples.CAPTION: [manifest.caption[row] for row in rows],
+            Samples.GROUP: [manifest.group[row] for row in rows],
+            Samples.SPOILED: [None if known is None else known[row] for row in rows],
             Samples.THUMBNAIL: thumbnails,
         }
     )
@@ -81,22 +73,17 @@ def quarantine(entries: Sequence[tuple[str, str]]) -> pd.DataFrame:
 
 
 def pictures(
-    *,
-    sample_id: Sequence[str],
-    split_n: np.ndarray,
-    label_n: np.ndarray,
-    classes: Sequence[str],
-    measures: Mapping[str, np.ndarray],
-    thumbnails: Mapping[int, bytes | None],
+    manifest: Manifest, *, measures: Mapping[str, np.ndarray], thumbnails: Mapping[int, bytes | None]
 ) -> pd.DataFrame:
     """PICTURES: every row, with its measures [N] by name; a few have a thumbnail, by row."""
+    rows = range(len(manifest))
     return pd.DataFrame(
         {
-            Pictures.SAMPLE_ID: list(sample_id),
-            Pictures.SPLIT: split_n.astype(object),
-            Pictures.LABEL: [classes[label] if label >= 0 else "" for label in label_n],
+            Pictures.SAMPLE_ID: list(manifest.sample_id),
+            Pictures.SPLIT: manifest.split_n.astype(object),
+            Pictures.LABEL: [manifest.classes[label] if label >= 0 else "" for label in manifest.label_n],
             **{name: np.asarray(measures[name], dtype=np.float32) for name in Pictures.MEASURES},
-            Pictures.THUMBNAIL: pd.Series([thumbnails.get(i) for i in range(len(sample_id))], dtype=object),
+            Pictures.THUMBNAIL: pd.Series([thumbnails.get(row) for row in rows], dtype=object),
         }
     )
 

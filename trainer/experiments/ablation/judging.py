@@ -15,7 +15,6 @@ from trainer.experiments.ablation.design import BASELINE, Cell
 from trainer.experiments.ablation.filters import Everything, Filter, Unique
 from trainer.experiments.ablation.scores import found_spoiled
 from trainer.heads.head_config import HeadSpec
-from trainer.stats.intervals import Interval
 from trainer.stats.paired_bootstrap import (
     AUROC,
     PairedBootstrap,
@@ -29,6 +28,7 @@ from trainer.stats.paired_bootstrap import (
     swap_test,
 )
 from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
+from trainer.tracking.tables import with_ends
 
 LEVEL = 0.05
 FIGURES = (Ablation.F1_MACRO, Ablation.ACCURACY)
@@ -127,13 +127,13 @@ class Judge:
             swapped: SwapTest | None = None
             if cell.number != BASELINE:
                 swapped = swap_test(test, own, at[BASELINE, False], seed=self.seed)
-                row |= _interval(Ablation.EFFECT, figures["f1_macro"].minus(base["f1_macro"]).interval())
+                row |= with_ends(Ablation.EFFECT, figures["f1_macro"].minus(base["f1_macro"]).interval())
                 row[Ablation.EFFECT_P] = swapped.p
             if (cell.number, True) in at:
                 other = bootstrap.arm(at[cell.number, True])["f1_macro"]
-                row |= _interval(Ablation.RANDOM_F1_MACRO, other.interval())
+                row |= with_ends(Ablation.RANDOM_F1_MACRO, other.interval())
                 over, p = interval_beyond_optimism(figures["f1_macro"].minus(other), luck=luck(cell.kept))
-                row |= _interval(Ablation.OVER_RANDOM, over)
+                row |= with_ends(Ablation.OVER_RANDOM, over)
                 row[Ablation.OVER_RANDOM_P] = max(
                     p, swap_test(test, own, at[cell.number, True], seed=self.seed).p
                 )
@@ -196,7 +196,7 @@ class Judge:
             }
             if swapped is not None and adjusted_c is not None:
                 effect = figures["f1"].of_class(index).minus(base["f1"].of_class(index)).interval()
-                row |= _interval(AblationClasses.EFFECT, effect)
+                row |= with_ends(AblationClasses.EFFECT, effect)
                 row[AblationClasses.EFFECT_P] = float(swapped.p_c[index])
                 row[AblationClasses.EFFECT_P_HOLM] = float(adjusted_c[index])
             rows.append(row)
@@ -259,16 +259,12 @@ def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
 def _figures(figures: dict[str, Resampled]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name in FIGURES:
-        row |= _interval(name, figures[name].interval())
+        row |= with_ends(name, figures[name].interval())
     if AUROC in figures:
-        row |= _interval(Ablation.AUROC, figures[AUROC].interval())
-        row |= _interval(Ablation.SPECIFICITY, figures["recall"].of_class(0).interval())
-        row |= _interval(Ablation.SENSITIVITY, figures["recall"].of_class(1).interval())
+        row |= with_ends(Ablation.AUROC, figures[AUROC].interval())
+        row |= with_ends(Ablation.SPECIFICITY, figures["recall"].of_class(0).interval())
+        row |= with_ends(Ablation.SENSITIVITY, figures["recall"].of_class(1).interval())
     return row
-
-
-def _interval(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.value, name + Ablation.LOW: interval.low, name + Ablation.HIGH: interval.high}
 
 
 def _arms(frame: pd.DataFrame) -> list[tuple[int, bool]]:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainer.core import text
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
@@ -445,10 +446,10 @@ def few_shot(
     import numpy as np
     import pandas as pd
 
-    from trainer.experiments.comparison import with_ends
     from trainer.stats.few_shot import crossing
     from trainer.stats.paired_bootstrap import PredictionSet, holm, swap_test
     from trainer.stats.paired_comparison import PairedComparison
+    from trainer.tracking.tables import with_ends
 
     manifest, levels, per_class = features.manifest, [*config.shots, 0], curve.per_class_l
     answers = PredictionSet(manifest.label_n[manifest.rows("test")], curve.pred_asn, len(manifest.classes))
@@ -496,7 +497,7 @@ def report_few_shot(curve: pd.DataFrame) -> None:
     """The curve as a table on the terminal."""
     from rich.table import Table
 
-    from trainer.experiments.comparison import p_told, show, told
+    from trainer.experiments.comparison import show
 
     table = Table(title="Few-shot: test macro-F1, means over draws", title_justify="left")
     for head in ("pictures per class", "head", "macro-F1", "less zero-shot", "p"):
@@ -505,9 +506,9 @@ def report_few_shot(curve: pd.DataFrame) -> None:
         table.add_row(
             f"{'all, ' if row[FewShot.ALL] else ''}{row[FewShot.SHOTS]}",
             row[FewShot.KIND],
-            told(row, FewShot.F1_MACRO),
-            told(row, FewShot.EFFECT, signed=True),
-            p_told(row[FewShot.EFFECT_P_HOLM]),
+            text.figure(row, FewShot.F1_MACRO),
+            text.figure(row, FewShot.EFFECT, text.change),
+            text.p_value(row[FewShot.EFFECT_P_HOLM]),
         )
     show(table)
 

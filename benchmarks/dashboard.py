@@ -1,6 +1,6 @@
 """How long the dashboard lets people wait, in a real browser: ``python benchmarks/dashboard.py``.
 
-Builds a store with a sweep of ``--trials`` × 3 seeds × 50 epochs, a map of ``--points`` points with pictures,
+Builds a store with a sweep of ``--trials`` × 3 seeds × 50 epochs, a map of ``--points`` points with images,
 and 100 child runs with 50-step metrics for MLflow's own pages; then opens it in Chromium. Prints one JSON
 line, seconds, medians of ``--rounds``:
 
@@ -9,8 +9,8 @@ line, seconds, medians of ``--rounds``:
 - switch: from the click on another page's name until its heading and first chart are there;
 - curves: until the curves of all trials are drawn; mlflow_compare: until MLflow's page that compares 100 runs
   draws its charts, in the same run;
-- confusion: from choosing another confusion to its pictures; map: until the map is drawn; select: from the
-  end of a drag across it to the pictures of the points in the box;
+- confusion: from choosing another confusion to its images; map: until the map is drawn; select: from the
+  end of a drag across it to the images of the points in the box;
 - together: after one reader has been on every page, 20 sessions at once, each going from page to page and
   looking at it for 8 to 16 s: 95th percentile of the time until the server has sent all of it, and errors.
 """
@@ -67,7 +67,7 @@ SHOWN = """wanted => wanted.every(([selector, words]) =>
 CHANGED = """([before, texts, image]) => {
     const now = [...document.querySelectorAll(texts)].map(node => node.innerText);
     return JSON.stringify(now) !== JSON.stringify(before) && document.querySelector(image) !== null;
-}"""  # another confusion's name stands there, and pictures
+}"""  # another confusion's name stands there, and images
 FIRST_PAGE = [[f"{MAIN} h2", ""], [CHART, ""]]
 WHOLE_FIRST_PAGE = [[f"{MAIN} [data-testid=stDataFrame] canvas", ""], [f"{MAIN} [data-testid=stMetric]", ""]]
 PAGES = ["Loss curves", "Hyperparameters", "Confusion matrix", "Embeddings"]
@@ -173,7 +173,7 @@ def switch(page: Page, name: str) -> float:
 
 
 def confuse(page: Page, number: int) -> float:
-    """Seconds from choosing another confusion to its pictures."""
+    """Seconds from choosing another confusion to its images."""
     page.wait_for_timeout(LOOKED_MS)
     before = page.locator(TEXT).all_inner_texts()
     began = pressed(page, page.locator(MAIN).get_by_text("→", exact=False).nth(1 + number % 3))
@@ -182,7 +182,7 @@ def confuse(page: Page, number: int) -> float:
 
 
 def select(page: Page) -> float:
-    """Seconds from letting go of a box on the map to the pictures in it."""
+    """Seconds from letting go of a box on the map to the images in it."""
     page.wait_for_timeout(LOOKED_MS)
     place = page.locator(CHART).first.bounding_box()
     assert place is not None

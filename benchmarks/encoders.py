@@ -2,7 +2,7 @@
 
 Image towers in their published shapes with random weights (speed and memory do not depend on them), each in
 a process of its own, measured in turn in one run by what ``trainer.encoders`` measures with: prepared
-pictures per second at the fastest batch size, peak memory, weights, dimension. Prints one JSON line.
+images per second at the fastest batch size, peak memory, weights, dimension. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _dinov2_b14() -> Any:
     return t.Dinov2Model(t.Dinov2Config(image_size=518, patch_size=14))
 
 
-SHAPES: dict[str, tuple[Callable[[], Any], int]] = {  # name → (model, side of its pictures)
+SHAPES: dict[str, tuple[Callable[[], Any], int]] = {  # name → (model, side of its images)
     "ResNet-50": (_resnet([3, 4, 6, 3]), 224),
     "ResNet-101": (_resnet([3, 4, 23, 3]), 224),
     "ViT-B/16": (_vit_b16, 224),

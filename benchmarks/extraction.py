@@ -2,15 +2,15 @@
 
 CLIP ViT-B/32 in its published shape with random weights, on JPEG files of ``../shared/data``: half of them
 CIFAR-10 (32 px), half photographs (340 px), of which every third is tiled to 1,360 px. Arms, measured in
-turn, median of ``--repeats`` rounds, in pictures per second:
+turn, median of ``--repeats`` rounds, in images per second:
 
-- one_by_one: open, Hugging Face processor, model, for each picture (the tutorials' loop), float32;
+- one_by_one: open, Hugging Face processor, model, for each image (the tutorials' loop), float32;
 - dataloader: torch's DataLoader with the processor in its workers, batches of 32, float32;
 - headroom: listing, hashing, decoding, encoding and storing with ``auto`` everywhere; the model is loaded
   before the clock, as in the other arms;
 - headroom_float32: the same in float32, on one thread pool;
 - forward: the model alone on a batch that is there already, dtype and batch size of headroom's arm;
-- decoded: prepared pictures through the encoder, with the copies to the device;
+- decoded: prepared images through the encoder, with the copies to the device;
 - decode: reading, decoding and preparing alone.
 
 Prints one JSON line.
@@ -59,7 +59,7 @@ def lay_out(folder: Path, count: int) -> list[Path]:
         files.append(folder / ("photograph" if i % 2 else "small") / f"{i:06d}.jpg")
         files[-1].parent.mkdir(parents=True, exist_ok=True)
         data = tiled(source) if i % TILED_EVERY == 1 else source.read_bytes()
-        files[-1].write_bytes(data + i.to_bytes(4, "big"))  # behind the picture's end: another SHA-256
+        files[-1].write_bytes(data + i.to_bytes(4, "big"))  # behind the image's end: another SHA-256
     return files
 
 
@@ -149,14 +149,14 @@ def seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--pictures", type=int, default=192)
+    parser.add_argument("--images", type=int, default=192)
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     device = pick_device(asked.device)
     dtype = pick_dtype("auto", device)
     with tempfile.TemporaryDirectory() as temporary:
-        folder, saved = Path(temporary) / "pictures", Path(temporary) / "b32"
-        files = lay_out(folder, asked.pictures)
+        folder, saved = Path(temporary) / "images", Path(temporary) / "b32"
+        files = lay_out(folder, asked.images)
         torch.manual_seed(0)
         CLIPModel(CLIPConfig()).save_pretrained(saved)
         processor = CLIPImageProcessorPil()
@@ -177,7 +177,7 @@ def main() -> None:
             next(pictures)
             began = time.perf_counter()
             count = sum(1 for _ in pictures)
-            taken = (time.perf_counter() - began) * asked.pictures / count
+            taken = (time.perf_counter() - began) * asked.images / count
             feed.close()
             return taken
 
@@ -187,7 +187,7 @@ def main() -> None:
             "dataloader": lambda: dataloader(model, processor, files),
             "headroom_float32": lambda: headroom(folder, saved, device, {}, dtype="float32", batch_size=32),
             "headroom": lambda: headroom(folder, saved, device, seen, **auto),
-            "forward": lambda: forward(encoder, size, asked.pictures),
+            "forward": lambda: forward(encoder, size, asked.images),
             "decoded": lambda: decoded(encoder, size, prepared),
             "decode": decode,
         }
@@ -195,14 +195,14 @@ def main() -> None:
         for repeat in range(asked.repeats):
             for name, arm in arms.items():
                 taken[name].append(seconds(arm))
-                print(f"round {repeat + 1}: {name} {asked.pictures / taken[name][-1]:.1f}/s", file=sys.stderr)
-    rate = {name: asked.pictures / statistics.median(times) for name, times in taken.items()}
+                print(f"round {repeat + 1}: {name} {asked.images / taken[name][-1]:.1f}/s", file=sys.stderr)
+    rate = {name: asked.images / statistics.median(times) for name, times in taken.items()}
     ceiling = min(rate["decode"], rate["forward"])
     figures = {
         "device": encoder.device_name,
         "cores": CORES,
         "torch_threads": torch.get_num_threads(),
-        "pictures": asked.pictures,
+        "images": asked.images,
         "images_per_s": {name: round(value, 1) for name, value in rate.items()},
         "headroom_used": seen,
         "against_one_by_one": round(rate["headroom"] / rate["one_by_one"], 2),

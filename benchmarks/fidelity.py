@@ -1,7 +1,7 @@
 """Our vectors against Hugging Face's processor and model in float32: ``python benchmarks/fidelity.py``.
 
 For CLIP, SigLIP, ViT and ResNet in their published shapes with random weights, and for the encoder that
-comes along: the least cosine over pictures of many sizes and kinds, as `extract` stores them with ``auto``
+comes along: the least cosine over images of many sizes and kinds, as `extract` stores them with ``auto``
 (bfloat16 where the device has it, JPEGs read at a fraction, vectors in float16). And, on CIFAR-10 with the
 same kinds of model at a smaller size, the accuracy of a linear probe on either (five folds over all rows).
 Prints one JSON line.
@@ -125,7 +125,7 @@ def plain(saved: Path, images: list[Image.Image]) -> np.ndarray:
 
 
 def mixed(folder: Path) -> Path:
-    """Pictures of many sizes and shapes: small, as they are, tiled (read at a fraction), PNG, grey."""
+    """Images of many sizes and shapes: small, as they are, tiled (read at a fraction), PNG, grey."""
     photos = sorted((SHARED / "flickr_captions" / "images").iterdir())[:40]
     small = sorted((SHARED / "cifar10_small" / "test").rglob("*.jpg"))[::125]
     root, folder = folder, folder / "all"  # a class
@@ -197,7 +197,7 @@ def main() -> None:
                 "rows_judged_otherwise": int((own != theirs).sum()),
             }
             print(f"{name}: {figures[name]}", file=sys.stderr)
-    print(json.dumps({"pictures": len(many_kinds), "cifar10": len(cifar), **figures}))
+    print(json.dumps({"images": len(many_kinds), "cifar10": len(cifar), **figures}))
 
 
 if __name__ == "__main__":

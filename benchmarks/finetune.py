@@ -5,7 +5,7 @@ The built-in encoder, and CLIP ViT-B/32 (and L/14) in their published shapes wit
 blocks learn. All arms train the same blocks on the same rows in the same order with the same optimiser, batch
 and precision, in turn, ``--rounds`` times; medians, seconds per epoch:
 
-- whole: pictures that are decoded and scaled already and lie in memory go through the whole encoder, whose
+- whole: images that are decoded and scaled already and lie in memory go through the whole encoder, whose
   frozen part builds no graph: the best that a loop without a cache can do;
 - cached_plain: activations from the cache, the last block for all tokens;
 - cached: as `trainer.finetune` trains, the last block for the class token alone.
@@ -80,7 +80,7 @@ def saved(name: str, folder: Path) -> Path:
     return folder
 
 
-def pictures(count: int) -> Manifest:
+def photos(count: int) -> Manifest:
     """Noise, as JPEG files in memory."""
     random = np.random.default_rng(0)
     files = []
@@ -129,7 +129,7 @@ def plain(tail: TrainableTail) -> TrainableTail:
 def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
-    folder, manifest = saved(name, scratch / name), pictures(options.images + VAL)
+    folder, manifest = saved(name, scratch / name), photos(options.images + VAL)
     began = time.perf_counter()
     settings = EncoderSettings(
         encoder=str(folder),
@@ -195,9 +195,9 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
         "faster": round(epoch_s["whole"] / epoch_s["cached"], 2),
         "faster_by_round": [round(ratio, 2) for ratio in ratios],
         "faster_without_shortcut": round(epoch_s["whole"] / epoch_s["cached_plain"], 2),
-        "pictures_per_s": {arm: round(options.images / seconds, 1) for arm, seconds in epoch_s.items()},
+        "images_per_s": {arm: round(options.images / seconds, 1) for arm, seconds in epoch_s.items()},
         "once_s": round(once_s, 2),
-        "cached_bytes_per_picture": int(np.prod(stored.shape)) * 2,
+        "cached_bytes_per_image": int(np.prod(stored.shape)) * 2,
         "resident_on_gpu": resident,
         "loss": losses,
     }
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, or auto: what the device has")
     parser.add_argument("--models", nargs="+", default=["demo", "vit-b-32"], choices=["demo", *SHAPES])
-    parser.add_argument("--images", type=int, default=256, help="training pictures in an epoch")
+    parser.add_argument("--images", type=int, default=256, help="training images in an epoch")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--unfreeze-last", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)

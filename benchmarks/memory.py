@@ -1,4 +1,4 @@
-"""Peak memory of extraction against the number of pictures: ``python benchmarks/memory.py``.
+"""Peak memory of extraction against the number of images: ``python benchmarks/memory.py``.
 
 Runs ``python -m trainer.extract`` with the encoder that comes along on 1,000 and on 50,000 files: CIFAR-10
 from ``../shared/data``, each file made different. Prints one JSON line with the largest resident sets, in MB.
@@ -23,7 +23,7 @@ def lay_out(folder: Path, count: int) -> None:
     for i in range(count):
         file = folder / f"{i // 1000:03d}" / f"{i:06d}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(sources[i % len(sources)] + i.to_bytes(4, "big"))  # behind the picture's end
+        file.write_bytes(sources[i % len(sources)] + i.to_bytes(4, "big"))  # behind the image's end
 
 
 def peak_mb(data: Path, cache: Path) -> tuple[float, dict]:

@@ -10,7 +10,7 @@ JSON line; of each DATA (what ``--data`` takes; without any, the demo):
 - margin: how much more of the test rows the sweep's head gets right than scikit-learn's, with a 95 %
   bootstrap interval over rows, paired.
 
-Pictures are encoded, and libraries imported, before the clocks start.
+Images are encoded, and libraries imported, before the clocks start.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Extraction killed at random moments: ``python benchmarks/survival.py [--kills 100]``.
 
-Every child encodes the same pictures into one store, and is killed (SIGKILL) at a moment drawn between its
+Every child encodes the same images into one store, and is killed (SIGKILL) at a moment drawn between its
 birth and half the time that an undisturbed one takes; the next goes on where it stopped. After each kill all
 shards are read; when a store is full, its vectors are compared with the undisturbed ones bit by bit, and an
-empty store is begun. Prints one JSON line: shards that were torn, lost or held a picture twice, pictures with
+empty store is begun. Prints one JSON line: shards that were torn, lost or held an image twice, images with
 a vector but no measures, and whether the vectors were the same.
 """
 
@@ -36,7 +36,7 @@ from trainer.features.extract import extract
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import read_shard
 
-PER_SHARD = 8  # pictures: there shall be many moments at which a shard is being written
+PER_SHARD = 8  # images: there shall be many moments at which a shard is being written
 
 
 class Shard(NamedTuple):
@@ -65,7 +65,7 @@ def extract_in_child(manifest: Manifest, encoder: str, cache: Path, *, kill_afte
 
 
 def shards_in(cache: Path) -> tuple[dict[Shard, list[str]], int]:
-    """The pictures of each whole shard; and how many shards are torn."""
+    """The images of each whole shard; and how many shards are torn."""
     whole: dict[Shard, list[str]] = {}
     torn = 0
     for entry in store_admin.entries(cache / "features"):
@@ -110,7 +110,7 @@ def ordeal(manifest: Manifest, encoder: str, folder: Path, *, kills: int, seed: 
         extract_in_child(manifest, encoder, cache, kill_after_s=None)
         identical &= bool(np.array_equal(np.load(cache / "vectors.npy"), expected_nd))
         shutil.rmtree(cache)
-    return figures | {"pictures": len(manifest), "identical": identical}
+    return figures | {"images": len(manifest), "identical": identical}
 
 
 def main() -> None:

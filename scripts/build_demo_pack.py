@@ -1,4 +1,4 @@
-"""Make, check or measure the built-in demo: pictures of Open Clip Art and a small CLIP.
+"""Make, check or measure the built-in demo: images of Open Clip Art and a small CLIP.
 
     python scripts/build_demo_pack.py            # everything, from packages to card; again: goes on
     python scripts/build_demo_pack.py --check    # the pack in the repository keeps what its card promises
@@ -29,11 +29,11 @@ SEED = 0
 
 
 def make() -> None:
-    """Packages → drawings → pictures and views → encoder."""
+    """Packages → drawings → images and views → encoder."""
     import numpy as np
     import pandas as pd
 
-    from scripts.demo_pack import card, lesson, pictures, render, sources, student, teacher, views, words
+    from scripts.demo_pack import card, images, lesson, render, sources, student, teacher, views, words
 
     sources.fetch(WORK / "sources")
     if not (WORK / "drawn" / "drawings.parquet").exists():
@@ -41,14 +41,14 @@ def make() -> None:
     drawings = pd.read_parquet(WORK / "drawn" / "drawings.parquet")
     pixels = np.load(WORK / "drawn" / "pixels.npy", mmap_mode="r")
 
-    chosen = pictures.choose(drawings, pixels, seed=SEED)
+    chosen = images.choose(drawings, pixels, seed=SEED)
     PACK.mkdir(parents=True, exist_ok=True)
-    pictures.table(chosen, pixels, seed=SEED).to_parquet(IMAGES, compression="zstd", index=False)
+    images.table(chosen, pixels, seed=SEED).to_parquet(IMAGES, compression="zstd", index=False)
 
     learnt = WORK / "learn"
     if not (learnt / "drawings.parquet").exists():
         learnt.mkdir(exist_ok=True)
-        pictures.rest(drawings, pixels, chosen, seed=SEED).to_parquet(learnt / "drawings.parquet")
+        images.rest(drawings, pixels, chosen, seed=SEED).to_parquet(learnt / "drawings.parquet")
     seen = pd.read_parquet(learnt / "drawings.parquet")
     photographs = list(sources.photographs(WORK / "sources"))
     often = np.array([views.how_many(source) for source in seen.source])
@@ -59,7 +59,7 @@ def make() -> None:
     lesson.train(learnt, seen, ENCODER, seed=SEED)
     card.keep_training_facts(student.facts() | views.facts() | lesson.facts())
     names = pd.concat(
-        [seen[["source", "name"]].assign(group=[pictures.short(group) for group in seen.group]),
+        [seen[["source", "name"]].assign(group=[images.short(group) for group in seen.group]),
          pd.DataFrame({"source": "photograph", "name": [name for name, _ in photographs], "group": ""})]
     )  # fmt: skip
     names.to_parquet(PACK / "trained_on.parquet", compression="zstd", index=False)

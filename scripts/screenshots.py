@@ -1,4 +1,4 @@
-"""Pictures of the dashboard for the documentation: every page, light, dark, and as a telephone shows it.
+"""Images of the dashboard for the documentation: every page, light, dark, and as a telephone shows it.
 
     python scripts/screenshots.py [--tracking-uri sqlite:///mlruns/mlflow.db] [--run RUN_ID] [--out docs/img]
 
@@ -52,9 +52,9 @@ def take(page: Page, address: str, target: Path, *, width: int = WIDTH) -> None:
     height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').offsetHeight")
     page.set_viewport_size({"width": width, "height": min(max(height, HEIGHT), TALLEST)})
     settle(page)
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     target.parent.mkdir(parents=True, exist_ok=True)
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
     print(f"{target} ({target.stat().st_size // 1024} KiB)")
 
 

@@ -122,7 +122,7 @@ def finetuned(once: Once, migrated_database: Path) -> tuple[str, str]:
 
 @pytest.fixture(scope="session")
 def answering(once: Once, migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Answering:
-    """A store with a small sweep on pictures, encoded by the built-in encoder; no test changes it."""
+    """A store with a small sweep on images, encoded by the built-in encoder; no test changes it."""
     from tests.support import trained_sweep
 
     def make(folder: Path) -> Answering:

@@ -7,7 +7,7 @@
     python -m trainer.cache import --file features.npz
 
 A key names an encoder with all that its vectors depend on; the first characters of its name are enough. One
-key holds what was measured of the pictures, whichever encoder they were read for.
+key holds what was measured of the images, whichever encoder they were read for.
 The last line on stdout is one JSON object.
 """
 
@@ -53,7 +53,7 @@ class List(_Cache):
 @dataclass(frozen=True, kw_only=True)
 class Verify(_Cache):
     """Read everything and compare it with what was written. Exit code 1 if anything is damaged; the next
-    extraction sets damaged shards aside and encodes their pictures again."""
+    extraction sets damaged shards aside and encodes their images again."""
 
     def run(self) -> dict[str, Any]:
         found = store_admin.entries(self.root)
@@ -129,7 +129,7 @@ def describe(entry: store_admin.StoreEntry) -> str:
     """One line on what made a key's vectors."""
     fields = entry.key.fields if entry.key else {}
     if "measures" in fields:
-        return "measures of pictures"
+        return "measures of images"
     weights = next(iter(fields.get("weights", {}).values()), "?")[:8]
     return f"{fields.get('pooling', '?')}, {fields.get('compute_dtype', '?')}, weights {weights}"
 

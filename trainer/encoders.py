@@ -1,4 +1,4 @@
-"""Which encoder serves these pictures best: the same probe on each, and what each costs.
+"""Which encoder serves these images best: the same probe on each, and what each costs.
 
     python -m trainer.encoders --data DATA --encoders ENCODER ENCODER …
 

@@ -1,4 +1,4 @@
-"""Encode pictures once, into the cache, measure them, and say what was found: here and on a page.
+"""Encode images once, into the cache, measure them, and say what was found: here and on a page.
 
     python -m trainer.extract --data DATA --encoder ENCODER
 

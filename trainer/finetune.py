@@ -2,7 +2,7 @@
 
     python -m trainer.finetune --data DATA --encoder ENCODER --unfreeze-last 2
 
-What comes before these blocks never changes: it runs once over each picture and its augmented views, and what
+What comes before these blocks never changes: it runs once over each image and its augmented views, and what
 it gives is kept on disk. Training starts from the best logistic regression on the frozen encoder's vectors,
 which is also the rival. Killed at any moment, `--study NAME` goes on from the last checkpoint.
 The last line on stdout is one JSON object.

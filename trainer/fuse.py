@@ -1,8 +1,8 @@
-"""Pictures and captions together: does the text help, and in which way is it best joined?
+"""Images and captions together: does the text help, and in which way is it best joined?
 
     python -m trainer.fuse --data DATA --encoder ENCODER
 
-Heads on the picture, on the caption, on both side by side, with a learned gate between them, and late fusion
+Heads on the image, on the caption, on both side by side, with a learned gate between them, and late fusion
 of their probabilities are tuned alike on validation rows and answer the same test rows. The last line on
 stdout is one JSON object.
 """

@@ -1,8 +1,8 @@
-"""Answer pictures with the best head of a sweep: files and folders in, a CSV out.
+"""Answer images with the best head of a sweep: files and folders in, a CSV out.
 
-    python -m trainer.predict PICTURES… --out predictions.csv
+    python -m trainer.predict IMAGES… --out predictions.csv
 
-Pictures are encoded as they were for the sweep, once: what is in the cache is not encoded again, and a
+Images are encoded as they were for the sweep, once: what is in the cache is not encoded again, and a
 prediction that was killed goes on where it stopped. The CSV has a row for each file, bad ones with a reason.
 The last line on stdout is one JSON object.
 """
@@ -18,10 +18,10 @@ __all__ = ["PredictConfig", "run"]
 
 
 def run(config: PredictConfig) -> dict[str, Any]:
-    """Answer the pictures and write the CSV. Returns the figures (`schema.Predicted`).
+    """Answer the images and write the CSV. Returns the figures (`schema.Predicted`).
 
     Raises:
-        InputError: no such sweep, model, encoder or picture; the CSV cannot be written.
+        InputError: no such sweep, model, encoder or image; the CSV cannot be written.
         NoResultError: more files than ``max_bad`` are bad. The CSV of the others is written.
     """
     from trainer.serving import batch_predict

@@ -1,8 +1,8 @@
-"""Classes by their names alone, against trained heads: how many labelled pictures is a name worth?
+"""Classes by their names alone, against trained heads: how many labelled images is a name worth?
 
     python -m trainer.zeroshot --data DATA --encoder ENCODER
 
-Zero-shot takes the class whose prompts lie nearest to the picture. Heads trained on one picture per class, on
+Zero-shot takes the class whose prompts lie nearest to the image. Heads trained on one image per class, on
 more, and on all answer the same test rows and are compared row by row. The last line on stdout is one JSON
 object.
 """

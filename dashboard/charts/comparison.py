@@ -1,4 +1,4 @@
-"""Methods with their intervals, their differences, and what a few labelled pictures are worth."""
+"""Methods with their intervals, their differences, and what a few labelled images are worth."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def differences(
 def few_shot(
     frame: pd.DataFrame, *, zero: tuple[float, float, float], zero_name: str, title: str
 ) -> alt.LayerChart | alt.FacetChart:
-    """`methods.curve`: a line with its band for each kind of head over pictures per class, on a scale of
+    """`methods.curve`: a line with its band for each kind of head over images per class, on a scale of
     doublings, and zero-shot as a level. The last mark of a line, a diamond, is that of all training rows.
 
     Args:
@@ -71,7 +71,7 @@ def few_shot(
     ends = sorted({int(shots) for shots in frame["shots"]})
     x = alt.X(
         "shots:Q",
-        title="training pictures per class",
+        title="training images per class",
         scale=alt.Scale(type="log", base=2, domain=[ends[0], ends[-1]], nice=False),
         axis=alt.Axis(values=ends, format="d", grid=False),
     )
@@ -98,7 +98,7 @@ def few_shot(
             shape=alt.condition("datum.all", alt.value("diamond"), alt.value("circle")),
             tooltip=[
                 alt.Tooltip("kind:N", title="head"),
-                alt.Tooltip("shots:Q", title="pictures per class", format="d"),
+                alt.Tooltip("shots:Q", title="images per class", format="d"),
                 alt.Tooltip("value:Q", title=title, format=".3f"),
                 *tooltip_ends(".3f"),
                 alt.Tooltip("effect:N", title="less zero-shot [95 %]"),

@@ -1,4 +1,4 @@
-"""How a measure of the pictures is spread, split by split."""
+"""How a measure of the images is spread, split by split."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def histogram(
     )
     y = alt.Y(
         "share:Q",
-        title="share of the split’s pictures",
+        title="share of the split’s images",
         axis=alt.Axis(format=".0%", tickCount=5),
         stack=None,  # areas lie over each other, they do not add up
     )
@@ -54,7 +54,7 @@ def histogram(
         alt.Tooltip("split:N"),
         alt.Tooltip("low:Q", title="from", format=".4~g"),
         alt.Tooltip("high:Q", title="to", format=".4~g"),
-        alt.Tooltip("n:Q", title="pictures", format=",d"),
+        alt.Tooltip("n:Q", title="images", format=",d"),
         alt.Tooltip("share:Q", title="of its split", format=".1%"),
     ]
     layers = outlines(bins, (x, y, colour), tooltip, opacity=0.12, width=2)

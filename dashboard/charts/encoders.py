@@ -12,7 +12,7 @@ SAYS = ["take it", "best on validation", "another"]
 
 
 def bargain(frame: pd.DataFrame, *, title: str, device: str) -> alt.LayerChart | alt.FacetChart:
-    """Score over pictures per second, on a logarithmic axis: a dot with its interval for each encoder.
+    """Score over images per second, on a logarithmic axis: a dot with its interval for each encoder.
 
     Args:
         frame: ``name, value, low, high, images_per_s, says`` (one of `SAYS`), ``parameters, dimension,
@@ -20,7 +20,7 @@ def bargain(frame: pd.DataFrame, *, title: str, device: str) -> alt.LayerChart |
     """
     x = alt.X(
         "images_per_s:Q",
-        title=f"pictures per second ({device})",
+        title=f"images per second ({device})",
         scale=alt.Scale(type="log", padding=30),
         axis=alt.Axis(format="~s", tickCount=6),
     )
@@ -37,7 +37,7 @@ def bargain(frame: pd.DataFrame, *, title: str, device: str) -> alt.LayerChart |
             alt.Tooltip("name:N", title="encoder"),
             alt.Tooltip("value:Q", title=title, format=".3f"),
             *tooltip_ends(".3f"),
-            alt.Tooltip("images_per_s:Q", title="pictures per second", format=",.1f"),
+            alt.Tooltip("images_per_s:Q", title="images per second", format=",.1f"),
             alt.Tooltip("memory:N", title="peak memory"),
             alt.Tooltip("parameters:Q", title="weights", format=".3s"),
             alt.Tooltip("dimension:Q", title="dimension"),

@@ -1,4 +1,4 @@
-"""What was said of one picture: probabilities class by class, and its place among the rows of the map."""
+"""What was said of one image: probabilities class by class, and its place among the rows of the map."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from dashboard.charts.palette import BLUE, GREY, ORANGE, PAN
 
 HEAD, ZERO_SHOT = "the head", "its names alone (zero-shot)"
-IMAGE = 56  # pixels of the picture on the map
+IMAGE = 56  # pixels of the image on the map
 
 
 def probabilities(answers: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
@@ -55,7 +55,7 @@ def probabilities(answers: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 def place(
     rows: pd.DataFrame, here: pd.DataFrame, *, title: str, dark: bool, height: int = 460
 ) -> alt.LayerChart:
-    """The map's rows ``x, y, likely, label, split, sample_id, near`` and the picture ``x, y, image`` on it.
+    """The map's rows ``x, y, likely, label, split, sample_id, near`` and the image ``x, y, image`` on it.
 
     Rows of the predicted class (``likely``) are blue, the others grey; neighbours have a ring. Shift and drag
     moves, Shift and wheel zooms.

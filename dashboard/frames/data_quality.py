@@ -7,7 +7,7 @@ import pandas as pd
 
 from trainer.tracking.schema import (
     Duplicates,
-    Pictures,
+    Images,
     Quarantine,
     Scores,
 )
@@ -23,8 +23,8 @@ def class_balance(images: pd.DataFrame) -> pd.DataFrame:
     Every class has a line for every split, so that one that is missing somewhere shows as 0. The most
     frequent class comes first.
     """
-    labels = images[Pictures.LABEL].replace("", NO_LABEL)
-    counts = pd.crosstab(labels, images[Pictures.SPLIT])
+    labels = images[Images.LABEL].replace("", NO_LABEL)
+    counts = pd.crosstab(labels, images[Images.SPLIT])
     counts = counts.reindex(columns=[split for split in SPLITS if split in counts.columns])
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     long = counts.rename_axis("label").reset_index().melt("label", var_name="split", value_name="n")
@@ -58,20 +58,20 @@ def reasons(quarantine: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_size(images: pd.DataFrame) -> pd.DataFrame:
-    """PICTURES with the shorter side as one more measure."""
-    return images.assign(**{Pictures.SIZE: images[[Pictures.WIDTH, Pictures.HEIGHT]].min(axis=1)})
+    """IMAGES with the shorter side as one more measure."""
+    return images.assign(**{Images.SIZE: images[[Images.WIDTH, Images.HEIGHT]].min(axis=1)})
 
 
 def histogram(images: pd.DataFrame, measure: str, *, wide: bool, bins: int = 40) -> pd.DataFrame:
     """Where a measure's values lie, split by split: ``split, low, high, n, share, total``, a row per bin.
 
     Every split has every bin, so that lines come down to zero. ``share`` is n / total, ``total`` the split's
-    pictures that have the measure: splits of any size can be compared.
+    images that have the measure: splits of any size can be compared.
 
     Args:
         wide: bins even in log(1 + value), for measures over orders of magnitude.
     """
-    known = images[[Pictures.SPLIT, measure]].dropna()
+    known = images[[Images.SPLIT, measure]].dropna()
     if known.empty:
         return pd.DataFrame(columns=["split", "low", "high", "n", "share", "total"])
     low, high = float(known[measure].min()), float(known[measure].max())
@@ -83,7 +83,7 @@ def histogram(images: pd.DataFrame, measure: str, *, wide: bool, bins: int = 40)
     else:
         edges = np.linspace(low, high, bins + 1)
     parts = []
-    for split, values in known.groupby(Pictures.SPLIT)[measure]:
+    for split, values in known.groupby(Images.SPLIT)[measure]:
         n = np.histogram(values, edges)[0]
         part = {"split": split, "low": edges[:-1], "high": edges[1:], "n": n, "share": n / len(values)}
         parts.append(pd.DataFrame(part).assign(total=len(values)))
@@ -91,13 +91,13 @@ def histogram(images: pd.DataFrame, measure: str, *, wide: bool, bins: int = 40)
 
 
 def extremes(images: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The pictures with the lowest values, lowest first, and those with the highest, highest first.
+    """The images with the lowest values, lowest first, and those with the highest, highest first.
 
     None is in both. Of equal values those that have a thumbnail come first.
     """
     known = images.dropna(subset=measure)
-    unseen = known[Pictures.THUMBNAIL].isna()
-    most = min(Pictures.EXTREMES, len(known) // 2)
+    unseen = known[Images.THUMBNAIL].isna()
+    most = min(Images.EXTREMES, len(known) // 2)
     low, high = (
         known.assign(unseen=unseen)
         .sort_values([measure, "unseen"], ascending=[up, True], kind="stable")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dashboard import text
 from trainer.tracking.schema import (
-    Pictures,
+    Images,
     Predictions,
     Samples,
     Scores,
@@ -27,14 +27,14 @@ def numbers(samples: pd.DataFrame, images: pd.DataFrame | None, scores: pd.DataF
 
     Args:
         samples: SAMPLES; other numeric columns than the schema's are taken along.
-        pictures: PICTURES of an extraction of the same data, if there is one.
+        images: IMAGES of an extraction of the same data, if there is one.
         scores: SCORES of an ablation of the same data, if there is one.
     """
     found = samples.drop_duplicates(Samples.SAMPLE_ID).set_index(Samples.SAMPLE_ID)
     numeric = found.select_dtypes("number")
     tables = []
     if images is not None:
-        tables.append(images.set_index(Pictures.SAMPLE_ID)[list(Pictures.MEASURES)])
+        tables.append(images.set_index(Images.SAMPLE_ID)[list(Images.MEASURES)])
     if scores is not None:
         prefix = Scores.SCORE_PREFIX
         named = scores.set_index(Scores.SAMPLE_ID).filter(regex=f"^{re.escape(prefix)}")
@@ -151,7 +151,7 @@ def sample_evenly(points: pd.DataFrame, most: int) -> pd.DataFrame:
 def landmarks(points: pd.DataFrame, *, columns: int = 22, rows: int = 15, fewest: int = 3) -> pd.DataFrame:
     """Points spread over the map, each the middle one of a cell of a grid, the most crowded cells first.
 
-    No two are nearer than a cell in both directions, so that pictures of a cell's size do not cover each
+    No two are nearer than a cell in both directions, so that images of a cell's size do not cover each
     other. Cells with less than ``fewest`` points have none: an outlier is no landmark.
 
     Args:

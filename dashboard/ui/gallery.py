@@ -1,4 +1,4 @@
-"""Pictures of rows, page by page, each with what is said of it. Shared by all pages."""
+"""Images of rows, page by page, each with what is said of it. Shared by all pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PER_PAGE = 24
 WIDTH = 80  # pixels of an image
 NEW_LINE = "  \n"  # in Markdown
 NO_IMAGE = ":material/hide_image:"
-SAYS = "says"  # column of the line that stands first below a picture
+SAYS = "says"  # column of the line that stands first below an image
 ALSO = "also"  # column, if there is one, of the line that stands second
 
 
@@ -32,7 +32,7 @@ def with_images(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFram
 
 
 def show(rows: pd.DataFrame, *, key: str, order: str, per_page: int = PER_PAGE, width: int = WIDTH) -> None:
-    """The rows' pictures in the order given, the page of them kept in the address.
+    """The rows' images in the order given, the page of them kept in the address.
 
     Args:
         rows: ``sample_id, caption, thumbnail`` (see `with_images`) and ``says``, what stands below each.
@@ -44,7 +44,7 @@ def show(rows: pd.DataFrame, *, key: str, order: str, per_page: int = PER_PAGE, 
         return
     without = int((~rows[Samples.THUMBNAIL].map(lambda one: isinstance(one, bytes))).sum())
     if without == len(rows):
-        layout.empty(f"This sweep kept no pictures of these {text.count(without, 'row')}.", NO_IMAGE)
+        layout.empty(f"This sweep kept no images of these {text.count(without, 'row')}.", NO_IMAGE)
         shown = rows.drop(columns=Samples.THUMBNAIL)
         for name in (Samples.SAMPLE_ID, Samples.CAPTION, SAYS):
             shown[name] = [text.clean(words, longest=200) for words in shown[name]]
@@ -60,7 +60,7 @@ def show(rows: pd.DataFrame, *, key: str, order: str, per_page: int = PER_PAGE, 
         for row in shown.to_dict("records"):
             tile(row, width)
     span = f"{first + 1:,} to {first + len(shown):,} of " if len(shown) < len(rows) else ""
-    lacking = f" Of {without:,} no picture was kept." if without else ""
+    lacking = f" Of {without:,} no image was kept." if without else ""
     layout.sentence(f"{span}{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}.{lacking}")
 
 

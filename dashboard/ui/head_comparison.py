@@ -1,4 +1,4 @@
-"""What the pages about methods on the same test rows share: tables, differences, classes, pictures."""
+"""What the pages about methods on the same test rows share: tables, differences, classes, images."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def images(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> N
 
 
 def all_of(info: RunInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
-    """Methods, differences, then classes and pictures of one pair; False where the run has no tables yet."""
+    """Methods, differences, then classes and images of one pair; False where the run has no tables yet."""
     frame, pairs = state.table(info, Artifact.METHODS), state.table(info, Artifact.METHOD_PAIRS)
     classes = state.table(info, Artifact.METHOD_CLASSES)
     if frame is None or pairs is None or classes is None:

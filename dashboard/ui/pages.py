@@ -34,7 +34,7 @@ CONFUSION = Page(
     "confusion",
     "Confusion matrix",
     "grid_on",
-    "which classes are taken for which, and the pictures behind it",
+    "which classes are taken for which, and the images behind it",
 )
 EMBEDDINGS = Page(
     "embeddings",
@@ -49,10 +49,10 @@ ABLATION = Page(
     "ablation",
     "Filter ablations",
     "filter_alt",
-    "what leaving out training pictures by score does, for certain",
+    "what leaving out training images by score does, for certain",
     of_sweeps=False,
 )
-TRY_IT = Page("tryit", "Try it", "add_photo_alternate", "a picture of yours, what the head says, and why")
+TRY_IT = Page("tryit", "Try it", "add_photo_alternate", "an image of yours, what the head says, and why")
 VERIFICATION = Page(
     "verification",
     "Verification",

@@ -519,7 +519,7 @@ def removed(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
 
 
 def images(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
-    """A gallery of training rows with label, scores and caption; a list where no pictures were kept."""
+    """A gallery of training rows with label, scores and caption; a list where no images were kept."""
     columns = {name: Scores.SCORE_PREFIX + name for name in by if Scores.SCORE_PREFIX + name in rows}
     labels = [
         f"{label} ({kind})" if isinstance(kind, str) and kind else str(label)
@@ -533,7 +533,7 @@ def images(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
             listed[text.clean(name)] = rows[column]
         st.dataframe(listed, hide_index=True, height=320, alt=f"{text.count(len(rows), 'row')} thrown out")
         layout.sentence(
-            f"{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}. There are no pictures to show: "
+            f"{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}. There are no images to show: "
             "the data brought ready features, or none were kept."
         )
     else:
@@ -594,7 +594,7 @@ def known(summary: dict[str, Any]) -> None:
             f"{text.interval(value, ends, text.signed)} and their AUROC against other rows’ captions from "
             f"{text.interval(wording['auroc'][0], wording['auroc'][1:])} to "
             f"{text.interval(wording['auroc_reworded'][0], wording['auroc_reworded'][1:])}: that "
-            f"{verb} the match of picture and text."
+            f"{verb} the match of image and text."
         )
 
 

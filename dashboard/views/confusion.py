@@ -1,4 +1,4 @@
-"""Which classes a head takes for which, another head on the same rows, and the pictures behind every cell."""
+"""Which classes a head takes for which, another head on the same rows, and the images behind every cell."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOBODY = "no other head"
 FORMS = ["counts", "share of label"]
 CONTROLS = ("head", "against", "split", "cells", "order")
 CONTROLS_HEIGHT = 75  # pixels, about
-PAGE = "page"  # parameter of the address: which page of the cell's pictures
+PAGE = "page"  # parameter of the address: which page of the cell's images
 WAYS_IN, WAYS_IN_HEIGHT = 10, 100  # cells that have a button, and pixels that these take, about
 FIRST, SECOND, ONLY_FIRST, ONLY_SECOND = "first", "second", "only first", "only second"
 REDRAWN = (
@@ -90,7 +90,7 @@ def show(info: RunInfo) -> None:
 
 
 def show_asked(page: MatrixPage) -> None:
-    """One head's matrix and the pictures of a cell, or two heads'; then the classes."""
+    """One head's matrix and the images of a cell, or two heads'; then the classes."""
     if page.other is None:
         cells = page.kept("cells", lambda: prediction_frames.confusion(page.rows))
         above = layout.Place(WAYS_IN_HEIGHT)
@@ -289,10 +289,10 @@ def says_accuracy(page: MatrixPage) -> None:
 
 def how_to(page: MatrixPage) -> str:
     zoom = "" if len(page.classes) <= MOST_IN_CELLS else " Shift and wheel zoom, drag moves."
-    return f"Click a cell for its pictures.{zoom}"
+    return f"Click a cell for its images.{zoom}"
 
 
-# --- The pictures of the cell -----------------------------------------------------------------
+# --- The images of the cell -----------------------------------------------------------------
 
 
 def images(page: MatrixPage) -> None:

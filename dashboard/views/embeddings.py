@@ -1,4 +1,4 @@
-"""A map of the features: what lies together, where the mistakes are, and the pictures behind its points."""
+"""A map of the features: what lies together, where the mistakes are, and the images behind its points."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Measured(NamedTuple):
 def measured_of(info: RunInfo) -> Measured:
     tables: list[pd.DataFrame | None] = []
     versions = []
-    for runs, part in ((state.extractions(), Artifact.PICTURES), (state.ablations(), Artifact.SCORES)):
+    for runs, part in ((state.extractions(), Artifact.IMAGES), (state.ablations(), Artifact.SCORES)):
         same = on_same_rows(runs, info)
         found = next((run for run in same if state.table(run, part) is not None), None)
         tables.append(None if found is None else state.table(found, part))
@@ -160,7 +160,7 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
 
 
 def controls(offered: Offer, perplexities: list[int]) -> tuple[str, str, str, int, bool]:
-    """Colour, head, split, perplexity and whether pictures are drawn, all kept in the address."""
+    """Colour, head, split, perplexity and whether images are drawn, all kept in the address."""
     heads, splits, colours, with_image = offered
     links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
@@ -183,7 +183,7 @@ def controls(offered: Offer, perplexities: list[int]) -> tuple[str, str, str, in
         )
         perplexity = pick_perplexity(perplexities)
         st.toggle("Add boxes to the selection", key=ADD, bind="query-params")
-        shows_images = with_image and st.toggle("Pictures", value=True, key="pictures", bind="query-params")
+        shows_images = with_image and st.toggle("Images", value=True, key="pictures", bind="query-params")
     return colour, heads[head], split, perplexity, shows_images
 
 
@@ -377,7 +377,7 @@ def map_chart(
 
 
 def landmarks(places: pd.DataFrame, *, fewest: int) -> list[int]:
-    """Which points are drawn as their pictures."""
+    """Which points are drawn as their images."""
     return list(projection_frames.landmarks(places, fewest=fewest).index)
 
 
@@ -413,7 +413,7 @@ def says(there: Map, predictions: pd.DataFrame, score: str, named: int) -> None:
         f"A t-SNE of the features{which}: {len(drawn):,} of the {rows:,} rows "
         f"(n = {len(drawn):,}), {wrong:,} of them misjudged by “{text.plain(there.head)}”.{known} Near "
         "points are alike; distances between far groups and the axes mean nothing. Drag a box to see its "
-        "pictures, click a point for its neighbours; Shift and drag moves, Shift and wheel zooms, "
+        "images, click a point for its neighbours; Shift and drag moves, Shift and wheel zooms, "
         f"double-click resets. {legend}"
     )
     if there.lit is None:
@@ -459,11 +459,11 @@ def for_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def selected(there: Map) -> None:
-    """Table and pictures of the points in the boxes; without a box of those that are lit."""
+    """Table and images of the points in the boxes; without a box of those that are lit."""
     st.subheader("Selected points")
     if not there.boxes and there.lit is None:
         layout.empty(
-            "Drag a box on the map, or find something above, to see the pictures.", ":material/select_all:"
+            "Drag a box on the map, or find something above, to see the images.", ":material/select_all:"
         )
         return
     mask = there.lit if there.lit is not None else pd.Series(True, index=there.drawn.index)

@@ -62,17 +62,17 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
         charts.bargain(shown, title="test macro-F1", device=device),
         shown,
         name="encoders",
-        alt_text=f"Test macro-F1 of {len(shown)} encoders over pictures per second",
+        alt_text=f"Test macro-F1 of {len(shown)} encoders over images per second",
     )
     layout.sentence(
         f"Test macro-F1 of a tuned linear probe on each encoder (n = {n:,} test rows, 95 % intervals over "
-        f"rows and probes) over prepared pictures per second on {text.plain(device)}. Green: the fastest of "
+        f"rows and probes) over prepared images per second on {text.plain(device)}. Green: the fastest of "
         "those that cannot be told from the best."
     )
     costs = pd.DataFrame(
         {
             "encoder": shown["name"],
-            "pictures/s": table[EncodersOf.IMAGES_PER_S],
+            "images/s": table[EncodersOf.IMAGES_PER_S],
             "peak memory": shown["memory"],
             "weights": table[EncodersOf.PARAMETERS],
             "dimension": table[EncodersOf.DIMENSION],
@@ -89,7 +89,7 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
         alt=f"Costs of {text.count(len(costs), 'encoder')}",
         column_config={
             "weights": st.column_config.NumberColumn(format="compact"),
-            "pictures/s": st.column_config.NumberColumn(format="%.1f"),
+            "images/s": st.column_config.NumberColumn(format="%.1f"),
             "in seconds": st.column_config.NumberColumn(format="%.1f", help="0: all were cached"),
         },
     )

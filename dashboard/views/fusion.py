@@ -1,4 +1,4 @@
-"""Pictures and captions together: does the text help, and which way of joining is best?"""
+"""Images and captions together: does the text help, and which way of joining is best?"""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def captions(summary: dict[str, Any]) -> None:
         )
     cut = summary.get(Fused.CUT, 0)
     layout.sentence(
-        "Without a caption, and answered by the picture alone: "
+        "Without a caption, and answered by the image alone: "
         + ", ".join(f"{without[split]:,} of {counts[split]:,} {split} rows" for split in counts)
         + "."
         + (f" {text.count(cut, 'caption')} are longer than the encoder sees." if cut else "")
@@ -65,7 +65,7 @@ def captions(summary: dict[str, Any]) -> None:
 def nothing_yet() -> None:
     layout.nothing_yet(
         PAGE,
-        "No fusion is on record yet. This command trains heads on the pictures, on their captions and on "
+        "No fusion is on record yet. This command trains heads on the images, on their captions and on "
         "both, and says whether the text helps:",
         COMMAND,
         "On the built-in data: `python -m trainer.fuse`, and the same with `--hide-class-names`.",

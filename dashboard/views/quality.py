@@ -1,4 +1,4 @@
-"""What is wrong with the pictures: unusable files, copies and near-duplicates, extremes of every measure."""
+"""What is wrong with the images: unusable files, copies and near-duplicates, extremes of every measure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.frames import data_quality
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import gallery, layout, state
 from dashboard.ui.pages import DATA_QUALITY as PAGE
-from trainer.tracking.schema import Artifact, Duplicates, Extracted, Kind, Pictures, Quarantine, Scores
+from trainer.tracking.schema import Artifact, Duplicates, Extracted, Images, Kind, Quarantine, Scores
 
 COMMAND = "python -m trainer.extract --data path/to/images"
 ABLATE = "python -m trainer.ablate --data path/to/images"
@@ -26,46 +26,46 @@ class Measure(NamedTuple):
     """How a measure is told to people."""
 
     title: str  # of the axis, with its unit
-    low: str  # what the pictures at either end are
+    low: str  # what the images at either end are
     high: str
     says: str
     wide: bool = False  # over orders of magnitude
 
 
 MEASURES = {
-    Pictures.BRIGHTNESS: Measure(
-        "mean brightness (0 is black, 1 white)", "Darkest", "Brightest", "the mean of a picture’s grey values"
+    Images.BRIGHTNESS: Measure(
+        "mean brightness (0 is black, 1 white)", "Darkest", "Brightest", "the mean of an image’s grey values"
     ),
-    Pictures.CONTRAST: Measure(
+    Images.CONTRAST: Measure(
         "contrast (standard deviation of brightness, 0 to 0.5)",
         "Lowest contrast",
         "Highest contrast",
-        "how far a picture’s grey values spread; 0 is a single grey",
+        "how far an image’s grey values spread; 0 is a single grey",
     ),
-    Pictures.SHARPNESS: Measure(
+    Images.SHARPNESS: Measure(
         "sharpness (variance of the Laplacian, squared 8-bit steps)",
         "Least sharp",
         "Sharpest",
-        "how strongly neighbouring pixels differ; blurred and empty pictures lie left, noisy ones right",
+        "how strongly neighbouring pixels differ; blurred and empty images lie left, noisy ones right",
         wide=True,
     ),
-    Pictures.ENTROPY: Measure(
+    Images.ENTROPY: Measure(
         "entropy of the grey values (bits, 0 to 8)",
         "Plainest",
         "Richest in greys",
-        "how many greys a picture makes use of; drawings and blank pictures lie on the left",
+        "how many greys an image makes use of; drawings and blank images lie on the left",
     ),
-    Pictures.COLOURFULNESS: Measure(
+    Images.COLOURFULNESS: Measure(
         "colourfulness (0 is grey, 15 slight, 45 average, 82 high)",
         "Least colourful",
         "Most colourful",
-        "spread and distance from grey of a picture’s colours (Hasler and Süsstrunk 2003)",
+        "spread and distance from grey of an image’s colours (Hasler and Süsstrunk 2003)",
     ),
-    Pictures.SIZE: Measure(
+    Images.SIZE: Measure(
         "shorter side (pixels, as stored)",
         "Smallest",
         "Largest",
-        "the shorter side of the file’s picture; an encoder enlarges what is smaller than its input",
+        "the shorter side of the file’s image; an encoder enlarges what is smaller than its input",
         wide=True,
     ),
 }
@@ -105,7 +105,7 @@ def account(info: RunInfo, summary: dict[str, Any]) -> None:
         (
             "Dropped copies",
             summary[Extracted.DROPPED],
-            f"{summary[Extracted.DUPLICATES]:,} rows repeat a picture",
+            f"{summary[Extracted.DUPLICATES]:,} rows repeat an image",
         ),
         ("Near-duplicates", near, f"{summary[Extracted.NEAR_LEAKS]:,} of test or val in train"),
     ]
@@ -148,7 +148,7 @@ def _height(rows: int) -> Any:
 def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
     st.subheader("Copies and near-duplicates")
-    pairs, images = state.table(info, Artifact.DUPLICATES), state.table(info, Artifact.PICTURES)
+    pairs, images = state.table(info, Artifact.DUPLICATES), state.table(info, Artifact.IMAGES)
     if pairs is None or images is None:
         layout.empty("This extraction logged no pairs.")
         return
@@ -173,7 +173,7 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
                 "between": st.column_config.TextColumn("splits", help="leaks come first"),
                 Duplicates.SAME: st.column_config.NumberColumn("same bytes", help="pairs of copies"),
                 Duplicates.NEAR: st.column_config.NumberColumn(
-                    "near", help="pairs of different pictures with like hashes and like vectors"
+                    "near", help="pairs of different images with like hashes and like vectors"
                 ),
             },
         ).selection.rows
@@ -183,7 +183,7 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     shown = chosen.groupby(Duplicates.KIND, sort=False).head(Duplicates.PAIRS).iloc[::-1]
     shown = shown.sort_values(Duplicates.LIKENESS, ascending=False, kind="stable").head(Duplicates.PAIRS)
     with right:
-        thumbnails = images.set_index(Pictures.SAMPLE_ID)[Pictures.THUMBNAIL]
+        thumbnails = images.set_index(Images.SAMPLE_ID)[Images.THUMBNAIL]
         with st.container(horizontal=True, gap="small"):
             for pair in shown.to_dict("records"):
                 _pair(pair, thumbnails)
@@ -209,8 +209,8 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
 
 def balance(info: RunInfo) -> None:
     """How many rows each class has in each split."""
-    images = state.table(info, Artifact.PICTURES)
-    if images is None or (images[Pictures.LABEL] == "").all():
+    images = state.table(info, Artifact.IMAGES)
+    if images is None or (images[Images.LABEL] == "").all():
         return
     st.subheader("Classes")
     counts = data_quality.class_balance(images)
@@ -271,16 +271,16 @@ def doubts(info: RunInfo) -> None:
 
 
 def measures(info: RunInfo) -> None:
-    """How the chosen measure is spread, and the pictures at either end of it."""
+    """How the chosen measure is spread, and the images at either end of it."""
     st.subheader("Measures")
-    images = state.table(info, Artifact.PICTURES)
-    if images is None or images[Pictures.BRIGHTNESS].isna().all():
+    images = state.table(info, Artifact.IMAGES)
+    if images is None or images[Images.BRIGHTNESS].isna().all():
         layout.empty("None of these rows was measured: they are ready features, or were encoded before.")
         return
     name = st.segmented_control(
         "Measure",
         list(MEASURES),
-        default=Pictures.BRIGHTNESS,
+        default=Images.BRIGHTNESS,
         required=True,
         key="measure",
         bind="query-params",
@@ -291,18 +291,18 @@ def measures(info: RunInfo) -> None:
     measured = int(images[name].notna().sum())
     layout.draw(
         charts.histogram(bins, title=measure.title, wide=measure.wide),
-        alt_text=f"Histogram of the {name} of {measured} pictures, split by split",
+        alt_text=f"Histogram of the {name} of {measured} images, split by split",
     )
     unmeasured = len(images) - measured
     without = f" {text.count(unmeasured, 'row')} without measures are left out." if unmeasured else ""
     layout.sentence(
-        f"{name.capitalize()} of {text.count(measured, 'picture')} (n = {measured:,}): {measure.says}. Each "
+        f"{name.capitalize()} of {text.count(measured, 'image')} (n = {measured:,}): {measure.says}. Each "
         f"split adds up to 100 %, so that splits of different size can be compared.{without}"
     )
     for title, rows in zip((measure.low, measure.high), data_quality.extremes(images, name), strict=True):
         extreme(title, rows, name)
     layout.sentence(
-        "The pictures at either end, with value, split, label and name: look here for spoiled ones."
+        "The images at either end, with value, split, label and name: look here for spoiled ones."
     )
 
 
@@ -312,15 +312,15 @@ def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
         for row in rows.to_dict("records"):
             value = float(row[name])
             rounded = f"{value:,.0f}" if value >= 100 else text.value(value)
-            label = text.plain(row[Pictures.LABEL] or "no label", longest=24)
-            captioned(row, f"{rounded} · {row[Pictures.SPLIT]}", label)
+            label = text.plain(row[Images.LABEL] or "no label", longest=24)
+            captioned(row, f"{rounded} · {row[Images.SPLIT]}", label)
 
 
 def captioned(row: Mapping[Any, Any], *lines: str) -> None:
     """A row's image over the lines and its name."""
     with st.container(width=WIDTH + 8, gap="xxsmall"):
-        gallery.image(row[Pictures.THUMBNAIL], width=WIDTH, name=row[Pictures.SAMPLE_ID])
-        st.caption(gallery.NEW_LINE.join([*lines, text.plain(row[Pictures.SAMPLE_ID], longest=40)]))
+        gallery.image(row[Images.THUMBNAIL], width=WIDTH, name=row[Images.SAMPLE_ID])
+        st.caption(gallery.NEW_LINE.join([*lines, text.plain(row[Images.SAMPLE_ID], longest=40)]))
 
 
 def nothing_yet() -> None:
@@ -330,7 +330,7 @@ def nothing_yet() -> None:
         return
     layout.nothing_yet(
         PAGE,
-        "No extraction is on record yet. This command encodes your pictures (those in the cache are not "
+        "No extraction is on record yet. This command encodes your images (those in the cache are not "
         "encoded again), measures them, and looks for copies and near-duplicates:",
         COMMAND,
     )

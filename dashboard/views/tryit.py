@@ -1,4 +1,4 @@
-"""A picture: what the best head says of it, zero-shot beside it, its neighbours, its place on the map."""
+"""An image: what the best head says of it, zero-shot beside it, its neighbours, its place on the map."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_MB = 20  # of a file that is dropped
 MOST_CLASSES = 12  # in the chart; the table behind it has all
 NEIGHBOURS = 12
 KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm"]
-OWN, ROW = "a picture of yours", "a test row"
+OWN, ROW = "an image of yours", "a test row"
 BEST = "best"  # the name of the head that is kept, in PREDICTIONS
 SEVERAL = "which"
 
@@ -61,7 +61,7 @@ def show(info: RunInfo) -> None:
     sources = [OWN, ROW] if trying.recorded.encoder else [ROW]
     if len(sources) == 1:
         st.info(
-            "This sweep learned from ready features: no encoder is known that would turn a picture of yours "
+            "This sweep learned from ready features: no encoder is known that would turn an image of yours "
             "into such. Its test rows can be looked at.",
             icon=":material/info:",
         )
@@ -81,7 +81,7 @@ def show(info: RunInfo) -> None:
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the head …")
 def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -> Explainer:
-    """Two at most: each keeps an encoder once a picture was dropped."""
+    """Two at most: each keeps an encoder once an image was dropped."""
     from trainer.serving.explain import Explainer  # torch comes with it: nobody else shall wait for that
 
     (card, weights), vectors, xy_n2, train_n = _parts
@@ -104,9 +104,9 @@ def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:
 
 
 def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
-    """Pictures that somebody brings. Bad ones are named, each with its reason."""
+    """Images that somebody brings. Bad ones are named, each with its reason."""
     files = st.file_uploader(
-        "Pictures",
+        "Images",
         type=KINDS,
         accept_multiple_files=True,
         max_upload_size=MOST_MB,
@@ -115,8 +115,8 @@ def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
     )
     if not files:
         layout.empty(
-            f"Drop a picture above (at most {MOST_MB} MB; {', '.join(KINDS)}): the head says what it is, and "
-            "you see which training pictures are like it.",
+            f"Drop an image above (at most {MOST_MB} MB; {', '.join(KINDS)}): the head says what it is, and "
+            "you see which training images are like it.",
             ":material/add_photo_alternate:",
         )
         return None
@@ -132,7 +132,7 @@ def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
         if answer.reason:
             st.warning(
                 f"“{text.plain(file.name, longest=60)}” cannot be used: "
-                f"{text.plain(answer.reason, longest=200)}. Try another picture.",
+                f"{text.plain(answer.reason, longest=200)}. Try another image.",
                 icon=":material/broken_image:",
             )
         else:
@@ -163,7 +163,7 @@ def key_of(info: RunInfo, data: bytes) -> Hashable:
 
 
 def answered(info: RunInfo, trying: Explainer, data: bytes) -> Explanation:
-    return state.kept((key_of(info, data), "answer"), lambda: trying.picture(data, neighbours=NEIGHBOURS))
+    return state.kept((key_of(info, data), "answer"), lambda: trying.image(data, neighbours=NEIGHBOURS))
 
 
 def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer | None:
@@ -208,7 +208,7 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
 
 
 def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None, np.ndarray | None]:
-    """The row's own picture and zero-shot's answer to it, where the file is at hand."""
+    """The row's own image and zero-shot's answer to it, where the file is at hand."""
     if trying.recorded.encoder is None:
         return None, None
     from trainer.serving.explain import original
@@ -227,7 +227,7 @@ def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None,
 
 
 def verdict(trying: Explainer, asked: Answer) -> None:
-    """The picture, the answer in words, and all probabilities."""
+    """The image, the answer in words, and all probabilities."""
     classes = trying.recorded.classes
     best = int(asked.probabilities_c.argmax())
     left, right = st.columns([1, 2], gap="medium")
@@ -279,7 +279,7 @@ def says(classes: tuple[str, ...], asked: Answer, shown: int) -> None:
     some = f"{shown} of {len(classes)} classes" if shown < len(classes) else f"all {shown} classes"
     if asked.zero_shot_c is None:
         other = (
-            "No zero-shot stands beside it: the encoder knows no texts, or the picture itself is not at hand."
+            "No zero-shot stands beside it: the encoder knows no texts, or the image itself is not at hand."
         )
     else:
         name = classes[int(asked.zero_shot_c.argmax())]
@@ -293,18 +293,18 @@ def says(classes: tuple[str, ...], asked: Answer, shown: int) -> None:
             f"({asked.zero_shot_c.max():.0%})."
         )
     layout.sentence(
-        f"Of one picture (n = 1) the probabilities of {some}, as a share of the classes that the head knows: "
+        f"Of one image (n = 1) the probabilities of {some}, as a share of the classes that the head knows: "
         f"it cannot say “none of them”. {other}"
     )
 
 
 def neighbours(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
-    """The training pictures that are most like it, for the encoder."""
-    st.subheader("Nearest training pictures")
+    """The training images that are most like it, for the encoder."""
+    st.subheader("Nearest training images")
     if not asked.near:
         layout.empty(
             "This sweep kept no features of its rows, as none did before this page was made: run it again to "
-            "see which training pictures are nearest and where a picture stands on the map.",
+            "see which training images are nearest and where an image stands on the map.",
             ":material/image_search:",
         )
         return
@@ -356,17 +356,17 @@ def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
         state.kept((asked.key, "place"), draw),
         table,
         name="place",
-        alt_text=f"Map of {len(samples)} rows, those labelled {best} in blue, and the picture on it.",
+        alt_text=f"Map of {len(samples)} rows, those labelled {best} in blue, and the image on it.",
     )
     how = (
         "It is a row of the map, which shows it where it was drawn"
         if asked.row is not None
-        else "The map stays as the sweep drew it; openTSNE places the picture among its neighbours there"
+        else "The map stays as the sweep drew it; openTSNE places the image among its neighbours there"
     )
     blue = int((samples[Samples.LABEL] == best).sum())
     layout.sentence(
         f"A t-SNE of {len(samples):,} rows (n = {len(samples):,}): blue the {blue:,} labelled "
-        f"“{text.plain(best, longest=40)}”, ringed the nearest training pictures of above. {how}. Far "
+        f"“{text.plain(best, longest=40)}”, ringed the nearest training images of above. {how}. Far "
         "groups and the axes mean nothing. Shift and drag moves, Shift and wheel zooms."
     )
 

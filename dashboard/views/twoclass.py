@@ -209,7 +209,7 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
 
 
 def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
-    """Pictures of the rows that the threshold gets wrong."""
+    """Images of the rows that the threshold gets wrong."""
     samples = state.table(info, Artifact.SAMPLES)
     kinds = {
         True: (f"Missed: {text.plain(classes[1], longest=30)} below the threshold", "missed"),
@@ -285,7 +285,7 @@ def counted(predictions: pd.DataFrame, classes: list[str], summary: dict[str, An
     )
     if not groups:
         layout.sentence(
-            "These rows have no groups: if several pictures are of one patient, say so with `--groups`, or "
+            "These rows have no groups: if several images are of one patient, say so with `--groups`, or "
             "test rows may show patients that the head has learned from."
         )
     elif groups["in_two_splits"]:

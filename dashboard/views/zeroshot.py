@@ -1,4 +1,4 @@
-"""Classes by their names alone, against trained heads: which is better, and from how many pictures on."""
+"""Classes by their names alone, against trained heads: which is better, and from how many images on."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def so_far(info: RunInfo) -> None:
 
 
 def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) -> None:
-    """What a few labelled pictures are worth."""
-    st.subheader("How many pictures is a name worth?")
+    """What a few labelled images are worth."""
+    st.subheader("How many images is a name worth?")
     zero = table[table[Methods.METHOD] == NAME].iloc[0]
     frame = comparison.curve(few_shot)
     values = [float(zero[Methods.F1_MACRO + end]) for end in ("", Methods.LOW, Methods.HIGH)]
@@ -60,12 +60,12 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
         charts.few_shot(frame, zero=(values[0], values[1], values[2]), zero_name=NAME, title="test macro-F1"),
         frame,
         name="few-shot",
-        alt_text=f"Test macro-F1 over pictures per class for {frame['kind'].nunique()} kinds of heads, and "
+        alt_text=f"Test macro-F1 over images per class for {frame['kind'].nunique()} kinds of heads, and "
         f"zero-shot as a level, n = {n} test rows",
     )
     draws = int(few_shot[FewShot.DRAWS].max())
     layout.sentence(
-        f"Test macro-F1 (n = {n:,} rows) of heads on a few random pictures of each class, means over "
+        f"Test macro-F1 (n = {n:,} rows) of heads on a few random images of each class, means over "
         f"{draws} draws; "
         "bands are 95 % intervals over draws and rows. Diamonds: all training rows, at the median class. "
         "Strengths "
@@ -80,7 +80,7 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
     if len(crossings):
         st.dataframe(crossings, hide_index=True, alt="Where each kind of head overtakes zero-shot")
         layout.sentence(
-            "From how many pictures per class on a head is at least as good as zero-shot, interpolated "
+            "From how many images per class on a head is at least as good as zero-shot, interpolated "
             "between the "
             "measured numbers; the interval is that of resampled draws and rows."
         )
@@ -138,8 +138,8 @@ def words(summary: dict[str, Any]) -> None:
 def nothing_yet() -> None:
     layout.nothing_yet(
         PAGE,
-        "No zero-shot run is on record yet. This command classifies your test pictures by the names of "
-        "the classes alone, and says how many labelled pictures a head needs to do better:",
+        "No zero-shot run is on record yet. This command classifies your test images by the names of "
+        "the classes alone, and says how many labelled images a head needs to do better:",
         COMMAND,
         "On the built-in data: `python -m trainer.zeroshot`.",
     )

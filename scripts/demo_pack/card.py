@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from scripts.demo_pack import pictures, sources
+from scripts.demo_pack import images, sources
 from trainer.core import atomic
 from trainer.data.demo import IMAGES, PACK
 
@@ -18,7 +18,7 @@ KINDS = {
     "caption_swapped": "has the caption of a row of another class",
     "label_wrong": "has another class as its label",
     "blur": "is blurred beyond recognition",
-    "crop": "shows a corner of the picture only, sometimes nothing",
+    "crop": "shows a corner of the image only, sometimes nothing",
     "near_duplicate": "was added: another one again, trimmed by a few pixels and badly compressed",
 }
 
@@ -40,8 +40,8 @@ def write(report: dict[str, Any]) -> None:
 def _pack_facts(frame: pd.DataFrame) -> dict[str, Any]:
     kinds = [f"- `{kind}` ({int((frame.spoiled_how == kind).sum())}) {what}" for kind, what in KINDS.items()]
     return {
-        "pictures": f"{len(frame):,}",
-        "side": pictures.SIDE,
+        "images": f"{len(frame):,}",
+        "side": images.SIDE,
         "per_class": _table(_per_class(frame)),
         "fewest": int(frame[frame.split == "test"].label.value_counts().min()),
         "spoiled": "\n".join(kinds),

@@ -42,13 +42,13 @@ Found = tuple[dict[str, Any], list[str]]
 
 
 def counts(frame: pd.DataFrame) -> Found:
-    """10 to 16 classes, 1,500 to 2,500 pictures, every class in every split, a caption on nearly all."""
+    """10 to 16 classes, 1,500 to 2,500 images, every class in every split, a caption on nearly all."""
     by_class = frame.groupby(["label", "split"]).size().unstack(fill_value=0)
     broken = []
     if not 10 <= len(by_class) <= 16:
         broken.append(f"{len(by_class)} classes")
     if not 1500 <= len(frame) <= 2500:
-        broken.append(f"{len(frame)} pictures")
+        broken.append(f"{len(frame)} images")
     if frame.sample_id.duplicated().any():
         broken.append("two rows share a sample_id")
     broken += [
@@ -63,7 +63,7 @@ def counts(frame: pd.DataFrame) -> Found:
     broken += [f"{name} is blank" for name in blank]
     splits = {str(split): int(n) for split, n in frame.split.value_counts().items()}
     return {
-        "pictures": len(frame),
+        "images": len(frame),
         "classes": len(by_class),
         "splits": splits,
         "without_caption": silent,
@@ -79,19 +79,19 @@ def groups_apart(frame: pd.DataFrame) -> Found:
 
 
 def encoder_saw_none_of_it(frame: pd.DataFrame) -> Found:
-    """The encoder was trained on no picture and no series of the pack."""
+    """The encoder was trained on no image and no series of the pack."""
     seen = pd.read_parquet(PACK / "trained_on.parquet")
     clip_art = seen[seen.source == "openclipart"]
     both = set(clip_art.name.str.removesuffix(".svg")) & set(frame.sample_id)
     series = set(clip_art.group) & set(frame.group)
-    broken = [f"picture {one} was seen" for one in sorted(both)] + [
+    broken = [f"image {one} was seen" for one in sorted(both)] + [
         f"series {one} was seen" for one in sorted(series)
     ]
     return {"encoder_saw": {str(source): int(n) for source, n in seen.source.value_counts().items()}}, broken
 
 
 def no_near_duplicates(frame: pd.DataFrame) -> Found:
-    """No test picture has a near-duplicate in train: by perceptual hash with colours, and with features."""
+    """No test image has a near-duplicate in train: by perceptual hash with colours, and with features."""
     from scripts.demo_pack.measure import encode
     from trainer.features.encoder import ImageEncoder
 

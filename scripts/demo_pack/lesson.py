@@ -7,7 +7,7 @@ Losses, all on the same batch of views:
 - image and text embeddings of drawings are contrasted (Radford et al. 2021). Drawings of the same thing from
   different sets are all right answers, not negatives.
 
-The first phase shows pictures at half the side (a quarter of the patches), the second at full size.
+The first phase shows images at half the side (a quarter of the patches), the second at full size.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def phase_of(step: int, phases: tuple[Phase, ...]) -> tuple[Phase, int]:
 class Batch(NamedTuple):
     """Views, those with a caption first."""
 
-    pictures: torch.Tensor  # [B, 3, S, S], -1…1
+    images: torch.Tensor  # [B, 3, S, S], -1…1
     pooled: torch.Tensor  # [B, P], what the teacher says
     maps: torch.Tensor  # [B, 4, 4, M]
     tokens: dict[str, torch.Tensor]  # of the n captions
@@ -142,14 +142,14 @@ class Batches:
         origin = self.origin[rows][self.origin[rows] >= 0]
         rng = np.random.default_rng((self.seed, epoch, place))
         # numpy, not torch: a second pool of torch's threads would spin against the one that learns
-        pictures, maps = self.views[rows], self.maps[rows]
+        images, maps = self.views[rows], self.maps[rows]
         mirrored = rng.random(len(rows)) < 0.5
-        pictures[mirrored], maps[mirrored] = pictures[mirrored, :, :, ::-1], maps[mirrored, :, ::-1]
+        images[mirrored], maps[mirrored] = images[mirrored, :, :, ::-1], maps[mirrored, :, ::-1]
         if side != SIDE:
-            pictures = shrunk(pictures, SIDE // side)
+            images = shrunk(images, SIDE // side)
         captions = [words.speak(self.titles[i], self.keywords[i], rng) for i in origin]
         return Batch(
-            pictures=torch.from_numpy(pictures.astype(np.float32) / 127.5 - 1),
+            images=torch.from_numpy(images.astype(np.float32) / 127.5 - 1),
             pooled=torch.from_numpy(self.pooled[rows].astype(np.float32)),
             maps=torch.from_numpy(maps.astype(np.float32)),
             tokens=dict(
@@ -161,10 +161,10 @@ class Batches:
         )
 
 
-def shrunk(pictures: np.ndarray, cell: int) -> np.ndarray:
+def shrunk(images: np.ndarray, cell: int) -> np.ndarray:
     """uint8 [B, 3, S, S] → float32 [B, 3, S / cell, S / cell]: means of cells, by sums of slices, which is
     faster than numpy's mean over two axes."""
-    total = sum(pictures[:, :, i::cell, j::cell].astype(np.uint16) for i in range(cell) for j in range(cell))
+    total = sum(images[:, :, i::cell, j::cell].astype(np.uint16) for i in range(cell) for j in range(cell))
     return np.asarray(total, dtype=np.float32) / cell**2
 
 
@@ -200,7 +200,7 @@ class Learner:
         return np.array([float(loss.detach()) for loss in losses])
 
     def _losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        pooled, maps, image, text = self.pupil(batch.pictures.bfloat16(), batch.tokens)
+        pooled, maps, image, text = self.pupil(batch.images.bfloat16(), batch.tokens)
         scale = self.pupil.clip.logit_scale.float().clamp(max=HOTTEST).exp()
         captioned = image[: len(batch.concept)].float()
         return (
@@ -266,7 +266,7 @@ class Told:
             left = (self.total - self.now) * BATCH / speed / 60
             print(
                 f"step {self.now}/{self.total}  pooled {pooled:.3f}  map {maps:.3f}  captions {captions:.3f}"
-                f"  {speed:.0f} pictures/s, {left:.0f} minutes left at this rate",
+                f"  {speed:.0f} images/s, {left:.0f} minutes left at this rate",
                 flush=True,
             )
             self.losses.clear()

@@ -1,4 +1,4 @@
-"""Pictures that are nearly the same: like in form and in colour."""
+"""Images that are nearly the same: like in form and in colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def thumb_vector(rgb: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(a: list[np.ndarray], b: list[np.ndarray]) -> np.ndarray:
-    """bool [len(a), len(b)] between two lists of pictures [H, W, 3]: like in form *and* in colour."""
+    """bool [len(a), len(b)] between two lists of images [H, W, 3]: like in form *and* in colour."""
     vectors_a, vectors_b = (np.stack([thumb_vector(one) for one in some]) for some in (a, b))
     return (hash_distance(a, b) <= MOST_BITS) & (vectors_a @ vectors_b.T >= LEAST_COSINE)
 

@@ -25,7 +25,7 @@ from trainer.features.encoder import ImageEncoder
 from trainer.features.text_encoder import TextEncoder
 from trainer.stats import intervals
 
-PROMPTS = ("a drawing of a {}", "a picture of a {}", "clip art: {}", "an icon of a {}", "{}")
+PROMPTS = ("a drawing of a {}", "an image of a {}", "clip art: {}", "an icon of a {}", "{}")
 STRENGTHS = tuple(
     10.0**p for p in (-4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0, 1)
 )  # C of the logistic regression
@@ -38,7 +38,7 @@ def everything(encoder: Path, cifar: Path | None, sources: Path | None) -> dict[
 
     Args:
         encoder: the nano CLIP.
-        cifar: the folder of CIFAR-10 pictures; its figures are left out without it.
+        cifar: the folder of CIFAR-10 images; its figures are left out without it.
         sources: where the recipe's packages lie; without them the teacher's figures are left out.
     """
     rows = demo.read()
@@ -118,7 +118,7 @@ def _ask_teacher(sources: Path, pictures: list[np.ndarray]) -> np.ndarray:
     return torch.cat([teacher(part).mean((2, 3)) for part in stack.split(BATCH)]).numpy()
 
 
-# --- Words and pictures ----------------------------------------------------------------------------------
+# --- Words and images ----------------------------------------------------------------------------------
 
 
 def text_figures(data: Manifest, encoder: Path) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def _clip_score(image: torch.Tensor, text: torch.Tensor, captions: list[str]) ->
 
 
 def _retrieval(image: torch.Tensor, say: Callable, captions: list[str]) -> dict[str, Any]:
-    """Share of pictures whose own caption is among the ten nearest of RETRIEVED different captions."""
+    """Share of images whose own caption is among the ten nearest of RETRIEVED different captions."""
     first = {caption: i for i, caption in reversed(list(enumerate(captions)))}
     distinct = np.random.default_rng(0).permutation(sorted(first.values()))[:RETRIEVED]
     cosine = image[distinct] @ say([captions[i] for i in distinct]).T

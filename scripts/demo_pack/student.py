@@ -57,10 +57,10 @@ class Pupil(nn.Module):
         self.to_pooled = nn.Linear(WIDTH, pooled_parts)
         self.to_map = nn.Linear(WIDTH, map_parts)
 
-    def forward(self, pictures: torch.Tensor, tokens: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    def forward(self, images: torch.Tensor, tokens: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """[B, 3, S, S], and the captions of the first rows → pooled [B, P], map [B, 4, 4, M], embeddings."""
-        seen = self.clip.vision_model(pictures, interpolate_pos_encoding=pictures.shape[-1] != SIDE)
-        side = pictures.shape[-1] // PATCH
+        seen = self.clip.vision_model(images, interpolate_pos_encoding=images.shape[-1] != SIDE)
+        side = images.shape[-1] // PATCH
         patches = seen.last_hidden_state[:, 1:].transpose(1, 2).unflatten(2, (side, side))
         dense = self.to_map(F.adaptive_avg_pool2d(patches, 4).permute(0, 2, 3, 1))
         text = self.clip.text_projection(self.clip.text_model(**tokens).pooler_output)

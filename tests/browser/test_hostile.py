@@ -71,8 +71,8 @@ def test_a_page_full_of_traps_renders_and_springs_none(
         assert page.locator("[data-testid=stHeading]").count()
         links = page.evaluate("[...document.links].map(link => link.href)")
         assert [link for link in links if not link.startswith(address)] == []
-        pictures = page.evaluate("[...document.images].map(image => image.src)")
-        assert [link for link in pictures if not link.startswith((address, "data:image/"))] == []
+        images = page.evaluate("[...document.images].map(image => image.src)")
+        assert [link for link in images if not link.startswith((address, "data:image/"))] == []
         assert dialogs == []
         watched.check()
         page.close()

@@ -1,4 +1,4 @@
-"""Every number leads to a picture: from a cell to its rows, to the map, and from the map to pictures."""
+"""Every number leads to an image: from a cell to its rows, to the map, and from the map to images."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def drag(page: Page, *, across: tuple[float, float], down: tuple[float, float]) 
     page.mouse.up()
 
 
-def test_a_cell_leads_to_its_pictures_and_these_to_the_map_and_back(browser: Browser, served: Served) -> None:
+def test_a_cell_leads_to_its_images_and_these_to_the_map_and_back(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"confusion?run={served.cells}&head=best+linear&split=val")
     main = page.locator(MAIN)
@@ -75,11 +75,11 @@ def test_a_cell_leads_to_its_pictures_and_these_to_the_map_and_back(browser: Bro
     watched.check()
 
 
-def test_a_box_on_the_map_shows_its_pictures_and_a_click_the_neighbours(
+def test_a_box_on_the_map_shows_its_images_and_a_click_the_neighbours(
     browser: Browser, served: Served
 ) -> None:
     watched = Watched(browser, served.address)
-    page = watched.open(f"embeddings?run={served.digits}&pictures=false")
+    page = watched.open(f"embeddings?run={served.digits}&images=false")
     main = page.locator(MAIN)
     drag(page, across=(0.2, 0.5), down=(0.2, 0.6))
     expect(main.get_by_text(" in 1 box, of 400 drawn")).to_be_visible(timeout=WITHIN_MS)

@@ -124,18 +124,18 @@ def test_a_link_restores_the_controls(browser: Browser, served: Served) -> None:
     watched.check()
 
 
-def test_hovering_a_point_of_the_map_shows_its_picture(browser: Browser, served: Served) -> None:
+def test_hovering_a_point_of_the_map_shows_its_image(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"embeddings?run={served.newer}")
     box = page.locator(CHART).first.bounding_box()
     assert box is not None
-    picture = page.locator("#vg-tooltip-element.visible img[src^='data:image/webp']")
+    image = page.locator("#vg-tooltip-element.visible img[src^='data:image/webp']")
     for step in range(200):  # a walk over the map until it meets a point
         across, down = 0.25 + 0.5 * (step % 20) / 20, 0.3 + 0.04 * (step // 20)
         page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
-        if picture.count():
+        if image.count():
             break
-    expect(picture).to_be_visible()
+    expect(image).to_be_visible()
     watched.check()
 
 
@@ -146,11 +146,11 @@ def test_the_page_on_data_shows_pairs_extremes_and_the_chosen_measure(
     page = watched.open(f"quality?report={served.report}&measure=sharpness")
     main = page.locator("[data-testid=stMain]")
     expect(main.get_by_text("found 65 = used 60 + quarantined 3 + dropped duplicates 2")).to_be_visible()
-    expect(main.get_by_text("Sharpness of 60 pictures")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("Sharpness of 60 images")).to_be_visible(timeout=WITHIN_MS)
     page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
     assert main.locator("img").count() >= 2 * 2 + 16
     page.get_by_role("radio", name="entropy").click()
-    expect(main.get_by_text("Entropy of 60 pictures")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("Entropy of 60 images")).to_be_visible(timeout=WITHIN_MS)
     assert "measure=entropy" in page.url
     assert f"report={served.report}" in page.url
     watched.check()

@@ -26,13 +26,13 @@ def drop(page: Page, *files: tuple[str, bytes]) -> None:
     )
 
 
-def test_a_picture_that_is_dropped_is_answered_and_a_bad_one_named(
+def test_an_image_that_is_dropped_is_answered_and_a_bad_one_named(
     browser: Browser, address: str, answering: Answering
 ) -> None:
     watched = Watched(browser, address)
     page = watched.open("tryit")
     main = page.locator(MAIN)
-    drop(page, ("mine.png", (answering.pictures / "red" / "3.png").read_bytes()), ("bad.png", b"<html>"))
+    drop(page, ("mine.png", (answering.images / "red" / "3.png").read_bytes()), ("bad.png", b"<html>"))
     expect(main.get_by_role("heading", name="Its place on the map")).to_be_visible(timeout=WITHIN_MS)
     expect(main.get_by_text("“bad.png” cannot be used: not an image")).to_be_visible(timeout=WITHIN_MS)
     likely = answering.probabilities()["red/3.png"].max()

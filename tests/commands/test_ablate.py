@@ -156,7 +156,7 @@ def test_an_ablation_does_not_go_on_with_other_filters(config: AblateConfig) -> 
     [
         ({"seeds": 5}, "--seeds is 5; it must be at least 6"),
         ({"filters": ("clip>=0.2",)}, "'clip'.*no training row has a caption"),
-        ({"filters": ("quality>=0",)}, "no pictures to measure"),
+        ({"filters": ("quality>=0",)}, "no images to measure"),
         ({"filters": ("aesthetic>=5",)}, "pass --aesthetic"),
         ({"filters": ("agreement>=0.9999",)}, "none of the class"),
         ({"views": 2}, "brings ready features"),
@@ -197,23 +197,23 @@ def test_heads_can_be_tuned_in_every_cell_or_taken_from_a_sweep(config: AblateCo
     assert head["class_weight"] == "balanced"
 
 
-def test_the_report_lies_beside_its_pictures(config: AblateConfig, tmp_path: Path) -> None:
+def test_the_report_lies_beside_its_images(config: AblateConfig, tmp_path: Path) -> None:
     path = tmp_path / "out" / "report.md"
     figures = run(dataclasses.replace(config, report=path))
     text = path.read_text()
     assert all(name in text for name in FILTERS)
-    pictures = re.findall(r"\]\((\S+\.png)\)", text)
-    assert pictures
-    for name in pictures:
+    images = re.findall(r"\]\((\S+\.png)\)", text)
+    assert images
+    for name in images:
         assert (path.parent / name).read_bytes().startswith(b"\x89PNG")
     assert figures[Ablated.STUDY] in text
 
 
-# --- pictures ---------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------
 
 
-def picture_folder(folder: Path, *, each: int = 12) -> Path:
-    """Two kinds of pictures that any encoder tells apart, in three splits."""
+def image_folder(folder: Path, *, each: int = 12) -> Path:
+    """Two kinds of images that any encoder tells apart, in three splits."""
     random = np.random.default_rng(0)
     for split in ("train", "val", "test"):
         for label, colour in (("blue", (40, 60, 200)), ("red", (200, 60, 40))):
@@ -228,40 +228,40 @@ def picture_folder(folder: Path, *, each: int = 12) -> Path:
 
 
 @pytest.fixture
-def pictures(config: AblateConfig, tmp_path: Path) -> AblateConfig:
-    folder = picture_folder(tmp_path / "pictures")
+def images(config: AblateConfig, tmp_path: Path) -> AblateConfig:
+    folder = image_folder(tmp_path / "images")
     return dataclasses.replace(
         config, data=str(folder), encoder="demo", filters=("quality>=top80%",), batch_size=16, workers=0
     )
 
 
-def test_twenty_test_pictures_planted_into_train_are_caught_before_any_training(
-    pictures: AblateConfig,
+def test_twenty_test_images_planted_into_train_are_caught_before_any_training(
+    images: AblateConfig,
 ) -> None:
-    folder = Path(pictures.data)
+    folder = Path(images.data)
     for path in sorted((folder / "test").rglob("*.png"))[:20]:
         shutil.copy(path, folder / "train" / path.parent.name / f"stolen_{path.name}")
-    with pytest.raises(InputError, match="20 pictures of test or val stand in train as well"):
-        run(pictures)
-    assert runs_of(pictures.tracking_uri) == []
+    with pytest.raises(InputError, match="20 images of test or val stand in train as well"):
+        run(images)
+    assert runs_of(images.tracking_uri) == []
 
 
 def test_a_person_who_stands_in_two_splits_is_refused_and_can_be_left_out_of_train(
-    pictures: AblateConfig, capsys: pytest.CaptureFixture[str]
+    images: AblateConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    grouped = dataclasses.replace(pictures, groups=r"(person\d+)_")
+    grouped = dataclasses.replace(images, groups=r"(person\d+)_")
     with pytest.raises(InputError, match="6 groups stand in more than one split"):
         run(grouped)
-    by_split = dataclasses.replace(pictures, groups=r"(person\d+_[a-z]+)_", drop_shared_groups=True)
+    by_split = dataclasses.replace(images, groups=r"(person\d+_[a-z]+)_", drop_shared_groups=True)
     run(by_split)
     assert "Left out" not in capsys.readouterr().err
 
 
-def test_pictures_have_cells_with_augmentation_and_a_bad_source_is_found_by_quality(
-    pictures: AblateConfig,
+def test_images_have_cells_with_augmentation_and_a_bad_source_is_found_by_quality(
+    images: AblateConfig,
 ) -> None:
-    figures = run(dataclasses.replace(pictures, bad_source=0.25))
-    table = table_of(pictures.tracking_uri, figures[Ablated.RUN_ID])
+    figures = run(dataclasses.replace(images, bad_source=0.25))
+    table = table_of(images.tracking_uri, figures[Ablated.RUN_ID])
     assert table[Ablation.AUGMENT].tolist() == [False, True] * 2
     assert table[Ablation.SPOILED].tolist() == [6] * 4
     assert table[Ablation.PRECISION].iloc[2] == 1.0
@@ -271,12 +271,12 @@ def test_pictures_have_cells_with_augmentation_and_a_bad_source_is_found_by_qual
     assert table[Ablation.VERDICT].iloc[0] == Verdict.BASELINE
 
 
-def test_the_same_cells_can_be_trained_on_several_encoders(pictures: AblateConfig, saved_clip: Path) -> None:
-    figures = run(dataclasses.replace(pictures, encoders=(str(saved_clip),), views=0))
-    table = table_of(pictures.tracking_uri, figures[Ablated.RUN_ID])
+def test_the_same_cells_can_be_trained_on_several_encoders(images: AblateConfig, saved_clip: Path) -> None:
+    figures = run(dataclasses.replace(images, encoders=(str(saved_clip),), views=0))
+    table = table_of(images.tracking_uri, figures[Ablated.RUN_ID])
     assert table[Ablation.ENCODER].nunique() == 2
     assert table[Ablation.CELL].tolist() == [0, 1, 0, 1]
-    curves = table_of(pictures.tracking_uri, figures[Ablated.RUN_ID], Artifact.CURVES)
+    curves = table_of(images.tracking_uri, figures[Ablated.RUN_ID], Artifact.CURVES)
     assert set(curves[Curves.TRIAL]) == {0, 1, 2, 3}
 
 

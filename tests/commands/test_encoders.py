@@ -1,4 +1,4 @@
-"""The comparison of encoders, from pictures to the advice."""
+"""The comparison of encoders, from images to the advice."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Dark and bright ones."""
-    folder, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for split, count in (("train", 20), ("val", 8), ("test", 15)):
         for name, low in (("bright", 150), ("dark", 0)):
             for number in range(count):
@@ -44,11 +44,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(
-    tracking_uri: str, tmp_path: Path, pictures: Path, models: list[str], monkeypatch: pytest.MonkeyPatch
+    tracking_uri: str, tmp_path: Path, images: Path, models: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> EncodersConfig:
     monkeypatch.setattr(encoder_cost, "LEAST_S", 0.0)
     return EncodersConfig(
-        data=str(pictures),
+        data=str(images),
         encoders=tuple(models),
         tracking_uri=tracking_uri,
         cache_dir=tmp_path / "cache",

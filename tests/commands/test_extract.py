@@ -19,7 +19,7 @@ from tests.support.image_files import class_folders, encoded, noise
 from tests.support.paths import REPO
 from trainer.data.decode import decode
 from trainer.data.load import load
-from trainer.tracking.schema import Artifact, Duplicates, Extracted, Kind, Pictures, Tag
+from trainer.tracking.schema import Artifact, Duplicates, Extracted, Images, Kind, Tag
 
 BAD_IMAGES = REPO.parent / "shared" / "data" / "bad_images"
 TOLD = {
@@ -45,20 +45,20 @@ def _adds_up(figures: dict) -> bool:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Twelve pictures in two folders; two are copies of others; one is no picture."""
+def images(tmp_path: Path) -> Path:
+    """Twelve images in two folders; two are copies of others; one is no image."""
     for i in range(12):
-        folder = tmp_path / "pictures" / "ab"[i % 2]
+        folder = tmp_path / "images" / "ab"[i % 2]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{i}.png").write_bytes(encoded(noise(min(i, 9))))
-    (tmp_path / "pictures" / "a" / "zero.png").touch()
-    return tmp_path / "pictures"
+    (tmp_path / "images" / "a" / "zero.png").touch()
+    return tmp_path / "images"
 
 
 def test_everything_found_is_accounted_for_and_a_second_run_encodes_nothing(
-    pictures: Path, tmp_path: Path
+    images: Path, tmp_path: Path
 ) -> None:
-    options = ("--data", pictures, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5)
+    options = ("--data", images, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5)
     code, first, said = _extract(*options, run=commands.run_afresh)
     assert code == 0, said
     assert set(first) >= TOLD
@@ -71,8 +71,8 @@ def test_everything_found_is_accounted_for_and_a_second_run_encodes_nothing(
     assert (again["encoded"], again["reused"], again["encoder_calls"]) == (0, 12, 0)
 
 
-def test_duplicates_go_only_when_asked(pictures: Path, tmp_path: Path) -> None:
-    options = ("--data", pictures, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5)
+def test_duplicates_go_only_when_asked(images: Path, tmp_path: Path) -> None:
+    options = ("--data", images, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5)
     figures = _extract(*options, "--drop-duplicates")[1]
     assert _adds_up(figures)
     assert (figures["used"], figures["dropped_duplicates"], figures["duplicates"]) == (10, 2, 2)
@@ -98,12 +98,12 @@ def _logged(tracking_uri: str, figures: dict) -> tuple[Run, Path]:
     return run, Path(run.info.artifact_uri.removeprefix("file://"))
 
 
-def test_an_extraction_is_a_run_with_its_tables(pictures: Path, tmp_path: Path, tracking_uri: str) -> None:
-    options = ("--data", pictures, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5)
+def test_an_extraction_is_a_run_with_its_tables(images: Path, tmp_path: Path, tracking_uri: str) -> None:
+    options = ("--data", images, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5)
     figures = _extract(*options)[1]
     run, folder = _logged(tracking_uri, figures)
     assert run.data.tags[Tag.KIND] == Kind.EXTRACTION
-    assert run.data.tags[Tag.DATA] == str(pictures)
+    assert run.data.tags[Tag.DATA] == str(images)
     assert "trainer.extract" in run.data.tags[Tag.COMMAND]
     assert run.info.status == "FINISHED"
     assert {name: run.data.metrics[name] for name in Extracted.METRICS} == {
@@ -113,11 +113,11 @@ def test_an_extraction_is_a_run_with_its_tables(pictures: Path, tmp_path: Path, 
     assert summary == {name: value for name, value in figures.items() if name != Extracted.QUARANTINE}
     quarantine = pd.read_parquet(folder / Artifact.QUARANTINE)
     assert quarantine.to_dict("records") == figures["quarantine"]
-    shown = pd.read_parquet(folder / Artifact.PICTURES)
+    shown = pd.read_parquet(folder / Artifact.IMAGES)
     assert len(shown) == 12
-    assert (shown[[Pictures.WIDTH, Pictures.HEIGHT]] == [16, 12]).all(axis=None)
-    assert shown[list(Pictures.MEASURES)].notna().all(axis=None)
-    assert shown[Pictures.THUMBNAIL].notna().all()  # so few that all lie at an end
+    assert (shown[[Images.WIDTH, Images.HEIGHT]] == [16, 12]).all(axis=None)
+    assert shown[list(Images.MEASURES)].notna().all(axis=None)
+    assert shown[Images.THUMBNAIL].notna().all()  # so few that all lie at an end
     pairs = pd.read_parquet(folder / Artifact.DUPLICATES)
     assert pairs[Duplicates.KIND].tolist() == [Duplicates.SAME] * 2
     assert figures["near_leaks"] == figures["not_compared"] == 0
@@ -140,7 +140,7 @@ def test_a_near_leak_is_a_warning_and_counted(tmp_path: Path, tracking_uri: str)
     assert code == 0, said
     assert figures["near_leaks"] >= 1
     assert figures["near_duplicates"]["test/train"] >= 1
-    assert "test pictures stand in train" in said
+    assert "test images stand in train" in said
     assert "test/a/again.jpg and train/a/0.png" in said
     code, figures, said = _extract(*options, "--no-measure")
     assert (figures["near_duplicates"], figures["not_compared"]) == ({}, 41)
@@ -152,7 +152,7 @@ def test_when_nothing_can_be_used_the_quarantine_is_logged_all_the_same(
 ) -> None:
     for name in "ab":
         (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "x.png").write_bytes(f"no picture {name}".encode())
+        (tmp_path / "data" / name / "x.png").write_bytes(f"no image {name}".encode())
     code, figures, said = _extract(
         "--data", tmp_path / "data", "--cache-dir", tmp_path / "cache", "--max-bad", 1
     )
@@ -160,7 +160,7 @@ def test_when_nothing_can_be_used_the_quarantine_is_logged_all_the_same(
     assert (figures["used"], figures["quarantined"], figures["near_duplicates"]) == (0, 2, {})
     folder = _logged(tracking_uri, figures)[1]
     assert len(pd.read_parquet(folder / Artifact.QUARANTINE)) == 2
-    assert pd.read_parquet(folder / Artifact.PICTURES).empty
+    assert pd.read_parquet(folder / Artifact.IMAGES).empty
 
 
 def test_ready_features_are_compared_by_their_vectors_alone(tmp_path: Path, tracking_uri: str) -> None:
@@ -176,8 +176,8 @@ def test_ready_features_are_compared_by_their_vectors_alone(tmp_path: Path, trac
     code, figures, said = _extract("--data", tmp_path / "ready.npz", "--cache-dir", tmp_path / "cache")
     assert code == 0, said
     assert figures["near_leaks"] == 1
-    shown = pd.read_parquet(_logged(tracking_uri, figures)[1] / Artifact.PICTURES)
-    assert shown[Pictures.BRIGHTNESS].isna().all()
+    shown = pd.read_parquet(_logged(tracking_uri, figures)[1] / Artifact.IMAGES)
+    assert shown[Images.BRIGHTNESS].isna().all()
 
 
 @pytest.mark.skipif(not BAD_IMAGES.is_dir(), reason="the shared folder of bad images is not here")
@@ -209,7 +209,7 @@ def test_captions_and_views_are_encoded_when_asked_for(tmp_path: Path) -> None:
     again = _extract(*options, "--views", 2, "--augment.flip", 0.3)[1]
     assert (again["encoded"], again["captions_encoded"], again["encoder_calls"]) == (0, 0, 0)
     stronger = _extract(*options, "--views", 2, "--augment.flip", 0.9)[1]
-    assert 0 < stronger["encoded"] < 16  # views of training pictures alone
+    assert 0 < stronger["encoded"] < 16  # views of training images alone
     code, _, said = _extract(*options, "--augment.hue", 0.9)
     assert code == 2
     assert "--augment.hue is 0.9" in said

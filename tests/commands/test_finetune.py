@@ -1,4 +1,4 @@
-"""The fine-tuning command from end to end: real pictures, a small encoder, a real store."""
+"""The fine-tuning command from end to end: real images, a small encoder, a real store."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ PROMISED = {
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Noise with a tint that a random encoder hardly sees: two classes, three splits."""
-    root, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    root, random = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for split, count in (("train", 20), ("val", 10), ("test", 12)):
         for tint, label in enumerate(CLASSES):
             (root / split / label).mkdir(parents=True)
@@ -63,22 +63,22 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(tracking_uri: str, tmp_path: Path, pictures: Path, saved_clip: Path) -> FinetuneConfig:
-    return config_in(tmp_path, tracking_uri, pictures, saved_clip)
+def config(tracking_uri: str, tmp_path: Path, images: Path, saved_clip: Path) -> FinetuneConfig:
+    return config_in(tmp_path, tracking_uri, images, saved_clip)
 
 
 @pytest.fixture(scope="module")
 def tuned(
-    module_store: str, tmp_path_factory: pytest.TempPathFactory, pictures: Path, saved_clip: Path
+    module_store: str, tmp_path_factory: pytest.TempPathFactory, images: Path, saved_clip: Path
 ) -> tuple[FinetuneConfig, dict[str, Any]]:
     """A fine-tuning, and its figures, for tests that read and change nothing."""
-    config = config_in(tmp_path_factory.mktemp("tuned"), module_store, pictures, saved_clip)
+    config = config_in(tmp_path_factory.mktemp("tuned"), module_store, images, saved_clip)
     return config, run(config)
 
 
-def config_in(folder: Path, tracking_uri: str, pictures: Path, saved_clip: Path) -> FinetuneConfig:
+def config_in(folder: Path, tracking_uri: str, images: Path, saved_clip: Path) -> FinetuneConfig:
     return FinetuneConfig(
-        data=str(pictures),
+        data=str(images),
         encoder=str(saved_clip),
         tracking_uri=tracking_uri,
         cache_dir=folder / "cache",
@@ -131,7 +131,7 @@ def test_a_run_leaves_what_the_pages_about_a_sweep_read(
     assert not list((config.cache_dir / "finetuning").glob("*"))  # checkpoints are gone once it is on record
 
 
-def test_what_is_kept_answers_pictures_as_training_did(tuned: tuple[FinetuneConfig, dict[str, Any]]) -> None:
+def test_what_is_kept_answers_images_as_training_did(tuned: tuple[FinetuneConfig, dict[str, Any]]) -> None:
     config, figures = tuned
     folder = folder_of(config.tracking_uri, figures)
     files = {path.name: path.read_bytes() for path in (folder / Artifact.TUNED).iterdir()}
@@ -214,7 +214,7 @@ def test_a_bad_flag_is_named_with_what_is_allowed(
 def test_ready_features_are_refused(config: FinetuneConfig, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     np.savez(tmp_path / "ready.npz", train_x=random.normal(size=(40, 4)), train_y=np.arange(40) % 2)
-    with pytest.raises(InputError, match="its pictures are needed"):
+    with pytest.raises(InputError, match="its images are needed"):
         run(dataclasses.replace(config, data=str(tmp_path / "ready.npz")))
 
 
@@ -313,7 +313,7 @@ def trained(train_loss: list[float], val_loss: list[float], f1: list[float]) -> 
 @pytest.mark.parametrize(
     ("train_loss", "val_loss", "f1", "said"),
     [
-        ([1.4, 1.2, 0.8], [1.2, 1.1, 1.15], [0.6, 0.7, 0.65], "from these 1,234 pictures holds for others"),
+        ([1.4, 1.2, 0.8], [1.2, 1.1, 1.15], [0.6, 0.7, 0.65], "from these 1,234 images holds for others"),
         ([1.4, 1.2, 0.8], [1.2, 1.0, 0.7], [0.6, 0.7, 0.75], "more --epochs may bring more"),
         ([1.4, 1.5, 1.6], [1.2, 1.3, 1.5], [0.6, 0.5, 0.4], "other --lrs may learn more"),
         ([1.4, 1.2, 0.8], [1.2, 1.0, 0.7], [0.6, 0.7, 0.65], "no more than the frozen head's 0.720."),

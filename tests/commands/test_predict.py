@@ -1,4 +1,4 @@
-"""Answering pictures with a recorded head: as in training, every bad file named, nothing lost."""
+"""Answering images with a recorded head: as in training, every bad file named, nothing lost."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ BAD_IMAGES = SHARED / "bad_images"
 CLASSES = len(small.CLASSES)
 
 
-def predict(answering: Answering, *pictures: Path, out: Path, **flags: object) -> dict:
+def predict(answering: Answering, *images: Path, out: Path, **flags: object) -> dict:
     given = {"tracking_uri": answering.uri, "cache_dir": out.parent / "cache", "device": "cpu", **flags}
-    return run(PredictConfig(pictures=pictures, out=out, **given))  # type: ignore[arg-type]
+    return run(PredictConfig(images=images, out=out, **given))  # type: ignore[arg-type]
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -48,11 +48,11 @@ def said(row: dict[str, str]) -> dict[str, float]:
 
 
 def largest_difference(answering: Answering, out: Path) -> float:
-    """Between a CSV of the sweep's own pictures and what the sweep recorded of them."""
+    """Between a CSV of the sweep's own images and what the sweep recorded of them."""
     classes = read_head(*(answering.folder.joinpath(one).read_bytes() for one in HEAD)).classes
     recorded, worst = answering.probabilities(), 0.0
     for row in rows(out):
-        name = os.path.relpath(row["path"], answering.pictures)
+        name = os.path.relpath(row["path"], answering.images)
         told = said(row)
         worst = max(worst, float(np.abs([told[c] for c in classes] - recorded.pop(name)).max()))
     assert recorded == {}
@@ -69,7 +69,7 @@ def test_a_round_trip_gives_the_probabilities_that_the_sweep_recorded(
     answering: Answering, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.csv"
-    figures = predict(answering, answering.pictures, out=out, top_k=CLASSES)
+    figures = predict(answering, answering.images, out=out, top_k=CLASSES)
     assert figures["encoder_calls"] > 0  # encoded anew, in a cache of its own
     assert figures["found"] == figures["predicted"] == CLASSES * small.PER_CLASS
     assert figures["mlflow_run_id"] == answering.run_id  # the newest
@@ -86,15 +86,15 @@ def test_other_encoders_and_bfloat16_make_the_round_trip_too(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")  # … that is found from another folder
     out = tmp_path / "elsewhere" / "out.csv"
-    assert predict(swept, swept.pictures, out=out, top_k=CLASSES)["encoder"].startswith(str(encoder))
+    assert predict(swept, swept.images, out=out, top_k=CLASSES)["encoder"].startswith(str(encoder))
     assert largest_difference(swept, out) < 1e-5
 
 
 def test_bytes_paths_and_the_logged_model_answer_alike(answering: Answering, tmp_path: Path) -> None:
-    path = answering.pictures / "red" / "3.png"
+    path = answering.images / "red" / "3.png"
     predictor = Predictor.of_folder(answering.folder / "model" / "data" / "head", device="cpu")
     alone = predictor.predict([path]).probabilities_nc[0]
-    among = predictor.predict([*([path.read_bytes()] * 40), b"no picture", path.read_bytes()])
+    among = predictor.predict([*([path.read_bytes()] * 40), b"no image", path.read_bytes()])
     assert among.reasons[40] != ""
     assert np.isnan(among.probabilities_nc[40]).all()
     assert np.abs(among.probabilities_nc[-1] - alone).max() < 1e-6
@@ -108,7 +108,7 @@ def test_bytes_paths_and_the_logged_model_answer_alike(answering: Answering, tmp
 
 def test_what_is_in_the_cache_is_not_encoded_again(answering: Answering, tmp_path: Path) -> None:
     cache = Path(shutil.copytree(answering.cache, tmp_path / "cache"))
-    figures = predict(answering, answering.pictures, out=tmp_path / "out.csv", cache_dir=cache)
+    figures = predict(answering, answering.images, out=tmp_path / "out.csv", cache_dir=cache)
     assert figures["encoder_calls"] == 0
     assert figures["reused"] == figures["predicted"]
 
@@ -120,7 +120,7 @@ def test_another_encoder_by_the_same_name_is_refused(tracking_uri: str, tmp_path
     first = next(iter(weights))
     save_file({**weights, first: weights[first] + 1}, encoder / "model.safetensors", {"format": "pt"})
     with pytest.raises(InputError, match="not the encoder that the head learned from"):
-        predict(swept, swept.pictures, out=tmp_path / "out.csv")
+        predict(swept, swept.images, out=tmp_path / "out.csv")
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -146,20 +146,20 @@ def test_the_good_are_predicted_and_the_bad_named_with_reasons(answering: Answer
 def test_too_many_bad_files_end_in_1_with_the_answers_to_the_others(
     answering: Answering, tmp_path: Path
 ) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    (pictures / "good.png").write_bytes(encoded(noise(0)))
-    (pictures / "bad.png").write_bytes(b"no picture")
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "good.png").write_bytes(encoded(noise(0)))
+    (images / "bad.png").write_bytes(b"no image")
     with pytest.raises(NoResultError, match="1 of 2 files") as ended:
-        predict(answering, pictures, out=tmp_path / "out.csv")
+        predict(answering, images, out=tmp_path / "out.csv")
     assert ended.value.figures is not None
     assert ended.value.figures["predicted"] == 1
     assert [bool(row["label_1"]) for row in rows(tmp_path / "out.csv")] == [True, False]
 
 
 def test_no_name_of_a_file_breaks_the_answer(answering: Answering, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    images = tmp_path / "images"
+    images.mkdir()
     names = [
         b"-dash.png",
         b"a,b\"c'.png",
@@ -169,12 +169,12 @@ def test_no_name_of_a_file_breaks_the_answer(answering: Answering, tmp_path: Pat
         b"\\xff\\xfe.png",
     ]
     for seed, name in enumerate([*names, "naïve 図 \u202e.png".encode()]):
-        with open(os.fsencode(pictures) + b"/" + name, "wb") as file:
+        with open(os.fsencode(images) + b"/" + name, "wb") as file:
             file.write(encoded(noise(seed)))
-    os.mkfifo(pictures / "pipe.png")  # opening it would wait for ever
-    (pictures / "loop.png").symlink_to("loop.png")
-    (pictures / "again").symlink_to(pictures)
-    figures = predict(answering, pictures, pictures, out=tmp_path / "out.csv", max_bad=1.0)
+    os.mkfifo(images / "pipe.png")  # opening it would wait for ever
+    (images / "loop.png").symlink_to("loop.png")
+    (images / "again").symlink_to(images)
+    figures = predict(answering, images, images, out=tmp_path / "out.csv", max_bad=1.0)
     assert (figures["found"], figures["predicted"], figures["bad"]) == (9, 7, 2)
     told = [row["path"] for row in rows(tmp_path / "out.csv")]
     assert len(set(told)) == 9
@@ -190,7 +190,7 @@ def test_the_command_takes_files_and_folders_and_ends_with_one_line_of_json(
         [
             *(sys.executable, "-m", "trainer.predict", "--tracking-uri", answering.uri, "--device", "cpu"),
             *("--cache-dir", str(answering.cache), "--out", str(tmp_path / "out.csv"), "--top-k", "99"),
-            *("--", str(answering.pictures), os.path.relpath(dash, REPO)),
+            *("--", str(answering.images), os.path.relpath(dash, REPO)),
         ],
         cwd=REPO, env={**os.environ}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
@@ -209,13 +209,13 @@ def test_the_command_takes_files_and_folders_and_ends_with_one_line_of_json(
 def test_what_cannot_be_used_is_named(answering: Answering, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     (tmp_path / "empty").mkdir()
-    for pictures, words in (
+    for images, words in (
         ((), "Nothing was given"),
         ((tmp_path / "no such",), "There is no file or folder"),
-        ((tmp_path / "empty",), "No picture is in"),
+        ((tmp_path / "empty",), "No image is in"),
     ):
         with pytest.raises(InputError, match=words):
-            predict(answering, *pictures, out=out)
+            predict(answering, *images, out=out)
     for flags, words in (
         ({"run": "0" * 32}, "There is no run"),
         ({"run": "x", "model_uri": "models:/a/1"}, "pass one of them"),
@@ -226,7 +226,7 @@ def test_what_cannot_be_used_is_named(answering: Answering, tmp_path: Path) -> N
         ({"experiment": "another"}, "No finished sweep"),
     ):
         with pytest.raises(InputError, match=words):
-            predict(answering, answering.pictures, **{"out": out, **flags})  # type: ignore[arg-type]
+            predict(answering, answering.images, **{"out": out, **flags})  # type: ignore[arg-type]
     assert not out.exists()
 
 
@@ -242,7 +242,7 @@ def test_a_head_on_ready_features_is_passed_over_and_refused_by_name(
     assert figures["model_uri"] is None
     (tmp_path / "a.png").write_bytes(encoded(noise(0)))
     config = PredictConfig(
-        pictures=(tmp_path / "a.png",), tracking_uri=tracking_uri, out=tmp_path / "out.csv", device="cpu"
+        images=(tmp_path / "a.png",), tracking_uri=tracking_uri, out=tmp_path / "out.csv", device="cpu"
     )
     with pytest.raises(InputError, match="No finished sweep"):
         run(config)

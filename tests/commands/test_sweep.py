@@ -160,19 +160,19 @@ def test_the_logged_head_gives_the_logged_probabilities(swept: tuple[SweepConfig
     np.testing.assert_allclose(ours.numpy(), np.stack(test["probs"].to_numpy()), atol=1e-6)
 
 
-def test_pictures_are_encoded_once_and_the_second_run_makes_no_encoder_call(
+def test_images_are_encoded_once_and_the_second_run_makes_no_encoder_call(
     config: SweepConfig, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(0)
     for index in range(40):
         shade = 60 if index % 2 else 190
         image = np.clip(random.normal(shade, 50, size=(32, 32, 3)), 0, 255).astype(np.uint8)
-        path = tmp_path / "pictures" / ("dark" if index % 2 else "light") / f"{index}.png"
+        path = tmp_path / "images" / ("dark" if index % 2 else "light") / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(image))
     save_tiny_clip(tmp_path / "clip")
     config = dataclasses.replace(
-        config, data=str(tmp_path / "pictures"), encoder=str(tmp_path / "clip"), study=None
+        config, data=str(tmp_path / "images"), encoder=str(tmp_path / "clip"), study=None
     )
     first, second = run(config), run(config)
     assert first["encoder_calls"] > 0
@@ -425,7 +425,7 @@ def first_commit(client: MlflowClient) -> str:
 # --- bad input --------------------------------------------------------------------------------
 
 
-def _pictures(folder: Path, **classes: int) -> Path:
+def _images(folder: Path, **classes: int) -> Path:
     random = np.random.default_rng(1)
     folder.mkdir(parents=True, exist_ok=True)
     for name, count in classes.items():
@@ -444,10 +444,10 @@ def _npz(path: Path, **changes: Any) -> Path:
 
 BAD = {
     "no such path": (lambda t: ["--data", str(t / "nowhere")], "nowhere"),
-    "an empty folder": (lambda t: ["--data", str(_pictures(t / "empty"))], "empty"),
-    "one class only": (lambda t: ["--data", str(_pictures(t / "one", cat=9))], "cat"),
+    "an empty folder": (lambda t: ["--data", str(_images(t / "empty"))], "empty"),
+    "one class only": (lambda t: ["--data", str(_images(t / "one", cat=9))], "cat"),
     "a class with fewer rows than splits": (
-        lambda t: ["--data", str(_pictures(t / "few", cat=9, dog=2))],
+        lambda t: ["--data", str(_images(t / "few", cat=9, dog=2))],
         "dog",
     ),
     "an npz without train_y": (lambda t: ["--data", str(_npz(t / "a.npz", train_y=None))], "train_y"),
@@ -460,7 +460,7 @@ BAD = {
         "39",
     ),
     "an encoder that cannot be had": (
-        lambda t: ["--data", str(_pictures(t / "ok", cat=9, dog=9)), "--encoder", "nobody/no-such-model"],
+        lambda t: ["--data", str(_images(t / "ok", cat=9, dog=9)), "--encoder", "nobody/no-such-model"],
         "nobody/no-such-model",
     ),
     "a target above one": (lambda t: ["--target", "2"], "--target"),

@@ -1,4 +1,4 @@
-"""The zero-shot command from end to end: real pictures, a real encoder, a real store."""
+"""The zero-shot command from end to end: real images, a real encoder, a real store."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ def test_a_study_that_was_cut_off_goes_on_with_the_draws_that_are_missing_and_en
 def test_prompts_are_part_of_what_a_study_is(config: ZeroShotConfig, tmp_path: Path) -> None:
     names, templates = tmp_path / "names.yaml", tmp_path / "templates.txt"
     names.write_text("blue: [blue noise, violet]\n")
-    templates.write_text("a picture of {}\n")
+    templates.write_text("an image of {}\n")
     mine = dataclasses.replace(config, templates=templates, class_names=names)
     figures = run(mine)
-    assert figures[ZeroShot.TEMPLATES] == ["a picture of {}"]
+    assert figures[ZeroShot.TEMPLATES] == ["an image of {}"]
     assert figures[ZeroShot.CLASS_NAMES]["blue"] == ["blue noise", "violet"]
     with pytest.raises(InputError, match="cannot be resumed like this"):
         run(config)
@@ -143,7 +143,7 @@ def test_the_head_of_a_sweep_is_compared_by_what_it_said(config: ZeroShotConfig,
     swept = figures[ZeroShot.METHODS][zeroshot.SWEEPS]
     assert swept["f1_macro"] == pytest.approx(found[Summary.TEST_F1_MACRO])
     other = tmp_path / "other"
-    trained_comparison.pictures(other, each=4)
+    trained_comparison.images(other, each=4)
     with pytest.raises(InputError, match="was trained on other data"):
         run(dataclasses.replace(config, data=str(other), head=found[Summary.RUN_ID], study="other"))
 
@@ -183,5 +183,5 @@ def test_what_is_said_of_a_crossing_says_where_it_is_or_that_there_is_none() -> 
     none = zeroshot.crossing_text("head", Crossing(math.inf, 5.0, math.inf, 0.4), 16)
     assert "within these data it does not overtake zero-shot" in none
     assert "5.0 to more than 16" in none
-    assert "at 3.2 pictures per class" in zeroshot.crossing_text("head", Crossing(3.2, 2.0, 7.0, 1.0), 16)
-    assert "from 1 picture per class on" in zeroshot.crossing_text("head", Crossing(1.0, 1.0, 2.0, 1.0), 16)
+    assert "at 3.2 images per class" in zeroshot.crossing_text("head", Crossing(3.2, 2.0, 7.0, 1.0), 16)
+    assert "from 1 image per class on" in zeroshot.crossing_text("head", Crossing(1.0, 1.0, 2.0, 1.0), 16)

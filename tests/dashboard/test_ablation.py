@@ -311,7 +311,7 @@ def test_sliders_by_value_throw_out_what_lies_below(
 ) -> None:
     synthetic_ablation.ablation(tracking_uri)
     app = opened(tracking_uri, monkeypatch, slide="value of the score")
-    value = synthetic_ablation.scores_of(pictures=False, spoiled=True, classes=4, hostile="")["score.quality"]
+    value = synthetic_ablation.scores_of(images=False, spoiled=True, classes=4, hostile="")["score.quality"]
     app.selectbox(key="first").set_value("quality").run()
     app.slider(key="from_first").set_value(-1.0).run()
     app.selectbox(key="second").set_value("quality").run()
@@ -355,15 +355,15 @@ def test_an_ablation_without_cells_shows_its_scores_as_soon_as_it_has_them(
     assert ("ended before it had any scores" in said) == (state != "live" and not scored)
 
 
-def test_without_pictures_the_rows_thrown_out_are_listed(
+def test_without_images_the_rows_thrown_out_are_listed(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synthetic_ablation.ablation(tracking_uri, pictures=False)
+    synthetic_ablation.ablation(tracking_uri, images=False)
     app = opened(tracking_uri, monkeypatch)
     listed = [frame.value for frame in app.dataframe if "caption" in frame.value]
     assert len(listed) == 2
     assert set(listed[0]) == {"sample", "label", "caption", "clip", "quality"}
-    assert "There are no pictures to show" in words(app)
+    assert "There are no images to show" in words(app)
 
 
 def test_of_several_encoders_one_is_shown(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

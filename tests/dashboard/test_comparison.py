@@ -96,7 +96,7 @@ def test_a_run_without_answers_says_how_far_it_is(uri: str, kind: Kind, state: s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_finished_run_shows_methods_differences_classes_and_pictures(uri: str, kind: Kind) -> None:  # noqa: F811
+def test_a_finished_run_shows_methods_differences_classes_and_images(uri: str, kind: Kind) -> None:  # noqa: F811
     synthetic_comparison.run(uri, kind)
     app = opened(kind)
     said = words(app)
@@ -146,8 +146,8 @@ def test_another_comparison_and_the_other_side_show_other_rows(uri: str) -> None
 def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(uri: str) -> None:  # noqa: F811
     synthetic_comparison.run(uri, Kind.ENCODERS)
     app = opened(Kind.ENCODERS)
-    costs = next(one.value for one in app.dataframe if "pictures/s" in one.value)
-    assert costs["pictures/s"].tolist() == [20, 200, 2000]
+    costs = next(one.value for one in app.dataframe if "images/s" in one.value)
+    assert costs["images/s"].tolist() == [20, 200, 2000]
     assert costs["peak memory"].tolist() == ["256 MiB"] * 3
     frame = comparison.dots(
         synthetic_comparison._tables(synthetic_comparison.OF_ENCODERS, False, "")["methods.parquet"]
@@ -156,9 +156,9 @@ def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(uri: str)
     assert bargain(frame, title="F1", device="cpu").to_dict()
 
 
-def test_without_pictures_the_rows_are_listed(uri: str) -> None:  # noqa: F811
-    synthetic_comparison.run(uri, Kind.FUSION, pictures=False)
-    assert "kept no pictures" in words(opened(Kind.FUSION))
+def test_without_images_the_rows_are_listed(uri: str) -> None:  # noqa: F811
+    synthetic_comparison.run(uri, Kind.FUSION, images=False)
+    assert "kept no images" in words(opened(Kind.FUSION))
 
 
 @pytest.mark.parametrize("kind", KINDS)

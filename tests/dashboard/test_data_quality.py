@@ -7,16 +7,16 @@ import pytest
 
 from dashboard.charts.data_quality import class_balance
 from dashboard.frames import data_quality
-from trainer.tracking.schema import Pictures, Scores
+from trainer.tracking.schema import Images, Scores
 
 
-def pictures(rows: list[tuple[str, str]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=[Pictures.LABEL, Pictures.SPLIT])
+def images(rows: list[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=[Images.LABEL, Images.SPLIT])
 
 
 def test_a_class_that_is_missing_from_a_split_shows_as_nothing_there() -> None:
     balance = data_quality.class_balance(
-        pictures([("a", "train")] * 3 + [("b", "train"), ("a", "test"), ("", "test")])
+        images([("a", "train")] * 3 + [("b", "train"), ("a", "test"), ("", "test")])
     )
     by = balance.set_index(["label", "split"])["n"]
     assert by["b", "test"] == 0
@@ -27,10 +27,10 @@ def test_a_class_that_is_missing_from_a_split_shows_as_nothing_there() -> None:
 
 def test_the_largest_and_smallest_class_are_those_of_the_training_rows() -> None:
     balance = data_quality.class_balance(
-        pictures([("a", "train")] * 3 + [("b", "train")] + [("b", "test")] * 9)
+        images([("a", "train")] * 3 + [("b", "train")] + [("b", "test")] * 9)
     )
     assert data_quality.imbalance(balance) == ("a", 3, "b", 1)
-    assert data_quality.imbalance(data_quality.class_balance(pictures([("a", "test")]))) is None
+    assert data_quality.imbalance(data_quality.class_balance(images([("a", "test")]))) is None
 
 
 def test_labels_in_doubt_are_those_with_the_least_agreement_and_rows_without_are_none() -> None:
@@ -41,7 +41,7 @@ def test_labels_in_doubt_are_those_with_the_least_agreement_and_rows_without_are
 
 def test_bars_name_their_splits_with_n_and_keep_the_order_of_classes() -> None:
     balance = data_quality.class_balance(
-        pictures([("a", "train"), ("b", "train"), ("b", "train"), ("a", "val")])
+        images([("a", "train"), ("b", "train"), ("b", "train"), ("a", "val")])
     )
     chart = class_balance(balance).to_dict()
     assert chart["encoding"]["y"]["sort"] == ["a", "b"]

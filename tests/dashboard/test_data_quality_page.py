@@ -18,7 +18,7 @@ from dashboard.ui import state
 from tests.dashboard.test_pages import charts as drawn
 from tests.dashboard.test_pages import open_page, words
 from tests.support import synthetic_ablation, synthetic_runs
-from trainer.tracking.schema import Artifact, Duplicates, Kind, Pictures, RunState, Tag
+from trainer.tracking.schema import Artifact, Duplicates, Images, Kind, RunState, Tag
 
 PAGE = "views/quality.py"
 
@@ -33,16 +33,16 @@ def uri(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
 # --- frames and charts ------------------------------------------------------------------------
 
 
-def pictures(values: list[float | None], split: str = "train") -> pd.DataFrame:
+def images(values: list[float | None], split: str = "train") -> pd.DataFrame:
     n = len(values)
     return pd.DataFrame(
         {
-            Pictures.SAMPLE_ID: [f"{split}/{i}" for i in range(n)],
-            Pictures.SPLIT: split,
-            Pictures.SHARPNESS: values,
-            Pictures.WIDTH: 40.0,
-            Pictures.HEIGHT: 30.0,
-            Pictures.THUMBNAIL: pd.Series([None] * n, dtype=object),
+            Images.SAMPLE_ID: [f"{split}/{i}" for i in range(n)],
+            Images.SPLIT: split,
+            Images.SHARPNESS: values,
+            Images.WIDTH: 40.0,
+            Images.HEIGHT: 30.0,
+            Images.THUMBNAIL: pd.Series([None] * n, dtype=object),
         }
     )
 
@@ -50,8 +50,8 @@ def pictures(values: list[float | None], split: str = "train") -> pd.DataFrame:
 @pytest.mark.parametrize("wide", [False, True])
 def test_every_value_lies_in_a_bin_and_each_split_adds_up_to_one(wide: bool) -> None:
     rng = np.random.default_rng(0)
-    frame = pd.concat([pictures([*rng.lognormal(3, 2, 300), None, 0.0]), pictures([7.0] * 5, "test")])
-    bins = data_quality.histogram(frame, Pictures.SHARPNESS, wide=wide)
+    frame = pd.concat([images([*rng.lognormal(3, 2, 300), None, 0.0]), images([7.0] * 5, "test")])
+    bins = data_quality.histogram(frame, Images.SHARPNESS, wide=wide)
     assert bins.groupby("split")["n"].sum().to_dict() == {"train": 301, "test": 5}
     assert bins.groupby("split")["share"].sum().tolist() == pytest.approx([1, 1])
     assert (bins["low"] < bins["high"]).all()
@@ -62,22 +62,22 @@ def test_every_value_lies_in_a_bin_and_each_split_adds_up_to_one(wide: bool) -> 
 
 
 def test_values_that_are_all_alike_are_one_bin() -> None:
-    bins = data_quality.histogram(pictures([32.0] * 4), Pictures.SHARPNESS, wide=True)
+    bins = data_quality.histogram(images([32.0] * 4), Images.SHARPNESS, wide=True)
     assert bins[["low", "high", "n"]].to_numpy().tolist() == [[31.5, 32.5, 4]]
     charts.histogram(bins, title="size", wide=True).to_dict()
-    assert data_quality.histogram(pictures([None, None]), Pictures.SHARPNESS, wide=True).empty
+    assert data_quality.histogram(images([None, None]), Images.SHARPNESS, wide=True).empty
 
 
-def test_extremes_are_the_ends_and_pictures_that_can_be_seen_come_first_among_equals() -> None:
-    frame = pictures([0.0, 0.0, 5.0, 9.0, None, 9.0])
-    frame.loc[[1, 5], Pictures.THUMBNAIL] = b"webp"
-    low, high = data_quality.extremes(frame, Pictures.SHARPNESS)
+def test_extremes_are_the_ends_and_images_that_can_be_seen_come_first_among_equals() -> None:
+    frame = images([0.0, 0.0, 5.0, 9.0, None, 9.0])
+    frame.loc[[1, 5], Images.THUMBNAIL] = b"webp"
+    low, high = data_quality.extremes(frame, Images.SHARPNESS)
     assert low.index.tolist() == [1, 0]
     assert high.index.tolist() == [5, 3]
 
 
 def test_size_is_the_shorter_side() -> None:
-    assert data_quality.with_size(pictures([1.0]))[Pictures.SIZE].tolist() == [30.0]
+    assert data_quality.with_size(images([1.0]))[Images.SIZE].tolist() == [30.0]
 
 
 def test_reasons_are_counted_without_their_particulars() -> None:
@@ -118,7 +118,7 @@ def test_extractions_are_listed_apart_from_sweeps(tracking_uri: str) -> None:
     )
     assert store.summary(extraction)["found"] == 65  # type: ignore[index]
     assert len(store.table(extraction, Artifact.QUARANTINE)) == 3  # type: ignore[arg-type]
-    assert len(store.table(extraction, Artifact.PICTURES)) == 60  # type: ignore[arg-type]
+    assert len(store.table(extraction, Artifact.IMAGES)) == 60  # type: ignore[arg-type]
     assert len(store.table(extraction, Artifact.DUPLICATES)) == 5  # type: ignore[arg-type]
     assert store.table(sweep, Artifact.QUARANTINE) is None
 
@@ -156,12 +156,12 @@ def test_the_page_accounts_for_everything_and_shows_leaks_first(uri: str) -> Non
     assert len(app.get("image")) >= 2 * 2 + 16
 
 
-@pytest.mark.parametrize("measure", Pictures.SHOWN)
+@pytest.mark.parametrize("measure", Images.SHOWN)
 def test_every_measure_can_be_chosen(uri: str, measure: str) -> None:
     synthetic_runs.extraction(uri)
     app = open_page(PAGE)
     app.segmented_control(key="measure").set_value(measure).run()
-    assert f"{measure.capitalize()} of 60 pictures" in body(app)
+    assert f"{measure.capitalize()} of 60 images" in body(app)
     assert drawn(app)
 
 
@@ -199,7 +199,7 @@ def test_a_sweep_that_quarantined_files_shows_that_part(uri: str, tmp_path: Path
     assert "python -m trainer.extract" in words(app)
 
 
-def test_an_extraction_without_pictures_says_so(uri: str) -> None:
+def test_an_extraction_without_images_says_so(uri: str) -> None:
     synthetic_runs.extraction(uri, measured=False)
     assert "None of these rows was measured" in body(open_page(PAGE))
 

@@ -1,4 +1,4 @@
-"""The pages about cells and points, run in process: what the address asks for, pictures, pages, links."""
+"""The pages about cells and points, run in process: what the address asks for, images, pages, links."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from trainer.tracking.schema import Artifact, Tag
 CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
 
 
-def rows(count: int, *, pictures: bool = True) -> pd.DataFrame:
-    picture = synthetic_runs.webp(synthetic_runs.load_digits().images[0])
+def rows(count: int, *, images: bool = True) -> pd.DataFrame:
+    image = synthetic_runs.webp(synthetic_runs.load_digits().images[0])
     return pd.DataFrame(
         {
             "sample_id": [f"row-{i}" for i in range(count)],
             "caption": [f"caption {i}" for i in range(count)],
-            "thumbnail": [picture if pictures else None] * count,
+            "thumbnail": [image if images else None] * count,
             gallery.SAYS: [f"{i} % sure" for i in range(count)],
         }
     )
@@ -50,7 +50,7 @@ def draw(frame: pd.DataFrame, **query: str) -> AppTest:
     return app
 
 
-def test_a_gallery_says_which_pictures_of_how_many_it_shows() -> None:
+def test_a_gallery_says_which_images_of_how_many_it_shows() -> None:
     assert "3 rows (n = 3), in this order." in words(draw(rows(3)))
     first = words(draw(rows(25)))
     assert "1 to 10 of 25 rows" in first
@@ -65,11 +65,11 @@ def test_the_page_of_a_gallery_stands_in_the_address() -> None:
     assert "of 25 rows" in words(draw(rows(25), page="9"))
 
 
-def test_a_gallery_counts_the_rows_that_have_no_picture() -> None:
-    mixed = pd.concat([rows(3), rows(2, pictures=False)])
-    assert "Of 2 no picture was kept." in words(draw(mixed))
-    without = draw(rows(4, pictures=False))
-    assert "kept no pictures of these 4 rows" in words(without)
+def test_a_gallery_counts_the_rows_that_have_no_image() -> None:
+    mixed = pd.concat([rows(3), rows(2, images=False)])
+    assert "Of 2 no image was kept." in words(draw(mixed))
+    without = draw(rows(4, images=False))
+    assert "kept no images of these 4 rows" in words(without)
     assert len(without.dataframe[0].value) == 4
     assert "No row is here" in words(draw(rows(0)))
 
@@ -87,7 +87,7 @@ def test_captions_are_literal_text_and_fetch_nothing() -> None:
         assert "<img" not in caption
 
 
-def test_no_row_is_lost_on_the_way_to_its_picture() -> None:
+def test_no_row_is_lost_on_the_way_to_its_image() -> None:
     samples = rows(2).drop(columns=gallery.SAYS)
     found = gallery.with_images(pd.DataFrame({"sample_id": ["row-1", "row-7"]}), samples)
     assert list(found["sample_id"]) == ["row-1", "row-7"]

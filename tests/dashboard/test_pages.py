@@ -47,7 +47,7 @@ def charts(app: AppTest) -> list[Any]:
 
 
 def captions(app: AppTest) -> list[str]:
-    """What stands below pictures, rendered as Markdown."""
+    """What stands below images, rendered as Markdown."""
     return [caption for image in app.image for caption in image.captions]
 
 
@@ -129,16 +129,16 @@ def test_hiding_pruned_trials_takes_them_out_of_n(uri: str) -> None:
     assert "n = 4" in words(app)
 
 
-def test_the_confusion_page_shows_the_pictures_of_the_worst_mistake(uri: str) -> None:
+def test_the_confusion_page_shows_the_images_of_the_worst_mistake(uri: str) -> None:
     synthetic_runs.sweep(uri)
     app = open_page(PAGES[2])
     assert "taken for" in words(app)
     assert app.get("image")
 
 
-def test_a_sweep_without_pictures_says_so(uri: str) -> None:
+def test_a_sweep_without_images_says_so(uri: str) -> None:
     synthetic_runs.sweep(uri, images=False)
-    assert "kept no pictures" in words(open_page(PAGES[2]))
+    assert "kept no images" in words(open_page(PAGES[2]))
 
 
 def test_the_map_says_how_many_of_how_many_rows_it_shows(uri: str) -> None:

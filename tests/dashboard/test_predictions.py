@@ -191,14 +191,14 @@ def points(count: int = 50) -> pd.DataFrame:
         {
             **{"x": random.normal(size=count), "y": random.normal(size=count), "number": range(count)},
             **{"sample_id": ids, "label": "cat", "pred": "dog", "confidence": 0.5, "split": "test"},
-            **{"outcome": "wrong", "caption": [f"A Picture {i}" for i in range(count)], "image": None},
+            **{"outcome": "wrong", "caption": [f"An Image {i}" for i in range(count)], "image": None},
         }
     )
 
 
 def test_find_looks_into_label_id_and_caption_for_the_words_as_they_are() -> None:
     frame = points()
-    assert projection.matches(frame, "picture 7").sum() == 1
+    assert projection.matches(frame, "image 7").sum() == 1
     assert projection.matches(frame, "row-4").sum() == 11
     assert projection.matches(frame, "CAT").all()
     assert not projection.matches(frame, "c.t").any()
@@ -237,10 +237,10 @@ def test_the_nearest_points_are_those_at_the_least_distance_without_the_point_it
 
 def test_numbers_of_the_rows_come_from_every_table_that_has_them() -> None:
     samples = pd.DataFrame({"sample_id": ["a", "b"], "loss": [0.1, 0.2], "same": 1.0, "label": "x"})
-    measures = {name: [1.0, 2.0] for name in projection.Pictures.MEASURES}
-    pictures = pd.DataFrame({"sample_id": ["b", "c"], **measures})
+    measures = {name: [1.0, 2.0] for name in projection.Images.MEASURES}
+    images = pd.DataFrame({"sample_id": ["b", "c"], **measures})
     scores = pd.DataFrame({"sample_id": ["a", "b"], "score.clip": [0.3, 0.4], "keep.0": [True, False]})
-    found = projection.numbers(samples, pictures.assign(width=[3.0, 9.0]), scores)
+    found = projection.numbers(samples, images.assign(width=[3.0, 9.0]), scores)
     assert {"loss", "clip"} <= set(found.columns)
     assert not {"same", "keep.0", "label"} & set(found.columns)
     assert "width" not in found  # only one row has it, so there is nothing to compare

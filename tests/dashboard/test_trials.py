@@ -220,7 +220,7 @@ def test_a_confusion_matrix_draws_figures_only_where_they_can_be_read(count: int
     assert ("text" in marks) == (count <= 20)
 
 
-def test_landmarks_are_points_of_the_map_far_enough_apart_for_their_pictures() -> None:
+def test_landmarks_are_points_of_the_map_far_enough_apart_for_their_images() -> None:
     random = np.random.default_rng(0)
     points = pd.DataFrame(random.normal(size=(500, 2)), columns=["x", "y"])
     points.loc[500] = [40.0, 40.0]  # far out and alone

@@ -50,11 +50,11 @@ def drop(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
 
 
 def test_before_anything_is_dropped_the_page_says_what_to_do(answered: Answering) -> None:
-    assert "Drop a picture above (at most 20 MB" in words(open_page(PAGE))
+    assert "Drop an image above (at most 20 MB" in words(open_page(PAGE))
 
 
-def test_a_picture_is_answered_with_neighbours_zero_shot_and_a_place(answered: Answering) -> None:
-    app = drop(open_page(PAGE), ("mine.png", (answered.pictures / "red" / "3.png").read_bytes()))
+def test_an_image_is_answered_with_neighbours_zero_shot_and_a_place(answered: Answering) -> None:
+    app = drop(open_page(PAGE), ("mine.png", (answered.images / "red" / "3.png").read_bytes()))
     told = words(app)
     assert len(charts(app)) == 2
     probs_c = answered.probabilities()["red/3.png"]
@@ -62,11 +62,11 @@ def test_a_picture_is_answered_with_neighbours_zero_shot_and_a_place(answered: A
     assert sorted(CLASSES)[probs_c.argmax()] in bare(told)
     assert "Zero-shot, which knows the classes by their names alone, says" in told
     assert "of 12** have the label that the head gave" in told
-    assert "openTSNE places the picture" in told
+    assert "openTSNE places the image" in told
 
 
-def test_of_several_pictures_the_bad_are_named_and_one_is_chosen(answered: Answering) -> None:
-    good = [(f"{i}.png", (answered.pictures / "red" / f"{i}.png").read_bytes()) for i in range(2)]
+def test_of_several_images_the_bad_are_named_and_one_is_chosen(answered: Answering) -> None:
+    good = [(f"{i}.png", (answered.images / "red" / f"{i}.png").read_bytes()) for i in range(2)]
     app = drop(open_page(PAGE), ("bad.png", b"<html>"), *good, (f"{synthetic_runs.HOSTILE}.png", b""))
     assert bare(app.warning[0].value).startswith("“bad.png” cannot be used: not an image")
     assert "](http" not in app.warning[1].value
@@ -77,7 +77,7 @@ def test_of_several_pictures_the_bad_are_named_and_one_is_chosen(answered: Answe
     assert len(charts(app)) == 0
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(answered: Answering) -> None:
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(answered: Answering) -> None:
     large = io.BytesIO()
     Image.new("1", (9000, 6000)).save(large, "PNG")
     app = drop(open_page(PAGE), ("large.png", large.getvalue()))
@@ -89,7 +89,7 @@ def test_a_test_row_is_shown_as_it_was_answered(answered: Answering) -> None:
     told = words(app)
     assert len(charts(app)) == 2
     assert "It is a row of the map" in told
-    assert "Zero-shot" in told  # its own picture is at hand
+    assert "Zero-shot" in told  # its own image is at hand
     assert not app.error
 
 
@@ -103,7 +103,7 @@ def test_an_encoder_that_is_gone_is_said_to_be_gone(
         shutil.copyfile(answering.folder / "head" / name, folder / "head" / name)
     card = (folder / "head" / "head.json").read_text().replace('"demo (', '"./gone (')
     (folder / "head" / "head.json").write_text(card)
-    app = drop(open_page(PAGE), ("a.png", (answering.pictures / "red" / "3.png").read_bytes()))
+    app = drop(open_page(PAGE), ("a.png", (answering.images / "red" / "3.png").read_bytes()))
     assert "There is no folder './gone'" in app.error[0].value
 
 
@@ -165,7 +165,7 @@ def test_neighbours_are_training_rows_by_cosine(answering: Answering) -> None:
     order = [int(i) for i in np.argsort(-(unit @ unit[row])) if train[i] and i != row][:5]
     assert [one for one, _ in near] == order
     assert [cosine for _, cosine in near] == pytest.approx([(unit @ unit[row])[i] for i in order], abs=1e-5)
-    tried = trying.picture((answering.pictures / samples["sample_id"][row]).read_bytes(), neighbours=3)
+    tried = trying.image((answering.images / samples["sample_id"][row]).read_bytes(), neighbours=3)
     assert tried.near[0] == (row, pytest.approx(1.0, abs=1e-5))
     assert tried.zero_shot_c is not None
     assert tried.zero_shot_c.sum() == pytest.approx(1)

@@ -137,7 +137,7 @@ def test_the_map_can_be_of_the_head_and_of_who_is_misnamed(
         ({"state": "interrupted"}, "ended before it had figures"),
         ({"state": "failed", "scored": False}, "This run failed"),
         ({"trained": False, "known": False}, "Too few people are left outside"),
-        ({"pictures": False}, "Hardest pairs"),
+        ({"images": False}, "Hardest pairs"),
     ],
 )
 def test_every_state_is_told(

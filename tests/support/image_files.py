@@ -1,4 +1,4 @@
-"""Small picture files for tests."""
+"""Small image files for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def noise(seed: int, *, height: int = 12, width: int = 16) -> np.ndarray:
 
 
 def encoded(image: np.ndarray | Image.Image, *, kind: str = "PNG", **options: object) -> bytes:
-    """The bytes of a picture file."""
+    """The bytes of an image file."""
     buffer = io.BytesIO()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     picture.save(buffer, format=kind, **options)
@@ -23,7 +23,7 @@ def encoded(image: np.ndarray | Image.Image, *, kind: str = "PNG", **options: ob
 
 
 def class_folders(root: Path, counts: dict[str, int], *, first_seed: int = 0) -> Path:
-    """``root/<class>/<i>.png``, every picture different."""
+    """``root/<class>/<i>.png``, every image different."""
     seed = first_seed
     for name, count in counts.items():
         (root / name).mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def ablation(
     name: str = "digits",
     state: str = "done",
     scored: bool = True,
-    pictures: bool = True,
+    images: bool = True,
     spoiled: bool = True,
     classes: int = 4,
     encoders: tuple[str, ...] = ("demo",),
@@ -65,7 +65,7 @@ def ablation(
     run = client.create_run(synthetic_runs.experiment(client, uri), run_name=hostile or name, tags=tags)
     folder = synthetic_runs.folder_of(run.info.artifact_uri)
     folder.mkdir(parents=True)
-    scores = scores_of(pictures=pictures, spoiled=spoiled, classes=classes, hostile=hostile)
+    scores = scores_of(images=images, spoiled=spoiled, classes=classes, hostile=hostile)
     cells = cells_of(scores, hostile=hostile)
     if scored:
         for number, (_, _, keep_n) in enumerate(cells):
@@ -79,7 +79,7 @@ def ablation(
     return str(run.info.run_id)
 
 
-def scores_of(*, pictures: bool, spoiled: bool, classes: int, hostile: str) -> pd.DataFrame:
+def scores_of(*, images: bool, spoiled: bool, classes: int, hostile: str) -> pd.DataFrame:
     """SCORES without its ``keep.*``: the worst of every ten rows is spoiled, and has a low quality."""
     digits, random = load_digits(), np.random.default_rng(0)
     bad_n = np.arange(ROWS) % 5 == 0
@@ -93,7 +93,7 @@ def scores_of(*, pictures: bool, spoiled: bool, classes: int, hostile: str) -> p
             Scores.SPOILED: [(hostile or "blur") if bad else "" for bad in bad_n] if spoiled else None,
             Scores.GROUP: pd.array(np.arange(ROWS) // 2, dtype="Int64"),
             Scores.THUMBNAIL: [
-                synthetic_runs.webp(image) if pictures else None for image in digits.images[:ROWS]
+                synthetic_runs.webp(image) if images else None for image in digits.images[:ROWS]
             ],
             f"{Scores.SCORE_PREFIX}{hostile}quality": quality_n,
             f"{Scores.SCORE_PREFIX}{hostile}clip": random.normal(0.2, 0.05, ROWS),

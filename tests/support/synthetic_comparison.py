@@ -49,7 +49,7 @@ def run(
     *,
     name: str = "digits",
     state: str = "done",
-    pictures: bool = True,
+    images: bool = True,
     hidden: bool = False,
     crosses: bool = True,
     hostile: str = "",
@@ -85,7 +85,7 @@ def run(
     if kind == Kind.ZERO_SHOT:
         _scores().to_parquet(folder / Artifact.FEW_SHOT_SCORES)
     if state == RunState.DONE:
-        tables = _tables(OF[kind], pictures, hostile)
+        tables = _tables(OF[kind], images, hostile)
         if kind == Kind.ZERO_SHOT:
             tables[Artifact.FEW_SHOT] = _curve()
         if kind == Kind.ENCODERS:
@@ -109,7 +109,7 @@ def _ends(name: str, value: float, reach: float = 0.04) -> dict[str, float]:
     return {name: value, f"{name}_low": value - reach, f"{name}_high": value + reach}
 
 
-def _tables(shares: dict[str, float], pictures: bool, hostile: str) -> dict[str, pd.DataFrame]:
+def _tables(shares: dict[str, float], images: bool, hostile: str) -> dict[str, pd.DataFrame]:
     digits, random = load_digits(), np.random.default_rng(0)
     label = digits.target[:ROWS] % CLASSES
     ids = [f"{hostile}digit-{i:03d}" for i in range(ROWS)]
@@ -139,7 +139,7 @@ def _tables(shares: dict[str, float], pictures: bool, hostile: str) -> dict[str,
                 Samples.LABEL: names[label],
                 Samples.CAPTION: [f"a drawn {one}{hostile}" for one in label],
                 Samples.THUMBNAIL: [
-                    synthetic_runs.webp(image) if pictures else None for image in digits.images[:ROWS]
+                    synthetic_runs.webp(image) if images else None for image in digits.images[:ROWS]
                 ],
             }
         ),

@@ -32,9 +32,9 @@ from trainer.tracking.schema import (
     Curves,
     Duplicates,
     Extracted,
+    Images,
     Kind,
     Metric,
-    Pictures,
     RunState,
     Stopped,
     Tag,
@@ -157,12 +157,12 @@ def _tables(run: Any, rows: int, measured: bool, hostile: bool) -> None:
     folder = folder_of(run.info.artifact_uri)
     folder.mkdir(parents=True)
     quarantine(HOSTILE if hostile else "").to_parquet(folder / Artifact.QUARANTINE)
-    table = _pictures(rows, measured, prefix=HOSTILE if hostile else "")
-    table.to_parquet(folder / Artifact.PICTURES)
-    ids = table[Pictures.SAMPLE_ID]
+    table = _images(rows, measured, prefix=HOSTILE if hostile else "")
+    table.to_parquet(folder / Artifact.IMAGES)
+    ids = table[Images.SAMPLE_ID]
     pairs = [(8, 0, Duplicates.NEAR, 0.99), (9, 1, Duplicates.NEAR, 0.95), (0, 2, Duplicates.SAME, 1.0)]
     pairs += [(5, 6, Duplicates.NEAR, 0.97), (1, 3, Duplicates.NEAR, 0.93)]
-    split = table[Pictures.SPLIT]
+    split = table[Images.SPLIT]
     pd.DataFrame(
         [(ids[a], ids[b], split[a], split[b], likeness, kind) for a, b, kind, likeness in pairs],
         columns=[
@@ -194,19 +194,19 @@ def quarantine(prefix: str = "") -> pd.DataFrame:
     )
 
 
-def _pictures(rows: int, measured: bool, prefix: str) -> pd.DataFrame:
+def _images(rows: int, measured: bool, prefix: str) -> pd.DataFrame:
     """PICTURES of the first digits: 0 to 6 of every ten are train, 7 val, 8 and 9 test."""
     digits, random = load_digits(), np.random.default_rng(0)
-    values = {name: random.lognormal(0, 0.5, rows) if measured else np.nan for name in Pictures.MEASURES}
+    values = {name: random.lognormal(0, 0.5, rows) if measured else np.nan for name in Images.MEASURES}
     return pd.DataFrame(
         {
-            Pictures.SAMPLE_ID: [f"{prefix}digit-{i:04d}" for i in range(rows)],
-            Pictures.SPLIT: [
+            Images.SAMPLE_ID: [f"{prefix}digit-{i:04d}" for i in range(rows)],
+            Images.SPLIT: [
                 ("train", "val", "test")[max(0, i % 10 - 6) if i % 10 < 9 else 2] for i in range(rows)
             ],
-            Pictures.LABEL: [f"{prefix}{digit}" for digit in digits.target[:rows]],
+            Images.LABEL: [f"{prefix}{digit}" for digit in digits.target[:rows]],
             **values,
-            Pictures.THUMBNAIL: [webp(image) for image in digits.images[:rows]],
+            Images.THUMBNAIL: [webp(image) for image in digits.images[:rows]],
         }
     )
 
@@ -379,7 +379,7 @@ def _results(
     spoiled: bool,
     classes: list[str] | None,
 ) -> None:
-    """What a finished sweep has besides: predictions, a map, pictures and the summary."""
+    """What a finished sweep has besides: predictions, a map, images and the summary."""
     digits = load_digits()
     names = np.array(classes or [str(digit) for digit in range(10)])
     x, y = digits.data[:rows] / 16, digits.target[:rows]
@@ -397,7 +397,7 @@ def _results(
     xy = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     maps = {"x": xy[:, 0], "y": xy[:, 1], "x_10": -xy[:, 0], "y_10": 2 * xy[:, 1]}
     pd.DataFrame({"sample_id": ids, **maps}).to_parquet(folder / Artifact.PROJECTION)
-    pictures = [webp(image) if images else None for image in digits.images[:rows]]
+    thumbnails = [webp(image) if images else None for image in digits.images[:rows]]
     pd.DataFrame(
         {
             "sample_id": ids,
@@ -406,7 +406,7 @@ def _results(
             "caption": [f"a photo of the digit {names[c]}" for c in y],
             "group": "",
             "spoiled_how": np.where((split == "train") & (y == 3), "blur", "") if spoiled else None,
-            "thumbnail": pictures,
+            "thumbnail": thumbnails,
         }
     ).to_parquet(folder / Artifact.SAMPLES)
     test = frame[(frame["split"] == "test") & (frame["head"] == "best")]
@@ -491,7 +491,7 @@ def _predict(
 
 
 def webp(image: np.ndarray, side: int = 48) -> bytes:
-    """A small picture of an 8×8 digit."""
+    """A small image of an 8×8 digit."""
     return _webp((image * 15.9).astype(np.uint8).tobytes(), image.shape, side)
 
 

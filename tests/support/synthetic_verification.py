@@ -29,7 +29,7 @@ def verification(
     name: str = "digits",
     state: str = "done",
     scored: bool = True,
-    pictures: bool = True,
+    images: bool = True,
     trained: bool = True,
     known: bool = True,
     hostile: str = "",
@@ -98,7 +98,7 @@ def verification(
         figures[Verified.ADVICE] = hostile + findings.advice(figures)
         roc_table(scores, pairs, bootstrap).to_parquet(folder / Artifact.ROC)
         thumbnails = {
-            i: synthetic_runs.webp(digits.images[row]) if pictures else None for i, row in enumerate(rows)
+            i: synthetic_runs.webp(digits.images[row]) if images else None for i, row in enumerate(rows)
         }
         faces_table(manifest, x_nd, identified, thumbnails, seed=0).to_parquet(folder / Artifact.FACES)
         (folder / Artifact.SUMMARY).write_text(json.dumps(figures))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-WIDTH = 32  # features per picture
+WIDTH = 32  # features per image
 SIDE = 32  # pixels
 
 

@@ -1,4 +1,4 @@
-"""Ablations as the real command writes them, on small pictures; cut short where a test wants that."""
+"""Ablations as the real command writes them, on small images; cut short where a test wants that."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.tracking.schema import Ablated, Artifact, Tag
 GRID = ("quality>=top90%,quality>=top70%", "sharpness>=top90%,sharpness>=top80%")
 
 
-def pictures(folder: Path, *, each: int = 16) -> Path:
+def images(folder: Path, *, each: int = 16) -> Path:
     """Blue and red noise, three splits of two classes."""
     random = np.random.default_rng(0)
     for split in ("train", "val", "test"):
@@ -35,10 +35,10 @@ def pictures(folder: Path, *, each: int = 16) -> Path:
 
 def ablation(uri: str, folder: Path, *, bad_source: float = 0.3, study: str = "small") -> str:
     """Run one; returns the id of its run."""
-    data = folder / "pictures"
+    data = folder / "images"
     figures = run(
         AblateConfig(
-            data=str(data if data.exists() else pictures(data)),
+            data=str(data if data.exists() else images(data)),
             encoder="demo",
             tracking_uri=uri,
             cache_dir=folder / "cache",

@@ -1,4 +1,4 @@
-"""Zero-shot and fusion runs as the real commands write them, on small pictures; cut short where a test "
+"""Zero-shot and fusion runs as the real commands write them, on small images; cut short where a test "
 "wants."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trainer.tracking.schema import Artifact, Fused, Tag, ZeroShot
 CLASSES = {"blue": (90, 60, 150), "green": (60, 140, 80), "red": (150, 60, 90)}
 
 
-def pictures(folder: Path, *, each: int = 10, hostile: str = "") -> Path:
+def images(folder: Path, *, each: int = 10, hostile: str = "") -> Path:
     """Three kinds of noise in three splits. Most have a caption; of these two thirds name their class."""
     random, rows = np.random.default_rng(0), []
     for split in ("train", "val", "test"):
@@ -48,9 +48,9 @@ def fuse_config(uri: str, folder: Path, **flags: object) -> FuseConfig:
 
 
 def _common(uri: str, folder: Path) -> dict[str, object]:
-    data = folder / "pictures"
+    data = folder / "images"
     return {
-        "data": str(data if data.exists() else pictures(data)),
+        "data": str(data if data.exists() else images(data)),
         "encoder": "demo",
         "tracking_uri": uri,
         "cache_dir": folder / "cache",

@@ -1,4 +1,4 @@
-"""Fine-tunings as the real command writes them, on small pictures with a small encoder."""
+"""Fine-tunings as the real command writes them, on small images with a small encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def finetuning(uri: str, folder: Path, *, study: str = "tuned") -> str:
     data, model = folder / "tinted", folder / "model"
     figures = run(
         FinetuneConfig(
-            data=str(data if data.exists() else trained_ablation.pictures(data)),
+            data=str(data if data.exists() else trained_ablation.images(data)),
             encoder=str(model if model.exists() else save_tiny_clip(model)),
             tracking_uri=uri,
             cache_dir=folder / "cache",

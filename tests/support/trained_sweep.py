@@ -1,4 +1,4 @@
-"""A small sweep on real picture files, whose head can answer others."""
+"""A small sweep on real image files, whose head can answer others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run
 from trainer.tracking.schema import Artifact
 
-CLASSES = {"bright ones": 0.55, "dark_ones": 0.0, "red": 0.3}  # class → the least brightness of its pictures
+CLASSES = {"bright ones": 0.55, "dark_ones": 0.0, "red": 0.3}  # class → the least brightness of its images
 PER_CLASS = 12
 
 
@@ -27,12 +27,12 @@ class Answering(NamedTuple):
     uri: str
     run_id: str
     model_uri: str
-    pictures: Path  # class folders
-    cache: Path  # with the vectors of the pictures in it
+    images: Path  # class folders
+    cache: Path  # with the vectors of the images in it
     folder: Path  # the run's artifacts
 
     def probabilities(self) -> dict[str, np.ndarray]:
-        """Name → what the sweep's best head said of each picture."""
+        """Name → what the sweep's best head said of each image."""
         table = pd.read_parquet(self.folder / Artifact.PREDICTIONS)
         best = table[table["head"] == "best"]
         return dict(zip(best["sample_id"], best["probs"], strict=True))
@@ -45,7 +45,7 @@ class DemoSweep(NamedTuple):
     cache: Path
 
 
-def picture(seed: int, least: float, *, red: bool = False) -> bytes:
+def image(seed: int, least: float, *, red: bool = False) -> bytes:
     """A PNG of noise above a brightness."""
     pixels = (255 * least + (1 - least) * 0.6 * noise(seed, height=40, width=48)).astype(np.uint8)
     if red:
@@ -55,16 +55,16 @@ def picture(seed: int, least: float, *, red: bool = False) -> bytes:
 
 def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
     """Run it, in ``folder``, which has an ``mlflow.db``."""
-    pictures = folder / "pictures"
+    images = folder / "images"
     for c, (name, least) in enumerate(CLASSES.items()):
-        (pictures / name).mkdir(parents=True)
+        (images / name).mkdir(parents=True)
         for i in range(PER_CLASS):
-            (pictures / name / f"{i}.png").write_bytes(picture(100 * c + i, least, red=name == "red"))
+            (images / name / f"{i}.png").write_bytes(image(100 * c + i, least, red=name == "red"))
     (folder / "space.yaml").write_text(yaml.safe_dump({"width": {"choice": [8]}, "epochs": 4}))
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     figures = run(
         SweepConfig(
-            data=str(pictures),
+            data=str(images),
             encoder=encoder,
             dtype=dtype,  # type: ignore[arg-type]
             tracking_uri=uri,
@@ -79,7 +79,7 @@ def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
     )
     where = MlflowClient(uri).get_run(figures["mlflow_run_id"]).info.artifact_uri.removeprefix("file://")
     return Answering(
-        uri, figures["mlflow_run_id"], figures["model_uri"], pictures, folder / "cache", Path(where)
+        uri, figures["mlflow_run_id"], figures["model_uri"], images, folder / "cache", Path(where)
     )
 
 

@@ -25,7 +25,7 @@ def workplace(
 ) -> Path:
     """A working directory with class folders in ``images`` and an empty store, as of an installed package."""
     for folder, name in NAMES.items():
-        shutil.copytree(answering.pictures / folder, tmp_path / "images" / name)
+        shutil.copytree(answering.images / folder, tmp_path / "images" / name)
     (tmp_path / "mlruns").mkdir()
     shutil.copyfile(migrated_database, tmp_path / "mlruns" / "mlflow.db")
     monkeypatch.chdir(tmp_path)
@@ -35,7 +35,7 @@ def workplace(
 
 @pytest.fixture
 def features(answering: Answering) -> hr.FeatureTable:
-    data = hr.load_dataset(answering.pictures)
+    data = hr.load_dataset(answering.images)
     return hr.extract_features(data, encoder="demo", cache_dir=answering.cache, device="cpu")
 
 
@@ -51,7 +51,7 @@ def test_examples(workplace: Path) -> None:
 
 
 def test_features_are_the_rows_of_the_data(features: hr.FeatureTable, answering: Answering) -> None:
-    data = hr.load_dataset(answering.pictures)
+    data = hr.load_dataset(answering.images)
     assert features.x.dtype == np.float32
     assert len(features) == len(data) == len(features.x) == len(features.sample_ids)
     assert list(features.split) == list(data.frame()["split"])
@@ -76,7 +76,7 @@ def test_a_search_in_memory_does_not_import_mlflow(answering: Answering, tmp_pat
     code = f"""
 import sys
 import trainer as hr
-data = hr.load_dataset({str(answering.pictures)!r})
+data = hr.load_dataset({str(answering.images)!r})
 features = hr.extract_features(data, "demo", cache_dir={str(answering.cache)!r}, device="cpu")
 result = hr.run_sweep(features, trials=2, seeds=1, fresh_seeds=0)
 result.plot().to_dict(), result.best, result.predict(features.x)
@@ -137,7 +137,7 @@ def test_runs_on_other_data_are_not_compared(answering: Answering, workplace: Pa
 def test_a_predictor_answers_paths_and_bytes(answering: Answering) -> None:
     model = hr.Predictor.from_run(answering.run_id, tracking_uri=answering.uri, device="cpu")
     name, expected = next(iter(answering.probabilities().items()))
-    path = answering.pictures / name
+    path = answering.images / name
     answers = model.predict([str(path), b"not an image", path.read_bytes()])
     assert np.allclose(answers.probabilities_nc[[0, 2]], expected, atol=1e-5)
     frame = answers.frame()
@@ -150,7 +150,7 @@ def test_input_that_cannot_be_used_is_named(features: hr.FeatureTable, answering
     with pytest.raises(hr.InputError, match="no file or folder 'nowhere'"):
         hr.load_dataset("nowhere")
     with pytest.raises(hr.InputError, match="device is 'tpu'"):
-        hr.extract_features(hr.load_dataset(answering.pictures), "demo", device="tpu")
+        hr.extract_features(hr.load_dataset(answering.images), "demo", device="tpu")
     with pytest.raises(hr.InputError, match="no argument 'trails'; it takes space, timeout"):
         hr.run_sweep(features, trails=3)
     with pytest.raises(hr.InputError, match="--trials is 0"):

@@ -33,7 +33,7 @@ class CommonConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(CommonConfig):
-    """Which pictures, and how they become vectors."""
+    """Which images, and how they become vectors."""
 
     data: str = "demo"
     """`demo`; an image folder (class folders, also below train/ val/ test/); a .csv, .tsv, .jsonl or .parquet
@@ -53,12 +53,12 @@ class DataConfig(CommonConfig):
     max_bad: float = 0.05
     """Largest share of images that may be unreadable."""
     measure: bool = True
-    """Also measure each picture that is encoded (size, brightness, sharpness …: some 3 ms), which the page
+    """Also measure each image that is encoded (size, brightness, sharpness …: some 3 ms), which the page
     "Data quality" and the search for near-duplicates need. Those encoded before are not measured."""
     drop_duplicates: bool = False
-    """Of a picture that stands in the data several times keep one row: a test row if there is one."""
+    """Of an image that stands in the data several times keep one row: a test row if there is one."""
     allow_leaks: bool = False
-    """Go on although a picture, or a group, stands in train and in test."""
+    """Go on although an image, or a group, stands in train and in test."""
     groups: str | None = None
     """Regular expression that finds in a row's name what must not be divided between splits: '(person\\d+)_'
     makes a group of each patient. Splits that the data brings stay."""

@@ -18,7 +18,7 @@ THUMBNAIL = 24  # pixels of the shorter side
 
 def flip_labels(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     """Give this share of the training rows label and caption of a training row of the next class, as if the
-    pictures of two folders had been mixed up (pair flipping, at 45 % in Han et al. 2018). Mistakes that
+    images of two folders had been mixed up (pair flipping, at 45 % in Han et al. 2018). Mistakes that
     spread over all classes would cancel out in a linear head; these lead it astray.
 
     Rows that are known to be corrupted neither take nor give: what is planted twice has no known truth.
@@ -48,10 +48,10 @@ def flip_labels(manifest: Manifest, share: float, *, seed: int) -> Manifest:
 
 def degrade_source(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     """As if this share of the training rows came from a bad source: labels and captions as of
-    :func:`mismatched`, and pictures that were thumbnails of `THUMBNAIL` pixels and have been enlarged again.
+    :func:`mismatched`, and images that were thumbnails of `THUMBNAIL` pixels and have been enlarged again.
 
     Raises:
-        InputError: as :func:`mismatched`; the data has no pictures.
+        InputError: as :func:`mismatched`; the data has no images.
     """
     if manifest.images is None:
         raise InputError(
@@ -61,10 +61,10 @@ def degrade_source(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     images, content = list(manifest.images), list(manifest.content)
     for row in np.flatnonzero(np.array(planted.corrupted) == MISMATCHED):
         try:
-            picture = degrade_to_thumbnail(decode(images[row]), THUMBNAIL)
+            image = degrade_to_thumbnail(decode(images[row]), THUMBNAIL)
         except DecodeError:  # whoever reads the row says so
             continue
-        images[row], content[row] = picture, hashlib.sha256(picture).hexdigest()
+        images[row], content[row] = image, hashlib.sha256(image).hexdigest()
     return replace(planted, images=tuple(images), content=tuple(content))
 
 

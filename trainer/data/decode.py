@@ -43,7 +43,7 @@ _TRANSPOSED = (5, 6, 7, 8)  # those that exchange width and height
 
 
 class DecodeError(Exception):
-    """The bytes are not a picture that can be used. ``reason`` says why, for people."""
+    """The bytes are not an image that can be used. ``reason`` says why, for people."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -51,7 +51,7 @@ class DecodeError(Exception):
 
 
 class Decoded(NamedTuple):
-    """A picture, and how large it is where it is stored."""
+    """An image, and how large it is where it is stored."""
 
     image_hwc: np.ndarray  # uint8 [H, W, 3]: all of it, or a JPEG at a fraction of its size
     width: int  # pixels as stored, turned as EXIF says
@@ -59,21 +59,21 @@ class Decoded(NamedTuple):
 
 
 def decode(image: StoredImage | bytes, *, least: int | None = None) -> np.ndarray:
-    """uint8 [H, W, 3]: the picture of :func:`decode_sized` alone."""
+    """uint8 [H, W, 3]: the image of :func:`decode_sized` alone."""
     return decode_sized(image, least=least).image_hwc
 
 
 def decode_sized(
     image: StoredImage | bytes, *, least: int | None = None, most_pixels: int = MAX_PIXELS
 ) -> Decoded:
-    """Decode one picture by the policy above.
+    """Decode one image by the policy above.
 
     Args:
         least: pixels that each side of a JPEG shall keep if it is read at a fraction; None for full size.
-        most_pixels: that a picture may have.
+        most_pixels: that an image may have.
 
     Raises:
-        Undecodable: truncated, not a picture, too large, or pixels without a known range.
+        Undecodable: truncated, not an image, too large, or pixels without a known range.
     """
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
@@ -109,7 +109,7 @@ def decode_sized(
 
 
 def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
-    """A WebP no larger than ``side`` × ``side`` pixels, of the picture's proportions.
+    """A WebP no larger than ``side`` × ``side`` pixels, of the image's proportions.
 
     Args:
         image_hwc: uint8 [H, W, 3].
@@ -122,7 +122,7 @@ def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
 
 
 def degrade_to_thumbnail(image_hwc: np.ndarray, side: int) -> bytes:
-    """A PNG of the picture's size, of what is left of it in a thumbnail.
+    """A PNG of the image's size, of what is left of it in a thumbnail.
 
     Args:
         image_hwc: uint8 [H, W, 3].
@@ -156,10 +156,10 @@ def _from_16_bits(pixels_hw: np.ndarray) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8. Read after ``load``: the TIFF reader turns its pictures itself."""
+    """EXIF orientation, 1 to 8. Read after ``load``: the TIFF reader turns its images itself."""
     try:
         return image.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block round an undamaged picture
+    except Exception:  # a damaged EXIF block round an undamaged image
         return 1
 
 

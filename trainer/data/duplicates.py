@@ -1,4 +1,4 @@
-"""The same picture more than once: counted always, never divided between splits that we draw, refused where
+"""The same image more than once: counted always, never divided between splits that we draw, refused where
 it stands in train and in test."""
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class UnionFind:
 
 
 def duplicate_rows(content: Sequence[str]) -> list[np.ndarray]:
-    """For each picture that several rows hold, these rows; pictures in order of first appearance."""
+    """For each image that several rows hold, these rows; images in order of first appearance."""
     return [np.array(rows) for rows in rows_by_value(content).values() if len(rows) > 1]
 
 
 def indivisible_units(content: Sequence[str], group: Sequence[str]) -> list[str]:
-    """Groups with the same picture's rows joined: what must not be divided. "" is a row that stands alone."""
+    """Groups with the same image's rows joined: what must not be divided. "" is a row that stands alone."""
     joined = UnionFind()
     unit = list(group)
     for rows in duplicate_rows(content):
@@ -51,7 +51,7 @@ def indivisible_units(content: Sequence[str], group: Sequence[str]) -> list[str]
 
 
 def redundant_rows(manifest: Manifest) -> np.ndarray:
-    """bool [N]: a row whose picture another row has, too, and which can go. Of each picture one row stays: a
+    """bool [N]: a row whose image another row has, too, and which can go. Of each image one row stays: a
     test row if there is one, else one of val, else the first."""
     again_n = np.zeros(len(manifest), dtype=bool)
     for rows in duplicate_rows(manifest.content):
@@ -61,7 +61,7 @@ def redundant_rows(manifest: Manifest) -> np.ndarray:
 
 
 def refuse_leaks(manifest: Manifest) -> None:
-    """Refuse data in which one picture stands in train and in test or val.
+    """Refuse data in which one image stands in train and in test or val.
 
     Raises:
         InputError: naming pairs and what can be done.
@@ -74,7 +74,7 @@ def refuse_leaks(manifest: Manifest) -> None:
     if pairs:
         named = "; ".join(f"{a} and {b}" for a, b in pairs[:5]) + ("; …" if len(pairs) > 5 else "")
         raise InputError(
-            f"{manifest.name}: {len(pairs)} pictures of test or val stand in train as well ({named}). A head "
+            f"{manifest.name}: {len(pairs)} images of test or val stand in train as well ({named}). A head "
             "would be judged on what it has learnt by heart. Remove them, pass --drop-duplicates (the "
             "training rows go), or --allow-leaks if this is meant."
         )

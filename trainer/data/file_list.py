@@ -13,22 +13,22 @@ from trainer.data.manifest import Columns, Manifest, Quarantined, build_manifest
 
 
 def read_files(paths: Sequence[Path]) -> Manifest:
-    """Every picture among ``paths`` once, in the order given, those of a folder by name.
+    """Every image among ``paths`` once, in the order given, those of a folder by name.
 
-    A file that is named is taken whatever it is called; in folders those with a picture's extension are, as
+    A file that is named is taken whatever it is called; in folders those with an image's extension are, as
     the data sets' reader does it. What cannot be opened is quarantined with its reason.
 
     Raises:
-        InputError: nothing is given, something is not there, or there is no picture.
+        InputError: nothing is given, something is not there, or there is no image.
     """
     if not paths:
-        raise InputError("Nothing was given to predict. Pass picture files, or folders that hold some.")
+        raise InputError("Nothing was given to predict. Pass image files, or folders that hold some.")
     seen: dict[str, tuple[Path, str]] = {}  # as it is called → where it is, why it cannot be opened
     for path, problem in _walk_all(paths):
         seen.setdefault(os.fspath(path), (path, problem))
     if not seen:
         raise InputError(
-            f"No picture is in {', '.join(map(_name, paths[:3]))}. Files are found by their extension: "
+            f"No image is in {', '.join(map(_name, paths[:3]))}. Files are found by their extension: "
             f"{', '.join(sorted(files.EXTENSIONS))}."
         )
     usable = [path for path, problem in seen.values() if not problem]
@@ -42,7 +42,7 @@ def read_files(paths: Sequence[Path]) -> Manifest:
         if isinstance(why, OSError)
     ]
     return build_manifest(
-        "the pictures",
+        "the images",
         Columns(
             sample_id=names,
             label=[""] * len(good),

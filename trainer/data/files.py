@@ -1,4 +1,4 @@
-"""Files that may hold pictures: which can be opened safely, and what is in them."""
+"""Files that may hold images: which can be opened safely, and what is in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HASH_THREADS = 8  # hashing waits for the disk and releases the interpreter
 
 @dataclass(frozen=True)
 class FileSlice:
-    """A picture that lies inside a larger file. Like a path, it is read when somebody wants it."""
+    """An image that lies inside a larger file. Like a path, it is read when somebody wants it."""
 
     path: Path
     offset: int  # bytes
@@ -56,7 +56,7 @@ def problem(path: Path) -> str:
 
 
 def hash_images(images: Sequence[StoredImage]) -> list[str | OSError]:
-    """SHA-256 hex of every picture's bytes, or why they could not be read."""
+    """SHA-256 hex of every image's bytes, or why they could not be read."""
     with ThreadPoolExecutor(HASH_THREADS) as pool:
         return list(pool.map(_sha256, images))
 

@@ -1,4 +1,4 @@
-"""A Hugging Face data set, saved in a folder or called by name → rows. Pictures stay in its Arrow files."""
+"""A Hugging Face data set, saved in a folder or called by name → rows. Images stay in its Arrow files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _RESHAPE = "Load it with the datasets library, {}, write it with save_to_disk an
 
 @dataclass(frozen=True)
 class ArrowCell:
-    """A picture's bytes in an Arrow file. Like a path, it is read when somebody wants it."""
+    """An image's bytes in an Arrow file. Like a path, it is read when somebody wants it."""
 
     path: Path
     column: str
@@ -75,12 +75,12 @@ def is_saved(path: Path) -> bool:
 def read(path: Path, *, name: str, seed: int) -> Manifest:
     """Read the folder that ``save_to_disk`` wrote.
 
-    Pictures are the first column of type Image, or one called so that holds bytes; the other columns are
+    Images are the first column of type Image, or one called so that holds bytes; the other columns are
     called as in a table, and a single ClassLabel is the label under any name. Several splits are those of the
-    data, a single one (or a Dataset) is drawn from. Rows without a picture are quarantined.
+    data, a single one (or a Dataset) is drawn from. Rows without an image are quarantined.
 
     Raises:
-        InputError: unreadable; no pictures; several columns that may be the label; a split of another name.
+        InputError: unreadable; no images; several columns that may be the label; a split of another name.
     """
     import datasets
 
@@ -153,7 +153,7 @@ def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
         _add(rows, part, dataset, name, given=part if len(parts) > 1 else "")
     if not rows.sample_id:
         first = "; ".join(f"{row}: {reason}" for row, reason in rows.quarantined[:3])
-        raise InputError(f"{name} has no row with a usable picture{f' ({first})' if first else ''}.")
+        raise InputError(f"{name} has no row with a usable image{f' ({first})' if first else ''}.")
     columns = Columns(
         sample_id=rows.sample_id,
         label=rows.label,
@@ -174,7 +174,7 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> 
     """
     column, names = _columns(dataset, name)
     paths = [Path(one["filename"]) for one in dataset.cache_files]
-    picture = column.pop("picture")
+    image_column = column.pop("image")
     text = {
         role: [value for path in paths for value in table_columns.column_as_text(_table(path)[own])]
         for role, own in column.items()
@@ -185,7 +185,7 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> 
     sample_id = _ids(part, text.get("id", blank))
     at = 0
     for path in paths:
-        images = _images(path, picture)
+        images = _images(path, image_column)
         for image, content in zip(images, _hashes(images), strict=True):
             if isinstance(content, OSError):
                 where = f"{files.printable(str(image))}: " if isinstance(image, Path) else ""
@@ -208,8 +208,8 @@ def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str]
     kinds = dataset.features
     schema = kinds.arrow_schema
     image = next((one for one, kind in kinds.items() if isinstance(kind, datasets.Image)), None)
-    picture = image or table_columns.image_bytes_column(schema)
-    if picture is None:
+    image_column = image or table_columns.image_bytes_column(schema)
+    if image_column is None:
         cure = _RESHAPE.format("make one with cast_column(…, Image())")
         raise InputError(
             f"{name} has the columns {', '.join(map(repr, kinds))}, and none is of the type Image. {cure}."
@@ -221,7 +221,7 @@ def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str]
         raise InputError(f"{name} has several labels: {', '.join(map(repr, classes))}. {cure}.")
     if "label" not in column and classes:
         (column["label"],) = classes
-    return column | {"picture": picture}, classes.get(column.get("label", ""))
+    return column | {"image": image_column}, classes.get(column.get("label", ""))
 
 
 def _ids(part: str, given: list[str]) -> list[str]:
@@ -231,11 +231,11 @@ def _ids(part: str, given: list[str]) -> list[str]:
     return [f"{part}/{one}" if part else one for one in given]  # splits often count from 0 each
 
 
-# --- pictures ---------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------
 
 
 def _images(path: Path, column: str) -> list[StoredImage]:
-    """Where the picture of every row of an Arrow file is: in the cell, or in the file that the cell names."""
+    """Where the image of every row of an Arrow file is: in the cell, or in the file that the cell names."""
     cells = _table(path)[column]
     within, named = cells, [None] * len(cells)
     if arrow.types.is_struct(cells.type):
@@ -250,7 +250,7 @@ def _images(path: Path, column: str) -> list[StoredImage]:
 
 
 def _hashes(images: Sequence[StoredImage]) -> list[str | OSError]:
-    """SHA-256 hex of each picture, or why there is none."""
+    """SHA-256 hex of each image, or why there is none."""
     wrong = [files.problem(one) if isinstance(one, Path) else "" for one in images]
     hashes = iter(files.hash_images([image for image, bad in zip(images, wrong, strict=True) if not bad]))
     return [OSError(errno.ENOENT, bad) if bad else next(hashes) for bad in wrong]

@@ -1,4 +1,4 @@
-"""What can be measured of one picture without knowing what it shows: bad pictures lie at the ends of it."""
+"""What can be measured of one image without knowing what it shows: bad images lie at the ends of it."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ MEASURE_NAMES = (
 
 
 def measure_image(image_hwc: np.ndarray, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """All of :data:`MEASURE_NAMES` of one picture. Always finite.
+    """All of :data:`MEASURE_NAMES` of one image. Always finite.
 
-    Width, height and hash are the picture's own; the rest is measured after its longer side has been brought
-    down to :data:`SIDE` (smaller pictures stay as they are).
+    Width, height and hash are the image's own; the rest is measured after its longer side has been brought
+    down to :data:`SIDE` (smaller images stay as they are).
 
     Args:
         image_hwc: uint8 [H, W, 3], at least one pixel.
-        size: width and height as stored, where the picture was read at a fraction; None: those it has.
+        size: width and height as stored, where the image was read at a fraction; None: those it has.
 
     Returns:
         float64 [M].
     """
     width, height = size or image_hwc.shape[1::-1]
-    picture = Image.fromarray(image_hwc)
+    image = Image.fromarray(image_hwc)
     # Of Pillow's filters the one with which sharpness depends least on the size a photo was stored at.
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
-    grey = picture.convert("L")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    grey = image.convert("L")
     luma = np.asarray(grey, dtype=np.float32)
-    looks = luma.mean() / 255, luma.std() / 255, laplace(luma).var(), abs(grey.entropy()), _colours(picture)
+    looks = luma.mean() / 255, luma.std() / 255, laplace(luma).var(), abs(grey.entropy()), _colours(image)
     return np.array([width, height, *looks, *np.packbits(perceptual_hash(image_hwc))], dtype=np.float64)
 
 
 def perceptual_hash(image_hwc: np.ndarray) -> np.ndarray:
-    """bool [64]: the signs of the 8 × 8 lowest frequencies of the grey picture against their median
+    """bool [64]: the signs of the 8 × 8 lowest frequencies of the grey image against their median
     (pHash, Zauner 2010). ``image_hwc`` is uint8 [H, W, 3]."""
     grey = Image.fromarray(image_hwc).convert("L").resize((32, 32), Image.Resampling.BOX)
     low = dctn(np.asarray(grey, dtype=np.float32), norm="ortho")[:8, :8].ravel()
@@ -53,16 +53,16 @@ def perceptual_hash(image_hwc: np.ndarray) -> np.ndarray:
 
 
 def hashes_of_measures(measures_nm: np.ndarray) -> np.ndarray:
-    """uint8 [N, 8]: the perceptual hashes of N pictures from their measures [N, M]."""
+    """uint8 [N, 8]: the perceptual hashes of N images from their measures [N, M]."""
     return measures_nm[:, -HASH_BYTES:].astype(np.uint8)
 
 
-def _colours(picture: Image.Image) -> float:
+def _colours(image: Image.Image) -> float:
     """Spread and distance from grey along red–green and yellow–blue.
 
     Not the mean saturation of HSV: that takes the noise in dark pixels for full colour.
     """
-    red, green, blue = np.moveaxis(np.asarray(picture, dtype=np.float32), -1, 0)
+    red, green, blue = np.moveaxis(np.asarray(image, dtype=np.float32), -1, 0)
     opponent = np.stack([red - green, (red + green) / 2 - blue])
     spread, away = opponent.std((1, 2)), opponent.mean((1, 2))
     return float(np.hypot(*spread) + 0.3 * np.hypot(*away))

@@ -20,7 +20,7 @@ HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
 
 
 def load(data: str, *, seed: int) -> Manifest:
-    """Read what ``--data`` names. Pictures are hashed, not decoded.
+    """Read what ``--data`` names. Images are hashed, not decoded.
 
     Args:
         data: ``demo``, or the path of a folder, a table, tar shards or ready features, or ``hf:`` and a name:
@@ -53,5 +53,5 @@ def load(data: str, *, seed: int) -> Manifest:
 
 
 def _is_shards(path: Path) -> bool:
-    """Tar files and no pictures beside them."""
+    """Tar files and no images beside them."""
     return bool(shards.find_shards(path)) and not any(p.suffix.lower() in EXTENSIONS for p in path.iterdir())

@@ -20,7 +20,7 @@ BLOCK = 1024  # rows that are held against as many others at once: 60 MB with 2,
 class NearDuplicates:
     """Which rows are near-duplicates of which.
 
-    Told by rows, since 10,000 copies of one picture are 50 million pairs: the counts are of all pairs; of the
+    Told by rows, since 10,000 copies of one image are 50 million pairs: the counts are of all pairs; of the
     pairs themselves every row keeps the best in each split, so no leak is lost.
     """
 
@@ -73,11 +73,11 @@ def near_duplicates(
     centre: bool = True,
     block: int = BLOCK,
 ) -> NearDuplicates:
-    """Pairs whose hashes *and* vectors agree: hashes alone take plain pictures for alike, vectors alone take
-    pictures of one thing for alike.
+    """Pairs whose hashes *and* vectors agree: hashes alone take plain images for alike, vectors alone take
+    images of one thing for alike.
 
-    Either may be left out (data that comes as features has no pictures); the other then decides. A mirrored
-    picture has another hash and is not found. Time grows with N²: hashes of 50,000 rows take seconds, vectors
+    Either may be left out (data that comes as features has no images); the other then decides. A mirrored
+    image has another hash and is not found. Time grows with N²: hashes of 50,000 rows take seconds, vectors
     alone minutes.
 
     Args:

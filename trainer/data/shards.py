@@ -1,4 +1,4 @@
-"""Tar shards as img2dataset (webdataset) writes them → rows. Pictures stay in the shards."""
+"""Tar shards as img2dataset (webdataset) writes them → rows. Images stay in the shards."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def find_shards(path: Path) -> list[Path]:
 
 
 def read(path: Path, *, name: str, seed: int) -> Manifest:
-    """Read the shards in order of name. Files of one key are one row; a key without a picture is quarantined.
+    """Read the shards in order of name. Files of one key are one row; a key without an image is quarantined.
 
-    A shard that is cut short keeps the pictures that are whole, and is itself quarantined with how many. The
+    A shard that is cut short keeps the images that are whole, and is itself quarantined with how many. The
     split is that of the folder (train, val, test), else of the .json, else drawn.
 
     Raises:
-        InputError: no pictures; a split of another name.
+        InputError: no images; a split of another name.
     """
     samples: list[_Sample] = []
     quarantined: list[Quarantined] = []
@@ -56,12 +56,12 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         folder = shard.parent.name if path not in (shard, shard.parent) else ""
         for one in _samples(shard, canonical_split(folder) or "", quarantined):
             if one.image is None:
-                quarantined.append(Quarantined(one.sample_id, "a key without a picture"))
+                quarantined.append(Quarantined(one.sample_id, "a key without an image"))
             else:
                 samples.append(one)
     if not samples:
         first = "; ".join(f"{where}: {reason}" for where, reason in quarantined[:3])
-        raise InputError(f"{name} holds no usable pictures{f' ({first})' if first else ''}. {TAKES}.")
+        raise InputError(f"{name} holds no usable images{f' ({first})' if first else ''}. {TAKES}.")
     columns = Columns(
         sample_id=[one.sample_id for one in samples],
         label=[one.notes.get("label", "") for one in samples],

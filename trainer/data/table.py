@@ -1,4 +1,4 @@
-"""A table of pictures → rows: CSV, TSV, JSON lines or Parquet, with a path or the bytes in each row."""
+"""A table of images → rows: CSV, TSV, JSON lines or Parquet, with a path or the bytes in each row."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from trainer.data.split import manifest_with_splits, parse_split
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 TAKES = (
-    "A table has one row per picture and a header: path (or, in Parquet, image with the bytes), label and, "
+    "A table has one row per image and a header: path (or, in Parquet, image with the bytes), label and, "
     "if you have them, caption, group, split, sample_id"
 )
 
 
 @dataclass(frozen=True)
 class ParquetCell:
-    """A picture's bytes in a Parquet file. Like a path, it is read when somebody wants it."""
+    """An image's bytes in a Parquet file. Like a path, it is read when somebody wants it."""
 
     path: Path
     column: str
@@ -60,13 +60,13 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     """Read one table.
 
     Paths count from the folder that the table is in. A TSV of two columns without a header is read as
-    Conceptual Captions are written: caption, path. Several captions of a picture, in a list or in several
-    rows, are joined by " | ". Rows whose picture is not there are quarantined. Without splits 70/15/15 are
+    Conceptual Captions are written: caption, path. Several captions of an image, in a list or in several
+    rows, are joined by " | ". Rows whose image is not there are quarantined. Without splits 70/15/15 are
     drawn. Only the small columns are held in memory; bytes are hashed, and read again when they are needed.
 
     Raises:
-        InputError: unreadable; no column for the picture; web addresses; an unknown split; two rows of one
-            picture that contradict each other.
+        InputError: unreadable; no column for the image; web addresses; an unknown split; two rows of one
+            image that contradict each other.
     """
     try:
         table, stored = _small_columns(path)
@@ -84,11 +84,11 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     if stored:
         rows = _from_cells(path, stored, text.get("id"))
     else:
-        rows = _from_paths(path.parent, text["picture"], name)
-        caption = _caption_of_each(text["picture"], caption, (label, group, split), name)
+        rows = _from_paths(path.parent, text["image"], name)
+        caption = _caption_of_each(text["image"], caption, (label, group, split), name)
     if not rows.sample_id:
         raise InputError(
-            f"{name}: none of its {table.num_rows} rows has a usable picture{_such_as(rows)}. {TAKES}."
+            f"{name}: none of its {table.num_rows} rows has a usable image{_such_as(rows)}. {TAKES}."
         )
     columns = Columns(
         sample_id=rows.sample_id,
@@ -106,7 +106,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
 
 
 def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
-    """The table without pictures; and the name of the column that holds their bytes, if one does."""
+    """The table without images; and the name of the column that holds their bytes, if one does."""
     kind = path.suffix.lower()
     if kind == ".parquet":
         with parquet.ParquetFile(path) as file:
@@ -138,9 +138,9 @@ def _known(names: Sequence[str]) -> bool:
 def _columns(present: Sequence[str], name: str) -> dict[str, str]:
     """Role → the table's own name of the column."""
     column = table_columns.by_role(present)
-    if "picture" not in column:
+    if "image" not in column:
         raise InputError(
-            f"{name} has the columns {', '.join(map(repr, present))} and none for the picture. {TAKES}."
+            f"{name} has the columns {', '.join(map(repr, present))} and none for the image. {TAKES}."
         )
     return column
 
@@ -163,11 +163,11 @@ def _row_group(path: Path, column: str, index: int) -> arrow.ChunkedArray:
         return file.read_row_group(index, [column]).column(0)
 
 
-# --- pictures ---------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------
 
 
 def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
-    """Hash every picture in the file, one row group in memory at a time."""
+    """Hash every image in the file, one row group in memory at a time."""
     rows, at = _Rows(), 0
     with parquet.ParquetFile(path) as file:
         for index in range(file.num_row_groups):
@@ -189,7 +189,7 @@ def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
     address = next((one for one in names if one.startswith(("http://", "https://"))), None)
     if address:
         raise InputError(
-            f"{name} holds web addresses, such as {address}. Headroom downloads nothing: fetch the pictures "
+            f"{name} holds web addresses, such as {address}. Headroom downloads nothing: fetch the images "
             "with img2dataset, and pass the folder of its shards or a table of the local paths."
         )
     rows = _Rows()
@@ -216,17 +216,17 @@ def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
 
 
 def _caption_of_each(
-    picture: list[str], caption: list[str], others: Sequence[list[str]], name: str
+    image: list[str], caption: list[str], others: Sequence[list[str]], name: str
 ) -> list[str]:
-    """Captions of all rows of a picture, together at each of them; the other columns must not differ."""
+    """Captions of all rows of an image, together at each of them; the other columns must not differ."""
     together = list(caption)
-    for one, rows in rows_by_value(picture).items():
+    for one, rows in rows_by_value(image).items():
         for column in others if len(rows) > 1 else ():
             values = sorted({column[row] for row in rows})
             if len(values) > 1:
                 raise InputError(
                     f"{name} has {one!r} in {len(rows)} rows that contradict each other: {values[0]!r} and "
-                    f"{values[1]!r}. Rows of one picture may differ in their caption only."
+                    f"{values[1]!r}. Rows of one image may differ in their caption only."
                 )
         joined = table_columns.CAPTIONS_JOINED_BY.join(
             dict.fromkeys(filter(None, (caption[row] for row in rows)))

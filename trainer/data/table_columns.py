@@ -8,7 +8,7 @@ import pyarrow as arrow
 
 # What people call these columns, the first that is there counts. Any case.
 NAMES = {
-    "picture": ("path", "file_name", "filename", "filepath", "image_path", "image", "img", "file"),
+    "image": ("path", "file_name", "filename", "filepath", "image_path", "image", "img", "file"),
     "id": ("sample_id", "id", "key", "image_id"),
     "label": ("label", "class", "class_name", "category"),
     "caption": ("caption", "captions", "text"),
@@ -29,14 +29,14 @@ def by_role(present: Iterable[str]) -> dict[str, str]:
 
 
 def holds_bytes(kind: arrow.DataType) -> bool:
-    """Bytes, bare or as Hugging Face writes pictures: a struct of bytes and path."""
+    """Bytes, bare or as Hugging Face writes images: a struct of bytes and path."""
     bare = arrow.types.is_binary(kind) or arrow.types.is_large_binary(kind)
     return bare or (arrow.types.is_struct(kind) and any(f.name == "bytes" for f in kind))
 
 
 def image_bytes_column(schema: arrow.Schema) -> str | None:
-    """The first column that is called like a picture and holds bytes."""
-    return next((f.name for f in schema if f.name.lower() in NAMES["picture"] and holds_bytes(f.type)), None)
+    """The first column that is called like an image and holds bytes."""
+    return next((f.name for f in schema if f.name.lower() in NAMES["image"] and holds_bytes(f.type)), None)
 
 
 def bytes_of(cell: arrow.Scalar) -> bytes | None:

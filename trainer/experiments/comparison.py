@@ -23,7 +23,7 @@ from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric
 from trainer.tracking.writer import RunWriter
 
-MOST_SHOWN = 5000  # test rows whose pictures are kept
+MOST_SHOWN = 5000  # test rows whose images are kept
 LEVEL = 0.05
 WIDTH = 170  # characters of a table in a log
 
@@ -134,7 +134,7 @@ class Comparison:
         )
 
     def log(self, writer: RunWriter) -> None:
-        """Every table, with the answers of each method's first head and pictures of the test rows."""
+        """Every table, with the answers of each method's first head and images of the test rows."""
         manifest, rows = self.manifest, self.rows
         writer.table(
             Artifact.PREDICTIONS,

@@ -16,12 +16,12 @@ from trainer.data.near_duplicates import MIN_COSINE, NearDuplicates, near_duplic
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
 from trainer.tracking import tables
-from trainer.tracking.schema import Artifact, Duplicates, Extracted, Pictures
+from trainer.tracking.schema import Artifact, Duplicates, Extracted, Images
 from trainer.tracking.writer import RunWriter
 
 # Every pair is looked at: on two cores half a million hashes take three minutes, so do 50,000 vectors alone.
-MOST_PICTURES, MOST_VECTORS = 500_000, 50_000
-LEAST_COSINE_ALONE = 0.95  # of vectors without pictures, see near_duplicates
+MOST_IMAGES, MOST_VECTORS = 500_000, 50_000
+LEAST_COSINE_ALONE = 0.95  # of vectors without images, see near_duplicates
 NAMED = 5  # pairs that are named on the terminal
 SIDE = 96  # pixels of a thumbnail: two are to be told apart
 
@@ -42,12 +42,12 @@ class Quality:
     def __init__(self, features: Features) -> None:
         """Looks for near-duplicates at once: seconds, or minutes for hundreds of thousands of rows."""
         self._features, self._manifest = features, features.manifest
-        # Each picture once, for a test row if it has one: its copies are known without comparing.
+        # Each image once, for a test row if it has one: its copies are known without comparing.
         distinct_n = ~redundant_rows(self._manifest)
         compared_n, self._most, cosine = distinct_n, MOST_VECTORS, LEAST_COSINE_ALONE
         if features.measures_nm is not None:
             compared_n = distinct_n & np.isfinite(features.measures_nm).all(axis=1)
-            self._most, cosine = MOST_PICTURES, MIN_COSINE
+            self._most, cosine = MOST_IMAGES, MIN_COSINE
         self._too_many = int(compared_n.sum()) > self._most
         self._rows = np.flatnonzero(compared_n & (not self._too_many))
         self._not_compared = int(distinct_n.sum()) - len(self._rows)
@@ -100,7 +100,7 @@ class Quality:
         """Say on the terminal what a person should know."""
         found = {between: n for between, n in self.figures()[Extracted.NEAR_DUPLICATES].items() if n}
         counts = ", ".join(f"{n} {between}" for between, n in found.items()) or "none"
-        what = "vectors" if self._manifest.images is None else "pictures"
+        what = "vectors" if self._manifest.images is None else "images"
         say(f"Near-duplicates among {len(self._rows)} different {what}: {counts}.")
         for pairs in self.pairs:
             if pairs.kind == Duplicates.NEAR:
@@ -109,7 +109,7 @@ class Quality:
             say(f"More than {self._most:,} {what} would take too long to compare: none were.")
         elif self._not_compared:
             say(
-                f"{self._not_compared} pictures took no part: their vectors were stored without measures. To "
+                f"{self._not_compared} images took no part: their vectors were stored without measures. To "
                 "have them measured, prune the encoder's key (python -m trainer.cache) and extract again."
             )
         for leaks in self._leaks():
@@ -134,12 +134,12 @@ class Quality:
         )
         writer.table(Artifact.DUPLICATES, frame)
         shown = sorted({*self._extremes(), *self._shown_in_pairs()})
-        frame = tables.pictures(
+        frame = tables.images(
             manifest,
             measures=self._measures(),
             thumbnails=dict(zip(shown, thumbnails(manifest, shown, side=SIDE), strict=True)),
         )
-        writer.table(Artifact.PICTURES, frame)
+        writer.table(Artifact.IMAGES, frame)
 
     def _copies(self, between: str) -> Iterator[Pairs]:
         split_n = self._manifest.split_n
@@ -153,7 +153,7 @@ class Quality:
 
     @cached_property
     def _same(self) -> list[tuple[int, int]]:
-        """For each row that can go, the one with the same picture that stays, and itself."""
+        """For each row that can go, the one with the same image that stays, and itself."""
         again_n = redundant_rows(self._manifest)
         return [
             (rows[~again_n[rows]][0], row)
@@ -181,20 +181,20 @@ class Quality:
         return "; ".join(named) + ("; …" if len(pairs.rows_p2) > NAMED else "")
 
     def _measures(self) -> dict[str, np.ndarray]:
-        """By name, [N] each; NaN where a picture was not measured."""
+        """By name, [N] each; NaN where an image was not measured."""
         measures_nm = self._features.measures_nm
         if measures_nm is None:
             measures_nm = np.full((len(self._manifest), len(MEASURE_NAMES)), np.nan)
-        return {name: measures_nm[:, MEASURE_NAMES.index(name)] for name in Pictures.MEASURES}
+        return {name: measures_nm[:, MEASURE_NAMES.index(name)] for name in Images.MEASURES}
 
     def _extremes(self) -> Iterator[int]:
         """The rows at either end of each measure that the page shows."""
         measures = self._measures()
-        measures[Pictures.SIZE] = np.minimum(measures[Pictures.WIDTH], measures[Pictures.HEIGHT])
-        for name in Pictures.SHOWN:
+        measures[Images.SIZE] = np.minimum(measures[Images.WIDTH], measures[Images.HEIGHT])
+        for name in Images.SHOWN:
             order = np.argsort(measures[name], kind="stable")[: np.isfinite(measures[name]).sum()]
-            yield from order[: Pictures.EXTREMES].tolist()
-            yield from order[-Pictures.EXTREMES :].tolist()
+            yield from order[: Images.EXTREMES].tolist()
+            yield from order[-Images.EXTREMES :].tolist()
 
     def _shown_in_pairs(self) -> Iterator[int]:
         for pairs in self.pairs:

@@ -138,13 +138,13 @@ class Evaluation:
         }
 
     def log(self, writer: RunWriter) -> None:
-        """Write predictions, map, samples, confusion picture and the best head itself."""
+        """Write predictions, map, samples, confusion image and the best head itself."""
         writer.table(Artifact.PREDICTIONS, self.predictions())
         if self.features.report.quarantined:
             entries = [(q.path, q.reason) for q in self.features.report.quarantined]
             writer.table(Artifact.QUARANTINE, tables.quarantine(entries))
         self._log_map(writer)
-        writer.file(Artifact.CONFUSION_PNG, self._confusion_picture(writer.study))
+        writer.file(Artifact.CONFUSION_PNG, self._confusion_image(writer.study))
         head_files = self._head_files()
         for name, data in head_files.items():
             writer.file(f"{Artifact.HEAD}/{name}", data)
@@ -186,7 +186,7 @@ class Evaluation:
             writer.folder(Artifact.MODEL, pack(Path(scratch), head_files, used))
         return writer.register(registered_name(writer.study), Artifact.MODEL)
 
-    def _confusion_picture(self, study: str) -> bytes:
+    def _confusion_image(self, study: str) -> bytes:
         share, n = float(intervals.accuracy(self._confusion)), int(self._confusion.sum())
         title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {n} test rows"
         return confusion_png(self._confusion, classes=self.manifest.classes, title=title)

@@ -130,7 +130,7 @@ def _report(report: ExtractReport, *, encoded: bool) -> None:
     say(
         f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
         f"duplicates {report.dropped_duplicates}."
-        + (f" {report.duplicates} of the rows repeat another one's picture." if report.duplicates else "")
+        + (f" {report.duplicates} of the rows repeat another one's image." if report.duplicates else "")
     )
     if encoded:
         say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")

@@ -1,4 +1,4 @@
-"""Pictures for places that show files, such as MLflow's artifact view."""
+"""Images for places that show files, such as MLflow's artifact view."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Rows → what arrives at the last blocks of an encoder, computed once in each picture's life.
+"""Rows → what arrives at the last blocks of an encoder, computed once in each image's life.
 
-Stored in the manner of :mod:`trainer.features.store`, of which a picture's activations are one long vector,
+Stored in the manner of :mod:`trainer.features.store`, of which an image's activations are one long vector,
 under a key that also says where the tower is cut.
 """
 
@@ -35,7 +35,7 @@ class Activations:
     Attributes:
         tail: the rest of the tower, as it was published; to be copied by whoever trains it.
         blocks: how many the tower has.
-        shape: of one picture's activations.
+        shape: of one image's activations.
         dtype: what the frozen part computed in.
         views: how many views each training row has besides itself.
         work: what had to be encoded now.
@@ -118,7 +118,7 @@ def activations(
     if work.bad:
         row, reason = next(iter(work.bad.items()))
         raise InputError(
-            f"{len(work.bad)} pictures can no longer be read, such as {manifest.sample_id[row]}: {reason}. "
+            f"{len(work.bad)} images can no longer be read, such as {manifest.sample_id[row]}: {reason}. "
             "Put them back, or take them out of the data and pass another --study."
         )
     return Activations(stores, manifest.content, front, dtype=dtype, kept=kept, work=work)

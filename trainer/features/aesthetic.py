@@ -96,7 +96,7 @@ def _from_hub(where: str) -> Path:
 
 
 class AestheticHead(NamedTuple):
-    """A linear predictor of how much people like a picture, on image embeddings of length 1."""
+    """A linear predictor of how much people like an image, on image embeddings of length 1."""
 
     weight_e: np.ndarray  # float [E]
     bias: float

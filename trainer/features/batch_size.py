@@ -1,4 +1,4 @@
-"""How many pictures an encoder takes at once: measured with noise, and remembered."""
+"""How many images an encoder takes at once: measured with noise, and remembered."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def remembered_batch_size(encoder: ImageEncoder, key: str, memory: Path, *, most
     Args:
         key: names the encoder and what it computes in.
         memory: a JSON file.
-        most: pictures there are.
+        most: images there are.
     """
     known = read_cache(memory)
     name = f"{key} on {encoder.device_name}"

@@ -1,7 +1,7 @@
 """Views of a caption for augmentation: 0 is the caption as it is, 1, 2, … stray from it.
 
-The counterpart of the picture's views in ``views.py``: what is drawn depends on the picture's bytes, the
-view's number and the seed alone, so that view v of a picture and view v of its caption are one pair, the
+The counterpart of the image's views in ``views.py``: what is drawn depends on the image's bytes, the
+view's number and the seed alone, so that view v of an image and view v of its caption are one pair, the
 same for ever, whichever others are made beside them. Leaving words out and putting synonyms in their places
 are two of the four operations of EDA (Wei & Zou 2019).
 """
@@ -37,7 +37,7 @@ LITTLE_WORDS = frozenset(_LITTLE.split())
 """Never replaced, as in EDA: many of them WordNet knows as other words only, "a" as an angstrom, "off" as to
 murder."""
 
-_CAPTIONS = 0x74657874  # sets these random numbers apart from those of the picture's own view
+_CAPTIONS = 0x74657874  # sets these random numbers apart from those of the image's own view
 _AROUND = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
 _MARKER = re.compile(r"\((?:a|p|ip)\)$")  # where an adjective may stand, as data.adj says it
 
@@ -62,7 +62,7 @@ class Wording:
 def reword(
     text: str, how: Wording, content: str, view: int, *, seed: int, wordnet: WordNet | None = None
 ) -> str:
-    """What view ``view`` of the caption ``text`` is, of the picture with the SHA-256 ``content``.
+    """What view ``view`` of the caption ``text`` is, of the image with the SHA-256 ``content``.
 
     The random numbers are the same for all strengths: a word left out at 0.1 is left out at 0.2, too, and
     synonyms change nothing about which words stay. A synonym keeps the punctuation around the word and
@@ -78,8 +78,8 @@ def reword(
     words = text.split()
     if not words:
         return text
-    picture = np.frombuffer(bytes.fromhex(content), dtype=np.uint32)
-    rng = np.random.default_rng([seed, view, *picture, _CAPTIONS])
+    image = np.frombuffer(bytes.fromhex(content), dtype=np.uint32)
+    rng = np.random.default_rng([seed, view, *image, _CAPTIONS])
     luck_w, swap_w, which_w = rng.random((len(words), 3)).T  # drawn for one word after the other
     stays_w = luck_w >= min(how.deletion, luck_w.max())  # the luckiest stays, come what may
     if wordnet is not None:

@@ -1,4 +1,4 @@
-"""Pictures → vectors, with the frozen image tower of a model."""
+"""Images → vectors, with the frozen image tower of a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ImageEncoder:
-    """A frozen image tower and how pictures are prepared for it.
+    """A frozen image tower and how images are prepared for it.
 
     Attributes:
         family: the kind of model.
@@ -65,7 +65,7 @@ class ImageEncoder:
 
     @property
     def shape(self) -> Size:
-        """Height and width of a prepared picture."""
+        """Height and width of a prepared image."""
         return self._preparation.shape
 
     @property
@@ -118,7 +118,7 @@ class ImageEncoder:
         """What was sent → float32 [B, D], once what comes back is called. OutOfMemory as above.
 
         Args:
-            colours_b5: float32 [B, 5], how each picture is changed first: :func:`views.recolour`.
+            colours_b5: float32 [B, 5], how each image is changed first: :func:`views.recolour`.
         """
         import torch
 
@@ -147,5 +147,5 @@ class ImageEncoder:
 
 
 def preparation_of(folder: Path) -> Preparation:
-    """How the model in ``folder`` wants its pictures. Needs no torch. InputError as :func:`preparation`."""
+    """How the model in ``folder`` wants its images. Needs no torch. InputError as :func:`preparation`."""
     return preparation(image_settings(folder)[0], kind=family_of(folder).processor)

@@ -1,4 +1,4 @@
-"""What an encoder costs: pictures per second, memory, size. Measured in a process of its own."""
+"""What an encoder costs: images per second, memory, size. Measured in a process of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Cost(NamedTuple):
     device: str  # for people
     dimension: int
     parameters: int
-    side: int  # pixels of a prepared picture's height
+    side: int  # pixels of a prepared image's height
     batch_size: int
     images_per_s: float
     peak_bytes: int
@@ -30,12 +30,12 @@ class Cost(NamedTuple):
 def cost_of(folder: Path, *, device: str, dtype: str, batch_size: int | None = None) -> Cost:
     """Load the tower of ``folder`` in a new process and send noise through it for a while.
 
-    Noise is as fast as pictures: what a tower does depends on their number alone. Reading and decoding are
+    Noise is as fast as images: what a tower does depends on their number alone. Reading and decoding are
     not in it. Memory is what CUDA gave out at most, or by how much the process grew; a process that has
     encoded before would hide that.
 
     Args:
-        batch_size: pictures per call; None for the fastest of a few.
+        batch_size: images per call; None for the fastest of a few.
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:

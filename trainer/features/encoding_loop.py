@@ -1,4 +1,4 @@
-"""The encoding loop: pictures come prepared, one thread encodes, one stores; what is too large is halved."""
+"""The encoding loop: images come prepared, one thread encodes, one stores; what is too large is halved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.features.image_loader import CORES, ImageLoader, ImageRequest, Prep
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
-COMMIT_EVERY = 2048  # pictures per shard: what a crash can lose
+COMMIT_EVERY = 2048  # images per shard: what a crash can lose
 COMMIT_AFTER_S = 60.0  # and no more than a minute of a slow encoder's work
 WATCHED_S = 2.0  # for so long threads decode before it is judged whether they keep up …
 STARVED = 0.25  # … which they do not where the encoder waits for longer than this share of the time
@@ -48,7 +48,7 @@ class LazyEncoder:
 class Work:
     """What the loop did."""
 
-    bad: dict[int, str] = field(default_factory=dict)  # row → why its picture is bad
+    bad: dict[int, str] = field(default_factory=dict)  # row → why its image is bad
     encoded: int = 0  # distinct images
     calls: int = 0  # forward passes, with those that measured the batch size
     batch_size: int = 0  # the last that was used; 0 where nothing was encoded
@@ -216,7 +216,7 @@ class _Flight:
 
 
 class _Caller:
-    """Calls the encoder with as many pictures at once as its memory holds."""
+    """Calls the encoder with as many images at once as its memory holds."""
 
     def __init__(self, encoder: ImageEncoder, size: int, work: Work) -> None:
         self._encoder, self._size, self._work = encoder, size, work
@@ -224,7 +224,7 @@ class _Caller:
 
     def start(self, batch: list[Prepared]) -> _Flight:
         shown, vectors = [], []
-        for strays in (False, True):  # apart: pictures as they are do not go through the change of colours
+        for strays in (False, True):  # apart: images as they are do not go through the change of colours
             views = [(one.row, view) for one in batch for view in one.views if (view.number > 0) == strays]
             shown += [(row, view.number) for row, view in views]
             at = 0
@@ -248,17 +248,17 @@ class _Caller:
         return lambda: wait()[:count]
 
     def _halve(self) -> None:
-        """Nothing is lost: the pictures that did not fit are called again, in halves."""
+        """Nothing is lost: the images that did not fit are called again, in halves."""
         self._encoder.forget()
         if self._size == 1:
             raise InputError(
-                "The device has no memory for a single picture. What was encoded is kept; free memory, "
+                "The device has no memory for a single image. What was encoded is kept; free memory, "
                 "choose a smaller encoder, or pass --device cpu."
             )
         self._size //= 2
         self._work.batch_size = self._size
         self._work.said.append(
-            f"Memory was too small for {2 * self._size} pictures at once; went on with half."
+            f"Memory was too small for {2 * self._size} images at once; went on with half."
         )
 
 
@@ -299,7 +299,7 @@ def _batches(first: Prepared, others: Iterator[Prepared], size: int, work: Work)
 
 
 class _Counted:
-    """Distinct pictures done, of how many."""
+    """Distinct images done, of how many."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, *, done: int, total: int) -> None:
         self._tell = progress or (lambda done, total: None)
@@ -352,7 +352,7 @@ class _Shard:
     def _write(
         self, rows: list[int], vectors: list[np.ndarray], measured: list[tuple[int, np.ndarray]]
     ) -> None:
-        """Measures first: so a picture that has a vector was measured, whenever a kill comes."""
+        """Measures first: so an image that has a vector was measured, whenever a kill comes."""
         if self._measures is not None and measured:
             # Held for the append alone, inside the encoder's lock and never round it: two processes with
             # different encoders wait for each other for a moment, not for hours, and not for ever.

@@ -1,4 +1,4 @@
-"""Rows → vectors, each picture encoded once in its life."""
+"""Rows → vectors, each image encoded once in its life."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class ExtractReport:
     found: int  # rows and quarantined files together
     used: int  # rows that have a vector
     quarantined: tuple[Quarantined, ...]
-    dropped_duplicates: int  # rows that were left out because another shows the same picture
-    duplicates: int  # rows, used or dropped, whose picture another row before them shows
-    reused: int  # rows whose vector was there already, or is the same picture's as another row's
-    encoded: int  # distinct pictures encoded now; reused + encoded == used + dropped_duplicates
+    dropped_duplicates: int  # rows that were left out because another shows the same image
+    duplicates: int  # rows, used or dropped, whose image another row before them shows
+    reused: int  # rows whose vector was there already, or is the same image's as another row's
+    encoded: int  # distinct images encoded now; reused + encoded == used + dropped_duplicates
     encoder_calls: int  # forward passes, with those that measured the batch size
     elapsed_s: float
-    batch_size: int  # pictures per call of the encoder; 0 where nothing was encoded
+    batch_size: int  # images per call of the encoder; 0 where nothing was encoded
     processes: int  # that decoded; 0: threads did
     share: dict[str, float]  # of elapsed_s that the encoding thread spent on: load, decode (it waited for
-    # pictures), transfer, encode, write (it waited for the disk)
+    # images), transfer, encode, write (it waited for the disk)
     encoder: str  # for people: name and key; "ready features" where the data brought its vectors
     warnings: tuple[str, ...]  # such as a damaged shard that was set aside
 

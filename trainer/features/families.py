@@ -1,5 +1,5 @@
 """The encoders that Headroom knows, by the ``model_type`` in a model's own ``config.json``, and how each
-makes one vector of a picture or a text: frozen, pooled as its paper does."""
+makes one vector of an image or a text: frozen, pooled as its paper does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Family:
-    """How one kind of model turns pictures, and texts where it can, into vectors."""
+    """How one kind of model turns images, and texts where it can, into vectors."""
 
     name: str
     source: str  # how the paper pools

@@ -1,8 +1,8 @@
-"""Views of a picture for augmentation: 0 is the picture as it is, 1, 2, … stray from it.
+"""Views of an image for augmentation: 0 is the image as it is, 1, 2, … stray from it.
 
-What is drawn depends on the picture's bytes, the view's number and the seed alone, so that a view is the same
+What is drawn depends on the image's bytes, the view's number and the seed alone, so that a view is the same
 whenever, wherever and beside whichever others it is made. The crop is cut by Pillow, with the encoder's own
-filter, where the picture is decoded; mirroring and colours are changed by kornia, on the device.
+filter, where the image is decoded; mirroring and colours are changed by kornia, on the device.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Augmentation:
     still recognise what it sees."""
 
     least_area: float = 0.5
-    """A crop keeps at least this share of the picture (RandomResizedCrop, Szegedy et al. 2015)."""
+    """A crop keeps at least this share of the image (RandomResizedCrop, Szegedy et al. 2015)."""
     stretch: float = 4 / 3
-    """Its width to height is up to so many times, or so many times less, the picture's own."""
+    """Its width to height is up to so many times, or so many times less, the image's own."""
     flip: float = 0.5
     """How likely a view is mirrored, left to right."""
     brightness: float = 0.2
@@ -54,7 +54,7 @@ class Augmentation:
 
 
 class AugmentationSpec(NamedTuple):
-    """What all views 1, 2, … of all pictures depend on, besides the picture and the view's number."""
+    """What all views 1, 2, … of all images depend on, besides the image and the view's number."""
 
     how: Augmentation
     seed: int
@@ -66,20 +66,20 @@ def described(augmentation: AugmentationSpec) -> dict[str, Any]:
 
 
 class Drawn(NamedTuple):
-    """One view of one picture."""
+    """One view of one image."""
 
-    box: tuple[float, float, float, float]  # left, top, right, bottom as shares of the picture's sides
+    box: tuple[float, float, float, float]  # left, top, right, bottom as shares of the image's sides
     colours: (
         np.ndarray
     )  # float32 [5]: factors of brightness, contrast, saturation; hue in radians; 1: mirrored
 
 
 def draw(how: Augmentation, content: str, view: int, *, seed: int) -> Drawn:
-    """What view ``view``, from 1, of the picture with the SHA-256 ``content`` is."""
+    """What view ``view``, from 1, of the image with the SHA-256 ``content`` is."""
     rng = np.random.default_rng([seed, view, *np.frombuffer(bytes.fromhex(content), dtype=np.uint32)])
     area = rng.uniform(how.least_area, 1)
     aspect = math.exp(rng.uniform(-1, 1) * math.log(how.stretch))
-    # Where a side would be longer than the picture, the other one makes up for it: the area stays.
+    # Where a side would be longer than the image, the other one makes up for it: the area stays.
     width = min(math.sqrt(area * aspect), 1.0)
     height = min(area / width, 1.0)
     width = min(area / height, 1.0)
@@ -100,7 +100,7 @@ def crop(image_hwc: np.ndarray, drawn: Drawn, *, shape: tuple[int, int], resampl
 
 
 def recolour(pixels_bchw: torch.Tensor, colours_b5: torch.Tensor) -> torch.Tensor:
-    """Change colours and mirror, each picture by its own numbers.
+    """Change colours and mirror, each image by its own numbers.
 
     Args:
         pixels_bchw: float32 [B, 3, height, width], 0…255.

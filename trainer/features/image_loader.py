@@ -1,4 +1,4 @@
-"""Pictures on their way to the encoder: read, decoded and prepared ahead, in threads or in processes."""
+"""Images on their way to the encoder: read, decoded and prepared ahead, in threads or in processes."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ from trainer.features.preprocessing import Preparation
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(32, CORES + 2)  # decoding releases the interpreter; some wait for the disk
-TOGETHER = 8  # pictures that one task reads: what is sent between processes is sent in pieces of about 1 MB
+TOGETHER = 8  # images that one task reads: what is sent between processes is sent in pieces of about 1 MB
 
 
 class ImageRequest(NamedTuple):
-    """One picture, and the rows that show it."""
+    """One image, and the rows that show it."""
 
     rows: tuple[int, ...]
     images: tuple[StoredImage | bytes, ...]  # for each row, where its copy is
     content: str  # SHA-256 hex of the bytes that were listed
-    views: tuple[int, ...]  # what to make of it: 0 is the picture as it is, 1, 2, … stray from it
+    views: tuple[int, ...]  # what to make of it: 0 is the image as it is, 1, 2, … stray from it
     measure: bool  # whether it is to be measured, too
 
 
 class View(NamedTuple):
-    """One view of one picture, for the encoder."""
+    """One view of one image, for the encoder."""
 
     number: int
     pixels: np.ndarray  # uint8 [3, height, width]
     colours: (
         np.ndarray | None
-    )  # float32 [5], see trainer.features.image_augmentation.Drawn; None for the picture as it is
+    )  # float32 [5], see trainer.features.image_augmentation.Drawn; None for the image as it is
 
 
 class Prepared(NamedTuple):
     """What became of it."""
 
-    row: int  # one that shows the picture
+    row: int  # one that shows the image
     views: list[View]  # those that were wanted; none if no copy can be used
     measures: np.ndarray | None  # float64 [M], None if none were wanted or no copy can be used
     bad: dict[int, str]  # row → why its copy cannot be used
 
 
 class ImageLoader:
-    """Iterate to get a :class:`Prepared` for each picture wanted, in order; memory stays bounded."""
+    """Iterate to get a :class:`Prepared` for each image wanted, in order; memory stays bounded."""
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class ImageLoader:
         """Begin nothing yet.
 
         Args:
-            augmentation: how views other than 0 differ from the picture; None where only that is wanted.
+            augmentation: how views other than 0 differ from the image; None where only that is wanted.
             processes: how many processes decode; with 0 it is threads of this one, which start at once.
-            ahead: how many pictures may be in work or waiting.
+            ahead: how many images may be in work or waiting.
         """
         self._wanted, self._how = iter(wanted), (preparation, augmentation)
         self._tasks = max(ahead // TOGETHER, 2)
@@ -84,12 +84,12 @@ class ImageLoader:
         else:
             self._pools.append(ThreadPoolExecutor(THREADS))
 
-    def keep_ahead(self, pictures: int) -> None:
-        """Let so many pictures be in work or waiting, if that is more than before."""
-        self._tasks = max(self._tasks, pictures // TOGETHER)
+    def keep_ahead(self, images: int) -> None:
+        """Let so many images be in work or waiting, if that is more than before."""
+        self._tasks = max(self._tasks, images // TOGETHER)
 
     def use_processes(self, count: int) -> None:
-        """From the next picture on, decode in ``count`` processes. What is in work is finished where it is.
+        """From the next image on, decode in ``count`` processes. What is in work is finished where it is.
 
         Processes are born afresh (spawn): a copy of this one would share its CUDA context and its locks.
         """
@@ -109,12 +109,12 @@ class ImageLoader:
                 yield from queue.popleft().result()
         except BrokenProcessPool as error:
             raise InputError(
-                "A process that decodes pictures was killed, most often for want of memory. What was encoded "
+                "A process that decodes images was killed, most often for want of memory. What was encoded "
                 "is kept: run again with fewer --workers, or with --workers 0 to decode in threads."
             ) from error
 
     def close(self) -> None:
-        """Begin nothing more: Ctrl-C does not wait for pictures that nobody will encode."""
+        """Begin nothing more: Ctrl-C does not wait for images that nobody will encode."""
         for pool in self._pools:
             pool.shutdown(cancel_futures=True)
 
@@ -122,7 +122,7 @@ class ImageLoader:
 def prepare(
     wanted: ImageRequest, preparation: Preparation, augmentation: AugmentationSpec | None
 ) -> Prepared:
-    """Read and decode one picture, which several rows may share: a copy that is gone leaves the others."""
+    """Read and decode one image, which several rows may share: a copy that is gone leaves the others."""
     bad: dict[int, str] = {}
     for row, image in zip(wanted.rows, wanted.images, strict=True):
         try:

@@ -1,4 +1,4 @@
-"""What pictures measure, kept as vectors are: by content, under a key of its own."""
+"""What images measure, kept as vectors are: by content, under a key of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEASURES_VERSION = "1"  # raise it when the code of trainer.data.image_quality c
 
 
 def measures_store(root: Path) -> FeatureStore:
-    """Where the measures of all pictures are, whichever encoder they were read for.
+    """Where the measures of all images are, whichever encoder they were read for.
 
     Raises:
         InputError: the folder cannot be made or written.
@@ -33,14 +33,14 @@ def measures_store(root: Path) -> FeatureStore:
 
 
 def measures_of(data: bytes, decoded: Decoded, *, least: int | None) -> np.ndarray:
-    """float64 [M] of one picture that was decoded with ``least``. Undecodable as :func:`decode_sized`."""
+    """float64 [M] of one image that was decoded with ``least``. Undecodable as :func:`decode_sized`."""
     if least != LEAST:  # for an encoder that wants more: what is measured must not depend on it
         decoded = decode_sized(data, least=LEAST)
     return measure_image(decoded.image_hwc, size=(decoded.width, decoded.height))
 
 
 def lookup_measures(store: FeatureStore | None, content: tuple[str, ...]) -> np.ndarray:
-    """float32 [N, M]; NaN where a picture was not measured, and everywhere without a store."""
+    """float32 [N, M]; NaN where an image was not measured, and everywhere without a store."""
     measures_nm = np.full((len(content), len(MEASURE_NAMES)), np.nan, dtype=np.float32)
     if store is not None and len(store):
         found_n, found_nm = store.lookup(content)

@@ -1,4 +1,4 @@
-"""The name of a vector: everything that it depends on besides the picture. No torch, no transformers."""
+"""The name of a vector: everything that it depends on besides the image. No torch, no transformers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DTYPES = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class EncoderKey:
-    """What an encoder's vectors, or the measures of pictures, depend on."""
+    """What an encoder's vectors, or the measures of images, depend on."""
 
     fields: dict[str, Any]  # JSON: written beside the vectors, for people
     digest: str  # SHA-256 hex of the fields
@@ -45,7 +45,7 @@ def identity(
 ) -> EncoderKey:
     """The key of the model in ``folder``, computing in ``dtype``.
 
-    View 0 is the picture as it is, whatever ``augmentation`` says. The weights' SHA-256 is remembered in
+    View 0 is the image as it is, whatever ``augmentation`` says. The weights' SHA-256 is remembered in
     ``cache_dir`` by path, size and time of change, so that gigabytes are read once.
 
     Raises:

@@ -82,7 +82,7 @@ class BlockInput(NamedTuple):
     """What arrives at a block."""
 
     h: Tensor  # [B, tokens, width], of a ResNet [B, channels, height, width]
-    args: tuple[Any, ...]  # what the block is given besides, the same for every picture: masks, positions
+    args: tuple[Any, ...]  # what the block is given besides, the same for every image: masks, positions
     kwargs: dict[str, Any]
 
 
@@ -108,11 +108,11 @@ def run_to_block(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> Bl
 
 
 class FrozenFront(LoadedBackbone):
-    """Pictures → what arrives at the first of the last ``unfreeze_last`` blocks, flat, float32 [B, M].
+    """Images → what arrives at the first of the last ``unfreeze_last`` blocks, flat, float32 [B, M].
 
     Attributes:
         blocks: how many the tower has.
-        shape: of one picture's activations.
+        shape: of one image's activations.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class FrozenFront(LoadedBackbone):
         """Load the tower of the model in ``folder``.
 
         Args:
-            side: height and width of a prepared picture.
+            side: height and width of a prepared image.
             device, dtype: as :class:`LoadedBackbone` takes them.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Decoded pictures → a model's input, by the numbers of its image processor but without the processor.
+"""Decoded images → a model's input, by the numbers of its image processor but without the processor.
 
 Geometry is done on 8-bit pixels, by Pillow as Hugging Face's own PIL processors do it, so that a batch
 travels to the device as bytes; the arithmetic (``Preparation.mean`` and ``std``) is done there.
@@ -46,7 +46,7 @@ KINDS = {
     "ConvNext": _Kind(384, False, False, Image.Resampling.BICUBIC, HALF, HALF),
     "DINOv3ViT": _Kind(224, True, False, Image.Resampling.BILINEAR, IMAGENET_MEAN, IMAGENET_STD),
 }
-# Pixels that are kept of each side of a JPEG that is read at a fraction. What is measured of a picture (at
+# Pixels that are kept of each side of a JPEG that is read at a fraction. What is measured of an image (at
 # 256, see trainer.data.image_quality) must not depend on the encoder it is read for: with 512 most encoders,
 # which take up to 256, share one reading with the measures.
 LEAST = 512
@@ -55,11 +55,11 @@ CONVNEXT_WARPS_FROM = 384  # pixels: below it the middle is cut out (Liu et al. 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a picture becomes a model's input."""
+    """How an image becomes a model's input."""
 
     exact: Size | None  # scale to this size …
     shorter: int | None  # … or until the shorter side has so many pixels …
-    crop: Size | None  # … and cut out the middle; what lies beyond the picture is black
+    crop: Size | None  # … and cut out the middle; what lies beyond the image is black
     resample: int  # Pillow's number of the filter
     mean: tuple[float, ...]  # per channel, of pixels 0…255
     std: tuple[float, ...]
@@ -73,8 +73,8 @@ class Preparation:
 
     @property
     def least(self) -> int | None:
-        """Pixels that each side of a picture must have for :meth:`pixels` to lose nothing that can be seen,
-        :data:`LEAST` or more; None where only the picture's full size will do."""
+        """Pixels that each side of an image must have for :meth:`pixels` to lose nothing that can be seen,
+        :data:`LEAST` or more; None where only the image's full size will do."""
         sides = self.exact or ((self.shorter,) if self.shorter else ())
         return max(LEAST, 2 * max(sides)) if sides else None
 
@@ -95,7 +95,7 @@ def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
         kind: the processor that is meant where the settings do not name theirs.
 
     Raises:
-        InputError: a processor that is not known here, or settings that leave pictures of many sizes.
+        InputError: a processor that is not known here, or settings that leave images of many sizes.
     """
     name = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or kind)
     kind = re.sub(r"(FeatureExtractor|ImageProcessor)(Fast|Pil)?$", "", name)
@@ -118,7 +118,7 @@ def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
             exact, shorter = (side, side), None
     if not (exact or crop):
         raise InputError(
-            f"The encoder's image settings ({name}) give every picture another size, so they cannot be "
+            f"The encoder's image settings ({name}) give every image another size, so they cannot be "
             "encoded in batches. Set crop_size, or size with height and width, in preprocessor_config.json."
         )
     factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
@@ -168,7 +168,7 @@ def _scaled(size_wh: tuple[int, int], shorter: int | None) -> Size:
 
 
 def _middle(pixels_hwc: np.ndarray, crop: Size | None) -> np.ndarray:
-    """The middle of a picture; where it is too small, with black around it."""
+    """The middle of an image; where it is too small, with black around it."""
     if crop is None or crop == pixels_hwc.shape[:2]:
         return pixels_hwc
     spare = [have - want for have, want in zip(pixels_hwc.shape, crop, strict=False)]

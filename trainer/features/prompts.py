@@ -1,4 +1,4 @@
-"""Classes by their names: prompts, and the vector that stands for a class among pictures."""
+"""Classes by their names: prompts, and the vector that stands for a class among images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.core.errors import InputError, first_line
 PLACE = "{}"
 NAME_ALONE = (PLACE,)
 # The first seven were found best for CLIP on ImageNet by its authors (the notebook of prompts in
-# github.com/openai/CLIP); the others ask less of the picture.
+# github.com/openai/CLIP); the others ask less of the image.
 TEMPLATES = (
     "itap of a {}.",
     "a bad photo of the {}.",

@@ -1,4 +1,4 @@
-"""Vectors on disk, by the SHA-256 of the picture. One folder per encoder key, shards that never change.
+"""Vectors on disk, by the SHA-256 of the image. One folder per encoder key, shards that never change.
 
 A shard is a safetensors file (vectors [n, D], content uint8 [n, 32]) and a small JSON with its
 SHA-256, written last: a shard without its JSON does not exist. Both appear by rename.
@@ -31,7 +31,7 @@ class FeatureStore:
     Attributes:
         folder: where they are.
         dtype: in what they are stored.
-        warnings: what was wrong with shards that were set aside; their pictures count as not stored.
+        warnings: what was wrong with shards that were set aside; their images count as not stored.
     """
 
     def __init__(self, root: Path, key: EncoderKey) -> None:
@@ -62,7 +62,7 @@ class FeatureStore:
         return len(self._where)
 
     def contents(self) -> list[str]:
-        """SHA-256 hex of every picture that has a vector, sorted."""
+        """SHA-256 hex of every image that has a vector, sorted."""
         return sorted(self._where)
 
     def lookup(self, content: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -80,14 +80,14 @@ class FeatureStore:
         return found_n, vectors_nd
 
     def stored(self, content: Sequence[str]) -> np.ndarray:
-        """The vectors of these pictures as they are stored, [N, D]. KeyError for one that has none."""
+        """The vectors of these images as they are stored, [N, D]. KeyError for one that has none."""
         return np.stack([self._shards[name][row] for name, row in map(self._where.__getitem__, content)])
 
     def append(self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str]) -> None:
         """Store one shard, durably. Call it inside :meth:`owner`.
 
         Args:
-            content: SHA-256 hex of each picture.
+            content: SHA-256 hex of each image.
             vectors_nd: float32 [N, D].
             sample_id: N names, for the error.
 

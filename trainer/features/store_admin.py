@@ -90,8 +90,8 @@ def prune(entry: StoreEntry) -> int:
 def export(entry: StoreEntry, path: Path) -> int:
     """Write all vectors of a key into one file; returns how many. Damaged shards are set aside.
 
-    ``.npz``: content (SHA-256 of each picture, hex), vectors [N, D] as stored, and the key. ``.parquet``: a
-    row for each picture, the vector as a list of float32.
+    ``.npz``: content (SHA-256 of each image, hex), vectors [N, D] as stored, and the key. ``.parquet``: a
+    row for each image, the vector as a list of float32.
 
     Raises:
         InputError: another ending; a damaged key.json.

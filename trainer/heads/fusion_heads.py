@@ -1,4 +1,4 @@
-"""Heads on pictures, on texts, and on both; their probabilities joined."""
+"""Heads on images, on texts, and on both; their probabilities joined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST_P = 1e-12
 
 
 class ImageTextRows(NamedTuple):
-    """Rows with a picture and, most of them, a text."""
+    """Rows with an image and, most of them, a text."""
 
     image_nd: Tensor
     text_ne: Tensor  # zeros where there is none

@@ -27,10 +27,10 @@ SHOWN = 20  # bad files named on the terminal; all of them are in the CSV and in
 
 
 def run(config: PredictConfig) -> dict[str, Any]:
-    """Answer the pictures and write the CSV. Returns the figures (`schema.Predicted`).
+    """Answer the images and write the CSV. Returns the figures (`schema.Predicted`).
 
     Raises:
-        InputError: no such sweep, model, encoder or picture; the CSV cannot be written.
+        InputError: no such sweep, model, encoder or image; the CSV cannot be written.
         NoResultError: more files than ``max_bad`` are bad. The CSV of the others is written.
     """
     began = time.time()
@@ -43,7 +43,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     encoder = str(folder_of(used, cache_dir=config.cache_dir, instead=encoder))
     say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {used.name} ({used.dtype}).")
     started = time.time()
-    features = encode(config, read_files(config.pictures), encoder=encoder, dtype=used.dtype)
+    features = encode(config, read_files(config.images), encoder=encoder, dtype=used.dtype)
     probs_nc = recorded.probabilities(features.vectors_nd)
     took_s = time.time() - started
     report = features.report
@@ -71,7 +71,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     }
     say(
         f"Found {report.found} = predicted {report.used} + bad {len(report.quarantined)}, "
-        f"{figures[Predicted.IMAGES_PER_S]:g} pictures/s. Answers: {config.out}"
+        f"{figures[Predicted.IMAGES_PER_S]:g} images/s. Answers: {config.out}"
     )
     if len(report.quarantined) > config.max_bad * report.found:
         raise errors.NoResultError(
@@ -97,7 +97,7 @@ def find_head(config: PredictConfig) -> tuple[RecordedHead, str | None, dict[str
     """The head, where its encoder is (None: where the record says), and whose it is, for the figures.
 
     Raises:
-        InputError: there is no such head, or it cannot answer pictures.
+        InputError: there is no such head, or it cannot answer images.
     """
     from trainer.tracking.client import download
     from trainer.tracking.reader import RunFiles
@@ -117,7 +117,7 @@ def find_head(config: PredictConfig) -> tuple[RecordedHead, str | None, dict[str
 
 
 def newest(config: PredictConfig) -> str:
-    """The newest finished sweep whose head can answer pictures. InputError where there is none."""
+    """The newest finished sweep whose head can answer images. InputError where there is none."""
     from trainer.tracking.reader import RunFiles
     from trainer.tracking.studies import finished
 
@@ -129,7 +129,7 @@ def newest(config: PredictConfig) -> str:
         except InputError:
             continue
     raise InputError(
-        f"No finished sweep with a head for pictures is in {config.tracking_uri}, experiment "
+        f"No finished sweep with a head for images is in {config.tracking_uri}, experiment "
         f"{config.experiment}. Run one first: python -m trainer.sweep --data FOLDER"
     )
 
@@ -166,7 +166,7 @@ def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) 
         max_bad=1.0,
         measure=False,
     )
-    with bar("Predicting", "pictures") as progress:
+    with bar("Predicting", "images") as progress:
         features = extract(found, settings, progress=progress.update)
     for warning in features.report.warnings:
         say(f"Warning: {warning}")

@@ -15,8 +15,8 @@ from trainer.core.config import CommonConfig
 class PredictConfig(CommonConfig):
     """What to answer, with which head."""
 
-    pictures: tyro.conf.Positional[tuple[Path, ...]]
-    """Picture files, and folders that are searched for them, subfolders included. A name that begins with a
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """Image files, and folders that are searched for them, subfolders included. A name that begins with a
     dash goes behind a --."""
     run: str | None = None
     """Id of the sweep whose best head answers. Left out: the newest finished one that has such a head."""
@@ -27,10 +27,10 @@ class PredictConfig(CommonConfig):
     out: Path = Path("predictions.csv")
     """The CSV to write, replacing what is there."""
     top_k: int = 3
-    """Classes named for each picture, the likeliest first."""
+    """Classes named for each image, the likeliest first."""
     max_bad: float = 0.05
     """Largest share of files that may be unusable; with more the exit code is 1, and the CSV is written."""
     batch_size: int | Literal["auto"] = "auto"
-    """Pictures per call of the encoder. auto: the fastest of a few, measured once and remembered."""
+    """Images per call of the encoder. auto: the fastest of a few, measured once and remembered."""
     workers: int | Literal["auto"] = "auto"
     """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""

@@ -1,7 +1,7 @@
-"""What the page "Try it" shows of a picture: answer, zero-shot beside it, neighbours, place on the map.
+"""What the page "Try it" shows of an image: answer, zero-shot beside it, neighbours, place on the map.
 
 All from what a sweep recorded, given as bytes and arrays: this module reads no store. What is costly (the
-encoder, the map's neighbours) is loaded when it is first needed. Safe in threads, one picture at a time.
+encoder, the map's neighbours) is loaded when it is first needed. Safe in threads, one image at a time.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from trainer.serving.predictor import Predictor, encoded, prepared_for, read_hea
 if TYPE_CHECKING:
     from trainer.features.projection_transform import Placer
 
-MOST_PIXELS = 50_000_000  # of a picture that somebody drops on the page: as RGB 150 MB
-PROMPTS = ("{}", "a photo of a {}.", "a picture of a {}.")  # a class's vector is the mean over these
+MOST_PIXELS = 50_000_000  # of an image that somebody drops on the page: as RGB 150 MB
+PROMPTS = ("{}", "a photo of a {}.", "an image of a {}.")  # a class's vector is the mean over these
 USUAL_SCALE = 100.0  # of logits where the model keeps none (CLIP's own, at its ceiling)
-SIDE = 96  # pixels of the picture as it is shown on the map
+SIDE = 96  # pixels of the image as it is shown on the map
 
 
 class Explanation(NamedTuple):
-    """What was said of one picture."""
+    """What was said of one image."""
 
     reason: str  # why it cannot be used, "" where it can; then nothing else counts
     probabilities_c: np.ndarray
@@ -83,8 +83,8 @@ class Explainer:
         """Whether there are neighbours and places."""
         return self._vectors_nd is not None and len(self._train) > 0
 
-    def picture(self, data: bytes, *, neighbours: int = 12) -> Explanation:
-        """Answer a picture file. InputError where the encoder is not to be had."""
+    def image(self, data: bytes, *, neighbours: int = 12) -> Explanation:
+        """Answer an image file. InputError where the encoder is not to be had."""
         with self._lock:
             answered = self._predictor.predict([data], most_pixels=MOST_PIXELS)
             if answered.reasons[0]:
@@ -107,7 +107,7 @@ class Explainer:
 
     def zero_shot(self, data: bytes) -> np.ndarray | None:
         """Probabilities of the classes by their names alone; None where the encoder has no text tower, or the
-        picture is bad."""
+        image is bad."""
         with self._lock:
             return self._zero_shot(data)
 
@@ -174,10 +174,10 @@ class Explainer:
 
 
 def original(data: str, sample_id: str) -> bytes | None:
-    """The picture file of a row, where it is at hand: of the built-in data, or below a folder that ``data``
+    """The image file of a row, where it is at hand: of the built-in data, or below a folder that ``data``
     names. None elsewhere."""
     if data == demo.NAME:
-        return _demo_pictures().get(sample_id)
+        return _demo_images().get(sample_id)
     root = Path(data)
     if not data or not root.is_dir():
         return None
@@ -191,7 +191,7 @@ def original(data: str, sample_id: str) -> bytes | None:
 
 
 @lru_cache(maxsize=1)
-def _demo_pictures() -> dict[str, bytes]:
+def _demo_images() -> dict[str, bytes]:
     manifest = demo.read()
     return {
         name: image

@@ -16,7 +16,7 @@ from trainer.serving.pyfunc import CONFIDENCE, ERROR, IMAGE, LABEL, PATH, PROBAB
 DATA = "head"  # the folder below a model's data/
 MOST_CARRIED = 64_000_000  # bytes of an encoder that goes along; a larger one is named, and looked for
 PACKAGE = Path(__file__).parents[1]
-ROOMS = ("core", "data", "features", "heads", "stats")  # of our code, what answering a picture needs
+ROOMS = ("core", "data", "features", "heads", "stats")  # of our code, what answering an image needs
 MODULES = ("__init__", "serving/__init__", "serving/predictor", "serving/pyfunc")
 NEEDED = (
     *("mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pillow", "pyarrow"),
@@ -63,7 +63,7 @@ def registered_name(study: str) -> str:
 
 
 def _code(target: Path) -> Path:
-    """A copy of the part of this package that answers pictures."""
+    """A copy of the part of this package that answers images."""
     package = target / PACKAGE.name
     for module in MODULES:
         (package / module).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A recorded head and the encoder that it learned from: pictures in, class probabilities out.
+"""A recorded head and the encoder that it learned from: images in, class probabilities out.
 
 What a served model and the page "Try it" have in common with ``trainer.predict``: no files but the encoder's,
 no MLflow. Vectors are made as they were for training: the same decoding and preparation, the same compute
@@ -33,7 +33,7 @@ from trainer.heads.training_data import Scale
 if TYPE_CHECKING:
     import pandas as pd
 
-BATCH = 32  # pictures per call of the encoder
+BATCH = 32  # images per call of the encoder
 CARRIED = "encoder"  # folder of a model's that holds its encoder, where this is small
 CARD, WEIGHTS = "head.json", "head.safetensors"
 _USED = re.compile(r"(.+) \((float32|bfloat16), key ([0-9a-f]{16})\)", re.DOTALL)  # ExtractReport.encoder
@@ -64,11 +64,11 @@ class RecordedHead:
         return self.head.probabilities(torch.as_tensor(vectors_nd)).numpy()
 
     def encoder_used(self) -> EncoderUsed:
-        """Its encoder. InputError where there is none: such a head cannot answer pictures."""
+        """Its encoder. InputError where there is none: such a head cannot answer images."""
         if self.encoder is None:
             raise InputError(
-                "This head learned from ready features: no encoder is known that would turn a picture into "
-                "such. Run a sweep on the pictures themselves."
+                "This head learned from ready features: no encoder is known that would turn an image into "
+                "such. Run a sweep on the images themselves."
             )
         return self.encoder
 
@@ -132,7 +132,7 @@ def folder_of(used: EncoderUsed, *, cache_dir: Path | None = None, instead: str 
 
 
 class Answered(NamedTuple):
-    """What was said of N pictures. Rows of those that cannot be used are NaN."""
+    """What was said of N images. Rows of those that cannot be used are NaN."""
 
     probabilities_nc: np.ndarray  # float32
     vectors_nd: np.ndarray  # float32, as the feature store keeps them
@@ -246,12 +246,12 @@ def read_folder(folder: Path) -> RecordedHead:
 
 
 def prepared_for(encoder: ImageEncoder, image: bytes | Path, *, most_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """uint8 [3, H, W], as the extraction prepares a picture. Undecodable as :func:`decode_sized`."""
+    """uint8 [3, H, W], as the extraction prepares an image. Undecodable as :func:`decode_sized`."""
     return encoder.prepare(decode_sized(image, least=encoder.least, most_pixels=most_pixels).image_hwc)
 
 
 def encoded(encoder: ImageEncoder, prepared: Sequence[np.ndarray]) -> np.ndarray:
-    """float32 [N, D] of prepared pictures, rounded as the feature store rounds. Batches are filled up, so
+    """float32 [N, D] of prepared images, rounded as the feature store rounds. Batches are filled up, so
     that a vector does not depend on how many others are with it."""
     pieces = []
     for at in range(0, len(prepared), BATCH):

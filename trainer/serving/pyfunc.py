@@ -3,7 +3,7 @@
 MLflow imports this module from the copy of our code that lies in the model, so a model answers as it did when
 it was logged, wherever it is loaded. Nothing is unpickled: the weights are safetensors.
 
-A row has an ``image`` (a picture file's bytes, base64 in JSON) or a ``path``. A server reads no paths, which
+A row has an ``image`` (an image file's bytes, base64 in JSON) or a ``path``. A server reads no paths, which
 its clients choose, unless HEADROOM_SERVE_FOLDER names the folder that they may lie in. HEADROOM_ENCODER says
 where the encoder is, if this is not carried along and not where it was.
 """
@@ -72,7 +72,7 @@ class Served:
 
 
 def _wanted(image: Any, path: Any) -> bytes | Path | str:
-    """The picture of a row, or in a text why there is none."""
+    """The image of a row, or in a text why there is none."""
     if isinstance(image, bytes | bytearray) and image:
         return bytes(image)
     if not isinstance(path, str) or not path:

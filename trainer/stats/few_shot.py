@@ -1,4 +1,4 @@
-"""How many labelled pictures it takes to do better than the names of the classes."""
+"""How many labelled images it takes to do better than the names of the classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOGIT_SCALES = (0.01, 1000.0)  # CLIP's own, after training, is 100
 
 
 class Crossing(NamedTuple):
-    """From how many pictures per class on a head is at least as good; infinite: not with the most tried."""
+    """From how many images per class on a head is at least as good; infinite: not with the most tried."""
 
     shots: float  # of the curve itself; at most the fewest tried where it is ahead from the first on
     low: float  # 95 % of the bootstrap's curves

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.core.text import HIGH, LOW
-from trainer.tracking.schema import Duplicates, Pictures, Predictions, Projection, Quarantine, Samples
+from trainer.tracking.schema import Duplicates, Images, Predictions, Projection, Quarantine, Samples
 
 if TYPE_CHECKING:
     from trainer.data.manifest import Manifest
@@ -72,18 +72,18 @@ def quarantine(entries: Sequence[tuple[str, str]]) -> pd.DataFrame:
     return pd.DataFrame(entries, columns=[Quarantine.PATH, Quarantine.REASON])
 
 
-def pictures(
+def images(
     manifest: Manifest, *, measures: Mapping[str, np.ndarray], thumbnails: Mapping[int, bytes | None]
 ) -> pd.DataFrame:
-    """PICTURES: every row, with its measures [N] by name; a few have a thumbnail, by row."""
+    """IMAGES: every row, with its measures [N] by name; a few have a thumbnail, by row."""
     rows = range(len(manifest))
     return pd.DataFrame(
         {
-            Pictures.SAMPLE_ID: list(manifest.sample_id),
-            Pictures.SPLIT: manifest.split_n.astype(object),
-            Pictures.LABEL: [manifest.classes[label] if label >= 0 else "" for label in manifest.label_n],
-            **{name: np.asarray(measures[name], dtype=np.float32) for name in Pictures.MEASURES},
-            Pictures.THUMBNAIL: pd.Series([thumbnails.get(row) for row in rows], dtype=object),
+            Images.SAMPLE_ID: list(manifest.sample_id),
+            Images.SPLIT: manifest.split_n.astype(object),
+            Images.LABEL: [manifest.classes[label] if label >= 0 else "" for label in manifest.label_n],
+            **{name: np.asarray(measures[name], dtype=np.float32) for name in Images.MEASURES},
+            Images.THUMBNAIL: pd.Series([thumbnails.get(row) for row in rows], dtype=object),
         }
     )
 

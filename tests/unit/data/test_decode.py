@@ -1,4 +1,4 @@
-"""The decode policy: what comes out of odd pictures, and what is refused."""
+"""The decode policy: what comes out of odd images, and what is refused."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_strip_that_would_explode_when_scaled_is_refused() -> None:
     ("data", "reason"),
     [(b"", "empty"), (b"<html>404</html>", "not an image"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image")],
 )
-def test_what_is_no_picture_is_refused_with_a_reason(data: bytes, reason: str) -> None:
+def test_what_is_no_image_is_refused_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(DecodeError, match=reason):
         decode(data)
 
@@ -118,7 +118,7 @@ def test_floating_point_pixels_are_refused_for_want_of_a_range() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"]), st.data())
-def test_damage_gives_a_picture_or_a_reason_and_nothing_else(kind: str, data: st.DataObject) -> None:
+def test_damage_gives_an_image_or_a_reason_and_nothing_else(kind: str, data: st.DataObject) -> None:
     good = bytearray(encoded(noise(5), kind=kind))
     for _ in range(data.draw(st.integers(1, 6))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from scripts.demo_pack import check, likeness, measure, pictures, sources, spoil, words
+from scripts.demo_pack import check, images, likeness, measure, sources, spoil, words
 from trainer.data.decode import decode
 from trainer.data.demo import ENCODER, IMAGES
 from trainer.features.encoder import ImageEncoder
@@ -66,7 +66,7 @@ def _one_series_in_two_splits(frame: pd.DataFrame) -> None:
     frame.loc[frame[frame.split == "test"].index[0], "group"] = frame[frame.split == "train"].group.iloc[0]
 
 
-def _a_test_picture_in_train(frame: pd.DataFrame) -> None:
+def _a_test_image_in_train(frame: pd.DataFrame) -> None:
     whole = frame[(frame.split == "train") & (frame.spoiled_how == "")]
     frame.at[whole.index[5], "image"] = frame[frame.split == "test"].image.iloc[7]
 
@@ -79,9 +79,9 @@ def _a_class_without_val(frame: pd.DataFrame) -> None:
     frame.loc[(frame.label == "building") & (frame.split == "val"), "split"] = "train"
 
 
-def _a_blank_picture(frame: pd.DataFrame) -> None:
+def _a_blank_image(frame: pd.DataFrame) -> None:
     row = frame[frame.spoiled_how == ""].index[3]
-    frame.at[row, "image"] = pictures.webp(Image.new("RGB", (128, 128), "white"))
+    frame.at[row, "image"] = images.webp(Image.new("RGB", (128, 128), "white"))
 
 
 @pytest.mark.usefixtures("_every_image_is_looked_at_once")
@@ -89,10 +89,10 @@ def _a_blank_picture(frame: pd.DataFrame) -> None:
     ("harm", "promise"),
     [
         (_one_series_in_two_splits, check.groups_apart),
-        (_a_test_picture_in_train, check.no_near_duplicates),
+        (_a_test_image_in_train, check.no_near_duplicates),
         (_a_spoiled_test_row, check.spoiled_rows),
         (_a_class_without_val, check.counts),
-        (_a_blank_picture, check.counts),
+        (_a_blank_image, check.counts),
     ],
     ids=lambda one: one.__name__,
 )
@@ -102,7 +102,7 @@ def test_the_check_sees_a_harmed_pack(pack: pd.DataFrame, harm: Callable, promis
     assert promise(harmed)[1] != []
 
 
-def test_the_encoder_loads_as_any_clip_does_and_puts_words_beside_pictures(pack: pd.DataFrame) -> None:
+def test_the_encoder_loads_as_any_clip_does_and_puts_words_beside_images(pack: pd.DataFrame) -> None:
     """Through transformers alone, as a stranger would load it; CARD.md has the figures on all rows."""
     import torch
     from transformers import CLIPModel, CLIPTokenizer
@@ -131,14 +131,14 @@ def test_the_encoder_loads_as_any_clip_does_and_puts_words_beside_pictures(pack:
 
 
 def test_a_class_is_its_folders_less_the_exceptions() -> None:
-    assert pictures.label_of("animals/birds/penguin/tux.svg", []) == "animal"
-    assert pictures.label_of("animalsong/bird.svg", []) == ""
-    assert pictures.label_of("people/smilies/smile.svg", []) == ""
-    assert pictures.label_of("people/clothing/hats/hat.svg", []) == ""
-    assert pictures.label_of("transportation/car.svg", ["car"]) == "vehicle"
-    assert pictures.label_of("transportation/stop.svg", ["roadsign"]) == ""
-    assert pictures.label_of("geography/italy.svg", ["italy", "map"]) == "map"
-    assert pictures.label_of("geography/moon.svg", ["moon"]) == ""
+    assert images.label_of("animals/birds/penguin/tux.svg", []) == "animal"
+    assert images.label_of("animalsong/bird.svg", []) == ""
+    assert images.label_of("people/smilies/smile.svg", []) == ""
+    assert images.label_of("people/clothing/hats/hat.svg", []) == ""
+    assert images.label_of("transportation/car.svg", ["car"]) == "vehicle"
+    assert images.label_of("transportation/stop.svg", ["roadsign"]) == ""
+    assert images.label_of("geography/italy.svg", ["italy", "map"]) == "map"
+    assert images.label_of("geography/moon.svg", ["moon"]) == ""
 
 
 def _drawings(*rows: tuple[str, str, str]) -> pd.DataFrame:
@@ -157,7 +157,7 @@ def test_a_series_is_what_one_author_drew_under_one_name_or_title() -> None:
         ("x/a_1.svg", "one", ""),
         ("x/a_2.svg", "two", ""),  # nobody's drawings are no series
     )
-    group = pictures.series(frame)
+    group = images.series(frame)
     assert group[0] == group[1] == group[2]
     assert len(set(group)) == 7
 
@@ -182,13 +182,13 @@ def test_spoiling_touches_training_rows_alone_and_says_what_it_did() -> None:
     frame = pd.DataFrame(
         {
             "sample_id": [f"s{i}" for i in range(n)],
-            "label": rng.choice(sorted(pictures.CLASSES), n),
+            "label": rng.choice(sorted(images.CLASSES), n),
             "caption": [f"caption {i}" for i in range(n)],
             "split": np.where(np.arange(n) % 4 == 0, "test", "train"),
         }
     )
-    images = [Image.fromarray(_drawing("blue", shift=i % 20)) for i in range(n)]
-    spoiled, after = spoil.spoil(frame, images, seed=0)
+    drawn = [Image.fromarray(_drawing("blue", shift=i % 20)) for i in range(n)]
+    spoiled, after = spoil.spoil(frame, drawn, seed=0)
     assert len(spoiled) == len(after) == n + round(0.03 * 150)
     assert set(spoiled.spoiled_how) == {"", *spoil.SPOILED}
     assert set(spoiled.split[spoiled.spoiled_how != ""]) == {"train"}
@@ -196,11 +196,11 @@ def test_spoiling_touches_training_rows_alone_and_says_what_it_did() -> None:
         before = frame.loc[i]
         assert (row.caption != before.caption) == (row.spoiled_how == "caption_swapped")
         assert (row.label != before.label) == (row.spoiled_how == "label_wrong")
-        changed = not np.array_equal(np.asarray(after[i]), np.asarray(images[i]))
+        changed = not np.array_equal(np.asarray(after[i]), np.asarray(drawn[i]))
         assert changed == (row.spoiled_how in ("blur", "crop"))
     copies = spoiled.tail(len(spoiled) - n)
     assert all(copies.spoiled_how == "near_duplicate")
-    again, _ = spoil.spoil(frame, images, seed=0)
+    again, _ = spoil.spoil(frame, drawn, seed=0)
     assert again.equals(spoiled)
 
 

@@ -1,4 +1,4 @@
-"""Copies of a picture are found, kept on one side of a split, and refused in train and test at once."""
+"""Copies of an image are found, kept on one side of a split, and refused in train and test at once."""
 
 from __future__ import annotations
 
@@ -39,10 +39,8 @@ def test_of_copies_a_test_row_stays_before_a_val_row_before_the_first() -> None:
     assert np.flatnonzero(goes_n).tolist() == [0, 1, 3, 5, 7]
 
 
-def test_a_picture_in_train_and_test_is_refused_and_both_rows_are_named() -> None:
-    with pytest.raises(
-        InputError, match=r"toy: 1 pictures .*row1 and row3.*--drop-duplicates.*--allow-leaks"
-    ):
+def test_an_image_in_train_and_test_is_refused_and_both_rows_are_named() -> None:
+    with pytest.raises(InputError, match=r"toy: 1 images .*row1 and row3.*--drop-duplicates.*--allow-leaks"):
         refuse_leaks(_manifest("abcb", "rrvt"))
     refuse_leaks(_manifest("abbccd", "rrrttv"))
 
@@ -50,7 +48,7 @@ def test_a_picture_in_train_and_test_is_refused_and_both_rows_are_named() -> Non
 @given(
     st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["", "", "g", "h", "i"])), max_size=30)
 )
-def test_bound_rows_are_those_that_share_a_picture_or_a_group_in_any_number_of_steps(
+def test_bound_rows_are_those_that_share_an_image_or_a_group_in_any_number_of_steps(
     rows: list[tuple[str, str]],
 ) -> None:
     unit = indivisible_units([content for content, _ in rows], [group for _, group in rows])

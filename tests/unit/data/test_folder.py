@@ -268,7 +268,7 @@ def test_every_file_of_the_bad_images_gets_its_verdict() -> None:
 
 
 @pytest.mark.skipif(not BAD_IMAGES.is_dir(), reason="needs ../shared/data/bad_images")
-def test_the_16_bit_picture_is_not_white_and_the_turned_one_stands() -> None:
+def test_the_16_bit_image_is_not_white_and_the_turned_one_stands() -> None:
     grey = decode(BAD_IMAGES / "alpha" / "gray16.png")
     assert 50 < np.median(grey) < 200
     assert decode(BAD_IMAGES / "alpha" / "exif_rot.jpg").shape == (80, 60, 3)

@@ -37,9 +37,9 @@ def _manifest(group: str, split: str) -> Manifest:
 
 
 def _drawn(rows: list[tuple[int, int, int]], given: list[str]) -> Manifest:
-    """Rows of (person, class, picture) with splits that a reader drew when it knew no groups."""
+    """Rows of (person, class, image) with splits that a reader drew when it knew no groups."""
     label = [f"class{kind}" for _, kind, _ in rows]
-    content = [f"c{picture}" for _, _, picture in rows]
+    content = [f"c{image}" for _, _, image in rows]
     split_n, made = complete_splits(
         np.array(given, dtype="U5"),
         np.array(label),
@@ -180,7 +180,7 @@ def test_after_dropping_no_group_is_divided_and_no_test_row_is_gone(rows: list[t
     ]
 
 
-@pytest.mark.skipif(not (SHARED / "pneumonia").is_dir(), reason="the shared pneumonia pictures are not here")
+@pytest.mark.skipif(not (SHARED / "pneumonia").is_dir(), reason="the shared pneumonia images are not here")
 def test_patients_of_the_pneumonia_set_who_stand_in_two_splits_are_found() -> None:
     manifest = with_groups(load(str(SHARED / "pneumonia"), seed=0), PERSON, seed=0)
     splits = [set(manifest.split_n[rows]) for rows in groups_across_splits(manifest).values()]

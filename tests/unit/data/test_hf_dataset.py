@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rows(numbers: Sequence[int], **more: tuple[Any, list]) -> Any:
-    """A Dataset whose picture ``i`` is ``noise(i)``: a cat if ``i`` is even. More columns: (type, values)."""
+    """A Dataset whose image ``i`` is ``noise(i)``: a cat if ``i`` is even. More columns: (type, values)."""
     ours = {
         "image": (datasets.Image(), [{"bytes": encoded(noise(i)), "path": f"{i}.png"} for i in numbers]),
         "label": (CAT_OR_DOG, [i % 2 for i in numbers]),
@@ -50,7 +50,7 @@ def saved(data: Any, path: Path, **options: Any) -> str:
 
 
 def numbers_of(manifest: Manifest) -> list[int]:
-    """Which picture each row holds, read as another process would: after a pickle, which must be small."""
+    """Which image each row holds, read as another process would: after a pickle, which must be small."""
     assert manifest.images is not None
     sent = [pickle.dumps(image) for image in manifest.images]
     assert max(map(len, sent)) < 1000
@@ -111,7 +111,7 @@ def test_chosen_and_shuffled_rows_in_several_files_are_the_right_ones(tmp_path: 
     assert [manifest.classes[i] for i in manifest.label_n] == [["cat", "dog"][i % 2] for i in wanted]
 
 
-def test_rows_without_a_picture_are_quarantined_and_minus_one_is_no_label(tmp_path: Path) -> None:
+def test_rows_without_an_image_are_quarantined_and_minus_one_is_no_label(tmp_path: Path) -> None:
     image = [{"bytes": encoded(noise(i)), "path": None} for i in range(10)]
     image += [None, {"bytes": b"", "path": None}]  # type: ignore[list-item]
     data = rows(range(12), image=(datasets.Image(), image), label=(CAT_OR_DOG, [-1, 1] * 6))
@@ -134,7 +134,7 @@ def test_rows_are_called_by_an_id_that_tells_them_apart(tmp_path: Path) -> None:
     assert (names[1], names[9], names[17]) == ("train/p1", "val/p1", "test/00000001")
 
 
-def test_pictures_and_labels_are_known_by_their_type_whatever_they_are_called(tmp_path: Path) -> None:
+def test_images_and_labels_are_known_by_their_type_whatever_they_are_called(tmp_path: Path) -> None:
     data = rows(range(12)).rename_columns({"image": "Bild", "label": "Klasse"})
     manifest = load(saved(data, tmp_path / "types"), seed=0)
     assert (manifest.classes, numbers_of(manifest)) == (("cat", "dog"), list(range(12)))
@@ -145,7 +145,7 @@ def test_pictures_and_labels_are_known_by_their_type_whatever_they_are_called(tm
     assert load(saved(masked, tmp_path / "masked"), seed=0).classes == ("cat", "dog")
 
 
-def test_a_worker_reads_a_picture_without_the_library(tmp_path: Path) -> None:
+def test_a_worker_reads_an_image_without_the_library(tmp_path: Path) -> None:
     manifest = load(saved(rows(range(4)), tmp_path / "pets"), seed=0)
     assert manifest.images is not None
     program = (
@@ -161,7 +161,7 @@ def test_a_worker_reads_a_picture_without_the_library(tmp_path: Path) -> None:
     assert ran.stdout == encoded(noise(2))
 
 
-def test_a_picture_whose_file_is_gone_or_another_is_an_error_of_the_disk(tmp_path: Path) -> None:
+def test_an_image_whose_file_is_gone_or_another_is_an_error_of_the_disk(tmp_path: Path) -> None:
     folder = Path(saved(rows(range(4)), tmp_path / "pets"))
     file = next(folder.glob("*.arrow"))
     for wrong in (

@@ -1,4 +1,4 @@
-"""What is measured of a picture lies in its bounds and says what its name says."""
+"""What is measured of an image lies in its bounds and says what its name says."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def test_grey_has_no_colour(height: int, width: int, seed: int) -> None:
 
 @pytest.mark.parametrize("side", [1, 2, 300])
 @pytest.mark.parametrize(("level", "brightness"), [(0, 0), (255, 1)])
-def test_a_plain_picture_has_nothing_but_brightness(side: int, level: int, brightness: float) -> None:
+def test_a_plain_image_has_nothing_but_brightness(side: int, level: int, brightness: float) -> None:
     m = _measured(_plain(level, level, level, height=side, width=side))
     assert m["brightness"] == brightness
     assert [m[name] for name in ("contrast", "sharpness", "entropy", "colourfulness")] == [0, 0, 0, 0]
 
 
-def test_known_pictures_have_known_measures() -> None:
+def test_known_images_have_known_measures() -> None:
     halves = _plain(0, 0, 0)
     halves[:, 20:] = 255
     m = _measured(halves)
@@ -99,7 +99,7 @@ def test_sharpness_does_not_depend_on_the_size_that_was_stored() -> None:
     assert b == pytest.approx(a, rel=0.2)
 
 
-def test_the_hash_of_a_picture_outlives_another_size_and_other_light() -> None:
+def test_the_hash_of_an_image_outlives_another_size_and_other_light() -> None:
     image = Image.fromarray(noise(1, height=6, width=8)).resize((320, 240), Image.Resampling.BICUBIC)
     first = perceptual_hash(np.asarray(image))
     smaller = perceptual_hash(np.asarray(image.resize((160, 120))))

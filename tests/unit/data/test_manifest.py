@@ -119,7 +119,7 @@ def test_the_smallest_trainable_data_passes() -> None:
     check_trainable(_manifest("aaabbb", "tvetve", made=("train", "val", "test")))
 
 
-def test_the_demo_is_real_pictures_with_captions_and_splits_of_its_own() -> None:
+def test_the_demo_is_real_images_with_captions_and_splits_of_its_own() -> None:
     pack = load("demo", seed=0)
     check_trainable(pack)
     assert 10 <= len(pack.classes) <= 16

@@ -144,13 +144,13 @@ def test_thousands_of_copies_are_counted_in_full_and_fit_in_memory() -> None:
     assert peak < 80_000_000  # the pairs alone would be 200 MB
 
 
-def test_pictures_stored_again_are_found_and_others_are_not() -> None:
-    pictures = [
+def test_images_stored_again_are_found_and_others_are_not() -> None:
+    originals = [
         Image.fromarray(noise(i, height=6, width=8)).resize((120, 90), Image.Resampling.BICUBIC)
         for i in range(20)
     ]
-    again = [picture.resize((80, 60)) for picture in pictures]
-    images = [np.asarray(picture) for picture in pictures + again]
+    again = [image.resize((80, 60)) for image in originals]
+    images = [np.asarray(image) for image in originals + again]
     vectors = np.stack([np.asarray(Image.fromarray(one).resize((8, 8))).ravel() for one in images])
     found = near_duplicates(
         np.array(["train"] * 20 + ["test"] * 20),

@@ -27,7 +27,7 @@ def shard(path: Path, members: Mapping[str, bytes]) -> Path:
 
 
 def samples(first: int, count: int, **more: str) -> dict[str, bytes]:
-    """As img2dataset writes them: picture, caption, JSON."""
+    """As img2dataset writes them: image, caption, JSON."""
     members: dict[str, bytes] = {}
     for i in range(first, first + count):
         members[f"{i:05d}.png"] = encoded(noise(i))
@@ -38,7 +38,7 @@ def samples(first: int, count: int, **more: str) -> dict[str, bytes]:
     return members
 
 
-def test_shards_give_rows_whose_pictures_stay_where_they_are(tmp_path: Path) -> None:
+def test_shards_give_rows_whose_images_stay_where_they_are(tmp_path: Path) -> None:
     shard(tmp_path / "00000.tar", samples(0, 8))
     shard(tmp_path / "00001.tar", samples(8, 8, group="g"))
     manifest = load(str(tmp_path), seed=0)
@@ -61,7 +61,7 @@ def test_the_folders_of_shards_are_splits_and_a_single_shard_is_data_too(tmp_pat
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.5, 0.77, 0.9])
-def test_a_shard_cut_short_keeps_its_whole_pictures_and_is_named(tmp_path: Path, keep: float) -> None:
+def test_a_shard_cut_short_keeps_its_whole_images_and_is_named(tmp_path: Path, keep: float) -> None:
     whole = shard(tmp_path / "00000.tar", samples(0, 12))
     data = whole.read_bytes().rstrip(b"\0")
     whole.write_bytes(data[: int(len(data) * keep)])
@@ -80,21 +80,21 @@ def test_a_shard_cut_between_two_files_is_noticed_too(tmp_path: Path) -> None:
     assert "cut short" in load(str(whole), seed=0).quarantined[0].reason
 
 
-def test_a_key_without_a_picture_and_a_shard_that_is_none_are_quarantined(tmp_path: Path) -> None:
-    shard(tmp_path / "00000.tar", samples(0, 4) | {"lonely.txt": b"no picture"})
+def test_a_key_without_an_image_and_a_shard_that_is_none_are_quarantined(tmp_path: Path) -> None:
+    shard(tmp_path / "00000.tar", samples(0, 4) | {"lonely.txt": b"no image"})
     (tmp_path / "00001.tar").write_bytes(b"not a tar at all" * 100)
     quarantined = dict(load(str(tmp_path), seed=0).quarantined)
-    assert quarantined["00000/lonely"] == "a key without a picture"
+    assert quarantined["00000/lonely"] == "a key without an image"
     assert "damaged" in quarantined["00001.tar"]
 
 
-def test_shards_without_pictures_are_refused(tmp_path: Path) -> None:
+def test_shards_without_images_are_refused(tmp_path: Path) -> None:
     shard(tmp_path / "00000.tar", {"a.txt": b"x"})
-    with pytest.raises(InputError, match=r"no usable pictures.*a key without a picture"):
+    with pytest.raises(InputError, match=r"no usable images.*a key without an image"):
         load(str(tmp_path), seed=0)
 
 
-def test_a_picture_that_vanished_from_its_shard_is_an_error_of_the_disk(tmp_path: Path) -> None:
+def test_an_image_that_vanished_from_its_shard_is_an_error_of_the_disk(tmp_path: Path) -> None:
     path = shard(tmp_path / "00000.tar", samples(0, 4))
     manifest = load(str(path), seed=0)
     path.write_bytes(path.read_bytes()[:2000])

@@ -1,4 +1,4 @@
-"""Tables of pictures: CSV, TSV, JSON lines, Parquet."""
+"""Tables of images: CSV, TSV, JSON lines, Parquet."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LABELS = ["cat", "dog"] * 6
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for i in range(len(LABELS)):
-        (tmp_path / "pictures" / f"{i}.png").write_bytes(encoded(noise(i)))
+        (tmp_path / "images" / f"{i}.png").write_bytes(encoded(noise(i)))
     return tmp_path
 
 
@@ -43,7 +43,7 @@ def test_a_table_of_paths_gives_label_caption_group_and_split(
 ) -> None:
     splits = ["train"] * 8 + ["valid"] * 2 + ["Test"] * 2
     rows = [
-        between.join([f"pictures/{i}.png", label, f'"a {label}, number {i}"', f"g{i}", splits[i]])
+        between.join([f"images/{i}.png", label, f'"a {label}, number {i}"', f"g{i}", splits[i]])
         for i, label in enumerate(LABELS)
     ]
     header = between.join(["Path", "label", "caption", "group", "split"])
@@ -58,18 +58,18 @@ def test_a_table_of_paths_gives_label_caption_group_and_split(
 
 
 def test_class_names_stay_as_they_are_written(folder: Path) -> None:
-    rows = [f'pictures/{i}.png,"{"007" if label == "cat" else "1.50"}"' for i, label in enumerate(LABELS)]
+    rows = [f'images/{i}.png,"{"007" if label == "cat" else "1.50"}"' for i, label in enumerate(LABELS)]
     manifest = load(_lines(folder / "t.csv", '"path","label"', *rows), seed=0)
     assert set(manifest.classes) == {"007", "1.50"}
 
 
 def test_captions_of_several_rows_or_of_a_list_come_together(folder: Path) -> None:
-    rows = [f"pictures/{i}.png,{label},{which}" for i, label in enumerate(LABELS) for which in ("one", "two")]
+    rows = [f"images/{i}.png,{label},{which}" for i, label in enumerate(LABELS) for which in ("one", "two")]
     manifest = load(_lines(folder / "t.csv", "image,label,caption", *rows), seed=0)
     assert len(manifest) == len(LABELS)
     assert set(manifest.caption) == {"one | two"}
     lines = [
-        json.dumps({"path": f"pictures/{i}.png", "label": label, "captions": ["x", "y"]})
+        json.dumps({"path": f"images/{i}.png", "label": label, "captions": ["x", "y"]})
         for i, label in enumerate(LABELS)
     ]
     assert set(load(_lines(folder / "t.jsonl", *lines), seed=0).caption) == {"x | y"}
@@ -77,7 +77,7 @@ def test_captions_of_several_rows_or_of_a_list_come_together(folder: Path) -> No
 
 def test_a_tsv_without_header_is_read_as_conceptual_captions_are_written(folder: Path) -> None:
     manifest = load(
-        _lines(folder / "cc.tsv", *(f"a photo of {i}\tpictures/{i}.png" for i in range(12))), seed=0
+        _lines(folder / "cc.tsv", *(f"a photo of {i}\timages/{i}.png" for i in range(12))), seed=0
     )
     assert manifest.caption[4] == "a photo of 4"
     assert manifest.classes == ()
@@ -115,33 +115,33 @@ def test_parquet_of_hugging_face_has_class_names_in_its_metadata(folder: Path) -
     assert manifest.quarantined[0].reason == "row 8 has no bytes in image"
 
 
-def test_rows_without_a_usable_picture_are_quarantined_with_a_reason(folder: Path) -> None:
-    (folder / "pictures" / "empty.png").touch()
-    (folder / "pictures" / "folder.png").mkdir()
-    rows = [f"pictures/{i}.png,{label}" for i, label in enumerate(LABELS)]
-    rows += ["pictures/gone.png,cat", "pictures/empty.png,cat", "pictures/folder.png,dog"]
+def test_rows_without_a_usable_image_are_quarantined_with_a_reason(folder: Path) -> None:
+    (folder / "images" / "empty.png").touch()
+    (folder / "images" / "folder.png").mkdir()
+    rows = [f"images/{i}.png,{label}" for i, label in enumerate(LABELS)]
+    rows += ["images/gone.png,cat", "images/empty.png,cat", "images/folder.png,dog"]
     manifest = load(_lines(folder / "t.csv", "path,label", *rows), seed=0)
     assert len(manifest) == 12
     assert dict(manifest.quarantined) == {
-        "pictures/gone.png": "no such file",
-        "pictures/empty.png": "empty file",
-        "pictures/folder.png": "not a regular file",
+        "images/gone.png": "no such file",
+        "images/empty.png": "empty file",
+        "images/folder.png": "not a regular file",
     }
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["label,caption", "cat,x"], "none for the picture"),
+        (["label,caption", "cat,x"], "none for the image"),
         (["path,label"], "no rows"),
         (["path,label", "https://example.org/1.jpg,cat"], "web addresses.*img2dataset"),
-        (["path,label,split", "pictures/1.png,cat,holdout"], "row 1 is in the split 'holdout'"),
+        (["path,label,split", "images/1.png,cat,holdout"], "row 1 is in the split 'holdout'"),
         (
-            ["path,label", "pictures/1.png,cat", "pictures/1.png,dog"],
+            ["path,label", "images/1.png,cat", "images/1.png,dog"],
             "contradict each other: 'cat' and 'dog'",
         ),
-        (["path,label", "nowhere.png,cat"], "none of its 1 rows has a usable picture.*no such file"),
-        (["path,label", "pictures/1.png,cat", "too,many,columns"], "cannot be read"),
+        (["path,label", "nowhere.png,cat"], "none of its 1 rows has a usable image.*no such file"),
+        (["path,label", "images/1.png,cat", "too,many,columns"], "cannot be read"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(folder: Path, lines: list[str], message: str) -> None:
@@ -149,9 +149,9 @@ def test_a_table_that_cannot_be_used_is_refused(folder: Path, lines: list[str], 
         load(_lines(folder / "t.csv", *lines), seed=0)
 
 
-def test_a_parquet_file_without_pictures_or_cut_short_is_refused(folder: Path) -> None:
+def test_a_parquet_file_without_images_or_cut_short_is_refused(folder: Path) -> None:
     parquet.write_table(arrow.table({"label": ["cat"]}), folder / "none.parquet")
-    with pytest.raises(InputError, match="none for the picture"):
+    with pytest.raises(InputError, match="none for the image"):
         load(str(folder / "none.parquet"), seed=0)
     whole = Path(_parquet(folder / "t.parquet", [encoded(noise(i)) for i in range(12)], arrow.binary()))
     (folder / "cut.parquet").write_bytes(whole.read_bytes()[:-100])

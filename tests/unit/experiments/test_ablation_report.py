@@ -125,7 +125,7 @@ def tables(
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures take most of the time; what is said does not depend on them."""
+    """Images take most of the time; what is said does not depend on them."""
     for name in ("forest_png", "grid_png"):
         monkeypatch.setattr(drawing, name, lambda *_, **__: b"")
 
@@ -195,7 +195,7 @@ def test_hostile_names_break_no_table_and_fetch_nothing() -> None:
         wording=WORDING,
     )
     rows, kinds = shown(page.markdown)
-    assert kinds.count("image") == len(page.pictures)
+    assert kinds.count("image") == len(page.images)
     assert not {"link_open", "html_inline", "html_block", "code_inline", "s_open"} & set(kinds)
     assert kinds.count("table_open") == 6  # cells, classes of two encoders, spoiled, separation, wording
     assert {one_line(name) for name in NASTY} <= {text for row in rows for text in row}
@@ -281,7 +281,7 @@ def test_classes_are_those_of_the_cell_best_on_the_validation_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "pictures"),
+    ("given", "images"),
     [
         ({"controls": False, "augment": False}, ["effects", "grid", "classes"]),
         ({"spoiled": False, "two": True, "filters": ("clip>=0.2", "unique")}, ["effects", "classes"]),
@@ -293,12 +293,12 @@ def test_classes_are_those_of_the_cell_best_on_the_validation_rows() -> None:
         ),
     ],
 )
-def test_the_page_shows_every_picture_that_it_brings(given: dict[str, Any], pictures: list[str]) -> None:
+def test_the_page_shows_every_image_that_it_brings(given: dict[str, Any], images: list[str]) -> None:
     page = made(*tables(**given))
-    assert list(page.pictures) == [f"ablation_{name}.png" for name in pictures]
-    assert re.findall(r"\]\(([\w.-]+\.png)\)", page.markdown) == list(page.pictures)
+    assert list(page.images) == [f"ablation_{name}.png" for name in images]
+    assert re.findall(r"\]\(([\w.-]+\.png)\)", page.markdown) == list(page.images)
     assert "nan" not in re.findall(r"\w+", page.markdown)
-    assert ("nothing but the baseline" in page.markdown) == (not pictures)
+    assert ("nothing but the baseline" in page.markdown) == (not images)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -309,29 +309,29 @@ def test_several_encoders_have_a_column_and_a_section_each() -> None:
     assert "encoder" not in cells_of(made(*tables()).markdown)[0]
 
 
-# --- pictures ---------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------
 
 
-def test_pictures_are_files_of_a_fair_size_that_depend_on_the_data() -> None:
-    one, again, other = (made(*tables(seed=seed)).pictures for seed in (0, 0, 1))
+def test_images_are_files_of_a_fair_size_that_depend_on_the_data() -> None:
+    one, again, other = (made(*tables(seed=seed)).images for seed in (0, 0, 1))
     assert one == again
     for name, file in one.items():
         assert file != other[name]
-        with Image.open(io.BytesIO(file)) as picture:
-            picture.load()
-            assert picture.format == "PNG"
-            assert 400 < picture.width < 1600
-            assert 250 < picture.height < 1600
+        with Image.open(io.BytesIO(file)) as image:
+            image.load()
+            assert image.format == "PNG"
+            assert 400 < image.width < 1600
+            assert 250 < image.height < 1600
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_forest_plot_too_tall_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "MOST_DRAWN", 3)
     page = made(*tables())
-    assert "The picture shows the 3 of 7 cells with the largest effects" in page.markdown
+    assert "The image shows the 3 of 7 cells with the largest effects" in page.markdown
     assert len(cells_of(page.markdown)) == 8
     monkeypatch.setattr(drawing, "MOST_DRAWN", 7)
-    assert "The picture shows" not in made(*tables()).markdown
+    assert "The image shows" not in made(*tables()).markdown
 
 
 def test_a_grid_lays_the_score_with_more_bounds_down_and_leaves_holes() -> None:

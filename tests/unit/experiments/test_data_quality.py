@@ -13,7 +13,7 @@ from trainer.data.manifest import Columns, Manifest, build_manifest
 from trainer.experiments import data_quality
 from trainer.experiments.data_quality import Quality
 from trainer.features.extract import ExtractReport, Features
-from trainer.tracking.schema import Duplicates, Extracted, Pictures
+from trainer.tracking.schema import Duplicates, Extracted, Images
 
 RNG = np.random.default_rng(0)
 
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 def _features(
     contents: str, splits: str, *, near: dict[int, int] | None = None, measured: bool = True
 ) -> Features:
-    """Rows of one letter each; rows of one letter show the same picture; ``near`` rows look like others."""
+    """Rows of one letter each; rows of one letter show the same image; ``near`` rows look like others."""
     n = len(contents)
     letters = {letter: i for i, letter in enumerate(dict.fromkeys(contents))}
     vectors_kd = RNG.normal(size=(len(letters), 64)).astype(np.float32)
@@ -85,10 +85,10 @@ def test_rows_without_measures_take_no_part_and_this_is_said(capsys: pytest.Capt
     assert found.figures()[Extracted.NEAR_LEAKS] == 1
     found.tell()
     said = " ".join(capsys.readouterr().err.split())
-    assert "among 9 different pictures: 1 test/train." in said
+    assert "among 9 different images: 1 test/train." in said
     assert "08 and 00" in said
-    assert "1 pictures took no part" in said
-    assert "Warning: near-duplicates of 1 of the test pictures stand in train" in said
+    assert "1 images took no part" in said
+    assert "Warning: near-duplicates of 1 of the test images stand in train" in said
 
 
 def test_without_any_measures_nothing_is_compared() -> None:
@@ -103,7 +103,7 @@ def test_more_than_can_be_compared_is_said(
     found = Quality(_features("abcd", "rrve"))
     found.tell()
     assert found.figures()[Extracted.NOT_COMPARED] == 4
-    assert "More than 3 pictures would take too long" in capsys.readouterr().err
+    assert "More than 3 images would take too long" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -121,7 +121,7 @@ def test_hardly_any_rows_are_no_trouble(count: int) -> None:
 
 
 def test_the_measures_that_people_see_are_those_that_are_measured() -> None:
-    assert MEASURE_NAMES[:-8] == Pictures.MEASURES
+    assert MEASURE_NAMES[:-8] == Images.MEASURES
 
 
 def test_the_command_of_a_run_gives_its_flags_again() -> None:

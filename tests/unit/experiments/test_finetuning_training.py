@@ -154,14 +154,14 @@ def test_where_memory_runs_out_halves_are_trained_and_steps_stay_the_same() -> N
     whole.run()
     assert small.standing.micro == 2
     assert [line.split(";")[0] for line in said] == [
-        f"Memory was too small for {n} pictures at once" for n in (8, 4)
+        f"Memory was too small for {n} images at once" for n in (8, 4)
     ]
     assert small.standing.step == whole.standing.step
     losses = np.array([small.standing.curves["train_loss"], whole.standing.curves["train_loss"]])
     assert np.allclose(losses[0], losses[1], atol=1e-4)
 
 
-def test_no_memory_for_a_single_picture_is_said_with_what_to_do() -> None:
+def test_no_memory_for_a_single_image_is_said_with_what_to_do() -> None:
     with pytest.raises(InputError, match="smaller --unfreeze-last"):
         training(Stored(most=0)).run()
 

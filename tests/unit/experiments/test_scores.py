@@ -129,7 +129,7 @@ def cosine_of_logits(image_ne: np.ndarray, text_ne: np.ndarray) -> np.ndarray:
     scores = []
     for image_e, text_e in zip(image_ne, text_ne, strict=True):
         image_e, text_e = image_e / np.linalg.norm(image_e), text_e / np.linalg.norm(text_e)
-        logits_per_image = 100 * np.array([[image_e @ text_e]])  # [1, 1]: one picture, one text
+        logits_per_image = 100 * np.array([[image_e @ text_e]])  # [1, 1]: one image, one text
         logits_per_text = logits_per_image.T
         scores.append(float(cosine(logits_per_image, logits_per_text)[0]))
     return np.array(scores)
@@ -151,7 +151,7 @@ def test_true_captions_score_above_those_of_other_rows_and_by_the_cosine_of_logi
 
     first = np.array([np.flatnonzero(row == one)[0] for one in range(len(image))])
     theirs = [cosine_of_logits(image, text[first]), cosine_of_logits(image[partner], text[first])]
-    np.testing.assert_allclose(np.concatenate(theirs), 1)  # whatever the picture shows
+    np.testing.assert_allclose(np.concatenate(theirs), 1)  # whatever the image shows
     assert roc_auc_score(is_true, np.concatenate(theirs).round(9)) == 0.5
 
 
@@ -176,7 +176,7 @@ def test_aesthetic_score_is_the_head_on_vectors_of_length_one() -> None:
 
 @pytest.fixture(scope="module")
 def demo_quality() -> tuple[np.ndarray, np.ndarray]:
-    """Quality of the demo's training pictures, and how each is known to be spoiled."""
+    """Quality of the demo's training images, and how each is known to be spoiled."""
     demo = load("demo", seed=0)
     train: Manifest = demo.take(demo.rows("train"))
     assert train.images is not None
@@ -189,7 +189,7 @@ def demo_quality() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ["blur", "crop"])
-def test_spoiled_pictures_of_the_demo_are_at_the_low_end(
+def test_spoiled_images_of_the_demo_are_at_the_low_end(
     demo_quality: tuple[np.ndarray, np.ndarray], kind: str
 ) -> None:
     quality, spoiled = demo_quality
@@ -209,7 +209,7 @@ def test_what_is_wrong_with_label_or_caption_is_no_matter_of_quality(
 
 
 def synthetic(rows: int, *, blurred: float, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Measures as pictures have them, and which of the pictures are blurred: next to no sharpness is left."""
+    """Measures as images have them, and which of the images are blurred: next to no sharpness is left."""
     random = np.random.default_rng(seed)
     is_blurred = random.permutation(rows) < blurred * rows
     sharpness = random.lognormal(6, 0.6, size=rows)
@@ -222,16 +222,16 @@ def synthetic(rows: int, *, blurred: float, seed: int = 0) -> tuple[dict[str, np
 
 
 @pytest.mark.parametrize("blurred", [0.02, 0.2, 0.4])
-def test_blurred_pictures_are_at_the_low_end_even_where_many_are(blurred: float) -> None:
+def test_blurred_images_are_at_the_low_end_even_where_many_are(blurred: float) -> None:
     measures, is_blurred = synthetic(1000, blurred=blurred)
     quality = quality_score(measures)
     assert roc_auc_score(is_blurred, -quality) > 0.95
-    assert np.median(quality[is_blurred]) < -2.5  # many bad pictures do not make bad ones usual
+    assert np.median(quality[is_blurred]) < -2.5  # many bad images do not make bad ones usual
     assert np.median(quality[~is_blurred]) > -1.5
 
 
 @pytest.mark.parametrize("name", TECHNICAL)
-def test_each_measure_alone_can_spoil_a_picture_and_only_downwards(name: str) -> None:
+def test_each_measure_alone_can_spoil_an_image_and_only_downwards(name: str) -> None:
     measures, _ = synthetic(500, blurred=0)
     before = quality_score(measures)
     measures[name][7] = 0
@@ -250,7 +250,7 @@ def test_a_measure_that_is_the_same_for_all_does_not_count() -> None:
     np.testing.assert_array_equal(alike, np.zeros(5))
 
 
-def test_a_picture_that_was_not_measured_has_no_quality_and_changes_that_of_none() -> None:
+def test_an_image_that_was_not_measured_has_no_quality_and_changes_that_of_none() -> None:
     measures, _ = synthetic(300, blurred=0.1)
     with_one_more = {name: np.r_[value, np.nan] for name, value in measures.items()}
     found = quality_score(with_one_more)

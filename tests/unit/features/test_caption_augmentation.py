@@ -1,4 +1,4 @@
-"""Views of captions: drawn from the picture's content, the same for ever; and WordNet's plain files."""
+"""Views of captions: drawn from the image's content, the same for ever; and WordNet's plain files."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_words_that_follow_change_nothing_about_those_before(
         assert longer in (shorter, f"{shorter} {last}")
 
 
-def test_pictures_views_and_seeds_differ() -> None:
+def test_images_views_and_seeds_differ() -> None:
     other = hashlib.sha256(b"another picture").hexdigest()
     text = " ".join(map(str, range(100)))
     drawn = {

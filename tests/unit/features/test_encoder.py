@@ -97,7 +97,7 @@ def test_the_image_settings_of_the_first_published_models_are_understood(model: 
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5), (1, 3), (3, 200), (200, 3)])
-def test_the_smallest_pictures_are_not_taken_for_channels(saved_clip: Path, height: int, width: int) -> None:
+def test_the_smallest_images_are_not_taken_for_channels(saved_clip: Path, height: int, width: int) -> None:
     grey = np.full((height, width, 3), [200, 100, 0], np.uint8)
     large = np.full((64, 64, 3), [200, 100, 0], np.uint8)
     small_nd, large_nd = (ImageEncoder(saved_clip, device="cpu").encode([one]) for one in (grey, large))

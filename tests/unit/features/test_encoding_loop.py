@@ -28,7 +28,7 @@ from trainer.features.settings import EncoderSettings
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    return class_folders(tmp_path / "pictures", {"a": 20, "b": 20})
+    return class_folders(tmp_path / "images", {"a": 20, "b": 20})
 
 
 def _extract(pictures: Path, model: Path, cache: Path, **options: object) -> Features:
@@ -38,7 +38,7 @@ def _extract(pictures: Path, model: Path, cache: Path, **options: object) -> Fea
 
 
 def test_processes_and_threads_give_the_same(pictures: Path, saved_clip: Path, tmp_path: Path) -> None:
-    (pictures / "a" / "broken.png").write_bytes(b"no picture")
+    (pictures / "a" / "broken.png").write_bytes(b"no image")
     threads, processes = (
         _extract(pictures, saved_clip, tmp_path / str(count), workers=count, max_bad=0.1) for count in (0, 2)
     )
@@ -61,7 +61,7 @@ def test_when_threads_do_not_keep_up_processes_take_over(
 
 
 class Deadly:
-    """A picture that kills the process that reads it."""
+    """An image that kills the process that reads it."""
 
     def read_bytes(self) -> bytes:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -131,14 +131,14 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
     assert np.allclose(features.vectors_nd, expected.vectors_nd, atol=1e-3)
 
 
-def test_no_room_for_a_single_picture_is_said(
+def test_no_room_for_a_single_image_is_said(
     pictures: Path, saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(self: ImageEncoder, pixels_bchw: np.ndarray) -> object:
         raise OutOfMemory
 
     monkeypatch.setattr(ImageEncoder, "send", none)
-    with pytest.raises(InputError, match="no memory for a single picture"):
+    with pytest.raises(InputError, match="no memory for a single image"):
         _extract(pictures, saved_clip, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""From rows to vectors: every row accounted for, every picture encoded once."""
+"""From rows to vectors: every row accounted for, every image encoded once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    return class_folders(tmp_path / "pictures", {"a": 10, "b": 10})
+    return class_folders(tmp_path / "images", {"a": 10, "b": 10})
 
 
 def _extract(data: Manifest | Path, model: Path, tmp_path: Path, **options: object) -> Features:
@@ -48,7 +48,7 @@ def _extract(data: Manifest | Path, model: Path, tmp_path: Path, **options: obje
     return features
 
 
-def test_each_row_gets_the_vector_of_its_own_picture(pictures: Path, model: Path, tmp_path: Path) -> None:
+def test_each_row_gets_the_vector_of_its_own_image(pictures: Path, model: Path, tmp_path: Path) -> None:
     features = _extract(pictures, model, tmp_path)
     assert features.manifest.images is not None
     expected_nd = ImageEncoder(model, device="cpu").encode(
@@ -69,7 +69,7 @@ def test_a_second_run_encodes_nothing_and_gives_the_same(pictures: Path, model: 
 def test_a_second_run_imports_neither_torch_nor_transformers(
     pictures: Path, model: Path, tmp_path: Path
 ) -> None:
-    (pictures / "a" / "broken.png").write_bytes(b"no picture")  # looked at again, which needs no encoder
+    (pictures / "a" / "broken.png").write_bytes(b"no image")  # looked at again, which needs no encoder
     _extract(pictures, model, tmp_path, max_bad=0.2)
     code = """
 import json, sys
@@ -91,7 +91,7 @@ print(json.dumps([report.used, report.encoder_calls, heavy]))
     assert done.stderr == ""
 
 
-def test_only_new_pictures_are_encoded_also_after_a_move(pictures: Path, model: Path, tmp_path: Path) -> None:
+def test_only_new_images_are_encoded_also_after_a_move(pictures: Path, model: Path, tmp_path: Path) -> None:
     _extract(pictures, model, tmp_path)
     moved = pictures.rename(tmp_path / "elsewhere")
     (moved / "b" / "new.png").write_bytes(encoded(noise(500)))
@@ -99,7 +99,7 @@ def test_only_new_pictures_are_encoded_also_after_a_move(pictures: Path, model: 
     assert (report.reused, report.encoded, report.encoder_calls) == (20, 1, 1)
 
 
-def test_the_same_picture_in_many_rows_is_encoded_once(pictures: Path, model: Path, tmp_path: Path) -> None:
+def test_the_same_image_in_many_rows_is_encoded_once(pictures: Path, model: Path, tmp_path: Path) -> None:
     for i in range(5):
         shutil.copy(pictures / "a" / "0.png", pictures / "b" / f"copy{i}.png")
     features = _extract(pictures, model, tmp_path)
@@ -110,9 +110,7 @@ def test_the_same_picture_in_many_rows_is_encoded_once(pictures: Path, model: Pa
     )
 
 
-def test_undecodable_pictures_leave_the_rows_with_a_reason(
-    pictures: Path, model: Path, tmp_path: Path
-) -> None:
+def test_undecodable_images_leave_the_rows_with_a_reason(pictures: Path, model: Path, tmp_path: Path) -> None:
     jpeg = encoded(noise(1, height=64, width=64), kind="JPEG")
     (pictures / "a" / "half.jpg").write_bytes(jpeg[: len(jpeg) // 2])
     (pictures / "b" / "empty.jpg").touch()
@@ -135,13 +133,13 @@ def test_too_many_bad_files_stop_the_run_and_keep_what_was_encoded(
 
 
 def test_too_many_files_that_cannot_be_opened_stop_before_the_encoder_is_looked_for(tmp_path: Path) -> None:
-    pictures = class_folders(tmp_path / "pictures", {"a": 1, "b": 1})
+    pictures = class_folders(tmp_path / "images", {"a": 1, "b": 1})
     (pictures / "a" / "empty.jpg").touch()
     with pytest.raises(TooManyBadFiles, match="1 of 3 files"):
         extract(load(str(pictures), seed=0), EncoderSettings(encoder="./none", cache_dir=tmp_path))
 
 
-def test_a_picture_that_vanished_or_changed_since_it_was_listed_is_quarantined(
+def test_an_image_that_vanished_or_changed_since_it_was_listed_is_quarantined(
     pictures: Path, model: Path, tmp_path: Path
 ) -> None:
     manifest = load(str(pictures), seed=0)
@@ -179,7 +177,7 @@ def test_a_run_that_died_is_taken_up_where_it_stored_last(
     assert (report.reused, report.encoded) == (8, 12)
 
 
-def test_progress_counts_distinct_pictures_up_to_all(pictures: Path, model: Path, tmp_path: Path) -> None:
+def test_progress_counts_distinct_images_up_to_all(pictures: Path, model: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     _extract(pictures, model, tmp_path, batch_size=8, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 20), (8, 20), (16, 20), (20, 20)]
@@ -222,17 +220,17 @@ def test_the_word_demo_stands_for_the_encoder_that_comes_with_the_code(tmp_path:
     unit_nd = features.vectors_nd / np.linalg.norm(features.vectors_nd, axis=1, keepdims=True)
     assert np.all(
         (unit_nd @ unit_nd.T)[~np.eye(8, dtype=bool)] < 0.999
-    )  # different pictures, different vectors
+    )  # different images, different vectors
 
 
 def test_when_nothing_is_usable_no_vectors_come_out(tmp_path: Path, model: Path) -> None:
     for i, name in enumerate("ab"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        (tmp_path / "pictures" / name / "x.png").write_bytes(b"no picture" + bytes([i]))
-    features = _extract(tmp_path / "pictures", model, tmp_path, max_bad=1.0)
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "x.png").write_bytes(b"no image" + bytes([i]))
+    features = _extract(tmp_path / "images", model, tmp_path, max_bad=1.0)
     assert (len(features.manifest), features.report.encoder_calls) == (0, 0)
 
 
-def test_a_batch_of_no_pictures_is_refused(pictures: Path, model: Path, tmp_path: Path) -> None:
+def test_a_batch_of_no_images_is_refused(pictures: Path, model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="batch size is 0"):
         _extract(pictures, model, tmp_path, batch_size=0)

@@ -1,4 +1,4 @@
-"""Every family of encoders gives the vectors that transformers gives, from its own processor's pictures."""
+"""Every family of encoders gives the vectors that transformers gives, from its own processor's images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trainer.features.model_files import image_settings
 from trainer.features.preprocessing import KINDS, preparation
 from trainer.features.text_encoder import TextEncoder
 
-PICTURES = [
+IMAGES = [
     noise(i, height=h, width=w) for i, (h, w) in enumerate([(20, 60), (64, 64), (90, 31), (7, 7), (200, 150)])
 ]
 
@@ -40,7 +40,7 @@ def _processor(kind: str, **options: object):
 
 
 def _plain(folder: Path) -> np.ndarray:
-    """What the model's own classes make of the pictures."""
+    """What the model's own classes make of the images."""
     import torch
     import transformers
 
@@ -48,7 +48,7 @@ def _plain(folder: Path) -> np.ndarray:
     family = family_of(folder)
     processor = _processor(kind.removesuffix("Pil").removesuffix("ImageProcessor"))
     processor = type(processor).from_pretrained(folder)
-    pixels = processor(PICTURES, input_data_format="channels_last", return_tensors="pt")["pixel_values"]
+    pixels = processor(IMAGES, input_data_format="channels_last", return_tensors="pt")["pixel_values"]
     whole = getattr(transformers, json.loads((folder / "config.json").read_text())["architectures"][0])
     model = whole.from_pretrained(folder).eval()
     tower = next(
@@ -65,7 +65,7 @@ def _plain(folder: Path) -> np.ndarray:
 @pytest.mark.parametrize("name", MODELS)
 def test_vectors_are_those_of_the_plain_model(saved: dict[str, Path], name: str) -> None:
     encoder = ImageEncoder(saved[name], device="cpu")
-    assert np.allclose(encoder.encode(PICTURES), _plain(saved[name]), atol=1e-5)
+    assert np.allclose(encoder.encode(IMAGES), _plain(saved[name]), atol=1e-5)
     assert encoder.family is FAMILIES[name]
 
 
@@ -93,12 +93,12 @@ def test_texts_and_images_of_a_clip_meet_where_the_whole_model_puts_them() -> No
         TEXTS, padding=True, truncation=True, max_length=24, return_tensors="pt"
     )
     image = ImageEncoder(DEMO, device="cpu", space="shared")
-    pixels = (np.stack([image.prepare(one) for one in PICTURES]) / 127.5 - 1).astype(np.float32)
+    pixels = (np.stack([image.prepare(one) for one in IMAGES]) / 127.5 - 1).astype(np.float32)
     with torch.inference_mode():
         whole = clip(**tokens, pixel_values=torch.from_numpy(pixels))
     text_be = TextEncoder(DEMO, device="cpu").encode(TEXTS)
     assert np.allclose(_unit(text_be), whole.text_embeds.numpy(), atol=1e-5)
-    assert np.allclose(_unit(image.encode(PICTURES)), whole.image_embeds.numpy(), atol=1e-5)
+    assert np.allclose(_unit(image.encode(IMAGES)), whole.image_embeds.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["siglip", "blip"])
@@ -114,7 +114,7 @@ def test_texts_and_images_meet_where_the_whole_model_puts_them(saved: dict[str, 
         TEXTS[:3], padding=padding, truncation=True, max_length=16, return_tensors="pt"
     )
     image = ImageEncoder(folder, device="cpu", space="shared")
-    pixels = np.stack([image.prepare(one) for one in PICTURES[:3]])
+    pixels = np.stack([image.prepare(one) for one in IMAGES[:3]])
     scaled = (torch.from_numpy(pixels).float() - image._mean) / image._std
     with torch.inference_mode():
         if name == "siglip":
@@ -126,7 +126,7 @@ def test_texts_and_images_meet_where_the_whole_model_puts_them(saved: dict[str, 
             )[0]
             text = seen = None
     text_be = TextEncoder(folder, device="cpu").encode(TEXTS[:3])
-    image_be = image.encode(PICTURES[:3])
+    image_be = image.encode(IMAGES[:3])
     if name == "siglip":
         assert np.allclose(_unit(text_be), text.numpy(), atol=1e-5)
         assert np.allclose(_unit(image_be), seen.numpy(), atol=1e-5)
@@ -223,10 +223,10 @@ def test_a_dinov3_is_read_by_the_numbers_in_its_settings(tmp_path: Path) -> None
     settings = {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"height": 32, "width": 32}}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
     encoder = ImageEncoder(tmp_path, device="cpu")
-    pixels = np.stack([encoder.prepare(one) for one in PICTURES]) / 255.0
+    pixels = np.stack([encoder.prepare(one) for one in IMAGES]) / 255.0
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     scaled = (pixels - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1)
     with torch.inference_mode():
         expected = model(pixel_values=torch.from_numpy(scaled.astype(np.float32))).pooler_output
     assert encoder.family is FAMILIES["dinov3_vit"]
-    assert np.allclose(encoder.encode(PICTURES), expected.numpy(), atol=1e-5)
+    assert np.allclose(encoder.encode(IMAGES), expected.numpy(), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Views: drawn from the picture's content, within what was asked for, and the same for ever."""
+"""Views: drawn from the image's content, within what was asked for, and the same for ever."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.features.image_augmentation import Augmentation, AugmentationSpec, 
 from trainer.features.settings import EncoderSettings
 
 STILL = Augmentation(least_area=1, stretch=1, flip=0, brightness=0, contrast=0, saturation=0, hue=0)
-CONTENT = hashlib.sha256(b"a picture").hexdigest()
+CONTENT = hashlib.sha256(b"an image").hexdigest()
 CONTENTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 STRAYING = st.builds(
     Augmentation,
@@ -52,8 +52,8 @@ def test_a_view_stays_within_what_was_asked_for_and_comes_out_the_same(
     assert np.array_equal(again.colours, drawn.colours)
 
 
-def test_pictures_views_and_seeds_differ() -> None:
-    other = hashlib.sha256(b"another picture").hexdigest()
+def test_images_views_and_seeds_differ() -> None:
+    other = hashlib.sha256(b"another image").hexdigest()
     drawn = [
         draw(Augmentation(), content, view, seed=seed).box
         for content in (CONTENT, other)
@@ -68,7 +68,7 @@ def test_half_of_the_views_are_mirrored() -> None:
     assert 0.4 < np.mean(mirrored) < 0.6
 
 
-def test_without_any_straying_the_picture_comes_back() -> None:
+def test_without_any_straying_the_image_comes_back() -> None:
     import torch
 
     image = noise(0, height=20, width=30)
@@ -79,7 +79,7 @@ def test_without_any_straying_the_picture_comes_back() -> None:
     assert np.abs(same.numpy()[0] - pixels).max() < 0.01
 
 
-def test_colours_are_changed_picture_by_picture() -> None:
+def test_colours_are_changed_image_by_image() -> None:
     import torch
 
     pixels = torch.from_numpy(noise(1).transpose(2, 0, 1)[None]).float().repeat(3, 1, 1, 1)
@@ -105,7 +105,7 @@ def test_strengths_that_make_no_sense_are_named(wrong: dict[str, float]) -> None
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    return class_folders(tmp_path / "pictures", {"a": 15, "b": 15})
+    return class_folders(tmp_path / "images", {"a": 15, "b": 15})
 
 
 def _extract(pictures: Path, model: Path, cache: Path, views: int, **options: object) -> Features:
@@ -114,7 +114,7 @@ def _extract(pictures: Path, model: Path, cache: Path, views: int, **options: ob
     return extract(load(str(pictures), seed=0), settings)
 
 
-def test_each_view_is_encoded_and_the_picture_itself_stays_as_it_was(
+def test_each_view_is_encoded_and_the_image_itself_stays_as_it_was(
     pictures: Path, saved_clip: Path, tmp_path: Path
 ) -> None:
     augmentation = AugmentationSpec(Augmentation(), seed=5)

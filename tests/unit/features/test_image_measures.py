@@ -1,4 +1,4 @@
-"""Pictures are measured once, while they are encoded, and whichever encoder it is for."""
+"""Images are measured once, while they are encoded, and whichever encoder it is for."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ EXIF_ORIENTATION = 0x0112
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Ten small pictures and a large JPEG, which is read at a fraction."""
-    folder = class_folders(tmp_path / "pictures", {"a": 5, "b": 5})
+    """Ten small images and a large JPEG, which is read at a fraction."""
+    folder = class_folders(tmp_path / "images", {"a": 5, "b": 5})
     smooth = np.kron(noise(3, height=8, width=12), np.ones((280, 280, 1), np.uint8))
     (folder / "a" / "large.jpg").write_bytes(encoded(smooth, kind="JPEG"))
     return folder
@@ -50,9 +50,7 @@ def wider(tmp_path_factory: pytest.TempPathFactory, saved_clip: Path) -> Path:
     return folder
 
 
-def test_each_row_has_the_measures_of_its_own_picture(
-    pictures: Path, saved_clip: Path, tmp_path: Path
-) -> None:
+def test_each_row_has_the_measures_of_its_own_image(pictures: Path, saved_clip: Path, tmp_path: Path) -> None:
     features = _extract(pictures, saved_clip, tmp_path)
     assert features.measures_nm is not None
     assert features.manifest.images is not None
@@ -124,7 +122,7 @@ def test_a_kill_between_the_two_stores_leaves_measures_without_vectors_never_the
     assert np.isfinite(again.measures_nm).all()
 
 
-def test_a_picture_that_another_process_measured_meanwhile_is_not_stored_twice(
+def test_an_image_that_another_process_measured_meanwhile_is_not_stored_twice(
     pictures: Path, saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare = image_loader.prepare
@@ -164,7 +162,7 @@ def test_measures_are_listed_and_travel_without_loss(
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("least", [None, 64])
-def test_the_size_is_that_of_the_stored_picture_turned_as_it_says(
+def test_the_size_is_that_of_the_stored_image_turned_as_it_says(
     kind: str, orientation: int, least: int | None
 ) -> None:
     exif = Image.Exif()

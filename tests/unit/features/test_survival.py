@@ -27,8 +27,8 @@ from trainer.features.store import FeatureStore
 def test_extraction_killed_at_random_moments_loses_and_doubles_nothing(
     saved_clip: Path, tmp_path: Path, kills: int
 ) -> None:
-    pictures = class_folders(tmp_path / "pictures", {"a": 150, "b": 150})
-    command = [sys.executable, "benchmarks/survival.py", "--kills", str(kills), "--data", pictures]
+    images = class_folders(tmp_path / "images", {"a": 150, "b": 150})
+    command = [sys.executable, "benchmarks/survival.py", "--kills", str(kills), "--data", images]
     done = subprocess.run(
         [*command, "--encoder", saved_clip], cwd=REPO, capture_output=True, text=True, check=False
     )
@@ -39,8 +39,8 @@ def test_extraction_killed_at_random_moments_loses_and_doubles_nothing(
     assert figures["identical"]
 
 
-def _extract(pictures: Path, model: Path, cache_dir: Path) -> Features:
-    manifest = load(str(pictures), seed=0)
+def _extract(images: Path, model: Path, cache_dir: Path) -> Features:
+    manifest = load(str(images), seed=0)
     return extract(
         manifest,
         EncoderSettings(encoder=str(model), cache_dir=cache_dir, device="cpu", batch_size=1, measure=False),
@@ -57,8 +57,8 @@ def test_a_thousand_flipped_bits_are_found_and_just_their_shards_made_again(
     saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding_loop, "COMMIT_EVERY", 1)
-    pictures = class_folders(tmp_path / "pictures", {"a": 525, "b": 525})
-    first = _extract(pictures, saved_clip, tmp_path)
+    images = class_folders(tmp_path / "images", {"a": 525, "b": 525})
+    first = _extract(images, saved_clip, tmp_path)
     shards = sorted((tmp_path / "features").glob("*/*.safetensors"))
     assert len(shards) == 1050
     rng = np.random.default_rng(0)
@@ -68,15 +68,15 @@ def test_a_thousand_flipped_bits_are_found_and_just_their_shards_made_again(
         cache.Verify(cache_dir=tmp_path).run()
     assert found.value.figures is not None
     assert (found.value.figures["damaged"], found.value.figures["shards"]) == (1000, 1050)
-    again = _extract(pictures, saved_clip, tmp_path)
+    again = _extract(images, saved_clip, tmp_path)
     assert (again.report.encoded, again.report.reused) == (1000, 50)
     assert np.array_equal(again.vectors_nd, first.vectors_nd)
     assert cache.Verify(cache_dir=tmp_path).run()["damaged"] == 0
 
 
 def test_a_damaged_key_is_found_and_written_again(saved_clip: Path, tmp_path: Path) -> None:
-    pictures = class_folders(tmp_path / "pictures", {"a": 3, "b": 3})
-    _extract(pictures, saved_clip, tmp_path)
+    images = class_folders(tmp_path / "images", {"a": 3, "b": 3})
+    _extract(images, saved_clip, tmp_path)
     (key,) = (tmp_path / "features").glob("*/key.json")
     whole = key.read_bytes()
     rng = np.random.default_rng(1)
@@ -87,13 +87,13 @@ def test_a_damaged_key_is_found_and_written_again(saved_clip: Path, tmp_path: Pa
             cache.Verify(cache_dir=tmp_path).run()
     with pytest.raises(InputError, match="is damaged"):
         cache.Export(cache_dir=tmp_path, key=key.parent.name, file=tmp_path / "out.npz").run()
-    assert _extract(pictures, saved_clip, tmp_path).report.encoded == 0
+    assert _extract(images, saved_clip, tmp_path).report.encoded == 0
     assert key.read_bytes() == whole
 
 
 def test_a_disk_that_cannot_take_it_is_refused_before_the_work(saved_clip: Path, tmp_path: Path) -> None:
-    pictures = class_folders(tmp_path / "pictures", {"a": 3, "b": 3})
-    _extract(pictures, saved_clip, tmp_path)
+    images = class_folders(tmp_path / "images", {"a": 3, "b": 3})
+    _extract(images, saved_clip, tmp_path)
     (folder,) = (tmp_path / "features").iterdir()
     store = FeatureStore.__new__(FeatureStore)
     store.folder, store.dtype = folder, np.dtype(np.float16)
@@ -105,9 +105,9 @@ def test_a_disk_that_cannot_take_it_is_refused_before_the_work(saved_clip: Path,
 def test_a_write_that_fails_names_the_bytes_and_leaves_the_rest_whole(
     saved_clip: Path, tmp_path: Path
 ) -> None:
-    pictures = class_folders(tmp_path / "pictures", {"a": 3, "b": 3})
-    _extract(pictures, saved_clip, tmp_path)
-    class_folders(pictures, {"c": 200}, first_seed=500)
+    images = class_folders(tmp_path / "images", {"a": 3, "b": 3})
+    _extract(images, saved_clip, tmp_path)
+    class_folders(images, {"c": 200}, first_seed=500)
     code = f"""
 import resource, sys
 from pathlib import Path
@@ -124,8 +124,8 @@ try:
 except InputError as error:
     print(error)
 """
-    command = [sys.executable, "-c", code, pictures, saved_clip, tmp_path]
+    command = [sys.executable, "-c", code, images, saved_clip, tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "File too large. A shard takes" in done.stdout, done.stderr
     assert cache.Verify(cache_dir=tmp_path).run() == {"shards": 1, "damaged": 0, "paths": []}
-    assert _extract(pictures, saved_clip, tmp_path).report.reused == 6
+    assert _extract(images, saved_clip, tmp_path).report.reused == 6

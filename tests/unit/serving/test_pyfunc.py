@@ -84,7 +84,7 @@ def image(path: Path) -> dict[str, str]:
 
 def test_a_server_answers_an_image_as_the_sweep_did(server: str, answering: Answering) -> None:
     recorded = answering.probabilities()["red/3.png"]
-    (told,) = ask(server, [image(answering.pictures / "red" / "3.png")], top_k=2)
+    (told,) = ask(server, [image(answering.images / "red" / "3.png")], top_k=2)
     assert np.abs(np.array(told["probabilities"]) - recorded).max() < 1e-5
     assert len(told["top_k"]) == 2
     assert told["top_k"][0] == {"label": told["label"], "probability": told["confidence"]}
@@ -93,7 +93,7 @@ def test_a_server_answers_an_image_as_the_sweep_did(server: str, answering: Answ
 
 
 def test_a_bad_image_is_named_beside_the_answers_to_the_others(server: str, answering: Answering) -> None:
-    good = image(answering.pictures / "red" / "0.png")
+    good = image(answering.images / "red" / "0.png")
     first, bad, last = ask(server, [good, {"image": base64.b64encode(b"<html>").decode()}, good])
     assert first == last
     assert "not an image" in bad["error"]
@@ -101,7 +101,7 @@ def test_a_bad_image_is_named_beside_the_answers_to_the_others(server: str, answ
 
 
 def test_a_server_reads_no_file_that_a_client_names(server: str, answering: Answering) -> None:
-    (told,) = ask(server, [{"path": str(answering.pictures / "red" / "0.png")}])
+    (told,) = ask(server, [{"path": str(answering.images / "red" / "0.png")}])
     assert told["label"] is None
     assert "reads no paths" in told["error"]
 
@@ -137,7 +137,7 @@ def served(answering: Answering) -> Served:
 def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
     served: Served, answering: Answering, tmp_path: Path
 ) -> None:
-    path = answering.pictures / "red" / "0.png"
+    path = answering.images / "red" / "0.png"
     rows = pd.DataFrame(
         {"image": [path.read_bytes(), None, None, float("nan")], "path": [None, str(path), None, ""]}
     )

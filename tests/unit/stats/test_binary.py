@@ -129,7 +129,7 @@ def test_sensitivity_and_specificity_without_groups_have_wilsons_intervals() -> 
 
 def test_rows_of_a_group_count_as_fewer() -> None:
     random = np.random.default_rng(0)
-    hit = np.repeat(random.random(50) < 0.8, 4)  # a patient's four pictures agree
+    hit = np.repeat(random.random(50) < 0.8, 4)  # a patient's four images agree
     alone = t.wilson_of_groups(hit, np.arange(200))
     together = t.wilson_of_groups(hit, np.repeat(np.arange(50), 4))
     patients = wilson(int(hit[::4].sum()), 50)

@@ -151,6 +151,6 @@ def test_a_sample_keeps_every_split() -> None:
     }
 
 
-def test_the_confusion_picture_is_a_png_even_for_hostile_class_names() -> None:
-    picture = confusion_png(np.array([[3, 1], [0, 2]]), classes=["$\\frac{", "<b>x</b>" * 9], title="$_{")
-    assert picture.startswith(b"\x89PNG")
+def test_the_confusion_image_is_a_png_even_for_hostile_class_names() -> None:
+    image = confusion_png(np.array([[3, 1], [0, 2]]), classes=["$\\frac{", "<b>x</b>" * 9], title="$_{")
+    assert image.startswith(b"\x89PNG")

@@ -22,8 +22,8 @@ class AblateConfig(StudyConfig):
     others: --grid "quality>=top95%,quality>=top85%" "clip>=top90%,clip>=top75%". Neither this nor --filters:
     a usual choice for the scores at hand."""
     views: int | None = None
-    """Augmented views of each training picture; 0: no cells with augmentation. Left out: 2 where there are
-    pictures."""
+    """Augmented views of each training image; 0: no cells with augmentation. Left out: 2 where there are
+    images."""
     seeds: int = 8
     """How many times each cell is trained, each time with other random numbers, the same for all cells; at
     least 6. More than before: a resumed ablation goes on."""
@@ -46,10 +46,10 @@ class AblateConfig(StudyConfig):
     mismatch: float = 0.0
     """Plant damage to be found: this share of the training rows gets label and caption of another class."""
     bad_source: float = 0.0
-    """Plant damage: the same, and their pictures become thumbnails that were enlarged again."""
+    """Plant damage: the same, and their images become thumbnails that were enlarged again."""
     shuffle_captions: float = 0.0
     """Plant damage: this share of the training rows exchange captions."""
     dry_run: bool = False
     """Only score the rows and say what the filters keep; trains nothing, writes nothing to MLflow."""
     report: Path | None = None
-    """Also write tables and pictures to this Markdown file."""
+    """Also write tables and images to this Markdown file."""

@@ -21,8 +21,8 @@ from trainer.experiments.ablation.effect_plots import (
 from trainer.experiments.ablation.judging import LEVEL
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 
-MOST_DRAWN = 60  # rows of a picture
-LONGEST = 80  # characters of a filter in a picture
+MOST_DRAWN = 60  # rows of an image
+LONGEST = 80  # characters of a filter in an image
 ALL = "all"  # the bound of a score that a cell does not look at
 SCALE = "on a scale from 0 to 1; right of the line is better"
 SURE = f"p < {LEVEL:g} after Holm's correction"
@@ -30,7 +30,7 @@ SURE = f"p < {LEVEL:g} after Holm's correction"
 Row = Mapping[Any, Any]
 
 
-class Picture(NamedTuple):
+class Image(NamedTuple):
     """A PNG file and the words that go with it."""
 
     png: bytes
@@ -38,7 +38,7 @@ class Picture(NamedTuple):
     about: str = ""  # which of the rows it shows, "" for all; of a grid the scores
 
 
-def cells_picture(rows: Sequence[Row], *, basis: str) -> Picture:
+def cells_image(rows: Sequence[Row], *, basis: str) -> Image:
     """The effect of every cell, against the baseline and against random choices of rows.
 
     Args:
@@ -65,10 +65,10 @@ def cells_picture(rows: Sequence[Row], *, basis: str) -> Picture:
         ),
         starred=next((at for at, row in enumerate(shown) if row[Ablation.CHOSEN]), None),
     )
-    return Picture(png, _alt("macro-F1", len(shown), "cells"), part)
+    return Image(png, _alt("macro-F1", len(shown), "cells"), part)
 
 
-def classes_picture(cell: Row, of_classes: Sequence[Row], *, basis: str) -> Picture:
+def classes_image(cell: Row, of_classes: Sequence[Row], *, basis: str) -> Image:
     """The effect of one cell on every class that has test rows.
 
     Args:
@@ -92,10 +92,10 @@ def classes_picture(cell: Row, of_classes: Sequence[Row], *, basis: str) -> Pict
             sure=SURE,
         ),
     )
-    return Picture(png, _alt("F1", len(shown), "classes"), part)
+    return Image(png, _alt("F1", len(shown), "classes"), part)
 
 
-def grid_picture(rows: Sequence[Row], *, basis: str) -> Picture | None:
+def grid_image(rows: Sequence[Row], *, basis: str) -> Image | None:
     """Heat maps of the scores whose filters were crossed; None where none were.
 
     Args:
@@ -120,7 +120,7 @@ def grid_picture(rows: Sequence[Row], *, basis: str) -> Picture | None:
         ),
         side_by_side=2 if grid.augmented else 1,
     )
-    return Picture(
+    return Image(
         png,
         "Heat map: change of macro-F1 for each combination of bounds, with its 95 % interval",
         grid.named,
@@ -196,7 +196,7 @@ def best_first(rows: Iterable[Row], name: str = Ablation.EFFECT) -> list[Row]:
 
 
 def _largest(rows: list[Row], name: str, what: str) -> tuple[list[Row], str]:
-    """The rows with the largest effects either way, not more than fit a picture, and words for that."""
+    """The rows with the largest effects either way, not more than fit an image, and words for that."""
     if len(rows) <= MOST_DRAWN:
         return rows, ""
     order = sorted(range(len(rows)), key=lambda at: -abs(rows[at][name]))

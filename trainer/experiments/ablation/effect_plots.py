@@ -1,4 +1,4 @@
-"""Pictures of effects: how much better or worse than what they are held against, and how sure that is."""
+"""Images of effects: how much better or worse than what they are held against, and how sure that is."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
     unique                      of near-duplicates one row each
     clip>=0.22 & quality>=top90%    both;   a | b either;   ( ) groups;   none keeps every row
 
-A row that has no such score (a caption is missing, a picture was not measured) cannot be judged by it, and is
+A row that has no such score (a caption is missing, an image was not measured) cannot be judged by it, and is
 kept.
 """
 

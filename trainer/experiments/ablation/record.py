@@ -101,12 +101,12 @@ class AblationRecord:
 
 
 def scores_frame(
-    scored: ScoredRows, cells: Sequence[Cell], pictures: Mapping[int, bytes | None]
+    scored: ScoredRows, cells: Sequence[Cell], images: Mapping[int, bytes | None]
 ) -> pd.DataFrame:
     """SCORES: the training rows with their scores and what every cell keeps.
 
     Args:
-        pictures: thumbnails by row.
+        images: thumbnails by row.
     """
     manifest, rows = scored.manifest, scored.rows
     count = len(manifest)
@@ -117,7 +117,7 @@ def scores_frame(
             Scores.CAPTION: list(manifest.caption),
             Scores.SPOILED: [None] * count if manifest.corrupted is None else list(manifest.corrupted),
             Scores.GROUP: pd.array([pd.NA] * count if rows.group_n is None else rows.group_n, dtype="Int64"),
-            Scores.THUMBNAIL: pd.Series([pictures.get(row) for row in range(count)], dtype=object),
+            Scores.THUMBNAIL: pd.Series([images.get(row) for row in range(count)], dtype=object),
             **{Scores.SCORE_PREFIX + name: score_n for name, score_n in rows.scores.items()},
             **{f"{Scores.KEEP_PREFIX}{cell.number}": cell.keep_n for cell in cells},
         }

@@ -1,4 +1,4 @@
-"""An ablation as a page for people: Markdown and its pictures. Nothing is read or written here."""
+"""An ablation as a page for people: Markdown and its images. Nothing is read or written here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pandas as pd
 from trainer.core import text
 from trainer.experiments.ablation.advice import called, effect
 from trainer.experiments.ablation.drawing import (
-    Picture,
+    Image,
     Row,
     best_first,
-    cells_picture,
-    classes_picture,
-    grid_picture,
+    cells_image,
+    classes_image,
+    grid_image,
 )
 from trainer.experiments.ablation.judging import LEVEL
 from trainer.experiments.ablation.markdown import as_table, code, literal
@@ -30,7 +30,7 @@ class Report(NamedTuple):
     """The page, and PNG files by the names under which it shows them."""
 
     markdown: str
-    pictures: dict[str, bytes]
+    images: dict[str, bytes]
 
 
 def report(
@@ -59,15 +59,15 @@ def report(
     page.classes()
     page.spoiled(figures[Ablated.SEPARATION])
     page.wording(figures[Ablated.WORDING])
-    return Report("\n\n".join(page.blocks) + "\n", page.pictures)
+    return Report("\n\n".join(page.blocks) + "\n", page.images)
 
 
 class _Page:
-    """Collects blocks of Markdown and the pictures that they show."""
+    """Collects blocks of Markdown and the images that they show."""
 
     def __init__(self, cells: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows: int) -> None:
         self.blocks: list[str] = []
-        self.pictures: dict[str, bytes] = {}
+        self.images: dict[str, bytes] = {}
         self._rows: list[Row] = list(cells.to_dict("records"))
         self._classes = classes
         self._encoders = list(dict.fromkeys(cells[Ablation.ENCODER]))
@@ -78,11 +78,11 @@ class _Page:
     def add(self, *blocks: str) -> None:
         self.blocks += blocks
 
-    def _show(self, name: str, encoder: str, picture: Picture) -> None:
-        """File names and texts in place of a picture hold nothing that came from outside."""
+    def _show(self, name: str, encoder: str, image: Image) -> None:
+        """File names and texts in place of an image hold nothing that came from outside."""
         number = f"_{self._encoders.index(encoder) + 1}" if self._several else ""
-        self.pictures[f"{name}{number}.png"] = picture.png
-        self.add(f"![{picture.alt}]({name}{number}.png)")
+        self.images[f"{name}{number}.png"] = image.png
+        self.add(f"![{image.alt}]({name}{number}.png)")
 
     def _basis(self, encoder: str) -> str:
         basis = f"{self._test_rows:,} test rows, {self._mean}, 95 % intervals"
@@ -123,26 +123,22 @@ class _Page:
     def effects(self) -> None:
         self.add("## What each cell changes")
         for encoder, rows in self._by_encoder():
-            forest = cells_picture(rows, basis=self._basis(encoder))
+            forest = cells_image(rows, basis=self._basis(encoder))
             self.add(
                 "Each cell has a round mark, the change against training on all rows, and where it removes "
                 "rows a diamond, the change against as many rows chosen at random. Filled marks differ from "
                 "zero after correction."
-                + (
-                    f" The picture shows {forest.about}; the table below has them all."
-                    if forest.about
-                    else ""
-                )
+                + (f" The image shows {forest.about}; the table below has them all." if forest.about else "")
             )
             self._show("ablation_effects", encoder, forest)
-            grid = grid_picture(rows, basis=self._basis(encoder))
+            grid = grid_image(rows, basis=self._basis(encoder))
             if grid is not None:
                 self.add(
                     f"Filters on {literal(grid.about)} were crossed. Framed fields help; grey ones were not "
                     "tried, or keep the same rows as another cell."
                 )
                 self._show("ablation_grid", encoder, grid)
-        if not self.pictures:
+        if not self.images:
             self.add("There is nothing but the baseline: no filter and no augmentation was tried.")
 
     def cells(self) -> None:
@@ -198,16 +194,12 @@ class _Page:
                 (self._classes[AblationClasses.CELL] == cell[Ablation.CELL])
                 & (self._classes[AblationClasses.ENCODER] == encoder)
             ].to_dict("records")
-            forest = classes_picture(cell, of_cell, basis=self._basis(encoder))
+            forest = classes_image(cell, of_cell, basis=self._basis(encoder))
             self.add(
                 f"What {literal(called(cell))} does to the F1 of each class, against the baseline. On the "
                 f"validation rows it is the best cell{'' if best else ' but for the baseline'}. P-values are "
                 "corrected for the number of classes."
-                + (
-                    f" The picture shows {forest.about}; the table below has them all."
-                    if forest.about
-                    else ""
-                )
+                + (f" The image shows {forest.about}; the table below has them all." if forest.about else "")
             )
             self._show("ablation_classes", encoder, forest)
             self.add(_table_of_classes(best_first(of_cell, AblationClasses.EFFECT)))
@@ -253,7 +245,7 @@ class _Page:
             "## Rewording captions",
             f"The captions of {wording['rows']:,} rows were reworded ({_percent(wording['deletion'])} of "
             f"the words deleted, {_percent(wording['synonyms'])} replaced by synonyms). That changes the "
-            f"mean CLIP score by {change}, which {verb} the match of picture and caption. The AUROC says "
+            f"mean CLIP score by {change}, which {verb} the match of image and caption. The AUROC says "
             "how well the CLIP score tells a row's own caption from another row's.",
             as_table(
                 ["CLIP score", "as written", "reworded", "change [95 %]"],

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from trainer.tracking.writer import RunWriter
 
 FEWEST_SEEDS = 6
-VIEWS = 2  # augmented views of each training picture, where there are pictures
+VIEWS = 2  # augmented views of each training image, where there are images
 LINEAR = {"lr": 3e-3, "epochs": 40}
 MLP = {"hidden": (128,), "dropout": 0.2, "lr": 1e-3, "epochs": 40}
 
@@ -152,7 +152,7 @@ class AblationStudy(Experiment):
         from trainer.experiments.ablation.training import TrainingSettings, arms_of, candidates, tune
 
         if features.manifest.sample_id != self.features.manifest.sample_id:
-            raise InputError(f"{name} could not read the same pictures as {self.encoders[0].encoder}.")
+            raise InputError(f"{name} could not read the same images as {self.encoders[0].encoder}.")
         if features.report.encoder in {one.encoder for one in self.encoders}:
             raise InputError(f"{features.report.encoder} is among the encoders twice. Name each once.")
         config, plan = self.config, self.plan
@@ -274,7 +274,7 @@ class AblationStudy(Experiment):
     def log_report(
         self, table: pd.DataFrame, classes: pd.DataFrame, figures: Figures, writer: RunWriter
     ) -> None:
-        """The page for people, with its pictures."""
+        """The page for people, with its images."""
         from trainer.experiments.ablation.report import report
 
         config = self.config
@@ -291,8 +291,8 @@ class AblationStudy(Experiment):
                 "Command": command_line(self.module, config, study=writer.study),
             },
         )
-        for name, picture in written.pictures.items():
-            writer.file(name, picture)
+        for name, image in written.images.items():
+            writer.file(name, image)
         writer.file(Artifact.REPORT, written.markdown.encode())
 
 
@@ -328,7 +328,7 @@ def views_of(config: AblateConfig, spec: HeadSpec) -> int:
         if config.views:
             raise InputError(
                 f"--views is {config.views}, but the head of {config.head} is a logistic regression, which "
-                "is fitted to the pictures themselves. Pass --views 0, or --head linear."
+                "is fitted to the images themselves. Pass --views 0, or --head linear."
             )
         return 0
     if config.dry_run:
@@ -340,7 +340,7 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
     """Rows with vectors and views, and with the damage that is planted.
 
     Raises:
-        InputError: data or encoder cannot be used; a picture or a group stands in two splits.
+        InputError: data or encoder cannot be used; an image or a group stands in two splits.
     """
     features = read_features(
         config,
@@ -432,12 +432,12 @@ def log_scores(config: AblateConfig, writer: RunWriter, scored: ScoredRows, cell
     from trainer.features.projection import sample_rows
 
     shown = sample_rows(scored.manifest.split_n, at_most=Scores.SHOWN, seed=config.seed).tolist()
-    pictures = dict(zip(shown, thumbnails(scored.manifest, shown), strict=True))
-    writer.table(Artifact.SCORES, scores_frame(scored, cells, pictures))
+    images = dict(zip(shown, thumbnails(scored.manifest, shown), strict=True))
+    writer.table(Artifact.SCORES, scores_frame(scored, cells, images))
 
 
 def write_report(path: Path, writer: RunWriter) -> None:
-    """The logged report beside its pictures, each complete when it appears.
+    """The logged report beside its images, each complete when it appears.
 
     Raises:
         InputError: the folder cannot be written.
@@ -449,9 +449,9 @@ def write_report(path: Path, writer: RunWriter) -> None:
     text = (writer.read_file(Artifact.REPORT) or b"").decode()
     try:
         for name in set(re.findall(r"\]\((ablation_\w+\.png)\)", text)):
-            picture = writer.read_file(name)
-            if picture is not None:
-                atomic.write_bytes(path.parent / name, picture)
+            image = writer.read_file(name)
+            if image is not None:
+                atomic.write_bytes(path.parent / name, image)
         atomic.write_bytes(path, text.encode())
     except OSError as error:
         raise InputError(f"--report {path} cannot be written: {error.strerror}.") from error

@@ -65,17 +65,17 @@ def aesthetic_score(image_ne: np.ndarray, head: AestheticHead) -> np.ndarray:
 
 
 def quality_score(measures: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Technical quality: how far the worst of `TECHNICAL` lies below what is usual among these pictures.
+    """Technical quality: how far the worst of `TECHNICAL` lies below what is usual among these images.
 
-    In standard deviations, as the better half of the pictures has them: were the worse half looked at as
-    well, many bad pictures would make bad pictures usual. Sharpness and size, which spread over orders of
+    In standard deviations, as the better half of the images has them: were the worse half looked at as
+    well, many bad images would make bad images usual. Sharpness and size, which spread over orders of
     magnitude, by their logarithms. A measure that is the same for all does not count.
 
     Args:
-        measures: [N] by name, NaN where a picture was not measured.
+        measures: [N] by name, NaN where an image was not measured.
 
     Returns:
-        float64 [N], about 0 for a usual picture, -3 for a bad one; NaN where a picture was not measured.
+        float64 [N], about 0 for a usual image, -3 for a bad one; NaN where an image was not measured.
     """
     logs = {name: np.log1p(measures[name]) if name in LOGARITHMIC else measures[name] for name in TECHNICAL}
     worst_n = np.minimum.reduce([_above_usual(value_n) for value_n in logs.values()])

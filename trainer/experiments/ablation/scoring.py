@@ -65,7 +65,7 @@ class ScoredRows:
             group_n: int64 [N] of all rows, near-duplicates share a number; None where none were looked for.
 
         Raises:
-            InputError: the aesthetic predictor cannot be used, or needs pictures that are not there.
+            InputError: the aesthetic predictor cannot be used, or needs images that are not there.
         """
         train = features.manifest.rows("train")
         self.manifest: Manifest = features.manifest.take(train)
@@ -75,9 +75,9 @@ class ScoredRows:
         self._captions = [split_captions(caption) for caption in self.manifest.caption]
         found: dict[str, np.ndarray] = {}
         if features.measures_nm is None:
-            self.why_not |= dict.fromkeys((QUALITY, *MEASURED), "the data has no pictures to measure")
+            self.why_not |= dict.fromkeys((QUALITY, *MEASURED), "the data has no images to measure")
         elif np.isnan(features.measures_nm[train]).any(1).all():
-            self.why_not |= dict.fromkeys((QUALITY, *MEASURED), "the pictures were encoded without --measure")
+            self.why_not |= dict.fromkeys((QUALITY, *MEASURED), "the images were encoded without --measure")
         else:
             found |= _technical(features.measures_nm[train])
         found |= self._clip() | self._aesthetic()
@@ -97,7 +97,7 @@ class ScoredRows:
         """Embeddings in the shared space; None where there are none, with the reason in `why_not`."""
         why = ""
         if self.manifest.images is None:
-            why = "the data brings ready features, and no pictures"
+            why = "the data brings ready features, and no images"
         elif family_of(self._how.encoder.folder).shared_image is None:
             why = f"{self._how.encoder.encoder} shares no space with texts; pass a CLIP as --score-encoder"
         if why:
@@ -190,7 +190,7 @@ class ScoredRows:
         return found
 
     def wording(self) -> dict[str, object] | None:
-        """What rewording does to the match of picture and caption; None without captions.
+        """What rewording does to the match of image and caption; None without captions.
 
         CLIP scores before and after with the paired difference, and the AUROC with which either tells a row's
         own captions from those of another row.

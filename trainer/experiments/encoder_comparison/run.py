@@ -44,7 +44,7 @@ def run(config: EncodersConfig) -> Figures:
         settings = encoder_settings(config, plan.device, encoder=encoder)
         read.append(read_features(config, settings, to_train=True))
     if read[0].manifest.features_nd is not None:
-        raise InputError(f"{config.data} brings ready features. To compare encoders takes the pictures.")
+        raise InputError(f"{config.data} brings ready features. To compare encoders takes the images.")
     return EncoderComparison(config, plan, read).run()
 
 

@@ -18,6 +18,6 @@ class ExtractConfig(DataConfig):
     captions: bool = False
     """Encode the captions, too, into the space that images and texts share."""
     views: int = 0
-    """Views of each training picture besides itself, encoded for augmentation."""
+    """Views of each training image besides itself, encoded for augmentation."""
     augment: Augmentation = field(default_factory=Augmentation)
-    """How far views stray from their picture."""
+    """How far views stray from their image."""

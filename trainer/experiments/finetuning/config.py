@@ -34,11 +34,11 @@ class FinetuneConfig(StudyConfig):
     patience: int = 5
     """Epochs without a better validation macro-F1 after which a training stops."""
     train_batch: int = 32
-    """Pictures per optimiser step. What does not fit into memory at once is added up in parts."""
+    """Images per optimiser step. What does not fit into memory at once is added up in parts."""
     views: int = 4
-    """Augmented views of each training picture to train on besides itself; for the frozen head, too."""
+    """Augmented views of each training image to train on besides itself; for the frozen head, too."""
     augment: Augmentation = field(default_factory=Augmentation)
-    """How views stray from their picture."""
+    """How views stray from their image."""
     seeds: int = 2
     """How many times each learning rate is trained."""
     kept: Literal["float16", "bfloat16"] = "float16"

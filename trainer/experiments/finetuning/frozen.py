@@ -30,7 +30,7 @@ class Frozen(NamedTuple):
 def best_frozen(train: Split, val: Split, *, classes: int, views_vnd: Tensor | None) -> Frozen:
     """Fit logistic regressions of many strengths, on centred and on standardised vectors.
 
-    Where there are views, also on rows and views together: frozen and fine-tuned see the same pictures.
+    Where there are views, also on rows and views together: frozen and fine-tuned see the same images.
     """
     specs = [
         HeadSpec(solver="lbfgs", scaling=scaling, l2=l2, epochs=ITERATIONS)

@@ -47,7 +47,7 @@ def why_no_better(tuned: Outcome, *, frozen_val: float, rows: int, epochs: int) 
     Args:
         tuned: what its trainings came to; none failed.
         frozen_val: validation macro-F1 of the frozen head.
-        rows: training pictures.
+        rows: training images.
         epochs: as many as a training may take.
     """
     ahead = "ahead of" if tuned.score > frozen_val else "no more than"
@@ -66,7 +66,7 @@ def why_no_better(tuned: Outcome, *, frozen_val: float, rows: int, epochs: int) 
         return (
             f"{said} From the first epoch to the last, training loss fell from {train[0]:.2f} to "
             f"{train[1]:.2f}, validation loss went from {val[0]:.2f} to {val[1]:.2f}: little of what the "
-            f"blocks learn from these {rows:,} pictures holds for others. More pictures would do more than "
+            f"blocks learn from these {rows:,} images holds for others. More images would do more than "
             "more blocks."
         )
     return said

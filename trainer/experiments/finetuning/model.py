@@ -1,4 +1,4 @@
-"""A fine-tuned encoder as it is kept: tensors and a description; pictures in, probabilities out."""
+"""A fine-tuned encoder as it is kept: tensors and a description; images in, probabilities out."""
 
 from __future__ import annotations
 

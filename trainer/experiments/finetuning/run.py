@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
 FROZEN = 0  # the trial's number
-MOST_AT_ONCE = 64  # pictures that the last blocks answer at once
+MOST_AT_ONCE = 64  # images that the last blocks answer at once
 
 
 def run(config: FinetuneConfig) -> Figures:
@@ -54,7 +54,7 @@ def run(config: FinetuneConfig) -> Figures:
     features = read_features(config, encoder_settings(config, plan.device), to_train=True)
     if features.manifest.features_nd is not None:
         raise InputError(
-            f"--data {config.data} brings ready features; to fine-tune an encoder its pictures are needed."
+            f"--data {config.data} brings ready features; to fine-tune an encoder its images are needed."
         )
     return FineTuning(config, plan, features, cache_activations(config, features, plan.device)).run()
 
@@ -96,8 +96,8 @@ def cache_activations(config: FinetuneConfig, features: Features, device: str) -
     shape = " × ".join(map(str, stored.shape))
     say(
         f"Activations before the last {config.unfreeze_last} of {stored.blocks} blocks: {shape} numbers a "
-        f"picture, {stored.bytes / 1e6:,.0f} MB with {config.views} views of each training picture; "
-        f"{stored.work.encoded} pictures were run now."
+        f"image, {stored.bytes / 1e6:,.0f} MB with {config.views} views of each training image; "
+        f"{stored.work.encoded} images were run now."
     )
     if stored.settle():
         say("They fit into the GPU's memory and stay there.")

@@ -189,7 +189,7 @@ class Training:
             except OutOfMemory:
                 if self.standing.micro == 1:
                     raise InputError(
-                        "The device has no memory to train on a single picture. Pass a smaller "
+                        "The device has no memory to train on a single image. Pass a smaller "
                         "--unfreeze-last, choose a smaller encoder, or pass --device cpu."
                     ) from None
             self._optimizer.zero_grad(set_to_none=True)
@@ -197,7 +197,7 @@ class Training:
                 torch.cuda.empty_cache()
             self.standing.micro //= 2
             self._say(
-                f"Memory was too small for {2 * self.standing.micro} pictures at once; going on with "
+                f"Memory was too small for {2 * self.standing.micro} images at once; going on with "
                 f"{self.standing.micro}, as many per step as before."
             )
 

@@ -56,11 +56,11 @@ def run(config: FuseConfig) -> Figures:
     plan = begin(config)
     manifest = read_rows(config)
     if manifest.features_nd is not None:
-        raise InputError(f"{config.data} brings ready features. Fusion needs pictures with captions.")
+        raise InputError(f"{config.data} brings ready features. Fusion needs images with captions.")
     if not any(manifest.caption):
         raise InputError(
-            f"{config.data} has no captions. Give each picture one: a column caption of a table, or a "
-            "metadata.csv beside the pictures."
+            f"{config.data} has no captions. Give each image one: a column caption of a table, or a "
+            "metadata.csv beside the images."
         )
     settings = encoder_settings(config, plan.device)
     features = read_features(config, settings, to_train=True)

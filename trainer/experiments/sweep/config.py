@@ -30,7 +30,7 @@ class SweepConfig(StudyConfig):
     at_once: int = 16
     """Configurations trained side by side."""
     views: int = 0
-    """Augmented views of each training picture that heads may be trained on (`augment` in the space)."""
+    """Augmented views of each training image that heads may be trained on (`augment` in the space)."""
     fresh_seeds: int = 5
     """How often the chosen heads are trained anew at the end, with seeds that had no part in choosing."""
     profile: bool = False

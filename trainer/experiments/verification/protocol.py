@@ -145,7 +145,7 @@ def people_of(protocol: Protocol, label_n: np.ndarray, split: int, *, seed: int)
 
 
 def distinct(content: Sequence[str]) -> np.ndarray:
-    """Rows int64 [M] that show a picture which no row before them shows."""
+    """Rows int64 [M] that show an image which no row before them shows."""
     first: dict[str, int] = {}
     for row, one in enumerate(content):
         first.setdefault(one, row)

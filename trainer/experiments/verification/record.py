@@ -172,7 +172,7 @@ def _mapped(label_n: np.ndarray, rows: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def shown_rows(protocol: Protocol, identified: Identified | None, *, seed: int) -> np.ndarray:
-    """Rows whose picture the page may want: those of pairs first, then the known people's."""
+    """Rows whose image the page may want: those of pairs first, then the known people's."""
     of_pairs = np.unique(protocol.row_p2)
     others = np.setdiff1d(identified.row_m, of_pairs) if identified is not None else of_pairs[:0]
     random = np.random.default_rng(seed)

@@ -191,8 +191,8 @@ class Verification(Experiment):
 
         manifest, seed = self.features.manifest, self.config.seed
         shown = shown_rows(self.protocol, identified, seed=seed).tolist()
-        pictures = dict(zip(shown, thumbnails(manifest, shown, side=96), strict=True))
-        faces = faces_table(manifest, self.features.vectors_nd, identified, pictures, seed=seed)
+        images = dict(zip(shown, thumbnails(manifest, shown, side=96), strict=True))
+        faces = faces_table(manifest, self.features.vectors_nd, identified, images, seed=seed)
         writer.table(Artifact.FACES, faces)
 
 

@@ -19,6 +19,6 @@ class ZeroShotConfig(StudyConfig):
     head: str | None = None
     """Id of a sweep's run on the same data: its best head is compared, too."""
     shots: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """Training pictures per class of the few-shot curve."""
+    """Training images per class of the few-shot curve."""
     draws: int = 20
-    """How often these pictures are drawn anew. More than before: a resumed study goes on."""
+    """How often these images are drawn anew. More than before: a resumed study goes on."""

@@ -62,7 +62,7 @@ def run(config: ZeroShotConfig) -> Figures:
     manifest = read_rows(config)
     if manifest.features_nd is not None:
         raise InputError(
-            f"{config.data} brings ready features. Zero-shot needs pictures, and an encoder that knows texts."
+            f"{config.data} brings ready features. Zero-shot needs images, and an encoder that knows texts."
         )
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
     settings = encoder_settings(config, plan.device, space="shared")
@@ -104,7 +104,7 @@ class ZeroShotStudy(Experiment):
     @property
     def about(self) -> str:
         shots = ", ".join(map(str, self.config.shots))
-        return f"{self.config.draws} draws of {shots} pictures per class"
+        return f"{self.config.draws} draws of {shots} images per class"
 
     def identity(self) -> Figures:
         return {
@@ -500,7 +500,7 @@ def report_few_shot(curve: pd.DataFrame) -> None:
     from trainer.experiments.comparison import show
 
     table = Table(title="Few-shot: test macro-F1, means over draws", title_justify="left")
-    for head in ("pictures per class", "head", "macro-F1", "less zero-shot", "p"):
+    for head in ("images per class", "head", "macro-F1", "less zero-shot", "p"):
         table.add_column(head, no_wrap=True)
     for row in curve.to_dict("records"):
         table.add_row(
@@ -534,5 +534,5 @@ def crossing_text(kind: str, found: Crossing, most: int) -> str:
     if not math.isfinite(found.shots):
         return f"{kind.capitalize()}: within these data it does not overtake zero-shot ({ends})."
     if found.shots < 1.05:
-        return f"{kind.capitalize()}: level with zero-shot or ahead from 1 picture per class on ({ends})."
-    return f"{kind.capitalize()}: overtakes zero-shot at {shots(found.shots)} pictures per class ({ends})."
+        return f"{kind.capitalize()}: level with zero-shot or ahead from 1 image per class on ({ends})."
+    return f"{kind.capitalize()}: overtakes zero-shot at {shots(found.shots)} images per class ({ends})."

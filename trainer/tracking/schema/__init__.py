@@ -28,7 +28,7 @@ from trainer.tracking.schema.comparison import (
 from trainer.tracking.schema.extraction import (
     Duplicates,
     Extracted,
-    Pictures,
+    Images,
     Quarantine,
 )
 from trainer.tracking.schema.runs import (
@@ -87,6 +87,7 @@ __all__ = [
     "FewShotScores",
     "FineTuned",
     "Fused",
+    "Images",
     "Kind",
     "MethodClasses",
     "MethodPairs",
@@ -94,7 +95,6 @@ __all__ = [
     "Metric",
     "PairMethod",
     "PairsOf",
-    "Pictures",
     "Predicted",
     "Predictions",
     "Projection",

@@ -51,11 +51,11 @@ class MethodClasses:
 
 
 class FewShot:
-    """Columns of FEW_SHOT: one row per kind of head and number of pictures per class. Figures are of test
+    """Columns of FEW_SHOT: one row per kind of head and number of images per class. Figures are of test
     rows, means over draws, with 95 % intervals over draws and rows (``_low``, ``_high``)."""
 
     KIND = "kind"  # as in METHODS
-    SHOTS = "shots"  # int: training pictures of each class; the row of all training pictures has their median
+    SHOTS = "shots"  # int: training images of each class; the row of all training images has their median
     ALL = "all"  # bool: trained on all training rows, one draw
     ROWS = "rows"  # int: training rows
     DRAWS = "draws"  # int
@@ -68,7 +68,7 @@ class FewShot:
 
 
 class FewShotScores:
-    """Columns of FEW_SHOT_SCORES: one row per draw, kind, number of pictures and strength. The record from
+    """Columns of FEW_SHOT_SCORES: one row per draw, kind, number of images and strength. The record from
     which a zero-shot run resumes: a draw counts once it stands there."""
 
     DRAW = "draw"  # int, from 0; -1: all training rows
@@ -131,11 +131,11 @@ class EncodersOf:
     DEVICE = "device"
     DIMENSION = "dimension"  # numbers in a vector
     PARAMETERS = "parameters"  # of the image tower
-    SIDE = "side"  # pixels of a prepared picture's height
+    SIDE = "side"  # pixels of a prepared image's height
     BATCH_SIZE = "batch_size"  # the fastest that was found
-    IMAGES_PER_S = "images_per_s"  # prepared pictures through the tower, on DEVICE
+    IMAGES_PER_S = "images_per_s"  # prepared images through the tower, on DEVICE
     PEAK_BYTES = "peak_bytes"  # of memory while it encodes, beyond what the libraries take
-    ENCODED_S = "encoded_s"  # seconds in which this run encoded the pictures that were not cached …
+    ENCODED_S = "encoded_s"  # seconds in which this run encoded the images that were not cached …
     ENCODED = "encoded"  # … and how many these were
 
 

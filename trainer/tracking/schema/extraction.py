@@ -10,8 +10,8 @@ class Quarantine:
     REASON = "reason"
 
 
-class Pictures:
-    """Columns of PICTURES: every row that was used. Measures are null where a picture was not measured."""
+class Images:
+    """Columns of IMAGES: every row that was used. Measures are null where an image was not measured."""
 
     SAMPLE_ID = "sample_id"
     SPLIT = "split"
@@ -23,18 +23,18 @@ class Pictures:
     SHARPNESS = "sharpness"  # from 0
     ENTROPY = "entropy"  # bits, 0…8
     COLOURFULNESS = "colourfulness"  # from 0
-    THUMBNAIL = "thumbnail"  # WebP bytes of the pictures that the page shows, else null
+    THUMBNAIL = "thumbnail"  # WebP bytes of the images that the page shows, else null
 
     MEASURES = (WIDTH, HEIGHT, BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS)
     SIZE = "size"  # no column but shown as one: the shorter side, min(width, height)
     SHOWN = (BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS, SIZE)
-    EXTREMES = 8  # pictures at either end of each of these that have a thumbnail
+    EXTREMES = 8  # images at either end of each of these that have a thumbnail
 
 
 class Duplicates:
     """Columns of DUPLICATES: pairs of rows, leaks first, the most alike first.
 
-    Of rows that show the same picture each is paired with the one that stays when duplicates are dropped; of
+    Of rows that show the same image each is paired with the one that stays when duplicates are dropped; of
     near-duplicates every row has the most alike one in each split.
     """
 
@@ -61,7 +61,7 @@ class Extracted:
     USED = "used"
     QUARANTINED = "quarantined"
     DROPPED = "dropped_duplicates"
-    DUPLICATES = "duplicates"  # rows, used or dropped, whose picture another row before them shows
+    DUPLICATES = "duplicates"  # rows, used or dropped, whose image another row before them shows
     REUSED = "reused"
     ENCODED = "encoded"
     ENCODER_CALLS = "encoder_calls"
@@ -72,11 +72,9 @@ class Extracted:
     CAPTIONS = "captions"  # rows that have one; this and the next two only with --captions
     CAPTIONS_ENCODED = "captions_encoded"  # distinct ones encoded now
     CAPTIONS_CUT = "captions_cut"  # longer than the encoder sees
-    SAME_BYTES = "same_bytes"  # {"test/train": pairs of rows with the same picture in DUPLICATES, …}
-    NEAR_DUPLICATES = (
-        "near_duplicates"  # {"test/train": pairs of different pictures, …}; {} if not looked for
-    )
-    NEAR_LEAKS = "near_leaks"  # pictures of test or val that have a near-duplicate in train
+    SAME_BYTES = "same_bytes"  # {"test/train": pairs of rows with the same image in DUPLICATES, …}
+    NEAR_DUPLICATES = "near_duplicates"  # {"test/train": pairs of different images, …}; {} if not looked for
+    NEAR_LEAKS = "near_leaks"  # images of test or val that have a near-duplicate in train
     NOT_COMPARED = "not_compared"  # rows that took no part in looking for near-duplicates
     ENCODER = "encoder"
     ELAPSED_S = "elapsed_s"

@@ -16,12 +16,12 @@ class Kind(StrEnum):
 
     SWEEP = "sweep"  # a parent run
     TRIAL = "trial"  # a child of a sweep: one configuration, all its seeds
-    EXTRACTION = "extraction"  # pictures were encoded, and looked at
+    EXTRACTION = "extraction"  # images were encoded, and looked at
     ABLATION = "ablation"  # a parent run: what filters and augmentation do
     CELL = "cell"  # a child of an ablation: one filter, with or without augmentation
     VERIFICATION = "verification"  # faces: same person or not
-    ZERO_SHOT = "zero-shot"  # classes by their names, and how many pictures a head needs to do better
-    FUSION = "fusion"  # pictures and captions together
+    ZERO_SHOT = "zero-shot"  # classes by their names, and how many images a head needs to do better
+    FUSION = "fusion"  # images and captions together
     FINE_TUNING = "fine-tuning"  # the last layers of an encoder; has the artifacts of a sweep
     ENCODERS = "encoders"  # the same probe on several
 
@@ -109,7 +109,7 @@ class Artifact:
     PROJECTION = "projection.parquet"
     SAMPLES = "samples.parquet"
     QUARANTINE = "quarantine.parquet"  # of a sweep only where a file was quarantined
-    PICTURES = "pictures.parquet"  # this and the next: of an extraction
+    IMAGES = "pictures.parquet"  # this and the next: of an extraction
     DUPLICATES = "duplicates.parquet"
     ABLATION = "ablation.parquet"  # this and the next four: of an ablation, which has CURVES, too
     ABLATION_CLASSES = "ablation_classes.parquet"
@@ -121,11 +121,11 @@ class Artifact:
     FEW_SHOT = "few_shot.parquet"  # this and the next: of a zero-shot run
     FEW_SHOT_SCORES = "few_shot_scores.parquet"
     ENCODERS = "encoders.parquet"  # of a comparison of encoders, which has METHODS and what goes with it, too
-    REPORT = "report.md"  # with its pictures beside it
+    REPORT = "report.md"  # with its images beside it
     HEAD = "head"  # a folder: the next two
     HEAD_WEIGHTS = "head/head.safetensors"
     HEAD_CARD = "head/head.json"
-    MODEL = "model"  # a folder: the same head, with what it needs to answer pictures, as MLflow serves it
+    MODEL = "model"  # a folder: the same head, with what it needs to answer images, as MLflow serves it
     VECTORS = "vectors.safetensors"  # "vectors" [n, D] of the rows of SAMPLES, in their order
     PAIRS = "pairs.parquet"  # this and the next three: of a verification
     CANDIDATES = "candidates.parquet"

@@ -85,7 +85,7 @@ class Samples:
     CAPTION = "caption"  # "" where there is none
     GROUP = "group"  # "" where there is none
     SPOILED = "spoiled_how"  # how the row was spoiled, "" if it was not; null where nothing is known
-    THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no pictures
+    THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no images
 
 
 class Summary:
@@ -168,9 +168,9 @@ class Predicted:
     PREDICTED = "predicted"
     BAD = "bad"
     BAD_FILES = "bad_files"  # [{"path": …, "reason": …}]
-    COUNTS = "counts"  # {class: pictures that were taken for it}
+    COUNTS = "counts"  # {class: images that were taken for it}
     CLASSES = "classes"
-    REUSED = "reused"  # pictures whose vector was in the cache
+    REUSED = "reused"  # images whose vector was in the cache
     ENCODER_CALLS = "encoder_calls"
     IMAGES_PER_S = "images_per_s"  # predicted, over the time from listing the files to the last answer
     OUT = "out"

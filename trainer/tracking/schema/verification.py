@@ -55,7 +55,7 @@ class Faces:
 
     SAMPLE_ID = "sample_id"
     PERSON = "person"
-    THUMBNAIL = "thumbnail"  # WebP bytes; null where the data has no pictures
+    THUMBNAIL = "thumbnail"  # WebP bytes; null where the data has no images
     PRED = "pred"  # closed set: who the head said it is; null where nobody was asked
     CONFIDENCE = "confidence"
     RANK = "rank"  # float: the place of the right person, from 1

@@ -1,4 +1,4 @@
-"""The pack's pictures: which, in which split, with which words; and what is left for the encoder."""
+"""The pack's images: which, in which split, with which words; and what is left for the encoder."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def series(frame: pd.DataFrame) -> list[str]:
 
 def _first_of_each(frame: pd.DataFrame, pixels: np.ndarray) -> pd.Index:
     """Without drawings that are near-duplicates of one that comes before them."""
-    pictures = [on_white(pixels[row]) for row in frame.row]
-    like = near_duplicates(pictures, pictures)
+    images = [on_white(pixels[row]) for row in frame.row]
+    like = near_duplicates(images, images)
     kept: list[int] = []
     for i in range(len(frame)):
         if not like[i, kept].any():
@@ -143,16 +143,16 @@ def rest(drawings: pd.DataFrame, pixels: np.ndarray, chosen: pd.DataFrame, *, se
 
 
 def table(frame: pd.DataFrame, pixels: np.ndarray, *, seed: int) -> pd.DataFrame:
-    """The pack's table from the rows that :func:`choose` gave; pictures as WebP bytes in ``image``."""
-    pictures = [
+    """The pack's table from the rows that :func:`choose` gave; images as WebP bytes in ``image``."""
+    images = [
         Image.fromarray(on_white(pixels[row])).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         for row in frame.row
     ]
-    frame, pictures = spoil(frame, pictures, seed=seed)
+    frame, images = spoil(frame, images, seed=seed)
     assert not any(
-        is_blank(np.asarray(p)) for p, how in zip(pictures, frame.spoiled_how, strict=True) if how == ""
+        is_blank(np.asarray(p)) for p, how in zip(images, frame.spoiled_how, strict=True) if how == ""
     )
-    frame["image"] = [webp(picture) for picture in pictures]
+    frame["image"] = [webp(image) for image in images]
     frame["group"] = [short(group) for group in frame.group]
     frame["author"] = [
         re.sub(r"\S*@\S*|https?://\S+|[-\[\](]+\s*$", "", name).strip(" -([") for name in frame.author
@@ -165,7 +165,7 @@ def short(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()[:12] if group else ""
 
 
-def webp(picture: Image.Image) -> bytes:
+def webp(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=90, method=6)
+    image.save(buffer, "WEBP", quality=90, method=6)
     return buffer.getvalue()

@@ -88,10 +88,8 @@ class Repeat:
         cells = design(rows, axes=(), alone=filters, augment=False, why_not={})
         label_n = manifest.label_n
         data = to_training_data(
-            self.x_nd[self.train_n],
-            self.label_n,
-            val_x_nd=self.x_nd[self.val_n],
-            val_y_n=label_n[self.val_n],
+            (self.x_nd[self.train_n], self.label_n),
+            (self.x_nd[self.val_n], label_n[self.val_n]),
             classes=len(manifest.classes),
         )
         record = AblationRecord(None, None, seeds=range(SEEDS))

@@ -37,10 +37,8 @@ def load_features(path: Path) -> TrainingData:
     arrays = np.load(path)
     y = arrays["train_y"]
     return to_training_data(
-        arrays["train_x"],
-        y,
-        val_x_nd=arrays["val_x"],
-        val_y_n=arrays["val_y"],
+        (arrays["train_x"], y),
+        (arrays["val_x"], arrays["val_y"]),
         classes=int(y.max()) + 1,
     )
 

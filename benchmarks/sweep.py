@@ -148,10 +148,8 @@ def save_features(path: Path, setting: Setting) -> None:
 def load_features(path: Path, device: str) -> TrainingData:
     arrays = np.load(path)
     return to_training_data(
-        arrays["train_x"],
-        arrays["train_y"],
-        val_x_nd=arrays["val_x"],
-        val_y_n=arrays["val_y"],
+        (arrays["train_x"], arrays["train_y"]),
+        (arrays["val_x"], arrays["val_y"]),
         classes=CLASSES,
         device=device,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -14,6 +15,20 @@ from scipy.sparse.csgraph import connected_components
 MAX_BITS = 8  # of 64
 MIN_COSINE = 0.9  # of centred vectors
 BLOCK = 1024  # rows that are held against as many others at once: 60 MB with 2,048 columns
+
+
+class Thresholds(NamedTuple):
+    """When two rows are near-duplicates.
+
+    ``min_cosine`` is above 0. Without hashes ask for 0.95 or more: 5,714 CLIP vectors of Caltech-101 make
+    1,028 pairs at 0.9, 172 at 0.95.
+    """
+
+    max_bits: int = MAX_BITS  # in which two hashes may differ, 0…64
+    min_cosine: float = MIN_COSINE
+
+
+DEFAULT_THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -68,8 +83,7 @@ def near_duplicates(
     *,
     hash_nb: np.ndarray | None = None,
     vectors_nd: np.ndarray | None = None,
-    most_bits: int = MAX_BITS,
-    least_cosine: float = MIN_COSINE,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
     centre: bool = True,
     block: int = BLOCK,
 ) -> NearDuplicates:
@@ -84,9 +98,7 @@ def near_duplicates(
         split_n: unicode [N].
         hash_nb: uint8 [N, 8], see :func:`trainer.data.image_quality.hashes_of_measures`.
         vectors_nd: float [N, D] of any length. A vector of zeros is like nothing.
-        most_bits: in which two hashes may differ, 0…64.
-        least_cosine: above 0. Without hashes ask for 0.95 or more: 5,714 CLIP vectors of Caltech-101 make
-            1,028 pairs at 0.9, 172 at 0.95.
+        thresholds: of the hashes' bits and the vectors' cosine.
         centre: take the mean of the rows away first. Features lie in a cone (CLIP: different things have
             cosines round 0.6), X-rays or portraits in a narrower one. Misleads where nearly all rows are
             copies of one, which then is the mean, and among a handful.
@@ -101,10 +113,10 @@ def near_duplicates(
         hash_nb = np.zeros((len(split_n), 8), dtype=np.uint8)
     if vectors_nd is None:
         vectors_nd = np.unpackbits(hash_nb, axis=1) * np.float32(2) - 1
-        least_cosine, centre = -1.0, False
+        thresholds, centre = thresholds._replace(min_cosine=-1.0), False
     hash_n = np.ascontiguousarray(hash_nb).view(np.uint64)[:, 0]
     mean_d = vectors_nd.mean(0, dtype=np.float64) if centre else np.zeros(vectors_nd.shape[1])
-    tiles = _tiles(hash_n, vectors_nd, mean_d, most_bits=most_bits, least_cosine=least_cosine, block=block)
+    tiles = _tiles(hash_n, vectors_nd, mean_d, thresholds, block=block)
 
     splits, code_n = np.unique(split_n, return_inverse=True)
     count_ns, best_ns, likeness_ns, group_n = _closest(tiles, code_n, len(splits))
@@ -144,20 +156,14 @@ def _closest(
 
 
 def _tiles(
-    hash_n: np.ndarray,
-    vectors_nd: np.ndarray,
-    mean_d: np.ndarray,
-    *,
-    most_bits: int,
-    least_cosine: float,
-    block: int,
+    hash_n: np.ndarray, vectors_nd: np.ndarray, mean_d: np.ndarray, thresholds: Thresholds, *, block: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Wherever something is near, rows [r], columns [c] and their likeness float32 [r, c]: -inf where two are
     not near. Every pair comes once."""
     starts = range(0, len(hash_n), block)
     for i, j in ((i, j) for i in starts for j in starts if i <= j):
         rows, columns = (np.arange(at, min(at + block, len(hash_n))) for at in (i, j))
-        near = np.bitwise_count(hash_n[rows, None] ^ hash_n[columns]) <= most_bits
+        near = np.bitwise_count(hash_n[rows, None] ^ hash_n[columns]) <= thresholds.max_bits
         if i == j:
             near = np.triu(near, 1)
         if not near.any():
@@ -165,7 +171,7 @@ def _tiles(
         in_row, in_column = near.any(1), near.any(0)  # cosines of these alone
         rows, columns, near = rows[in_row], columns[in_column], near[in_row][:, in_column]
         likeness = _unit(vectors_nd[rows] - mean_d) @ _unit(vectors_nd[columns] - mean_d).T
-        near &= likeness >= least_cosine
+        near &= likeness >= thresholds.min_cosine
         if near.any():
             yield rows, columns, np.where(near, likeness, np.float32(-np.inf))
 

@@ -12,7 +12,7 @@ import numpy as np
 from trainer.core.console import say
 from trainer.data.duplicates import duplicate_rows, redundant_rows
 from trainer.data.image_quality import MEASURE_NAMES, hashes_of_measures
-from trainer.data.near_duplicates import MIN_COSINE, NearDuplicates, near_duplicates
+from trainer.data.near_duplicates import MIN_COSINE, NearDuplicates, Thresholds, near_duplicates
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
 from trainer.tracking import tables
@@ -58,7 +58,7 @@ class Quality:
                 self._manifest.split_n[self._rows],
                 hash_nb=None if measured is None else hashes_of_measures(measured[self._rows]),
                 vectors_nd=features.vectors_nd[self._rows],
-                least_cosine=cosine,
+                thresholds=Thresholds(min_cosine=cosine),
             )
 
     @cached_property

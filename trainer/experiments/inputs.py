@@ -113,10 +113,8 @@ def training_data(features: Features, device: str) -> TrainingData:
     manifest, x_nd = features.manifest, features.vectors_nd
     train, val = manifest.rows("train"), manifest.rows("val")
     return to_training_data(
-        x_nd[train],
-        manifest.label_n[train],
-        val_x_nd=x_nd[val],
-        val_y_n=manifest.label_n[val],
+        (x_nd[train], manifest.label_n[train]),
+        (x_nd[val], manifest.label_n[val]),
         classes=len(manifest.classes),
         views_vnd=features.views_vnd,
         device=device,

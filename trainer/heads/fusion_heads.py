@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +13,7 @@ from torch import Tensor
 from trainer.heads.few_shot_training import ITERATIONS, STRENGTHS
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.metrics import f1_macro
-from trainer.heads.population import Population, Precision
-from trainer.heads.training_data import Split, TrainingData
+from trainer.heads.population import Population
 
 WEIGHTS = tuple(step / 20 for step in range(21))  # of the text, in late fusion
 LEAST_P = 1e-12
@@ -82,28 +81,22 @@ def candidates(*, gate_at: int = 0) -> list[HeadSpec]:
     return [*paths, *mlps]
 
 
-def best_of(
-    name: str,
-    specs: Sequence[HeadSpec],
-    train: Split,
-    val: Split,
-    test_x_nd: Tensor,
-    *,
-    classes: int,
-    seeds: Sequence[int],
-    precision: Precision,
-    slab_bytes: float | None,
-    progress: Callable[[int], None] | None = None,
-) -> HeadOutput:
-    """Train all, choose by mean validation macro-F1 (the first of equals), let the chosen one answer."""
-    data = TrainingData(train, val, classes=classes)
-    population = Population(specs, data, seeds=seeds, precision=precision, slab_bytes=slab_bytes)
-    population.train(max(spec.epochs for spec in specs), progress=progress)
+def best_of(name: str, population: Population, test_x_nd: Tensor, *, seeds: int) -> HeadOutput:
+    """Train a population and return the output of its best configuration (the first of equals).
+
+    Args:
+        name: of the output.
+        population: untrained heads; the best has the highest validation macro-F1, a mean over seeds.
+        seeds: how many the population has.
+    """
+    specs = population.specs
+    population.train(max(spec.epochs for spec in specs))
     scores = [population.outcome(head).score for head in range(len(specs))]
     best = int(np.nanargmax(scores))
-    kept = [population.head(best, seed_index=index) for index in range(len(seeds))]
+    kept = [population.head(best, seed_index=index) for index in range(seeds)]
     val_snc, test_snc = (
-        torch.stack([head.probabilities(x_nd) for head in kept]) for x_nd in (val.x_nd, test_x_nd)
+        torch.stack([head.probabilities(x_nd) for head in kept])
+        for x_nd in (population.data.val.x_nd, test_x_nd)
     )
     return HeadOutput(name, describe_head(specs[best]), scores[best], val_snc, test_snc)
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+HISTORY = 10  # past steps that describe the curvature
 FIRST_L2 = 0.1  # penalty of the first iteration, in units of the features' mean variance
 SUFFICIENT = 1e-4  # share of the decrease that the slope promises which a step must reach (Armijo 1966)
 TRIALS = 20  # step lengths to try; one shorter than the last of them is lost in rounding
@@ -46,24 +47,29 @@ class Point(NamedTuple):
         return _add_penalised(self.gradient_acr.clone(), self.theta_acr, l2_a)
 
 
+class Objectives(NamedTuple):
+    """What each of K heads minimises: ``losses.cross_entropy`` + l2/2 · ‖W‖²."""
+
+    l2_k: Tensor  # [K], above zero
+    smoothing_k: Tensor | None = None  # [K] label smoothing; none by default
+    class_weight_kc: Tensor | None = None  # [K, C]; ones by default
+    kept_kn: Tensor | None = None  # [K, N] of 0 and 1: which rows each head may see; all by default
+
+
 class LogisticPath:
     """K L2-regularised logistic regressions on the same rows.
 
-    Each head minimises ``losses.cross_entropy`` + l2/2 · ‖W‖², its bias free (scikit-learn's C is
-    1 / (n · l2)), starting from zero. A head's numbers do not depend on its neighbours. A head whose
-    objective is no finite number at the start never moves and counts as converged.
+    Each head minimises its objective, its bias free (scikit-learn's C is 1 / (n · l2)), starting from zero.
+    A head's numbers do not depend on its neighbours. A head whose objective is no finite number at the start
+    never moves and counts as converged.
 
     Args:
         x_nd: features [N, D], float32 or float64.
         y_n: int64 [N].
+        objectives: of the K heads.
         classes: C.
-        l2_k: [K], above zero.
-        smoothing_k: [K] label smoothing; none by default.
-        class_weight_kc: [K, C]; ones by default.
-        kept_kn: [K, N] of 0 and 1: which rows each head may see; all by default.
         offset_cn: [C, N], logits that every head begins with; its weights, which start from zero and bear
             the penalty, are what is added to them. None by default.
-        history: how many past steps describe the curvature.
         tolerance: a head has converged when the next step promises to lower its objective by less than
             this share of it.
 
@@ -75,16 +81,13 @@ class LogisticPath:
         self,
         x_nd: Tensor,
         y_n: Tensor,
+        objectives: Objectives,
         *,
         classes: int,
-        l2_k: Tensor,
-        smoothing_k: Tensor | None = None,
-        class_weight_kc: Tensor | None = None,
-        kept_kn: Tensor | None = None,
         offset_cn: Tensor | None = None,
-        history: int = 10,
         tolerance: float = 1e-5,
     ) -> None:
+        l2_k, smoothing_k, class_weight_kc, kept_kn = objectives
         if bool((l2_k <= 0).any()):
             raise ValueError(f"l2_k is {l2_k.tolist()}; expected l2 > 0")
         heads = len(l2_k)
@@ -101,7 +104,7 @@ class LogisticPath:
         self._members = torch.arange(heads, device=x_nd.device)  # heads whose curvature is remembered
         self._point = self._evaluate(x_nd.new_zeros(heads, classes, self.z_nr.shape[1]), self._members)
         self.converged_k = ~torch.isfinite(self.objective_k)
-        self._curvature = Curvature(history)
+        self._curvature = Curvature(HISTORY)
         self._floor_l2 = FIRST_L2 * self.mean_variance
         self._strength_k = self.l2_k.clamp_min(self._floor_l2)
 
@@ -149,16 +152,6 @@ class LogisticPath:
         weight_cd = theta_cr[..., :-1].double() @ self.basis_dr.T
         bias_c = theta_cr[..., -1].double() - weight_cd @ self.centre_d
         return weight_cd.to(self.z_nr), bias_c.to(self.z_nr)
-
-    @property
-    def weight_kcd(self) -> Tensor:
-        """Weights [K, C, D] for features as they were given."""
-        return self.unturned(self.theta_kcr)[0]
-
-    @property
-    def bias_kc(self) -> Tensor:
-        """Biases [K, C] for features as they were given."""
-        return self.unturned(self.theta_kcr)[1]
 
     @property
     def objective_k(self) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trainer.heads.cohort import Cohort
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.lbfgs import LogisticPath
+from trainer.heads.lbfgs import LogisticPath, Objectives
 from trainer.heads.training_data import TrainingData
 
 
@@ -36,11 +36,13 @@ class LogisticCohort(Cohort):
         self.path = LogisticPath(
             scaled.train_x_nd,
             data.train.y_n,
+            Objectives(
+                l2_k=self._over_heads([s.l2 for s in in_order]),
+                smoothing_k=self._over_heads([s.label_smoothing for s in in_order]),
+                class_weight_kc=self.class_weight_kc,
+                kept_kn=self.kept_kn,
+            ),
             classes=data.classes,
-            l2_k=self._over_heads([s.l2 for s in in_order]),
-            smoothing_k=self._over_heads([s.label_smoothing for s in in_order]),
-            class_weight_kc=self.class_weight_kc,
-            kept_kn=self.kept_kn,
             offset_cn=None if self.start is None else self.start(scaled.train_x_nd).T,
         )
         self.val_offset_cn = None if self.start is None else self.start(scaled.val_x_nd).T

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import functools
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
+class LossSettings(NamedTuple):
+    """The kind of cross-entropy of each of K heads."""
+
+    smoothing_k: Tensor  # [K], 0 for none
+    class_weight_kc: Tensor  # [K, C], ones for none
+    focal_gamma_k: Tensor | None = None  # [K], 0 for none
+
+
 def cross_entropy(
     logits_skcb: Tensor,
     target_sb: Tensor,
+    settings: LossSettings,
     *,
-    smoothing_k: Tensor,
-    class_weight_kc: Tensor,
-    focal_gamma_k: Tensor | None = None,
     sample_weight_skb: Tensor | None = None,
     share_skb: Tensor | None = None,
 ) -> Tensor:
-    """Weighted, label-smoothed, focal cross-entropy of each head, of mixed rows if wanted: [S, K].
+    """Return each head's weighted, label-smoothed, focal cross-entropy, optionally of mixed rows: [S, K].
 
     Without focus and mixing, the formula of ``torch.nn.functional.cross_entropy`` with ``weight``,
     ``label_smoothing`` and ``reduction="mean"``: both terms are divided by the weight of the batch's targets.
@@ -29,40 +35,26 @@ def cross_entropy(
     Args:
         logits_skcb: [S, K, C, B]: seeds, heads, classes, rows.
         target_sb: int64 [S, B].
-        smoothing_k: [K], 0 for none.
-        class_weight_kc: [K, C], ones for none.
-        focal_gamma_k: [K], 0 for none.
         sample_weight_skb: [S, K, B]; 0 leaves a row out for a head (a filter, a fold). A batch in which
             a head has no row at all counts as zero loss and moves nothing.
         share_skb: [S, K, B], between 0 and 1; None where nothing is mixed.
     """
-    summed = functools.partial(
-        _summed,
-        logits_skcb.log_softmax(dim=2),
-        smoothing_k=smoothing_k,
-        class_weight_kc=class_weight_kc,
-        focal_gamma_k=focal_gamma_k,
-    )
+    log_p = logits_skcb.log_softmax(dim=2)
     if share_skb is None:
-        total_sk, weight_sk = summed(target_sb, sample_weight_skb=sample_weight_skb)
+        total_sk, weight_sk = _sums(log_p, target_sb, settings, sample_weight_skb)
     else:
         kept = 1.0 if sample_weight_skb is None else sample_weight_skb
-        own_sk, own_weight_sk = summed(target_sb, sample_weight_skb=kept * share_skb)
-        partner_sk, partner_weight_sk = summed(target_sb.flip(1), sample_weight_skb=kept * (1 - share_skb))
+        own_sk, own_weight_sk = _sums(log_p, target_sb, settings, kept * share_skb)
+        partner_sk, partner_weight_sk = _sums(log_p, target_sb.flip(1), settings, kept * (1 - share_skb))
         total_sk, weight_sk = own_sk + partner_sk, own_weight_sk + partner_weight_sk
     return total_sk / weight_sk.clamp_min(torch.finfo(total_sk.dtype).tiny)
 
 
-def _summed(
-    log_p: Tensor,
-    target_sb: Tensor,
-    *,
-    smoothing_k: Tensor,
-    class_weight_kc: Tensor,
-    focal_gamma_k: Tensor | None,
-    sample_weight_skb: Tensor | None,
+def _sums(
+    log_p: Tensor, target_sb: Tensor, settings: LossSettings, sample_weight_skb: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Sum of the rows' losses and sum of their weights, each [S, K]."""
+    """Return the sum of the rows' losses and the sum of their weights, each [S, K]."""
+    smoothing_k, class_weight_kc, focal_gamma_k = settings
     heads, classes = log_p.shape[1:3]
     index = target_sb[:, None, None, :].expand(-1, heads, 1, -1)
     weight_skb = class_weight_kc.T[target_sb].permute(0, 2, 1)  # [C, K][S, B] → [S, B, K] → [S, K, B]

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainer.heads import common_random_numbers
 from trainer.heads.cohort import Cohort
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.losses import cross_entropy
+from trainer.heads.losses import LossSettings, cross_entropy
 from trainer.heads.optimizer import Optimizer
 from trainer.heads.schedules import Plateau, lr_table
 from trainer.heads.stack import Layer, Stack, sort_key
@@ -78,9 +78,7 @@ class MinibatchCohort(Cohort):
             loss_sk = cross_entropy(
                 logits_skcb,
                 y_n[rows_sb],
-                smoothing_k=self.smoothing_k,
-                class_weight_kc=self.class_weight_kc,
-                focal_gamma_k=self.focal_gamma_k,
+                LossSettings(self.smoothing_k, self.class_weight_kc, self.focal_gamma_k),
                 sample_weight_skb=kept_skb,
                 share_skb=share_skb,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer.heads.lbfgs import LogisticPath
+from trainer.heads.lbfgs import LogisticPath, Objectives
 from trainer.heads.training_data import find_scale
 
 L2 = (0.01, 0.03, 0.1, 0.3, 1.0)  # strengths to choose from, as `HeadSpec.l2`
@@ -29,13 +29,10 @@ def out_of_fold(x_nd: Tensor, y_n: Tensor, fold_n: Tensor, *, classes: int) -> T
     folds = int(fold_n.max()) + 1
     kept_fn = (fold_n[None, :] != torch.arange(folds, device=fold_n.device)[:, None]).to(x_nd)
     scaled_nd = find_scale(x_nd, "standardise").apply(x_nd)
-    path = LogisticPath(
-        scaled_nd,
-        y_n,
-        classes=classes,
-        l2_k=x_nd.new_tensor(L2).repeat_interleave(folds),
-        kept_kn=kept_fn.repeat(len(L2), 1),
+    objectives = Objectives(
+        l2_k=x_nd.new_tensor(L2).repeat_interleave(folds), kept_kn=kept_fn.repeat(len(L2), 1)
     )
+    path = LogisticPath(scaled_nd, y_n, objectives, classes=classes)
     for _ in range(MOST_ITERATIONS):
         path.step()
         if bool(path.converged_k.all()):

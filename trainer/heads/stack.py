@@ -156,9 +156,8 @@ class Stack:
         """
         if self._gradient is None or self._gradient.shape != self.layers[0].weight.shape:
             self._gradient = torch.empty_like(self.layers[0].weight)
-        z = _FirstLayer.apply(
-            self.layers[0].weight, self._bias(0), tuple(self.feeds), tuple(x_fsbd), self._gradient, self.mask
-        )
+        inputs = tuple(zip(self.feeds, x_fsbd, strict=True))
+        z = _FirstLayer.apply(self.layers[0].weight, self._bias(0), inputs, self._gradient, self.mask)
         if share_skb is not None:
             # the first layer is linear, so mixing what it returns is mixing what it was given
             z = z.flip(3) + share_skb.unsqueeze(2) * (z - z.flip(3))
@@ -262,29 +261,28 @@ class _FirstLayer(torch.autograd.Function):
         ctx: Any,
         weight: Tensor,
         bias: Tensor,
-        feeds: tuple[InputSlice, ...],
-        x_fsbd: tuple[Tensor, ...],
+        inputs: tuple[tuple[InputSlice, Tensor], ...],
         gradient: Tensor,
         mask: Tensor | None,
     ) -> Tensor:
         seeds, heads, units, features = weight.shape
-        rows = x_fsbd[0].shape[1]
+        rows = inputs[0][1].shape[1]
         z = weight.new_empty(seeds, heads, units, rows)
-        for (start, stop, *_), x_sbd in zip(feeds, x_fsbd, strict=True):
+        for (start, stop, *_), x_sbd in inputs:
             torch.baddbmm(
                 bias[:, start:stop].reshape(seeds, -1, 1),
                 weight[:, start:stop].reshape(seeds, -1, features),
                 x_sbd.transpose(1, 2).expand(seeds, -1, -1),
                 out=z[:, start:stop].view(seeds, -1, rows),
             )
-        ctx.feeds, ctx.x_fsbd, ctx.gradient, ctx.mask = feeds, x_fsbd, gradient, mask
+        ctx.inputs, ctx.gradient, ctx.mask = inputs, gradient, mask
         return z
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         (dz,) = slopes
         seeds, features = dz.shape[0], ctx.gradient.shape[-1]
-        for (start, stop, *_), x_sbd in zip(ctx.feeds, ctx.x_fsbd, strict=True):
+        for (start, stop, *_), x_sbd in ctx.inputs:
             torch.bmm(
                 dz[:, start:stop].reshape(seeds, -1, dz.shape[-1]),
                 x_sbd.expand(seeds, -1, -1),
@@ -292,4 +290,4 @@ class _FirstLayer(torch.autograd.Function):
             )
         if ctx.mask is not None:  # what a block does not see stays zero
             ctx.gradient.mul_(ctx.mask)
-        return ctx.gradient, dz.sum(-1, keepdim=True), None, None, None, None
+        return ctx.gradient, dz.sum(-1, keepdim=True), None, None, None

@@ -111,17 +111,20 @@ class TrainingData:
 
 
 def to_training_data(
-    train_x_nd: np.ndarray,
-    train_y_n: np.ndarray,
+    train: tuple[np.ndarray, np.ndarray],
+    val: tuple[np.ndarray, np.ndarray],
     *,
-    val_x_nd: np.ndarray,
-    val_y_n: np.ndarray,
     classes: int,
     views_vnd: np.ndarray | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> TrainingData:
-    """Put arrays on the device that trains."""
+    """Put arrays on the device that trains.
+
+    Args:
+        train, val: features [N, D] and labels [N] of either split.
+        views_vnd: [V, N, D], augmented views of the training rows.
+    """
 
     def tensor(x: np.ndarray) -> Tensor:
         return torch.as_tensor(x, dtype=dtype).to(device)
@@ -130,8 +133,8 @@ def to_training_data(
         return Split(tensor(x_nd), torch.as_tensor(y_n, dtype=torch.int64).to(device))
 
     return TrainingData(
-        split(train_x_nd, train_y_n),
-        split(val_x_nd, val_y_n),
+        split(*train),
+        split(*val),
         classes=classes,
         views_vnd=None if views_vnd is None or len(views_vnd) == 0 else tensor(views_vnd),
     )

@@ -72,19 +72,19 @@ class RunWriter:
         tags: Mapping[str, str],
         params: Mapping[str, object],
         config_yaml: str,
-        kind: Kind = Kind.SWEEP,
     ) -> Self:
         """Open a new run by the name of its ``study`` (of an extraction: by its own).
+
+        Args:
+            tags: ``Tag.KIND`` among them; a sweep by default.
 
         Raises:
             InputError: the store or the experiment cannot be used.
         """
         client = connect(tracking_uri)
-        ours = {Tag.KIND: kind, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
+        all_tags = {Tag.KIND: Kind.SWEEP, **tags, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
         experiment_id = open_experiment(client, experiment)
-        run = client.create_run(
-            experiment_id, tags=_texts({**tags, **ours}), run_name=cut(study, NAME_LENGTH)
-        )
+        run = client.create_run(experiment_id, tags=_texts(all_tags), run_name=cut(study, NAME_LENGTH))
         writer = cls(client, run, claim=_claim(run))
         writer.file(Artifact.CONFIG, config_yaml.encode())
         writer._log(writer.run_id, params=params)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.support.image_files import noise
 from trainer.data.image_quality import hashes_of_measures, measure_image
-from trainer.data.near_duplicates import NearDuplicates, near_duplicates
+from trainer.data.near_duplicates import NearDuplicates, Thresholds, near_duplicates
 
 SPLITS = np.array(["test", "train", "val"])
 WIDTH = 16  # vectors of ±1 and length 4: their cosines are multiples of 1/8, without rounding
@@ -59,7 +59,7 @@ def test_blocks_of_any_size_find_what_comparing_every_pair_finds(
         "hash_nb": None if given_ == "vectors" else hash_nb,
         "vectors_nd": None if given_ == "hashes" else signs,
     }
-    found = near_duplicates(split_n, **some, most_bits=most, least_cosine=least, centre=False, block=block)
+    found = near_duplicates(split_n, **some, thresholds=Thresholds(most, least), centre=False, block=block)
     near, likeness = _every_pair(split_n, some["hash_nb"], some["vectors_nd"], most, least)
 
     assert [found.splits[s] for s in found.split_n] == split_n.tolist()

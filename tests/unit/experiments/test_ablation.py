@@ -146,10 +146,8 @@ def clouds(
     if flip is not None:
         label = np.where(flip, (label + 1) % 3, label)
     data = to_training_data(
-        x,
-        label,
-        val_x_nd=val,
-        val_y_n=np.arange(rows) % 3,
+        (x, label),
+        (val, np.arange(rows) % 3),
         classes=3,
         views_vnd=x[None] + random.normal(size=(views, rows, 5)) if views else None,
     )

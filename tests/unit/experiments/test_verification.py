@@ -228,7 +228,7 @@ def test_a_contrastive_setting_outside_its_range_is_refused(wrong: dict) -> None
 
 def test_a_head_s_embedding_is_what_its_last_layer_sees() -> None:
     x_nd, y_n = people()
-    data = to_training_data(x_nd, y_n, val_x_nd=x_nd, val_y_n=y_n, classes=12)
+    data = to_training_data((x_nd, y_n), (x_nd, y_n), classes=12)
     specs = [HeadSpec(epochs=2), HeadSpec(hidden=(5,), epochs=2, layer_norm=True)]
     population = Population(specs, data, seeds=[0])
     population.train(2)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from trainer.heads.lbfgs import LogisticPath
-from trainer.heads.losses import balanced_class_weights, cross_entropy
+from trainer.heads.lbfgs import LogisticPath, Objectives
+from trainer.heads.losses import LossSettings, balanced_class_weights, cross_entropy
 
 STRENGTHS = torch.tensor([1e-4, 1e-3, 1e-2, 0.1, 1.0], dtype=torch.float64)
 
@@ -39,14 +39,25 @@ def solved(
     l2_k: torch.Tensor = STRENGTHS,
     *,
     classes: int = 4,
-    **options: Any,
+    tolerance: float = 1e-14,
+    **objectives: torch.Tensor,
 ) -> LogisticPath:
-    return fit(LogisticPath(x_nd, y_n, classes=classes, l2_k=l2_k, **{"tolerance": 1e-14, **options}))
+    return fit(LogisticPath(x_nd, y_n, Objectives(l2_k, **objectives), classes=classes, tolerance=tolerance))
+
+
+def weight_of(path: LogisticPath) -> torch.Tensor:
+    """[K, C, D]."""
+    return path.unturned(path.theta_kcr)[0]
+
+
+def bias_of(path: LogisticPath) -> torch.Tensor:
+    """[K, C]."""
+    return path.unturned(path.theta_kcr)[1]
 
 
 def probabilities(path: LogisticPath, x_nd: torch.Tensor) -> torch.Tensor:
     """[K, N, C]."""
-    return (x_nd @ path.weight_kcd.transpose(1, 2) + path.bias_kc[:, None]).softmax(-1)
+    return (x_nd @ weight_of(path).transpose(1, 2) + bias_of(path)[:, None]).softmax(-1)
 
 
 def scikit_learns(x: torch.Tensor, y: torch.Tensor, l2: float, **options: Any) -> LogisticRegression:
@@ -87,9 +98,9 @@ def test_the_gradient_of_the_loss_meant_is_zero_at_the_end() -> None:
     }
     kept_kn = (torch.arange(5)[:, None] != torch.arange(len(y)) % 7).double()
     path = solved(x, y, kept_kn=kept_kn, **options)
-    weight, bias = path.weight_kcd.requires_grad_(), path.bias_kc.requires_grad_()
+    weight, bias = weight_of(path).requires_grad_(), bias_of(path).requires_grad_()
     logits = weight @ x.T + bias[..., None]
-    loss = cross_entropy(logits[None], y[None], sample_weight_skb=kept_kn[None], **options)[0]
+    loss = cross_entropy(logits[None], y[None], LossSettings(**options), sample_weight_skb=kept_kn[None])[0]
     torch.testing.assert_close(path.step(), loss.detach(), rtol=1e-10, atol=0)
     objective = loss + STRENGTHS / 2 * weight.square().sum((1, 2))
     torch.testing.assert_close(path.objective_k, objective.detach(), rtol=1e-10, atol=0)
@@ -100,8 +111,8 @@ def test_the_gradient_of_the_loss_meant_is_zero_at_the_end() -> None:
 def test_float32_finds_the_same_predictions_at_a_weak_penalty() -> None:
     x, y = blobs(rows=20, features=45)
     l2 = torch.tensor([1e-6, 1e-4])
-    wide, narrow = solved(x, y, l2), fit(LogisticPath(x.float(), y, classes=4, l2_k=l2))
-    assert narrow.weight_kcd.dtype == torch.float32
+    wide, narrow = solved(x, y, l2), fit(LogisticPath(x.float(), y, Objectives(l2), classes=4))
+    assert weight_of(narrow).dtype == torch.float32
     np.testing.assert_allclose(narrow.objective_k, wide.objective_k, rtol=1e-3)
     np.testing.assert_allclose(probabilities(narrow, x.float()), probabilities(wide, x), atol=1e-3)
 
@@ -110,7 +121,7 @@ def test_fewer_rows_than_features_leave_no_weight_outside_their_span() -> None:
     x, y = blobs(rows=20, features=45)
     path = solved(x, y)
     outside = torch.linalg.svd(x - x.mean(0), full_matrices=True).Vh[20:]
-    assert (path.weight_kcd @ outside.T).abs().max() < 1e-10
+    assert (weight_of(path) @ outside.T).abs().max() < 1e-10
 
 
 def test_a_class_without_rows_is_never_predicted() -> None:
@@ -123,13 +134,13 @@ def test_a_class_without_rows_is_never_predicted() -> None:
 
 def test_rows_in_chunks_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = blobs()
-    options: dict[str, Any] = {"classes": 4, "l2_k": STRENGTHS, "smoothing_k": torch.full((5,), 0.1)}
-    whole = LogisticPath(x, y, **options)
+    objectives = Objectives(STRENGTHS, smoothing_k=torch.full((5,), 0.1))
+    whole = LogisticPath(x, y, objectives, classes=4)
     monkeypatch.setattr("trainer.heads.lbfgs.CELLS", 7 * 4 * len(STRENGTHS))
-    pieces = LogisticPath(x, y, **options)
+    pieces = LogisticPath(x, y, objectives, classes=4)
     for _ in range(20):
         torch.testing.assert_close(pieces.step(), whole.step(), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(pieces.weight_kcd, whole.weight_kcd, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(weight_of(pieces), weight_of(whole), rtol=1e-7, atol=1e-7)
 
 
 # --- a head and its neighbours ----------------------------------------------------------------
@@ -145,8 +156,8 @@ def test_a_head_is_the_same_alone_in_any_slot_and_after_its_neighbours_left(
     slot = data.draw(st.integers(0, len(l2) - 1))
     steps, leave_after = data.draw(st.integers(0, 40)), data.draw(st.integers(0, 30))
     options: dict[str, Any] = {"classes": 4, "tolerance": 1e-7}
-    together, shrunk = (LogisticPath(x, y, l2_k=l2, **options) for _ in range(2))
-    alone = LogisticPath(x, y, l2_k=l2[slot : slot + 1], **options)
+    together, shrunk = (LogisticPath(x, y, Objectives(l2), **options) for _ in range(2))
+    alone = LogisticPath(x, y, Objectives(l2[slot : slot + 1]), **options)
     for count in range(steps):
         if count == leave_after:
             shrunk.keep(torch.tensor([slot]))
@@ -154,17 +165,17 @@ def test_a_head_is_the_same_alone_in_any_slot_and_after_its_neighbours_left(
             path.step()
     position = 0 if leave_after < steps else slot
     for path, at in ((together, slot), (shrunk, position)):
-        torch.testing.assert_close(path.weight_kcd[at], alone.weight_kcd[0], rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(path.bias_kc[at], alone.bias_kc[0], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(weight_of(path)[at], weight_of(alone)[0], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(bias_of(path)[at], bias_of(alone)[0], rtol=1e-9, atol=1e-9)
 
 
 def test_a_head_that_sees_no_row_stays_at_zero() -> None:
     x, y = blobs()
     kept_kn = torch.stack([torch.zeros(len(y)), torch.ones(len(y))]).double()
     path = solved(x, y, STRENGTHS[:2], kept_kn=kept_kn)
-    assert not bool(path.weight_kcd[0].any())
+    assert not bool(weight_of(path)[0].any())
     alone = solved(x, y, STRENGTHS[1:2])
-    torch.testing.assert_close(path.weight_kcd[1], alone.weight_kcd[0], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(weight_of(path)[1], weight_of(alone)[0], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("bad", ["l2", "weight"])
@@ -178,18 +189,20 @@ def test_a_head_without_numbers_fails_alone(bad: str) -> None:
     both = solved(x, y, l2, class_weight_kc=weight_kc)
     alone = solved(x, y, l2[:1])
     assert not bool(torch.isfinite(both.objective_k[1]))
-    torch.testing.assert_close(both.weight_kcd[0], alone.weight_kcd[0], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(weight_of(both)[0], weight_of(alone)[0], rtol=1e-9, atol=1e-9)
 
 
 def test_the_order_given_to_keep_is_the_order_kept() -> None:
     x, y = blobs()
-    path, reference = (LogisticPath(x, y, classes=4, l2_k=STRENGTHS, tolerance=1e-10) for _ in range(2))
+    path, reference = (
+        LogisticPath(x, y, Objectives(STRENGTHS), classes=4, tolerance=1e-10) for _ in range(2)
+    )
     for _ in range(12):
         path.step()
     path.keep(torch.tensor([4, 0, 2]))
     fit(path)
     fit(reference)
-    torch.testing.assert_close(path.weight_kcd, reference.weight_kcd[[4, 0, 2]], rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(weight_of(path), weight_of(reference)[[4, 0, 2]], rtol=1e-7, atol=1e-7)
 
 
 # --- the way there ----------------------------------------------------------------------------
@@ -197,19 +210,19 @@ def test_the_order_given_to_keep_is_the_order_kept() -> None:
 
 def test_the_objective_never_rises_and_converged_heads_do_not_move() -> None:
     x, y = blobs()
-    path = LogisticPath(x, y, classes=4, l2_k=STRENGTHS)
+    path = LogisticPath(x, y, Objectives(STRENGTHS), classes=4)
     while not bool(path.converged_k.all()):
         before, stays = path.objective_k.clone(), path.converged_k.clone()
-        weight = path.weight_kcd.clone()
+        weight = weight_of(path).clone()
         path.step()
         assert bool((path.objective_k <= before).all())
-        assert torch.equal(path.weight_kcd[stays], weight[stays])
-    weight = path.weight_kcd.clone()
+        assert torch.equal(weight_of(path)[stays], weight[stays])
+    weight = weight_of(path).clone()
     path.step()
-    assert torch.equal(path.weight_kcd, weight)
+    assert torch.equal(weight_of(path), weight)
 
 
 def test_a_penalty_of_nothing_is_named() -> None:
     x, y = blobs()
     with pytest.raises(ValueError, match="l2_k"):
-        LogisticPath(x, y, classes=4, l2_k=torch.tensor([0.1, 0.0]))
+        LogisticPath(x, y, Objectives(torch.tensor([0.1, 0.0])), classes=4)

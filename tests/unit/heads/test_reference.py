@@ -21,7 +21,7 @@ from torch.optim import lr_scheduler
 
 from trainer.heads import common_random_numbers
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.losses import balanced_class_weights, cross_entropy
+from trainer.heads.losses import LossSettings, balanced_class_weights, cross_entropy
 from trainer.heads.metrics import f1_macro
 from trainer.heads.optimizer import Optimizer
 from trainer.heads.population import Population, Precision
@@ -128,7 +128,7 @@ def test_loss_equals_torch_cross_entropy_for_each_head(seed: int, classes: int, 
     target = torch.randint(classes, (2, rows), generator=random)
     smoothing = torch.tensor([0.0, 0.1, 0.4], dtype=torch.float64)
     weight = torch.rand(3, classes, generator=random, dtype=torch.float64) + 0.1
-    ours = cross_entropy(logits, target, smoothing_k=smoothing, class_weight_kc=weight)
+    ours = cross_entropy(logits, target, LossSettings(smoothing, weight))
     for s, k in itertools.product(range(2), range(3)):
         reference = F.cross_entropy(
             logits[s, k].T, target[s], weight=weight[k], label_smoothing=smoothing[k].item()
@@ -141,12 +141,9 @@ def test_a_masked_row_counts_as_absent() -> None:
     logits = torch.randn(1, 1, 4, 10, generator=random, dtype=torch.float64)
     target = torch.randint(4, (1, 10), generator=random)
     kept = (torch.arange(10) % 3 != 0).double()
-    settings_of_loss = {
-        "smoothing_k": torch.tensor([0.2], dtype=torch.float64),
-        "class_weight_kc": torch.ones(1, 4, dtype=torch.float64),
-    }
-    masked = cross_entropy(logits, target, sample_weight_skb=kept.view(1, 1, -1), **settings_of_loss)
-    absent = cross_entropy(logits[..., kept.bool()], target[:, kept.bool()], **settings_of_loss)
+    loss = LossSettings(torch.tensor([0.2], dtype=torch.float64), torch.ones(1, 4, dtype=torch.float64))
+    masked = cross_entropy(logits, target, loss, sample_weight_skb=kept.view(1, 1, -1))
+    absent = cross_entropy(logits[..., kept.bool()], target[:, kept.bool()], loss)
     torch.testing.assert_close(masked, absent, rtol=1e-12, atol=0)
 
 
@@ -182,10 +179,8 @@ def blobs(
     x = centres[y] + random.normal(size=(len(y), features)) * 1.3
     views = x[:rows] + random.normal(size=(2, rows, features)) * 0.3
     return to_training_data(
-        x[:rows],
-        y[:rows],
-        val_x_nd=x[rows:],
-        val_y_n=y[rows:],
+        (x[:rows], y[:rows]),
+        (x[rows:], y[rows:]),
         classes=classes,
         views_vnd=views,
         dtype=dtype,

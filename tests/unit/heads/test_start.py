@@ -16,9 +16,7 @@ def clouds(*, rows: int = 60, features: int = 5, classes: int = 3) -> TrainingDa
     random = np.random.default_rng(0)
     y = np.arange(rows + 30) % classes
     x = random.normal(size=(classes, features))[y] + random.normal(size=(len(y), features)) + 2
-    return to_training_data(
-        x[:rows], y[:rows], val_x_nd=x[rows:], val_y_n=y[rows:], classes=classes, dtype=torch.float64
-    )
+    return to_training_data((x[:rows], y[:rows]), (x[rows:], y[rows:]), classes=classes, dtype=torch.float64)
 
 
 def start(features: int = 5, classes: int = 3) -> Linear:

@@ -81,9 +81,7 @@ def test_unit_norm_forgets_how_long_rows_are() -> None:
 def test_validation_rows_and_views_are_scaled_as_the_training_rows_are() -> None:
     train, views = rows(20, 4), np.stack([rows(20, 4, seed=1), rows(20, 4, seed=2)])
     y = np.arange(20) % 2
-    data = to_training_data(
-        train, y, val_x_nd=train * 2, val_y_n=y, classes=2, views_vnd=views, dtype=torch.float64
-    )
+    data = to_training_data((train, y), (train * 2, y), classes=2, views_vnd=views, dtype=torch.float64)
     scaled = data.scaled("standardise")
     scaler = StandardScaler().fit(train)
     np.testing.assert_allclose(scaled.val_x_nd, scaler.transform(train * 2), rtol=1e-9)

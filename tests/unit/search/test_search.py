@@ -40,7 +40,7 @@ def blobs() -> TrainingData:
     random = np.random.default_rng(0)
     y = np.arange(150) % 3
     x = random.normal(size=(3, 8))[y] + random.normal(size=(150, 8))
-    return to_training_data(x[:90], y[:90], val_x_nd=x[90:], val_y_n=y[90:], classes=3)
+    return to_training_data((x[:90], y[:90]), (x[90:], y[90:]), classes=3)
 
 
 def run(

@@ -124,8 +124,8 @@ def open_run(config: ExtractConfig, features: Features) -> RunWriter:
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,
         study=new_study_name(config.data),
-        kind=Kind.EXTRACTION,
         tags={
+            Tag.KIND: Kind.EXTRACTION,
             Tag.DATA: config.data,
             Tag.DIGEST: features.manifest.digest,
             Tag.ENCODER: features.report.encoder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
@@ -17,6 +17,8 @@ from trainer.tracking.schema import Fused, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import torch
 
@@ -213,6 +215,7 @@ def all_forms(
     """Train what is not on record: image, text, concatenated, gated; then join the first two. Returns what
     each form says and the weight of the text in late fusion."""
     from trainer.heads import fusion_heads
+    from trainer.heads.population import Population
     from trainer.heads.training_data import Split, TrainingData
     from trainer.search.study import head_seeds
 
@@ -225,26 +228,21 @@ def all_forms(
         JOINED: (lambda one: one.joined_nf, fusion_heads.candidates()),
         GATED: (lambda one: one.joined_nf, fusion_heads.candidates(gate_at=dimensions)),
     }
-    data = TrainingData(Split(train.joined_nf, train.y_n), Split(val.joined_nf, val.y_n), classes=classes)
-    how: dict[str, Any] = {
-        "classes": classes,
-        "seeds": head_seeds(config.seed, config.seeds),
-        "precision": plan.precision,
-        "slab_bytes": plan.slab_bytes(data, seeds=config.seeds),
-    }
+
+    def data_of(block: Callable[[ImageTextRows], torch.Tensor]) -> TrainingData:
+        return TrainingData(Split(block(train), train.y_n), Split(block(val), val.y_n), classes=classes)
+
+    seeds = head_seeds(config.seed, config.seeds)
+    slab_bytes = plan.slab_bytes(data_of(lambda one: one.joined_nf), seeds=config.seeds)
     found: dict[str, HeadOutput] = {}
     with bar("Training", "forms") as progress:
         for number, (name, (block, specs)) in enumerate(plans.items()):
             earlier = read_form(writer, name, train.image_nd.device)
             if earlier is None:
-                earlier = fusion_heads.best_of(
-                    name,
-                    specs,
-                    Split(block(train), train.y_n),
-                    Split(block(val), val.y_n),
-                    block(test),
-                    **how,
+                population = Population(
+                    specs, data_of(block), seeds=seeds, precision=plan.precision, slab_bytes=slab_bytes
                 )
+                earlier = fusion_heads.best_of(name, population, block(test), seeds=len(seeds))
                 writer.file(f"{FORMS}/{name}.npz", form_to_bytes(earlier))
             found[name] = earlier
             progress.update(number + 1, len(plans))

@@ -113,10 +113,8 @@ def _train_heads(
         return []
     shown = np.random.default_rng(seed).permutation(len(rows.y_n))[:VAL_SHOWN]
     data = to_training_data(
-        rows.x_nd,
-        rows.y_n,
-        val_x_nd=rows.x_nd[shown],
-        val_y_n=rows.y_n[shown],
+        (rows.x_nd, rows.y_n),
+        (rows.x_nd[shown], rows.y_n[shown]),
         classes=int(rows.y_n.max()) + 1,
         device=device,
     )

@@ -72,7 +72,7 @@ def identify(
         val = part_n == (part + 1) % parts if parts > 2 else ~probe
         train = ~probe & ~val if parts > 2 else ~probe
         data = to_training_data(
-            x[train], y[train], val_x_nd=x[val], val_y_n=y[val], classes=len(known), device=plan.device
+            (x[train], y[train]), (x[val], y[val]), classes=len(known), device=plan.device
         )
         population = Population(HEADS, data, seeds=[seed], precision=plan.precision)
         population.train(max(spec.epochs for spec in HEADS))

@@ -15,6 +15,7 @@ from dashboard.runs import artifacts
 from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import Store
 from trainer.core.locations import default_tracking_uri
+from trainer.stats.vectors import unit_rows
 from trainer.tracking.schema import Artifact, Kind, RunState
 
 Made = TypeVar("Made")
@@ -135,7 +136,7 @@ def vectors(info: RunInfo) -> np.ndarray | None:
         if data is None:
             return None
         found_nd = load(data)["vectors"].astype(np.float32)
-        return found_nd / np.maximum(np.linalg.norm(found_nd, axis=1, keepdims=True), 1e-12)
+        return unit_rows(found_nd)
 
     return kept(("vectors", info.run_id, version(info, Artifact.VECTORS)), unit)
 

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from trainer.stats.vectors import unit_rows
+
 # With 16 × 16 colours as vectors: of 650 Flickr photos stored again as JPEG, halved, made lighter or darker,
 # or written on, all are found; cropped by 5 %, 96 %; mirrored, none. No two of the 650 are taken for alike.
 MAX_BITS = 8  # of 64
@@ -170,16 +172,13 @@ def _tiles(
             continue
         in_row, in_column = near.any(1), near.any(0)  # cosines of these alone
         rows, columns, near = rows[in_row], columns[in_column], near[in_row][:, in_column]
-        likeness = _unit(vectors_nd[rows] - mean_d) @ _unit(vectors_nd[columns] - mean_d).T
+        unit_rd, unit_cd = (
+            unit_rows(vectors_nd[some] - mean_d).astype(np.float32) for some in (rows, columns)
+        )
+        likeness = unit_rd @ unit_cd.T
         near &= likeness >= thresholds.min_cosine
         if near.any():
             yield rows, columns, np.where(near, likeness, np.float32(-np.inf))
-
-
-def _unit(vectors_nd: np.ndarray) -> np.ndarray:
-    """float32 [N, D] of length 1; zeros stay zeros."""
-    length = np.linalg.norm(vectors_nd, axis=1, keepdims=True)
-    return (vectors_nd / np.where(length > 0, length, 1)).astype(np.float32)
 
 
 def _merge_groups(

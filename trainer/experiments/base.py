@@ -7,21 +7,24 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import yaml
 
-from trainer.core.config import CommonConfig, StudyConfig, command_line, new_study_name, settings
+from trainer.core.config import CommonConfig, DataConfig, StudyConfig, command_line, new_study_name, settings
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.tracking.schema import Artifact, Kind, Tag
+from trainer.tracking.schema import Artifact, Kind, Summary, Tag
 from trainer.tracking.studies import find_study
 from trainer.tracking.writer import RunWriter
 
 if TYPE_CHECKING:
+    from trainer.data.manifest import Manifest
     from trainer.experiments.hardware import Plan
+    from trainer.features.extract import Features
 
-
+C = TypeVar("C", bound=StudyConfig)
 Figures = dict[str, Any]  # names of the schema → what JSON can hold
 
 
@@ -39,45 +42,71 @@ def begin(config: StudyConfig) -> Plan:
     return Plan.of(config, began=began)
 
 
-class Experiment(ABC):
+@dataclass
+class Experiment(ABC, Generic[C]):
     """A study of one command: what must stay the same in it, what it does, what it prints at the end.
 
     Attributes:
         kind: of its run in MLflow.
         module: its command, such as trainer.sweep.
         only_in_file: figures of the summary that the last line on stdout leaves out.
+        features: of the rows; of the first encoder where there are several.
     """
 
     kind: ClassVar[Kind]
     module: ClassVar[str]
     only_in_file: ClassVar[Collection[str]] = ()
-    config: StudyConfig
+    config: C
     plan: Plan
+    features: Features
 
     @property
     @abstractmethod
     def about(self) -> str:
-        """What the study consists of, for people."""
+        """Describe what the study consists of, for people."""
 
     @abstractmethod
-    def identity(self) -> Figures:
-        """What must not change while the study goes on."""
+    def settings(self) -> Figures:
+        """Return what must not change while the study goes on, beside data and encoder."""
 
     @abstractmethod
     def execute(self, writer: RunWriter) -> Figures:
-        """Do what is not on record yet. Returns the figures for the summary."""
+        """Do what is not on record yet. Returns the figures for the summary, beside run and study."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The rows."""
+        return self.features.manifest
+
+    @property
+    def encoder(self) -> str:
+        """The key of the encoder, or of several."""
+        return self.features.report.encoder
+
+    @property
+    def encoder_calls(self) -> int:
+        """How many batches were encoded now."""
+        return self.features.report.encoder_calls
+
+    def identity(self) -> Figures:
+        """Return what must not change while the study goes on."""
+        return {"data digest": self.manifest.digest, "encoder": self.encoder, **self.settings()}
+
+    def cost(self) -> Figures:
+        """Return what the command has spent so far."""
+        return {Summary.ENCODER_CALLS: self.encoder_calls, Summary.ELAPSED_S: self.plan.elapsed_s()}
 
     def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
-        """What to say of a study that is done; None where something is left to do."""
+        """Return what to say of a study that is done; None where something is left to do."""
         return f"Study {writer.study} is on record." if summary else None
 
     def finish(self, figures: Figures, writer: RunWriter) -> Figures:
-        """What is done at the end of a study, also of one that was on record. Returns its figures."""
+        """Do what ends a study, also one that was on record. Returns its figures."""
         return figures
 
     @contextmanager
     def recording(self, writer: RunWriter) -> Iterator[None]:
-        """What is open as long as the run is."""
+        """Hold open what is needed as long as the run is."""
         yield
 
     def run(self) -> Figures:
@@ -94,7 +123,8 @@ class Experiment(ABC):
             if done is not None:
                 say(done)
             else:
-                figures = self.execute(writer)
+                run = {Summary.RUN_ID: writer.run_id, Summary.STUDY: writer.study}
+                figures = {**run, **self.execute(writer)}
                 writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
             figures = self.finish(figures, writer)
         return {name: value for name, value in figures.items() if name not in self.only_in_file}
@@ -119,21 +149,32 @@ def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str,
             return RunWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or new_study_name(config.data)
     say(f"Study {study}: {about}. `--study {study}` resumes it.")
+    tags = {
+        Tag.DIGEST: str(identity["data digest"]),
+        Tag.ENCODER: str(identity["encoder"]),
+        Tag.COMMAND: command_line(module, config, study=study),
+        Tag.IDENTITY: json.dumps(identity),
+    }
+    return start_run(config, kind, study=study, tags=tags, record={"identity": identity})
+
+
+def start_run(
+    config: DataConfig, kind: Kind, *, study: str, tags: dict[str, str], record: Figures | None = None
+) -> RunWriter:
+    """Open a new run that has the flags as its parameters.
+
+    Args:
+        tags: beside kind and data.
+        record: what the run's YAML holds beside the flags.
+    """
     command = settings(config)
     return RunWriter.start(
         tracking_uri=config.tracking_uri,
         experiment=config.experiment,
         study=study,
-        tags={
-            Tag.KIND: kind,
-            Tag.DATA: config.data,
-            Tag.DIGEST: str(identity["data digest"]),
-            Tag.ENCODER: str(identity["encoder"]),
-            Tag.COMMAND: command_line(module, config, study=study),
-            Tag.IDENTITY: json.dumps(identity),
-        },
+        tags={Tag.KIND: kind, Tag.DATA: config.data, **tags},
         params=command,
-        config_yaml=yaml.safe_dump({"command": command, "identity": identity}, sort_keys=False),
+        config_yaml=yaml.safe_dump({"command": command, **(record or {})}, sort_keys=False),
     )
 
 

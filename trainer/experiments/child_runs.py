@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trainer.core.console import say
-from trainer.experiments.base import Experiment
+from trainer.experiments.base import C, Experiment
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Curves, Metric, Trials, TrialState
 
@@ -30,7 +30,7 @@ MOST_POINTS = 20  # of a curve: MLflow takes 0.08 ms of processor time for each,
 INTERRUPTED_S = 3.0  # what a person who pressed Ctrl-C waits; a resume writes the rest
 
 
-class TrialExperiment(Experiment):
+class TrialExperiment(Experiment[C]):
     """An experiment whose record is a table of trials, with a child run for each in MLflow."""
 
     trial_log: TrialLog

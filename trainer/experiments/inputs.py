@@ -57,8 +57,6 @@ def read_features(
         InputError: data or encoder cannot be used.
         TooManyBadFiles: more images than ``config.max_bad`` are unreadable.
     """
-    if not 0 <= config.max_bad <= 1:
-        raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
     manifest = read_rows(config)
     if corrupt is not None:
         manifest = corrupt(manifest)
@@ -86,14 +84,16 @@ def encode_rows(
 
 
 def read_rows(config: DataConfig) -> Manifest:
-    """The rows with their groups, none of which stands in two splits unless that is allowed.
+    """Read the rows with their groups, none of which is in two splits unless that is allowed.
 
     Raises:
-        InputError: the data cannot be read; a group is divided.
+        InputError: the data cannot be read; a group is divided; a flag is out of its range.
     """
     from trainer.data.groups import drop_shared_groups, refuse_group_leaks, with_groups
     from trainer.data.load import load
 
+    if not 0 <= config.max_bad <= 1:
+        raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
     manifest = load(config.data, seed=config.seed)
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
@@ -104,6 +104,12 @@ def read_rows(config: DataConfig) -> Manifest:
     elif not config.allow_leaks:
         refuse_group_leaks(manifest)
     return manifest
+
+
+def require_images(config: DataConfig, manifest: Manifest, reason: str) -> None:
+    """Raise InputError with the ``reason`` for data that comes as features."""
+    if manifest.features_nd is not None:
+        raise InputError(f"{config.data} brings ready features. {reason}")
 
 
 def training_data(features: Features, device: str) -> TrainingData:

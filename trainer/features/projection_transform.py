@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from trainer.features.projection import FEWEST_ROWS, USUAL
+from trainer.stats.vectors import unit_rows
 
 COMPONENTS = 50  # as the map was made
 PERPLEXITY = USUAL
@@ -45,12 +46,8 @@ class Placer:
         """Features [M, D] → float64 [M, 2]. Each row is placed by itself: others do not move it."""
         new_md = np.asarray(new_md, dtype=np.float64)
         if self._embedding is None:
-            return self._xy_n2[(_unit(new_md) @ _unit(self._features_nd).T).argmax(1)]
+            return self._xy_n2[(unit_rows(new_md) @ unit_rows(self._features_nd).T).argmax(1)]
         perplexity = min(NEIGHBOURS, (len(self._xy_n2) - 1) / 3)
         reduced = self._pca.transform(new_md)
         placed = [self._embedding.transform(row[None], perplexity=perplexity) for row in reduced]
         return np.concatenate([np.asarray(one) for one in placed])
-
-
-def _unit(x_nd: np.ndarray) -> np.ndarray:
-    return x_nd / np.maximum(np.linalg.norm(x_nd, axis=1, keepdims=True), 1e-12)

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from trainer.core.errors import InputError, first_line
+from trainer.stats.vectors import unit_rows
 
 PLACE = "{}"
 NAME_ALONE = (PLACE,)
@@ -97,15 +98,9 @@ def class_vectors(
         encode: texts → float32 [N, E].
     """
     prompts = [[t.replace(PLACE, name) for name in of_class for t in templates] for of_class in names]
-    vectors = unit(encode([prompt for of_class in prompts for prompt in of_class]))
+    vectors = unit_rows(encode([prompt for of_class in prompts for prompt in of_class]))
     ends = np.cumsum([len(of_class) for of_class in prompts])[:-1]
-    return unit(np.stack([part.mean(0) for part in np.split(vectors, ends)]))
-
-
-def unit(vectors_nd: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays."""
-    length_n1 = np.linalg.norm(vectors_nd, axis=1, keepdims=True)
-    return (vectors_nd / np.where(length_n1 > 0, length_n1, 1)).astype(np.float32)
+    return unit_rows(np.stack([part.mean(0) for part in np.split(vectors, ends)]))
 
 
 def _text(path: Path, flag: str) -> str:

@@ -72,7 +72,6 @@ class Cohort(ABC):
         self.best_f1_sk = torch.full(shape, -1.0, dtype=torch.float64, device=x.device)
         self.best_epoch_sk = torch.zeros(shape, dtype=torch.int64, device=x.device)
         self.ran_sk = torch.zeros(shape, dtype=torch.int64, device=x.device)  # epochs trained
-        self.best_weights: list[Tensor] = []  # [S, K, …] each, to be filled by the kind of cohort
         self.failed: set[int] = set()
         # the records below stay whole: curves [S, E], and where those stood who have left
         self.curves = {
@@ -80,6 +79,12 @@ class Cohort(ABC):
             for head, spec in specs.items()
         }
         self.departed: dict[int, BestState] = {}
+        self._set_up(in_order)
+        self.best_weights = [weights.clone() for weights in self._weights()]  # [S, K, …] each
+
+    @abstractmethod
+    def _set_up(self, specs: list[HeadSpec]) -> None:
+        """Make the weights of these heads, and whatever else their kind of training needs."""
 
     def _over_heads(self, values: Sequence[float]) -> Tensor:
         x = self.data.train.x_nd

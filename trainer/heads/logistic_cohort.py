@@ -8,7 +8,7 @@ from torch import Tensor
 from trainer.heads.cohort import Cohort
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.lbfgs import LogisticPath, Objectives
-from trainer.heads.training_data import TrainingData
+from trainer.heads.training_data import Linear
 
 
 class LogisticCohort(Cohort):
@@ -17,19 +17,11 @@ class LogisticCohort(Cohort):
     An epoch is an iteration of L-BFGS; a head stops when it has converged, whatever its ``patience``.
     """
 
-    def __init__(
-        self,
-        specs: dict[int, HeadSpec],
-        data: TrainingData,
-        *,
-        seeds: tuple[int, ...],
-        kept_kn: Tensor | None,
-    ) -> None:
-        super().__init__(specs, data, seeds=seeds, kept_kn=kept_kn)
-        in_order = list(specs.values())
-        scaled = data.scaled(in_order[0].scaling)
-        self.start = None
-        if in_order[0].start == "given":
+    def _set_up(self, specs: list[HeadSpec]) -> None:
+        data = self.data
+        scaled = data.scaled(specs[0].scaling)
+        self.start: Linear | None = None
+        if specs[0].start == "given":
             if data.start is None:
                 raise ValueError("start is 'given'; expected data with a start")
             self.start = scaled.scale.within(data.start)
@@ -37,8 +29,8 @@ class LogisticCohort(Cohort):
             scaled.train_x_nd,
             data.train.y_n,
             Objectives(
-                l2_k=self._over_heads([s.l2 for s in in_order]),
-                smoothing_k=self._over_heads([s.label_smoothing for s in in_order]),
+                l2_k=self._over_heads([s.l2 for s in specs]),
+                smoothing_k=self._over_heads([s.label_smoothing for s in specs]),
                 class_weight_kc=self.class_weight_kc,
                 kept_kn=self.kept_kn,
             ),
@@ -47,7 +39,6 @@ class LogisticCohort(Cohort):
         )
         self.val_offset_cn = None if self.start is None else self.start(scaled.val_x_nd).T
         self.val_z_nr = self.path.turned(scaled.val_x_nd)
-        self.best_weights = [w.clone() for w in self._weights()]
 
     def _train(self) -> tuple[Tensor, Tensor]:
         loss_sk = self.path.step().expand(len(self.seeds), -1)

@@ -18,7 +18,6 @@ from trainer.heads.losses import LossSettings, cross_entropy
 from trainer.heads.optimizer import Optimizer
 from trainer.heads.schedules import Plateau, lr_table
 from trainer.heads.stack import Layer, Stack, sort_key
-from trainer.heads.training_data import TrainingData
 
 
 class MinibatchCohort(Cohort):
@@ -26,35 +25,25 @@ class MinibatchCohort(Cohort):
 
     OF_HEADS = (*Cohort.OF_HEADS, "lr_tk", "smoothing_k", "focal_gamma_k")
 
-    def __init__(
-        self,
-        specs: dict[int, HeadSpec],
-        data: TrainingData,
-        *,
-        seeds: tuple[int, ...],
-        kept_kn: Tensor | None,
-    ) -> None:
-        super().__init__(specs, data, seeds=seeds, kept_kn=kept_kn)
-        x = data.train.x_nd
-        in_order = list(specs.values())
-        for spec in in_order:
+    def _set_up(self, specs: list[HeadSpec]) -> None:
+        data, x = self.data, self.data.train.x_nd
+        for spec in specs:
             data.scaled(spec.scaling)  # here, not in one of the threads that train
-        self.batch_size = in_order[0].batch_size
+        self.batch_size = specs[0].batch_size
         self.steps_per_epoch = math.ceil(data.rows / self.batch_size)
         self.stack = Stack(
-            in_order,
-            seeds=seeds,
+            specs,
+            seeds=self.seeds,
             features=data.features,
             classes=data.classes,
             dtype=x.dtype,
             device=x.device,
         )
-        self.optimizer = Optimizer(in_order, self.stack.parameters())
-        self.plateau = Plateau(in_order, seeds=len(seeds), device=x.device)
-        self.lr_tk = lr_table(in_order, steps_per_epoch=self.steps_per_epoch, device=x.device)
-        self.smoothing_k = self._over_heads([s.label_smoothing for s in in_order])
-        self.focal_gamma_k = self._over_heads([s.focal_gamma for s in in_order])
-        self.best_weights = [p.clone() for p in self.stack.parameters()]
+        self.optimizer = Optimizer(specs, self.stack.parameters())
+        self.plateau = Plateau(specs, seeds=len(self.seeds), device=x.device)
+        self.lr_tk = lr_table(specs, steps_per_epoch=self.steps_per_epoch, device=x.device)
+        self.smoothing_k = self._over_heads([s.label_smoothing for s in specs])
+        self.focal_gamma_k = self._over_heads([s.focal_gamma for s in specs])
 
     # --- one epoch ----------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from trainer.features.encoder import ImageEncoder
 from trainer.features.families import family_of
 from trainer.features.model_files import weight_files
 from trainer.serving.predictor import Predictor, encoded, prepared_for, read_head
+from trainer.stats.vectors import unit_rows
 
 if TYPE_CHECKING:
     from trainer.features.projection_transform import Placer
@@ -123,7 +124,7 @@ class Explainer:
     def _unit_nd(self) -> np.ndarray:
         assert self._vectors_nd is not None
         train_nd = self._vectors_nd[self._train]
-        return train_nd / np.maximum(np.linalg.norm(train_nd, axis=1, keepdims=True), 1e-12)
+        return unit_rows(train_nd)
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -151,7 +152,7 @@ class Explainer:
             prepared = prepared_for(encoder, data, most_pixels=MOST_PIXELS)
         except DecodeError:
             return None
-        logits_c = scale * (_unit(encoded(encoder, [prepared])) @ classes_ce.T)[0]
+        logits_c = scale * (unit_rows(encoded(encoder, [prepared])) @ classes_ce.T)[0]
         powers_c = np.exp(logits_c - logits_c.max())
         return powers_c / powers_c.sum()
 
@@ -169,8 +170,8 @@ class Explainer:
         except InputError:  # an image tower that was saved alone, or without its tokenizer
             return None
         names = [name.replace("_", " ") for name in self.recorded.classes]
-        vectors = [_unit(texts.encode([prompt.format(name) for name in names])) for prompt in PROMPTS]
-        return encoder, _unit(np.mean(vectors, axis=0)), _logit_scale(folder)
+        vectors = [unit_rows(texts.encode([prompt.format(name) for name in names])) for prompt in PROMPTS]
+        return encoder, unit_rows(np.mean(vectors, axis=0)), _logit_scale(folder)
 
 
 def original(data: str, sample_id: str) -> bytes | None:
@@ -217,7 +218,3 @@ def _logit_scale(folder: Path) -> float:
                 if "logit_scale" in tensors.keys():  # noqa: SIM118  (it is no dict)
                     return float(tensors.get_tensor("logit_scale").float().exp())
     return USUAL_SCALE
-
-
-def _unit(x_nd: np.ndarray) -> np.ndarray:
-    return x_nd / np.maximum(np.linalg.norm(x_nd, axis=-1, keepdims=True), 1e-12)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from trainer.core.errors import InputError
-from trainer.features.prompts import TEMPLATES, class_vectors, read_class_names, read_templates, unit
+from trainer.features.prompts import TEMPLATES, class_vectors, read_class_names, read_templates
+from trainer.stats.vectors import unit_rows
 
 CLASSES = ("cat", "road_sign")
 
@@ -78,4 +79,4 @@ def test_a_class_is_the_mean_of_its_prompts_each_of_length_one() -> None:
 
 
 def test_a_vector_of_zeros_stays_one() -> None:
-    np.testing.assert_allclose(unit(np.array([[0.0, 0.0], [3.0, 4.0]])), [[0, 0], [0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(unit_rows(np.array([[0.0, 0.0], [3.0, 4.0]])), [[0, 0], [0.6, 0.8]], rtol=1e-6)

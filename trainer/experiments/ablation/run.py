@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from trainer.experiments.ablation.design import Cell
     from trainer.experiments.ablation.record import AblationRecord
     from trainer.experiments.ablation.scoring import ScoredRows
-    from trainer.experiments.hardware import Plan
     from trainer.features.extract import Features
     from trainer.heads.head_config import HeadSpec
     from trainer.heads.training_data import TrainingData
@@ -82,16 +81,13 @@ def run(config: AblateConfig) -> Figures:
 
 
 @dataclass
-class AblationStudy(Experiment):
+class AblationStudy(Experiment[AblateConfig]):
     """Cells: the same head trained on all rows, on those that a filter keeps, and on as many random ones."""
 
     kind = Kind.ABLATION
     module = "trainer.ablate"
     only_in_file = Ablated.ONLY_IN_FILE
 
-    config: AblateConfig
-    plan: Plan
-    features: Features  # of the first encoder
     scored: ScoredRows
     cells: list[Cell]
     spec: HeadSpec
@@ -101,12 +97,18 @@ class AblationStudy(Experiment):
     def about(self) -> str:
         return f"{len(self.cells)} cells × {self.config.seeds} seeds"
 
-    def identity(self) -> Figures:
+    @property
+    def encoder(self) -> str:
+        return ", ".join(one.encoder for one in self.encoders)
+
+    @property
+    def encoder_calls(self) -> int:
+        return super().encoder_calls + self.scored.encoder_calls
+
+    def settings(self) -> Figures:
         masks = hashlib.sha256(b"".join(cell.keep_n.tobytes() for cell in self.cells)).hexdigest()
         views_vnd = self.features.views_vnd
         return {
-            "data digest": self.features.manifest.digest,
-            "encoder": ", ".join(one.encoder for one in self.encoders),
             "cells": [str(cell) for cell in self.cells],
             "rows kept": masks,
             "head": dataclasses.asdict(self.spec),
@@ -250,17 +252,14 @@ class AblationStudy(Experiment):
         table, classes = self.judge(record)
         counts = {split: len(manifest.rows(split)) for split in ("train", "val", "test")}
         figures = {
-            Ablated.RUN_ID: writer.run_id,
-            Ablated.STUDY: writer.study,
             Ablated.SEEDS: self.config.seeds,
             Ablated.TRAINED: len(record.answers),
             Ablated.COUNTS: counts,
             **findings.figures_of_cells(table),
             **findings.figures_of_scores(self.scored, self.cells),
             Ablated.ADVICE: advise(table, classes, seeds=self.config.seeds, test_rows=counts["test"]),
-            Ablated.ENCODER_CALLS: self.features.report.encoder_calls + self.scored.encoder_calls,
+            **self.cost(),
             Ablated.CLASSES: list(manifest.classes),
-            Ablated.ELAPSED_S: self.plan.elapsed_s(),
         }
         for line in most_telling(table):
             say(line)
@@ -286,7 +285,7 @@ class AblationStudy(Experiment):
             figures=figures,
             facts={
                 "Data": f"{config.data} (digest {self.features.manifest.digest[:12]})",
-                "Encoder": ", ".join(one.encoder for one in self.encoders),
+                "Encoder": self.encoder,
                 "Head": config.head + retuned,
                 "Command": command_line(self.module, config, study=writer.study),
             },

@@ -11,7 +11,7 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.encoder_comparison.config import EncodersConfig
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encoder_settings, read_features, require_images
 from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from trainer.experiments.comparison import Comparison, Method
-    from trainer.experiments.hardware import Plan
     from trainer.features.encoder_cost import Cost
     from trainer.features.extract import Features
     from trainer.tracking.writer import RunWriter
@@ -43,31 +42,34 @@ def run(config: EncodersConfig) -> Figures:
         say(f"\n{encoder}")
         settings = encoder_settings(config, plan.device, encoder=encoder)
         read.append(read_features(config, settings, to_train=True))
-    if read[0].manifest.features_nd is not None:
-        raise InputError(f"{config.data} brings ready features. To compare encoders takes the images.")
-    return EncoderComparison(config, plan, read).run()
+    require_images(config, read[0].manifest, "To compare encoders takes the images.")
+    return EncoderComparison(config, plan, read[0], read).run()
 
 
 @dataclass
-class EncoderComparison(Experiment):
+class EncoderComparison(Experiment[EncodersConfig]):
     """The same linear probe on each encoder's vectors of the same rows."""
 
     kind = Kind.ENCODERS
     module = "trainer.encoders"
     only_in_file = EncodersCompared.ONLY_IN_FILE
 
-    config: EncodersConfig
-    plan: Plan
-    read: list[Features]
+    read: list[Features]  # of each encoder
 
     @property
     def about(self) -> str:
         return f"{len(self.read)} encoders × {self.config.seeds} probes"
 
-    def identity(self) -> Figures:
+    @property
+    def encoder(self) -> str:
+        return ", ".join(one.report.encoder for one in self.read)
+
+    @property
+    def encoder_calls(self) -> int:
+        return sum(one.report.encoder_calls for one in self.read)
+
+    def settings(self) -> Figures:
         return {
-            "data digest": self.read[0].manifest.digest,
-            "encoder": ", ".join(one.report.encoder for one in self.read),
             "seeds": self.config.seeds,
             "seed": self.config.seed,
         }
@@ -84,9 +86,8 @@ class EncoderComparison(Experiment):
         ]
         return {
             **conclude(config, self.read, costs, methods, writer),
-            EncodersCompared.ENCODER_CALLS: sum(one.report.encoder_calls for one in self.read),
-            EncodersCompared.ELAPSED_S: self.plan.elapsed_s(),
-            EncodersCompared.CLASSES: list(self.read[0].manifest.classes),
+            **self.cost(),
+            EncodersCompared.CLASSES: list(self.manifest.classes),
         }
 
 
@@ -210,8 +211,6 @@ def conclude(
     writer.metrics(comparison.metrics())
     of_methods, of_pairs = comparison.figures()
     return {
-        EncodersCompared.RUN_ID: writer.run_id,
-        EncodersCompared.STUDY: writer.study,
         EncodersCompared.COUNTS: {split: len(manifest.rows(split)) for split in ("train", "val", "test")},
         EncodersCompared.SEEDS: config.seeds,
         EncodersCompared.CHOSEN: methods[chosen].name,

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from trainer.core.config import command_line, new_study_name, require_at_least, settings
+from trainer.core.config import command_line, new_study_name, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments import base
@@ -113,24 +113,11 @@ def figures_of(report: ExtractReport) -> dict[str, Any]:
 
 
 def open_run(config: ExtractConfig, features: Features) -> RunWriter:
-    """A run of its own in the same experiment as the sweeps."""
-    import yaml
-
-    from trainer.tracking.writer import RunWriter
-
+    """Open a run of its own in the same experiment as the sweeps."""
     base.close_lost_runs(config)
-    command = settings(config)
-    return RunWriter.start(
-        tracking_uri=config.tracking_uri,
-        experiment=config.experiment,
-        study=new_study_name(config.data),
-        tags={
-            Tag.KIND: Kind.EXTRACTION,
-            Tag.DATA: config.data,
-            Tag.DIGEST: features.manifest.digest,
-            Tag.ENCODER: features.report.encoder,
-            Tag.COMMAND: command_line("trainer.extract", config),
-        },
-        params=command,
-        config_yaml=yaml.safe_dump({"command": command}, sort_keys=False),
-    )
+    tags = {
+        Tag.DIGEST: features.manifest.digest,
+        Tag.ENCODER: features.report.encoder,
+        Tag.COMMAND: command_line("trainer.extract", config),
+    }
+    return base.start_run(config, Kind.EXTRACTION, study=new_study_name(config.data), tags=tags)

@@ -16,19 +16,17 @@ from trainer.core.errors import InputError
 from trainer.experiments.base import Figures, begin
 from trainer.experiments.child_runs import TrialExperiment
 from trainer.experiments.finetuning.config import FinetuneConfig
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encoder_settings, read_features, require_images
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from trainer.data.manifest import Manifest
     from trainer.experiments.finetuning import judging
     from trainer.experiments.finetuning.frozen import Frozen
     from trainer.experiments.finetuning.learner import Learner
     from trainer.experiments.finetuning.report import TunedAnswers
     from trainer.experiments.finetuning.training import Recipe, Training, TrainingProgress
-    from trainer.experiments.hardware import Plan
     from trainer.features.activations import Activations
     from trainer.features.extract import Features
     from trainer.heads.outcome import Outcome
@@ -52,10 +50,7 @@ def run(config: FinetuneConfig) -> Figures:
     plan = begin(config)
     config = replace(config, encoder=encoder_settings(config, plan.device).encoder)
     features = read_features(config, encoder_settings(config, plan.device), to_train=True)
-    if features.manifest.features_nd is not None:
-        raise InputError(
-            f"--data {config.data} brings ready features; to fine-tune an encoder its images are needed."
-        )
+    require_images(config, features.manifest, "To fine-tune an encoder takes the images.")
     return FineTuning(config, plan, features, cache_activations(config, features, plan.device)).run()
 
 
@@ -105,22 +100,15 @@ def cache_activations(config: FinetuneConfig, features: Features, device: str) -
 
 
 @dataclass
-class FineTuning(TrialExperiment):
+class FineTuning(TrialExperiment[FinetuneConfig]):
     """One study: the best head on the frozen encoder, the trainings, their comparison."""
 
     kind = Kind.FINE_TUNING
     module = "trainer.finetune"
     only_in_file = Summary.ONLY_IN_FILE
 
-    config: FinetuneConfig
-    plan: Plan
-    features: Features
     stored: Activations
     shown: float = 0.0  # when the pages got the tables of a trial that is under way
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.features.manifest
 
     @property
     def about(self) -> str:
@@ -128,14 +116,12 @@ class FineTuning(TrialExperiment):
         blocks = f"the last {config.unfreeze_last} of {self.stored.blocks} blocks"
         return f"{blocks}, {len(config.lrs)} learning rates × {config.seeds} seeds"
 
-    def identity(self) -> Figures:
+    def settings(self) -> Figures:
         names = (
             *("unfreeze_last", "lrs", "head_lr", "layer_decay", "weight_decay", "warmup", "label_smoothing"),
             *("clip_norm", "epochs", "patience", "train_batch", "views", "seeds", "seed", "kept"),
         )
         return {
-            "data digest": self.manifest.digest,
-            "encoder": self.features.report.encoder,
             "precision": self.plan.precision,
             "augment": asdict(self.config.augment),
             **{name: getattr(self.config, name) for name in names},
@@ -163,11 +149,7 @@ class FineTuning(TrialExperiment):
 
     def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         shutil.rmtree(self.checkpoints(writer), ignore_errors=True)
-        return {
-            **figures,
-            Summary.ENCODER_CALLS: self.features.report.encoder_calls,
-            Summary.ELAPSED_S: self.plan.elapsed_s(),
-        }
+        return figures | self.cost()
 
     def checkpoints(self, writer: RunWriter) -> Path:
         """The folder of the run's checkpoints."""
@@ -354,8 +336,6 @@ class FineTuning(TrialExperiment):
         epochs = sum(len(one.curves["lr"]) for s in ended.values() for one in s)
         spent_s = sum(one.spent_s for s in ended.values() for one in s)
         figures = {
-            Summary.RUN_ID: self.writer.run_id,
-            Summary.STUDY: self.writer.study,
             **figures_of(self.trial_log, chosen),
             FineTuned.UNFROZEN: self.config.unfreeze_last,
             FineTuned.BLOCKS: self.stored.blocks,

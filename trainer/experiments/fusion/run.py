@@ -12,7 +12,7 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.fusion.config import FuseConfig
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, require_images
 from trainer.tracking.schema import Fused, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -53,45 +53,37 @@ def run(config: FuseConfig) -> Figures:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     require_at_least(config, seed=0, seeds=1)
-    from trainer.experiments.inputs import read_rows
-
     plan = begin(config)
     manifest = read_rows(config)
-    if manifest.features_nd is not None:
-        raise InputError(f"{config.data} brings ready features. Fusion needs images with captions.")
+    require_images(config, manifest, "Fusion needs images with captions.")
     if not any(manifest.caption):
         raise InputError(
             f"{config.data} has no captions. Give each image one: a column caption of a table, or a "
             "metadata.csv beside the images."
         )
     settings = encoder_settings(config, plan.device)
-    features = read_features(config, settings, to_train=True)
+    features = encode_rows(config, manifest, settings, to_train=True)
     texts = read_texts(config, settings, features)
     report_texts(config, features, texts)
     return Fusion(config, plan, features, texts).run()
 
 
 @dataclass
-class Fusion(Experiment):
+class Fusion(Experiment[FuseConfig]):
     """Five forms of heads on the same rows."""
 
     kind = Kind.FUSION
     module = "trainer.fuse"
     only_in_file = Fused.ONLY_IN_FILE
 
-    config: FuseConfig
-    plan: Plan
-    features: Features
     texts: Texts
 
     @property
     def about(self) -> str:
         return f"5 forms × {self.config.seeds} seeds"
 
-    def identity(self) -> Figures:
+    def settings(self) -> Figures:
         return {
-            "data digest": self.features.manifest.digest,
-            "encoder": self.features.report.encoder,
             "class names hidden": self.config.hide_class_names,
             "class names": {name: list(of_class) for name, of_class in self.texts.names.items()},
             "precision": self.plan.precision,
@@ -110,8 +102,7 @@ class Fusion(Experiment):
         return {
             **conclude(self.config, features, self.texts, forms, writer),
             Fused.WEIGHT: weight,
-            Fused.ENCODER_CALLS: features.report.encoder_calls,
-            Fused.ELAPSED_S: self.plan.elapsed_s(),
+            **self.cost(),
             Fused.CLASSES: list(features.manifest.classes),
         }
 
@@ -129,8 +120,9 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
 
     from trainer.data import caption_leakage
     from trainer.data.table_columns import split_captions
-    from trainer.features.prompts import read_class_names, unit
+    from trainer.features.prompts import read_class_names
     from trainer.features.text_features import encode_texts
+    from trainer.stats.vectors import unit_rows
 
     manifest = features.manifest
     names = read_class_names(config.class_names, manifest.classes)
@@ -155,8 +147,8 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
         texts = [one for several in caption for one in several]
         encoded = encode_texts(texts, settings, progress=progress.update)
     vectors_ne = np.zeros((len(caption), encoded.vectors_ne.shape[1]), dtype=np.float32)
-    np.add.at(vectors_ne, row_t, unit(encoded.vectors_ne))
-    return Texts(unit(vectors_ne), has_n, names_class_n, int(encoded.cut_n.sum()), names)
+    np.add.at(vectors_ne, row_t, unit_rows(encoded.vectors_ne))
+    return Texts(unit_rows(vectors_ne), has_n, names_class_n, int(encoded.cut_n.sum()), names)
 
 
 def caption_counts(
@@ -316,8 +308,6 @@ def conclude(
     of_methods, of_pairs = comparison.figures()
     writer.metrics(comparison.metrics())
     return {
-        Fused.RUN_ID: writer.run_id,
-        Fused.STUDY: writer.study,
         Fused.COUNTS: counts,
         Fused.WITHOUT: without,
         Fused.NAMED: named,

@@ -25,8 +25,6 @@ from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
 if TYPE_CHECKING:
-    from trainer.experiments.hardware import Plan
-    from trainer.features.extract import Features
     from trainer.heads.training_data import TrainingData
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
@@ -73,16 +71,13 @@ def run(config: SweepConfig) -> Figures:
 
 
 @dataclass
-class Sweep(TrialExperiment):
+class Sweep(TrialExperiment[SweepConfig]):
     """Trials, the best heads retrained, their answers to the test rows."""
 
     kind = Kind.SWEEP
     module = "trainer.sweep"
     only_in_file = Summary.ONLY_IN_FILE
 
-    config: SweepConfig
-    plan: Plan
-    features: Features
     data: TrainingData
     space: Space
     stopwatch: Stopwatch
@@ -93,8 +88,18 @@ class Sweep(TrialExperiment):
     def about(self) -> str:
         return f"{self.config.trials} trials × {self.config.seeds} seeds"
 
-    def identity(self) -> Figures:
-        return identity(self.config, self.plan, self.features, self.space)
+    def settings(self) -> Figures:
+        config = self.config
+        return {
+            "direction": "maximize",
+            "objective": config.objective,
+            "precision": self.plan.precision,
+            "views": config.views,
+            "seed": config.seed,
+            "seeds": config.seeds,
+            "pruner": config.pruner,
+            **{f"space: {name}": line for name, line in self.space.text.items()},
+        }
 
     def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
         self.study, count = writer.study, len(self.trial_log.finished)
@@ -108,22 +113,16 @@ class Sweep(TrialExperiment):
         with self.stopwatch.on(CONCLUDING):
             figures = conclude(self, writer)
         self.mirror.catch_up()
-        return {**figures, **self._cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
+        return {**figures, **self.cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
 
     def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         if self.trials_per_s is None:
-            figures |= self._cost()
+            figures |= self.cost()
         if self.config.profile:
             figures |= {
                 Summary.PROFILE: profile(self.stopwatch, self.mirror, elapsed_s=self.plan.elapsed_s())
             }
         return figures
-
-    def _cost(self) -> Figures:
-        return {
-            Summary.ENCODER_CALLS: self.features.report.encoder_calls,
-            Summary.ELAPSED_S: self.plan.elapsed_s(),
-        }
 
     def search(self, writer: RunWriter) -> float:
         """Run the trials that are missing from the log; returns trials per second."""
@@ -155,22 +154,6 @@ class Sweep(TrialExperiment):
         return (len(trial_log.finished) - before) / (time.time() - started)
 
 
-def identity(config: SweepConfig, plan: Plan, features: Features, space: Space) -> Figures:
-    """What must not change while a study goes on: its trials could not be compared."""
-    return {
-        "data digest": features.manifest.digest,
-        "encoder": features.report.encoder,
-        "direction": "maximize",
-        "objective": config.objective,
-        "precision": plan.precision,
-        "views": config.views,
-        "seed": config.seed,
-        "seeds": config.seeds,
-        "pruner": config.pruner,
-        **{f"space: {name}": line for name, line in space.text.items()},
-    }
-
-
 def state_of(trial_log: TrialLog) -> str:
     """The line behind the progress bar."""
     best = trial_log.best()
@@ -194,8 +177,6 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
     answers = Evaluation(sweep.features, finalists(config, plan, data, trial_log), seed=config.seed)
     answers.log(writer)
     figures = {
-        Summary.RUN_ID: writer.run_id,
-        Summary.STUDY: writer.study,
         **summarise(config, plan, data, trial_log, answers),
         Summary.MODEL: answers.model_uri,
     }

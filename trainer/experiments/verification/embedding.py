@@ -21,6 +21,7 @@ from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population, Precision
 from trainer.heads.training_data import to_training_data
 from trainer.stats.roc import area, roc
+from trainer.stats.vectors import unit_rows
 from trainer.tracking.schema import PairMethod
 
 VAL_SHOWN = 256  # training rows on which a head's own curves are followed; nothing is chosen by them
@@ -165,8 +166,7 @@ def discriminants(rows: PersonRows, *, shrinkage: float | None) -> Embedding:
 
 def cosines(embedded_nw: np.ndarray, row_p2: np.ndarray) -> np.ndarray:
     """Cosine of each pair of rows, float64 [P]; 0 where a vector has no length."""
-    wide = embedded_nw.astype(np.float64)
-    unit = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(embedded_nw.astype(np.float64))
     return np.einsum("pw,pw->p", unit[row_p2[:, 0]], unit[row_p2[:, 1]])
 
 

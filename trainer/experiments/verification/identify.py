@@ -14,6 +14,7 @@ from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
 from trainer.heads.training_data import to_training_data
 from trainer.stats.roc import true_class_ranks
+from trainer.stats.vectors import unit_rows
 
 PARTS = 5  # of each person's photos: three to learn from, one to choose on, one to ask about
 FEWEST_PHOTOS = 3  # of a person, to be among the known
@@ -66,7 +67,7 @@ def identify(
     score_nc = np.zeros((len(rows), len(known)))
     raw_nc = np.full((len(rows), len(known)), -np.inf)
     embedded = np.empty((0, 0))
-    unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(x)
     for part in range(parts):
         probe = part_n == part
         val = part_n == (part + 1) % parts if parts > 2 else ~probe

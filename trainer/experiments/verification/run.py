@@ -16,7 +16,6 @@ from trainer.tracking.schema import Artifact, Kind, PairMethod, Verified
 
 # Heavy rooms (torch, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
-    from trainer.experiments.hardware import Plan
     from trainer.experiments.verification.identify import Identified
     from trainer.experiments.verification.protocol import Protocol
     from trainer.experiments.verification.record import VerificationRecord
@@ -44,16 +43,13 @@ def run(config: VerifyConfig) -> Figures:
 
 
 @dataclass
-class Verification(Experiment):
+class Verification(Experiment[VerifyConfig]):
     """Pairs of photos scored in splits without a person in common."""
 
     kind = Kind.VERIFICATION
     module = "trainer.verify"
     only_in_file = Verified.ONLY_IN_FILE
 
-    config: VerifyConfig
-    plan: Plan
-    features: Features
     protocol: Protocol
     left_out: int  # photos or pairs
 
@@ -61,10 +57,8 @@ class Verification(Experiment):
     def about(self) -> str:
         return f"{len(self.protocol.same_p):,} pairs in {self.protocol.folds} folds"
 
-    def identity(self) -> Figures:
+    def settings(self) -> Figures:
         return {
-            "data digest": self.features.manifest.digest,
-            "encoder": self.features.report.encoder,
             "pairs": digest(self.protocol),
             "folds": self.protocol.folds,
             "seeds": self.config.seeds,
@@ -146,8 +140,6 @@ class Verification(Experiment):
         identified = self.identify() if self.config.identify else None
         known = findings.identification(identified, seed=self.config.seed)
         figures: Figures = {
-            Verified.RUN_ID: writer.run_id,
-            Verified.STUDY: writer.study,
             Verified.PEOPLE: len(np.unique(person_p2)),
             Verified.PHOTOS: len(manifest),
             Verified.FOLDS: protocol.folds,

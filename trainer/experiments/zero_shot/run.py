@@ -13,7 +13,7 @@ from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, require_images
 from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
     Artifact,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from trainer.experiments.comparison import Comparison, Method
-    from trainer.experiments.hardware import Plan
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
     from trainer.heads.few_shot_training import FewShotTask
@@ -54,25 +53,19 @@ def run(config: ZeroShotConfig) -> Figures:
     require_at_least(config, seed=0, draws=2)
     if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
         raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
-    from trainer.experiments.inputs import read_rows
     from trainer.features import prompts
 
     plan = begin(config)
     templates = prompts.read_templates(config.templates)
     manifest = read_rows(config)
-    if manifest.features_nd is not None:
-        raise InputError(
-            f"{config.data} brings ready features. Zero-shot needs images, and an encoder that knows texts."
-        )
+    require_images(config, manifest, "Zero-shot needs images, and an encoder that knows texts.")
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
     settings = encoder_settings(config, plan.device, space="shared")
-    features = read_features(config, settings, to_train=True)
+    features = encode_rows(config, manifest, settings, to_train=True)
     pooled_nd, calls = encode_pooled(config, settings, features)
     prompted = Prompted(templates, names, *encode_class_names(settings, features, templates, names))
     swept = head_of_sweep(config, features) if config.head is not None else None
-    return ZeroShotStudy(
-        config, plan, features, prompted, pooled_nd, features.report.encoder_calls + calls, swept
-    ).run()
+    return ZeroShotStudy(config, plan, features, prompted, pooled_nd, calls, swept).run()
 
 
 @dataclass(frozen=True)
@@ -86,19 +79,16 @@ class Prompted:
 
 
 @dataclass
-class ZeroShotStudy(Experiment):
+class ZeroShotStudy(Experiment[ZeroShotConfig]):
     """Zero-shot against heads trained on few images and on all."""
 
     kind = Kind.ZERO_SHOT
     module = "trainer.zeroshot"
     only_in_file = ZeroShot.ONLY_IN_FILE
 
-    config: ZeroShotConfig
-    plan: Plan
-    features: Features  # in the space of images and texts
-    prompted: Prompted
+    prompted: Prompted  # as the features in the space of images and texts
     pooled_nd: np.ndarray  # the same rows as the image tower itself gives them
-    encoder_calls: int
+    pooled_calls: int  # of the encoder
     swept: Method | None  # a sweep's head
 
     @property
@@ -106,10 +96,12 @@ class ZeroShotStudy(Experiment):
         shots = ", ".join(map(str, self.config.shots))
         return f"{self.config.draws} draws of {shots} images per class"
 
-    def identity(self) -> Figures:
+    @property
+    def encoder_calls(self) -> int:
+        return super().encoder_calls + self.pooled_calls
+
+    def settings(self) -> Figures:
         return {
-            "data digest": self.features.manifest.digest,
-            "encoder": self.features.report.encoder,
             "templates": list(self.prompted.templates),
             "class names": {name: list(of_class) for name, of_class in self.prompted.names.items()},
             "shots": list(self.config.shots),
@@ -139,9 +131,8 @@ class ZeroShotStudy(Experiment):
             ZeroShot.TEMPLATES: list(prompted.templates),
             ZeroShot.CLASS_NAMES: {name: list(of_class) for name, of_class in prompted.names.items()},
             ZeroShot.SCALE: round(scale, 3),
-            ZeroShot.ENCODER_CALLS: self.encoder_calls,
-            ZeroShot.ELAPSED_S: self.plan.elapsed_s(),
-            ZeroShot.CLASSES: list(features.manifest.classes),
+            **self.cost(),
+            ZeroShot.CLASSES: list(self.manifest.classes),
         }
 
 
@@ -233,14 +224,14 @@ def prepared(
     from scipy.special import softmax
 
     from trainer.experiments.comparison import Method
-    from trainer.features.prompts import unit
     from trainer.heads.few_shot_training import FewShotTask
     from trainer.heads.training_data import Linear, Split
     from trainer.stats.few_shot import fitted_scale
     from trainer.stats.intervals import confusion_matrix, f1_macro
+    from trainer.stats.vectors import unit_rows
 
     manifest = features.manifest
-    shared_nd = unit(features.vectors_nd)
+    shared_nd = unit_rows(features.vectors_nd)
     train, val, test = (manifest.rows(split) for split in ("train", "val", "test"))
     classes = len(manifest.classes)
     methods, scale = [], 1.0
@@ -370,8 +361,6 @@ def conclude(
     of_methods, of_pairs = comparison.figures()
     writer.metrics(comparison.metrics())
     return {
-        ZeroShot.RUN_ID: writer.run_id,
-        ZeroShot.STUDY: writer.study,
         ZeroShot.COUNTS: {split: len(manifest.rows(split)) for split in ("train", "val", "test")},
         ZeroShot.METHODS: of_methods,
         ZeroShot.PAIRS: of_pairs,

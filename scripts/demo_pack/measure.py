@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from trainer.data import demo
 from trainer.data.decode import decode
@@ -157,6 +158,21 @@ def _zero_shot(
     }  # fmt: skip
 
 
+def bootstrap_auroc(
+    positive_n: np.ndarray, score_n: np.ndarray, *, seed: int, draws: int = 1000
+) -> intervals.Interval:
+    """Return the area under the ROC curve, its interval by percentile bootstrap within each class."""
+    random = np.random.default_rng(seed)
+    yes, no = np.flatnonzero(positive_n), np.flatnonzero(~positive_n.astype(bool))
+    target = np.r_[np.ones(len(yes)), np.zeros(len(no))]
+    areas = [
+        roc_auc_score(target, score_n[np.r_[random.choice(yes, len(yes)), random.choice(no, len(no))]])
+        for _ in range(draws)
+    ]
+    low, high = np.quantile(areas, [0.025, 0.975])
+    return intervals.Interval(float(roc_auc_score(positive_n, score_n)), float(low), float(high))
+
+
 def _clip_score(image: torch.Tensor, text: torch.Tensor, captions: list[str]) -> dict[str, Any]:
     """AUC of cosine(image, own caption) against cosine(image, caption of another row), one such per row."""
     rng = np.random.default_rng(0)
@@ -165,7 +181,7 @@ def _clip_score(image: torch.Tensor, text: torch.Tensor, captions: list[str]) ->
     )
     true, shuffled = (image * text).sum(1).numpy(), (image * text[others]).sum(1).numpy()
     is_true = np.repeat([True, False], len(true))
-    area = intervals.bootstrap_auroc(is_true, np.concatenate([true, shuffled]), seed=0)
+    area = bootstrap_auroc(is_true, np.concatenate([true, shuffled]), seed=0)
     return {
         "auc": _figure(area.value), "auc_ci95": [_figure(area.low), _figure(area.high)], "pairs": len(true),
         "mean_true": _figure(float(true.mean())), "mean_shuffled": _figure(float(shuffled.mean())),

@@ -129,22 +129,6 @@ def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -
     return _interval(f1_macro(confusion), scores)
 
 
-def bootstrap_auroc(positive_n: np.ndarray, score_n: np.ndarray, *, seed: int, draws: int = 1000) -> Interval:
-    """Area under the ROC curve with a percentile-bootstrap interval; rows are drawn within each class."""
-    from sklearn.metrics import (
-        roc_auc_score,  # takes a second to import, which the dashboard need not wait for
-    )
-
-    random = np.random.default_rng(seed)
-    yes, no = np.flatnonzero(positive_n), np.flatnonzero(~positive_n.astype(bool))
-    target = np.r_[np.ones(len(yes)), np.zeros(len(no))]
-    areas = [
-        roc_auc_score(target, score_n[np.r_[random.choice(yes, len(yes)), random.choice(no, len(no))]])
-        for _ in range(draws)
-    ]
-    return _interval(roc_auc_score(positive_n, score_n), np.asarray(areas))
-
-
 def _interval(value: float | np.ndarray, draws: np.ndarray) -> Interval:
     low, high = np.quantile(draws, [0.025, 0.975])
     return Interval(float(value), float(low), float(high))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
+from sklearn.metrics import roc_auc_score
 
 from scripts.demo_pack import check, images, likeness, measure, sources, spoil, words
 from trainer.data.decode import decode
@@ -234,3 +235,12 @@ def test_pinned_packages_have_a_version_a_hash_and_a_licence() -> None:
         assert len(package.sha256) == 64
         assert package.version
         assert package.licence
+
+
+def test_auroc_equals_scikit_learns_and_lies_in_its_interval() -> None:
+    random = np.random.default_rng(2)
+    positive = random.random(200) < 0.3
+    score = random.normal(size=200) + positive
+    area = measure.bootstrap_auroc(positive, score, seed=0, draws=200)
+    assert area.value == pytest.approx(roc_auc_score(positive, score))
+    assert area.low < area.value < area.high

@@ -20,7 +20,6 @@ from trainer.experiments.ablation.filters import (
     both,
     emptied_classes,
     parse,
-    scores_asked_for,
 )
 
 ROWS = FilterRows(
@@ -101,7 +100,6 @@ def test_a_score_that_the_rows_do_not_have_is_named() -> None:
     with pytest.raises(UnknownScore) as caught:
         Unique().keep(FilterRows(ROWS.label_n, ROWS.classes, {}))
     assert caught.value.name == UNIQUE
-    assert scores_asked_for(parse("aesthetic>=5 & (clip>=0 | unique)")) == {"aesthetic", "clip", UNIQUE}
 
 
 def test_an_emptied_class_is_named_and_one_without_rows_is_not() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_rel
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score
 
 from trainer.experiments.plots import confusion_png
 from trainer.features.projection import sample_rows, tsne
@@ -90,15 +90,6 @@ def test_one_pair_has_a_difference_and_no_interval() -> None:
     assert difference.value == pytest.approx(-0.2)
     assert math.isnan(difference.low)
     assert math.isnan(difference.high)
-
-
-def test_auroc_equals_scikit_learns_and_lies_in_its_interval() -> None:
-    random = np.random.default_rng(2)
-    positive = random.random(200) < 0.3
-    score = random.normal(size=200) + positive
-    area = s.bootstrap_auroc(positive, score, seed=0, draws=200)
-    assert area.value == pytest.approx(roc_auc_score(positive, score))
-    assert area.low < area.value < area.high
 
 
 def test_the_map_keeps_separate_clouds_apart_and_is_the_same_twice() -> None:

@@ -178,11 +178,6 @@ def both(*filters: Filter) -> Filter:
     return Combined("&", tuple(members))
 
 
-def scores_asked_for(one: Filter) -> set[str]:
-    """Names of the scores that a filter looks at; `UNIQUE` for groups of near-duplicates."""
-    return {UNIQUE if isinstance(part, Unique) else part.score for part in one.parts()}  # type: ignore[attr-defined]
-
-
 def emptied_classes(keep_n: np.ndarray, rows: FilterRows) -> list[str]:
     """Classes of which rows exist and none is kept."""
     before_c, after_c = (

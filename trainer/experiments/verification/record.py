@@ -32,7 +32,6 @@ class VerificationRecord:
         pairs: pd.DataFrame | None,
         candidates: pd.DataFrame | None,
     ) -> None:
-        self._protocol = protocol
         names = np.asarray(manifest.sample_id, dtype=object)
         people = np.asarray(manifest.classes, dtype=object)[manifest.label_n]
         one, other = protocol.row_p2.T

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
 from dashboard.charts.palette import BLUE, GREEN, GREY, RED
+from trainer.charts.effects import zero_rule
 
 VERDICTS = ["better", "worse", "not sure"]
 
@@ -18,12 +17,6 @@ def tooltip_ends(form: str, low: str = "low", high: str = "high") -> list[alt.To
         alt.Tooltip(f"{low}:Q", title="95 % from", format=form),
         alt.Tooltip(f"{high}:Q", title="95 % to", format=form),
     ]
-
-
-def zero_rule(column: str, title: str, **mark: Any) -> alt.Chart:
-    """Where nothing changes."""
-    rule = alt.Chart(pd.DataFrame({column: [0.0]})).mark_rule(color=GREY, strokeWidth=1.5, **mark)
-    return rule.encode(x=alt.X(f"{column}:Q", title=title))
 
 
 def verdicts() -> alt.Color:

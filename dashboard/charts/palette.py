@@ -1,13 +1,14 @@
-"""Colours that stand on white and on near-black, and that the common forms of colour blindness can tell
-apart (after Okabe and Ito, https://jfly.uni-koeln.de/color/)."""
+"""Colours of the pages, beside those that image files have, too."""
 
 from __future__ import annotations
 
-BLUE, ORANGE, GREEN, RED = "#2A86D1", "#E69F00", "#12A47C", "#DB5A1F"
+from trainer.charts.palette import BLUE, GREEN, GREY, ORANGE, RED
+
+__all__ = ["BLUE", "CATEGORIES", "GREEN", "GREY", "ORANGE", "ORDERED", "PAN", "RED", "SPLITS", "colours"]
+
 CATEGORIES = [BLUE, ORANGE, GREEN, "#C96AA1", "#8264C9", "#53B4E6", RED, "#9A8A3C"]
 ORDERED = ["#7B54C0", "#3F7FC8", "#1C9F93", "#7DB043", "#E5A31B"]  # low to high
 SPLITS = {"train": BLUE, "val": ORANGE, "test": GREEN}
-GREY = "#8B919B"
 PAN = {"bind": "scales", "zoom": "wheel![event.shiftKey]"}  # a plain wheel goes on scrolling the page
 
 

@@ -14,6 +14,8 @@ from dashboard.frames import ablation
 from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_ablation, trained_ablation
 from tests.support.synthetic_runs import HOSTILE
+from trainer.charts.effects import _ink
+from trainer.charts.palette import GAIN, LOSS, NONE
 from trainer.tracking.schema import Ablation, Scores, Verdict
 
 PAGE = "views/ablation.py"
@@ -218,13 +220,13 @@ def test_words_on_a_field_can_be_read_on_its_colour() -> None:
         return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
     def between(share: float, end: str) -> str:
-        ends = [[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in (drawn.NONE, end)]
+        ends = [[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in (NONE, end)]
         mixed = [round(a + (b - a) * share) for a, b in zip(*ends, strict=True)]
         return "#" + "".join(f"{part:02x}" for part in mixed)
 
     for fraction in np.linspace(-1, 1, 41):
-        tile = light(between(abs(fraction), drawn.GAIN if fraction > 0 else drawn.LOSS))
-        words = light(drawn._ink(fraction))
+        tile = light(between(abs(fraction), GAIN if fraction > 0 else LOSS))
+        words = light(_ink(fraction))
         assert (max(tile, words) + 0.05) / (min(tile, words) + 0.05) >= 4.5
 
 

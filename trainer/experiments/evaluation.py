@@ -22,7 +22,6 @@ from trainer.data.groups import groups_across_splits
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.experiments import binary_evaluation
-from trainer.experiments.plots import confusion_png
 from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
 from trainer.search.refit import Finalist
@@ -187,9 +186,12 @@ class Evaluation:
         return writer.register(registered_name(writer.study), Artifact.MODEL)
 
     def _confusion_image(self, study: str) -> bytes:
+        from trainer.charts.confusion import count_matrix
+        from trainer.charts.render import png
+
         share, n = float(intervals.accuracy(self._confusion)), int(self._confusion.sum())
         title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {n} test rows"
-        return confusion_png(self._confusion, classes=self.manifest.classes, title=title)
+        return png(count_matrix(self._confusion, self.manifest.classes, title=title))
 
     def _head_files(self) -> dict[str, bytes]:
         best = self.heads[0]

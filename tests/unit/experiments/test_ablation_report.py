@@ -126,8 +126,7 @@ def tables(
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images take most of the time; what is said does not depend on them."""
-    for name in ("forest_png", "grid_png"):
-        monkeypatch.setattr(drawing, name, lambda *_, **__: b"")
+    monkeypatch.setattr(drawing, "png", lambda _: b"")
 
 
 def made(table: pd.DataFrame, classes: pd.DataFrame, **given: Any) -> Report:
@@ -344,10 +343,13 @@ def test_a_grid_lays_the_score_with_more_bounds_down_and_leaves_holes() -> None:
     assert grid.scores == ["clip", "quality"]
     assert grid.bounds == [[ALL, ">=top90%", ">=top75%"], [ALL, ">=top85%"]]
     (panel,) = grid.panels()
-    assert panel.text_yx[0][0] == "baseline"
-    assert np.isnan(panel.effect_yx).tolist() == [[False, True], [False, False], [True, False]]
+    fields = panel.fields.set_index(["up", "across"])
+    assert fields["state"][ALL, ALL] == "baseline"
+    missing = panel.fields["state"] == "no cell"
+    assert missing.to_numpy().reshape(3, 2).tolist() == [[False, True], [False, False], [True, False]]
+    assert (panel.fields["value"].isna() == missing | (panel.fields["state"] == "baseline")).all()
     helps = dict(zip(table[Ablation.FILTER], table[Ablation.VERDICT] == Verdict.HELPS, strict=True))
-    assert panel.framed_yx[1, 1] == helps[crossed[0]]
+    assert (fields["verdict"][">=top90%", ">=top85%"] == Verdict.HELPS) == helps[crossed[0]]
 
 
 def test_a_third_score_gets_a_panel_for_each_of_its_bounds() -> None:
@@ -360,4 +362,7 @@ def test_a_third_score_gets_a_panel_for_each_of_its_bounds() -> None:
         for bound in grid.bounds[2]
         for views in ("without", "with")
     ]
-    assert all(np.isfinite(panel.effect_yx).all() for panel in grid.panels())
+    for panel in grid.panels():
+        measured = panel.fields[panel.fields["state"] != "baseline"]
+        assert np.isfinite(measured["value"].to_numpy(float)).all()
+        assert (panel.fields["state"] != "no cell").all()

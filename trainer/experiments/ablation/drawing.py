@@ -1,4 +1,4 @@
-"""What is drawn of an ablation: rows of its tables become marks, intervals and fields."""
+"""Images of an ablation: rows of its tables become charts, and these PNG files."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
+import altair as alt
 import pandas as pd
 
-from trainer.experiments.ablation.advice import called, effect
-from trainer.experiments.ablation.effect_plots import (
-    ForestText,
-    GridText,
-    Panel,
-    Series,
-    forest_png,
-    grid_png,
-)
+from trainer.charts.effects import AGAINST, GridAxes, forest_layers, grid, reach_of
+from trainer.charts.labels import fitted
+from trainer.charts.palette import GREY, INK
+from trainer.charts.render import png
+from trainer.experiments.ablation.advice import called
 from trainer.experiments.ablation.judging import LEVEL
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 
 MOST_DRAWN = 60  # rows of an image
 LONGEST = 80  # characters of a filter in an image
+NAME = 48  # characters of a row's name before it goes on in a second line
+WIDTH = 460  # pixels of a forest plot without its names
+FIELD = 124  # pixels of a field of a grid
 ALL = "all"  # the bound of a score that a cell does not look at
-SCALE = "on a scale from 0 to 1; right of the line is better"
-SURE = f"p < {LEVEL:g} after Holm's correction"
+RIGHT = "right of the line is better"
+FILLED = f"Filled: p < {LEVEL:g} after Holm's correction."
+ALL_ROWS, AT_RANDOM = AGAINST
+ENDS = {"value": "", "low": Ablation.LOW, "high": Ablation.HIGH}
 
 Row = Mapping[Any, Any]
 
@@ -47,25 +48,25 @@ def cells_image(rows: Sequence[Row], *, basis: str) -> Image:
     """
     tried = best_first(row for row in rows if row[Ablation.VERDICT] != Verdict.BASELINE)
     shown, part = _largest(tried, Ablation.EFFECT, "cells")
-    series = [
-        _series("against training on all rows", shown, Ablation.EFFECT, Ablation.EFFECT_P_HOLM),
-        _series("against as many rows at random", shown, Ablation.OVER_RANDOM, Ablation.OVER_RANDOM_P_HOLM),
+    star = any(row[Ablation.CHOSEN] for row in shown)
+    effects = [
+        _effects(shown, Ablation.EFFECT, Ablation.EFFECT_P_HOLM, ALL_ROWS),
+        _effects(shown, Ablation.OVER_RANDOM, Ablation.OVER_RANDOM_P_HOLM, AT_RANDOM),
     ]
-    png = forest_png(
-        [_named(row) for row in shown],
-        [one for one in series if np.isfinite(one.interval_n3).any()],
-        [f"{row[Ablation.KEPT]:,}{_unless_unclear(row, before=' · ')}" for row in shown],
-        ForestText(
-            title="How far each cell changes macro-F1" + (part and f": {part}"),
-            basis=basis,
-            effect=f"change of macro-F1, {SCALE}",
-            beside="training rows\nkept · verdict",
-            sure=SURE,
-            star="best on the validation rows",
-        ),
-        starred=next((at for at, row in enumerate(shown) if row[Ablation.CHOSEN]), None),
+    chart = _forest(
+        pd.concat(effects),
+        [("★ " if row[Ablation.CHOSEN] else "") + _named(row) for row in shown],
+        [f"{row[Ablation.KEPT]:,}{_unless_unclear(row)}" for row in shown],
+        beside="rows kept · verdict",
+        title=f"change of macro-F1 (scale 0 to 1); {RIGHT}",
     )
-    return Image(png, _alt("macro-F1", len(shown), "cells"), part)
+    title = _title(
+        "How far each cell changes macro-F1" + (part and f": {part}"),
+        basis,
+        FILLED + (" ★: best on the validation rows." if star else ""),
+    )
+    chart = chart.properties(title=title)
+    return Image(png(chart), _alt("macro-F1", len(shown), "cells"), part)
 
 
 def classes_image(cell: Row, of_classes: Sequence[Row], *, basis: str) -> Image:
@@ -76,23 +77,18 @@ def classes_image(cell: Row, of_classes: Sequence[Row], *, basis: str) -> Image:
     """
     tested = best_first((row for row in of_classes if row[AblationClasses.TEST]), AblationClasses.EFFECT)
     shown, part = _largest(tested, AblationClasses.EFFECT, "classes")
-    png = forest_png(
+    chart = _forest(
+        _effects(shown, AblationClasses.EFFECT, AblationClasses.EFFECT_P_HOLM, ALL_ROWS),
         [str(row[AblationClasses.CLASS]) for row in shown],
-        [
-            _series(
-                "against training on all rows", shown, AblationClasses.EFFECT, AblationClasses.EFFECT_P_HOLM
-            )
-        ],
         [f"n = {row[AblationClasses.TEST]:,}" for row in shown],
-        ForestText(
-            title=f"How far {_named(cell)} changes the F1 of each class" + (part and f": {part}"),
-            basis=basis,
-            effect=f"change of F1, {SCALE}",
-            beside="test rows",
-            sure=SURE,
-        ),
+        beside="test rows",
+        title=f"change of F1 (scale 0 to 1); {RIGHT}",
+    ).properties(
+        title=_title(
+            f"How far {_named(cell)} changes the F1 of each class" + (part and f": {part}"), basis, FILLED
+        )
     )
-    return Image(png, _alt("F1", len(shown), "classes"), part)
+    return Image(png(chart), _alt("F1", len(shown), "classes"), part)
 
 
 def grid_image(rows: Sequence[Row], *, basis: str) -> Image | None:
@@ -101,30 +97,43 @@ def grid_image(rows: Sequence[Row], *, basis: str) -> Image | None:
     Args:
         rows: of one encoder.
     """
-    grid = Grid.of(rows)
-    if grid is None:
+    found = Grid.of(rows)
+    if found is None:
         return None
-    panels = grid.panels()
-    missing = any(np.isnan(panel.effect_yx).any() for panel in panels)
-    png = grid_png(
-        panels,
-        grid.bounds[0],
-        grid.bounds[1],
-        GridText(
-            title=f"How far filters on {grid.named} change macro-F1 together; framed ones help"
-            + (", grey ones have no cell of their own" if missing else ""),
-            basis=basis,
-            effect="change of macro-F1\nagainst training on all rows",
-            rows=f"rows kept by {grid.scores[0]}",
-            columns=f"rows kept by {grid.scores[1]}",
-        ),
-        side_by_side=2 if grid.augmented else 1,
+    panels = found.panels()
+    fields = pd.concat([panel.fields for panel in panels])
+    x, y = (fitted(score, 40) for score in (found.scores[1], found.scores[0]))
+    up, across = ([fitted(bound, 18) for bound in bounds] for bounds in found.bounds[:2])
+    effect, width = "change of macro-F1 against training on all rows", max(FIELD * len(across), 250)
+    drawn = [
+        grid(
+            panel.fields,
+            GridAxes(x, y, across, up),
+            title=effect,
+            reach=reach_of(fields["value"]),
+            width=width,
+        ).properties(title=alt.Title(fitted(panel.title, 60), fontSize=12, frame="group", offset=6))
+        for panel in panels
+    ]
+    hurts, missing = (fields["verdict"] == Verdict.HURTS).any(), (fields["state"] == "no cell").any()
+    says = (
+        f"Framed: helps.{' Dashed: hurts.' if hurts else ''}{' Grey: no cell of its own.' if missing else ''}"
     )
+    title = _title(f"How far filters on {found.named} change macro-F1 together", basis, says)
+    chart = alt.concat(*drawn, columns=2 if found.augmented else 1).resolve_scale(color="shared")
+    chart = chart.properties(title=title)
     return Image(
-        png,
+        png(chart),
         "Heat map: change of macro-F1 for each combination of bounds, with its 95 % interval",
-        grid.named,
+        found.named,
     )
+
+
+class Panel(NamedTuple):
+    """The cells of a grid with and without augmentation, or with one bound of a third score."""
+
+    title: str
+    fields: pd.DataFrame  # as `charts.effects.grid` has them
 
 
 class Grid(NamedTuple):
@@ -156,8 +165,8 @@ class Grid(NamedTuple):
             if bounds.keys() <= set(scores)
         }
         grid = cls(scores, [list(bounds_of[score]) for score in scores], cells)
-        known = np.isfinite([panel.effect_yx for panel in grid.panels()])
-        return grid if known.mean() >= 0.5 else None
+        missing = [(panel.fields["state"] == "no cell").mean() for panel in grid.panels()]
+        return grid if sum(missing) / len(missing) <= 0.5 else None
 
     @property
     def named(self) -> str:
@@ -178,16 +187,15 @@ class Grid(NamedTuple):
         ]
 
     def _panel(self, rest: tuple[str, ...], augment: bool) -> Panel:
-        found = [[self.cells.get(((y, x, *rest), augment)) for x in self.bounds[1]] for y in self.bounds[0]]
         title = [f"{self.scores[2]}: {third}" for third in rest]
         if self.augmented:
             title.append(f"{'with' if augment else 'without'} augmentation")
-        return Panel(
-            ", ".join(title),
-            np.array([[_effect(row) for row in line] for line in found]),
-            [[_field(row) for row in line] for line in found],
-            np.array([[_helps(row) for row in line] for line in found]),
-        )
+        fields = [
+            _field(self.cells.get(((y, x, *rest), augment))) | {"up": fitted(y, 18), "across": fitted(x, 18)}
+            for y in self.bounds[0]
+            for x in self.bounds[1]
+        ]
+        return Panel(", ".join(title), pd.DataFrame(fields))
 
 
 def best_first(rows: Iterable[Row], name: str = Ablation.EFFECT) -> list[Row]:
@@ -210,10 +218,42 @@ def _named(row: Row) -> str:
     return called({**row, Ablation.FILTER: text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"})
 
 
-def _series(label: str, rows: Sequence[Row], name: str, p_holm: str) -> Series:
-    ends = ("", Ablation.LOW, Ablation.HIGH)
-    interval_n3 = np.array([[row.get(name + end, math.nan) for end in ends] for row in rows], dtype=float)
-    return Series(label, interval_n3, np.array([row[p_holm] < LEVEL for row in rows]))
+def _effects(rows: Sequence[Row], name: str, p_holm: str, against: str) -> pd.DataFrame:
+    """For `_forest`: of rows that have the effect their place, its value, interval and significance."""
+    frame = pd.DataFrame(
+        [
+            {
+                "place": place,
+                "against": against,
+                "sure": "p < 0.05" if row[p_holm] < LEVEL else "not so",
+                **{column: row.get(name + end, math.nan) for column, end in ENDS.items()},
+            }
+            for place, row in enumerate(rows)
+        ]
+    )
+    return frame.dropna(subset="value")
+
+
+def _forest(
+    effects: pd.DataFrame, names: Sequence[str], words: Sequence[str], *, beside: str, title: str
+) -> alt.LayerChart | alt.FacetChart:
+    """`_effects` of rows with ``names``; at the right of each its ``words`` under the heading ``beside``."""
+    y = alt.Y("place:O", axis=None, scale=alt.Scale(domain=list(range(len(names)))))
+    lines = [fitted(name, NAME).split("\n") for name in names]
+    texts = pd.DataFrame({"place": range(len(names)), "name": lines, "words": words})
+    rows = alt.Chart(texts).encode(y=y)
+    stripes = rows.transform_filter("datum.place % 2 == 0").mark_rect(color=GREY, opacity=0.1)
+    first = alt.ExprRef("datum.name.length > 1 ? -6 : 0")  # of two lines
+    left = rows.mark_text(align="right", color=INK, dy=first).encode(x=alt.value(-6), text="name:N")
+    right = rows.mark_text(align="left", color=INK).encode(x=alt.value(WIDTH + 10), text="words:N")
+    heading = alt.Chart(pd.DataFrame({"words": [beside]})).mark_text(align="left", color=INK)
+    heading = heading.encode(x=alt.value(WIDTH + 10), y=alt.value(-10), text="words:N")
+    layers = [stripes, *forest_layers(effects, y, title=title), left, right, heading]
+    return alt.layer(*layers).properties(width=WIDTH, height=28 * len(names))
+
+
+def _title(title: str, *below: str) -> alt.Title:
+    return alt.Title(fitted(title, 76).split("\n"), subtitle=[fitted(line, 180) for line in below if line])
 
 
 def _alt(metric: str, count: int, what: str) -> str:
@@ -232,23 +272,17 @@ def _parts(row: Row) -> dict[str, str]:
     }
 
 
-def _helps(row: Row | None) -> bool:
-    return row is not None and row[Ablation.VERDICT] == Verdict.HELPS
-
-
-def _effect(row: Row | None) -> float:
+def _field(row: Row | None) -> dict[str, Any]:
+    """What `charts.effects.grid` draws of a cell, or of a place that has none."""
     if row is None:
-        return math.nan
-    return 0.0 if row[Ablation.VERDICT] == Verdict.BASELINE else row[Ablation.EFFECT]
+        return {"verdict": "", "state": "no cell"} | dict.fromkeys(ENDS, math.nan)
+    baseline = row[Ablation.VERDICT] == Verdict.BASELINE
+    return {
+        "verdict": str(row[Ablation.VERDICT]),
+        "state": "baseline" if baseline else "measured",
+        **{column: row[Ablation.EFFECT + end] for column, end in ENDS.items()},
+    }
 
 
-def _field(row: Row | None) -> str:
-    if row is None:
-        return ""
-    if row[Ablation.VERDICT] == Verdict.BASELINE:
-        return str(Verdict.BASELINE)
-    return effect(row, Ablation.EFFECT).replace(" ", "\n", 1) + _unless_unclear(row, before="\n")
-
-
-def _unless_unclear(row: Row, *, before: str) -> str:
-    return "" if row[Ablation.VERDICT] == Verdict.UNCLEAR else f"{before}{row[Ablation.VERDICT]}"
+def _unless_unclear(row: Row) -> str:
+    return "" if row[Ablation.VERDICT] == Verdict.UNCLEAR else f" · {row[Ablation.VERDICT]}"

@@ -1,0 +1,55 @@
+"""A chart as the bytes of a file, made offline and without a browser."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+SCALE = 1.5  # pixels of a PNG for each of the chart
+LOOK: dict[str, Any] = {
+    "background": "white",
+    "padding": 12,
+    "font": "DejaVu Sans",
+    "view": {"stroke": None},
+    "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "gridColor": "#DDE1E6"},
+    "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
+    "title": {"anchor": "start", "frame": "bounds", "fontSize": 14, "subtitleFontSize": 12, "offset": 14},
+}
+
+
+def png(chart: alt.TopLevelMixin) -> bytes:
+    """The chart as a PNG file."""
+    return _converter().vegalite_to_png(scale=SCALE, **_written(chart))
+
+
+def svg(chart: alt.TopLevelMixin) -> bytes:
+    """The chart as an SVG file."""
+    return _converter().vegalite_to_svg(**_written(chart)).encode()
+
+
+def pdf(chart: alt.TopLevelMixin) -> bytes:
+    """The chart as a PDF file."""
+    return _converter().vegalite_to_pdf(**_written(chart))
+
+
+def _written(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec = chart.to_dict(validate=False)
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    return {"vl_spec": spec, "vl_version": version, "config": LOOK, "allowed_base_urls": []}
+
+
+@cache
+def _converter() -> Any:
+    """vl-convert with DejaVu, which a machine without fonts has through matplotlib: its own font has neither
+    stars nor Arabic."""
+    import vl_convert
+
+    matplotlib = find_spec("matplotlib")  # not imported
+    if matplotlib is not None and matplotlib.origin is not None:
+        vl_convert.register_font_directory(str(Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"))
+    return vl_convert

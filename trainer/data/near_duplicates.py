@@ -45,7 +45,7 @@ class NearDuplicates:
     split_n: np.ndarray  # int64 [N], index into splits
     count_ns: np.ndarray  # int64 [N, S], how many near-duplicates a row has in each split
     best_ns: np.ndarray  # int64 [N, S], the most alike of them (of equals the first); -1 where there is none
-    likeness_ns: np.ndarray  # float32 [N, S], their cosine (of hashes alone 1 - bits / 32); -inf for none
+    similarity_ns: np.ndarray  # float32 [N, S], their cosine (of hashes alone 1 - bits / 32); -inf for none
     group_n: np.ndarray  # int64 [N], the first of the rows that are near, directly or in several steps
 
     def pairs(self, one: str, other: str) -> int:
@@ -64,7 +64,7 @@ class NearDuplicates:
         split, two rows that are each other's best are one pair.
 
         Returns:
-            int64 [P, 2], rows of ``one`` and of ``other``, and float32 [P], their likeness; the most alike
+            int64 [P, 2], rows of ``one`` and of ``other``, and float32 [P], their similarity; the most alike
             first.
 
         Raises:
@@ -72,12 +72,15 @@ class NearDuplicates:
         """
         one_s, other_s = self.splits.index(one), self.splits.index(other)
         row = np.flatnonzero((self.split_n == one_s) & (self.best_ns[:, other_s] >= 0))
-        pairs, likeness = np.stack([row, self.best_ns[row, other_s]], axis=1), self.likeness_ns[row, other_s]
+        pairs, similarity = (
+            np.stack([row, self.best_ns[row, other_s]], axis=1),
+            self.similarity_ns[row, other_s],
+        )
         if one == other:
             pairs, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
-            likeness = likeness[first]
-        order = np.argsort(-likeness, kind="stable")
-        return pairs[order], likeness[order]
+            similarity = similarity[first]
+        order = np.argsort(-similarity, kind="stable")
+        return pairs[order], similarity[order]
 
 
 def near_duplicates(
@@ -89,7 +92,7 @@ def near_duplicates(
     centre: bool = True,
     block: int = BLOCK,
 ) -> NearDuplicates:
-    """Pairs whose hashes *and* vectors agree: hashes alone take plain images for alike, vectors alone take
+    """Find pairs whose hashes *and* vectors agree: hashes alone confuse plain images, vectors alone confuse
     images of one thing for alike.
 
     Either may be left out (data that comes as features has no images); the other then decides. A mirrored
@@ -121,9 +124,9 @@ def near_duplicates(
     tiles = _tiles(hash_n, vectors_nd, mean_d, thresholds, block=block)
 
     splits, code_n = np.unique(split_n, return_inverse=True)
-    count_ns, best_ns, likeness_ns, group_n = _closest(tiles, code_n, len(splits))
+    count_ns, best_ns, similarity_ns, group_n = _closest(tiles, code_n, len(splits))
     _, first, group_n = np.unique(group_n, return_index=True, return_inverse=True)
-    return NearDuplicates(tuple(map(str, splits)), code_n, count_ns, best_ns, likeness_ns, first[group_n])
+    return NearDuplicates(tuple(map(str, splits)), code_n, count_ns, best_ns, similarity_ns, first[group_n])
 
 
 def _closest(
@@ -141,26 +144,26 @@ def _closest(
     shape = len(code_n), splits
     count_ns = np.zeros(shape, dtype=np.int64)
     best_ns = np.full(shape, -1, dtype=np.int64)
-    likeness_ns = np.full(shape, -np.inf, dtype=np.float32)
+    similarity_ns = np.full(shape, -np.inf, dtype=np.float32)
     group_n = np.arange(len(code_n))
-    for rows, columns, likeness_rc in tiles:
-        group_n = _merge_groups(group_n, rows, columns, likeness_rc > -np.inf)
+    for rows, columns, similarity_rc in tiles:
+        group_n = _merge_groups(group_n, rows, columns, similarity_rc > -np.inf)
         # Columns first: so a row meets the others in ascending order, on the diagonal too.
-        for some, others, likeness in ((columns, rows, likeness_rc.T), (rows, columns, likeness_rc)):
+        for some, others, similarity in ((columns, rows, similarity_rc.T), (rows, columns, similarity_rc)):
             for s in np.unique(code_n[others]):
                 of_split = others[code_n[others] == s]
-                part = likeness[:, code_n[others] == s]
+                part = similarity[:, code_n[others] == s]
                 count_ns[some, s] += (part > -np.inf).sum(1)
-                better = part.max(1) > likeness_ns[some, s]
+                better = part.max(1) > similarity_ns[some, s]
                 best_ns[some[better], s] = of_split[part[better].argmax(1)]
-                likeness_ns[some[better], s] = part[better].max(1)
-    return count_ns, best_ns, likeness_ns, group_n
+                similarity_ns[some[better], s] = part[better].max(1)
+    return count_ns, best_ns, similarity_ns, group_n
 
 
 def _tiles(
     hash_n: np.ndarray, vectors_nd: np.ndarray, mean_d: np.ndarray, thresholds: Thresholds, *, block: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Wherever something is near, rows [r], columns [c] and their likeness float32 [r, c]: -inf where two are
+    """Yield rows [r], columns [c] and their cosines float32 [r, c] wherever some are near: -inf where two are
     not near. Every pair comes once."""
     starts = range(0, len(hash_n), block)
     for i, j in ((i, j) for i in starts for j in starts if i <= j):
@@ -175,16 +178,16 @@ def _tiles(
         unit_rd, unit_cd = (
             unit_rows(vectors_nd[some] - mean_d).astype(np.float32) for some in (rows, columns)
         )
-        likeness = unit_rd @ unit_cd.T
-        near &= likeness >= thresholds.min_cosine
+        similarity = unit_rd @ unit_cd.T
+        near &= similarity >= thresholds.min_cosine
         if near.any():
-            yield rows, columns, np.where(near, likeness, np.float32(-np.inf))
+            yield rows, columns, np.where(near, similarity, np.float32(-np.inf))
 
 
 def _merge_groups(
     group_n: np.ndarray, rows: np.ndarray, columns: np.ndarray, near_rc: np.ndarray
 ) -> np.ndarray:
-    """Groups, numbered anew, after the groups of near rows have become one."""
+    """Return renumbered groups after merging those of near rows."""
     at = np.nonzero(near_rc)
     ends = group_n[rows[at[0]]], group_n[columns[at[1]]]
     links = coo_array((np.ones(len(at[0]), dtype=bool), ends), shape=(len(group_n), len(group_n)))

@@ -16,8 +16,9 @@ from trainer.tracking.schema import Summary
 
 
 def figures(manifest: Manifest, probability_n2: np.ndarray, *, seed: int) -> dict[str, Any]:
-    """`Summary`'s figures of two classes, of the head that gave all rows these probabilities [N, 2]; said to
-    the person, too. Threshold and temperature come from validation rows. None where validation or test rows
+    """Return and say `Summary`'s figures of two classes for these probabilities [N, 2] of all rows.
+
+    Threshold and temperature come from validation rows. None where validation or test rows
     lack a class."""
     log_odds_n, unit_n = log_odds(probability_n2), units(manifest.group)
     val, test = (

@@ -54,7 +54,7 @@ class Tables(NamedTuple):
     began: float
 
     def without(self, trials: set[int]) -> Tables:
-        """The rows of all other trials."""
+        """Return the rows of all other trials."""
         trials_kept = self.trials[~self.trials[Trials.TRIAL].isin(trials)]
         return Tables(trials_kept, self.curves[~self.curves[Curves.TRIAL].isin(trials)], self.began)
 
@@ -151,13 +151,13 @@ class Mirror:
                 self._news.notify_all()
 
     def _next(self) -> Tables | None:
-        """The newest tables, once they have a trial without a child run; ``None``: stop."""
+        """Return the newest tables, once they have a trial without a child run; ``None``: stop."""
         with self._news:
             self._news.wait_for(lambda: self._stopped or self.behind > 0)
             return None if self._stopped else self._tables
 
     def _write(self, tables: Tables) -> None:
-        """The best score so far first: as long as children are missing, it may be."""
+        """Log the best score so far first: as long as children are missing, it may be."""
         complete = tables.trials[tables.trials[Trials.STATE] == TrialState.COMPLETE]
         best = float(complete[Trials.VAL_F1_MACRO].max())
         self._writer.metrics({Metric.BEST_VAL_F1_MACRO: best}, step=len(tables.trials))
@@ -170,7 +170,7 @@ class Mirror:
 
 
 def children(tables: Tables) -> Iterator[ChildRun]:
-    """The trials as MLflow shall show them, means over seeds, in the order of TRIALS."""
+    """Yield the trials as MLflow shows them, means over seeds, in the order of TRIALS."""
     from trainer.search.trial_log import finished_trials
 
     trials, curves, began = tables
@@ -200,12 +200,12 @@ def children(tables: Tables) -> Iterator[ChildRun]:
 
 
 def epochs_shown(epochs: int) -> set[int]:
-    """The epochs, from the first to the last, at which MLflow gets the curves."""
+    """Return the epochs, from the first to the last, at which MLflow gets the curves."""
     return {round(1 + (epochs - 1) * i / (MOST_POINTS - 1)) for i in range(MOST_POINTS)}
 
 
 def mean_curves(curves: pd.DataFrame) -> dict[int, dict[str, dict[int, float]]]:
-    """Trial → metric → epoch → mean over the seeds that have a value there."""
+    """Return trial → metric → epoch → mean over the seeds that have a value there."""
     from trainer.search.trial_log import SPLIT_AND_METRIC
 
     name_of = {key: name for name, key in SPLIT_AND_METRIC.items()}

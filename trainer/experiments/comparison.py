@@ -1,4 +1,4 @@
-"""Ways to classify the same test rows, held against each other: tables, figures, lines for the terminal."""
+"""Comparison of methods on the same test rows: tables, figures, lines for the terminal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Method:
     probability_snc: np.ndarray  # float [S, N, C] of the test rows
 
     def heads(self, count: int) -> np.ndarray:
-        """[count, N, C]; one head stands for all."""
+        """Return [count, N, C]; one head stands for all."""
         return np.broadcast_to(self.probability_snc, (count, *self.probability_snc.shape[1:]))
 
 
@@ -72,7 +72,7 @@ class Comparison:
     # --- tables -------------------------------------------------------------------------------
 
     def methods_table(self) -> pd.DataFrame:
-        """METHODS."""
+        """Return METHODS."""
         rows = []
         for place, method in enumerate(self.methods):
             arm = self.compared.arm(place)
@@ -90,7 +90,7 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def pairs_table(self) -> pd.DataFrame:
-        """METHOD_PAIRS."""
+        """Return METHOD_PAIRS."""
         found = list(self.pairs.items())
         p_holm = holm(np.array([pair.p for _, pair in found]))
         mcnemar_holm = holm(np.array([pair.mcnemar.p for _, pair in found]))
@@ -113,7 +113,7 @@ class Comparison:
         )
 
     def classes_table(self) -> pd.DataFrame:
-        """METHOD_CLASSES."""
+        """Return METHOD_CLASSES."""
         tests_c = np.bincount(self.manifest.label_n[self.rows], minlength=len(self.manifest.classes))
         return pd.DataFrame(
             [
@@ -134,7 +134,7 @@ class Comparison:
         )
 
     def log(self, writer: RunWriter) -> None:
-        """Every table, with the answers of each method's first head and images of the test rows."""
+        """Log every table, with the answers of each method's first head and images of the test rows."""
         manifest, rows = self.manifest, self.rows
         writer.table(
             Artifact.PREDICTIONS,
@@ -162,7 +162,7 @@ class Comparison:
     # --- figures and words --------------------------------------------------------------------
 
     def figures(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Every method by name, and every pair, for JSON."""
+        """Return every method by name, and every pair, for JSON."""
         methods: dict[str, Any] = {
             str(row[Methods.METHOD]): {
                 Methods.HOW: row[Methods.HOW],
@@ -184,7 +184,7 @@ class Comparison:
         return methods, pairs
 
     def metrics(self) -> dict[str, float]:
-        """Test macro-F1 of each method, under names that MLflow takes."""
+        """Return the test macro-F1 of each method, under names that MLflow takes."""
         rows = self.methods_table().to_dict("records")
         return {
             f"{Metric.TEST_F1_MACRO}.{re.sub('[^a-zA-Z0-9 -]', '', row[Methods.METHOD])}": row[
@@ -194,7 +194,7 @@ class Comparison:
         }
 
     def tell(self, title: str) -> None:
-        """One table on the terminal: every method, and its pairs below."""
+        """Print one table: every method, and its pairs below."""
         table = Table(title=f"{title} (n = {len(self.rows)} test rows, 95 % intervals)", title_justify="left")
         for head in ("method", "val F1", "test macro-F1", "test accuracy", "chosen on validation"):
             table.add_column(head, no_wrap=head != "chosen on validation")
@@ -225,14 +225,14 @@ class Comparison:
             say(f"p-values are after Holm's correction for {len(self.pairs)} comparisons.")
 
     def verdict(self, one: int, other: int) -> str:
-        """What is known of a pair, in a sentence."""
+        """Return what is known of a pair, in a sentence."""
         row = self.pairs_table().iloc[list(self.pairs).index((one, other))]
         return verdict(row[MethodPairs.METHOD], row[MethodPairs.AGAINST], row)
 
 
 def verdict(method: str, against: str, row: Any) -> str:
-    """A difference with its interval, and whether it is more than noise: its interval must leave out zero,
-    and its p-value after Holm's correction be below 5 %."""
+    """Return a difference with its interval, and whether it is more than noise: its interval must leave
+    out zero, and its p-value after Holm's correction be below 5 %."""
     low, high = row[MethodPairs.EFFECT + Methods.LOW], row[MethodPairs.EFFECT + Methods.HIGH]
     told = f"{row[MethodPairs.EFFECT]:+.3f} [{low:+.3f}, {high:+.3f}] of macro-F1"
     sure = row[MethodPairs.EFFECT_P_HOLM] < LEVEL and (low > 0 or high < 0)

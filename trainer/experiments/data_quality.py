@@ -1,4 +1,4 @@
-"""What an extraction says of the data: copies, near-duplicates, extremes; and how the page gets to see it."""
+"""Data quality of an extraction: copies, near-duplicates, extremes; and how the page gets to see it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Quality:
         return group_n
 
     def figures(self) -> dict[str, Any]:
-        """For the last line on stdout, by the names of :class:`Extracted`."""
+        """Return the figures for the last line on stdout, by the names of :class:`Extracted`."""
         near, pairs = self._near, self.pairs
         known = (
             [] if near is None else [b for b in Duplicates.BETWEEN if set(b.split("/")) <= set(near.splits)]
@@ -181,14 +181,14 @@ class Quality:
         return "; ".join(named) + ("; …" if len(pairs.rows_p2) > NAMED else "")
 
     def _measures(self) -> dict[str, np.ndarray]:
-        """By name, [N] each; NaN where an image was not measured."""
+        """Return the measures by name, [N] each; NaN where an image was not measured."""
         measures_nm = self._features.measures_nm
         if measures_nm is None:
             measures_nm = np.full((len(self._manifest), len(MEASURE_NAMES)), np.nan)
         return {name: measures_nm[:, MEASURE_NAMES.index(name)] for name in Images.MEASURES}
 
     def _extremes(self) -> Iterator[int]:
-        """The rows at either end of each measure that the page shows."""
+        """Return the rows at either end of each measure that the page shows."""
         measures = self._measures()
         measures[Images.SIZE] = np.minimum(measures[Images.WIDTH], measures[Images.HEIGHT])
         for name in Images.SHOWN:

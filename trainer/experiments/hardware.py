@@ -33,11 +33,12 @@ class Plan:
         return cls(pick_device(config.device), precision, config.cache_dir, began)
 
     def elapsed_s(self) -> float:
-        """Seconds since the command began, to the millisecond."""
+        """Return seconds since the command began, to the millisecond."""
         return round(time.time() - self.began, 3)
 
     def slab_bytes(self, data: TrainingData, *, seeds: int) -> float | None:
-        """How much to train side by side: on a CPU measured once and remembered, on a GPU everything."""
+        """Return how much to train side by side: on a CPU measured once and remembered, on a GPU
+        everything."""
         import torch
 
         from trainer.core.json_cache import read_cache, write_cache

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def recorded_head(files: RunFiles, *, flag: str) -> tuple[int, HeadSpec, int]:
-    """Number, configuration and epochs of the best trial of a sweep, or of the trial that was named.
+    """Return the number, configuration and epochs of the best trial of a sweep, or of the trial that was
+    named.
 
     Raises:
         InputError: it is not on the record, or no trial was completed.

@@ -1,4 +1,4 @@
-"""Heads of one shape, trained together epoch by epoch: what they reached, which of them go on.
+"""Heads of one shape, trained together epoch by epoch: scores, best weights and early stopping.
 
 How an epoch is trained is the business of the two kinds of cohort: `trainer.heads.minibatch_cohort` and
 `trainer.heads.logistic_cohort`.
@@ -26,7 +26,7 @@ EVALUATION_CELLS = 4_000_000  # logits held at once while evaluating, to bound m
 
 
 class BestState(NamedTuple):
-    """What a head reached."""
+    """Best epoch and weights of one head."""
 
     best_weights: list[Tensor]  # [S, …] each
     best_epoch_s: np.ndarray
@@ -57,7 +57,7 @@ class Cohort(ABC):
         kept_kn: Tensor | None,
     ) -> None:
         self.data, self.seeds, self.specs = data, seeds, dict(specs)
-        self.heads = list(specs)  # which head stands at each position
+        self.heads = list(specs)  # the head at each position
         self.epoch = 0
         in_order = list(specs.values())
         x = data.train.x_nd
@@ -123,15 +123,15 @@ class Cohort(ABC):
 
     @abstractmethod
     def _val_logits(self, start: int, stop: int) -> Tensor:
-        """Logits [S, K, C, B] of a slice of the validation rows (S may be 1: all seeds alike)."""
+        """Return the logits [S, K, C, B] of a slice of the validation rows (S may be 1: all seeds alike)."""
 
     @abstractmethod
     def _weights(self) -> list[Tensor]:
-        """All weights as they stand, [S, K, …] each."""
+        """Return all weights as they stand, [S, K, …] each."""
 
     @abstractmethod
     def _named(self, weights: list[Tensor], spec: HeadSpec) -> dict[str, Tensor]:
-        """One head's weights under the names that `Head` uses."""
+        """Return one head's weights under the names that `Head` uses."""
 
     def train_epoch(self) -> int:
         """Train one epoch, evaluate, remember the best. Returns how many head-epochs that was."""
@@ -166,7 +166,7 @@ class Cohort(ABC):
         return loss_sk.expand(seeds, -1), f1_sk.expand(seeds, -1), accuracy_sk.expand(seeds, -1)
 
     def _record(self, *measured_sk: Tensor) -> None:
-        """In the order of `CURVE_METRICS`."""
+        """Append an epoch's values to the curves, in the order of `CURVE_METRICS`."""
         seen_msk = torch.stack([value_sk.double() for value_sk in measured_sk])
         shown = torch.where(self.active_sk, seen_msk, torch.nan).cpu().numpy()
         for position, head in enumerate(self.heads):
@@ -194,7 +194,7 @@ class Cohort(ABC):
             )
 
     def _goes_on(self) -> Tensor:
-        """Which seeds are not out of patience: [S, K]."""
+        """Return which seeds are not out of patience: [S, K]."""
         return self.epoch - self.best_epoch_sk < self.patience_k
 
     # --- leaving and joining ------------------------------------------------------------------
@@ -227,7 +227,7 @@ class Cohort(ABC):
         self.best_weights = [best[:, index].contiguous() for best in self.best_weights]
 
     def alone(self, heads: Sequence[int], *, numbers: Sequence[int]) -> Self:
-        """A cohort that goes on with some of the running heads, under new numbers. This one is not to be
+        """Return a cohort of some of the running heads, under new numbers. This one is not to be
         trained any further."""
         part = copy.copy(self)
         part._keep([self.heads.index(head) for head in heads])
@@ -268,7 +268,7 @@ class Cohort(ABC):
         return self.departed.get(head) or self._standing(self.heads.index(head))
 
     def outcome(self, head: int) -> Outcome:
-        """What a head has reached so far."""
+        """Return what a head has reached so far."""
         _, best_epoch_s, ran = self._stands(head)
         curves = dict(zip(CURVE_METRICS, self.curves[head][:, :, :ran], strict=True))
 
@@ -287,7 +287,7 @@ class Cohort(ABC):
         )
 
     def head(self, head: int, seed_index: int) -> Head:
-        """One head of one seed with the weights of its best epoch."""
+        """Return one head of one seed with the weights of its best epoch."""
         spec = self.specs[head]
         weights = [w[min(seed_index, len(w) - 1)] for w in self._stands(head).best_weights]
         return Head(spec, self.data.scaled(spec.scaling).scale, self._named(weights, spec))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def generator(*key: object, device: torch.device | str = "cpu") -> torch.Generator:
-    """A random generator that starts at a point named by ``key``: a purpose, a seed, a step."""
+    """Return a random generator that starts at a point named by ``key``: a purpose, a seed, a step."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     source = torch.Generator(device=device)
     source.manual_seed(int.from_bytes(digest, "little") >> 1)
@@ -25,19 +25,19 @@ def generator(*key: object, device: torch.device | str = "cpu") -> torch.Generat
 
 
 def sample_order(seeds: tuple[int, ...], *, epoch: int, rows: int) -> Tensor:
-    """The order in which each seed walks through the training rows in one epoch: int64 [S, N]."""
+    """Return the order in which each seed walks through the training rows in one epoch: int64 [S, N]."""
     return torch.stack([torch.randperm(rows, generator=generator(seed, "order", epoch)) for seed in seeds])
 
 
 def views(seeds: tuple[int, ...], *, epoch: int, rows: int, count: int) -> Tensor:
-    """Which of its ``count`` views each training row shows in one epoch: int64 [S, N], from 0."""
+    """Return which of its ``count`` views each training row shows in one epoch: int64 [S, N], from 0."""
     return torch.stack(
         [torch.randint(count, (rows,), generator=generator(seed, "views", epoch)) for seed in seeds]
     )
 
 
 def mixup_shares(seeds: tuple[int, ...], *, alpha_k: np.ndarray, epoch: int, steps: int) -> Tensor:
-    """Mixup's share λ ~ Beta(α, α) for each step of one epoch: float64 [T, S, K], 1 where α is 0.
+    """Return mixup's share λ ~ Beta(α, α) for each step of one epoch: float64 [T, S, K], 1 where α is 0.
 
     All heads of a seed share one uniform number per step, turned into λ by their own α.
     """
@@ -54,7 +54,7 @@ def mixup_shares(seeds: tuple[int, ...], *, alpha_k: np.ndarray, epoch: int, ste
 def dropout_uniforms(
     seeds: tuple[int, ...], *, step: int, layer: int, shape: tuple[int, int], like: Tensor
 ) -> Tensor:
-    """Uniform numbers in [0, 1): [S, 1, H, B] for ``shape == (H, B)``.
+    """Return uniform numbers in [0, 1): [S, 1, H, B] for ``shape == (H, B)``.
 
     All heads of a seed share them: a unit is dropped where its number lies below the head's own rate.
     """
@@ -73,7 +73,7 @@ def dropout_uniforms(
 def initial_linear(
     seeds: tuple[int, ...], *, layer: int, inputs: int, outputs: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """First weights [S, outputs, inputs] and biases [S, outputs, 1], uniform in ±1/√inputs.
+    """Return the first weights [S, outputs, inputs] and biases [S, outputs, 1], uniform in ±1/√inputs.
 
     The same range as ``torch.nn.Linear``'s. Drawn in float64 on the CPU, so that every device and
     precision starts from the same point.

@@ -53,16 +53,17 @@ class LinearMap:
 
     @torch.inference_mode()
     def embedding(self, x_nd: Tensor) -> Tensor:
-        """[N, W] of raw features [N, D]."""
+        """Return [N, W] of raw features [N, D]."""
         return self.scale.apply(x_nd) @ self.weight.T
 
 
 def supcon(z_bw: Tensor, y_b: Tensor, *, temperature: float) -> Tensor:
-    """The loss of a batch of embeddings of length 1; rows without a partner of their class do not count."""
+    """Return the loss of a batch of embeddings of length 1; rows without a partner of their class do not
+    count."""
     itself = torch.eye(len(y_b), dtype=torch.bool, device=y_b.device)
     partner = (y_b[:, None] == y_b) & ~itself
-    likeness = (z_bw @ z_bw.T / temperature).masked_fill(itself, -torch.inf)
-    log_p = likeness - likeness.logsumexp(1, keepdim=True)
+    similarity = (z_bw @ z_bw.T / temperature).masked_fill(itself, -torch.inf)
+    log_p = similarity - similarity.logsumexp(1, keepdim=True)
     partners = partner.sum(1)
     each = -log_p.masked_fill(~partner, 0).sum(1) / partners.clamp_min(1)
     return each.sum() / (partners > 0).sum().clamp_min(1)
@@ -97,7 +98,7 @@ def train(x_nd: Tensor, y_n: Tensor, spec: ContrastiveSpec, *, seed: int) -> Lin
 
 
 def _batch(y_n: Tensor, *, seed: int, step: int) -> Tensor | None:
-    """Rows of a batch: some classes, `PER_CLASS` rows of each; None for all rows."""
+    """Return rows of a batch: some classes, `PER_CLASS` rows of each; None for all rows."""
     if len(y_n) <= LARGEST_BATCH:
         return None
     source = generator(seed, "contrastive batch", step)

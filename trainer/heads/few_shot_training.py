@@ -35,7 +35,7 @@ class FewShotTask:
 
 
 def _population(subject: FewShotTask, kept_ln: np.ndarray, l2_ls: Sequence[Sequence[float]]) -> Population:
-    """One head for each choice of rows [L, N] and each of its strengths, in this order."""
+    """Return one head for each choice of rows [L, N] and each of its strengths, in this order."""
     rows = np.flatnonzero(kept_ln.any(0))
     seen = torch.from_numpy(rows).to(subject.train.y_n.device)
     data = TrainingData(
@@ -54,13 +54,14 @@ def _population(subject: FewShotTask, kept_ln: np.ndarray, l2_ls: Sequence[Seque
 
 
 def scores(subject: FewShotTask, kept_ln: np.ndarray, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
-    """Validation macro-F1 of every choice of rows and strength: float64 [L, S]; NaN where a loss was none."""
+    """Return the validation macro-F1 of every choice of rows and strength: float64 [L, S]; NaN where a
+    loss was none."""
     population = _population(subject, kept_ln, [strengths] * len(kept_ln))
     found = [population.outcome(head).score for head in range(len(population.specs))]
     return np.array(found).reshape(len(kept_ln), len(strengths))
 
 
 def heads(subject: FewShotTask, kept_ln: np.ndarray, l2_l: Sequence[float]) -> list[Head]:
-    """The head of each choice of rows with the strength chosen for it."""
+    """Return the head of each choice of rows with the strength chosen for it."""
     population = _population(subject, kept_ln, [[l2] for l2 in l2_l])
     return [population.head(index, seed_index=0) for index in range(len(l2_l))]

@@ -35,7 +35,7 @@ class ImageTextRows(NamedTuple):
 
 @dataclass(frozen=True)
 class HeadOutput:
-    """The best configuration of one form, by the mean of its seeds on validation rows, and what it says."""
+    """The best configuration of one form, by mean validation macro-F1, and its probabilities."""
 
     name: str
     how: str
@@ -45,8 +45,9 @@ class HeadOutput:
 
 
 def balanced(train: ImageTextRows, others: Sequence[ImageTextRows]) -> list[ImageTextRows]:
-    """All rows with either block scaled to a mean variance of 1 on the training rows that have it, so that
-    neither counts more because its numbers are larger. A missing text becomes the mean text: zeros."""
+    """Return all rows with either block scaled to a mean variance of 1 on the training rows that have it,
+    so that neither counts more because its numbers are larger. A missing text becomes the mean text:
+    zeros."""
     image_mean = train.image_nd.mean(0)
     with_text = train.text_ne[train.has_text_n]
     if not len(with_text):
@@ -67,8 +68,8 @@ def balanced(train: ImageTextRows, others: Sequence[ImageTextRows]) -> list[Imag
 
 
 def candidates(*, gate_at: int = 0) -> list[HeadSpec]:
-    """What is tried on every block alike: logistic regressions of all strengths, and MLPs. With a gate: MLPs
-    alone, whose first layer is gated."""
+    """Return what is tried on every block alike: logistic regressions of all strengths, and MLPs. With a
+    gate: MLPs alone, whose first layer is gated."""
     mlps = [
         HeadSpec(hidden=(width,), dropout=dropout, lr=lr, gate_at=gate_at, weight_decay=0.1, epochs=40)
         for width in (64, 256)
@@ -102,7 +103,7 @@ def best_of(name: str, population: Population, test_x_nd: Tensor, *, seeds: int)
 
 
 def describe_head(spec: HeadSpec) -> str:
-    """A configuration in words."""
+    """Return a configuration in words."""
     if spec.solver == "lbfgs":
         return f"logistic regression, l2 {spec.l2:.2g}"
     gate = ", gated" if spec.gate_at else ""
@@ -112,11 +113,11 @@ def describe_head(spec: HeadSpec) -> str:
 def late_fusion(
     image: HeadOutput, text: HeadOutput, val: ImageTextRows, test: ImageTextRows, *, classes: int
 ) -> tuple[HeadOutput, float]:
-    """Log-probabilities of both, weighted; the weight of the text is chosen on validation rows (the one
-    nearest to one half of equals). A row without a text is the image head's alone.
+    """Return log-probabilities of both, weighted; the weight of the text is chosen on validation rows (the
+    one nearest to one half of equals). A row without a text is the image head's alone.
 
     Returns:
-        What it says, and the weight.
+        The output, and the weight.
     """
 
     def joined(of_image: Tensor, of_text: Tensor, has_text_n: Tensor, weight: float) -> Tensor:
@@ -130,26 +131,27 @@ def late_fusion(
 
     found = {weight: score(weight) for weight in WEIGHTS}
     weight = max(WEIGHTS, key=lambda one: (found[one], -abs(one - 0.5)))
-    said = HeadOutput(
+    output = HeadOutput(
         "late",
         f"log-probabilities, {1 - weight:.0%} image and {weight:.0%} text",
         found[weight],
         joined(image.val_snc, text.val_snc, val.has_text_n, weight),
         joined(image.test_snc, text.test_snc, test.has_text_n, weight),
     )
-    return said, weight
+    return output, weight
 
 
 def with_image_fallback(
-    said: HeadOutput, image: HeadOutput, val: ImageTextRows, test: ImageTextRows, *, classes: int
+    output: HeadOutput, image: HeadOutput, val: ImageTextRows, test: ImageTextRows, *, classes: int
 ) -> HeadOutput:
-    """Rows without a text answered by the image head: a head that always saw a text knows nothing better."""
+    """Return rows without a text answered by the image head: a head that always saw a text knows nothing
+    better."""
     val_snc, test_snc = (
         torch.where(both.has_text_n[:, None], mine, theirs)
         for both, mine, theirs in (
-            (val, said.val_snc, image.val_snc),
-            (test, said.test_snc, image.test_snc),
+            (val, output.val_snc, image.val_snc),
+            (test, output.test_snc, image.test_snc),
         )
     )
     score = float(f1_macro(val_snc.argmax(2), val.y_n, classes=classes).mean())
-    return HeadOutput(said.name, said.how, score, val_snc, test_snc)
+    return HeadOutput(output.name, output.how, score, val_snc, test_snc)

@@ -26,7 +26,7 @@ class Head:
     tensors: dict[str, Tensor]
 
     def logits(self, x_nd: Tensor) -> Tensor:
-        """Logits [N, C] of raw (unscaled) features [N, D]."""
+        """Return the logits [N, C] of raw (unscaled) features [N, D]."""
         depth = len(self.spec.hidden)
         h = self._last_input(x_nd)
         weight = self.tensors[f"layers.{depth}.weight"]
@@ -36,7 +36,7 @@ class Head:
         return self.spec.cosine_scale * (h @ weight.T) / (length[:, None] * weight_length)
 
     def _last_input(self, x_nd: Tensor) -> Tensor:
-        """What the last layer sees of raw features [N, D]."""
+        """Return what the last layer sees of raw features [N, D]."""
         h = self.scale.apply(x_nd)
         for layer in range(len(self.spec.hidden)):
             h = F.linear(h, self.tensors[f"layers.{layer}.weight"], self.tensors[f"layers.{layer}.bias"])
@@ -50,12 +50,12 @@ class Head:
 
     @torch.inference_mode()
     def embedding(self, x_nd: Tensor) -> Tensor:
-        """Where raw features [N, D] lie for this head: what an MLP's last layer sees [N, H]; of a linear head
-        the map itself, without its bias [N, C]."""
+        """Return where raw features [N, D] lie for this head: what an MLP's last layer sees [N, H]; of a
+        linear head the map itself, without its bias [N, C]."""
         h = self._last_input(x_nd)
         return h if self.spec.hidden else h @ self.tensors["layers.0.weight"].T
 
     @torch.inference_mode()
     def probabilities(self, x_nd: Tensor, *, batch_size: int = 8192) -> Tensor:
-        """Class probabilities [N, C] of raw (unscaled) features [N, D]."""
+        """Return class probabilities [N, C] of raw (unscaled) features [N, D]."""
         return torch.cat([self.logits(x).softmax(-1) for x in x_nd.split(batch_size)])

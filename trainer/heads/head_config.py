@@ -138,11 +138,11 @@ class HeadSpec:
         return self.solver, self.hidden, self.batch_size, self.gate_at
 
     def steps(self, rows: int) -> int:
-        """Optimiser steps that training on so many rows takes without stopping early."""
+        """Return the optimiser steps that training on so many rows takes without stopping early."""
         return self.epochs * (1 if self.solver == "lbfgs" else -(-rows // self.batch_size))
 
     def parameters(self, *, features: int, classes: int) -> int:
-        """How many weights and biases (LayerNorm's included) such a head has."""
+        """Return how many weights and biases (LayerNorm's included) such a head has."""
         widths = (features, *self.hidden, classes)
         dense = sum(a * b + b for a, b in itertools.pairwise(widths))
         unused = classes if self.output == "cosine" else 0  # a cosine has no bias

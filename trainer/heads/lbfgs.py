@@ -35,15 +35,15 @@ class Point(NamedTuple):
     spread_ac: Tensor  # mean of p·(1 − p), which scales the Hessian of each class
 
     def at(self, index: Tensor) -> Point:
-        """Some of these heads, copied."""
+        """Return some of these heads, copied."""
         return Point(*(value[index] for value in self))
 
     def objective(self, l2_a: Tensor) -> Tensor:
-        """Loss and penalty: float64 [A]."""
+        """Return the loss and penalty: float64 [A]."""
         return self.loss_a + l2_a.double() / 2 * self.square_a
 
     def slope(self, l2_a: Tensor) -> Tensor:
-        """Gradient of `objective`: [A, C, R]."""
+        """Return the gradient of `objective`: [A, C, R]."""
         return _add_penalised(self.gradient_acr.clone(), self.theta_acr, l2_a)
 
 
@@ -109,7 +109,7 @@ class LogisticPath:
         self._strength_k = self.l2_k.clamp_min(self._floor_l2)
 
     def _rotate(self, x_nd: Tensor) -> None:
-        """Rows in the eigenbasis of their covariance, and a constant for the bias: [N, R].
+        """Set the rows in the eigenbasis of their covariance, and a constant for the bias: [N, R].
 
         Directions that N < D rows do not reach are left out: the penalty makes the weights zero there.
         In float64, which also keeps these products exact where float32 ones are allowed to be coarse.
@@ -126,7 +126,7 @@ class LogisticPath:
         self.mean_variance = eigenvalue_d.mean().clamp_min(0).item()
 
     def _weigh(self, smoothing_k: Tensor, class_weight_kc: Tensor, kept_kn: Tensor) -> None:
-        """Weights of the loss's two terms: a row's own class, and every class alike (smoothing)."""
+        """Set the weights of the loss's two terms: a row's own class, and every class alike (smoothing)."""
         weight_kn = class_weight_kc[:, self.y_n] * kept_kn
         total_k1 = weight_kn.sum(1, keepdim=True).clamp_min(torch.finfo(kept_kn.dtype).tiny)
         self.share_kn = kept_kn / total_k1
@@ -143,12 +143,12 @@ class LogisticPath:
         return self._point.theta_acr
 
     def turned(self, x_nd: Tensor) -> Tensor:
-        """Features in the coordinates of `theta_kcr`, the last of them 1: [N, R]."""
+        """Return features in the coordinates of `theta_kcr`, the last of them 1: [N, R]."""
         z_nr = (x_nd.double() - self.centre_d) @ self.basis_dr
         return torch.cat([z_nr, z_nr.new_ones(len(x_nd), 1)], dim=1).to(x_nd)
 
     def unturned(self, theta_cr: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights [..., C, D] and biases [..., C] for features as they were given."""
+        """Return weights [..., C, D] and biases [..., C] for features as they were given."""
         weight_cd = theta_cr[..., :-1].double() @ self.basis_dr.T
         bias_c = theta_cr[..., -1].double() - weight_cd @ self.centre_d
         return weight_cd.to(self.z_nr), bias_c.to(self.z_nr)
@@ -172,7 +172,7 @@ class LogisticPath:
     # --- the loss -----------------------------------------------------------------------------
 
     def _evaluate(self, theta_acr: Tensor, heads_a: Tensor) -> Point:
-        """The loss of ``heads_a`` at ``theta_acr``, a chunk of rows at a time."""
+        """Return the loss of ``heads_a`` at ``theta_acr``, a chunk of rows at a time."""
         square_a = theta_acr[..., :-1].square().sum((1, 2), dtype=torch.float64)
         loss_a, gradient_acr = torch.zeros_like(square_a), torch.zeros_like(theta_acr)
         spread_ac = torch.zeros_like(theta_acr[..., 0])
@@ -188,7 +188,8 @@ class LogisticPath:
         return Point(theta_acr, square_a, loss_a, gradient_acr, spread_ac)
 
     def _loss(self, logits_acb: Tensor, heads_a: Tensor, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss [A], its derivative by the logits [A, C, B] and the mean of p·(1 − p) [A, C] of rows.
+        """Return the loss [A], its derivative by the logits [A, C, B] and the mean of p·(1 − p) [A, C] of
+        rows.
 
         Logits are taken relative to that of the row's own class: a loss or a residual of 1e-6 then keeps
         its digits, where ``log_softmax`` and p − 1 would leave float32 none. Overwrites ``logits_acb``.
@@ -254,7 +255,7 @@ class LogisticPath:
         self._curvature.add(there.theta_acr - here.theta_acr, there.slope(l2_a) - slope_acr)
 
     def _inverse_diagonal(self, here: Point, l2_a: Tensor) -> Tensor:
-        """Inverse of the Hessian's approximate diagonal: [A, C, R].
+        """Return the inverse of the Hessian's approximate diagonal: [A, C, R].
 
         C / (C − 1) makes it exact where all classes are as likely, and always for two classes. The mean
         variance is added because the rows near the boundaries, which alone count once the others are
@@ -314,7 +315,7 @@ class Curvature:
             self.add(move_acr, _add_penalised(change_acr, move_acr, l2_a))
 
     def direction(self, slope_acr: Tensor, inverse_acr: Tensor) -> Tensor:
-        """Minus the inverse Hessian times the gradient: the two-loop recursion.
+        """Return minus the inverse Hessian times the gradient: the two-loop recursion.
 
         ``inverse_acr`` is scaled so that it fits the last step. Gradients sum to zero over classes, and
         so must directions: a shift of all logits changes nothing but the penalty.
@@ -342,11 +343,11 @@ class Curvature:
 
 
 def _add_penalised(into_acr: Tensor, theta_acr: Tensor, l2_a: Tensor) -> Tensor:
-    """``into_acr`` plus the gradient of the penalty, in place; the bias bears none."""
+    """Return ``into_acr`` plus the gradient of the penalty, in place; the bias bears none."""
     into_acr[..., :-1].addcmul_(theta_acr[..., :-1], l2_a[:, None, None])
     return into_acr
 
 
 def _dot(a_acr: Tensor, b_acr: Tensor) -> Tensor:
-    """Inner product of each head: [A]."""
+    """Return the inner product of each head: [A]."""
     return torch.linalg.vecdot(a_acr.flatten(1), b_acr.flatten(1))

@@ -77,7 +77,7 @@ def _sums(
 
 
 def balanced_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor) -> Tensor:
-    """Weights n / (C · n_c) over each head's own rows: [K, C] (scikit-learn's ``balanced``).
+    """Return weights n / (C · n_c) over each head's own rows: [K, C] (scikit-learn's ``balanced``).
 
     A class of which a head keeps no row gets weight 0: it cannot occur as a target.
     """
@@ -87,7 +87,8 @@ def balanced_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor) ->
 
 
 def effective_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor, beta_k: Tensor) -> Tensor:
-    """Weights (1 - β) / (1 - β^n_c) over each head's own rows: [K, C], of mean 1 over the classes that occur.
+    """Return weights (1 - β) / (1 - β^n_c) over each head's own rows: [K, C], of mean 1 over the classes
+    that occur.
 
     The class-balanced loss of Cui et al. 2019 (eq. 4): β = 0 weighs all classes alike, β → 1 by 1 / n_c.
     """

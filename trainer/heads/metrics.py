@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def f1_macro(pred_an: Tensor, target_n: Tensor, *, classes: int) -> Tensor:
-    """Macro-F1 of each head: float64 [A].
+    """Return the macro-F1 of each head: float64 [A].
 
     As scikit-learn's ``f1_score(average="macro", zero_division=0)``: the mean of 2·TP / (2·TP + FP + FN)
     over the classes that occur among the targets or the predictions.

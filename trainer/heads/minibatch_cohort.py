@@ -84,7 +84,7 @@ class MinibatchCohort(Cohort):
         return total_sk / rows, lr_sk
 
     def _mixup_shares(self) -> Tensor | None:
-        """This epoch's shares [T, S, K]; None where no head mixes."""
+        """Return this epoch's shares [T, S, K]; None where no head mixes."""
         alpha_k = np.array([self.specs[head].mixup for head in self.heads])
         if not alpha_k.any():
             return None
@@ -94,7 +94,7 @@ class MinibatchCohort(Cohort):
         return shares.to(self.smoothing_k)
 
     def _views(self) -> Tensor | None:
-        """Which view of each row this epoch shows to the heads that augment: [S, N]."""
+        """Return which view of each row this epoch shows to the heads that augment: [S, N]."""
         views_vnd = self.data.views_vnd
         if views_vnd is None or not any(feed.augment for feed in self.stack.feeds):
             return None
@@ -103,7 +103,7 @@ class MinibatchCohort(Cohort):
         return drawn.to(views_vnd.device)
 
     def _batch(self, rows_sb: Tensor, views_sn: Tensor | None) -> list[Tensor]:
-        """The batch as each feed sees it: [S, B, D] each."""
+        """Return the batch as each feed sees it: [S, B, D] each."""
         batches = []
         for feed in self.stack.feeds:
             scaled = self.data.scaled(feed.scaling)
@@ -164,6 +164,7 @@ class MinibatchCohort(Cohort):
 
 
 def _shares(share_sk: Tensor, kept_skb: Tensor | None, rows_sb: Tensor) -> Tensor:
-    """Mixup's shares [S, K, B] for one batch. A row whose partner a head may not see stays as it is."""
+    """Return mixup's shares [S, K, B] for one batch. A row whose partner a head may not see stays as it
+    is."""
     share_skb = share_sk.unsqueeze(2).expand(-1, -1, rows_sb.shape[1])
     return share_skb if kept_skb is None else 1 - (1 - share_skb) * kept_skb.flip(2)

@@ -57,7 +57,7 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], lr_sk: Tensor) -> None:
-        """One step; a learning rate of 0 leaves a head exactly as it is."""
+        """Take one step; a learning rate of 0 leaves a head exactly as it is."""
         self.steps += 1
         if self.any_clip:
             gradients = self._clipped(gradients)
@@ -144,5 +144,5 @@ class Optimizer:
 
 
 def _by_head(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """The tensors of each of the S · K heads, as views."""
+    """Return the tensors of each of the S · K heads, as views."""
     return [list(head) for head in zip(*(t.flatten(0, 1).unbind() for t in tensors), strict=True)]

@@ -1,4 +1,4 @@
-"""What a linear head says of rows that it was not trained on: out-of-fold probabilities."""
+"""Out-of-fold probabilities of a linear head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_ITERATIONS = 100
 
 
 def out_of_fold(x_nd: Tensor, y_n: Tensor, fold_n: Tensor, *, classes: int) -> Tensor:
-    """Class probabilities [N, C] of every row, by logistic regressions that did not see its fold.
+    """Return class probabilities [N, C] of every row, by logistic regressions that did not see its fold.
 
     The regressions of all folds and strengths are one program (a fold is a mask). The strength is the one
     with which the given labels are likeliest out of fold. Standardised on all rows, which looks at no label.

@@ -71,7 +71,8 @@ class Population:
                 self._admit(cohort)
 
     def _slabs(self, heads: list[int], *, seeds: int) -> list[list[int]]:
-        """Heads of one shape, sorted and cut into groups of about the same size that fit ``slab_bytes``."""
+        """Return heads of one shape, sorted and cut into groups of about the same size that fit
+        ``slab_bytes``."""
         heads = sorted(heads, key=lambda head: sort_key(self.specs[head]))
         spec = self.specs[heads[0]]
         if self.slab_bytes is None or spec.solver == "lbfgs":
@@ -87,7 +88,7 @@ class Population:
 
     @classmethod
     def gathered(cls, parts: Sequence[tuple[Population, int]]) -> Population:
-        """Running heads of several populations of the same rows, seeds and age, to go on side by side.
+        """Return running heads of several populations of the same rows, seeds and age, to go on side by side.
 
         They are numbered in the order given. The populations that they come from are not to be trained
         further.
@@ -141,7 +142,7 @@ class Population:
                 )
 
     def _precision_of(self, cohort: Cohort) -> Precision:
-        """bfloat16 only where every product of a head alone is large enough for torch to round its factors.
+        """Return bfloat16 only where torch rounds the factors of every product of a head alone.
 
         Otherwise they would be rounded beside neighbours and not without them. All products of a layer, forth
         and back, have the size seeds × inputs × outputs × rows.
@@ -162,11 +163,11 @@ class Population:
             cohort.drop(set(heads))
 
     def outcome(self, head: int) -> Outcome:
-        """What configuration ``head`` has reached so far."""
+        """Return what configuration ``head`` has reached so far."""
         return self._home[head].outcome(head)
 
     def head(self, head: int, *, seed_index: int) -> Head:
-        """Configuration ``head`` of one seed with the weights of its best epoch."""
+        """Return configuration ``head`` of one seed with the weights of its best epoch."""
         return self._home[head].head(head, seed_index)
 
 

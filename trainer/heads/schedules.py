@@ -14,7 +14,8 @@ from trainer.heads.head_config import HeadSpec
 def lr_table(
     specs: Sequence[HeadSpec], *, steps_per_epoch: int, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Learning rate of every head at every step: float64 [T, K], T = longest head's epochs · steps_per_epoch.
+    """Return the learning rate of every head at every step: float64 [T, K], T = longest head's epochs ·
+    steps_per_epoch.
 
     StepLR, MultiStepLR, ExponentialLR and CosineAnnealingLR move once an epoch, OneCycleLR and
     warm-up + cosine at every step, as in PyTorch's own documentation. ``plateau`` is constant here:
@@ -45,7 +46,7 @@ def _step(spec: HeadSpec, step: int, steps_per_epoch: int) -> float:
 
 
 def milestone_epochs(spec: HeadSpec) -> list[int]:
-    """Whole epochs after which ``multistep`` drops the rate."""
+    """Return the whole epochs after which ``multistep`` drops the rate."""
     return [round(share * spec.epochs) for share in spec.milestones]
 
 
@@ -73,7 +74,7 @@ def _onecycle(spec: HeadSpec, step: int, steps_per_epoch: int) -> float:
 
 
 def warmup_steps(spec: HeadSpec, steps_per_epoch: int) -> int:
-    """Steps in which ``warmup_cosine`` rises; at least one, and at least one is left to fall."""
+    """Return the steps in which ``warmup_cosine`` rises; at least one, and at least one is left to fall."""
     total = spec.epochs * steps_per_epoch
     return min(max(1, round(spec.warmup * total)), max(1, total - 1))
 

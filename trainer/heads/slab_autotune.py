@@ -18,7 +18,8 @@ ROUNDS = 2
 
 
 def fastest_slab(data: TrainingData, *, seeds: Sequence[int], precision: Precision) -> float:
-    """The size of slabs (`Population`'s ``slab_bytes``) with which wide heads on such rows train fastest.
+    """Return the size of slabs (`Population`'s ``slab_bytes``) with which wide heads on such rows train
+    fastest.
 
     Where the weights of a slab no longer fit a processor's cache, a step takes up to half as long again; with
     too few heads in one, calls cost more than arithmetic. Takes about a second. Heads come out the same
@@ -37,7 +38,7 @@ def fastest_slab(data: TrainingData, *, seeds: Sequence[int], precision: Precisi
 
 
 def _random_rows(data: TrainingData) -> TrainingData:
-    """Rows that are like the data in all that takes time."""
+    """Return random rows of the data's shape and type."""
     like = data.train.x_nd
     source = torch.Generator(device=like.device).manual_seed(0)
     x_nd = torch.randn(ROWS, data.features, generator=source, device=like.device, dtype=like.dtype)

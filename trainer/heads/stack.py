@@ -29,7 +29,8 @@ COSINE_EPSILON = 1e-12  # below the square root of a squared norm: a ReLU layer 
 
 
 def gated(z: Tensor, dim: int) -> Tensor:
-    """Three blocks along ``dim``, of one kind of features, of the other, of both → σ(g)·a + (1 − σ(g))·b.
+    """Return three blocks along ``dim``, of one kind of features, of the other, of both → σ(g)·a + (1 −
+    σ(g))·b.
 
     The gated multimodal unit (Arevalo et al. 2017), with the layer's activation after the mixture.
     """
@@ -38,7 +39,7 @@ def gated(z: Tensor, dim: int) -> Tensor:
 
 
 def gate_mask(units: int, *, features: int, gate_at: int) -> Tensor:
-    """[3 · units, features] of 0 and 1: which features each block of `gated` sees."""
+    """Return [3 · units, features] of 0 and 1: which features each block of `gated` sees."""
     first_d = (torch.arange(features) < gate_at).double()
     return torch.stack([first_d, 1 - first_d, torch.ones(features)]).repeat_interleave(units, 0)
 
@@ -70,7 +71,7 @@ class ActivationRun(NamedTuple):
 
 
 def sort_key(spec: HeadSpec) -> tuple[bool, str, bool, str, bool]:
-    """Heads sorted by this form the fewest feeds and runs, and those with a cosine come last."""
+    """Return the key whose order forms the fewest feeds and runs, those with a cosine last."""
     return spec.output == "cosine", spec.scaling, spec.augment, spec.activation, spec.layer_norm
 
 
@@ -141,13 +142,13 @@ class Stack:
         self._gradient: Tensor | None = None
 
     def parameters(self) -> list[Tensor]:
-        """All tensors, each [S, K, rows, columns]."""
+        """Return all tensors, each [S, K, rows, columns]."""
         return [tensor for layer in self.layers for tensor in layer if tensor is not None]
 
     def forward(
         self, x_fsbd: Sequence[Tensor], *, dropout_step: int | None = None, share_skb: Tensor | None = None
     ) -> Tensor:
-        """Logits [S, K, C, B].
+        """Return the logits [S, K, C, B].
 
         Args:
             x_fsbd: the batch [S, B, D] of each of `feeds` (or [1, N, D], the same rows for every seed).
@@ -177,13 +178,14 @@ class Stack:
         return torch.cat([dot, self.cosine_scale_k11 * cosine / (length * weight_length)], dim=1)
 
     def _bias(self, depth: int) -> Tensor:
-        """Biases [S, K, H, 1]; those of a cosine do not count."""
+        """Return biases [S, K, H, 1]; those of a cosine do not count."""
         bias = self.layers[depth].bias
         last = depth == len(self.layers) - 1
         return bias * self.has_bias_k11 if last and self.linear < bias.shape[1] else bias
 
     def _input_norm(self, x_fsbd: Sequence[Tensor], share_skb: Tensor | None) -> Tensor:
-        """Norm of what the cosine heads without hidden layers are given, mixed or not: [S, K', 1, B]."""
+        """Return the norm of what the cosine heads without hidden layers are given, mixed or not: [S, K',
+        1, B]."""
         pieces = []
         for feed, x_sbd in zip(self.feeds, x_fsbd, strict=True):
             start = max(feed.start, self.linear)

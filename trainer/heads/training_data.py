@@ -21,14 +21,14 @@ class Scale(NamedTuple):
     unit_norm: bool = False
 
     def apply(self, x_nd: Tensor) -> Tensor:
-        """Scaled features [..., D]."""
+        """Return scaled features [..., D]."""
         if self.unit_norm:
             x_nd = torch.nn.functional.normalize(x_nd, dim=-1)
         centred = x_nd - self.centre_d
         return centred @ self.matrix if self.matrix.ndim == 2 else centred * self.matrix
 
     def within(self, linear: Linear) -> Linear:
-        """The same map, of scaled features.
+        """Return the same map, of scaled features.
 
         Raises:
             ValueError: this scale is no factor per dimension, and cannot be undone.
@@ -46,7 +46,7 @@ class Linear(NamedTuple):
     bias_c: Tensor  # [C]
 
     def __call__(self, x_nd: Tensor) -> Tensor:
-        """[N, D] → [N, C]."""
+        """Return the outputs [N, C] of rows [N, D]."""
         return torch.nn.functional.linear(x_nd, self.weight_cd, self.bias_c)
 
 
@@ -99,7 +99,7 @@ class TrainingData:
         return self.train.x_nd.shape[1]
 
     def scaled(self, scaling: Scaling) -> Scaled:
-        """The rows under a scaling; computed once."""
+        """Return the rows under a scaling; computed once."""
         if scaling not in self._scaled:
             scale = find_scale(self.train.x_nd, scaling)
             train_x_nd = scale.apply(self.train.x_nd)
@@ -141,7 +141,7 @@ def to_training_data(
 
 
 def find_scale(x_nd: Tensor, scaling: Scaling) -> Scale:
-    """The scale that brings these rows to a mean of 0 and a mean variance of 1 per dimension.
+    """Return the scale that brings these rows to a mean of 0 and a mean variance of 1 per dimension.
 
     Encoders differ in scale by orders of magnitude (unit-norm embeddings, pooled activations of norm 10 and
     more); after this, one range of learning rates serves them all. ``centre`` keeps the geometry: one factor
@@ -167,5 +167,5 @@ def find_scale(x_nd: Tensor, scaling: Scaling) -> Scale:
 
 
 def _inverse(spread: Tensor) -> Tensor:
-    """1 / spread, and 0 where there is none: a dimension that never changes says nothing."""
+    """Return 1 / spread, and 0 where there is none: a constant dimension carries nothing."""
     return torch.where(spread > 0, 1 / spread.clamp_min(torch.finfo(spread.dtype).tiny), 0)

@@ -1,4 +1,4 @@
-"""Two classes: how well scores tell them apart, what a threshold is worth, whether probabilities are true.
+"""Binary classification: discrimination, thresholds and calibration.
 
 The *positive* class is the second one. Its *log-odds* are what a head says of a row; temperature scaling
 divides them. Thresholds and temperatures come from validation rows, figures from test rows.
@@ -37,13 +37,15 @@ class BinaryRows:
 
 
 def log_odds(probability_n2: np.ndarray) -> np.ndarray:
-    """float64 [N] of the second class; both probabilities are needed, for near 1 there are few numbers."""
+    """Return float64 [N] of the second class; both probabilities are needed, for near 1 there are few
+    numbers."""
     log_n2 = np.log(np.maximum(probability_n2.astype(np.float64), TINY))
     return log_n2[:, 1] - log_n2[:, 0]
 
 
 def units(group: Sequence[str]) -> np.ndarray:
-    """int [N] for `BinaryRows`: the same for rows of one group, of its own for each row without one ("")."""
+    """Return int [N] for `BinaryRows`: the same for rows of one group, of its own for each row without one
+    ("")."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name or f"\0{row}", len(numbers)) for row, name in enumerate(group)])
 
@@ -52,8 +54,9 @@ def units(group: Sequence[str]) -> np.ndarray:
 
 
 def average_precision(curve: Roc, rows: BinaryRows, weight_ln: np.ndarray) -> np.ndarray:
-    """Area under the precision-recall curve [L] of rows with this ROC curve, as steps: the sum of precision ×
-    gain in recall, which is scikit-learn's ``average_precision_score``; NaN where a class has no weight."""
+    """Return the area under the precision-recall curve [L] of rows with this ROC curve, as steps: the sum
+    of precision × gain in recall, which is scikit-learn's ``average_precision_score``; NaN where a class
+    has no weight."""
     weight_ln = np.asarray(weight_ln, dtype=np.float64)
     right = curve.tar_lt * weight_ln[:, rows.positive_n].sum(1, keepdims=True)
     wrong = curve.far_lt * weight_ln[:, ~rows.positive_n].sum(1, keepdims=True)
@@ -63,8 +66,8 @@ def average_precision(curve: Roc, rows: BinaryRows, weight_ln: np.ndarray) -> np
 
 
 def equal_mass_bins(score_n: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Which of at most ``bins`` bins each row falls into, int [N]: cut at quantiles, so that each has as many
-    rows as the others; equal scores share a bin."""
+    """Return which of at most ``bins`` bins each row falls into, int [N]: cut at quantiles, so that each
+    has as many rows as the others; equal scores share a bin."""
     cuts = np.unique(np.quantile(score_n, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.unique(np.searchsorted(cuts, score_n, side="right"), return_inverse=True)[1]
 
@@ -72,8 +75,8 @@ def equal_mass_bins(score_n: np.ndarray, bins: int = BINS) -> np.ndarray:
 def calibration_error(
     positive_n: np.ndarray, probability_n: np.ndarray, bin_n: np.ndarray, weight_ln: np.ndarray
 ) -> np.ndarray:
-    """Expected calibration error [L] (Naeini et al. 2015): in each bin how far the mean probability of the
-    positive class is from its frequency, averaged over bins by their weight."""
+    """Return the expected calibration error [L] (Naeini et al. 2015): in each bin how far the mean
+    probability of the positive class is from its frequency, averaged over bins by their weight."""
     gap_n = positive_n - probability_n
     gap_nb = np.zeros((len(gap_n), int(bin_n.max()) + 1))
     gap_nb[np.arange(len(gap_n)), bin_n] = gap_n
@@ -81,7 +84,7 @@ def calibration_error(
 
 
 def log_loss_rows(rows: BinaryRows, temperature: float = 1.0) -> np.ndarray:
-    """Negative log-likelihood [N], in nats, of the log-odds over a temperature."""
+    """Return the negative log-likelihood [N], in nats, of the log-odds over a temperature."""
     sign_n = np.where(rows.positive_n, 1.0, -1.0)
     return np.logaddexp(0.0, -sign_n * rows.log_odds_n / temperature)
 
@@ -90,8 +93,8 @@ def log_loss_rows(rows: BinaryRows, temperature: float = 1.0) -> np.ndarray:
 
 
 def threshold_at(rows: BinaryRows, specificity: float) -> float:
-    """The lowest threshold of the log-odds (positive from there on) with at least this specificity, in the
-    middle between the two neighbouring rows."""
+    """Return the lowest threshold of the log-odds (positive from there on) with at least this specificity,
+    in the middle between the two neighbouring rows."""
     curve = roc(rows.log_odds_n, rows.positive_n)
     last = int(np.flatnonzero(curve.far_lt[0] <= 1 - specificity + 1e-12)[-1])
     if last == 0:  # call nobody positive
@@ -101,7 +104,7 @@ def threshold_at(rows: BinaryRows, specificity: float) -> float:
 
 
 def fit_temperature(rows: BinaryRows) -> float:
-    """What to divide log-odds by, so that their negative log-likelihood is least (Guo et al. 2017, "On
+    """Return the divisor of log-odds, so that their negative log-likelihood is least (Guo et al. 2017, "On
     calibration of modern neural networks"); from 0.02 to 50. It never changes the order of rows."""
     from scipy.optimize import minimize_scalar  # slow to import
 
@@ -118,7 +121,7 @@ def fit_temperature(rows: BinaryRows) -> float:
 
 
 def weights(rows: BinaryRows, *, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
-    """How often each row was drawn, [l, N] a part at a time, ``draws`` in all."""
+    """Return how often each row was drawn, [l, N] a part at a time, ``draws`` in all."""
     known, unit_n = np.unique(rows.unit_n, return_inverse=True)
     yes_q, no_q = (
         np.bincount(unit_n[of], minlength=len(known)) for of in (rows.positive_n, ~rows.positive_n)
@@ -137,9 +140,9 @@ def weights(rows: BinaryRows, *, seed: int, draws: int = DRAWS) -> Iterator[np.n
 
 
 def wilson_of_groups(hit_n: np.ndarray, unit_n: np.ndarray) -> Interval:
-    """Share of hits with Wilson's interval for as many rows as these are worth: N over the design effect of
-    drawing groups (Rao & Scott 1992, "A simple method for the analysis of clustered binary data"), which is
-    taken to be at least 1. Without groups it is Wilson's interval as it is."""
+    """Return the share of hits with Wilson's interval for as many rows as these are worth: N over the
+    design effect of drawing groups (Rao & Scott 1992, "A simple method for the analysis of clustered
+    binary data"), which is taken to be at least 1. Without groups it is Wilson's interval as it is."""
     share, rows = float(hit_n.mean()), len(hit_n)
     known, place = np.unique(unit_n, return_inverse=True)
     effect = 1.0
@@ -151,7 +154,7 @@ def wilson_of_groups(hit_n: np.ndarray, unit_n: np.ndarray) -> Interval:
 
 
 def difference(one: Interval, other: Interval) -> Interval:
-    """``one - other`` of two independent shares, from their Wilson intervals (Newcombe 1998, "Interval
+    """Return ``one - other`` of two independent shares, from their Wilson intervals (Newcombe 1998, "Interval
     estimation for the difference between independent proportions", method 10)."""
     less = one.value - other.value
     low = less - math.hypot(one.value - one.low, other.high - other.value)
@@ -159,7 +162,7 @@ def difference(one: Interval, other: Interval) -> Interval:
 
 
 class BinaryReport(NamedTuple):
-    """What the log-odds are worth on test rows, with 95 % intervals.
+    """Metrics of the log-odds on test rows, with 95 % intervals.
 
     Those of `auroc`, `auprc`, `on_curve`, losses and their changes are percentiles over draws. Those of the
     calibration error are reflected at its value (basic bootstrap): drawing rows adds to an error that is
@@ -244,7 +247,7 @@ def _measure(
 
 
 def _interval(name: str, values: np.ndarray) -> Interval:
-    """Of a figure's value, which comes first, and its draws."""
+    """Return the interval of a figure's value, which comes first, and its draws."""
     value = float(values[0])
     low, high = np.nanquantile(values[1:], [0.025, 0.975])
     if name.startswith("ece"):

@@ -23,8 +23,8 @@ class Crossing(NamedTuple):
 
 
 def fitted_scale(cosine_nc: np.ndarray, label_n: np.ndarray) -> float:
-    """The factor that makes cosines [N, C] the logits under which the labels are likeliest: temperature
-    scaling (Guo et al. 2017). It changes no answer, only how sure it is."""
+    """Return the factor that makes cosines [N, C] the logits under which the labels are likeliest:
+    temperature scaling (Guo et al. 2017). It changes no answer, only how sure it is."""
     rows = np.arange(len(label_n))
 
     def loss(log_scale: float) -> float:
@@ -37,7 +37,8 @@ def fitted_scale(cosine_nc: np.ndarray, label_n: np.ndarray) -> float:
 def nested_choice(
     label_n: np.ndarray, *, classes: int, shots: Sequence[int], seed: int, draw: int
 ) -> np.ndarray:
-    """bool [L, N]: for each number of shots that many random rows of every class, all of a class with fewer.
+    """Return bool [L, N]: for each number of shots that many random rows of every class, all of a class
+    with fewer.
 
     Fewer shots are part of more, so that a draw's curve is one person's who labels on and on.
     """
@@ -51,7 +52,7 @@ def nested_choice(
 
 
 def first_lasting(difference_dl: np.ndarray, shots: Sequence[float]) -> np.ndarray:
-    """From how many shots on each of D curves [D, L] stays at or above zero: float [D].
+    """Return the number of shots from which each of D curves [D, L] stays at or above zero: float [D].
 
     Between two measured numbers it is interpolated on a scale of doublings. The fewest shots where a curve is
     never below; infinite where it ends below.
@@ -73,7 +74,7 @@ def first_lasting(difference_dl: np.ndarray, shots: Sequence[float]) -> np.ndarr
 
 
 def crossing(value_l: np.ndarray, draws_dl: np.ndarray, shots: Sequence[float]) -> Crossing:
-    """Where a curve of differences overtakes, and its percentile-bootstrap interval.
+    """Return where a curve of differences overtakes, and its percentile-bootstrap interval.
 
     Args:
         value_l: the curve.

@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 
 def mean_over_seeds(score_s: np.ndarray) -> tuple[Interval, float]:
-    """Mean of a score (0 to 1) over S seeds with Student's t-interval, and its standard error.
+    """Return the mean of a score (0 to 1) over S seeds with Student's t-interval, and its standard error.
 
     The interval is cut to where a score can lie. With one seed there is none: low, high and standard
     error are NaN.
@@ -30,7 +30,7 @@ def mean_over_seeds(score_s: np.ndarray) -> tuple[Interval, float]:
 
 
 def paired_difference(score_a_s: np.ndarray, score_b_s: np.ndarray) -> Interval:
-    """Mean of a - b over S pairs (two configurations, seed by seed) with Student's t-interval.
+    """Return the mean of a - b over S pairs (two configurations, seed by seed) with Student's t-interval.
 
     The interval is that of the differences themselves (Student 1908, "The probable error of a mean",
     whose first example is such a pair of columns), so what both scores of a pair share does not widen
@@ -40,12 +40,13 @@ def paired_difference(score_a_s: np.ndarray, score_b_s: np.ndarray) -> Interval:
 
 
 def mean_difference(difference_n: np.ndarray) -> Interval:
-    """Mean of N paired differences with Student's t-interval; with one there is none: its bounds are NaN."""
+    """Return the mean of N paired differences with Student's t-interval; with one there is none: its
+    bounds are NaN."""
     return _student(difference_n)[0]
 
 
 def _student(value_s: np.ndarray) -> tuple[Interval, float]:
-    """Mean with Student's t-interval, and its standard error; NaN where one value has none."""
+    """Return the mean with Student's t-interval, and its standard error; NaN where one value has none."""
     mean, count = float(np.mean(value_s)), len(value_s)
     if count < 2:
         return Interval(mean, math.nan, math.nan), math.nan
@@ -55,22 +56,23 @@ def _student(value_s: np.ndarray) -> tuple[Interval, float]:
 
 
 def student_reach(error: np.ndarray | float, count: np.ndarray | int) -> np.ndarray:
-    """Half the width of Student's 95 % interval of means of ``count`` values with these standard errors."""
+    """Return half the width of Student's 95 % interval of means of ``count`` values with these standard
+    errors."""
     return stdtrit(np.maximum(np.asarray(count) - 1, 1), 0.975) * error
 
 
 def confusion_matrix(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> np.ndarray:
-    """Counts int64 [C, C], true class by row."""
+    """Return counts int64 [C, C], true class by row."""
     return np.bincount(label_n * classes + pred_n, minlength=classes * classes).reshape(classes, classes)
 
 
 def accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Accuracy of confusion matrices [..., C, C]."""
+    """Return the accuracy of confusion matrices [..., C, C]."""
     return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum((-2, -1))
 
 
 def f1_macro(confusion: np.ndarray) -> np.ndarray:
-    """Macro-F1 of confusion matrices [..., C, C].
+    """Return the macro-F1 of confusion matrices [..., C, C].
 
     The mean of 2·TP / (2·TP + FP + FN) over the classes that occur among labels or predictions, as
     scikit-learn's ``f1_score(average="macro", zero_division=0)``.
@@ -81,19 +83,20 @@ def f1_macro(confusion: np.ndarray) -> np.ndarray:
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """``part / whole``, 0 where there is nothing to divide by: precision, recall and F1 of a class."""
+    """Return ``part / whole``, 0 where there is nothing to divide by: precision, recall and F1 of a class."""
     out = np.zeros(np.broadcast_shapes(np.shape(part), np.shape(whole)), np.result_type(part, np.float32))
     return np.divide(part, whole, out=out, where=np.asarray(whole) > 0)
 
 
 def wilson(right: int, rows: int) -> Interval:
-    """Share of right answers with Wilson's score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953),
-    which holds for few rows too; NaN without a row."""
+    """Return the share of right answers with Wilson's score interval (Wilson 1927,
+    doi:10.1080/01621459.1927.10502953), which holds for few rows too; NaN without a row."""
     return wilson_of_share(right / rows, rows) if rows else Interval(math.nan, math.nan, math.nan)
 
 
 def wilson_of_share(share: float, rows: float) -> Interval:
-    """The same of a share of as many rows as the real ones are worth, which need not be a whole number."""
+    """Return the same of a share of as many rows as the real ones are worth, which need not be a whole
+    number."""
     z = Z95
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     reach = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
@@ -101,7 +104,7 @@ def wilson_of_share(share: float, rows: float) -> Interval:
 
 
 def spearman(x_n: np.ndarray, y_n: np.ndarray) -> Interval:
-    """Spearman's rank correlation of N pairs, at least 4, neither constant, with its 95 % interval
+    """Return Spearman's rank correlation of N pairs, at least 4, neither constant, with its 95 % interval
     (Bonett and Wright 2000, doi:10.1007/BF02294183)."""
     from scipy.stats import spearmanr  # slow to import
 
@@ -112,7 +115,8 @@ def spearman(x_n: np.ndarray, y_n: np.ndarray) -> Interval:
 
 
 def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -> Interval:
-    """Macro-F1 of a confusion matrix [C, C] of counts, with a percentile-bootstrap interval over rows.
+    """Return the macro-F1 of a confusion matrix [C, C] of counts, with a percentile-bootstrap interval
+    over rows.
 
     Resampling N rows with replacement is a multinomial draw over the cells of the confusion matrix
     (Efron & Tibshirani 1993, ch. 6, applied to counts), which costs cells instead of rows.

@@ -48,20 +48,22 @@ class Counts(NamedTuple):
     actual: np.ndarray  # [L, 1, C]
 
     def f1(self) -> np.ndarray:
-        """F1 of each class [L, S, C]: 2·TP / (2·TP + FP + FN), 0 where the class does not occur."""
+        """Return F1 of each class [L, S, C]: 2·TP / (2·TP + FP + FN), 0 where the class does not occur."""
         return ratio(2 * self.hits, self.predicted + self.actual)
 
     def f1_macro(self) -> np.ndarray:
-        """[L, S]: the mean over the classes that occur among labels or predictions, as scikit-learn's."""
+        """Return [L, S]: the mean over the classes that occur among labels or predictions, as
+        scikit-learn's."""
         occurs = (self.predicted + self.actual) > 0
         return self.f1().sum(2) / np.maximum(occurs.sum(2), 1)
 
     def accuracy(self) -> np.ndarray:
-        """[L, S]."""
+        """Return [L, S]."""
         return self.hits.sum(2) / np.maximum(self.actual.sum(2), 1)
 
     def recall(self) -> np.ndarray:
-        """Recall of each class [L, S, C], 0 where it has no row. Of two classes: specificity, sensitivity."""
+        """Return the recall of each class [L, S, C], 0 where it has no row. Of two classes: specificity,
+        sensitivity."""
         return ratio(self.hits, self.actual)
 
 
@@ -82,15 +84,15 @@ class Resampled(NamedTuple):
     left_out: np.ndarray  # [N], each with one row left out
 
     def minus(self, other: Resampled) -> Resampled:
-        """The paired difference: in every draw both arms have the same rows and the same seeds."""
+        """Return the paired difference: in every draw both arms have the same rows and the same seeds."""
         return Resampled(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
 
     def of_class(self, index: int) -> Resampled:
-        """The same of one class alone."""
+        """Return the same of one class alone."""
         return Resampled(*(values[..., index] for values in self))
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Value and BCa interval."""
+        """Return the value and BCa interval."""
         return bca(self, level=level)
 
 
@@ -112,7 +114,7 @@ class PairedBootstrap:
         self._actual_d1c = self._weighted(self._actual_n1c)
 
     def arm(self, arm: int) -> dict[str, Resampled]:
-        """Every one of `METRICS`; for two classes with scores also `AUROC`."""
+        """Return every one of `METRICS`; for two classes with scores also `AUROC`."""
         hit_nsc, predicted_nsc = _indicators(self._answers, arm)
         each = (hit_nsc, predicted_nsc, self._actual_n1c)
         observed = Counts(*(one.sum(0, keepdims=True) for one in each))
@@ -131,7 +133,7 @@ class PairedBootstrap:
         return found
 
     def _weighted(self, indicator_nsc: np.ndarray) -> np.ndarray:
-        """Counts [D, S, C] of what is true of rows [N, S, C] in every draw."""
+        """Return counts [D, S, C] of what is true of rows [N, S, C] in every draw."""
         rows, *shape = indicator_nsc.shape
         return (self._weight_dn @ indicator_nsc.reshape(rows, -1)).reshape(-1, *shape)
 
@@ -146,7 +148,7 @@ class PairedBootstrap:
 
 
 def _one_hot(value: np.ndarray, classes: int) -> np.ndarray:
-    """float32 [..., C]."""
+    """Return float32 [..., C]."""
     return (value[..., None] == np.arange(classes)).astype(np.float32)
 
 
@@ -158,7 +160,8 @@ def _indicators(answers: PredictionSet, arm: int) -> tuple[np.ndarray, np.ndarra
 
 
 def auroc(score_n: np.ndarray, positive_n: np.ndarray, weight_dn: np.ndarray) -> Resampled:
-    """Area under the ROC curve: the share of pairs in which the positive row scores higher, ties one half.
+    """Return the area under the ROC curve: the share of pairs in which the positive row scores higher,
+    ties one half.
 
     The weights [D, N] are those of bootstrap draws. With one row left out it follows from that row's own
     share of won pairs (the placement values of DeLong et al. 1988). NaN where a kind of row is missing.
@@ -189,8 +192,9 @@ def auroc(score_n: np.ndarray, positive_n: np.ndarray, weight_dn: np.ndarray) ->
 
 
 def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:
-    """The bias-corrected accelerated bootstrap interval (Efron 1987, with the acceleration from the jackknife
-    over rows: Efron & Tibshirani 1993, eq. 14.10 and 14.15). Draws and rows that are no number are left out.
+    """Return the bias-corrected accelerated bootstrap interval (Efron 1987, with the acceleration from the
+    jackknife over rows: Efron & Tibshirani 1993, eq. 14.10 and 14.15). Draws and rows that are no number
+    are left out.
 
     Draws that equal the value, of which few rows make many, count half below it and half above.
     """
@@ -219,7 +223,7 @@ class SwapTest(NamedTuple):
 
 
 def swap_test(answers: PredictionSet, one: int, other: int, *, seed: int, swaps: int = SWAPS) -> SwapTest:
-    """Is the difference in macro-F1 larger than when the arms' answers to each row are swapped at random?
+    """Test the difference in macro-F1 by swapping the two arms' answers to each row at random.
 
     p = (1 + how many of the random swaps differ as much) / (1 + swaps) (Phipson & Smyth 2010), so it is never
     below 1 / (1 + swaps).
@@ -256,8 +260,8 @@ def swap_test(answers: PredictionSet, one: int, other: int, *, seed: int, swaps:
 
 
 def holm(p_m: np.ndarray, weight_m: np.ndarray | None = None) -> np.ndarray:
-    """P-values adjusted for M comparisons (Holm 1979): below 0.05 they keep the chance of any false alarm
-    below 5 %. NaN stays NaN and does not count.
+    """Return p-values adjusted for M comparisons (Holm 1979): below 0.05 they keep the chance of any false
+    alarm below 5 %. NaN stays NaN and does not count.
 
     Args:
         weight_m: above 0, which share of the 5 % each comparison gets, whatever they sum to (Holm's section
@@ -276,7 +280,7 @@ def holm(p_m: np.ndarray, weight_m: np.ndarray | None = None) -> np.ndarray:
 def selection_optimism(
     scores_as: Sequence[tuple[int, np.ndarray, np.ndarray]], *, rows: int
 ) -> Callable[[int], float]:
-    """How much a score differs from one random choice of training rows to the next.
+    """Return how much a score differs from one random choice of training rows to the next.
 
     Of each filter come the rows kept, and for every seed the score of another random choice of as many [S]
     and that of the filter's own rows [S], both less the baseline's of that seed. What the first varies more
@@ -295,7 +299,7 @@ def selection_optimism(
 
 
 def f1_macro_per_seed(answers: PredictionSet) -> np.ndarray:
-    """Macro-F1 of every arm and seed, float64 [A, S]."""
+    """Return the macro-F1 of every arm and seed, float64 [A, S]."""
     actual_11c = _one_hot(answers.label_n[:, None], answers.classes).sum(0, keepdims=True)
     f1_as = []
     for arm in range(len(answers.pred_asn)):
@@ -307,7 +311,7 @@ def f1_macro_per_seed(answers: PredictionSet) -> np.ndarray:
 def interval_beyond_optimism(
     difference: Resampled, *, luck: float, level: float = 0.95
 ) -> tuple[Interval, float]:
-    """A filter less random choices of as many rows: interval and two-sided p-value, both by the normal
+    """Return a filter less random choices of as many rows: interval and two-sided p-value, both by the normal
     distribution, when the filter's own rows might be one more lucky draw.
 
     Args:

@@ -40,22 +40,23 @@ class MethodDifference(NamedTuple):
 
 
 def mcnemar(right_n: np.ndarray, other_right_n: np.ndarray) -> McNemar:
-    """McNemar's test (1947) of bool [N] each: exact, two-sided, binomial over the rows that differ."""
+    """Return McNemar's test (1947) of bool [N] each: exact, two-sided, binomial over the rows that differ."""
     only_one = int((right_n & ~other_right_n).sum())
     only_other = int((~right_n & other_right_n).sum())
     return McNemar(only_one, only_other, float(sign_test(np.array(only_one), np.array(only_other))))
 
 
 def sign_test(one_m: np.ndarray, other_m: np.ndarray) -> np.ndarray:
-    """Exact two-sided p of M pairs of counts, if a row were as likely to count for either; 1 without any."""
+    """Return the exact two-sided p of M pairs of counts, if a row were as likely to count for either; 1
+    without any."""
     from scipy.stats import binom  # slow to import
 
     return np.minimum(1.0, 2 * binom.cdf(np.minimum(one_m, other_m), one_m + other_m, 0.5))
 
 
 def accuracy_difference(only_one: int, only_other: int, rows: int) -> Interval:
-    """Accuracy of one method less another's on the same rows, from the rows that only one has right, with the
-    interval of Bonett and Price (2012, doi:10.3102/1076998611411915)."""
+    """Return the accuracy of one method less another's on the same rows, from the rows that only one has
+    right, with the interval of Bonett and Price (2012, doi:10.3102/1076998611411915)."""
     won, lost = (only_one + 1) / (rows + 2), (only_other + 1) / (rows + 2)
     middle = won - lost
     reach = Z95 * math.sqrt((won + lost - middle**2) / (rows + 2))
@@ -77,13 +78,14 @@ class PairedComparison:
         self._arms: dict[int, dict[str, Resampled]] = {}
 
     def arm(self, arm: int) -> dict[str, Resampled]:
-        """Every metric of one method; computed once."""
+        """Return every metric of one method; computed once."""
         if arm not in self._arms:
             self._arms[arm] = self._bootstrap.arm(arm)
         return self._arms[arm]
 
     def pair(self, one: int, other: int) -> MethodDifference:
-        """One method less another, row by row and head by head; McNemar's test is of their first heads."""
+        """Return one method less another, row by row and head by head; McNemar's test is of their first
+        heads."""
         mine, theirs = self.arm(one), self.arm(other)
         test = swap_test(self.answers, one, other, seed=self.seed)
         right_n, other_right_n = (

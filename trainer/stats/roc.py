@@ -1,4 +1,4 @@
-"""Same person or not: what the scores of pairs are worth, and how sure that is.
+"""Verification metrics: ROC, EER, TAR at FAR and accuracy of pairs, with intervals over people.
 
 A *pair* is two photos and the truth; a method gives it a score, and a threshold accepts it as the same
 person. FAR is the share of different pairs that are accepted, TAR that of same pairs, FRR = 1 - TAR.
@@ -44,7 +44,7 @@ class Roc(NamedTuple):
 
 
 def roc(score_p: np.ndarray, same_p: np.ndarray, weight_lp: np.ndarray | None = None) -> Roc:
-    """Every point of the curve; ties are one step (Fawcett 2006, "An introduction to ROC analysis").
+    """Return every point of the curve; ties are one step (Fawcett 2006, "An introduction to ROC analysis").
 
     Args:
         score_p: [P], higher for more alike; finite.
@@ -68,13 +68,14 @@ def roc(score_p: np.ndarray, same_p: np.ndarray, weight_lp: np.ndarray | None = 
 
 
 def area(curve: Roc) -> np.ndarray:
-    """Area under the curve [L], by trapezia: the share of won comparisons, ties one half."""
+    """Return the area under the curve [L], by trapezia: the share of won comparisons, ties one half."""
     width = np.diff(curve.far_lt, axis=1)
     return (width * (curve.tar_lt[:, 1:] + curve.tar_lt[:, :-1]) / 2).sum(1)
 
 
 def equal_error_rate(curve: Roc) -> np.ndarray:
-    """Equal error rate [L]: where FAR = FRR, on the straight line between two points of the curve."""
+    """Return the equal error rate [L]: where FAR = FRR, on the straight line between two points of the
+    curve."""
     gap = curve.far_lt - (1 - curve.tar_lt)  # from -1 up to 1
     after = np.argmax(gap >= 0, axis=1)[:, None]
     before = np.maximum(after - 1, 0)
@@ -85,19 +86,19 @@ def equal_error_rate(curve: Roc) -> np.ndarray:
 
 
 def tar_at_far(curve: Roc, far: float) -> np.ndarray:
-    """TAR [L] at the lowest threshold whose FAR is no more than ``far``; nothing is interpolated."""
+    """Return TAR [L] at the lowest threshold whose FAR is no more than ``far``; nothing is interpolated."""
     allowed = curve.far_lt <= far + 1e-12
     best = np.where(allowed, curve.tar_lt, -np.inf).max(1)
     return np.where(np.isnan(curve.far_lt[:, 0]) | np.isnan(curve.tar_lt[:, 0]), np.nan, best)
 
 
 def enough_pairs_for_far(different: int, far: float) -> bool:
-    """Whether so many different pairs can tell a TAR at this FAR: `FEWEST_ERRORS` are accepted there."""
+    """Return whether so many different pairs can estimate a TAR at this FAR: `FEWEST_ERRORS` are accepted."""
     return different * far >= FEWEST_ERRORS - 1e-9
 
 
 def best_threshold(score_p: np.ndarray, same_p: np.ndarray) -> float:
-    """The threshold with the highest mean of TAR and 1 - FAR (accuracy, where both kinds are as many).
+    """Return the threshold with the highest mean of TAR and 1 - FAR (accuracy, where both kinds are as many).
 
     In the middle between the two neighbouring scores; of several equally good ones the middle one.
     """
@@ -130,7 +131,7 @@ class FoldedAccuracy(NamedTuple):
 
 
 def cross_validated_accuracy(score_p: np.ndarray, pairs: VerificationPairs) -> FoldedAccuracy:
-    """Accuracy in each fold, the threshold being chosen on the others.
+    """Return the accuracy in each fold, the threshold being chosen on the others.
 
     Accuracy is the mean of TAR and 1 - FAR: the same as the share of right answers where a fold has as many
     same as different pairs, as the protocol wants it.
@@ -165,7 +166,7 @@ class PersonBootstrap:
     def measure(
         self, score_p: np.ndarray, folded: FoldedAccuracy, *, fars: Sequence[float]
     ) -> dict[str, Resampled]:
-        """`AUC`, `EER`, `ACCURACY` and for each of ``fars`` `TAR` and that number (``tar0.01``).
+        """Return `AUC`, `EER`, `ACCURACY` and for each of ``fars`` `TAR` and that number (``tar0.01``).
 
         The accuracy's thresholds are those that were chosen; they are not chosen anew in each draw.
         """
@@ -180,7 +181,7 @@ class PersonBootstrap:
         return measured
 
     def curve_band(self, score_p: np.ndarray, far_g: np.ndarray, *, level: float = 0.95) -> np.ndarray:
-        """Of the TAR at each FAR of a grid [G] the bounds [2, G] of a percentile interval, each by itself."""
+        """Return the bounds [2, G] of a pointwise percentile interval of the TAR at the FARs [G]."""
         draws = []
         for number, weight_lp in enumerate(self._weights()):
             curve = roc(score_p, self.pairs.same_p, weight_lp[1:] if number == 0 else weight_lp)
@@ -190,7 +191,7 @@ class PersonBootstrap:
             return np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
     def _weights(self) -> Iterator[np.ndarray]:
-        """Weights of pairs [l, P]: all once, then the draws, then each with one person left out."""
+        """Return weights of pairs [l, P]: all once, then the draws, then each with one person left out."""
         random = np.random.default_rng(self._seed)
         even = np.full(self.people, 1 / self.people)
         drawn = random.multinomial(self.people, even, size=self.draws)
@@ -215,7 +216,7 @@ class PersonBootstrap:
 
 
 def _steps(curve: Roc, far_g: np.ndarray) -> np.ndarray:
-    """TAR [L, G] at the lowest threshold whose FAR is no more than each of a grid."""
+    """Return TAR [L, G] at the lowest threshold whose FAR is no more than each of a grid."""
     found = np.empty((len(curve.far_lt), len(far_g)))
     for line, (far_t, tar_t) in enumerate(zip(curve.far_lt, curve.tar_lt, strict=True)):
         found[line] = tar_t[np.searchsorted(far_t, far_g + 1e-12, side="right") - 1]
@@ -245,7 +246,7 @@ def _figures(
 
 
 def p_value(difference: Resampled) -> float:
-    """Two-sided, of no difference: twice the smaller share of draws on a side of 0 (at least 2 / (D + 1))."""
+    """Return the two-sided p: twice the smaller share of draws on a side of 0 (at least 2 / (D + 1))."""
     draws = difference.draws[np.isfinite(difference.draws)]
     if not len(draws):
         return math.nan
@@ -254,13 +255,14 @@ def p_value(difference: Resampled) -> float:
 
 
 def grid_of_far(different: int) -> np.ndarray:
-    """FARs at which curves are drawn: every step at the low end, where people look, fewer further up."""
+    """Return FARs at which curves are drawn: every step at the low end, where people look, fewer further
+    up."""
     least = 1 / max(different, 2)
     return np.unique(np.concatenate([[0.0], np.geomspace(least, 1.0, 160), np.linspace(0.02, 1.0, 50)]))
 
 
 def points(score_p: np.ndarray, same_p: np.ndarray, far_g: np.ndarray) -> Mapping[str, np.ndarray]:
-    """The observed curve at each FAR of a grid: ``threshold`` and ``tar``."""
+    """Return the observed curve at each FAR of a grid: ``threshold`` and ``tar``."""
     curve = roc(score_p, same_p)
     at = np.searchsorted(curve.far_lt[0], far_g + 1e-12, side="right") - 1
     return {"threshold": curve.threshold_t[at], "far": curve.far_lt[0][at], "tar": curve.tar_lt[0][at]}
@@ -270,7 +272,7 @@ def points(score_p: np.ndarray, same_p: np.ndarray, far_g: np.ndarray) -> Mappin
 
 
 def true_class_ranks(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
-    """At which place, from 1, each row's own class stands among its scores [N, C].
+    """Return the rank, from 1, of each row's true class among its scores [N, C].
 
     Of the classes with the same score half stand before it.
     """
@@ -282,7 +284,7 @@ def true_class_ranks(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
 def hit_rate_by_person(
     hit_mn: np.ndarray, person_n: np.ndarray, *, seed: int, draws: int = DRAWS
 ) -> list[Resampled]:
-    """Share of hits of M methods [M, N], people being drawn anew, the same for every method."""
+    """Return the share of hits of M methods [M, N]; people are resampled, the same for every method."""
     known, place = np.unique(person_n, return_inverse=True)
     size = np.bincount(place).astype(np.float64)
     random = np.random.default_rng(seed)

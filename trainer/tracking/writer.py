@@ -113,14 +113,14 @@ class RunWriter:
         return writer
 
     def read_table(self, artifact: str) -> pd.DataFrame | None:
-        """A table that is already logged; ``None`` where it is not."""
+        """Return a table that is already logged; ``None`` where it is not."""
         import pandas as pd
 
         data = self.read_file(artifact)
         return None if data is None else pd.read_parquet(io.BytesIO(data))
 
     def read_file(self, artifact: str) -> bytes | None:
-        """A file that is already logged; ``None`` where it is not."""
+        """Return a file that is already logged; ``None`` where it is not."""
         if self._folder is not None:
             path = self._folder / artifact
             return path.read_bytes() if path.exists() else None
@@ -298,18 +298,18 @@ def _busy(run: Run) -> InputError:
 
 
 def _parent(artifact: str) -> str | None:
-    """The artifact's folder, as MLflow's calls want it: nothing for the root."""
+    """Return the artifact's folder, as MLflow's calls want it: nothing for the root."""
     return artifact.rpartition("/")[0] or None
 
 
 def _clear_labels(client: MlflowClient, run_id: str) -> None:
-    """Take off what says that the run was stopped."""
+    """Remove the tags of a stopped run."""
     for tag in {Tag.STOPPED, Tag.ERROR} & client.get_run(run_id).data.tags.keys():
         client.delete_tag(run_id, tag)
 
 
 def _texts(tags: Mapping[str, object]) -> dict[str, str]:
-    """Tags as MLflow takes them: text, not longer than its limit."""
+    """Return tags as MLflow takes them: text, not longer than its limit."""
     from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
     return {tag: cut(value, MAX_TAG_VAL_LENGTH) for tag, value in tags.items()}

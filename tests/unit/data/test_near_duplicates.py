@@ -31,15 +31,15 @@ def _close_rows(random: np.random.Generator, rows: int) -> tuple[np.ndarray, np.
 def _every_pair(
     split_n: np.ndarray, hash_nb: np.ndarray | None, signs: np.ndarray | None, most: int, least: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Near bool [N, N] and likeness [N, N], pair by pair."""
+    """Near bool [N, N] and similarity [N, N], pair by pair."""
     n = len(split_n)
-    near, likeness = np.zeros((n, n), dtype=bool), np.zeros((n, n))
+    near, similarity = np.zeros((n, n), dtype=bool), np.zeros((n, n))
     for i in range(n):
         for j in set(range(n)) - {i}:
             bits = 0 if hash_nb is None else int(np.unpackbits(hash_nb[i] ^ hash_nb[j]).sum())
-            likeness[i, j] = 1 - bits / 32 if signs is None else signs[i] @ signs[j] / WIDTH
-            near[i, j] = bits <= most and (signs is None or likeness[i, j] >= least)
-    return near, likeness
+            similarity[i, j] = 1 - bits / 32 if signs is None else signs[i] @ signs[j] / WIDTH
+            near[i, j] = bits <= most and (signs is None or similarity[i, j] >= least)
+    return near, similarity
 
 
 @settings(max_examples=80, deadline=None)
@@ -60,14 +60,14 @@ def test_blocks_of_any_size_find_what_comparing_every_pair_finds(
         "vectors_nd": None if given_ == "hashes" else signs,
     }
     found = near_duplicates(split_n, **some, thresholds=Thresholds(most, least), centre=False, block=block)
-    near, likeness = _every_pair(split_n, some["hash_nb"], some["vectors_nd"], most, least)
+    near, similarity = _every_pair(split_n, some["hash_nb"], some["vectors_nd"], most, least)
 
     assert [found.splits[s] for s in found.split_n] == split_n.tolist()
     for s, split in enumerate(found.splits):
         of_split = near & (split_n == split)
         np.testing.assert_array_equal(found.count_ns[:, s], of_split.sum(1))
-        score = np.where(of_split, likeness, -np.inf)
-        np.testing.assert_array_equal(found.likeness_ns[:, s], score.max(1))
+        score = np.where(of_split, similarity, -np.inf)
+        np.testing.assert_array_equal(found.similarity_ns[:, s], score.max(1))
         first = np.where(of_split.any(1), score.argmax(1), -1)
         np.testing.assert_array_equal(found.best_ns[:, s], first)
     reached = near | np.eye(rows, dtype=bool)
@@ -78,17 +78,17 @@ def test_blocks_of_any_size_find_what_comparing_every_pair_finds(
         for other in found.splits:
             across = near[split_n == one][:, split_n == other]
             assert found.pairs(one, other) == across.sum() // (2 if one == other else 1)
-            _check_closest(found, near, likeness, one, other)
+            _check_closest(found, near, similarity, one, other)
 
 
 def _check_closest(
-    found: NearDuplicates, near: np.ndarray, likeness: np.ndarray, one: str, other: str
+    found: NearDuplicates, near: np.ndarray, similarity: np.ndarray, one: str, other: str
 ) -> None:
     pairs, score = found.closest(one, other)
     split = np.array(found.splits)[found.split_n]
     assert pairs.shape == (len(score), 2)
     assert (split[pairs] == [one, other]).all()
-    assert all(near[i, j] and likeness[i, j] == s for (i, j), s in zip(pairs, score, strict=True))
+    assert all(near[i, j] and similarity[i, j] == s for (i, j), s in zip(pairs, score, strict=True))
     assert (np.diff(score) <= 0).all()
     touched = np.flatnonzero((split == one) & near[:, split == other].any(1))
     if one == other:
@@ -110,7 +110,7 @@ def test_a_vector_of_zeros_is_like_nothing(centre: bool) -> None:
     vectors = np.array([[0, 0], [0, 0], [3, 0], [-3, 0], [3, 0.1], [-3, -0.1]], dtype=np.float32)
     found = near_duplicates(np.array(["train"] * 6), vectors_nd=vectors, centre=centre)
     assert found.group_n.tolist() == [0, 1, 2, 3, 2, 3]
-    assert not np.isnan(found.likeness_ns).any()
+    assert not np.isnan(found.similarity_ns).any()
 
 
 def test_centring_parts_rows_that_lie_in_a_cone() -> None:

@@ -15,7 +15,7 @@ NAMED = 3  # classes, cells
 
 
 def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows: int) -> str:
-    """The paragraph.
+    """Return the paragraph.
 
     Args:
         table: ABLATION, with verdicts.
@@ -51,7 +51,8 @@ def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows:
 
 
 def most_telling(table: pd.DataFrame, *, most: int = 12) -> list[str]:
-    """A line for the baseline and for each cell, the best effect first, some ``most``, the chosen always."""
+    """Return a line for the baseline and for each cell, the best effect first, some ``most``, the chosen
+    always."""
     several = table[Ablation.ENCODER].nunique() > 1
     rows = table.sort_values(Ablation.EFFECT, ascending=False, na_position="first").to_dict("records")
     shown = [row for at, row in enumerate(rows) if at < most or row[Ablation.CHOSEN]]
@@ -77,7 +78,7 @@ def most_telling(table: pd.DataFrame, *, most: int = 12) -> list[str]:
 
 
 def called(row: Mapping[Any, Any], with_encoder: bool = False) -> str:
-    """A cell's name for people."""
+    """Return a cell's name for people."""
     name = str(row[Ablation.FILTER])
     if row[Ablation.AUGMENT]:
         name = "augmentation alone" if name == "none" else f"{name} with augmentation"

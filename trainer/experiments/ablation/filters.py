@@ -50,7 +50,7 @@ class Filter(ABC):
 
     @abstractmethod
     def keep(self, rows: FilterRows) -> np.ndarray:
-        """bool [N].
+        """Return which rows to keep, bool [N].
 
         Raises:
             UnknownScore: the rows do not have a score that is asked for.
@@ -58,7 +58,7 @@ class Filter(ABC):
 
     @abstractmethod
     def parts(self) -> Iterator[Filter]:
-        """The filters on one score that this one is made of."""
+        """Return the filters on one score that this one is made of."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Combined(Filter):
 
 
 def both(*filters: Filter) -> Filter:
-    """Rows that every one of these keeps; filters that keep everything do not show."""
+    """Return the filter whose rows every one of these keeps, without those that keep everything."""
     members: list[Filter] = []
     for one in filters:
         if isinstance(one, Combined) and one.operator == "&":
@@ -179,7 +179,7 @@ def both(*filters: Filter) -> Filter:
 
 
 def emptied_classes(keep_n: np.ndarray, rows: FilterRows) -> list[str]:
-    """Classes of which rows exist and none is kept."""
+    """Return classes of which rows exist and none is kept."""
     before_c, after_c = (
         np.bincount(label_n, minlength=len(rows.classes)) for label_n in (rows.label_n, rows.label_n[keep_n])
     )
@@ -193,12 +193,12 @@ def _score(rows: FilterRows, name: str) -> np.ndarray:
 
 
 def _percent(share: float) -> str:
-    """The shortest text that is read as the same share."""
+    """Return the shortest text that is read as the same share."""
     return f"{Decimal(repr(float(share))).scaleb(2).normalize():f}"
 
 
 def _number(value: float) -> str:
-    """The shortest text, without an exponent, that is read as the same number."""
+    """Return the shortest text, without an exponent, that is read as the same number."""
     return np.format_float_positional(value, trim="-")
 
 

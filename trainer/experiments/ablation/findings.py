@@ -14,7 +14,7 @@ from trainer.tracking.schema import Ablated, Ablation, Verdict
 
 
 def of_filters(scored: ScoredRows, cells: Sequence[Cell]) -> Iterator[str]:
-    """A line per score, how well it tells what is known to be spoiled, and per filter, what it throws out."""
+    """Yield a line per score, its AUROC for planted noise, and a line per filter, what it removes."""
     for name, kinds in scored.separation().items():
         told = ", ".join(
             f"{kind} {area.value:.3f} [{area.low:.3f}, {area.high:.3f}]" for kind, area in kinds.items()
@@ -30,7 +30,7 @@ def of_filters(scored: ScoredRows, cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def figures_of_scores(scored: ScoredRows, cells: Sequence[Cell]) -> dict[str, Any]:
-    """What is known before anything is trained."""
+    """Return what is known before anything is trained."""
     return {
         Ablated.SCORES: scored.known,
         Ablated.FILTERS: thrown_out(scored, cells),
@@ -44,7 +44,7 @@ def figures_of_scores(scored: ScoredRows, cells: Sequence[Cell]) -> dict[str, An
 
 
 def thrown_out(scored: ScoredRows, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
-    """Of each filter how many rows it throws out, with precision and recall at finding spoiled ones, None
+    """Return for each filter the rows it removes, with precision and recall for planted noise, None
     where it is not known which are."""
     found: dict[str, dict[str, Any]] = {}
     for cell in cells:
@@ -63,7 +63,7 @@ def thrown_out(scored: ScoredRows, cells: Sequence[Cell]) -> dict[str, dict[str,
 
 
 def figures_of_cells(table: pd.DataFrame) -> dict[str, Any]:
-    """What the table ABLATION says."""
+    """Return the figures of the table ABLATION."""
     rows = [_brief(row) for row in table.to_dict("records")]
     baseline = rows[0]
     helpful = [row for row in rows if row[Ablation.VERDICT] == Verdict.HELPS]
@@ -78,7 +78,7 @@ def figures_of_cells(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _brief(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row as JSON: without its head, null for NaN."""
+    """Return a row as JSON: without its head, null for NaN."""
     return {
         name: None if isinstance(value, float) and value != value else value
         for name, value in row.items()

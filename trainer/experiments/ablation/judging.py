@@ -69,7 +69,7 @@ class Judge:
         specs: Mapping[tuple[str, int], HeadSpec],
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """ABLATION and ABLATION_CLASSES, from ANSWERS.
+        """Return ABLATION and ABLATION_CLASSES, from ANSWERS.
 
         Args:
             specs: the head of every encoder's cell.
@@ -143,7 +143,7 @@ class Judge:
         return rows, of_classes
 
     def _answers(self, frame: pd.DataFrame, column: str, label_n: np.ndarray) -> PredictionSet:
-        """[A, S, N] in order of first appearance, which is the same in every seed."""
+        """Return [A, S, N] in order of first appearance, which is the same in every seed."""
         arms = list(dict.fromkeys(_arms(frame)))
         seeds = sorted(set(frame[AnswersOf.SEED]))
         shape = (len(arms), len(seeds), len(label_n))

@@ -17,7 +17,7 @@ ACTED_ON = re.compile(
 
 
 def literal(text: object) -> str:
-    """``text`` on one line, such that Markdown shows it as it is, within a paragraph or a table.
+    """Return ``text`` on one line, such that Markdown shows it as it is, within a paragraph or a table.
 
     It is left alone where it can be: files like these are often read as they are.
     """
@@ -26,13 +26,14 @@ def literal(text: object) -> str:
 
 
 def code(text: str) -> str:
-    """A block of shell commands, whatever stands in it."""
+    """Return a block of shell commands, escaped."""
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}sh\n{text}\n{fence}"
 
 
 def as_table(head: Sequence[str], body: Iterable[Sequence[str]], *, texts: int = 1) -> str:
-    """A table; the first ``texts`` columns are aligned at the left, as words are, all others at the right."""
+    """Return a table; the first ``texts`` columns are aligned at the left, as words are, all others at the
+    right."""
     rule = [":--" if at < texts else "--:" for at in range(len(head))]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))

@@ -45,7 +45,7 @@ class AblationRecord:
         self._number = {seed: number for number, seed in enumerate(seeds)}
 
     def has(self, encoder: str, seed: int) -> bool:
-        """Whether the answers of this encoder's heads of this seed are on record."""
+        """Return whether the answers of this encoder's heads of this seed are on record."""
         if self.answers.empty:
             return False
         return bool(
@@ -103,7 +103,7 @@ class AblationRecord:
 def scores_frame(
     scored: ScoredRows, cells: Sequence[Cell], images: Mapping[int, bytes | None]
 ) -> pd.DataFrame:
-    """SCORES: the training rows with their scores and what every cell keeps.
+    """Return SCORES: the training rows with their scores and what every cell keeps.
 
     Args:
         images: thumbnails by row.
@@ -127,7 +127,7 @@ def scores_frame(
 def cells_as_runs(
     table: pd.DataFrame, curves: pd.DataFrame, *, began_s: float, ended_s: float
 ) -> Iterator[ChildRun]:
-    """The rows of ABLATION as MLflow's own pages show them, curves as means over seeds."""
+    """Return the rows of ABLATION as MLflow's own pages show them, curves as means over seeds."""
     means = mean_curves(curves)
     for number, row in enumerate(table.to_dict("records")):
         of_row = means.get(number, {})

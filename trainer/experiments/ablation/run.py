@@ -171,7 +171,7 @@ class AblationStudy(Experiment[AblateConfig]):
         self.encoders.append(EncoderRows(features.report.encoder, data, test_x_nd, by_arm))
 
     def random_rows(self, cell: Cell, *, draw: int) -> np.ndarray:
-        """bool [N]: as many training rows as the cell keeps, chosen at random."""
+        """Return bool [N]: as many training rows as the cell keeps, chosen at random."""
         from trainer.experiments.ablation.design import random_choice
 
         return random_choice(cell, self.scored.rows, seed=self.config.seed, draw=draw)
@@ -223,7 +223,7 @@ class AblationStudy(Experiment[AblateConfig]):
     # --- the end ------------------------------------------------------------------------------
 
     def judge(self, record: AblationRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """ABLATION and ABLATION_CLASSES."""
+        """Return ABLATION and ABLATION_CLASSES."""
         from trainer.experiments.ablation.judging import Judge, LabelledRows
 
         manifest = self.features.manifest
@@ -273,7 +273,7 @@ class AblationStudy(Experiment[AblateConfig]):
     def log_report(
         self, table: pd.DataFrame, classes: pd.DataFrame, figures: Figures, writer: RunWriter
     ) -> None:
-        """The page for people, with its images."""
+        """Log the report with its images."""
         from trainer.experiments.ablation.report import report
 
         config = self.config
@@ -299,7 +299,7 @@ class AblationStudy(Experiment[AblateConfig]):
 
 
 def head_of(config: AblateConfig) -> HeadSpec:
-    """The head that all cells train.
+    """Return the head that all cells train.
 
     Raises:
         InputError: there is no such head.
@@ -318,7 +318,7 @@ def head_of(config: AblateConfig) -> HeadSpec:
 
 
 def views_of(config: AblateConfig, spec: HeadSpec) -> int:
-    """How many views to make.
+    """Return how many views to make.
 
     Raises:
         InputError: there shall be some, for a head that cannot be trained on them.
@@ -336,7 +336,7 @@ def views_of(config: AblateConfig, spec: HeadSpec) -> int:
 
 
 def read(config: AblateConfig, device: str, *, views: int) -> Features:
-    """Rows with vectors and views, and with the damage that is planted.
+    """Return rows with vectors and views, and with the damage that is planted.
 
     Raises:
         InputError: data or encoder cannot be used; an image or a group stands in two splits.
@@ -353,7 +353,7 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
 
 
 def corrupted(config: AblateConfig, manifest: Manifest) -> Manifest:
-    """The rows with the damage that was asked for."""
+    """Return the rows with the planted noise that the flags name."""
     from trainer.data.corruption import degrade_source, flip_labels, shuffle_captions
 
     if config.dry_run and len(manifest.classes) < 2:  # nothing to train or to test: all rows are looked at
@@ -371,7 +371,7 @@ def corrupted(config: AblateConfig, manifest: Manifest) -> Manifest:
 
 
 def score(config: AblateConfig, device: str, features: Features) -> ScoredRows:
-    """Every score that these training rows can have.
+    """Return every score that these training rows can have.
 
     Raises:
         InputError: the aesthetic predictor, or the encoder that scores, cannot be used.
@@ -406,7 +406,7 @@ def score(config: AblateConfig, device: str, features: Features) -> ScoredRows:
 
 
 def cells_of(config: AblateConfig, scored: ScoredRows, *, augment: bool) -> list[Cell]:
-    """The cells that the flags ask for.
+    """Return the cells that the flags ask for.
 
     Raises:
         InputError: a filter cannot be read, asks for a score that is not there, or empties a class.
@@ -436,7 +436,7 @@ def log_scores(config: AblateConfig, writer: RunWriter, scored: ScoredRows, cell
 
 
 def write_report(path: Path, writer: RunWriter) -> None:
-    """The logged report beside its images, each complete when it appears.
+    """Write the logged report beside its images, each complete when it appears.
 
     Raises:
         InputError: the folder cannot be written.

@@ -22,7 +22,8 @@ NEAR = 1e-9
 
 
 def cosine(one_ne: np.ndarray, other_ne: np.ndarray) -> np.ndarray:
-    """Cosine of vectors, row by row: float64 [N], NaN where one of the two is zero or no number."""
+    """Return the cosine of vectors, row by row: float64 [N], NaN where one of the two is zero or no
+    number."""
     product_n = np.einsum("ne,ne->n", one_ne, other_ne, dtype=np.float64)
     length_n = np.linalg.norm(one_ne.astype(np.float64), axis=1)
     length_n *= np.linalg.norm(other_ne.astype(np.float64), axis=1)
@@ -32,8 +33,8 @@ def cosine(one_ne: np.ndarray, other_ne: np.ndarray) -> np.ndarray:
 def clip_score(
     image_ne: np.ndarray, text_me: np.ndarray, row_m: np.ndarray, *, of: Of = "best"
 ) -> np.ndarray:
-    """CLIP score of each row: the cosine of image and text embedding, both of length 1 (Hessel et al. 2021,
-    without their factor 2.5).
+    """Return the CLIP score of each row: the cosine of image and text embedding, both of length 1 (Hessel
+    et al. 2021, without their factor 2.5).
 
     Never of ``logits_per_image``: these are cosines already, times a temperature. The cosine of two columns
     of them compares rows with each other, and of a single pair it is 1, whatever it shows.
@@ -59,13 +60,15 @@ def clip_score(
 
 
 def aesthetic_score(image_ne: np.ndarray, head: AestheticHead) -> np.ndarray:
-    """LAION's aesthetic score, about 1 to 10: the head on image embeddings of length 1. float64 [N]."""
+    """Return LAION's aesthetic score, about 1 to 10: the head on image embeddings of length 1. float64
+    [N]."""
     wide_ne = image_ne.astype(np.float64)
     return wide_ne @ head.weight_e / np.linalg.norm(wide_ne, axis=1) + head.bias
 
 
 def quality_score(measures: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Technical quality: how far the worst of `TECHNICAL` lies below what is usual among these images.
+    """Return the technical quality: how far the worst of `TECHNICAL` lies below what is usual among these
+    images.
 
     In standard deviations, as the better half of the images has them: were the worse half looked at as
     well, many bad images would make bad images usual. Sharpness and size, which spread over orders of
@@ -83,8 +86,8 @@ def quality_score(measures: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _above_usual(value_n: np.ndarray) -> np.ndarray:
-    """(x - median) / standard deviation, the latter from the median to the 84th percentile; +inf where all
-    are the same."""
+    """Return (x - median) / standard deviation, the latter from the median to the 84th percentile; +inf
+    where all are the same."""
     known = value_n[~np.isnan(value_n)]
     if not len(known) or known.min() == known.max():
         return np.where(np.isnan(value_n), np.nan, np.inf)
@@ -93,8 +96,8 @@ def _above_usual(value_n: np.ndarray) -> np.ndarray:
 
 
 def agreement_score(probability_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
-    """Label agreement: the probability of the given label out of fold (self-confidence in confident learning,
-    Northcutt et al. 2021), as if all classes were equally frequent. float64 [N].
+    """Return the label agreement: the probability of the given label out of fold (self-confidence in
+    confident learning, Northcutt et al. 2021), as if all classes were equally frequent. float64 [N].
 
     With the frequencies of the data a rare class would be doubted as a whole: of wrong labels planted in the
     demo pack (20 % of its rows) the area under the ROC curve is 0.88 with and 0.85 without the correction.
@@ -129,9 +132,9 @@ def found_spoiled(keep_n: np.ndarray, spoiled_n: np.ndarray) -> Found:
 
 
 def separation(score_n: np.ndarray, spoiled_n: np.ndarray) -> Interval:
-    """Area under the ROC curve with which a low score tells spoiled rows from the others, with the interval
-    of Newcombe's method 5 (2006), which keeps its width where the area is 1. Rows without a score do not
-    count; NaN where only one kind is left."""
+    """Return the area under the ROC curve with which a low score tells spoiled rows from the others, with
+    the interval of Newcombe's method 5 (2006), which keeps its width where the area is 1. Rows without a
+    score do not count; NaN where only one kind is left."""
     known = ~np.isnan(score_n)
     spoiled_n, score_n = spoiled_n[known], score_n[known]
     yes, no = int(spoiled_n.sum()), int((~spoiled_n).sum())
@@ -141,7 +144,7 @@ def separation(score_n: np.ndarray, spoiled_n: np.ndarray) -> Interval:
     z, others = float(stats.norm.ppf(0.975)), (yes + no) / 2 - 1
 
     def excess(bound: float) -> float:
-        """How far the area found lies beyond z standard errors, if the true one were at the bound."""
+        """Return how far the area found lies beyond z standard errors, if the true one were at the bound."""
         pairs = 1 + others * (1 - bound) / (2 - bound) + others * bound / (1 + bound)
         return abs(bound - area) - z * np.sqrt(bound * (1 - bound) * pairs / (yes * no))
 
@@ -152,6 +155,6 @@ def separation(score_n: np.ndarray, spoiled_n: np.ndarray) -> Interval:
 
 
 def rows_of_captions(captions: Sequence[Sequence[str]]) -> tuple[list[str], np.ndarray]:
-    """All captions of all rows in one list, and which row each belongs to, int64 [M]."""
+    """Return all captions of all rows in one list, and which row each belongs to, int64 [M]."""
     flat = [(text, row) for row, texts in enumerate(captions) for text in texts]
     return [text for text, _ in flat], np.array([row for _, row in flat], dtype=np.int64)

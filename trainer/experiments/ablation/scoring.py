@@ -116,7 +116,7 @@ class ScoredRows:
         return {CLIP: self.clip_of(self._captions)}
 
     def clip_of(self, captions: list[list[str]], of: Of | None = None) -> np.ndarray:
-        """CLIP score of the training rows with these captions: float64 [N]."""
+        """Return the CLIP score of the training rows with these captions: float64 [N]."""
         assert self._image_ne is not None
         texts, row_m = scores.rows_of_captions(captions)
         text_me = encode_texts(texts, self._how.encoder).vectors_ne
@@ -155,7 +155,7 @@ class ScoredRows:
         return {AGREEMENT: scores.agreement_score(probability_nc, label_n)}
 
     def _kin(self, group_n: np.ndarray | None) -> list[str]:
-        """What must stay in one fold: the rows of a group, and near-duplicates."""
+        """Return what must stay in one fold: the rows of a group, and near-duplicates."""
         if group_n is None:
             return list(self.manifest.group)
         counts = dict(zip(*np.unique(group_n, return_counts=True), strict=True))
@@ -178,7 +178,7 @@ class ScoredRows:
         return None if kinds is None or not any(kinds) else np.array([bool(kind) for kind in kinds])
 
     def separation(self) -> dict[str, dict[str, Interval]]:
-        """How well a low score tells spoiled rows of each kind from those that are not spoiled (AUROC)."""
+        """Return the AUROC with which a low score detects planted noise of each kind."""
         kinds = np.array(self.manifest.corrupted or ())
         found: dict[str, dict[str, Interval]] = {}
         told = {name: score_n for name, score_n in self.rows.scores.items() if name not in MEASURED}
@@ -190,7 +190,7 @@ class ScoredRows:
         return found
 
     def wording(self) -> dict[str, object] | None:
-        """What rewording does to the match of image and caption; None without captions.
+        """Return what rewording does to the match of image and caption; None without captions.
 
         CLIP scores before and after with the paired difference, and the AUROC with which either tells a row's
         own captions from those of another row.
@@ -224,7 +224,8 @@ class ScoredRows:
         }
 
     def _tells_true(self, captions: list[list[str]], with_caption: np.ndarray) -> Interval:
-        """AUROC of the CLIP score: rows with their own captions against the same rows with another's."""
+        """Return the AUROC of the CLIP score: rows with their own captions against the same rows with
+        another's."""
         order = np.random.default_rng(self._how.seed).permutation(with_caption)
         exchanged = list(captions)
         for row, other in zip(order, np.roll(order, 1), strict=True):
@@ -235,7 +236,7 @@ class ScoredRows:
 
 
 def _technical(measures_nm: np.ndarray) -> dict[str, np.ndarray]:
-    """Measures by name, and the quality made of them."""
+    """Return measures by name, and the quality made of them."""
     by_name = {
         name: measures_nm[:, MEASURE_NAMES.index(name)].astype(np.float64) for name in MEASURE_NAMES[:7]
     }

@@ -54,7 +54,7 @@ class Answer:
 
 
 def arms_of(cells: Sequence[Cell], random_choice: Callable[[Cell], np.ndarray]) -> list[Arm]:
-    """The cells, and for each that removes rows its random choice."""
+    """Return the cells, and for each that removes rows its random choice."""
     own = [Arm(cell.number, False, cell.augment, cell.keep_n) for cell in cells]
     others = [Arm(cell.number, True, cell.augment, random_choice(cell)) for cell in cells if cell.removes]
     return own + others
@@ -88,7 +88,7 @@ def train(
 
 
 def candidates(count: int, *, like: HeadSpec, seed: int) -> list[HeadSpec]:
-    """Configurations spread evenly over the search space, the first ``like`` itself.
+    """Return configurations spread evenly over the search space, the first ``like`` itself.
 
     All take its epochs, batch size and class weights: no cell takes more optimiser steps than another.
     """
@@ -111,7 +111,7 @@ def tune(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[HeadSpec]:
-    """The inner search: for each arm the candidate with the highest validation macro-F1 after its last epoch.
+    """Return for each arm the candidate with the highest validation macro-F1 after its last epoch.
 
     Every arm tries the same candidates with the same random numbers: none is luckier in what it is offered.
     """
@@ -151,6 +151,6 @@ def _trained(
 
 
 def _says(head: Head, x_nd: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Class numbers int16 [N] and the probability of class 1, float32 [N]."""
+    """Return class numbers int16 [N] and the probability of class 1, float32 [N]."""
     probability_nc = head.probabilities(x_nd).cpu().numpy()
     return probability_nc.argmax(1).astype(np.int16), probability_nc[:, 1].astype(np.float32)

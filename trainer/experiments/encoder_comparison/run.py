@@ -104,7 +104,7 @@ def check_encoders(config: EncodersConfig) -> None:
 
 
 def names(config: EncodersConfig) -> list[str]:
-    """What the tables call the encoders: the ends of their names, or all of them where ends repeat."""
+    """Return what the tables call the encoders: the ends of their names, or all of them where ends repeat."""
     ends = [encoder.rstrip("/").rpartition("/")[2] for encoder in config.encoders]
     return ends if len(set(ends)) == len(ends) else list(config.encoders)
 
@@ -113,7 +113,7 @@ def names(config: EncodersConfig) -> list[str]:
 
 
 def measure_costs(config: EncodersConfig, device: str, writer: RunWriter) -> list[Cost]:
-    """What each encoder costs, from the record where it was measured before."""
+    """Return what each encoder costs, from the record where it was measured before."""
     from trainer.features.backbone import pick_dtype
     from trainer.features.encoder_cost import Cost, cost_of
     from trainer.features.hub import resolve
@@ -133,7 +133,7 @@ def measure_costs(config: EncodersConfig, device: str, writer: RunWriter) -> lis
 
 
 def choices(label_n: np.ndarray, *, seeds: int, seed: int) -> np.ndarray:
-    """Random choices of training rows, bool [S, N]: `SHARE` of each class, at least one row."""
+    """Return random choices of training rows, bool [S, N]: `SHARE` of each class, at least one row."""
     import numpy as np
 
     kept_sn = np.zeros((seeds, len(label_n)), dtype=bool)
@@ -146,7 +146,8 @@ def choices(label_n: np.ndarray, *, seeds: int, seed: int) -> np.ndarray:
 
 
 def train_probe(config: EncodersConfig, name: str, features: Features, device: str) -> Method:
-    """The tuned linear probe on one encoder: its strength is the best for all choices of rows together."""
+    """Return the tuned linear probe on one encoder: its strength is the best for all choices of rows
+    together."""
     import numpy as np
     import torch
 
@@ -223,7 +224,7 @@ def conclude(
 
 
 def table(config: EncodersConfig, read: list[Features], costs: list[Cost]) -> list[dict[str, Any]]:
-    """Rows of ENCODERS."""
+    """Return rows of ENCODERS."""
     return [
         {
             EncodersOf.ENCODER: name,
@@ -243,7 +244,7 @@ def table(config: EncodersConfig, read: list[Features], costs: list[Cost]) -> li
 
 
 def report_costs(rows: list[dict[str, Any]]) -> None:
-    """What each encoder costs, on the terminal."""
+    """Print what each encoder costs."""
     from rich.table import Table
 
     from trainer.experiments.comparison import show
@@ -266,7 +267,7 @@ def report_costs(rows: list[dict[str, Any]]) -> None:
 
 
 def significant(comparison: Comparison) -> dict[int, bool]:
-    """Of each encoder but the chosen one: whether its difference to that is more than noise."""
+    """Return for each encoder but the chosen one whether its difference to that is more than noise."""
     frame = comparison.pairs_table()
     low, high = frame[MethodPairs.EFFECT + Methods.LOW], frame[MethodPairs.EFFECT + Methods.HIGH]
     certain = (frame[MethodPairs.EFFECT_P_HOLM] < 0.05) & ((low > 0) | (high < 0))
@@ -274,13 +275,13 @@ def significant(comparison: Comparison) -> dict[int, bool]:
 
 
 def fastest_equal(comparison: Comparison, costs: list[Cost], chosen: int) -> int:
-    """The fastest of the chosen encoder and those that cannot be told from it."""
+    """Return the fastest of the chosen encoder and those not significantly different from it."""
     level = [chosen, *(other for other, certain in significant(comparison).items() if not certain)]
     return max(level, key=lambda place: costs[place].images_per_s)
 
 
 def advice(comparison: Comparison, costs: list[Cost], *, chosen: int, take: int) -> str:
-    """Which encoder to take, and when the difference is noise."""
+    """Return which encoder to take, and when the difference is noise."""
     known = [method.name for method in comparison.methods]
     words = [f"Best on validation rows: {known[chosen]}."]
     words += [comparison.verdict(chosen, other) for other in range(len(known)) if other != chosen]

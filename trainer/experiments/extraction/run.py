@@ -94,7 +94,7 @@ def encode_captions(config: ExtractConfig, settings: EncoderSettings, features: 
 
 
 def figures_of(report: ExtractReport) -> dict[str, Any]:
-    """What was found and done."""
+    """Return what was found and done."""
     return {
         Extracted.FOUND: report.found,
         Extracted.USED: report.used,

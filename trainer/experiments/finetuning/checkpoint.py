@@ -34,7 +34,7 @@ def write(path: Path, training: Training) -> None:
 
 
 def read(path: Path) -> tuple[TrainingProgress, dict[str, Tensor]] | None:
-    """What was kept; None where there is nothing, or what there is is damaged."""
+    """Return what was kept; None where there is nothing, or what there is is damaged."""
     try:
         with safe_open(path, framework="pt") as opened:
             standing = TrainingProgress(**json.loads(opened.metadata()["standing"]))

@@ -1,4 +1,4 @@
-"""The rival, and the start: the best logistic regression on the frozen encoder's vectors."""
+"""The baseline, and the start: the best logistic regression on the frozen encoder's vectors."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ def judge(
 
 
 def why_no_better(tuned: Outcome, *, frozen_val: float, rows: int, epochs: int) -> str:
-    """What the curves of the chosen configuration, means over its seeds, say about a gain that did not come.
+    """Return what the curves of the chosen configuration, means over its seeds, say about a gain that did
+    not come.
 
     Args:
         tuned: what its trainings came to; none failed.
@@ -73,13 +74,14 @@ def why_no_better(tuned: Outcome, *, frozen_val: float, rows: int, epochs: int) 
 
 
 def first_and_last(curve_se: np.ndarray) -> tuple[float, float]:
-    """A curve [S, E], NaN after a seed has stopped, in each seed's first and last epoch: means over seeds."""
+    """Return a curve [S, E], NaN after a seed has stopped, in each seed's first and last epoch: means over
+    seeds."""
     last_s = np.isfinite(curve_se).sum(1) - 1
     return float(curve_se[:, 0].mean()), float(curve_se[np.arange(len(curve_se)), last_s].mean())
 
 
 def words(judgement: Judgement, *, blocks: int, rows: int, seeds: int) -> str:
-    """The verdict as a sentence."""
+    """Return the verdict as a sentence."""
     value, low, high = judgement.effect
     what = f"Fine-tuning the last {blocks} block{'s' if blocks > 1 else ''}"
     figures = (

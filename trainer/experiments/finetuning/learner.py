@@ -36,18 +36,18 @@ class Learner(nn.Module):
         self.eval()
 
     def forward(self, h: Tensor) -> Tensor:
-        """[B, tokens, width] → logits float32 [B, C]."""
+        """Return logits float32 [B, C] of what arrives at the blocks, [B, tokens, width]."""
         return self.logits(self.tail(h))
 
     def logits(self, x_bd: Tensor) -> Tensor:
-        """Logits float32 [B, C] of the tail's vectors [B, D]."""
+        """Return the logits float32 [B, C] of the tail's vectors [B, D]."""
         with torch.autocast(x_bd.device.type, enabled=False):
             return self.head(Scale(self.centre, self.factor).apply(x_bd.float()))
 
     def groups(
         self, *, lr: float, head_lr: float, decay: float, weight_decay: float
     ) -> list[dict[str, object]]:
-        """Parameters for an optimiser, each group with its highest rate as ``lr``.
+        """Return parameters for an optimiser, each group with its highest rate as ``lr``.
 
         The last block and what follows it learn with ``lr``, each block before it with ``decay`` times the
         rate of the next (Clark et al. 2020, ELECTRA, sec. 3.1). Biases and norms are not decayed.
@@ -66,10 +66,10 @@ class Learner(nn.Module):
         ]
 
     def learnt(self) -> Iterator[tuple[str, Tensor]]:
-        """What learns, by name."""
+        """Return what learns, by name."""
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
 
 
 def parameters(learner: nn.Module) -> int:
-    """How many weights and biases learn."""
+    """Return how many weights and biases learn."""
     return sum(p.numel() for p in learner.parameters() if p.requires_grad)

@@ -36,13 +36,13 @@ class Description:
 
 
 def files_of(learner: Learner, description: Description) -> dict[str, bytes]:
-    """What to keep of a learner, by file name. The encoder's other weights are found by its name."""
+    """Return what to keep of a learner, by file name. The encoder's other weights are found by its name."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in kept_tensors(learner).items()}
     return {TENSORS: save(tensors), DESCRIPTION: json.dumps(asdict(description), indent=2).encode()}
 
 
 def kept_tensors(learner: Learner) -> dict[str, Tensor]:
-    """What learnt, and how the head's vectors are scaled."""
+    """Return what learnt, and how the head's vectors are scaled."""
     scale = {"centre": learner.centre, "factor": learner.factor}
     return {name: parameter.detach() for name, parameter in learner.learnt()} | scale
 
@@ -82,7 +82,7 @@ class TunedEncoder:
 
     @torch.no_grad()
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """uint8 [H, W, 3] each, of any sizes → float32 [N, C].
+        """Return float32 [N, C] of images uint8 [H, W, 3] each, of any sizes.
 
         Activations are rounded as they were when they were stored, so that the answers are those of training.
         """

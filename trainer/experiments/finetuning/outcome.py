@@ -11,7 +11,8 @@ from trainer.heads.outcome import Outcome
 
 
 def outcome_of(standings: Sequence[TrainingProgress]) -> Outcome:
-    """One standing per seed, each with at least one epoch behind it; seeds that have none are left out."""
+    """Return one standing per seed, each with at least one epoch behind it; seeds that have none are left
+    out."""
     known = [one for one in standings if one.curves["val_loss"]]
     epochs = max(len(one.curves["val_loss"]) for one in known)
     curves = {name: np.full((len(known), epochs), np.nan) for name in METRICS}

@@ -36,12 +36,12 @@ class TunedAnswers(Evaluation):
         return self.answer(finalist.head, self._vectors[finalist.name])
 
     def answer(self, head: Head, x_nd: np.ndarray) -> np.ndarray:
-        """Probabilities float32 [N, C]."""
+        """Return probabilities float32 [N, C]."""
         device = head.scale.centre_d.device
         return head.probabilities(torch.as_tensor(x_nd, device=device)).cpu().numpy()
 
     def frozen_figures(self) -> dict[str, Any]:
-        """The frozen head on the test rows."""
+        """Return the frozen head on the test rows."""
         rows = self.manifest.rows("test")
         confusion = intervals.confusion_matrix(
             self.manifest.label_n[rows],
@@ -59,13 +59,13 @@ class TunedAnswers(Evaluation):
 
 
 def with_own_head(frozen: Head, learner: Learner) -> Head:
-    """The learner's head, for its vectors."""
+    """Return the learner's head, for its vectors."""
     linear = {f"layers.0.{part}": getattr(learner.head, part).detach() for part in ("weight", "bias")}
     return replace(frozen, tensors=linear)
 
 
 def figures_of(trial_log: TrialLog, chosen: int) -> dict[str, Any]:
-    """The figures that a sweep has too, the chosen trial being the best of the fine-tuned ones."""
+    """Return the figures that a sweep has too, the chosen trial being the best of the fine-tuned ones."""
     row = trial_log.trials[trial_log.trials[Trials.TRIAL] == chosen].iloc[0]
     ends = row[Trials.VAL_F1_MACRO_LOW], row[Trials.VAL_F1_MACRO_HIGH]
     return {

@@ -74,7 +74,7 @@ def check(config: FinetuneConfig) -> None:
 
 
 def cache_activations(config: FinetuneConfig, features: Features, device: str) -> Activations:
-    """What arrives at the last blocks, from the cache where it is in it; says what was done."""
+    """Return what arrives at the last blocks, from the cache where it is in it; says what was done."""
     from trainer.features.activations import activations
 
     settings = encoder_settings(config, device, augment=config.augment, views=config.views)
@@ -152,13 +152,14 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         return figures | self.cost()
 
     def checkpoints(self, writer: RunWriter) -> Path:
-        """The folder of the run's checkpoints."""
+        """Return the folder of the run's checkpoints."""
         return self.config.cache_dir / "finetuning" / writer.run_id
 
     # --- the rival ----------------------------------------------------------------------------
 
     def fit_frozen(self) -> tuple[Frozen, np.ndarray]:
-        """The best head on the frozen encoder, and the vectors [N, D] of all rows that it is used on."""
+        """Return the best head on the frozen encoder, and the vectors [N, D] of all rows that it is used
+        on."""
         import numpy as np
         import torch
 
@@ -189,7 +190,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         return frozen, x_nd.cpu().numpy()
 
     def frozen_record(self) -> TrialRecord:
-        """The rival's line in the record."""
+        """Return the frozen head's row of TRIALS."""
         from trainer.search.loop import TrialRecord
 
         spec, now = self.frozen.spec, time.time()
@@ -200,7 +201,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
     # --- training -----------------------------------------------------------------------------
 
     def recipe(self, lr: float) -> Recipe:
-        """How to train with this learning rate."""
+        """Return how to train with this learning rate."""
         from trainer.experiments.finetuning.training import Recipe
 
         config = self.config
@@ -219,7 +220,8 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         )
 
     def training(self, number: int, lr: float, seed: int) -> tuple[Training, Path]:
-        """The training of a learning rate with a seed, where its last checkpoint left it, and that file."""
+        """Return the training of a learning rate with a seed, where its last checkpoint left it, and that
+        file."""
         import torch
 
         from trainer.experiments.finetuning import checkpoint
@@ -275,7 +277,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
     def trial_record(
         self, number: int, lr: float, standings: list[TrainingProgress], started: float, *, ended: bool
     ) -> TrialRecord:
-        """A learning rate's line in the record."""
+        """Return a learning rate's row of TRIALS."""
         from trainer.experiments.finetuning.learner import parameters
         from trainer.experiments.finetuning.outcome import outcome_of
         from trainer.search.loop import TrialRecord
@@ -358,7 +360,8 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         return figures
 
     def choose(self, ended: dict[int, list[TrainingProgress]]) -> tuple[int, Outcome]:
-        """The trial best on validation rows, and how it went. NoResultError where every training diverged."""
+        """Return the trial best on validation rows, and how it went. NoResultError where every training
+        diverged."""
         from trainer.experiments.finetuning.outcome import outcome_of
 
         outcomes = {number: outcome_of(standings) for number, standings in ended.items()}
@@ -371,8 +374,8 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         return chosen, alive[chosen]
 
     def answer(self, chosen: int, outcome: Outcome) -> tuple[TunedAnswers, np.ndarray, Learner]:
-        """The answers of the best seed and of the rival, the predictions [S, N] of every seed on the test
-        rows, and what the best seed learned."""
+        """Return the answers of the best seed and of the rival, the predictions [S, N] of every seed on
+        the test rows, and what the best seed learned."""
         import numpy as np
 
         from trainer.experiments.finetuning.report import TunedAnswers, with_own_head
@@ -400,7 +403,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         return answers, pred_sn, learners[seed]
 
     def files_of(self, learner: Learner) -> dict[str, bytes]:
-        """What is kept of the fine-tuned encoder, by file name."""
+        """Return what is kept of the fine-tuned encoder, by file name."""
         from trainer.experiments.finetuning import model
 
         described = model.Description(
@@ -416,7 +419,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
     def judge(
         self, answers: TunedAnswers, pred_sn: np.ndarray, outcome: Outcome
     ) -> tuple[judging.Judgement, str]:
-        """Whether fine-tuning helped, and where it did not, why; says both."""
+        """Return whether fine-tuning helped, and where it did not, why; says both."""
         from trainer.experiments.finetuning import judging
 
         test, config = self.manifest.rows("test"), self.config

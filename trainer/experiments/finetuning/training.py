@@ -202,7 +202,7 @@ class Training:
             )
 
     def _planned(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The order of the training rows in an epoch, and the view that each shows."""
+        """Return the order of the training rows in an epoch, and the view that each shows."""
         if self._plan is None or self._plan[0] != epoch:
             rows, count = len(self._train.rows), 1 + self._source.views
             order = common_random_numbers.sample_order((self._seed,), epoch=epoch, rows=rows)[0].numpy()
@@ -243,7 +243,7 @@ class Training:
     # --- what is kept -------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights, moments and the best weights, by name."""
+        """Return weights, moments and the best weights, by name."""
         kept = {f"best.{name}": tensor for name, tensor in self.best.items()}
         if self.standing.done:
             return kept
@@ -269,7 +269,7 @@ class Training:
                 }
 
     def take_best(self) -> Learner:
-        """The learner with the weights of its best epoch."""
+        """Return the learner with the weights of its best epoch."""
         with torch.no_grad():
             for name, parameter in self.learner.learnt():
                 parameter.copy_(self.best[name])
@@ -289,13 +289,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 @torch.no_grad()
 def answers(learner: Learner, source: Source, rows: np.ndarray, how: Running) -> Tensor:
-    """Logits float32 [N, C] of rows as they are, on the device."""
+    """Return the logits float32 [N, C] of rows as they are, on the device."""
     return learner.logits(vectors(learner.tail, source, rows, how))
 
 
 @torch.no_grad()
 def vectors(tail: TrainableTail, source: Source, rows: np.ndarray, how: Running, *, view: int = 0) -> Tensor:
-    """What the last blocks make of rows in one view, float32 [N, D], on the device."""
+    """Return what the last blocks make of rows in one view, float32 [N, D], on the device."""
     found = []
     for at in range(0, len(rows), how.micro):
         some = rows[at : at + how.micro]
@@ -306,7 +306,7 @@ def vectors(tail: TrainableTail, source: Source, rows: np.ndarray, how: Running,
 
 
 def rate_factor(step: int, *, total: int, warmup: float) -> float:
-    """What learning rates are multiplied by: a straight line up, then half a cosine down to 0."""
+    """Return what learning rates are multiplied by: a straight line up, then half a cosine down to 0."""
     rise = max(1, round(warmup * total))
     if step < rise:
         return (step + 1) / rise

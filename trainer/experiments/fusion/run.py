@@ -111,7 +111,7 @@ class Fusion(Experiment[FuseConfig]):
 
 
 def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features) -> Texts:
-    """The captions with their vectors: of several captions of a row the mean, each of length 1.
+    """Return the captions with their vectors: of several captions of a row the mean, each of length 1.
 
     Raises:
         InputError: the encoder has no text tower; the file of names cannot be used; no caption is left.
@@ -154,7 +154,7 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
 def caption_counts(
     features: Features, texts: Texts
 ) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
-    """Of each split: rows, rows without a caption, share of its captions that name their class."""
+    """Return for each split: rows, rows without a caption, share of its captions that name their class."""
     splits = {split: features.manifest.rows(split) for split in ("train", "val", "test")}
     had_n = [bool(one.strip()) for one in features.manifest.caption]
     named = {
@@ -169,7 +169,7 @@ def caption_counts(
 
 
 def report_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
-    """What the captions are, and whether they give the answer away."""
+    """Say what the captions are, and whether they give the answer away."""
     counts, without, named = caption_counts(features, texts)
     say(
         "Without a caption: "
@@ -191,7 +191,7 @@ def report_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
 
 
 def both(features: Features, texts: Texts, split: str, device: str) -> ImageTextRows:
-    """The rows of a split on the device."""
+    """Return the rows of a split on the device."""
     import torch
 
     from trainer.heads.fusion_heads import ImageTextRows
@@ -247,7 +247,7 @@ def all_forms(
 
 
 def form_to_bytes(said: HeadOutput) -> bytes:
-    """What a form says, to go on from."""
+    """Serialise the outputs of a form, to resume from."""
     import numpy as np
 
     buffer = io.BytesIO()
@@ -262,7 +262,7 @@ def form_to_bytes(said: HeadOutput) -> bytes:
 
 
 def read_form(writer: RunWriter, name: str, device: torch.device) -> HeadOutput | None:
-    """What a form said before the run was cut off; None where it did not."""
+    """Return the recorded outputs of a form; None where there are none."""
     import numpy as np
     import torch
 
@@ -321,7 +321,7 @@ def conclude(
 
 
 def advice(comparison: Comparison, *, chosen: int, part: int) -> str:
-    """What it comes to: the form chosen on validation rows against the better of its parts there."""
+    """Return what it comes to: the form chosen on validation rows against the better of its parts there."""
     names = [method.name for method in comparison.methods]
     if chosen < 2:
         return (

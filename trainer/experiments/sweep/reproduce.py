@@ -84,7 +84,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
 
 
 def _as_recorded(config: SweepConfig, command: dict[str, Any]) -> SweepConfig:
-    """The flags of the record, with this command's places and device."""
+    """Return the flags of the record, with this command's places and device."""
     here = ("tracking_uri", "cache_dir", "device", "experiment", "rerun", "profile", "export_optuna")
     known = {field.name: field for field in dataclasses.fields(config)}
     then = {name: value for name, value in command.items() if name in known and name not in here}
@@ -94,7 +94,8 @@ def _as_recorded(config: SweepConfig, command: dict[str, Any]) -> SweepConfig:
 
 
 def _apart(values_se: np.ndarray, record: pd.DataFrame, metric: str) -> float:
-    """The largest difference between a curve [S, E] and its record; infinite where one of them is longer."""
+    """Return the largest difference between a curve [S, E] and its record; infinite where one of them is
+    longer."""
     rows = record[(record[Curves.SPLIT] == "val") & (record[Curves.METRIC] == metric)]
     recorded_se = np.full(values_se.shape, np.nan)
     if rows[Curves.EPOCH].max() > values_se.shape[1] or len(rows) != np.isfinite(values_se).sum():

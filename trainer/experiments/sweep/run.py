@@ -155,7 +155,7 @@ class Sweep(TrialExperiment[SweepConfig]):
 
 
 def state_of(trial_log: TrialLog) -> str:
-    """The line behind the progress bar."""
+    """Return the line behind the progress bar."""
     best = trial_log.best()
     counts = f"{trial_log.count('pruned')} pruned, {trial_log.count('failed')} failed"
     if best is None:
@@ -189,7 +189,7 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
 
 
 def profile(stopwatch: Stopwatch, mirror: Mirror, *, elapsed_s: float) -> Figures:
-    """Where the time of the search went, in seconds and as shares of it; said to the person, too.
+    """Return where the time of the search went, in seconds and as shares of it; said to the person, too.
 
     MLflow's runs are written by a thread beside the search. Its seconds are of processor time, which it takes
     from the trainer, and count in ``overhead`` like the others.

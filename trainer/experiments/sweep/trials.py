@@ -35,7 +35,7 @@ def check(config: SweepConfig) -> None:
 
 
 def search_settings(config: SweepConfig, plan: Plan, data: TrainingData) -> SearchSettings:
-    """How the trials are trained on this machine; the first time on a CPU this is measured."""
+    """Return how the trials are trained on this machine; the first time on a CPU this is measured."""
     from trainer.search.loop import SearchSettings
     from trainer.search.study import head_seeds
 
@@ -87,7 +87,8 @@ def run_trials(
 
 
 def finalists(config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog) -> list[Finalist]:
-    """The best trial's head and the best of every other depth, retrained and chosen on validation rows.
+    """Return the best trial's head and the best of every other depth, retrained and chosen on validation
+    rows.
 
     Raises:
         NoResultError: no trial completed.
@@ -110,7 +111,7 @@ def finalists(config: SweepConfig, plan: Plan, data: TrainingData, trial_log: Tr
 def summarise(
     config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog, answers: Evaluation
 ) -> dict[str, Any]:
-    """The figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
+    """Return the figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
     from trainer.experiments import evaluation
     from trainer.search import refit
     from trainer.search.study import head_seeds

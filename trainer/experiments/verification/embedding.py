@@ -57,8 +57,9 @@ class Candidate:
 
 
 def _heads() -> list[Candidate]:
-    """Classifiers of the training people, whose last layer's input (or the linear map) is the embedding; with
-    a cosine output they are NormFace (Wang et al. 2017), without the margin that ArcFace adds."""
+    """Return classifiers of the training people, whose last layer's input (or the linear map) is the
+    embedding; with a cosine output they are NormFace (Wang et al. 2017), without the margin that ArcFace
+    adds."""
     tanh: dict[str, Any] = {"activation": "tanh", "dropout": 0.2, "epochs": 40, "weights": "last"}
     heads = {
         "linear map": HeadSpec(lr=3e-3, epochs=40, weights="last"),
@@ -80,7 +81,7 @@ def _contrastive() -> list[Candidate]:
 
 
 def candidates() -> list[Candidate]:
-    """All of all methods; a method's first is the plainest."""
+    """Return all of all methods; a method's first is the plainest."""
     whitened = [Candidate(PairMethod.WHITENED, f"{k} components", float(k)) for k in (128, 64, 32, 16)]
     lda = [
         Candidate(PairMethod.LDA, f"shrinkage {'by Ledoit and Wolf' if s is None else s}", s)
@@ -98,7 +99,7 @@ def candidates() -> list[Candidate]:
 def learn(
     tried: Sequence[Candidate], rows: PersonRows, *, seed: int, device: str, precision: Precision = "float32"
 ) -> list[Embedding]:
-    """What each candidate learns from these rows; all classifiers side by side in one Population."""
+    """Return what each candidate learns from these rows; all classifiers side by side in one Population."""
     heads = [one for one in tried if isinstance(one.how, HeadSpec)]
     trained = iter(_train_heads(heads, rows, seed=seed, device=device, precision=precision))
     return [
@@ -144,7 +145,8 @@ def _on_device(embedding: Callable[[torch.Tensor], torch.Tensor], device: str) -
 
 
 def whitening(x_nd: np.ndarray, *, components: int) -> Embedding:
-    """Centred, and turned to the first principal axes of these rows, of which each gets the same variance."""
+    """Return centred, and turned to the first principal axes of these rows, of which each gets the same
+    variance."""
     centre_d = x_nd.mean(0, dtype=np.float64)
     _, spread, axes = np.linalg.svd(x_nd - centre_d, full_matrices=False)
     used = int(min(components, (spread > 1e-6 * spread[0]).sum()))
@@ -153,8 +155,8 @@ def whitening(x_nd: np.ndarray, *, components: int) -> Embedding:
 
 
 def discriminants(rows: PersonRows, *, shrinkage: float | None) -> Embedding:
-    """Fisher's linear discriminants with a covariance that is shrunk; None: as much as Ledoit and Wolf (2004)
-    estimate."""
+    """Return Fisher's linear discriminants with a covariance that is shrunk; None: as much as Ledoit and
+    Wolf (2004) estimate."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     model = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto" if shrinkage is None else shrinkage)
@@ -165,12 +167,12 @@ def discriminants(rows: PersonRows, *, shrinkage: float | None) -> Embedding:
 
 
 def cosines(embedded_nw: np.ndarray, row_p2: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of rows, float64 [P]; 0 where a vector has no length."""
+    """Return the cosine of each pair of rows, float64 [P]; 0 where a vector has no length."""
     unit = unit_rows(embedded_nw.astype(np.float64))
     return np.einsum("pw,pw->p", unit[row_p2[:, 0]], unit[row_p2[:, 1]])
 
 
-def worth(embedding: Embedding, x_nd: np.ndarray, row_p2: np.ndarray, same_p: np.ndarray) -> float:
-    """Area under the ROC curve of these pairs."""
+def area_under_roc(embedding: Embedding, x_nd: np.ndarray, row_p2: np.ndarray, same_p: np.ndarray) -> float:
+    """Return the area under the ROC curve of these pairs."""
     used, place = np.unique(row_p2, return_inverse=True)
     return float(area(roc(cosines(embedding(x_nd[used]), place.reshape(-1, 2)), same_p))[0])

@@ -29,7 +29,7 @@ TOLD = {
 def figures(
     scores: Mapping[PairMethod, np.ndarray], pairs: VerificationPairs, bootstrap: PersonBootstrap
 ) -> dict[str, Any]:
-    """`Verified.METHODS`, `DIFFERENCES` and `VERDICT`, and the figures of the method at the top."""
+    """Return `Verified.METHODS`, `DIFFERENCES` and `VERDICT`, and the figures of the method at the top."""
     different = int((~pairs.same_p).sum())
     fars = [far for far in FARS if analysis.enough_pairs_for_far(different, far)]
     measured: dict[PairMethod, dict[str, Resampled]] = {}
@@ -59,7 +59,7 @@ def figures(
 
 
 def _differences(measured: Mapping[PairMethod, Mapping[str, Resampled]]) -> dict[str, Any]:
-    """Every method less the raw cosine, in pairs."""
+    """Return every method less the raw cosine, in pairs."""
     others = [method for method in measured if method is not PairMethod.RAW]
     less = {
         method: {name: one.minus(measured[PairMethod.RAW][name]) for name, one in measured[method].items()}
@@ -83,7 +83,7 @@ def _verdict(difference: Mapping[str, Any] | None) -> str | None:
 
 
 def identification(found: Identified | None, *, seed: int) -> dict[str, Any] | None:
-    """`Verified.IDENTIFICATION`: people are resampled."""
+    """Return `Verified.IDENTIFICATION`: people are resampled."""
     if found is None:
         return None
     hits = np.stack([found.rank_m == 1, found.raw_rank_m == 1]).astype(np.float64)
@@ -101,7 +101,7 @@ def identification(found: Identified | None, *, seed: int) -> dict[str, Any] | N
 
 
 def chosen(candidates: pd.DataFrame) -> dict[str, int]:
-    """Which candidates of the trained method were taken, by how many splits."""
+    """Return which candidates of the trained method were taken, by how many splits."""
     if candidates.empty:
         return {}
     taken = candidates[candidates[Candidates.CHOSEN] & (candidates[Candidates.METHOD] == PairMethod.TRAINED)]
@@ -112,7 +112,7 @@ def chosen(candidates: pd.DataFrame) -> dict[str, int]:
 
 
 def table(found: Mapping[str, Any]) -> Iterator[str]:
-    """The methods, a line each."""
+    """Return the methods, a line each."""
     yield f"{'':<26}{'AUC':<24}{'EER':<24}{'accuracy ± SE':<20}TAR at FAR 0.01"
     for method, one in found[Verified.METHODS].items():
         se = one[Verified.ACCURACY_SE]
@@ -126,7 +126,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def advice(found: Mapping[str, Any]) -> str:
-    """One careful paragraph."""
+    """Return one careful paragraph."""
     methods, same, different = (found[name] for name in (Verified.METHODS, Verified.SAME, Verified.DIFFERENT))
     raw = methods[PairMethod.RAW]
     folds = found[Verified.FOLDS]

@@ -1,4 +1,4 @@
-"""Who of the known people is this? Every photo is asked about once, by a head that did not learn from it."""
+"""Closed-set identification: each photo is classified once, by a head that did not learn from it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def identify(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Identified | None:
-    """Cross-fitted identification of all people with `FEWEST_PHOTOS` photos; None with fewer than two of
-    them.
+    """Return cross-fitted identification of all people with `FEWEST_PHOTOS` photos; None with fewer than
+    two of them.
 
     In each of `PARTS` turns one part of each person's photos is asked about and another chooses among `HEADS`
     by macro-F1; the others are learned from. Photos of one group stay in one part.
@@ -100,7 +100,7 @@ def identify(
 
 
 def nearest(probe_nd: np.ndarray, gallery_md: np.ndarray, y_m: np.ndarray, *, classes: int) -> np.ndarray:
-    """Of each probe the highest cosine to a photo of each person [N, C]; -inf where a person has none."""
+    """Return each probe's highest cosine to a photo of each person [N, C]; -inf without photos."""
     found_nc = np.full((len(probe_nd), classes), -np.inf)
     cosine_nm = probe_nd @ gallery_md.T
     for person in np.unique(y_m):

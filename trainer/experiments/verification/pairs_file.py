@@ -31,7 +31,8 @@ class Line(NamedTuple):
 def read(
     path: Path, sample_id: Sequence[str], label: Sequence[str], *, missing: Sequence[str], seed: int
 ) -> tuple[Protocol, int]:
-    """The pairs of a file, in its folds; and how many were left out because a photo of theirs is unusable.
+    """Return the pairs of a file, in its folds; and how many were left out because a photo of theirs is
+    unusable.
 
     ``name/name_0001.jpg`` is photo 1 of a person; where no photo is called so, the first by natural order of
     the file names is. A file without folds is one list: all its people are set aside together, and its pairs
@@ -72,7 +73,7 @@ def read(
 
 
 def parse(text: str, path: Path) -> tuple[int, list[Line]]:
-    """Pairs of each kind in a fold (0: there are no folds), and the pairs."""
+    """Return pairs of each kind in a fold (0: there are no folds), and the pairs."""
     rows = [(n, _fields(line)) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
     folds, per_fold = 1, 0
     if rows and len(rows[0][1]) <= 2 and all(field.isdecimal() for field in rows[0][1]):
@@ -114,7 +115,7 @@ class _Album:
             names.sort(key=natural_key)
 
     def row(self, line: Line, side: int, path: Path) -> int | None:
-        """The row of one photo of a pair; None where the photo is there but unusable."""
+        """Return the row of one photo of a pair; None where the photo is there but unusable."""
         name, photo = line.names[side], line.photos[side]
         files = self._files.get(name)
         if files is None:
@@ -138,7 +139,7 @@ def _folder(name: str) -> str:
 
 
 def _cut(same_p: np.ndarray, *, seed: int) -> np.ndarray:
-    """Folds of pairs, each kind evenly over them."""
+    """Return folds of pairs, each kind evenly over them."""
     random = np.random.default_rng(seed)
     fold_p = np.empty(len(same_p), dtype=np.int64)
     for kind in (True, False):

@@ -47,7 +47,7 @@ class People:
 
 
 def draw(label_n: np.ndarray, *, folds: int, per_fold: int, seed: int) -> Protocol:
-    """Folds of people, in each at most ``per_fold`` pairs of one person and as many of two.
+    """Return folds of people, in each at most ``per_fold`` pairs of one person and as many of two.
 
     Pairs are spread evenly over the people, and over the pairs of people, of a fold. With fewer than two
     people per fold there are fewer folds.
@@ -86,7 +86,7 @@ def _deal(people: np.ndarray, folds: int, random: np.random.Generator) -> list[n
 def pairs_among(
     label_n: np.ndarray, people: np.ndarray, *, at_most: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As many pairs of one person as of two, int64 [M, 2] each, M no more than ``at_most``."""
+    """Return as many pairs of one person as of two, int64 [M, 2] each, M no more than ``at_most``."""
     rows = [np.flatnonzero(label_n == person) for person in people]
     count = np.array([len(one) for one in rows])
     one, other = np.triu_indices(len(people), k=1)
@@ -110,13 +110,14 @@ def _some(quota_i: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _unranked(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The at-th pairs of rows, in the order of ``triu_indices``."""
+    """Return the at-th pairs of rows, in the order of ``triu_indices``."""
     one, other = np.triu_indices(len(rows), k=1)
     return np.stack([rows[one[at]], rows[other[at]]], axis=1)
 
 
 def even_quota(available_i: np.ndarray, total: int, random: np.random.Generator) -> np.ndarray:
-    """How many to take of each of several kinds: ``total`` in all, as evenly as what there is allows."""
+    """Return how many to take of each of several kinds: ``total`` in all, as evenly as what there is
+    allows."""
     quota_i = np.zeros(len(available_i), dtype=np.int64)
     while (missing := total - int(quota_i.sum())) > 0:
         open_i = random.permutation(np.flatnonzero(available_i > quota_i))
@@ -131,7 +132,8 @@ def even_quota(available_i: np.ndarray, total: int, random: np.random.Generator)
 
 
 def people_of(protocol: Protocol, label_n: np.ndarray, split: int, *, seed: int) -> People | None:
-    """Who is trained on and chosen on for one split: nobody of its pairs, and only people with two photos.
+    """Return who is trained on and chosen on for one split: nobody of its pairs, and only people with two
+    photos.
 
     None where fewer than four such people are left: nothing can be learned then.
     """
@@ -145,7 +147,7 @@ def people_of(protocol: Protocol, label_n: np.ndarray, split: int, *, seed: int)
 
 
 def distinct(content: Sequence[str]) -> np.ndarray:
-    """Rows int64 [M] that show an image which no row before them shows."""
+    """Return rows int64 [M] that show an image which no row before them shows."""
     first: dict[str, int] = {}
     for row, one in enumerate(content):
         first.setdefault(one, row)

@@ -163,7 +163,7 @@ class Verification(Experiment[VerifyConfig]):
         return figures
 
     def identify(self) -> Identified | None:
-        """Who of the known people each photo shows."""
+        """Return who of the known people each photo shows."""
         from trainer.experiments.verification.identify import identify
 
         with bar("Identifying", "parts") as progress:
@@ -177,7 +177,7 @@ class Verification(Experiment[VerifyConfig]):
             )
 
     def log_faces(self, identified: Identified | None, writer: RunWriter) -> None:
-        """FACES: the photos that the page shows."""
+        """Log FACES, the photos that the page shows."""
         from trainer.data.thumbnails import thumbnails
         from trainer.experiments.verification.record import faces_table, shown_rows
 
@@ -189,7 +189,7 @@ class Verification(Experiment[VerifyConfig]):
 
 
 def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
-    """Photos with vectors, the pairs that are judged, and how many were left out.
+    """Return photos with vectors, the pairs that are judged, and how many were left out.
 
     Raises:
         InputError: the data or the file of pairs cannot be used.
@@ -236,7 +236,7 @@ def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
 
 
 def digest(protocol: Protocol) -> str:
-    """Names exactly these pairs in these folds."""
+    """Return the SHA-256 of these pairs in these folds."""
     import hashlib
 
     return hashlib.sha256(protocol.row_p2.tobytes() + protocol.fold_p.tobytes()).hexdigest()

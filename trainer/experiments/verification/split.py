@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.experiments.verification.embedding import Candidate, Embedding, PersonRows, cosines, learn, worth
+from trainer.experiments.verification.embedding import (
+    Candidate,
+    Embedding,
+    PersonRows,
+    area_under_roc,
+    cosines,
+    learn,
+)
 from trainer.experiments.verification.protocol import People, Protocol, pairs_among
 from trainer.heads.population import Precision
 from trainer.tracking.schema import PairMethod
@@ -32,7 +39,7 @@ class Learning(NamedTuple):
     precision: Precision = "float32"
 
     def learn(self, candidates: Sequence[Candidate], rows: PersonRows, *, seed: int) -> list[Embedding]:
-        """An embedding of each candidate."""
+        """Return an embedding of each candidate."""
         return learn(candidates, rows, seed=seed, device=self.device, precision=self.precision)
 
 
@@ -61,7 +68,7 @@ def score(
     for seed in how.seeds:
         again = [one for one in tried if one.random or not auc_sc]
         learned = how.learn(again, known, seed=seed)
-        found = iter([worth(one, x_nd, val_p2, val_same_p) for one in learned])
+        found = iter([area_under_roc(one, x_nd, val_p2, val_same_p) for one in learned])
         auc_sc.append([next(found) if one in again else auc_sc[0][c] for c, one in enumerate(tried)])
         if progress is not None:
             progress(1)
@@ -85,12 +92,12 @@ def score(
 
 
 def score_raw(x_nd: np.ndarray, protocol: Protocol, *, split: int) -> SplitScores:
-    """The split's pairs by the cosine of the features alone, where nobody is left to learn from."""
+    """Return the split's pairs by the cosine of the features alone, where nobody is left to learn from."""
     row_p2 = protocol.row_p2[protocol.split_p == split]
     return SplitScores({PairMethod.RAW: cosines(x_nd, row_p2)}, [float("nan")], {PairMethod.RAW: 0})
 
 
 def rows_of(x_nd: np.ndarray, label_n: np.ndarray, people: np.ndarray) -> PersonRows:
-    """All photos of these people, who are numbered anew."""
+    """Return all photos of these people, who are renumbered."""
     rows = np.flatnonzero(np.isin(label_n, people))
     return PersonRows(x_nd[rows], np.unique(label_n[rows], return_inverse=True)[1])

@@ -142,7 +142,8 @@ class ZeroShotStudy(Experiment[ZeroShotConfig]):
 def encode_pooled(
     config: ZeroShotConfig, settings: EncoderSettings, features: Features
 ) -> tuple[np.ndarray, int]:
-    """The same rows as the image tower itself gives them, which heads usually learn from; and its calls."""
+    """Return the same rows as the image tower itself gives them, which heads usually learn from; and its
+    calls."""
     from trainer.features.extract import extract
 
     # what was bad is gone
@@ -160,7 +161,7 @@ def encode_class_names(
     templates: tuple[str, ...],
     names: dict[str, tuple[str, ...]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The vector of each class [C, E], by all templates and by its first name alone."""
+    """Return the vector of each class [C, E], by all templates and by its first name alone."""
     from trainer.features import prompts
     from trainer.features.text_features import encode_texts
 
@@ -175,7 +176,7 @@ def encode_class_names(
 
 
 def head_of_sweep(config: ZeroShotConfig, features: Features) -> Method:
-    """What the best head of a sweep said of the test rows.
+    """Return the test predictions of the best head of a sweep.
 
     Raises:
         InputError: there is no such sweep, it has no answers, or it is of other data.
@@ -219,7 +220,7 @@ def head_of_sweep(config: ZeroShotConfig, features: Features) -> Method:
 def prepared(
     features: Features, pooled_nd: np.ndarray, classes_ce: np.ndarray, alone_ce: np.ndarray, device: str
 ) -> tuple[list[Method], list[FewShotTask], float]:
-    """The two zero-shot methods, what heads of each kind learn from, and the scale of the cosines."""
+    """Return the two zero-shot methods, what heads of each kind learn from, and the scale of the cosines."""
     import torch
     from scipy.special import softmax
 
@@ -258,8 +259,8 @@ def prepared(
 def few_shot_record(
     config: ZeroShotConfig, subjects: list[FewShotTask], features: Features, writer: RunWriter
 ) -> pd.DataFrame:
-    """FEW_SHOT_SCORES: validation macro-F1 of every draw, kind, number of shots and strength; what is missing
-    is trained, a draw at a time."""
+    """Return FEW_SHOT_SCORES: validation macro-F1 of every draw, kind, number of shots and strength; what
+    is missing is trained, a draw at a time."""
     import numpy as np
     import pandas as pd
 
@@ -294,7 +295,7 @@ def few_shot_record(
 
 
 def chosen_rows(config: ZeroShotConfig, features: Features, draw: int) -> np.ndarray:
-    """bool [L, N]: the training rows of each number of shots in a draw; of `ALL` all of them."""
+    """Return bool [L, N]: the training rows of each number of shots in a draw; of `ALL` all of them."""
     import numpy as np
 
     from trainer.stats.few_shot import nested_choice
@@ -308,7 +309,8 @@ def chosen_rows(config: ZeroShotConfig, features: Features, draw: int) -> np.nda
 
 
 def chosen_strength(record: pd.DataFrame, kind: str, shots: int) -> tuple[float, float]:
-    """The strength best on validation rows, mean over draws, the strongest of equals; and that mean."""
+    """Return the strength best on validation rows, mean over draws, the strongest of equals; and that
+    mean."""
     rows = record[(record[FewShotScores.KIND] == kind) & (record[FewShotScores.SHOTS] == shots)]
     means = rows.groupby(FewShotScores.L2)[FewShotScores.VAL_F1_MACRO].mean()
     best = max(means.index, key=lambda l2: (means[l2] if math.isfinite(means[l2]) else -1.0, l2))
@@ -321,7 +323,7 @@ def chosen_strength(record: pd.DataFrame, kind: str, shots: int) -> tuple[float,
 def trained_methods(
     config: ZeroShotConfig, features: Features, subjects: list[FewShotTask], record: pd.DataFrame
 ) -> list[Method]:
-    """The answers of each kind of head, trained on all rows."""
+    """Return the answers of each kind of head, trained on all rows."""
     from trainer.experiments.comparison import Method
     from trainer.heads.few_shot_training import heads
 
@@ -431,7 +433,8 @@ def few_shot_answers(
 def few_shot(
     config: ZeroShotConfig, features: Features, subjects: list[FewShotTask], curve: Curve
 ) -> tuple[pd.DataFrame, dict[str, Crossing]]:
-    """FEW_SHOT, and where each kind of head overtakes zero-shot. Arms are kinds × shots, seeds are draws."""
+    """Return FEW_SHOT, and where each kind of head overtakes zero-shot. Arms are kinds × shots, seeds are
+    draws."""
     import numpy as np
     import pandas as pd
 
@@ -478,12 +481,12 @@ def few_shot(
 
 
 def finite(shots: float) -> float | None:
-    """For JSON, which has no infinity."""
+    """Return the number for JSON, None for infinity."""
     return round(shots, 3) if math.isfinite(shots) else None
 
 
 def report_few_shot(curve: pd.DataFrame) -> None:
-    """The curve as a table on the terminal."""
+    """Print the curve as a table."""
     from rich.table import Table
 
     from trainer.experiments.comparison import show
@@ -505,7 +508,7 @@ def report_few_shot(curve: pd.DataFrame) -> None:
 def advice(
     comparison: Comparison, place: dict[str, int], curve: pd.DataFrame, crossings: dict[str, Crossing]
 ) -> str:
-    """What it comes to, in a few sentences."""
+    """Return what it comes to, in a few sentences."""
     most = int(curve[FewShot.SHOTS].max())
     lines = [comparison.verdict(place[TRAINED], place[ZERO_SHOT])]
     lines += [crossing_text(kind, crossings[kind], most) for kind in (TRAINED, STARTED)]
@@ -514,7 +517,7 @@ def advice(
 
 
 def crossing_text(kind: str, found: Crossing, most: int) -> str:
-    """Where a kind of head overtakes zero-shot, or that it does not, with its uncertainty."""
+    """Return where a kind of head overtakes zero-shot, or that it does not, with its uncertainty."""
 
     def shots(value: float) -> str:
         return f"{value:.1f}" if math.isfinite(value) else f"more than {most}"

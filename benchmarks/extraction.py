@@ -114,8 +114,8 @@ def headroom(folder: Path, saved: Path, device: str, seen: dict[str, object], **
 
 
 def forward(encoder: ImageEncoder, size: int, count: int) -> None:
-    resident = encoder.send(np.zeros((size, 3, *encoder.shape), np.uint8))
-    waits = [encoder.begin(resident) for _ in range(-(-count // size))]
+    resident = encoder.to_device(np.zeros((size, 3, *encoder.shape), np.uint8))
+    waits = [encoder.forward_async(resident) for _ in range(-(-count // size))]
     for wait in waits:
         wait()
 
@@ -123,7 +123,7 @@ def forward(encoder: ImageEncoder, size: int, count: int) -> None:
 def decoded(encoder: ImageEncoder, size: int, prepared: list[np.ndarray]) -> None:
     waiting: Callable[[], np.ndarray] | None = None
     for at in range(0, len(prepared), size):
-        started = encoder.begin(encoder.send(np.stack(prepared[at : at + size])))
+        started = encoder.forward_async(encoder.to_device(np.stack(prepared[at : at + size])))
         if waiting is not None:
             waiting()
         waiting = started

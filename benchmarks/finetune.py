@@ -122,7 +122,7 @@ class Whole:
 
 def plain(tail: TrainableTail) -> TrainableTail:
     """The same, with the last block for all tokens."""
-    tail._anatomy = dataclasses.replace(tail._anatomy, token=None)
+    tail._parts = dataclasses.replace(tail._parts, token=None)
     return tail
 
 

@@ -42,7 +42,7 @@ from trainer.core.config import command_line
 from trainer.core.console import say
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.tracking import database
-from trainer.tracking.client import connect, local_folder, runs, tag_is
+from trainer.tracking.client import connect, local_folder, runs, tag_filter
 from trainer.tracking.schema import (
     HEARTBEAT_LOST_S,
     PARAM_PREFIX,
@@ -150,7 +150,7 @@ def look(config: SweepConfig) -> Sight:
     client = connect(config.tracking_uri)
     parent = client.get_run(study.run_id)
     finished = finished_trials(config, study)
-    below = list(runs(client, parent.info.experiment_id, where=tag_is(Tag.PARENT, study.run_id)))
+    below = list(runs(client, parent.info.experiment_id, where=tag_filter(Tag.PARENT, study.run_id)))
     whole = [r for r in below if r.info.status != "RUNNING" and Tag.STOPPED not in r.data.tags]
     children = sorted(int(run.data.tags[Tag.TRIAL]) for run in whole)
     scores = dict(zip(finished[Trials.TRIAL], finished[Trials.VAL_F1_MACRO], strict=True))

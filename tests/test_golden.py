@@ -89,17 +89,17 @@ def key_of(name: str, cache_dir: Path) -> dict[str, str]:
     """The key of the built-in encoder that ``name`` describes, and the folder of its vectors."""
     from trainer.features.hub import resolve
     from trainer.features.image_augmentation import Augmentation, AugmentationSpec
-    from trainer.features.key import identity, text_identity
+    from trainer.features.key import encoder_key, text_encoder_key
     from trainer.features.store import FeatureStore
 
     space, dtype, *view = name.split(", ")
     how: dict[str, Any] = {"dtype": dtype, "cache_dir": cache_dir}
     if space == "text":
-        key = text_identity(resolve("demo"), **how)
+        key = text_encoder_key(resolve("demo"), **how)
     else:
         number = int(view[0].removeprefix("view "))
         augmentation = AugmentationSpec(Augmentation(), seed=0)
-        key = identity(resolve("demo"), space=space, view=number, augmentation=augmentation, **how)  # type: ignore[arg-type]
+        key = encoder_key(resolve("demo"), space=space, view=number, augmentation=augmentation, **how)  # type: ignore[arg-type]
     return {"digest": key.digest, "folder": FeatureStore(cache_dir / "features", key).folder.name}
 
 

@@ -1,6 +1,6 @@
 """Small heads on frozen vision-language features: trained, compared, recorded.
 
-The Python API is `trainer.api`; its names are importable from here and load the libraries on first use.
+The Python API is `trainer.api`. Its names can be imported from here; libraries are loaded on first use.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ __all__ = [
     "open_run",
     "run_sweep",
 ]
-_ELSEWHERE = {  # what is not in trainer.api
+_ELSEWHERE = {  # names that are not in trainer.api
     "InputError": "trainer.core.errors",
     "NoResultError": "trainer.core.errors",
     "TooManyBadFiles": "trainer.core.errors",
     "Predictor": "trainer.serving.predictor",
 }
 
-# Threads of a matrix product wait for each other by spinning, unless told not to. With another busy process
-# on the same cores two programs of two threads each take many times as long. Read when torch is loaded.
+# By default OpenMP threads spin while they wait, which slows down processes that share cores many times over.
+# Must be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

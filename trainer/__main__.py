@@ -1,7 +1,7 @@
 """The command ``headroom``: every command of Headroom under one name.
 
-``headroom sweep …`` is the same as ``python -m trainer.sweep …``. Commands on record have the second
-form, which also works in a checkout that was not installed.
+``headroom sweep …`` is the same as ``python -m trainer.sweep …``. Recorded commands use the second form,
+which also works in a checkout that is not installed.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command.
 
     Args:
-        arguments: the words after ``headroom``; None takes them from the command line.
+        arguments: Arguments after ``headroom``; None: those of the command line.
 
     Raises:
-        SystemExit: with the command's exit code; 2 for an unknown command.
+        SystemExit: With the command's exit code; 2 for an unknown command.
     """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help"):

@@ -1,10 +1,10 @@
-"""Does cleaning the training data help? Filters and augmentation, compared honestly.
+"""Does filtering or augmenting the training set help?
 
     python -m trainer.ablate --data DATA --encoder ENCODER
 
-Trains heads on what each filter keeps, with and without augmented views, on all rows, and on as many rows
-chosen at random, and holds them against each other on the same test rows. Effects come with intervals, and
-p-values are corrected for the number of cells. The last line on stdout is one JSON object.
+Trains heads on the rows that each filter keeps, with and without augmented views, and compares them with
+heads trained on all rows and on random subsets of the same size, on the same test rows. Effects have 95 %
+intervals; p-values are corrected for the number of cells. The last line on stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["AblateConfig", "run"]
 
 
 def run(config: AblateConfig) -> dict[str, Any]:
-    """Run an ablation, or the rest of one. Returns its figures (`schema.Ablated`).
+    """Run or resume an ablation. Returns its results (`schema.Ablated`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
+        InputError: invalid flags or data; nothing was written to MLflow.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     from trainer.experiments.ablation import run as experiment

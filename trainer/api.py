@@ -476,10 +476,10 @@ def open_run(run_id: str, tracking_uri: str | None = None) -> LoggedRun:
 
 
 def _result_of(run: LoggedRun) -> SweepResult:
-    from trainer.serving.batch_predict import head_of
+    from trainer.serving.batch_predict import load_best_head
 
     return SweepResult(
-        run.trials(), run.curves(), run.predictions(), run.summary, head_of(run.files), run.run_id
+        run.trials(), run.curves(), run.predictions(), run.summary, load_best_head(run.files), run.run_id
     )
 
 

@@ -1,4 +1,4 @@
-"""What lies in the feature cache: list it, verify it, free space, carry vectors elsewhere and back.
+"""List, verify, prune, export or import cached features.
 
     python -m trainer.cache list
     python -m trainer.cache verify
@@ -6,8 +6,8 @@
     python -m trainer.cache export --key 3f2a --file features.npz
     python -m trainer.cache import --file features.npz
 
-A key names an encoder with all that its vectors depend on; the first characters of its name are enough. One
-key holds what was measured of the images, whichever encoder they were read for.
+A key identifies an encoder and everything else that its vectors depend on; a unique prefix is enough. One key
+holds the measures of the images, whatever the encoder.
 The last line on stdout is one JSON object.
 """
 
@@ -29,7 +29,7 @@ from trainer.features import store_admin
 @dataclass(frozen=True, kw_only=True)
 class _Cache:
     cache_dir: Path = field(default_factory=default_cache_dir)
-    """Where features are kept."""
+    """Folder of the feature cache."""
 
     @property
     def root(self) -> Path:
@@ -38,22 +38,22 @@ class _Cache:
 
 @dataclass(frozen=True, kw_only=True)
 class List(_Cache):
-    """Say which encoders have how many vectors."""
+    """List the keys with their number of vectors and size."""
 
     def run(self) -> dict[str, Any]:
         found = store_admin.entries(self.root)
         for entry in found:
             what = f"{entry.vectors:,} vectors of {entry.width} numbers, {entry.bytes / 1e6:,.1f} MB"
             say(f"{entry.folder.name}  {what}  {describe(entry)}")
-        told = ("vectors", "width", "shards", "bytes")
-        keys = [{"key": one.folder.name} | {name: getattr(one, name) for name in told} for one in found]
+        fields = ("vectors", "width", "shards", "bytes")
+        keys = [{"key": one.folder.name} | {name: getattr(one, name) for name in fields} for one in found]
         return {"keys": keys, "bytes": sum(entry.bytes for entry in found)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(_Cache):
-    """Read everything and compare it with what was written. Exit code 1 if anything is damaged; the next
-    extraction sets damaged shards aside and encodes their images again."""
+    """Check the SHA-256 of every shard. Exit code 1 if any is damaged; the next extraction sets it aside and
+    encodes its images again."""
 
     def run(self) -> dict[str, Any]:
         found = store_admin.entries(self.root)
@@ -71,7 +71,7 @@ class Verify(_Cache):
         figures = {"shards": done, "damaged": len(damaged), "paths": [str(damage.path) for damage in damaged]}
         if damaged:
             raise errors.NoResultError(
-                f"{len(damaged)} of {done} shards are damaged. Run the extraction again: it makes them anew.",
+                f"{len(damaged)} of {done} shards are damaged. Run the extraction again to replace them.",
                 figures,
             )
         return figures
@@ -82,7 +82,7 @@ class Prune(_Cache):
     """Remove all vectors of one encoder."""
 
     key: str
-    """The key, or how its name begins."""
+    """The key, or a unique prefix of it."""
 
     def run(self) -> dict[str, Any]:
         entry = store_admin.find(self.root, self.key)
@@ -93,12 +93,12 @@ class Prune(_Cache):
 
 @dataclass(frozen=True, kw_only=True)
 class Export(_Cache):
-    """Write all vectors of one encoder into a file."""
+    """Write all vectors of one encoder to a file."""
 
     key: str
-    """The key, or how its name begins."""
+    """The key, or a unique prefix of it."""
     file: Path
-    """What to write: .npz or .parquet."""
+    """Output file: .npz or .parquet."""
 
     def run(self) -> dict[str, Any]:
         entry = store_admin.find(self.root, self.key)
@@ -111,14 +111,14 @@ class Export(_Cache):
 
 @dataclass(frozen=True, kw_only=True)
 class Import(_Cache):
-    """Put the vectors of an exported file into the cache."""
+    """Add the vectors of an exported file to the cache."""
 
     file: Path
-    """What `export` wrote."""
+    """File written by `export`."""
 
     def run(self) -> dict[str, Any]:
-        entry, new = store_admin.bring_in(self.file, self.root)
-        say(f"{entry.folder.name}: {new:,} vectors are new, {entry.vectors:,} are there.")
+        entry, new = store_admin.import_vectors(self.file, self.root)
+        say(f"{entry.folder.name}: {new:,} new vectors, {entry.vectors:,} in all.")
         return {"key": entry.folder.name, "imported": new, "vectors": entry.vectors}
 
 
@@ -126,7 +126,7 @@ Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubco
 
 
 def describe(entry: store_admin.StoreEntry) -> str:
-    """One line on what made a key's vectors."""
+    """Return one line that describes what made a key's vectors."""
     fields = entry.key.fields if entry.key else {}
     if "measures" in fields:
         return "measures of images"

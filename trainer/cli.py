@@ -1,4 +1,4 @@
-"""Run a command: read its flags, print its figures, turn errors into exit codes."""
+"""Run a command: parse its flags, print its results, turn errors into exit codes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Config = TypeVar("Config", bound=CommonConfig)
 
 
 def main(config_type: type[Config], run: Callable[[Config], dict[str, Any]], description: str | None) -> None:
-    """Read the flags, run, print the figures as the last line on stdout.
+    """Parse the flags, run the command and print its results as the last line on stdout.
 
-    Exit codes: 0; 1 for too many bad files or a run that came to nothing; 2 for input that cannot be
-    used; 130 when interrupted.
+    Exit codes: 0 on success; 1 for too many corrupt files or no usable result; 2 for invalid input; 130 when
+    interrupted.
     """
     config = tyro.cli(config_type, description=description)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends like Ctrl-C
     try:
         figures = run(config)
     except InputError as error:
@@ -36,6 +36,8 @@ def main(config_type: type[Config], run: Callable[[Config], dict[str, Any]], des
             print(json.dumps(error.figures))
         sys.exit(1)
     except KeyboardInterrupt:
-        say("Interrupted. Everything finished is on record; the study's name resumes it.")
+        say(
+            "Interrupted. Finished work is saved. Run the command again to resume (--study NAME for a study)."
+        )
         sys.exit(130)
     print(json.dumps(figures))

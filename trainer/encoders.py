@@ -1,10 +1,10 @@
-"""Which encoder serves these images best: the same probe on each, and what each costs.
+"""Compare encoders on the same images: accuracy of a linear probe, speed and memory.
 
     python -m trainer.encoders --data DATA --encoders ENCODER ENCODER …
 
-Every encoder's vectors of the same rows get the same linear probe, a logistic regression whose strength is
-tuned on validation rows, on the same random choices of training rows. The test rows are answered once, the
-encoders compared row by row. The last line on stdout is one JSON object.
+Trains the same linear probe on every encoder's features: a logistic regression, its regularisation tuned on
+the validation set, on the same random subsets of the training set. Encoders are compared row by row on the
+test set. The last line on stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["EncodersConfig", "run"]
 
 
 def run(config: EncodersConfig) -> dict[str, Any]:
-    """Run a comparison, or the rest of one. Returns its figures (`schema.EncodersCompared`).
+    """Run or resume a comparison. Returns its results (`schema.EncodersCompared`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
+        InputError: invalid flags or data; nothing was written to MLflow.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     from trainer.experiments.encoder_comparison import run as experiment

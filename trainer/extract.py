@@ -1,9 +1,9 @@
-"""Encode images once, into the cache, measure them, and say what was found: here and on a page.
+"""Encode images into the cache, measure them and report data quality.
 
     python -m trainer.extract --data DATA --encoder ENCODER
 
-Killed at any moment it goes on where it stopped. What was found is a run in MLflow, which the dashboard shows
-on the page "Data quality". The last line on stdout is one JSON object.
+An interrupted extraction resumes where it stopped. The report is a run in MLflow, shown on the dashboard's
+page "Data quality". The last line on stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["ExtractConfig", "run"]
 
 
 def run(config: ExtractConfig) -> dict[str, Any]:
-    """Extract, or find that everything is there already. Returns the figures (`schema.Extracted`).
+    """Encode the images that are not cached. Returns the results (`schema.Extracted`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
-        TooManyBadFiles: more images than ``max_bad`` are unreadable. What was encoded stays stored.
+        InputError: invalid flags or data; nothing was written to MLflow.
+        TooManyBadFiles: more images than ``max_bad`` are unreadable. Encoded images stay cached.
     """
     from trainer.experiments.extraction import run as experiment
 

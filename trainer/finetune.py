@@ -1,10 +1,10 @@
-"""Fine-tune the last blocks of an encoder, and see whether that beats a head on the frozen one.
+"""Fine-tune the last blocks of an encoder and compare with a head on the frozen encoder.
 
     python -m trainer.finetune --data DATA --encoder ENCODER --unfreeze-last 2
 
-What comes before these blocks never changes: it runs once over each image and its augmented views, and what
-it gives is kept on disk. Training starts from the best logistic regression on the frozen encoder's vectors,
-which is also the rival. Killed at any moment, `--study NAME` goes on from the last checkpoint.
+The blocks before them stay frozen: they run once over each image and its augmented views, and their output
+is cached. Training starts from the best logistic regression on the frozen encoder's features, which is also
+the baseline. `--study NAME` resumes an interrupted run from its last checkpoint.
 The last line on stdout is one JSON object.
 """
 
@@ -19,10 +19,10 @@ __all__ = ["FinetuneConfig", "run"]
 
 
 def run(config: FinetuneConfig) -> dict[str, Any]:
-    """Fine-tune, or go on with it. Returns its figures (`schema.Summary` and `schema.FineTuned`).
+    """Run or resume a fine-tuning. Returns its results (`schema.Summary` and `schema.FineTuned`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
+        InputError: invalid flags or data; nothing was written to MLflow.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
         NoResultError: every training diverged.
     """

@@ -1,10 +1,10 @@
-"""Images and captions together: does the text help, and in which way is it best joined?
+"""Do captions help, and how should they be combined with images?
 
     python -m trainer.fuse --data DATA --encoder ENCODER
 
-Heads on the image, on the caption, on both side by side, with a learned gate between them, and late fusion
-of their probabilities are tuned alike on validation rows and answer the same test rows. The last line on
-stdout is one JSON object.
+Compares heads on images, on captions, on both concatenated and with a learned gate, and late fusion of
+probabilities. All are tuned on the validation set in the same way and compared on the same test rows. The
+last line on stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["FuseConfig", "run"]
 
 
 def run(config: FuseConfig) -> dict[str, Any]:
-    """Run a comparison, or the rest of one. Returns its figures (`schema.Fused`).
+    """Run or resume a comparison. Returns its results (`schema.Fused`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
+        InputError: invalid flags or data; nothing was written to MLflow.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     from trainer.experiments.fusion import run as experiment

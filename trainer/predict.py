@@ -1,9 +1,9 @@
-"""Answer images with the best head of a sweep: files and folders in, a CSV out.
+"""Classify images with the best head of a sweep and write a CSV.
 
     python -m trainer.predict IMAGES… --out predictions.csv
 
-Images are encoded as they were for the sweep, once: what is in the cache is not encoded again, and a
-prediction that was killed goes on where it stopped. The CSV has a row for each file, bad ones with a reason.
+Images are encoded as in the sweep. Cached images are not encoded again, so an interrupted prediction resumes
+where it stopped. The CSV has a row for each file; corrupt files have a reason.
 The last line on stdout is one JSON object.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["PredictConfig", "run"]
 
 
 def run(config: PredictConfig) -> dict[str, Any]:
-    """Answer the images and write the CSV. Returns the figures (`schema.Predicted`).
+    """Classify the images and write the CSV. Returns the results (`schema.Predicted`).
 
     Raises:
         InputError: no such sweep, model, encoder or image; the CSV cannot be written.

@@ -16,12 +16,12 @@ __all__ = ["SweepConfig", "run"]
 
 
 def run(config: SweepConfig) -> dict[str, Any]:
-    """Run a sweep, or the rest of one. Returns its figures (`schema.Summary`).
+    """Run or resume a sweep. Returns its results (`schema.Summary`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
+        InputError: invalid flags or data; nothing was written to MLflow.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
-        NoResultError: every trial diverged; or a trial trained again differs from its record.
+        NoResultError: every trial diverged, or a retrained trial differs from its record.
     """
     from trainer.experiments.sweep import run as experiment
 

@@ -1,11 +1,11 @@
-"""Is this the same person? Faces by the protocol of Labeled Faces in the Wild.
+"""Verify faces (same person or not) by the protocol of Labeled Faces in the Wild.
 
     python -m trainer.verify --data FOLDER_OF_IDENTITIES --encoder ENCODER
 
-One folder per person. People are cut into folds; in each fold's turn an embedding is learned from the other
-people, chosen on some of these, and scores pairs of people whom it has never seen. Every person is a test
-person once. ROC, EER, accuracy and TAR come with intervals over people, and in pairs against the plain cosine
-of the features. The last line on stdout is one JSON object.
+The data has one folder per person. People are split into folds; for each fold an embedding is learned and
+selected on the other people, then scores pairs of the fold's people. ROC, EER, accuracy and TAR have 95 %
+intervals over people and are compared with the cosine of the raw features. The last line on stdout is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["VerifyConfig", "run"]
 
 
 def run(config: VerifyConfig) -> dict[str, Any]:
-    """Verify, or go on. Returns the figures (`schema.Verified`).
+    """Run or resume a verification. Returns its results (`schema.Verified`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
+        InputError: invalid flags or data; nothing was written to MLflow.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     from trainer.experiments.verification import run as experiment

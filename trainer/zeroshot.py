@@ -1,10 +1,10 @@
-"""Classes by their names alone, against trained heads: how many labelled images is a name worth?
+"""Compare zero-shot classification with heads trained on few images.
 
     python -m trainer.zeroshot --data DATA --encoder ENCODER
 
-Zero-shot takes the class whose prompts lie nearest to the image. Heads trained on one image per class, on
-more, and on all answer the same test rows and are compared row by row. The last line on stdout is one JSON
-object.
+Zero-shot classification takes the class whose prompts are nearest to the image. It is compared row by row, on
+the same test rows, with heads trained on one image per class, on more, and on all. The last line on stdout is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["ZeroShotConfig", "run"]
 
 
 def run(config: ZeroShotConfig) -> dict[str, Any]:
-    """Run a comparison, or the rest of one. Returns its figures (`schema.ZeroShot`).
+    """Run or resume a comparison. Returns its results (`schema.ZeroShot`).
 
     Raises:
-        InputError: something given cannot be used; nothing has been written to MLflow then.
+        InputError: invalid flags or data; nothing was written to MLflow.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     from trainer.experiments.zero_shot import run as experiment

@@ -254,7 +254,7 @@ def removed(scores: pd.DataFrame, keep_n: np.ndarray, by: Sequence[str]) -> pd.D
 
 def corrupted_rows(scores: pd.DataFrame) -> np.ndarray | None:
     """bool [N]: rows known to be spoiled; None where that is not known, or none is."""
-    bad_n = scores[Scores.SPOILED].fillna("").astype(bool).to_numpy()
+    bad_n = scores[Scores.CORRUPTED].fillna("").astype(bool).to_numpy()
     return bad_n if bad_n.any() else None
 
 
@@ -363,7 +363,7 @@ def as_read(table: pd.DataFrame) -> pd.DataFrame:
             frame[title] = [text.figure(row, column, form) for row in rows.to_dict("records")]
     frame["p (Holm)"] = [text.p_value(p) for p in rows[Ablation.HELPFUL_P_HOLM]]
     frame["verdict"] = rows[Ablation.VERDICT].astype(str)
-    for column in (Ablation.THROWN_OUT, Ablation.PRECISION, Ablation.RECALL):
+    for column in (Ablation.REMOVED, Ablation.PRECISION, Ablation.RECALL):
         if column in rows:
             frame[column.replace("_", " ")] = rows[column]
     return frame.assign(number=rows[Ablation.CELL])

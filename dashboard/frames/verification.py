@@ -11,7 +11,7 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.frames import trials
-from trainer.tracking.schema import Faces, PairMethod, PairsOf, RocOf, Verified
+from trainer.tracking.schema import FacePairs, Faces, PairMethod, RocCurves, Verified
 
 NAMES = {
     PairMethod.RAW: "raw cosine",
@@ -29,16 +29,16 @@ LEAST_RATE, MOST_RATE = 0.001, 0.8  # of the DET chart, whose axes have no 0 and
 
 def methods_in(pairs: pd.DataFrame) -> list[PairMethod]:
     """The methods that have scored all pairs, the trained one first."""
-    known = [method for method in PairMethod if f"{PairsOf.SCORE_PREFIX}{method}" in pairs]
-    return [method for method in reversed(known) if pairs[f"{PairsOf.SCORE_PREFIX}{method}"].notna().all()]
+    known = [method for method in PairMethod if f"{FacePairs.SCORE_PREFIX}{method}" in pairs]
+    return [method for method in reversed(known) if pairs[f"{FacePairs.SCORE_PREFIX}{method}"].notna().all()]
 
 
 def curves(roc: pd.DataFrame) -> pd.DataFrame:
     """ROC with the methods' names, and on DET axes: deviates of FAR and FRR, null outside the chart."""
     frame = roc.assign(
-        method=[NAMES.get(PairMethod(one), one) for one in roc[RocOf.METHOD]], frr=1 - roc[RocOf.TAR]
+        method=[NAMES.get(PairMethod(one), one) for one in roc[RocCurves.METHOD]], frr=1 - roc[RocCurves.TAR]
     )
-    for name in (RocOf.FAR, "frr"):
+    for name in (RocCurves.FAR, "frr"):
         frame[f"{name}_deviate"] = deviates(frame[name])
     return frame
 
@@ -91,8 +91,8 @@ def usual_threshold(summary: dict[str, Any], method: PairMethod) -> float:
 
 def judged(pairs: pd.DataFrame, method: PairMethod, threshold: float) -> pd.DataFrame:
     """Pairs with their ``score``, how far it is from the threshold (``beyond``) and their ``kind`` there."""
-    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
-    accepted, same = score >= threshold, pairs[PairsOf.SAME].astype(bool)
+    score = pairs[f"{FacePairs.SCORE_PREFIX}{method}"]
+    accepted, same = score >= threshold, pairs[FacePairs.SAME].astype(bool)
     kind = np.select(
         [accepted & same, accepted & ~same, ~accepted & ~same],
         [RIGHT_ACCEPTS, FALSE_ACCEPTS, RIGHT_REJECTS],
@@ -119,20 +119,20 @@ def rates(at: pd.DataFrame) -> dict[str, float]:
 
 def spread(pairs: pd.DataFrame, method: PairMethod) -> pd.DataFrame:
     """Histogram of the scores of same and of different pairs: `frames.spread`, by ``kind``."""
-    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
+    score = pairs[f"{FacePairs.SCORE_PREFIX}{method}"]
     low, high = float(score.min()), float(score.max())
     edges = np.linspace(low, high if high > low else low + 1e-6, BINS + 1)
-    same = pairs[PairsOf.SAME].astype(bool)
+    same = pairs[FacePairs.SAME].astype(bool)
     return trials.spread({"one person": score[same], "two people": score[~same]}, edges, by="kind")
 
 
 def hardest(pairs: pd.DataFrame, method: PairMethod, *, same: bool, number: int) -> pd.DataFrame:
     """The pairs of one person that look least alike, or of two that look most alike; of two people, or of one
     person, only the hardest pair, so that one unlucky photo does not fill the row."""
-    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
-    of_kind = pairs.assign(score=score)[pairs[PairsOf.SAME].astype(bool) == same]
+    score = pairs[f"{FacePairs.SCORE_PREFIX}{method}"]
+    of_kind = pairs.assign(score=score)[pairs[FacePairs.SAME].astype(bool) == same]
     order = of_kind.sort_values("score", ascending=same, kind="stable")
-    ends = order[[PairsOf.PERSON_A, PairsOf.PERSON_B]].astype(str)
+    ends = order[[FacePairs.PERSON_A, FacePairs.PERSON_B]].astype(str)
     return order[~ends.apply(lambda row: tuple(sorted(row)), axis=1).duplicated()].head(number)
 
 

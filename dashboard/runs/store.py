@@ -23,7 +23,7 @@ import pandas as pd
 from dashboard.runs import artifacts, foreign
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import Figures, RunInfo, describe, figures_so_far, final_figures, kind_of
-from trainer.tracking.schema import LIKE_SWEEPS, Artifact, Kind, Tag
+from trainer.tracking.schema import SWEEP_KINDS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
 
@@ -68,7 +68,7 @@ class Store:
         first; none where there is no store."""
         return self._infos(
             f"tags.`{Tag.PARENT}` IS NULL",
-            lambda run: kind_of(run) in (None, *LIKE_SWEEPS),
+            lambda run: kind_of(run) in (None, *SWEEP_KINDS),
             self._figures,
         )
 
@@ -166,7 +166,7 @@ class Store:
             artifacts.check_not_moved(run.info.artifact_uri, self.database)
 
     def _figures(self, run: Any) -> Figures:
-        if kind_of(run) not in LIKE_SWEEPS:
+        if kind_of(run) not in SWEEP_KINDS:
             return Figures()
         try:
             # A sweep that was resumed has the summary of its earlier end until it ends again.

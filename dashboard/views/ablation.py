@@ -426,8 +426,8 @@ def as_table(table: pd.DataFrame, chosen: int) -> None:
     layout.export(rows, name="cells-figures")
     spoiled = (
         " Precision: the share of the rows thrown out that are known to be spoiled; recall: the share of "
-        f"the {int(table[Ablation.SPOILED].iloc[0]):,} spoiled ones thrown out."
-        if Ablation.SPOILED in table
+        f"the {int(table[Ablation.CORRUPTED].iloc[0]):,} spoiled ones thrown out."
+        if Ablation.CORRUPTED in table
         else ""
     )
     layout.sentence(
@@ -523,7 +523,7 @@ def images(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
     columns = {name: Scores.SCORE_PREFIX + name for name in by if Scores.SCORE_PREFIX + name in rows}
     labels = [
         f"{label} ({kind})" if isinstance(kind, str) and kind else str(label)
-        for label, kind in zip(rows[Scores.LABEL], rows[Scores.SPOILED], strict=True)
+        for label, kind in zip(rows[Scores.LABEL], rows[Scores.CORRUPTED], strict=True)
     ]
     if rows[Scores.THUMBNAIL].isna().all():
         listed = pd.DataFrame({"sample": rows[Scores.SAMPLE_ID], "label": labels})

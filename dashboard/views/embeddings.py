@@ -150,7 +150,7 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
     heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
     splits = [name for name in ("train", "val", "test") if name in set(predictions[Predictions.SPLIT])]
     colours = list(COLOURS)
-    if samples.get(Samples.SPOILED, pd.Series(dtype=object)).notna().any():
+    if samples.get(Samples.CORRUPTED, pd.Series(dtype=object)).notna().any():
         colours.append(SPOILED)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
@@ -219,7 +219,7 @@ def points(projection: pd.DataFrame, samples: pd.DataFrame, predictions: pd.Data
     """One row per point with everything the chart, its tooltip and the tables need."""
     told = predictions[["sample_id", "label", "pred", "confidence", "split"]]
     kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.GROUP]
-    seen = samples[kept].assign(**{SPOILED: samples.get(Samples.SPOILED)})
+    seen = samples[kept].assign(**{SPOILED: samples.get(Samples.CORRUPTED)})
     numbered = projection.reset_index(drop=True).rename_axis("number").reset_index()
     frame = numbered.merge(told, on="sample_id").merge(seen, on="sample_id", how="left")
     frame["outcome"] = (frame["label"] == frame["pred"]).map({True: "right", False: "wrong"})

@@ -11,7 +11,7 @@ from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import head_comparison, layout, state
 from dashboard.ui.pages import ENCODERS as PAGE
-from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, Methods, RunState
+from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind, Methods, RunState
 
 COMMAND = (
     "python -m trainer.encoders --data path/to/images "
@@ -37,7 +37,9 @@ def show(info: RunInfo) -> None:
         return
     with st.container(border=True):
         st.text(text.clean(summary[EncodersCompared.ADVICE], longest=4000))
-    bargain(table, frame, take=summary[EncodersCompared.TAKE], n=summary[EncodersCompared.COUNTS]["test"])
+    bargain(
+        table, frame, take=summary[EncodersCompared.RECOMMENDED], n=summary[EncodersCompared.COUNTS]["test"]
+    )
     head_comparison.all_of(info)
     layout.command_to_repeat(info)
 
@@ -45,19 +47,19 @@ def show(info: RunInfo) -> None:
 def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> None:
     """Accuracy against speed, and the figures."""
     st.subheader("What accuracy costs")
-    joined = frame.merge(table, left_on=Methods.METHOD, right_on=EncodersOf.ENCODER)
+    joined = frame.merge(table, left_on=Methods.METHOD, right_on=EncoderCosts.ENCODER)
     best = joined[Methods.CHOSEN].astype(bool)
     shown = comparison.dots(joined).assign(
-        images_per_s=joined[EncodersOf.IMAGES_PER_S],
-        parameters=joined[EncodersOf.PARAMETERS],
-        dimension=joined[EncodersOf.DIMENSION],
-        memory=[f"{value / 2**20:,.0f} MiB" for value in joined[EncodersOf.PEAK_BYTES]],
+        images_per_s=joined[EncoderCosts.IMAGES_PER_S],
+        parameters=joined[EncoderCosts.PARAMETERS],
+        dimension=joined[EncoderCosts.DIMENSION],
+        memory=[f"{value / 2**20:,.0f} MiB" for value in joined[EncoderCosts.PEAK_BYTES]],
         says=[
             charts.SAYS[0] if name == take else charts.SAYS[1] if one else charts.SAYS[2]
             for name, one in zip(joined[Methods.METHOD], best, strict=True)
         ],
     )
-    device = text.clean(table[EncodersOf.DEVICE].iloc[0], longest=40)
+    device = text.clean(table[EncoderCosts.DEVICE].iloc[0], longest=40)
     layout.chart(
         charts.bargain(shown, title="test macro-F1", device=device),
         shown,
@@ -72,15 +74,15 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
     costs = pd.DataFrame(
         {
             "encoder": shown["name"],
-            "images/s": table[EncodersOf.IMAGES_PER_S],
+            "images/s": table[EncoderCosts.IMAGES_PER_S],
             "peak memory": shown["memory"],
-            "weights": table[EncodersOf.PARAMETERS],
-            "dimension": table[EncodersOf.DIMENSION],
-            "side, pixels": table[EncodersOf.SIDE],
-            "batch": table[EncodersOf.BATCH_SIZE],
-            "encoded": table[EncodersOf.ENCODED],
-            "in seconds": table[EncodersOf.ENCODED_S],
-            "key": [text.clean(key, longest=80) for key in table[EncodersOf.KEY]],
+            "weights": table[EncoderCosts.PARAMETERS],
+            "dimension": table[EncoderCosts.DIMENSION],
+            "side, pixels": table[EncoderCosts.SIDE],
+            "batch": table[EncoderCosts.BATCH_SIZE],
+            "encoded": table[EncoderCosts.ENCODED],
+            "in seconds": table[EncoderCosts.ENCODED_S],
+            "key": [text.clean(key, longest=80) for key in table[EncoderCosts.KEY]],
         }
     )
     st.dataframe(

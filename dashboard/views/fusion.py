@@ -39,7 +39,7 @@ def show(info: RunInfo) -> None:
 
 def captions(summary: dict[str, Any]) -> None:
     """What the texts are, and whether they give the answer away."""
-    counts, without, named = (summary[key] for key in (Fused.COUNTS, Fused.WITHOUT, Fused.NAMED))
+    counts, without, named = (summary[key] for key in (Fused.COUNTS, Fused.WITHOUT_CAPTION, Fused.NAMED))
     shares = ", ".join(f"{named[split]:.0%} in {split}" for split in counts)
     if summary[Fused.HIDDEN]:
         st.info(

@@ -181,7 +181,7 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     one, other = between.split("/")
     chosen = pairs[(pairs[Duplicates.SPLIT_A] == one) & (pairs[Duplicates.SPLIT_B] == other)]
     shown = chosen.groupby(Duplicates.KIND, sort=False).head(Duplicates.PAIRS).iloc[::-1]
-    shown = shown.sort_values(Duplicates.LIKENESS, ascending=False, kind="stable").head(Duplicates.PAIRS)
+    shown = shown.sort_values(Duplicates.SIMILARITY, ascending=False, kind="stable").head(Duplicates.PAIRS)
     with right:
         thumbnails = images.set_index(Images.SAMPLE_ID)[Images.THUMBNAIL]
         with st.container(horizontal=True, gap="small"):
@@ -200,7 +200,7 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
         with st.container(horizontal=True, gap="xsmall"):
             for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B):
                 gallery.image(thumbnails.get(pair[name]), width=OF_A_PAIR, name=pair[name])
-        how = f"near, likeness {pair[Duplicates.LIKENESS]:.3f}" if near else "same bytes"
+        how = f"near, likeness {pair[Duplicates.SIMILARITY]:.3f}" if near else "same bytes"
         ids = (
             text.plain(pair[name], longest=60) for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B)
         )
@@ -257,7 +257,7 @@ def doubts(info: RunInfo) -> None:
         return
     with st.container(horizontal=True, gap="small"):
         for row in found.to_dict("records"):
-            known = f" ({text.plain(row[Scores.SPOILED], longest=24)})" if row[Scores.SPOILED] else ""
+            known = f" ({text.plain(row[Scores.CORRUPTED], longest=24)})" if row[Scores.CORRUPTED] else ""
             label = f"{text.plain(row[Scores.LABEL], longest=24)}{known}"
             captioned(row, f"p = {row[data_quality.AGREEMENT]:.3f}", label)
     layout.export(found.drop(columns=Scores.THUMBNAIL), name="labels_in_doubt")

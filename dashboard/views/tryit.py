@@ -198,7 +198,7 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
         image or thumbnail,
         np.asarray(told[Predictions.PROBS].iloc[0]),
         zero_shot_c,
-        trying.near_row(int(number), neighbours=NEIGHBOURS),
+        trying.nearest_to_row(int(number), neighbours=NEIGHBOURS),
         (float(row[Projection.X]), float(row[Projection.Y])),
         thumbnail,
         row[Samples.LABEL],
@@ -329,7 +329,7 @@ def neighbours(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
 
 def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
     """Where it stands among the rows of the sweep's t-SNE."""
-    if asked.xy is None or not trying.knows_neighbours:
+    if asked.xy is None or not trying.has_neighbours:
         return
     st.subheader("Its place on the map")
     best = trying.recorded.classes[int(asked.probabilities_c.argmax())]

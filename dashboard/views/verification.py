@@ -16,7 +16,7 @@ from dashboard.frames.verification import NAMES
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
 from dashboard.ui.pages import VERIFICATION as PAGE
-from trainer.tracking.schema import Artifact, Faces, PairMethod, PairsOf, RocOf, RunState, Verified
+from trainer.tracking.schema import Artifact, FacePairs, Faces, PairMethod, RocCurves, RunState, Verified
 
 COMMAND = "python -m trainer.verify --data path/to/people --encoder openai/clip-vit-base-patch32"
 PER_PAGE, HARDEST = 12, 6  # pairs
@@ -47,10 +47,10 @@ def so_far(info: RunInfo, pairs: pd.DataFrame | None) -> None:
     """Before the figures are there: how many splits are scored."""
     done = total = 0
     if pairs is not None:
-        scores = pairs.filter(like=PairsOf.SCORE_PREFIX)
+        scores = pairs.filter(like=FacePairs.SCORE_PREFIX)
         whole = scores.notna().all(axis=1)
-        total = int(pairs[PairsOf.SPLIT].nunique())
-        done = int(pairs.loc[whole, PairsOf.SPLIT].nunique()) if scores.shape[1] else 0
+        total = int(pairs[FacePairs.SPLIT].nunique())
+        done = int(pairs.loc[whole, FacePairs.SPLIT].nunique()) if scores.shape[1] else 0
     counted = f" {done} of {text.count(total, 'split')} of the people scored so far." if total else ""
     if info.state == RunState.LIVE:
         layout.empty(f"Embeddings are being learned, split by split.{counted} Figures come at the end.")
@@ -101,7 +101,7 @@ def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
             state.kept(("verification-roc", *key), lambda: layout.written(charts.roc(frame, least=least))),
             frame,
             name="roc",
-            alt_text=f"ROC curves of {roc[RocOf.METHOD].nunique()} methods",
+            alt_text=f"ROC curves of {roc[RocCurves.METHOD].nunique()} methods",
         )
         layout.sentence(
             f"Of {different:,} pairs of two people the share accepted, and of {same:,} pairs of one person; "
@@ -113,7 +113,7 @@ def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
             state.kept(("verification-det", *key), lambda: layout.written(charts.det(frame))),
             frame,
             name="det",
-            alt_text=f"DET curves of {roc[RocOf.METHOD].nunique()} methods",
+            alt_text=f"DET curves of {roc[RocCurves.METHOD].nunique()} methods",
         )
         layout.sentence(
             f"Both errors on normal-deviate axes (n = {different:,} and {same:,} pairs); lower left is "
@@ -149,7 +149,7 @@ def threshold(
     info: RunInfo, pairs: pd.DataFrame, method: PairMethod, summary: dict[str, Any], images: pd.Series
 ) -> None:
     """A slider, what it accepts and rejects, and who they are."""
-    score = pairs[f"{PairsOf.SCORE_PREFIX}{method}"]
+    score = pairs[f"{FacePairs.SCORE_PREFIX}{method}"]
     low, high = float(score.min()), float(score.max())
     if not high > low:
         layout.empty("All pairs have the same score.")
@@ -241,7 +241,7 @@ def hardest(pairs: pd.DataFrame, method: PairMethod, images: pd.Series) -> None:
         with column:
             st.markdown(f"**{heading}**")
             tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), images)
-    same, different = int(pairs[PairsOf.SAME].sum()), int((~pairs[PairsOf.SAME].astype(bool)).sum())
+    same, different = int(pairs[FacePairs.SAME].sum()), int((~pairs[FacePairs.SAME].astype(bool)).sum())
     layout.sentence(
         f"By {NAMES[method]}: of {same:,} pairs of one person the lowest scores, each person’s lowest; of "
         f"{different:,} pairs of two people the highest, each two people’s highest."
@@ -254,13 +254,13 @@ def tiles(rows: pd.DataFrame, images: pd.Series) -> None:
         for row in rows.to_dict("records"):
             with st.container(border=True, width=2 * IMAGE + 42, gap="xsmall"):
                 with st.container(horizontal=True, gap="xsmall"):
-                    for side in (PairsOf.SAMPLE_ID_A, PairsOf.SAMPLE_ID_B):
+                    for side in (FacePairs.SAMPLE_ID_A, FacePairs.SAMPLE_ID_B):
                         gallery.image(images.get(row[side]), width=IMAGE, name=row[side])
                 one, other = (text.plain(row[side], longest=22) for side in ("person_a", "person_b"))
-                names = one if row[PairsOf.SAME] else f"{one} and {other}"
+                names = one if row[FacePairs.SAME] else f"{one} and {other}"
                 photos = " · ".join(
                     text.plain(str(row[side]).rpartition("/")[2], longest=16)
-                    for side in (PairsOf.SAMPLE_ID_A, PairsOf.SAMPLE_ID_B)
+                    for side in (FacePairs.SAMPLE_ID_A, FacePairs.SAMPLE_ID_B)
                 )
                 st.caption(gallery.NEW_LINE.join((f"{row['score']:.3f} · {names}", photos)))
 

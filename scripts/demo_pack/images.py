@@ -98,9 +98,9 @@ def series(frame: pd.DataFrame) -> list[str]:
         first = f"{author}/{path.parent}/{stem}" if author else name
         name_words = re.sub(r"[\d_\W]+", " ", re.sub(r"^clipart by [^-]*-", "", title.lower())).split()
         if author and len(name_words) > 1:
-            joined.join(first, to=f"{author}/title/{' '.join(name_words)}")
+            joined.union(first, to=f"{author}/title/{' '.join(name_words)}")
         firsts.append(first)
-    return [joined.root(first) for first in firsts]
+    return [joined.find(first) for first in firsts]
 
 
 def _first_of_each(frame: pd.DataFrame, pixels: np.ndarray) -> pd.Index:

@@ -160,7 +160,7 @@ def test_an_ablation_does_not_go_on_with_other_filters(config: AblateConfig) -> 
         ({"filters": ("aesthetic>=5",)}, "pass --aesthetic"),
         ({"filters": ("agreement>=0.9999",)}, "none of the class"),
         ({"views": 2}, "brings ready features"),
-        ({"bad_source": 0.2}, "brings ready features. Pass --mismatch"),
+        ({"bad_source": 0.2}, "has precomputed features. Pass --mismatch"),
         ({"mismatch": 1.5}, "--mismatch is 1.5"),
         ({"head": "0" * 32}, "0000"),
         ({"aesthetic": "no/such/file.pth"}, "no/such/file.pth"),
@@ -241,7 +241,7 @@ def test_twenty_test_images_planted_into_train_are_caught_before_any_training(
     folder = Path(images.data)
     for path in sorted((folder / "test").rglob("*.png"))[:20]:
         shutil.copy(path, folder / "train" / path.parent.name / f"stolen_{path.name}")
-    with pytest.raises(InputError, match="20 images of test or val stand in train as well"):
+    with pytest.raises(InputError, match="20 images of test or val are also in train"):
         run(images)
     assert runs_of(images.tracking_uri) == []
 
@@ -250,7 +250,7 @@ def test_a_person_who_stands_in_two_splits_is_refused_and_can_be_left_out_of_tra
     images: AblateConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     grouped = dataclasses.replace(images, groups=r"(person\d+)_")
-    with pytest.raises(InputError, match="6 groups stand in more than one split"):
+    with pytest.raises(InputError, match="6 groups are in more than one split"):
         run(grouped)
     by_split = dataclasses.replace(images, groups=r"(person\d+_[a-z]+)_", drop_shared_groups=True)
     run(by_split)
@@ -263,7 +263,7 @@ def test_images_have_cells_with_augmentation_and_a_bad_source_is_found_by_qualit
     figures = run(dataclasses.replace(images, bad_source=0.25))
     table = table_of(images.tracking_uri, figures[Ablated.RUN_ID])
     assert table[Ablation.AUGMENT].tolist() == [False, True] * 2
-    assert table[Ablation.SPOILED].tolist() == [6] * 4
+    assert table[Ablation.CORRUPTED].tolist() == [6] * 4
     assert table[Ablation.PRECISION].iloc[2] == 1.0
     area, low, _ = figures[Ablated.SEPARATION]["quality"]["mismatched"]
     assert area == 1.0

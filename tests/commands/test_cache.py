@@ -26,7 +26,7 @@ CONTENT = [f"{i:064x}" for i in range(7)]
 def cache_dir(tmp_path: Path) -> Path:
     """Two keys: one with two shards of seven vectors in all, one with none."""
     store = FeatureStore(tmp_path / "cache" / "features", EncoderKey(FIELDS, digest_of(FIELDS)))
-    with store.owner():
+    with store.lock():
         store.append(CONTENT[:4], _vectors()[:4], sample_id=CONTENT[:4])
         store.append(CONTENT[4:], _vectors()[4:], sample_id=CONTENT[4:])
     FeatureStore(tmp_path / "cache" / "features", EncoderKey({"other": 1}, digest_of({"other": 1})))
@@ -116,5 +116,5 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, ending: str, content:
     file = tmp_path / f"file{ending}"
     file.write_bytes(content)
     with pytest.raises(InputError, match="file"):
-        store_admin.bring_in(file, tmp_path / "features")
+        store_admin.import_vectors(file, tmp_path / "features")
     assert not (tmp_path / "features").exists()

@@ -17,7 +17,7 @@ from trainer.core.errors import InputError
 from trainer.experiments.encoder_comparison.config import EncodersConfig
 from trainer.experiments.encoder_comparison.run import choices, names, run
 from trainer.features import encoder_cost
-from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, Methods, Tag
+from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind, Methods, Tag
 
 FAMILIES = ["vit", "resnet", "dinov2", "siglip", "deit"]
 
@@ -71,7 +71,7 @@ def test_all_architectures_get_the_same_probe_and_the_table_says_which_to_take(
     json.dumps(figures, allow_nan=False)
     told = capsys.readouterr().err
     assert "Linear probe on each encoder (n = 30 test rows" in told
-    assert f"Take {figures[EncodersCompared.TAKE]}" in figures[EncodersCompared.ADVICE]
+    assert f"Take {figures[EncodersCompared.RECOMMENDED]}" in figures[EncodersCompared.ADVICE]
     assert list(figures[EncodersCompared.METHODS]) == families
 
     client = MlflowClient(config.tracking_uri)
@@ -81,9 +81,9 @@ def test_all_architectures_get_the_same_probe_and_the_table_says_which_to_take(
         pd.read_parquet(client.download_artifacts(run_id, name))
         for name in (Artifact.ENCODERS, Artifact.METHODS)
     )
-    assert costs[EncodersOf.ENCODER].tolist() == methods[Methods.METHOD].tolist() == families
-    assert (costs[EncodersOf.ENCODED] == 86).all()
-    for column in (EncodersOf.IMAGES_PER_S, EncodersOf.PARAMETERS, EncodersOf.PEAK_BYTES):
+    assert costs[EncoderCosts.ENCODER].tolist() == methods[Methods.METHOD].tolist() == families
+    assert (costs[EncoderCosts.ENCODED] == 86).all()
+    for column in (EncoderCosts.IMAGES_PER_S, EncoderCosts.PARAMETERS, EncoderCosts.PEAK_BYTES):
         assert (costs[column] > 0).all()
     best = methods.loc[methods[Methods.VAL_F1_MACRO].idxmax(), Methods.METHOD]
     assert figures[EncodersCompared.CHOSEN] == best

@@ -45,7 +45,7 @@ def test_all_forms_answer_and_rows_without_a_caption_are_the_image_heads(
     said = capsys.readouterr().err
     assert "Without a caption: 9 of 30 train rows, 9 of 30 val rows, 9 of 30 test rows" in said
     assert "captions name their own class: 71% in train" in said
-    assert figures[Fused.WITHOUT] == {"train": 9, "val": 9, "test": 9}
+    assert figures[Fused.WITHOUT_CAPTION] == {"train": 9, "val": 9, "test": 9}
     assert list(figures[Fused.METHODS]) == [IMAGE, TEXT, JOINED, GATED, LATE]
 
     client = MlflowClient(config.tracking_uri)

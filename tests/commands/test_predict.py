@@ -92,7 +92,7 @@ def test_other_encoders_and_bfloat16_make_the_round_trip_too(
 
 def test_bytes_paths_and_the_logged_model_answer_alike(answering: Answering, tmp_path: Path) -> None:
     path = answering.images / "red" / "3.png"
-    predictor = Predictor.of_folder(answering.folder / "model" / "data" / "head", device="cpu")
+    predictor = Predictor.from_folder(answering.folder / "model" / "data" / "head", device="cpu")
     alone = predictor.predict([path]).probabilities_nc[0]
     among = predictor.predict([*([path.read_bytes()] * 40), b"no image", path.read_bytes()])
     assert among.reasons[40] != ""
@@ -119,7 +119,7 @@ def test_another_encoder_by_the_same_name_is_refused(tracking_uri: str, tmp_path
     weights = load_file(encoder / "model.safetensors")
     first = next(iter(weights))
     save_file({**weights, first: weights[first] + 1}, encoder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match="not the encoder that the head learned from"):
+    with pytest.raises(InputError, match="not the encoder of this head"):
         predict(swept, swept.images, out=tmp_path / "out.csv")
 
 
@@ -210,9 +210,9 @@ def test_what_cannot_be_used_is_named(answering: Answering, tmp_path: Path) -> N
     out = tmp_path / "out.csv"
     (tmp_path / "empty").mkdir()
     for images, words in (
-        ((), "Nothing was given"),
+        ((), "No images to predict"),
         ((tmp_path / "no such",), "There is no file or folder"),
-        ((tmp_path / "empty",), "No image is in"),
+        ((tmp_path / "empty",), "There is no image in"),
     ):
         with pytest.raises(InputError, match=words):
             predict(answering, *images, out=out)
@@ -246,7 +246,7 @@ def test_a_head_on_ready_features_is_passed_over_and_refused_by_name(
     )
     with pytest.raises(InputError, match="No finished sweep"):
         run(config)
-    with pytest.raises(InputError, match="learned from ready features"):
+    with pytest.raises(InputError, match="trained on precomputed features"):
         run(PredictConfig(**{**vars(config), "run": figures["mlflow_run_id"]}))
 
 

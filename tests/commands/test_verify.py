@@ -21,11 +21,11 @@ from trainer.experiments.verification.run import run
 from trainer.tracking.schema import (
     Artifact,
     Candidates,
+    FacePairs,
     Faces,
     Kind,
     PairMethod,
-    PairsOf,
-    RocOf,
+    RocCurves,
     Tag,
     Verified,
 )
@@ -88,16 +88,16 @@ def test_a_verification_is_one_run_with_its_figures_and_tables(config: VerifyCon
     assert figures[Verified.IDENTIFICATION][Verified.PROBES] == 90
 
     pairs = table_of(config, figures, Artifact.PAIRS)
-    assert {f"{PairsOf.SCORE_PREFIX}{method}" for method in PairMethod} <= set(pairs)
+    assert {f"{FacePairs.SCORE_PREFIX}{method}" for method in PairMethod} <= set(pairs)
     assert pairs.notna().all(axis=None)
-    by_fold = pairs.groupby(PairsOf.FOLD)[[PairsOf.PERSON_A, PairsOf.PERSON_B]].agg(set)
+    by_fold = pairs.groupby(FacePairs.FOLD)[[FacePairs.PERSON_A, FacePairs.PERSON_B]].agg(set)
     everyone = [a | b for a, b in by_fold.to_numpy()]
     assert not set.intersection(*everyone)
     tried = table_of(config, figures, Artifact.CANDIDATES)
     assert tried.groupby([Candidates.SPLIT, Candidates.METHOD])[Candidates.CHOSEN].sum().eq(1).all()
     for _, of_one in tried.groupby([Candidates.SPLIT, Candidates.METHOD]):
         assert of_one[Candidates.CHOSEN][of_one[Candidates.VAL_AUC].idxmax()]
-    assert set(table_of(config, figures, Artifact.ROC)[RocOf.METHOD]) == set(PairMethod)
+    assert set(table_of(config, figures, Artifact.ROC)[RocCurves.METHOD]) == set(PairMethod)
     faces = table_of(config, figures, Artifact.FACES)
     assert faces[[Faces.X, Faces.TRAINED_X, Faces.RANK]].notna().all(axis=None)
     run_of = MlflowClient(config.tracking_uri).get_run(figures[Verified.RUN_ID])

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.charts import ablation as drawn
 from dashboard.frames import ablation
-from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_ablation, trained_ablation
+from tests.support.pages import Showing, captions, charts, open_page, words
 from tests.support.synthetic_runs import HOSTILE
 from trainer.charts.effects import _ink
 from trainer.charts.palette import GAIN, LOSS, NONE
@@ -51,7 +51,7 @@ def scores(n: int = 100) -> pd.DataFrame:
         {
             Scores.SAMPLE_ID: [f"row{i}" for i in range(n)],
             Scores.LABEL: ["a", "b"] * (n // 2),
-            Scores.SPOILED: ["blur" if i < 10 else "" for i in range(n)],
+            Scores.CORRUPTED: ["blur" if i < 10 else "" for i in range(n)],
             "score.clip": np.linspace(0, 1, n),
             "score.quality": [np.nan, *np.linspace(-3, 1, n - 1)],
         }
@@ -122,7 +122,7 @@ def test_finding_spoiled_rows_has_no_precision_if_nobody_is_thrown_out_and_nothi
     assert ablation.found(keep_n, bad_n) == (0.5, 1.0)
     assert ablation.found(np.ones(100, dtype=bool), bad_n) == (None, 0.0)
     for nothing in (None, ""):
-        assert ablation.corrupted_rows(scores().assign(**{Scores.SPOILED: nothing})) is None
+        assert ablation.corrupted_rows(scores().assign(**{Scores.CORRUPTED: nothing})) is None
 
 
 def test_the_nearest_measured_cells_are_those_that_keep_similar_shares() -> None:
@@ -145,7 +145,7 @@ def test_rows_thrown_out_begin_with_the_lowest_in_any_of_the_scores() -> None:
 def test_a_histogram_counts_every_row_that_has_the_score_and_tells_spoiled_rows_or_classes_apart() -> None:
     bins = ablation.spread(scores(), "quality")
     assert bins.groupby("kind")["n"].sum().to_dict() == {"sound": 90, "spoiled": 9}
-    unknown = scores().assign(**{Scores.SPOILED: None})
+    unknown = scores().assign(**{Scores.CORRUPTED: None})
     assert set(ablation.spread(unknown, "clip")["kind"]) == {"a", "b"}
     many = unknown.assign(**{Scores.LABEL: [str(i) for i in range(100)]})
     assert set(ablation.spread(many, "clip")["kind"]) == {"training rows"}
@@ -290,9 +290,9 @@ def test_without_an_ablation_the_page_gives_the_command(
 # --- the page, of made-up ablations -----------------------------------------------------------
 
 
-def test_the_page_shows_all_its_parts(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic_ablation.ablation(tracking_uri)
-    app = opened(tracking_uri, monkeypatch)
+def test_the_page_shows_all_its_parts(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation)
+    app = open_page(PAGE)
     said = words(app)
     # two panels of the grid, two histograms, all cells, steps, classes
     assert len(charts(app)) == 7
@@ -308,11 +308,9 @@ def test_the_page_shows_all_its_parts(tracking_uri: str, monkeypatch: pytest.Mon
     assert len(charts(app)) == 8
 
 
-def test_sliders_by_value_throw_out_what_lies_below(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_ablation.ablation(tracking_uri)
-    app = opened(tracking_uri, monkeypatch, slide="value of the score")
+def test_sliders_by_value_throw_out_what_lies_below(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation)
+    app = open_page(PAGE, slide="value of the score")
     value = synthetic_ablation.scores_of(images=False, spoiled=True, classes=4, hostile="")["score.quality"]
     app.selectbox(key="first").set_value("quality").run()
     app.slider(key="from_first").set_value(-1.0).run()
@@ -322,19 +320,17 @@ def test_sliders_by_value_throw_out_what_lies_below(
     assert f"{int((~(value < -1.0)).sum())} of 120 training rows stay" in words(app)
 
 
-def test_throwing_nobody_out_claims_no_precision(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic_ablation.ablation(tracking_uri)
-    app = opened(tracking_uri, monkeypatch)
+def test_throwing_nobody_out_claims_no_precision(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation)
+    app = open_page(PAGE)
     app.slider(key="keep_first").set_value(100).run()
     assert "120 of 120 training rows stay.**" in words(app)
     assert "nan" not in words(app)
 
 
-def test_scores_that_no_cell_looks_at_have_no_near_cells(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_ablation.ablation(tracking_uri)
-    app = opened(tracking_uri, monkeypatch)
+def test_scores_that_no_cell_looks_at_have_no_near_cells(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation)
+    app = open_page(PAGE)
     near = [frame.value for frame in app.dataframe if "nearest measured cells" in frame.value]
     assert near[0]["nearest measured cells"].iloc[0].startswith("clip>=top")
     app.selectbox(key="first").set_value("agreement").run()
@@ -347,30 +343,28 @@ def test_scores_that_no_cell_looks_at_have_no_near_cells(
 @pytest.mark.parametrize("state", ["live", "interrupted", "failed"])
 @pytest.mark.parametrize("scored", [True, False])
 def test_an_ablation_without_cells_shows_its_scores_as_soon_as_it_has_them(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, state: str, scored: bool
+    showing: Showing, state: str, scored: bool
 ) -> None:
-    synthetic_ablation.ablation(tracking_uri, state=state, scored=scored)
-    said = words(opened(tracking_uri, monkeypatch))
+    showing(synthetic_ablation.ablation, state=state, scored=scored)
+    said = words(open_page(PAGE))
     assert ("2 seeds of 26 cells on record" in said) == scored
     assert ("training rows stay" in said) == scored
     assert ("being encoded and scored" in said) == (state == "live" and not scored)
     assert ("ended before it had any scores" in said) == (state != "live" and not scored)
 
 
-def test_without_images_the_rows_thrown_out_are_listed(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_ablation.ablation(tracking_uri, images=False)
-    app = opened(tracking_uri, monkeypatch)
+def test_without_images_the_rows_thrown_out_are_listed(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation, images=False)
+    app = open_page(PAGE)
     listed = [frame.value for frame in app.dataframe if "caption" in frame.value]
     assert len(listed) == 2
     assert set(listed[0]) == {"sample", "label", "caption", "clip", "quality"}
     assert "There are no images to show" in words(app)
 
 
-def test_of_several_encoders_one_is_shown(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic_ablation.ablation(tracking_uri, encoders=("demo", "other"))
-    app = opened(tracking_uri, monkeypatch)
+def test_of_several_encoders_one_is_shown(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation, encoders=("demo", "other"))
+    app = open_page(PAGE)
     baseline = {metric.label: metric.value for metric in app.metric}["Baseline macro-F1"]
     app.selectbox(key="encoder").set_value("other").run()
     assert not app.exception
@@ -378,11 +372,9 @@ def test_of_several_encoders_one_is_shown(tracking_uri: str, monkeypatch: pytest
     assert (baseline, other) == ("0.500", "0.400")
 
 
-def test_of_two_classes_auroc_sensitivity_and_specificity_are_told(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_ablation.ablation(tracking_uri, classes=2, spoiled=False)
-    app = opened(tracking_uri, monkeypatch)
+def test_of_two_classes_auroc_sensitivity_and_specificity_are_told(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation, classes=2, spoiled=False)
+    app = open_page(PAGE)
     assert "Baseline: AUROC 0.900 [0.850, 0.950], sensitivity 0.800 [0.750, 0.850]" in words(app)
     assert "spoiled" not in words(app)
     assert any("AUROC [95 %]" in frame.value for frame in app.dataframe)
@@ -400,11 +392,9 @@ def test_a_picker_leads_from_one_ablation_to_another(
     assert app.query_params["ablation"] in (one, [one])
 
 
-def test_words_of_strangers_are_shown_and_not_acted_on(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_ablation.ablation(tracking_uri, hostile=HOSTILE)
-    app = opened(tracking_uri, monkeypatch)
+def test_words_of_strangers_are_shown_and_not_acted_on(showing: Showing) -> None:
+    showing(synthetic_ablation.ablation, hostile=HOSTILE)
+    app = open_page(PAGE)
     rendered = [*app.markdown, *app.caption, *app.header, *app.subheader]
     rendered_words = "\n".join([*(str(node.value) for node in rendered), *captions(app)])
     for trap in ("![x](", "<img", ":red[", "**b**", "`c`", "$d$"):

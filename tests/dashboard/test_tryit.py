@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.charts.explain import HEAD, ZERO_SHOT, place, probabilities
 from dashboard.text import JOINER
-from tests.dashboard.test_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 from tests.support import synthetic_runs
+from tests.support.pages import Showing, captions, charts, open_page, words
 from tests.support.trained_sweep import CLASSES, Answering
 from trainer.serving.explain import Explainer, original
 from trainer.tracking.schema import Artifact
@@ -94,7 +94,7 @@ def test_a_test_row_is_shown_as_it_was_answered(answered: Answering) -> None:
 
 
 def test_an_encoder_that_is_gone_is_said_to_be_gone(
-    uri: str,  # noqa: F811
+    uri: str,
     answering: Answering,
 ) -> None:
     run_id = synthetic_runs.sweep(uri)
@@ -107,8 +107,8 @@ def test_an_encoder_that_is_gone_is_said_to_be_gone(
     assert "There is no folder './gone'" in app.error[0].value
 
 
-def test_a_sweep_on_ready_features_shows_its_test_rows(uri: str) -> None:  # noqa: F811
-    synthetic_runs.sweep(uri)
+def test_a_sweep_on_ready_features_shows_its_test_rows(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(PAGE)
     assert "learned from ready features" in app.info[0].value
     assert not app.file_uploader
@@ -118,9 +118,11 @@ def test_a_sweep_on_ready_features_shows_its_test_rows(uri: str) -> None:  # noq
     assert words(app) != first
 
 
-def test_foreign_words_spring_nothing(uri: str) -> None:  # noqa: F811
-    synthetic_runs.sweep(
-        uri, name=synthetic_runs.HOSTILE, classes=[synthetic_runs.HOSTILE, "<script>", ":red[c]"]
+def test_foreign_words_spring_nothing(showing: Showing) -> None:
+    showing(
+        synthetic_runs.sweep,
+        name=synthetic_runs.HOSTILE,
+        classes=[synthetic_runs.HOSTILE, "<script>", ":red[c]"],
     )
     app = open_page(PAGE)
     assert len(charts(app)) == 2
@@ -129,7 +131,7 @@ def test_foreign_words_spring_nothing(uri: str) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("absent", [Artifact.VECTORS, Artifact.HEAD_WEIGHTS])
-def test_what_an_older_sweep_lacks_is_said(uri: str, absent: str) -> None:  # noqa: F811
+def test_what_an_older_sweep_lacks_is_said(uri: str, absent: str) -> None:
     run_id = synthetic_runs.sweep(uri)
     folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
     (folder / absent).unlink()
@@ -138,7 +140,7 @@ def test_what_an_older_sweep_lacks_is_said(uri: str, absent: str) -> None:  # no
     assert ("ended before it had any head" in told) == (absent == Artifact.HEAD_WEIGHTS)
 
 
-def test_a_damaged_head_is_said_to_be_damaged(uri: str) -> None:  # noqa: F811
+def test_a_damaged_head_is_said_to_be_damaged(uri: str) -> None:
     run_id = synthetic_runs.sweep(uri)
     folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
     (folder / Artifact.HEAD_WEIGHTS).write_bytes(b"torn")
@@ -160,7 +162,7 @@ def test_neighbours_are_training_rows_by_cosine(answering: Answering) -> None:
     x = load_file(answering.folder / Artifact.VECTORS)["vectors"].astype(np.float64)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     row = int(np.flatnonzero(train)[3])
-    near = trying.near_row(row, neighbours=5)
+    near = trying.nearest_to_row(row, neighbours=5)
     assert row not in [one for one, _ in near]
     order = [int(i) for i in np.argsort(-(unit @ unit[row])) if train[i] and i != row][:5]
     assert [one for one, _ in near] == order

@@ -9,10 +9,10 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.charts import verification as drawn
 from dashboard.frames import verification
-from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_verification
+from tests.support.pages import Showing, captions, charts, open_page, words
 from tests.support.synthetic_runs import HOSTILE
-from trainer.tracking.schema import PairMethod, PairsOf, RocOf
+from trainer.tracking.schema import FacePairs, PairMethod, RocCurves
 
 PAGE = "views/verification.py"
 
@@ -20,11 +20,11 @@ PAGE = "views/verification.py"
 def pairs() -> pd.DataFrame:
     return pd.DataFrame(
         {
-            PairsOf.SAMPLE_ID_A: ["a1", "a1", "a1", "b1", "a2"],
-            PairsOf.SAMPLE_ID_B: ["a2", "a3", "b1", "c1", "b1"],
-            PairsOf.PERSON_A: ["a", "a", "a", "b", "a"],
-            PairsOf.PERSON_B: ["a", "a", "b", "c", "b"],
-            PairsOf.SAME: [True, True, False, False, False],
+            FacePairs.SAMPLE_ID_A: ["a1", "a1", "a1", "b1", "a2"],
+            FacePairs.SAMPLE_ID_B: ["a2", "a3", "b1", "c1", "b1"],
+            FacePairs.PERSON_A: ["a", "a", "a", "b", "a"],
+            FacePairs.PERSON_B: ["a", "a", "b", "c", "b"],
+            FacePairs.SAME: [True, True, False, False, False],
             "score.raw": [0.9, 0.2, 0.7, 0.1, 0.6],
         }
     )
@@ -70,13 +70,13 @@ def test_det_axes_are_normal_deviates_and_leave_out_what_has_none() -> None:
     assert found[2] == pytest.approx(-1, abs=1e-4)
     far = np.array([0.0, 0.01, 0.1, 1.0])
     columns = {
-        RocOf.FAR: far,
-        RocOf.TAR: far**0.5,
-        RocOf.TAR_LOW: far,
-        RocOf.TAR_HIGH: 1.0,
-        RocOf.THRESHOLD: 0.5,
+        RocCurves.FAR: far,
+        RocCurves.TAR: far**0.5,
+        RocCurves.TAR_LOW: far,
+        RocCurves.TAR_HIGH: 1.0,
+        RocCurves.THRESHOLD: 0.5,
     }
-    frame = verification.curves(pd.DataFrame({RocOf.METHOD: "raw", **columns}))
+    frame = verification.curves(pd.DataFrame({RocCurves.METHOD: "raw", **columns}))
     assert drawn.det(frame).to_dict()
     assert drawn.roc(frame, least=0.01).to_dict()
 
@@ -93,9 +93,9 @@ def opened(uri: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     return open_page(PAGE, **query)
 
 
-def test_the_page_shows_all_its_parts(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic_verification.verification(tracking_uri)
-    app = opened(tracking_uri, monkeypatch)
+def test_the_page_shows_all_its_parts(showing: Showing) -> None:
+    showing(synthetic_verification.verification)
+    app = open_page(PAGE)
     said = words(app)
     assert {metric.label for metric in app.metric} >= {"Equal error rate", "AUC", "Accuracy", "Pairs"}
     assert len(charts(app)) == 5  # ROC, DET, scores, places, map
@@ -108,9 +108,9 @@ def test_the_page_shows_all_its_parts(tracking_uri: str, monkeypatch: pytest.Mon
     assert figures["method"].tolist() == ["trained head", "LDA", "PCA whitening", "raw cosine"]
 
 
-def test_the_slider_moves_the_rates_and_the_pairs(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic_verification.verification(tracking_uri)
-    app = opened(tracking_uri, monkeypatch, method="raw cosine", kind="false rejects")
+def test_the_slider_moves_the_rates_and_the_pairs(showing: Showing) -> None:
+    showing(synthetic_verification.verification)
+    app = open_page(PAGE, method="raw cosine", kind="false rejects")
     slider = app.slider(key="at_raw")
     slider.set_value(slider.max).run()
     assert not app.exception
@@ -121,11 +121,9 @@ def test_the_slider_moves_the_rates_and_the_pairs(tracking_uri: str, monkeypatch
     assert "there are no false rejects" in words(app)
 
 
-def test_the_map_can_be_of_the_head_and_of_who_is_misnamed(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_verification.verification(tracking_uri)
-    app = opened(tracking_uri, monkeypatch, space="trained head", colour="correctness")
+def test_the_map_can_be_of_the_head_and_of_who_is_misnamed(showing: Showing) -> None:
+    showing(synthetic_verification.verification)
+    app = open_page(PAGE, space="trained head", colour="correctness")
     assert "did not learn from 16 of these photos" in words(app)
 
 
@@ -140,11 +138,9 @@ def test_the_map_can_be_of_the_head_and_of_who_is_misnamed(
         ({"images": False}, "Hardest pairs"),
     ],
 )
-def test_every_state_is_told(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, how: dict, told: str
-) -> None:
-    synthetic_verification.verification(tracking_uri, **how)
-    assert told in words(opened(tracking_uri, monkeypatch))
+def test_every_state_is_told(showing: Showing, how: dict, told: str) -> None:
+    showing(synthetic_verification.verification, **how)
+    assert told in words(open_page(PAGE))
 
 
 def test_without_a_verification_the_page_gives_the_command(
@@ -164,11 +160,9 @@ def test_a_picker_leads_from_one_verification_to_another(
     assert app.query_params["verification"] in (one, [one])
 
 
-def test_words_of_strangers_are_shown_and_not_acted_on(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_verification.verification(tracking_uri, hostile=HOSTILE)
-    app = opened(tracking_uri, monkeypatch)
+def test_words_of_strangers_are_shown_and_not_acted_on(showing: Showing) -> None:
+    showing(synthetic_verification.verification, hostile=HOSTILE)
+    app = open_page(PAGE)
     rendered = [*app.markdown, *app.caption, *app.header, *app.subheader]
     rendered_words = "\n".join([*(str(node.value) for node in rendered), *captions(app)])
     for trap in ("![x](", "<img", ":red[", "**b**", "`c`", "$d$"):

@@ -47,7 +47,7 @@ from trainer.verification import embedding  # noqa: E402
 
 from trainer import ablate, cli, encoders, extract, finetune, fuse, sweep, verify, zeroshot  # noqa: E402
 from trainer.features.hub import resolve  # noqa: E402
-from trainer.features.key import identity, text_identity  # noqa: E402
+from trainer.features.key import encoder_key, text_encoder_key  # noqa: E402
 from trainer.features.store import FeatureStore  # noqa: E402
 from trainer.tracking import database  # noqa: E402
 from trainer.tracking.schema import Artifact, Tag  # noqa: E402
@@ -279,13 +279,13 @@ def keys(folder: Path) -> dict[str, dict[str, str]]:
         how: dict[str, Any] = {"dtype": dtype, "cache_dir": folder / "cache"}
         straying = Straying(Augmentation(), seed=0)
         made |= {
-            f"{space}, {dtype}, view {view}": identity(
+            f"{space}, {dtype}, view {view}": encoder_key(
                 encoder, space=space, view=view, straying=straying, **how
             )
             for space in ("pooled", "shared")
             for view in (0, 1)
         }
-        made[f"text, {dtype}"] = text_identity(encoder, **how)
+        made[f"text, {dtype}"] = text_encoder_key(encoder, **how)
     return {
         name: {"digest": key.digest, "folder": FeatureStore(folder / "keys", key).folder.name}
         for name, key in made.items()

@@ -90,7 +90,7 @@ def scores_of(*, images: bool, spoiled: bool, classes: int, hostile: str) -> pd.
             Scores.SAMPLE_ID: [f"{hostile}row/{i:04d}.png" for i in range(ROWS)],
             Scores.LABEL: [f"{hostile}{i % classes}" for i in range(ROWS)],
             Scores.CAPTION: [f"{hostile}a drawing of {digits.target[i]}" for i in range(ROWS)],
-            Scores.SPOILED: [(hostile or "blur") if bad else "" for bad in bad_n] if spoiled else None,
+            Scores.CORRUPTED: [(hostile or "blur") if bad else "" for bad in bad_n] if spoiled else None,
             Scores.GROUP: pd.array(np.arange(ROWS) // 2, dtype="Int64"),
             Scores.THUMBNAIL: [
                 synthetic_runs.webp(image) if images else None for image in digits.images[:ROWS]
@@ -159,7 +159,7 @@ def _conclude(
     hostile: str,
 ) -> None:
     two = scores[Scores.LABEL].nunique() == 2
-    bad_n = scores[Scores.SPOILED].fillna("").astype(bool).to_numpy()
+    bad_n = scores[Scores.CORRUPTED].fillna("").astype(bool).to_numpy()
     rows = [
         _row(number, cell, encoder, bad_n if bad_n.any() else None, two, shift)
         for shift, encoder in enumerate(encoders)
@@ -227,7 +227,7 @@ def _row(
         for name, value in ((Ablation.AUROC, 0.9), (Ablation.SENSITIVITY, 0.8), (Ablation.SPECIFICITY, 0.7)):
             _interval(row, name, value)
     if bad_n is not None:
-        row[Ablation.THROWN_OUT], row[Ablation.SPOILED] = int(gone_n.sum()), int(bad_n.sum())
+        row[Ablation.REMOVED], row[Ablation.CORRUPTED] = int(gone_n.sum()), int(bad_n.sum())
         row[Ablation.PRECISION] = float(bad_n[gone_n].mean()) if gone_n.any() else NAN
         row[Ablation.RECALL] = float((bad_n & gone_n).sum() / bad_n.sum())
     return row

@@ -54,7 +54,7 @@ def sweep(
             Samples.LABEL: kept["label"].to_numpy(),
             Samples.CAPTION: [f"a drawing, number {i}" for i in range(len(kept))],
             Samples.GROUP: [f"person {i // 7}" if groups else "" for i in range(len(kept))],
-            Samples.SPOILED: None,
+            Samples.CORRUPTED: None,
             Samples.THUMBNAIL: [thumbnails[i % len(thumbnails)] for i in range(len(kept))],
         }
     ).to_parquet(folder / Artifact.SAMPLES)

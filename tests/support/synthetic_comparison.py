@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits
 from tests.support import synthetic_runs
 from trainer.tracking.schema import (
     Artifact,
+    EncoderCosts,
     EncodersCompared,
-    EncodersOf,
     FewShot,
     FewShotScores,
     Fused,
@@ -95,7 +95,7 @@ def run(
         of_kind = {
             Kind.ZERO_SHOT: lambda: _of_zero_shot(crosses, hostile),
             Kind.FUSION: lambda: _of_fusion(hidden),
-            Kind.ENCODERS: lambda: {EncodersCompared.TAKE: "vit", EncodersCompared.CHOSEN: "demo"},
+            Kind.ENCODERS: lambda: {EncodersCompared.RECOMMENDED: "vit", EncodersCompared.CHOSEN: "demo"},
         }[kind]()
         common = {"mlflow_run_id": run_id, "counts": {"train": 40, "val": 20, "test": ROWS}}
         advice = {"advice": f"Trained head is better than zero-shot.{hostile}"}
@@ -198,17 +198,17 @@ def _costs(hostile: str) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                EncodersOf.ENCODER: name,
-                EncodersOf.KEY: f"{name} (float32, key 0123456789abcdef){hostile}",
-                EncodersOf.DEVICE: f"cpu{hostile}",
-                EncodersOf.DIMENSION: 256,
-                EncodersOf.PARAMETERS: 10**6 * (number + 1),
-                EncodersOf.SIDE: 128,
-                EncodersOf.BATCH_SIZE: 16,
-                EncodersOf.IMAGES_PER_S: 10.0**number * 20,
-                EncodersOf.PEAK_BYTES: 2**28,
-                EncodersOf.ENCODED_S: 1.5,
-                EncodersOf.ENCODED: 60,
+                EncoderCosts.ENCODER: name,
+                EncoderCosts.KEY: f"{name} (float32, key 0123456789abcdef){hostile}",
+                EncoderCosts.DEVICE: f"cpu{hostile}",
+                EncoderCosts.DIMENSION: 256,
+                EncoderCosts.PARAMETERS: 10**6 * (number + 1),
+                EncoderCosts.SIDE: 128,
+                EncoderCosts.BATCH_SIZE: 16,
+                EncoderCosts.IMAGES_PER_S: 10.0**number * 20,
+                EncoderCosts.PEAK_BYTES: 2**28,
+                EncoderCosts.ENCODED_S: 1.5,
+                EncoderCosts.ENCODED: 60,
             }
             for number, name in enumerate(OF_ENCODERS)
         ]
@@ -267,7 +267,7 @@ def _of_zero_shot(crosses: bool, hostile: str) -> dict[str, Any]:
 
 def _of_fusion(hidden: bool) -> dict[str, Any]:
     return {
-        Fused.WITHOUT: {"train": 4, "val": 2, "test": 9},
+        Fused.WITHOUT_CAPTION: {"train": 4, "val": 2, "test": 9},
         Fused.NAMED: {"train": 0.6, "val": 0.5, "test": 0.55},
         Fused.HIDDEN: hidden,
         Fused.CUT: 3,

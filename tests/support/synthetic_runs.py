@@ -167,7 +167,7 @@ def _tables(run: Any, rows: int, measured: bool, hostile: bool) -> None:
         [(ids[a], ids[b], split[a], split[b], likeness, kind) for a, b, kind, likeness in pairs],
         columns=[
             *(Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B, Duplicates.SPLIT_A, Duplicates.SPLIT_B),
-            *(Duplicates.LIKENESS, Duplicates.KIND),
+            *(Duplicates.SIMILARITY, Duplicates.KIND),
         ],
     ).to_parquet(folder / Artifact.DUPLICATES)
     figures = {

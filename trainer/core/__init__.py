@@ -1,1 +1,1 @@
-"""What every room may use: flags, errors, console output, atomic files, default locations."""
+"""Shared by all packages: flags, errors, console output, atomic files, default locations."""

@@ -1,4 +1,4 @@
-"""Files that appear by rename: complete, or not at all. Standard library only."""
+"""Write files atomically, by rename. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that no reader, and no crash, ever sees half of it.
+    """Write ``data`` to ``path`` atomically and durably.
 
-    The bytes go to a temporary file in the same folder, are synced to disk, and take the name by
-    rename; the folder is synced last, so that the name itself survives a power cut.
+    The bytes are written to a temporary file in the same folder and synced, then the file is renamed. The
+    folder is synced last, so that the name, too, survives a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -20,7 +20,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes 0600; other readers of a shared cache need more
+        os.chmod(temporary, 0o644)  # mkstemp creates 0600; a shared cache has other readers
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -29,7 +29,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries (new and renamed names) to disk."""
+    """Flush a folder's entries (new and renamed files) to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

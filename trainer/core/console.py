@@ -1,4 +1,4 @@
-"""What people see on stderr while a command works: bars with rate and time left, plain lines in logs."""
+"""Progress on stderr: bars on a terminal, plain lines in logs."""
 
 from __future__ import annotations
 
@@ -26,39 +26,41 @@ console = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """One line for the person, exactly as written."""
+    """Print one line to stderr, without markup."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 def rate(per_s: float) -> str:
-    """So many units a second, or a minute where that is the larger number to read."""
+    """Format a rate per second, or per minute below 1 per second."""
     return f"{per_s:,.3g}/s" if per_s >= 1 else f"{60 * per_s:.3g}/min"
 
 
 def left(seconds: float) -> str:
-    """``2:05 left``, with hours where there are some."""
+    """Format a remaining time: ``2:05 left``, ``1:02:05 left``."""
     minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{whole:02} left" if hours else f"{minutes}:{whole:02} left"
 
 
 class RateColumn(ProgressColumn):
-    """`rate` of the last half minute."""
+    """Show the `rate` of the last 30 s."""
 
     def render(self, task: Task) -> Text:
         return Text(rate(task.speed) if task.speed else "")
 
 
 class Bar:
-    """A progress bar on a terminal; where stderr is a file or a CI log, a line every tenth of the way."""
+    """Progress bar on a terminal; in a file or CI log, one line per 10 %."""
 
     def __init__(self, title: str, unit: str, progress: Progress | None, task: TaskID | None) -> None:
         self._title, self._unit, self._progress, self._task = title, unit, progress, task
         self._tenths = 0
-        self._first: tuple[float, int] | None = None  # when, and how much was done: what is resumed has some
+        self._first: tuple[float, int] | None = (
+            None  # time and count at the first update; resumed work starts above 0
+        )
 
     def update(self, done: int, total: int, note: str = "") -> None:
-        """``done`` of ``total`` units; ``note`` stands behind them."""
+        """Show ``done`` of ``total`` units, followed by ``note``."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total, note=note)
             return
@@ -78,7 +80,7 @@ class Bar:
 
 @contextmanager
 def bar(title: str, unit: str) -> Iterator[Bar]:
-    """A bar that lives as long as the block."""
+    """Show a progress bar during the block."""
     if not console.is_terminal:
         yield Bar(title, unit, None, None)
         return

@@ -4,14 +4,14 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """What the person gave cannot be used (exit code 2).
+    """Invalid input: flags, files or data (exit code 2).
 
-    The message is one paragraph: it names the thing, says what was expected and what to do.
+    The message names the input, says what was expected and what to do.
     """
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, without what follows it: a line for a message of ours."""
+    """Return the first line of another library's error message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -20,7 +20,7 @@ class TooManyBadFiles(RuntimeError):
 
 
 class NoResultError(RuntimeError):
-    """The command ran as asked and found nothing good (exit code 1). ``figures`` are printed all the same."""
+    """The command ran and has no usable result (exit code 1). ``figures`` are printed anyway."""
 
     def __init__(self, message: str, figures: dict[str, Any] | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Small facts that took long to find, kept in the cache as JSON: at worst they are found again."""
+"""JSON cache of measured values, such as the best batch size."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from trainer.core import atomic
 from trainer.core.errors import InputError
 
 
-def read_cache(memory: Path) -> dict[str, Any]:
-    """What is remembered, by name; a memory that is absent or damaged is an empty one."""
+def read_cache(path: Path) -> dict[str, Any]:
+    """Return the cached values by name; empty if the file is missing or damaged."""
     with suppress(InputError):
-        return read_json(memory) if memory.is_file() else {}
+        return read_json(path) if path.is_file() else {}
     return {}
 
 
-def write_cache(memory: Path, known: dict[str, Any]) -> None:
-    """Keep it, if the cache can be written: a full one may be read-only, else the store will say so."""
+def write_cache(path: Path, values: dict[str, Any]) -> None:
+    """Write the values; does nothing if the cache is read-only."""
     with suppress(OSError):
-        atomic.write_bytes(memory, json.dumps(known, indent=1).encode())
+        atomic.write_bytes(path, json.dumps(values, indent=1).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; InputError where it is not one."""
+    """Read a JSON object from a file. Raises InputError if it is not one."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Where the time went."""
+"""Measure the wall time of named stages."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Adds up seconds of wall time under names. Spans do not contain one another."""
+    """Add up seconds of wall time by name. Stages must not be nested."""
 
     def __init__(self) -> None:
         self.spent_s: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
-    def on(self, name: str) -> Iterator[None]:
-        """Count the time of the block."""
+    def measure(self, name: str) -> Iterator[None]:
+        """Add the time of the block to ``name``."""
         began = time.perf_counter()
         try:
             yield

@@ -1,1 +1,1 @@
-"""Read images, labels, captions and groups from anywhere into a `Manifest` with a digest."""
+"""Read images, labels, captions and groups into a `Manifest` with a digest."""

@@ -1,4 +1,4 @@
-"""Ready features: an ``.npz`` or ``.safetensors`` with train_x, train_y and, if wanted, val and test."""
+"""Read precomputed features from ``.npz`` or ``.safetensors``: train_x, train_y, optionally val and test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
     Train alone is split 70/15/15; train and test give 15 % of train to val.
 
     Raises:
-        InputError: not such a file; a missing, misshapen, non-finite or contradictory array.
+        InputError: not such a file; an array is missing, has a wrong shape or non-finite values.
     """
     arrays = _load(path, name)
     splits = [
@@ -66,7 +66,7 @@ def _load(path: Path, name: str) -> dict[str, np.ndarray]:
         return _load_safetensors(path)
     except InputError:
         raise
-    except Exception as error:  # both readers raise many kinds on a file that is not theirs
+    except Exception as error:  # both readers raise many types of exception
         kind = path.suffix.lower()
         raise InputError(
             f"{name} cannot be read as {kind}: {error}. Write it with "
@@ -77,7 +77,7 @@ def _load(path: Path, name: str) -> dict[str, np.ndarray]:
 
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(path):
-        raise ValueError("it is not an npz archive, or it is cut short")
+        raise ValueError("it is not an npz archive, or it is truncated")
     with np.load(path, allow_pickle=False) as archive:
         return {key: archive[key] for key in archive.files if key == "classes" or key[:-2] in SPLITS}
 
@@ -97,21 +97,21 @@ def _get(arrays: dict[str, np.ndarray], key: str, name: str) -> np.ndarray:
     if key not in arrays:
         found = ", ".join(sorted(arrays)) or "nothing"
         raise InputError(
-            f"{name} lacks {key}; found: {found}. Expected train_x, train_y and, if wanted, val_x, val_y, "
-            "test_x, test_y and classes."
+            f"{name} lacks {key}; found: {found}. Expected train_x and train_y, and optionally val_x, "
+            "val_y, test_x, test_y and classes."
         )
     return arrays[key]
 
 
 def _features(arrays: dict[str, np.ndarray], key: str, name: str) -> np.ndarray:
-    """float32 [N, D], finite."""
+    """Return an array as float32 [N, D], finite."""
     x = _get(arrays, key, name)
     if x.ndim != 2 or x.dtype.kind not in "fiu" or x.shape[1] == 0:
         raise InputError(
             f"{name}: {key} has shape {x.shape} and type {x.dtype}; expected numbers of shape [rows, "
             "features], one vector per row."
         )
-    with np.errstate(over="ignore"):  # what overflows float32 is found, and named, below
+    with np.errstate(over="ignore"):  # values that overflow float32 are reported below
         x = x.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(bad):
@@ -126,7 +126,7 @@ def _labels(arrays: dict[str, np.ndarray], key: str, name: str) -> np.ndarray:
     y = _get(arrays, key, name)
     if y.ndim != 1 or y.dtype.kind not in "iuUS":
         raise InputError(
-            f"{name}: {key} has shape {y.shape} and type {y.dtype}; expected one whole number or one text "
+            f"{name}: {key} has shape {y.shape} and type {y.dtype}; expected one integer or one text "
             "per row: the class."
         )
     return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
@@ -140,7 +140,7 @@ def _check_pair(x: np.ndarray, y: np.ndarray, split: str, name: str) -> None:
 
 
 def _class_names(y: np.ndarray, classes: np.ndarray | None, name: str) -> list[str]:
-    """The class name of each row."""
+    """Return the class name of each row."""
     if y.dtype.kind == "U" or classes is None:
         return [str(value) for value in y.tolist()]
     names = [str(value) for value in np.asarray(classes).ravel().tolist()]
@@ -157,5 +157,5 @@ def _check_seen_in_train(label: list[str], *, n_train: int, name: str) -> None:
     if unseen:
         raise InputError(
             f"{name}: {len(unseen)} classes of val or test have no training row, such as "
-            f"{', '.join(map(repr, unseen[:5]))}. Add training rows or leave these classes out."
+            f"{', '.join(map(repr, unseen[:5]))}. Add training rows or remove these classes."
         )

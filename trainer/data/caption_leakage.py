@@ -1,4 +1,4 @@
-"""Captions that give their class away, and captions from which the names of the classes are taken out."""
+"""Find captions that name their class, and remove class names from captions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_BETWEEN = r"[\W_]+"  # words of a name: "playing card", "playing-card", "playing_card"
+_BETWEEN = r"[\W_]+"  # separates the words of a name: "playing card", "playing-card", "playing_card"
 _GAPS = re.compile(r"\s+")
 _EMPTY_ITEMS = re.compile(r"(\s*[,;|]\s*)+")
 
 
 def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
-    """Finds any of the names as whole words, in any case, also in a regular plural."""
+    """Return a pattern for the names as whole words, ignoring case, with regular plurals."""
     words = [[re.escape(word) for word in re.split(_BETWEEN, name) if word] for name in names]
     longest_first = sorted((_BETWEEN.join(parts) for parts in words if parts), key=len, reverse=True)
     any_name = "|".join(longest_first) or r"(?!)"
@@ -23,10 +23,10 @@ def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
 def mentions_own_class(
     caption: Sequence[str], label_n: np.ndarray, names: Sequence[Sequence[str]]
 ) -> np.ndarray:
-    """bool [N]: a caption has one of the names of its own row's class in it.
+    """Return which captions contain a name of their own class: bool [N].
 
     Args:
-        names: of every class.
+        names: names of each class.
     """
     patterns = [name_pattern(of_class) for of_class in names]
     return np.array(
@@ -39,11 +39,11 @@ def mentions_own_class(
 
 
 def remove_class_names(caption: Sequence[str], names: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The captions without the names of any class: to hide a row's own alone would give it away, too."""
+    """Remove the names of all classes from captions. Removing only a row's own would leak its class, too."""
     any_name = name_pattern([name for of_class in names for name in of_class])
 
     def without(text: str) -> str:
-        while any_name.search(text):  # what is left may be a name again: "playing cat card"
+        while any_name.search(text):  # repeat: the rest may be a name again, as in "playing cat card"
             text = any_name.sub(" ", text)
         return _GAPS.sub(" ", _EMPTY_ITEMS.sub(", ", text)).strip(" ,;|")
 

@@ -1,4 +1,4 @@
-"""Damage planted into training rows: what a filter should find is then known."""
+"""Plant noise in training rows, to measure how well filters find it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from trainer.core.errors import InputError
 from trainer.data.decode import DecodeError, decode, degrade_to_thumbnail
 from trainer.data.manifest import Manifest
 
-MISMATCHED = "mismatched"  # what Manifest.corrupted says of such rows
+MISMATCHED = "mismatched"  # values of Manifest.corrupted
 CAPTION_SWAPPED = "caption_swapped"
 THUMBNAIL = 24  # pixels of the shorter side
 
 
 def flip_labels(manifest: Manifest, share: float, *, seed: int) -> Manifest:
-    """Give this share of the training rows label and caption of a training row of the next class, as if the
-    images of two folders had been mixed up (pair flipping, at 45 % in Han et al. 2018). Mistakes that
-    spread over all classes would cancel out in a linear head; these lead it astray.
+    """Replace label and caption of a share of the training rows by those of a row of the next class.
 
-    Rows that are known to be corrupted neither take nor give: what is planted twice has no known truth.
+    This is pair flipping (at 45 % in Han et al. 2018). Noise that is uniform over classes would largely
+    cancel out in a linear head. Rows with known corruption are not used.
 
     Raises:
-        InputError: ``share`` is not between 0 and 1, or takes no row; there is one class only.
+        InputError: ``share`` is not between 0 and 1, or selects no row; there is only one class.
     """
     _check_share(share, "--mismatch")
     rng = np.random.default_rng([seed, 1])
@@ -34,9 +33,9 @@ def flip_labels(manifest: Manifest, share: float, *, seed: int) -> Manifest:
     rows = rng.choice(sound, round(share * len(sound)), replace=False)
     if len(rows) == 0 or label_s[0] == label_s[-1]:
         raise InputError(
-            f"--mismatch {share}: {manifest.name} has {len(sound)} sound training rows of "
-            f"{len(set(label_s))} classes, of which {len(rows)} would be taken. Expected two classes and one "
-            "row or more. Give a larger share, or leave the option out."
+            f"--mismatch {share}: {manifest.name} has {len(sound)} clean training rows of "
+            f"{len(set(label_s))} classes, of which {len(rows)} would be changed. Expected at least two "
+            "classes and one row. Pass a larger share, or omit the option."
         )
     present, start_c, count_c = np.unique(label_s, return_index=True, return_counts=True)
     next_r = (np.searchsorted(present, manifest.label_n[rows]) + 1) % len(present)
@@ -47,36 +46,38 @@ def flip_labels(manifest: Manifest, share: float, *, seed: int) -> Manifest:
 
 
 def degrade_source(manifest: Manifest, share: float, *, seed: int) -> Manifest:
-    """As if this share of the training rows came from a bad source: labels and captions as of
-    :func:`mismatched`, and images that were thumbnails of `THUMBNAIL` pixels and have been enlarged again.
+    """Simulate a bad source for a share of the training rows.
+
+    Labels and captions are changed as in :func:`flip_labels`; images are reduced to `THUMBNAIL` pixels and
+    enlarged again.
 
     Raises:
-        InputError: as :func:`mismatched`; the data has no images.
+        InputError: as :func:`flip_labels`; or the data has no images.
     """
     if manifest.images is None:
         raise InputError(
-            f"--bad-source {share}: {manifest.name} brings ready features. Pass --mismatch instead."
+            f"--bad-source {share}: {manifest.name} has precomputed features. Pass --mismatch instead."
         )
     planted = flip_labels(manifest, share, seed=seed)
     images, content = list(manifest.images), list(manifest.content)
     for row in np.flatnonzero(np.array(planted.corrupted) == MISMATCHED):
         try:
             image = degrade_to_thumbnail(decode(images[row]), THUMBNAIL)
-        except DecodeError:  # whoever reads the row says so
+        except DecodeError:  # reported when the row is read
             continue
         images[row], content[row] = image, hashlib.sha256(image).hexdigest()
     return replace(planted, images=tuple(images), content=tuple(content))
 
 
 def shuffle_captions(manifest: Manifest, share: float, *, seed: int) -> Manifest:
-    """Let this share of the training rows that have a caption exchange captions among themselves; of all such
-    rows where the data has no labels.
+    """Shuffle the captions of a share of the training rows that have one (of all rows if there are no
+    labels).
 
-    No row gets its own text again, unless one text makes up more than half; rows that keep theirs for this
-    reason do not count as corrupted.
+    No row keeps its text unless one text makes up more than half; rows that keep theirs are not marked as
+    corrupted.
 
     Raises:
-        InputError: ``share`` is not between 0 and 1, or takes fewer than two different captions.
+        InputError: ``share`` is not between 0 and 1, or selects fewer than two different captions.
     """
     _check_share(share, "--shuffle-captions")
     rng = np.random.default_rng([seed, 2])
@@ -89,12 +90,13 @@ def shuffle_captions(manifest: Manifest, share: float, *, seed: int) -> Manifest
     )
     if len(count_t) < 2:
         raise InputError(
-            f"--shuffle-captions {share}: {manifest.name} has {len(sound)} sound rows with a caption, of "
-            f"which {len(rows)} with {len(count_t)} different captions would be taken. Expected two or more. "
-            "Give a larger share, or leave the option out."
+            f"--shuffle-captions {share}: {manifest.name} has {len(sound)} clean rows with a caption, of "
+            f"which {len(rows)} with {len(count_t)} different captions would be changed. Expected two or "
+            f"more. "
+            "Pass a larger share, or omit the option."
         )
-    # texts in random order, equal ones side by side: a step as long as the most frequent text leads out of
-    # every text's own stretch
+    # Sort by text, in random order. Shifting by the count of the most frequent text then gives every row a
+    # different text.
     order = np.argsort(rng.permutation(len(count_t))[text_r], kind="stable")
     rows, text_r = rows[order], text_r[order]
     changed_r = text_r != np.roll(text_r, count_t.max())
@@ -108,7 +110,8 @@ def _check_share(share: float, flag: str) -> None:
 
 
 def _clean_rows(manifest: Manifest) -> np.ndarray:
-    """bool [N]: rows that may be damaged. Where there are no labels no head is trained or tested: any row."""
+    """Return the rows that may be corrupted: clean training rows; any split if there are no labels. bool
+    [N]."""
     part_n = (manifest.split_n == "train") | (manifest.label_n < 0).all()
     if manifest.corrupted is None:
         return part_n
@@ -118,8 +121,10 @@ def _clean_rows(manifest: Manifest) -> np.ndarray:
 def _mark_corrupted(
     manifest: Manifest, rows: np.ndarray, donors: np.ndarray, how: str, drawn: str
 ) -> Manifest:
-    """Captions of ``donors`` in ``rows``, which are marked, and a digest that says ``how`` and what was
-    ``drawn``: no run on planted data may be taken for a run on the data."""
+    """Copy the captions of ``donors`` to ``rows``, mark these and change the digest.
+
+    The digest depends on ``how`` and ``drawn``, so that runs on corrupted data are never mixed up with
+    others."""
     caption, corrupted = list(manifest.caption), list(manifest.corrupted or ("",) * len(manifest))
     for row, donor in zip(rows, donors, strict=True):
         caption[row], corrupted[row] = manifest.caption[donor], how

@@ -1,11 +1,10 @@
-"""Image bytes → RGB, by one written policy.
+"""Decode images to RGB.
 
-The policy, whose version goes into the key of every cached vector: decode fully; before that refuse
-more than MAX_PIXELS, and strips longer than MAX_ASPECT times their width; scale 16 bits to 8 (never
-clip); apply the EXIF orientation; take the first frame; lay transparency on white; convert CMYK and
-the rest to RGB. Colour profiles are ignored. A JPEG for an encoder is read at 1/2, 1/4 or 1/8 of its size
-where that leaves twice what the encoder takes, and 512 pixels: several times faster, and what comes out is
-nearly the same.
+The policy, whose version is part of the key of every cached vector: refuse images of more than MAX_PIXELS or
+with an aspect ratio above MAX_ASPECT; decode fully; scale 16 bits to 8 (never clip); apply the EXIF
+orientation; take the first frame; composite transparency on white; convert CMYK and other modes to RGB.
+Colour profiles are ignored. A JPEG for an encoder is decoded at 1/2, 1/4 or 1/8 of its size if that leaves
+512 pixels and twice the encoder's input: several times faster, with nearly the same result.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from trainer.data.manifest import StoredImage
 
 DECODE_POLICY = "2"
 MAX_PIXELS = 120_000_000  # a 108-megapixel phone photo passes; as RGB it takes 360 MB at most
-MAX_ASPECT = 200  # encoders scale the *shorter* side to theirs: 1 × 30,000 would become 224 × 6.7 million
-# Only these: some of Pillow's other readers start programs (EPS) or are rarely exercised.
+MAX_ASPECT = 200  # encoders resize the *shorter* side: 1 × 30,000 would become 224 × 6.7 million
+# Other readers of Pillow start programs (EPS) or are rarely tested.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
-Image.init()  # registers all readers now, rather than in the midst of threads
-# What Pillow warns about (a damaged EXIF block, more than 89 megapixels) is either decided here or harmless.
+Image.init()  # registers all readers now, because it is not thread-safe
+# Pillow's warnings (damaged EXIF, more than 89 megapixels) are handled here or harmless.
 warnings.filterwarnings("ignore", module="PIL")
 
-# EXIF 2.3, tag 0x0112: how to turn what is stored into what was seen.
+# EXIF 2.3, tag 0x0112: transpose method by orientation.
 _ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,11 +38,11 @@ _ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TRANSPOSED = (5, 6, 7, 8)  # those that exchange width and height
+_TRANSPOSED = (5, 6, 7, 8)  # these swap width and height
 
 
 class DecodeError(Exception):
-    """The bytes are not an image that can be used. ``reason`` says why, for people."""
+    """The bytes are not a usable image; ``reason`` says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -51,29 +50,29 @@ class DecodeError(Exception):
 
 
 class Decoded(NamedTuple):
-    """An image, and how large it is where it is stored."""
+    """An image and its stored size."""
 
-    image_hwc: np.ndarray  # uint8 [H, W, 3]: all of it, or a JPEG at a fraction of its size
-    width: int  # pixels as stored, turned as EXIF says
+    image_hwc: np.ndarray  # uint8 [H, W, 3]; smaller than stored for a JPEG decoded at a fraction
+    width: int  # pixels as stored, after EXIF orientation
     height: int
 
 
-def decode(image: StoredImage | bytes, *, least: int | None = None) -> np.ndarray:
-    """uint8 [H, W, 3]: the image of :func:`decode_sized` alone."""
-    return decode_sized(image, least=least).image_hwc
+def decode(image: StoredImage | bytes, *, min_side: int | None = None) -> np.ndarray:
+    """Decode one image by the policy above: uint8 [H, W, 3]."""
+    return decode_sized(image, min_side=min_side).image_hwc
 
 
 def decode_sized(
-    image: StoredImage | bytes, *, least: int | None = None, most_pixels: int = MAX_PIXELS
+    image: StoredImage | bytes, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Decoded:
     """Decode one image by the policy above.
 
     Args:
-        least: pixels that each side of a JPEG shall keep if it is read at a fraction; None for full size.
-        most_pixels: that an image may have.
+        min_side: minimum pixels per side of a JPEG decoded at a fraction; None: full size.
+        max_pixels: larger images are refused.
 
     Raises:
-        Undecodable: truncated, not an image, too large, or pixels without a known range.
+        DecodeError: truncated, not an image, too large, or pixels without a known range.
     """
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
@@ -81,14 +80,16 @@ def decode_sized(
             raise DecodeError("empty file")
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             width, height = opened.size
-            if width * height > most_pixels:
+            if width * height > max_pixels:
                 raise DecodeError(
-                    f"too large: {width} x {height} pixels, the limit is {most_pixels:,} in all"
+                    f"too large: {width} x {height} pixels, the limit is {max_pixels:,} in total"
                 )
             if max(width, height) > MAX_ASPECT * min(width, height):
-                raise DecodeError(f"a strip: {width} x {height} pixels, the limit is 1 to {MAX_ASPECT}")
-            if least is not None:
-                opened.draft(None, (least, least))  # does nothing to other formats
+                raise DecodeError(
+                    f"too narrow: {width} x {height} pixels, the aspect limit is 1:{MAX_ASPECT}"
+                )
+            if min_side is not None:
+                opened.draft(None, (min_side, min_side))  # no effect on other formats
             drafted = opened.size != (width, height)
             opened.load()
             orientation = _orientation(opened)
@@ -104,12 +105,12 @@ def decode_sized(
         raise DecodeError(f"too large: the limit is {MAX_PIXELS:,} pixels") from error
     except Image.UnidentifiedImageError as error:
         raise DecodeError(f"not an image (begins with {data[:8]!r})") from error
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+    except Exception as error:  # Pillow raises many types on damaged files
         raise DecodeError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
 def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
-    """A WebP no larger than ``side`` × ``side`` pixels, of the image's proportions.
+    """Return a WebP of at most ``side`` × ``side`` pixels, with the image's aspect ratio.
 
     Args:
         image_hwc: uint8 [H, W, 3].
@@ -122,7 +123,7 @@ def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:
 
 
 def degrade_to_thumbnail(image_hwc: np.ndarray, side: int) -> bytes:
-    """A PNG of the image's size, of what is left of it in a thumbnail.
+    """Return a PNG of the image reduced to a thumbnail and enlarged again.
 
     Args:
         image_hwc: uint8 [H, W, 3].
@@ -156,10 +157,10 @@ def _from_16_bits(pixels_hw: np.ndarray) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8. Read after ``load``: the TIFF reader turns its images itself."""
+    """Return the EXIF orientation, 1 to 8. Call after ``load``: the TIFF reader rotates images itself."""
     try:
         return image.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block round an undamaged image
+    except Exception:  # damaged EXIF of an intact image
         return 1
 
 

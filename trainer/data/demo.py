@@ -1,7 +1,7 @@
-"""The built-in data: drawings of Open Clip Art, with the folders and captions that people gave them.
+"""Built-in data: drawings of Open Clip Art with their folders and captions.
 
-``demo_pack/CARD.md`` tells where they come from; ``scripts/build_demo_pack.py`` makes them. The encoder
-beside them, a small CLIP, is what ``--encoder demo`` stands for.
+``demo_pack/CARD.md`` describes the source; ``scripts/build_demo_pack.py`` builds the pack. It includes the
+encoder of ``--encoder demo``, a small CLIP.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENCODER = PACK / "encoder"
 
 
 def read() -> Manifest:
-    """Read the demo images in their own splits. Some training rows are corrupted on purpose."""
+    """Read the demo images with their own splits. Some training rows are corrupted on purpose."""
     columns = parquet.read_table(IMAGES).to_pydict()
     return build_manifest(
         NAME,

@@ -1,5 +1,4 @@
-"""The same image more than once: counted always, never divided between splits that we draw, refused where
-it stands in train and in test."""
+"""Find exact duplicates: rows with the same image bytes."""
 
 from __future__ import annotations
 
@@ -10,21 +9,21 @@ import numpy as np
 from trainer.core.errors import InputError
 from trainer.data.manifest import Manifest, rows_by_value
 
-SPLIT_PRIORITY = ("test", "val", "train")  # test rows are never filtered
+SPLIT_PRIORITY = ("test", "val", "train")  # which duplicate is kept first
 
 
 class UnionFind:
-    """Names that belong together, directly or in several steps (union-find)."""
+    """Disjoint sets of names (union-find)."""
 
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
 
-    def join(self, name: str, to: str) -> None:
-        """From now on ``name``, and all that it stands with, goes by what ``to`` goes by."""
-        self._parent[self.root(name)] = self.root(to)
+    def union(self, name: str, to: str) -> None:
+        """Merge the sets of ``name`` and ``to``."""
+        self._parent[self.find(name)] = self.find(to)
 
-    def root(self, name: str) -> str:
-        """The one name by which all that belong together go."""
+    def find(self, name: str) -> str:
+        """Return the representative of a name's set."""
         while self._parent.setdefault(name, name) != name:
             self._parent[name] = self._parent[self._parent[name]]
             name = self._parent[name]
@@ -32,39 +31,41 @@ class UnionFind:
 
 
 def duplicate_rows(content: Sequence[str]) -> list[np.ndarray]:
-    """For each image that several rows hold, these rows; images in order of first appearance."""
+    """Return the rows of each image that occurs more than once, in order of first appearance."""
     return [np.array(rows) for rows in rows_by_value(content).values() if len(rows) > 1]
 
 
 def indivisible_units(content: Sequence[str], group: Sequence[str]) -> list[str]:
-    """Groups with the same image's rows joined: what must not be divided. "" is a row that stands alone."""
+    """Return the unit of each row that must stay in one split: its group, merged with groups that share an
+    image. "" for a row on its own."""
     joined = UnionFind()
     unit = list(group)
     for rows in duplicate_rows(content):
-        together = f"\0{content[rows[0]]}"  # no group that data can bring
+        together = f"\0{content[rows[0]]}"  # cannot be the name of a group
         for row in rows:
             if group[row]:
-                joined.join(group[row], to=together)
+                joined.union(group[row], to=together)
             else:
                 unit[row] = together
-    return [joined.root(name) if name else "" for name in unit]
+    return [joined.find(name) if name else "" for name in unit]
 
 
 def redundant_rows(manifest: Manifest) -> np.ndarray:
-    """bool [N]: a row whose image another row has, too, and which can go. Of each image one row stays: a
-    test row if there is one, else one of val, else the first."""
-    again_n = np.zeros(len(manifest), dtype=bool)
+    """Return which rows are redundant duplicates: bool [N].
+
+    One row per image is kept: a test row if there is one, else a val row, else the first."""
+    redundant_n = np.zeros(len(manifest), dtype=bool)
     for rows in duplicate_rows(manifest.content):
         rank = [SPLIT_PRIORITY.index(str(manifest.split_n[row])) for row in rows]
-        again_n[np.delete(rows, int(np.argmin(rank)))] = True
-    return again_n
+        redundant_n[np.delete(rows, int(np.argmin(rank)))] = True
+    return redundant_n
 
 
-def refuse_leaks(manifest: Manifest) -> None:
-    """Refuse data in which one image stands in train and in test or val.
+def check_leaks(manifest: Manifest) -> None:
+    """Check that no image is in train and also in test or val.
 
     Raises:
-        InputError: naming pairs and what can be done.
+        InputError: there are such images.
     """
     pairs = []
     for rows in duplicate_rows(manifest.content):
@@ -74,7 +75,7 @@ def refuse_leaks(manifest: Manifest) -> None:
     if pairs:
         named = "; ".join(f"{a} and {b}" for a, b in pairs[:5]) + ("; …" if len(pairs) > 5 else "")
         raise InputError(
-            f"{manifest.name}: {len(pairs)} images of test or val stand in train as well ({named}). A head "
-            "would be judged on what it has learnt by heart. Remove them, pass --drop-duplicates (the "
-            "training rows go), or --allow-leaks if this is meant."
+            f"{manifest.name}: {len(pairs)} images of test or val are also in train ({named}), so scores "
+            "would be too high. Remove them, pass --drop-duplicates (removes the training rows), or "
+            "--allow-leaks to accept them."
         )

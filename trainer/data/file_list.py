@@ -1,4 +1,4 @@
-"""Files and folders that somebody named → rows without labels, each by its path."""
+"""Read a list of image files and folders into rows without labels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from trainer.data.manifest import Columns, Manifest, Quarantined, build_manifest
 
 
 def read_files(paths: Sequence[Path]) -> Manifest:
-    """Every image among ``paths`` once, in the order given, those of a folder by name.
+    """Read every image among ``paths`` once, in the given order; those of a folder by name.
 
-    A file that is named is taken whatever it is called; in folders those with an image's extension are, as
-    the data sets' reader does it. What cannot be opened is quarantined with its reason.
+    Named files are read whatever their extension; in folders only files with an image extension. Files that
+    cannot be opened are quarantined.
 
     Raises:
-        InputError: nothing is given, something is not there, or there is no image.
+        InputError: no path is given, a path does not exist, or there is no image.
     """
     if not paths:
-        raise InputError("Nothing was given to predict. Pass image files, or folders that hold some.")
-    seen: dict[str, tuple[Path, str]] = {}  # as it is called → where it is, why it cannot be opened
+        raise InputError("No images to predict. Pass image files or folders.")
+    seen: dict[str, tuple[Path, str]] = {}  # name → path, why it cannot be opened
     for path, problem in _walk_all(paths):
         seen.setdefault(os.fspath(path), (path, problem))
     if not seen:
         raise InputError(
-            f"No image is in {', '.join(map(_name, paths[:3]))}. Files are found by their extension: "
+            f"There is no image in {', '.join(map(_name, paths[:3]))}. Recognised extensions: "
             f"{', '.join(sorted(files.EXTENSIONS))}."
         )
     usable = [path for path, problem in seen.values() if not problem]
@@ -61,7 +61,7 @@ def _walk_all(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         elif os.path.lexists(path):
             yield path, files.problem(path)
         else:
-            raise InputError(f"There is no file or folder {_name(path)}. Correct its name.")
+            raise InputError(f"There is no file or folder {_name(path)}. Check the path.")
 
 
 def _name(path: Path) -> str:
@@ -69,14 +69,14 @@ def _name(path: Path) -> str:
 
 
 def _unique_names(names: list[str]) -> list[str]:
-    """Names that are printed alike (bytes that are not UTF-8 beside their own description) told apart."""
+    """Number duplicate names; they occur if file names have bytes that are not UTF-8."""
     taken: set[str] = set()
-    told = []
+    unique = []
     for name in names:
         number, one = 1, name
         while one in taken:
             number += 1
             one = f"{name} ({number})"
         taken.add(one)
-        told.append(one)
-    return told
+        unique.append(one)
+    return unique

@@ -1,4 +1,4 @@
-"""Files that may hold images: which can be opened safely, and what is in them."""
+"""Check and hash image files."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ EXTENSIONS = frozenset(
     f".{name}"
     for name in "jpg jpeg jpe jfif png apng webp bmp dib gif tif tiff ppm pgm pbm pnm".split()  # noqa: SIM905
 )
-HASH_THREADS = 8  # hashing waits for the disk and releases the interpreter
+HASH_THREADS = 8  # hashing waits for the disk and releases the GIL
 
 
 @dataclass(frozen=True)
 class FileSlice:
-    """An image that lies inside a larger file. Like a path, it is read when somebody wants it."""
+    """An image inside a larger file, read on demand."""
 
     path: Path
     offset: int  # bytes
     size: int  # bytes
 
     def read_bytes(self) -> bytes:
-        """Raises OSError as a path would, also where the file has become shorter."""
+        """Read the bytes. Raises OSError, also if the file is too short."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             data = file.read(self.size)
         if len(data) < self.size:
-            raise OSError(f"{self.path.name} ends in the midst of it")
+            raise OSError(f"{self.path.name} is truncated")
         return data
 
 
 def printable(text: str) -> str:
-    """A file name as text that can be printed and stored: bytes that are not UTF-8 become ``\\xNN``."""
+    """Return a file name as printable text; bytes that are not UTF-8 become ``\\xNN``."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def problem(path: Path) -> str:
-    """Why a file cannot be opened safely, "" if it can. Only ``stat``: opening a pipe would wait for ever."""
+    """Return why a file cannot be opened, "" if it can. Uses ``stat`` only: opening a pipe could block."""
     try:
         status = path.stat()
     except OSError as error:
         if path.is_symlink():
-            return "a link to nothing"
+            return "a broken link"
         return "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
@@ -56,7 +56,7 @@ def problem(path: Path) -> str:
 
 
 def hash_images(images: Sequence[StoredImage]) -> list[str | OSError]:
-    """SHA-256 hex of every image's bytes, or why they could not be read."""
+    """Return the SHA-256 of each image in hex, or the error that reading it raised."""
     with ThreadPoolExecutor(HASH_THREADS) as pool:
         return list(pool.map(_sha256, images))
 
@@ -65,7 +65,7 @@ def _sha256(image: StoredImage) -> str | OSError:
     try:
         if not isinstance(image, Path):
             return hashlib.sha256(image.read_bytes()).hexdigest()
-        with image.open("rb") as file:  # in pieces: it may be anything, of any size
+        with image.open("rb") as file:  # in chunks: the file may have any size
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return error

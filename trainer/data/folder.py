@@ -1,4 +1,4 @@
-"""A folder of images → rows. Files are hashed here and decoded later."""
+"""Read a folder of images. Files are hashed here and decoded later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _ImageFile(NamedTuple):
     """An image file, not yet opened."""
 
     path: Path
-    parts: tuple[str, ...]  # below the root, printable
+    parts: tuple[str, ...]  # relative to the root, printable
     split: str  # "" where the folder has no split folders
 
 
@@ -29,8 +29,8 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     group; if it has a label column, that column gives every row's class. Without split folders
     70/15/15 are drawn; with train and test but no val, a stratified 15 % of train becomes val.
 
-    Hidden files, other extensions and what links back into this folder are passed over. What has
-    an image's name and cannot be used (empty, unreadable, not a regular file) is quarantined.
+    Hidden files, other extensions and links back into the folder are skipped. Image files that are empty,
+    unreadable or not regular files are quarantined.
 
     Raises:
         InputError: no images; images without a class; split folders beside other folders, or an
@@ -43,7 +43,7 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     quarantined += bad
     present = {"/".join(row.parts) for row in found} | {row.path for row in quarantined}
     quarantined += [
-        Quarantined(sample_id, f"named in {entry.source}, but there is no such image")
+        Quarantined(sample_id, f"named in {entry.source}, but there is no such file")
         for sample_id, entry in entries.items()
         if sample_id not in present
     ]
@@ -65,7 +65,7 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
 
 
 def _find(root: Path) -> tuple[list[_ImageFile], list[Quarantined]]:
-    """Every visible file with an image's extension below ``root``, in order of name."""
+    """Return all visible files with an image extension below ``root``, by name."""
     found: list[_ImageFile] = []
     quarantined: list[Quarantined] = []
     for path, problem in walk(root, {os.path.realpath(root)}):
@@ -78,10 +78,10 @@ def _find(root: Path) -> tuple[list[_ImageFile], list[Quarantined]]:
 
 
 def walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
-    """Yield (path, problem) of files that are named like images; ``problem`` is "" where usable so far.
+    """Yield (path, problem) of files with an image extension; ``problem`` is "" if none is known yet.
 
-    A link to a folder is followed once, and only where it leads out of what is read anyway (so a
-    loop ends): ``seen`` holds the real paths of the root and of the folders that links led to.
+    A link to a folder is followed once, and only if it leads out of the folders already read, so that loops
+    end: ``seen`` has the real paths of the root and of all linked folders.
     """
     try:
         names = sorted(os.listdir(folder))
@@ -109,7 +109,7 @@ def _leads_out(link: Path, seen: set[str]) -> bool:
 
 
 def _assign_splits(found: list[_ImageFile], name: str) -> tuple[list[_ImageFile], dict[str, str]]:
-    """Move a leading split folder into ``split``. Returns the split folders too: folder → split."""
+    """Move a leading split folder to ``split``. Also returns the split folders: folder → split."""
     tops = sorted({row.parts[0] for row in found if len(row.parts) > 1})
     splits = {top: split for top in tops if (split := canonical_split(top)) is not None}
     others = [top for top in tops if top not in splits]
@@ -119,14 +119,14 @@ def _assign_splits(found: list[_ImageFile], name: str) -> tuple[list[_ImageFile]
     if others or loose:
         raise InputError(
             f"{name} has the split folders {', '.join(splits)} and beside them {(others + loose)[0]!r}, "
-            "which belongs to no split. Move it into one of them, or out of this folder; if "
-            f"{next(iter(splits))!r} is a class, give its folder another name."
+            "which belongs to no split. Move it into one of them or out of this folder; if "
+            f"{next(iter(splits))!r} is a class, rename its folder."
         )
     return [row._replace(split=splits[row.parts[0]]) for row in found], splits
 
 
 def _hash(found: list[_ImageFile]) -> tuple[list[_ImageFile], list[str], list[Quarantined]]:
-    """SHA-256 of every file; those that cannot be read go to quarantine."""
+    """Return readable files, their SHA-256, and the others as quarantined."""
     results = files.hash_images([row.path for row in found])
     kept = [(row, result) for row, result in zip(found, results, strict=True) if isinstance(result, str)]
     bad = [
@@ -140,7 +140,7 @@ def _hash(found: list[_ImageFile]) -> tuple[list[_ImageFile], list[str], list[Qu
 def _labels(
     found: list[_ImageFile], entries: dict[str, ImageMetadata], *, has_labels: bool, name: str
 ) -> list[str]:
-    """Class names: from the metadata's label column if there is one, else from the folders."""
+    """Return class names, from the metadata's label column if there is one, else from the folders."""
     if has_labels:
         label = [
             entries["/".join(row.parts)].label if "/".join(row.parts) in entries else "" for row in found
@@ -165,5 +165,5 @@ def _no_images_message(name: str, quarantined: list[Quarantined]) -> str:
     detail = f" {len(quarantined)} files were found and cannot be used, such as {reasons}." if reasons else ""
     return (
         f"{name} holds no usable images.{detail} Expected one folder per class with images in it "
-        f"({', '.join(sorted(files.EXTENSIONS))}), if wanted below train/, val/ and test/."
+        f"({', '.join(sorted(files.EXTENSIONS))}), optionally below train/, val/ and test/."
     )

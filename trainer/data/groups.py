@@ -1,4 +1,4 @@
-"""Groups read from the rows' names (the patient, the video …), and groups that stand in several splits."""
+"""Extract groups (patient, video …) from row names; find groups that are in several splits."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from trainer.data.split import complete_splits
 
 
 def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
-    """Name each row's group by a regular expression that is searched in its ``sample_id``.
+    """Set each row's group by a regular expression that is searched in its ``sample_id``.
 
-    The group is what the expression's first pair of brackets took, without brackets the whole match. Rows in
-    which nothing is found keep the group that they had. Splits that were drawn are drawn anew, so that no
-    group is divided; splits that the data brought stay. Meant for data as it was read, before rows are
-    dropped: the digest is worked out again, from the rows that are here.
+    The group is the first capturing group of the match, or the whole match. Rows without a match keep their
+    group. Drawn splits are drawn again, so that every group stays in one split; splits of the data are kept.
+    Call this before rows are dropped: the digest is recomputed from the present rows.
 
     Raises:
-        InputError: ``pattern`` is no regular expression, or is found in no row.
+        InputError: ``pattern`` is not a regular expression, or matches no row.
     """
     try:
         expression = re.compile(pattern)
     except (re.error, OverflowError) as error:
         raise InputError(
-            f"--groups {pattern!r} is no regular expression: {error}. Expected one that finds the group in a "
+            f"--groups {pattern!r} is not a regular expression: {error}. Expected one that matches the "
+            f"group in a "
             r"row's name, such as '(person\d+)_'."
         ) from None
-    # brackets that took no part, or nothing, name no group
+    # a capturing group that did not match gives no group
     found = [
         match[min(expression.groups, 1)] if (match := expression.search(one)) else ""
         for one in manifest.sample_id
     ]
     if len(manifest) and not any(found):
         raise InputError(
-            f"--groups {pattern!r} finds a group in none of the {len(manifest)} rows of {manifest.name}. It "
-            f"is searched in names such as {manifest.sample_id[0]!r}: write it to match these."
+            f"--groups {pattern!r} matches none of the {len(manifest)} rows of {manifest.name}. It must "
+            f"match names such as {manifest.sample_id[0]!r}."
         )
     group = [new or old for new, old in zip(found, manifest.group, strict=True)]
     label = [manifest.classes[i] if i >= 0 else "" for i in manifest.label_n]
@@ -71,7 +71,7 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
 
 
 def groups_across_splits(manifest: Manifest) -> dict[str, np.ndarray]:
-    """Each group with rows in more than one split → its rows; in order of first appearance."""
+    """Map each group that is in several splits to its rows, in order of first appearance."""
     return {
         name: np.array(rows)
         for name, rows in rows_by_value(manifest.group).items()
@@ -79,11 +79,11 @@ def groups_across_splits(manifest: Manifest) -> dict[str, np.ndarray]:
     }
 
 
-def refuse_group_leaks(manifest: Manifest) -> None:
-    """Refuse data in which a group stands in more than one split.
+def check_group_leaks(manifest: Manifest) -> None:
+    """Check that every group is in one split.
 
     Raises:
-        InputError: naming groups, their splits, and what can be done.
+        InputError: a group is in several splits.
     """
     shared = groups_across_splits(manifest)
     if not shared:
@@ -93,15 +93,15 @@ def refuse_group_leaks(manifest: Manifest) -> None:
         for name, rows in list(shared.items())[:5]
     )
     raise InputError(
-        f"{manifest.name}: {len(shared)} groups stand in more than one split ({named}"
-        f"{'; …' if len(shared) > 5 else ''}). A head would be judged on what it has seen in training or was "
-        "chosen by. Pass --drop-shared-groups (a group's rows stay in test, or else in val, and leave the "
-        "other splits), or --allow-leaks if this is meant."
+        f"{manifest.name}: {len(shared)} groups are in more than one split ({named}"
+        f"{'; …' if len(shared) > 5 else ''}), so scores would be too high. Pass --drop-shared-groups "
+        f"(keeps a "
+        "group's test rows, or else its val rows), or --allow-leaks to accept them."
     )
 
 
 def drop_shared_groups(manifest: Manifest) -> Manifest:
-    """Of each group that stands in more than one split only the rows of test, or else of val."""
+    """For each group in several splits, keep only the test rows, or else the val rows."""
     keep_n = np.ones(len(manifest), dtype=bool)
     for rows in groups_across_splits(manifest).values():
         split_r = manifest.split_n[rows]

@@ -1,4 +1,4 @@
-"""A Hugging Face data set, saved in a folder or called by name → rows. Images stay in its Arrow files."""
+"""Read a Hugging Face dataset from a folder or by name. Images stay in its Arrow files."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from trainer.data import files, table_columns
 from trainer.data.manifest import Columns, Manifest, Quarantined, StoredImage
 from trainer.data.split import canonical_split, manifest_with_splits, parse_split
 
-if TYPE_CHECKING:  # half a second to import, and only this source needs it
+if TYPE_CHECKING:  # takes half a second to import
     from datasets import Dataset
 
 PREFIX = "hf:"
-HUB_TIMEOUT_S = 5  # without a network the answer should come in seconds
+HUB_TIMEOUT_S = 5  # fail within seconds without a network
 _SPELLING = f"{PREFIX}owner/name or {PREFIX}owner/name:config"
 _CURES = (
-    f"Check the spelling, {_SPELLING}. A gated one wants its terms accepted and `hf auth login`. Without a "
-    "network, or for one that needs a script: write it with save_to_disk where it can be loaded, and pass "
-    "that folder"
+    f"Check the spelling, {_SPELLING}. For a gated dataset, accept its terms and run `hf auth login`. "
+    "Without a network, or if it needs a script: write it with save_to_disk where it can be loaded, and "
+    "pass that folder"
 )
 _RESHAPE = "Load it with the datasets library, {}, write it with save_to_disk and pass that folder"
 
 
 @dataclass(frozen=True)
 class ArrowCell:
-    """An image's bytes in an Arrow file. Like a path, it is read when somebody wants it."""
+    """An image in an Arrow file, read on demand."""
 
     path: Path
     column: str
     row: int  # in the file
 
     def read_bytes(self) -> bytes:
-        """Raises OSError as a path would, also where the cell is empty."""
+        """Read the bytes. Raises OSError, also if the cell is empty."""
         try:
             data = table_columns.bytes_of(_table(self.path)[self.column][self.row])
-        except (arrow.ArrowException, LookupError) as error:  # another file has taken its place
+        except (arrow.ArrowException, LookupError) as error:  # the file was replaced
             raise OSError(errno.EIO, f"{self.path.name}: {first_line(error)}") from error
         if not data:
             raise OSError(errno.ENODATA, f"neither bytes nor a path in {self.column}")
@@ -53,7 +53,7 @@ class ArrowCell:
 
 @dataclass
 class _Rows:
-    """Columns of the manifest on their way."""
+    """Columns of the manifest under construction."""
 
     sample_id: list[str] = field(default_factory=list)
     images: list[StoredImage] = field(default_factory=list)
@@ -66,73 +66,73 @@ class _Rows:
 
 
 def is_saved(path: Path) -> bool:
-    """Did ``save_to_disk`` of a Dataset or a DatasetDict write this folder?"""
+    """Return whether ``save_to_disk`` of a Dataset or DatasetDict wrote this folder."""
     return (path / "dataset_dict.json").is_file() or (
         (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
     )
 
 
 def read(path: Path, *, name: str, seed: int) -> Manifest:
-    """Read the folder that ``save_to_disk`` wrote.
+    """Read a folder written by ``save_to_disk``.
 
-    Images are the first column of type Image, or one called so that holds bytes; the other columns are
-    called as in a table, and a single ClassLabel is the label under any name. Several splits are those of the
-    data, a single one (or a Dataset) is drawn from. Rows without an image are quarantined.
+    Images are the first column of type Image, or a column of bytes with the name of an image column. Other
+    columns are named as in a table; a single ClassLabel is the label under any name. Several splits are kept;
+    a single split (or a Dataset) is split. Rows without an image are quarantined.
 
     Raises:
-        InputError: unreadable; no images; several columns that may be the label; a split of another name.
+        InputError: the folder is unreadable, has no images, several possible label columns or unknown splits.
     """
     import datasets
 
     try:
         data = datasets.load_from_disk(path, keep_in_memory=False)
-    except Exception as error:  # a folder that is not whole: the library raises many kinds
+    except Exception as error:  # incomplete folder: the library raises many types
         raise InputError(
             f"{name} was written by save_to_disk and cannot be read ({first_line(error)}). Write it again."
         ) from error
     return _manifest(data if isinstance(data, dict) else {"": data}, name=name, seed=seed)
 
 
-def read_hub(asked: str, *, seed: int) -> Manifest:
-    """Read ``hf:NAME`` or ``hf:NAME:CONFIG``: a data set of the hub, or a local folder laid out like one.
+def read_hub(spec: str, *, seed: int) -> Manifest:
+    """Read ``hf:NAME`` or ``hf:NAME:CONFIG``: a dataset of the hub, or a local folder laid out like one.
 
-    ``load_dataset`` fetches it and writes it once as Arrow files into its cache (HF_HOME), which takes disk
-    and no memory. Where the hub does not answer, what was loaded before is used.
+    ``load_dataset`` downloads it once and writes Arrow files to its cache (HF_HOME). If the hub does not
+    answer, the cache is used.
 
     Raises:
-        InputError: it cannot be had, or cannot be used as rows (see :func:`read`).
+        InputError: it cannot be loaded, or cannot be used (see :func:`read`).
     """
     import datasets
 
-    name, _, config = asked.removeprefix(PREFIX).partition(":")
+    name, _, config = spec.removeprefix(PREFIX).partition(":")
     if not name:
-        raise InputError(f"{asked!r} names no data set. Pass {_SPELLING}.")
+        raise InputError(f"{spec!r} names no dataset. Pass {_SPELLING}.")
     name = os.path.expanduser(name)
     try:
         if not Path(name).is_dir() and not _hub_answers(name):
-            datasets.config.HF_HUB_OFFLINE = True  # else it would try for half a minute, then use its cache
+            datasets.config.HF_HUB_OFFLINE = True  # else it would retry for half a minute
         parts = datasets.load_dataset(name, config or None)
-    except Exception as error:  # no network, no such name, no access, no disk: the library raises many kinds
-        raise InputError(f"The data set {name!r} cannot be loaded ({_reason(error)}). {_CURES}.") from error
-    return _manifest(parts, name=asked, seed=seed)
+    except Exception as error:  # no network, name, access or disk: the library raises many types
+        raise InputError(f"The dataset {name!r} cannot be loaded ({_reason(error)}). {_CURES}.") from error
+    return _manifest(parts, name=spec, seed=seed)
 
 
 def _hub_answers(name: str) -> bool:
-    """One short request, where ``load_dataset`` would repeat its own six times."""
+    """Return whether the hub answers, with one short request; ``load_dataset`` would retry six times."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         HfApi().dataset_info(name, timeout=HUB_TIMEOUT_S)
-    except (HfHubHTTPError, HFValidationError):  # no such name, no access: load_dataset will say it better
+    except (HfHubHTTPError, HFValidationError):  # no such name or no access: load_dataset reports it better
         return True
-    except Exception:  # no network: the kinds are those of whichever HTTP library the hub's uses
+    except Exception:  # no network: the type depends on the HTTP library
         return False
     return True
 
 
 def _reason(error: Exception) -> str:
-    """One line; what a builder ran into is only the cause of what it raises."""
+    """Return one line on an error; of a builder, its cause."""
     return " ".join(str(error.__cause__ or error).split()) or type(error).__name__
 
 
@@ -140,13 +140,13 @@ def _reason(error: Exception) -> str:
 
 
 def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
-    """Rows of all parts (its splits, by their name)."""
+    """Build a manifest from the rows of all splits."""
     foreign = [part for part in parts if canonical_split(part) is None]
     if len(parts) > 1 and foreign:
         cure = _RESHAPE.format("leave these out or rename them")
         raise InputError(
-            f"{name} has the splits {', '.join(map(repr, parts))}; Headroom does not know what "
-            f"{', '.join(map(repr, foreign))} is for. Use train, val and test. {cure}."
+            f"{name} has the splits {', '.join(map(repr, parts))}; {', '.join(map(repr, foreign))} "
+            f"is unknown. Use train, val and test. {cure}."
         )
     rows = _Rows()
     for part, dataset in parts.items():
@@ -167,10 +167,10 @@ def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
 
 
 def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> None:
-    """Add the rows of one part. One Arrow file after the other is hashed, none of it is kept.
+    """Add the rows of one split. Arrow files are hashed one by one, not kept in memory.
 
     Args:
-        given: the split of all its rows; "" where a column may name it.
+        given: the split of all rows; "" if a column may name it.
     """
     column, names = _columns(dataset, name)
     paths = [Path(one["filename"]) for one in dataset.cache_files]
@@ -202,7 +202,7 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> 
 
 
 def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str] | None]:
-    """Role → the data set's own name of the column; and the classes that its labels are numbers of."""
+    """Return the columns by role, and the names of numeric labels."""
     import datasets
 
     kinds = dataset.features
@@ -217,7 +217,7 @@ def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str]
     column = table_columns.by_role(f.name for f in schema if not table_columns.holds_bytes(f.type))
     classes = {one: kind.names for one, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
     if "label" not in column and len(classes) > 1:
-        cure = _RESHAPE.format("rename the one that you mean to label")
+        cure = _RESHAPE.format("rename the one to use to label")
         raise InputError(f"{name} has several labels: {', '.join(map(repr, classes))}. {cure}.")
     if "label" not in column and classes:
         (column["label"],) = classes
@@ -225,24 +225,24 @@ def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str]
 
 
 def _ids(part: str, given: list[str]) -> list[str]:
-    """What the rows are called: the id column, if it tells them apart, else their numbers."""
+    """Return row names: the id column if it is unique, else numbers."""
     if "" in given or len(set(given)) < len(given):
         return [f"{part or 'row'}/{row:08d}" for row in range(len(given))]
-    return [f"{part}/{one}" if part else one for one in given]  # splits often count from 0 each
+    return [f"{part}/{one}" if part else one for one in given]  # each split often counts from 0
 
 
 # --- images ---------------------------------------------------------------------------------
 
 
 def _images(path: Path, column: str) -> list[StoredImage]:
-    """Where the image of every row of an Arrow file is: in the cell, or in the file that the cell names."""
+    """Return the image of each row of an Arrow file: its cell, or the file that the cell names."""
     cells = _table(path)[column]
     within, named = cells, [None] * len(cells)
     if arrow.types.is_struct(cells.type):
         within = compute.struct_field(cells, "bytes")
         if cells.type.get_field_index("path") >= 0:
             named = compute.struct_field(cells, "path").to_pylist()
-    size = compute.binary_length(within).to_pylist()  # lengths are known without reading the bytes
+    size = compute.binary_length(within).to_pylist()  # does not read the bytes
     return [
         Path(named[row]) if named[row] and not size[row] else ArrowCell(path, column, row)
         for row in range(len(cells))
@@ -250,14 +250,14 @@ def _images(path: Path, column: str) -> list[StoredImage]:
 
 
 def _hashes(images: Sequence[StoredImage]) -> list[str | OSError]:
-    """SHA-256 hex of each image, or why there is none."""
+    """Return the SHA-256 of each image in hex, or an error."""
     wrong = [files.problem(one) if isinstance(one, Path) else "" for one in images]
     hashes = iter(files.hash_images([image for image, bad in zip(images, wrong, strict=True) if not bad]))
     return [OSError(errno.ENOENT, bad) if bad else next(hashes) for bad in wrong]
 
 
-@lru_cache(maxsize=256)  # mapped into memory: neither read nor kept open
+@lru_cache(maxsize=256)  # memory-mapped: neither read nor kept open
 def _table(path: Path) -> arrow.Table:
-    """An Arrow file as the datasets library writes it. Raises OSError, ArrowException."""
+    """Open an Arrow file of the datasets library. Raises OSError, ArrowException."""
     with arrow.memory_map(str(path)) as file:
         return arrow.ipc.open_stream(file).read_all()

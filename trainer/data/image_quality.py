@@ -1,4 +1,4 @@
-"""What can be measured of one image without knowing what it shows: bad images lie at the ends of it."""
+"""Measure image quality: size, brightness, contrast, sharpness, entropy, colourfulness, perceptual hash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.fft import dctn
 from scipy.ndimage import laplace
 
-SIDE = 256  # pixels: sharpness, entropy and noise depend on the scale, so all are measured at one
+SIDE = 256  # pixels; one scale for all images, because sharpness, entropy and noise depend on it
 HASH_BYTES = 8
 MEASURE_NAMES = (
     "width",  # pixels, as stored
@@ -22,21 +22,21 @@ MEASURE_NAMES = (
 
 
 def measure_image(image_hwc: np.ndarray, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """All of :data:`MEASURE_NAMES` of one image. Always finite.
+    """Measure :data:`MEASURE_NAMES` of one image. Always finite.
 
-    Width, height and hash are the image's own; the rest is measured after its longer side has been brought
-    down to :data:`SIDE` (smaller images stay as they are).
+    Width, height and hash are of the original; the rest is measured after the longer side was reduced to
+    :data:`SIDE`.
 
     Args:
         image_hwc: uint8 [H, W, 3], at least one pixel.
-        size: width and height as stored, where the image was read at a fraction; None: those it has.
+        size: stored width and height if the image was decoded at a fraction; None: those of the array.
 
     Returns:
         float64 [M].
     """
     width, height = size or image_hwc.shape[1::-1]
     image = Image.fromarray(image_hwc)
-    # Of Pillow's filters the one with which sharpness depends least on the size a photo was stored at.
+    # The filter for which sharpness depends least on the stored size.
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     grey = image.convert("L")
     luma = np.asarray(grey, dtype=np.float32)
@@ -45,22 +45,25 @@ def measure_image(image_hwc: np.ndarray, *, size: tuple[int, int] | None = None)
 
 
 def perceptual_hash(image_hwc: np.ndarray) -> np.ndarray:
-    """bool [64]: the signs of the 8 × 8 lowest frequencies of the grey image against their median
-    (pHash, Zauner 2010). ``image_hwc`` is uint8 [H, W, 3]."""
+    """Return the perceptual hash (pHash, Zauner 2010) of an image uint8 [H, W, 3]: bool [64].
+
+    It has one bit for each of the 8 × 8 lowest frequencies of the grey image: whether it is above their
+    median.
+    """
     grey = Image.fromarray(image_hwc).convert("L").resize((32, 32), Image.Resampling.BOX)
     low = dctn(np.asarray(grey, dtype=np.float32), norm="ortho")[:8, :8].ravel()
     return low > np.median(low[1:])
 
 
 def hashes_of_measures(measures_nm: np.ndarray) -> np.ndarray:
-    """uint8 [N, 8]: the perceptual hashes of N images from their measures [N, M]."""
+    """Return the perceptual hashes, uint8 [N, 8], from measures [N, M]."""
     return measures_nm[:, -HASH_BYTES:].astype(np.uint8)
 
 
 def _colours(image: Image.Image) -> float:
-    """Spread and distance from grey along red–green and yellow–blue.
+    """Return M3 of Hasler & Süsstrunk: spread and mean along the red–green and yellow–blue axes.
 
-    Not the mean saturation of HSV: that takes the noise in dark pixels for full colour.
+    Not the mean HSV saturation, which is high for noise in dark pixels.
     """
     red, green, blue = np.moveaxis(np.asarray(image, dtype=np.float32), -1, 0)
     opponent = np.stack([red - green, (red + green) / 2 - blue])

@@ -1,4 +1,4 @@
-"""One word on the command line → the rows it stands for."""
+"""Load the data that ``--data`` names."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from trainer.data import arrays, demo, folder, hf_dataset, shards, table
 from trainer.data.files import EXTENSIONS
 from trainer.data.manifest import Manifest
 
-TAKES = (
-    "--data takes demo; a folder of images (one sub-folder per class, if wanted below train/ val/ test/); a "
+EXPECTED = (
+    "--data takes demo; a folder of images (one sub-folder per class, optionally below train/ val/ test/); a "
     ".csv, .tsv, .jsonl or .parquet table with a path and a label in each row; .tar shards as img2dataset "
-    "writes them, or a folder of them; a folder that save_to_disk of the datasets library wrote, or "
-    "hf:owner/name, a data set of the Hugging Face hub; an .npz or .safetensors file with train_x and train_y"
+    "writes them, or a folder of them; a folder written by save_to_disk of the datasets library, or "
+    "hf:owner/name, a dataset of the Hugging Face hub; an .npz or .safetensors file with train_x and train_y"
 )
 HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
 
@@ -23,12 +23,12 @@ def load(data: str, *, seed: int) -> Manifest:
     """Read what ``--data`` names. Images are hashed, not decoded.
 
     Args:
-        data: ``demo``, or the path of a folder, a table, tar shards or ready features, or ``hf:`` and a name:
-            a mistyped path must not become a question to the network.
-        seed: draws the splits that the data does not bring.
+        data: ``demo``; the path of a folder, a table, tar shards or precomputed features; or ``hf:`` and a
+            name. The prefix ensures that a mistyped path causes no network request.
+        seed: for splits that the data does not have.
 
     Raises:
-        InputError: there is no such thing, or it cannot be read as rows.
+        InputError: it does not exist or cannot be read.
     """
     if data == demo.NAME:
         return demo.read()
@@ -36,22 +36,22 @@ def load(data: str, *, seed: int) -> Manifest:
         return hf_dataset.read_hub(data, seed=seed)
     path = Path(data).expanduser()
     if path.is_dir():
-        room = hf_dataset if hf_dataset.is_saved(path) else shards if _is_shards(path) else folder
-        return room.read(path, name=data, seed=seed)
+        reader = hf_dataset if hf_dataset.is_saved(path) else shards if _is_shards(path) else folder
+        return reader.read(path, name=data, seed=seed)
     if not path.exists():
         hint = (
             f" On the Hugging Face hub? Pass {hf_dataset.PREFIX}{data}." if HUB_NAME.fullmatch(data) else ""
         )
         raise InputError(
-            f"There is no file or folder {data!r}. {TAKES}. Check the spelling and the path.{hint}"
+            f"There is no file or folder {data!r}. {EXPECTED}. Check the spelling and the path.{hint}"
         )
     kind = path.suffix.lower()
-    for room, suffixes in ((arrays, arrays.SUFFIXES), (table, table.SUFFIXES), (shards, (shards.SUFFIX,))):
+    for reader, suffixes in ((arrays, arrays.SUFFIXES), (table, table.SUFFIXES), (shards, (shards.SUFFIX,))):
         if path.is_file() and kind in suffixes:
-            return room.read(path, name=data, seed=seed)
-    raise InputError(f"{data!r} is not a kind of data that can be read. {TAKES}.")
+            return reader.read(path, name=data, seed=seed)
+    raise InputError(f"{data!r} is not a supported kind of data. {EXPECTED}.")
 
 
 def _is_shards(path: Path) -> bool:
-    """Tar files and no images beside them."""
+    """Return whether a folder has tar files and no images."""
     return bool(shards.find_shards(path)) and not any(p.suffix.lower() in EXTENSIONS for p in path.iterdir())

@@ -1,4 +1,4 @@
-"""Rows of a data set and the digest that identifies them."""
+"""Rows of a dataset and their digest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StoredImage(Protocol):
     """An image that is read on demand: a path, or a range inside a larger file."""
 
     def read_bytes(self) -> bytes:
-        """Raises OSError."""
+        """Read the bytes. Raises OSError."""
         ...
 
 
@@ -33,12 +33,12 @@ class Quarantined(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Columns of a data set as a reader collects them, one entry per row."""
+    """Columns of a dataset as a reader collects them, one entry per row."""
 
     sample_id: Sequence[str]  # unique
     content: Sequence[str]  # SHA-256 hex of the image's or the vector's bytes
     label: Sequence[str]  # class *names*, "" for no label
-    split: Sequence[str] | np.ndarray  # "" where the data names none
+    split: Sequence[str] | np.ndarray  # "" if unknown
     caption: Sequence[str] | None = None  # None: "" for every row
     group: Sequence[str] | None = None  # None: "" for every row
     images: Sequence[StoredImage | bytes] | None = None
@@ -48,7 +48,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Rows of a data set and their digest. Made by :func:`build_manifest`."""
+    """Rows of a dataset and their digest. Created by :func:`build_manifest`."""
 
     name: str  # as passed to --data
     sample_id: tuple[str, ...]  # unique; relative path for files, "train/000017" for arrays
@@ -62,7 +62,7 @@ class Manifest:
     features_nd: np.ndarray | None  # float32 [N, D] of precomputed features
     quarantined: tuple[Quarantined, ...]
     digest: str  # SHA-256 hex over all rows that were read, in sample_id order
-    drawn_splits: tuple[str, ...] = ()  # splits that the data does not bring and that were drawn
+    drawn_splits: tuple[str, ...] = ()  # splits that the data does not have and that were drawn
     # Known corruption of each row ("" = clean, None = unknown); used to score filters, never for training or
     # selection.
     corrupted: tuple[str, ...] | None = None
@@ -113,7 +113,7 @@ def build_manifest(
     seen: set[str] = set()
     for one in columns.sample_id:
         if one in seen:
-            raise InputError(f"{name}: two rows are both called {one!r}. Give every row a name of its own.")
+            raise InputError(f"{name}: two rows are named {one!r}. Give every row a unique name.")
         seen.add(one)
     classes = tuple(sorted(set(columns.label) - {""}, key=natural_key))
     index = {class_name: i for i, class_name in enumerate(classes)} | {"": -1}
@@ -157,8 +157,8 @@ def check_trainable(manifest: Manifest) -> None:
 
     Raises:
         InputError: no rows; rows without a label; one class only; a class with too few rows for the
-            splits (three where we drew all splits, two where we drew val from train, one training row
-            otherwise); no val or no test rows.
+            splits (three if all splits were drawn, two if val was drawn from train, else one training row);
+            no val or no test rows.
     """
     if len(manifest) == 0:
         raise InputError(f"{manifest.name} has no usable rows{_first_reasons(manifest)}.")
@@ -166,7 +166,7 @@ def check_trainable(manifest: Manifest) -> None:
     if len(without):
         raise InputError(
             f"{manifest.name} has {len(without)} rows without a label, such as "
-            f"{manifest.sample_id[without[0]]!r}. Heads learn from labels: add them, or leave these rows out."
+            f"{manifest.sample_id[without[0]]!r}. Add labels, or remove these rows."
         )
     if len(manifest.classes) < 2:
         raise InputError(
@@ -177,8 +177,7 @@ def check_trainable(manifest: Manifest) -> None:
     for split in ("val", "test"):
         if len(manifest.rows(split)) == 0:
             raise InputError(
-                f"{manifest.name} has no {split} rows. Add some, or give the rows without any split and "
-                "let 70/15/15 be drawn for you."
+                f"{manifest.name} has no {split} rows. Add some, or omit all splits to draw 70/15/15."
             )
 
 
@@ -193,14 +192,14 @@ def _check_classes(manifest: Manifest) -> None:
         wanted = " + ".join(split for split in SPLITS if split in pool)
         raise InputError(
             f"{manifest.name}: too few rows of {named}. Each class needs at least {len(pool)} for {wanted}. "
-            "Add rows of these classes, merge them into others or leave them out."
+            "Add rows of these classes, merge them into others or remove them."
         )
     in_train = np.bincount(manifest.label_n[manifest.rows("train")], minlength=len(manifest.classes))
     absent = [manifest.classes[i] for i in np.flatnonzero(in_train == 0)]
     if absent:
         raise InputError(
             f"{manifest.name}: no training row of {', '.join(map(repr, absent[:10]))}. Groups are never "
-            "divided between splits, so a class needs rows in several groups; add some or leave it out."
+            "divided between splits, so a class needs rows in several groups; add some or remove it."
         )
 
 

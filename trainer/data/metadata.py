@@ -1,4 +1,4 @@
-"""``metadata.csv`` and ``metadata.jsonl`` beside the images: label, caption and group by file name."""
+"""Read ``metadata.csv`` and ``metadata.jsonl``: label, caption and group by file name."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ NAMES = ("metadata.csv", "metadata.jsonl")
 
 @dataclass(frozen=True)
 class ImageMetadata:
-    """What the metadata says of one image; "" where it says nothing."""
+    """Metadata of one image; "" for a missing value."""
 
-    source: str  # the file that says it
+    source: str  # name of the metadata file
     label: str = ""
     caption: str = ""
     group: str = ""
 
 
 def read_metadata(root: Path, folders: Iterable[str] = ()) -> tuple[dict[str, ImageMetadata], bool]:
-    """Read the metadata of ``root`` and of these folders below it.
+    """Read the metadata of ``root`` and of ``folders`` below it.
 
-    ``file_name`` counts from the folder that the metadata file is in. Several captions are joined
-    by " | ". Columns other than file_name, label, caption, captions and group are not read.
+    ``file_name`` is relative to the folder of the metadata file. Several captions are joined by " | ".
+    Columns other than file_name, label, caption, captions and group are ignored.
 
     Returns:
         entries by path below ``root``; and whether any file has a label column.
 
     Raises:
-        InputError: unreadable, without ``file_name``, or an image named twice.
+        InputError: the file is unreadable, lacks ``file_name``, or has an image twice.
     """
     entries: dict[str, ImageMetadata] = {}
     has_labels = False
@@ -46,7 +46,7 @@ def read_metadata(root: Path, folders: Iterable[str] = ()) -> tuple[dict[str, Im
                 sample_id = "/".join([folder, *Path(_text(record["file_name"])).parts]).lstrip("/")
                 if sample_id in entries:
                     raise InputError(
-                        f"{path} names {sample_id!r}, which {entries[sample_id].source} named already. Keep "
+                        f"{path} names {sample_id!r}, which is already in {entries[sample_id].source}. Keep "
                         "one line per image; several captions go into metadata.jsonl as a list, captions."
                     )
                 has_labels = has_labels or "label" in record

@@ -1,4 +1,4 @@
-"""Tar shards as img2dataset (webdataset) writes them → rows. Images stay in the shards."""
+"""Read tar shards of img2dataset (webdataset). Images stay in the shards."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from trainer.data.manifest import Columns, Manifest, Quarantined
 from trainer.data.split import canonical_split, manifest_with_splits, parse_split
 
 SUFFIX = ".tar"
-MAX_TEXT_BYTES = 1 << 20  # bytes of a .json, .txt or .cls that are read
-TAKES = (
+MAX_TEXT_BYTES = 1 << 20  # larger .json, .txt and .cls members are ignored
+EXPECTED = (
     "A shard is a tar of files that share a key: 000001.jpg with, if you have them, 000001.txt (caption), "
     "000001.cls (label) and 000001.json (label, caption, group, split)"
 )
 
 
 class _Sample(NamedTuple):
-    """What the members of one key say."""
+    """The members of one key."""
 
     sample_id: str
     image: files.FileSlice | None
@@ -34,7 +34,7 @@ class _Sample(NamedTuple):
 
 
 def find_shards(path: Path) -> list[Path]:
-    """The shards that a path stands for: itself, or those in a folder (and in its train, val, test)."""
+    """Return the shards of a path: the file itself, or those in a folder and its sub-folders."""
     if path.is_file():
         return [path] if path.suffix.lower() == SUFFIX else []
     inside = [p for pattern in ("*.tar", "*/*.tar") for p in path.glob(pattern) if not p.name.startswith(".")]
@@ -42,13 +42,13 @@ def find_shards(path: Path) -> list[Path]:
 
 
 def read(path: Path, *, name: str, seed: int) -> Manifest:
-    """Read the shards in order of name. Files of one key are one row; a key without an image is quarantined.
+    """Read the shards by name. Files of one key are one row; a key without an image is quarantined.
 
-    A shard that is cut short keeps the images that are whole, and is itself quarantined with how many. The
-    split is that of the folder (train, val, test), else of the .json, else drawn.
+    Complete images of a truncated shard are used; the shard is quarantined. The split is that of the folder
+    (train, val, test), else of the .json, else drawn.
 
     Raises:
-        InputError: no images; a split of another name.
+        InputError: there are no images, or a split is unknown.
     """
     samples: list[_Sample] = []
     quarantined: list[Quarantined] = []
@@ -61,7 +61,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
                 samples.append(one)
     if not samples:
         first = "; ".join(f"{where}: {reason}" for where, reason in quarantined[:3])
-        raise InputError(f"{name} holds no usable images{f' ({first})' if first else ''}. {TAKES}.")
+        raise InputError(f"{name} holds no usable images{f' ({first})' if first else ''}. {EXPECTED}.")
     columns = Columns(
         sample_id=[one.sample_id for one in samples],
         label=[one.notes.get("label", "") for one in samples],
@@ -78,7 +78,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
 
 
 def _samples(shard: Path, split: str, quarantined: list[Quarantined]) -> Iterator[_Sample]:
-    """One sample for each key; keys stand side by side in a shard, as webdataset requires."""
+    """Yield one sample per key. Members of a key are adjacent, as webdataset requires."""
     wrong = files.problem(shard)
     if wrong:
         quarantined.append(Quarantined(shard.name, wrong))
@@ -101,17 +101,17 @@ def _samples(shard: Path, split: str, quarantined: list[Quarantined]) -> Iterato
                 whole += 1
                 current = _with_member(current, shard, member, suffix, data)
             raw.seek(end)
-            # tarfile accepts an archive without its end marker
+            # tarfile accepts an archive without an end marker
             if len(raw.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
-                raise tarfile.ReadError("it has no end")
+                raise tarfile.ReadError("no end marker")
     except (OSError, tarfile.TarError, EOFError) as error:
-        quarantined.append(Quarantined(shard.name, f"cut short or damaged after {whole} files: {error}"))
+        quarantined.append(Quarantined(shard.name, f"truncated or damaged after {whole} files: {error}"))
     if current is not None:
         yield current
 
 
 def _key(name: str) -> tuple[str, str]:
-    """webdataset's rule: the key ends at the first dot of the file's own name."""
+    """Return key and suffix. As in webdataset, the key ends at the first dot of the file name."""
     path = PurePosixPath(name)
     stem, _, suffix = path.name.partition(".")
     return str(path.parent / stem), f".{suffix.lower()}"
@@ -121,7 +121,7 @@ def _data(raw: io.BufferedReader, member: tarfile.TarInfo) -> bytes:
     raw.seek(member.offset_data)
     data = raw.read(member.size)
     if len(data) < member.size:
-        raise tarfile.ReadError(f"{member.name} is not whole")
+        raise tarfile.ReadError(f"{member.name} is truncated")
     return data
 
 
@@ -132,12 +132,12 @@ def _with_member(sample: _Sample, shard: Path, member: tarfile.TarInfo, suffix: 
     if len(data) > MAX_TEXT_BYTES:
         return sample
     text = data.decode("utf-8", "replace").strip()
-    said = {".txt": {"caption": text}, ".cls": {"label": text}, ".json": _json(text)}.get(suffix, {})
-    return sample._replace(notes=said | sample.notes if suffix == ".json" else sample.notes | said)
+    values = {".txt": {"caption": text}, ".cls": {"label": text}, ".json": _json(text)}.get(suffix, {})
+    return sample._replace(notes=values | sample.notes if suffix == ".json" else sample.notes | values)
 
 
 def _json(text: str) -> dict[str, str]:
-    """The entries that a row has a place for; a .txt or .cls beside it counts for more."""
+    """Return label, caption, group and split. A .txt or .cls takes precedence."""
     try:
         value = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Drawing splits: stratified by class, seeded, never dividing a group."""
+"""Draw stratified splits that keep groups together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trainer.core.errors import InputError
 from trainer.data.duplicates import indivisible_units
 from trainer.data.manifest import SPLITS, Columns, Manifest, Quarantined, build_manifest, rows_by_value
 
-FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test where the data brings no split
-# Spellings seen in public data sets. Any case.
+FRACTIONS = (0.70, 0.15, 0.15)  # train, val, test, if the data has no splits
+# Spellings in public datasets, in lower case.
 SPELLINGS = {
     "train": "train",
     "training": "train",
@@ -24,13 +24,13 @@ SPELLINGS = {
     "test": "test",
     "testing": "test",
 }
-VAL_FROM_TRAIN = (0.85, 0.15, 0.0)  # where it brings train and test
+VAL_FROM_TRAIN = (0.85, 0.15, 0.0)  # if the data has train and test
 
 
 def manifest_with_splits(
     name: str, columns: Columns, *, quarantined: Sequence[Quarantined], seed: int
 ) -> Manifest:
-    """Draw the splits that ``columns`` lack, see :func:`complete_splits`, and build the manifest.
+    """Draw missing splits (:func:`complete_splits`) and build the manifest.
 
     Duplicates of an image, and the rows of a group, stay in one split.
     """
@@ -48,16 +48,16 @@ def manifest_with_splits(
 def complete_splits(
     split_n: np.ndarray, label_n: np.ndarray, group: Sequence[str], *, seed: int, name: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Add the splits that the data does not bring.
+    """Draw the splits that the data does not have.
 
-    No split at all ("" in every row): 70/15/15 are drawn. Train and test without val: a stratified
-    15 % of train becomes val. All three: nothing changes.
+    Without any split ("" in every row), 70/15/15 are drawn. With train and test, a stratified 15 % of train
+    becomes val. With all three, nothing changes.
 
     Returns:
         split_n, unicode [N]; and the splits that were drawn.
 
     Raises:
-        InputError: any other combination, since which rows should play which part would be a guess.
+        InputError: any other combination.
     """
     present = set(np.unique(split_n))
     if present == {""} or not present:
@@ -75,21 +75,21 @@ def complete_splits(
     given = " and ".join(split for split in SPLITS if split in present)
     raise InputError(
         f"{name} has {given} but no {' and no '.join(absent)}. Give train "
-        "and test (val is then taken from train), or all three, or the rows without any split (then "
-        "70/15/15 are drawn): for a folder, pass the train folder itself."
+        "and test (val is drawn from train), all three, or no splits (70/15/15 are drawn): for a folder, "
+        "pass the train folder itself."
     )
 
 
 def canonical_split(name: str) -> str | None:
-    """train, val or test, where a data set may spell it differently; None where it is none of them."""
+    """Return train, val or test for a spelling of it, else None."""
     return SPELLINGS.get(name.strip().lower())
 
 
 def parse_split(given: str, *, where: str) -> str:
-    """The split that a row names, "" where it names none.
+    """Return the canonical split of a row, "" for none.
 
     Raises:
-        InputError: it names something else; ``where`` says which row.
+        InputError: the split is unknown; the message names ``where``.
     """
     split = canonical_split(given) if given else ""
     if split is None:
@@ -104,26 +104,25 @@ def grouped_stratified_split(
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
 ) -> np.ndarray:
-    """Draw train, val and test so that every class keeps its share of each.
+    """Draw train, val and test, stratified by class, without dividing groups.
 
-    Groups go first, the largest before the smaller, each to the split that still wants most of its
-    rows (the idea of iterative stratification, Sechidis et al. 2011); rows of no group then fill
-    up the shares exactly. A class with at least as many groups (a row of no group counts as one)
-    as there are splits gets into every split; where groups hold several classes this is tried, and
-    cannot always be had.
+    Groups are assigned first, the largest first, each to the split that needs most of its rows (as in
+    iterative stratification, Sechidis et al. 2011). Rows without a group then fill the splits exactly. A
+    class with at least as many groups (a row without a group counts as one) as splits is in every split;
+    with several classes per group this is not guaranteed.
 
     Args:
         label_n: [N], numbers or names.
-        group: N names; rows of one name stay together, "" is a group of its own.
+        group: N names; rows of one group stay together, "" is a group of one row.
         fractions: shares of train, val, test; a share of 0 leaves that split empty.
 
     Returns:
-        unicode [N] of "train", "val", "test". The same for the same arguments.
+        unicode [N] of "train", "val", "test"; deterministic.
     """
     rng = np.random.default_rng(seed)
     _, label_n = np.unique(label_n, return_inverse=True)
     total_c = np.bincount(label_n)
-    need_cs = total_c[:, None] * np.asarray(fractions)[None, :]  # rows wanted, less rows placed
+    need_cs = total_c[:, None] * np.asarray(fractions)[None, :]  # rows still needed
     missing_cs = np.tile(np.asarray(fractions) > 0, (len(total_c), 1))  # splits without a row of the class
     split_n = np.full(len(label_n), -1, dtype=np.int64)
 
@@ -146,10 +145,10 @@ def grouped_stratified_split(
 
 
 def stratified_folds(label_n: np.ndarray, group: Sequence[str], *, count: int, seed: int) -> np.ndarray:
-    """Cut rows into parts, each class evenly over them, no group divided: int64 [N], from 0.
+    """Return stratified folds that keep groups together: int64 [N], from 0.
 
-    ``group`` as in :func:`grouped_stratified_split`. The parts differ in size where groups are large. There
-    are ``count`` of them, or as many as the largest class has rows, if that is fewer, and at least two.
+    ``group`` as in :func:`grouped_stratified_split`. Folds differ in size if groups are large. There are
+    ``count`` folds, at most as many as the largest class has rows, and at least two.
 
     Raises:
         ValueError: no class has two rows.
@@ -162,7 +161,7 @@ def stratified_folds(label_n: np.ndarray, group: Sequence[str], *, count: int, s
     count = max(2, min(count, int(np.unique(label_n, return_counts=True)[1].max())))
     fold_n = np.zeros(len(label_n), dtype=np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a class with fewer rows than parts is in some of them only
+        warnings.simplefilter("ignore")  # about classes with fewer rows than folds
         cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         for number, (_, part) in enumerate(cutter.split(label_n, label_n, unit_n)):
             fold_n[part] = number
@@ -170,14 +169,14 @@ def stratified_folds(label_n: np.ndarray, group: Sequence[str], *, count: int, s
 
 
 def _rows_by_group(group: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Rows of each named group in order of first appearance, and the rows of none."""
+    """Return the rows of each group, in order of first appearance, and the rows without a group."""
     by_name = rows_by_value(group)
     single = np.array(by_name.pop("", []), dtype=np.int64)
     return [np.array(rows) for rows in by_name.values()], single
 
 
 def _place(count_c: np.ndarray, need_cs: np.ndarray, missing_cs: np.ndarray, units_c: np.ndarray) -> int:
-    """The split for one group. A class that is running out of groups insists on a split it is not in yet."""
+    """Return the split for a group. A class with few groups left must go to a split that lacks it."""
     allowed_s = missing_cs.any(axis=0) | (need_cs.max(axis=0) > 0)
     present = np.flatnonzero(count_c)
     for class_index in present[np.argsort(units_c[present], kind="stable")]:
@@ -189,7 +188,7 @@ def _place(count_c: np.ndarray, need_cs: np.ndarray, missing_cs: np.ndarray, uni
 
 
 def _fill(n: int, need_s: np.ndarray, missing_s: np.ndarray) -> np.ndarray:
-    """Split indices for ``n`` rows of one class: one to each split it is not in, the rest by need."""
+    """Return split indices for ``n`` rows of a class: one for each split that lacks it, the rest by need."""
     first = np.flatnonzero(missing_s)[:n]
     need_s = need_s.copy()
     need_s[first] -= 1

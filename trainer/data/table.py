@@ -1,4 +1,4 @@
-"""A table of images → rows: CSV, TSV, JSON lines or Parquet, with a path or the bytes in each row."""
+"""Read a table of images: CSV, TSV, JSON lines or Parquet, with a path or bytes per row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trainer.data.manifest import Columns, Manifest, Quarantined, rows_by_value
 from trainer.data.split import manifest_with_splits, parse_split
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-TAKES = (
+EXPECTED = (
     "A table has one row per image and a header: path (or, in Parquet, image with the bytes), label and, "
     "if you have them, caption, group, split, sample_id"
 )
@@ -30,7 +30,7 @@ TAKES = (
 
 @dataclass(frozen=True)
 class ParquetCell:
-    """An image's bytes in a Parquet file. Like a path, it is read when somebody wants it."""
+    """An image in a Parquet file, read on demand."""
 
     path: Path
     column: str
@@ -38,7 +38,7 @@ class ParquetCell:
     row: int  # in the row group
 
     def read_bytes(self) -> bytes:
-        """Raises OSError as a path would."""
+        """Read the bytes. Raises OSError."""
         try:
             return table_columns.bytes_of(_row_group(self.path, self.column, self.row_group)[self.row]) or b""
         except arrow.ArrowException as error:
@@ -47,7 +47,7 @@ class ParquetCell:
 
 @dataclass
 class _Rows:
-    """Columns of the manifest on their way."""
+    """Columns of the manifest under construction."""
 
     sample_id: list[str] = field(default_factory=list)
     images: list[Any] = field(default_factory=list)
@@ -59,22 +59,22 @@ class _Rows:
 def read(path: Path, *, name: str, seed: int) -> Manifest:
     """Read one table.
 
-    Paths count from the folder that the table is in. A TSV of two columns without a header is read as
-    Conceptual Captions are written: caption, path. Several captions of an image, in a list or in several
-    rows, are joined by " | ". Rows whose image is not there are quarantined. Without splits 70/15/15 are
-    drawn. Only the small columns are held in memory; bytes are hashed, and read again when they are needed.
+    Paths are relative to the folder of the table. A TSV of two columns without a header is caption, path (as
+    in Conceptual Captions). Several captions of an image, in a list or in several rows, are joined by " | ".
+    Rows without an image file are quarantined. Without splits 70/15/15 are drawn. Image bytes are hashed and
+    read again on demand, not kept in memory.
 
     Raises:
-        InputError: unreadable; no column for the image; web addresses; an unknown split; two rows of one
-            image that contradict each other.
+        InputError: the table is unreadable, has no image column, URLs, an unknown split, or contradictory
+            rows of one image.
     """
     try:
         table, stored = _small_columns(path)
     except (OSError, ValueError, csv.Error, arrow.ArrowException) as error:
-        raise InputError(f"{name} cannot be read: {error}. {TAKES}; text is UTF-8.") from error
+        raise InputError(f"{name} cannot be read: {error}. {EXPECTED}; text is UTF-8.") from error
     column = _columns(table.column_names + ([stored] if stored else []), name)
     if table.num_rows == 0:
-        raise InputError(f"{name} has no rows. {TAKES}.")
+        raise InputError(f"{name} has no rows. {EXPECTED}.")
     text = {
         role: table_columns.column_as_text(table.column(one)) for role, one in column.items() if one != stored
     }
@@ -88,7 +88,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         caption = _caption_of_each(text["image"], caption, (label, group, split), name)
     if not rows.sample_id:
         raise InputError(
-            f"{name}: none of its {table.num_rows} rows has a usable image{_such_as(rows)}. {TAKES}."
+            f"{name}: none of its {table.num_rows} rows has a usable image{_such_as(rows)}. {EXPECTED}."
         )
     columns = Columns(
         sample_id=rows.sample_id,
@@ -106,7 +106,7 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
 
 
 def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
-    """The table without images; and the name of the column that holds their bytes, if one does."""
+    """Return the table without image bytes, and the name of the column that has them, if any."""
     kind = path.suffix.lower()
     if kind == ".parquet":
         with parquet.ParquetFile(path) as file:
@@ -125,7 +125,7 @@ def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
         read_options=arrow.csv.ReadOptions(column_names=names),
         parse_options=arrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
         convert_options=arrow.csv.ConvertOptions(
-            column_types={one: arrow.string() for one in names or first},  # the class "007" stays that
+            column_types={one: arrow.string() for one in names or first},  # keeps the class "007"
             strings_can_be_null=False,
         ),
     ), None
@@ -136,17 +136,17 @@ def _known(names: Sequence[str]) -> bool:
 
 
 def _columns(present: Sequence[str], name: str) -> dict[str, str]:
-    """Role → the table's own name of the column."""
+    """Return the columns by role."""
     column = table_columns.by_role(present)
     if "image" not in column:
         raise InputError(
-            f"{name} has the columns {', '.join(map(repr, present))} and none for the image. {TAKES}."
+            f"{name} has the columns {', '.join(map(repr, present))} and no image column. {EXPECTED}."
         )
     return column
 
 
 def _class_names(table: arrow.Table, column: str | None, label: list[str] | None) -> list[str]:
-    """Labels as names: Hugging Face writes numbers, and their names into the file's metadata."""
+    """Return labels as names. Hugging Face writes numbers, with their names in the file's metadata."""
     if column is None or label is None:
         return [""] * table.num_rows
     notes = (table.schema.metadata or {}).get(b"huggingface")
@@ -157,7 +157,7 @@ def _class_names(table: arrow.Table, column: str | None, label: list[str] | None
     return table_columns.class_names(label, names)
 
 
-@lru_cache(maxsize=8)  # rows are mostly asked for in order, by several threads
+@lru_cache(maxsize=8)  # several threads read rows mostly in order
 def _row_group(path: Path, column: str, index: int) -> arrow.ChunkedArray:
     with parquet.ParquetFile(path) as file:
         return file.read_row_group(index, [column]).column(0)
@@ -167,7 +167,7 @@ def _row_group(path: Path, column: str, index: int) -> arrow.ChunkedArray:
 
 
 def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
-    """Hash every image in the file, one row group in memory at a time."""
+    """Hash every image in the file, one row group at a time."""
     rows, at = _Rows(), 0
     with parquet.ParquetFile(path) as file:
         for index in range(file.num_row_groups):
@@ -189,7 +189,7 @@ def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
     address = next((one for one in names if one.startswith(("http://", "https://"))), None)
     if address:
         raise InputError(
-            f"{name} holds web addresses, such as {address}. Headroom downloads nothing: fetch the images "
+            f"{name} has URLs, such as {address}. Headroom downloads nothing: download the images "
             "with img2dataset, and pass the folder of its shards or a table of the local paths."
         )
     rows = _Rows()
@@ -218,7 +218,7 @@ def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
 def _caption_of_each(
     image: list[str], caption: list[str], others: Sequence[list[str]], name: str
 ) -> list[str]:
-    """Captions of all rows of an image, together at each of them; the other columns must not differ."""
+    """Join the captions of all rows of an image. Other columns must not differ."""
     together = list(caption)
     for one, rows in rows_by_value(image).items():
         for column in others if len(rows) > 1 else ():
@@ -226,7 +226,7 @@ def _caption_of_each(
             if len(values) > 1:
                 raise InputError(
                     f"{name} has {one!r} in {len(rows)} rows that contradict each other: {values[0]!r} and "
-                    f"{values[1]!r}. Rows of one image may differ in their caption only."
+                    f"{values[1]!r}. Rows of one image may only differ in the caption."
                 )
         joined = table_columns.CAPTIONS_JOINED_BY.join(
             dict.fromkeys(filter(None, (caption[row] for row in rows)))

@@ -1,4 +1,4 @@
-"""What the columns of a table are called, and what their values say as text."""
+"""Find the columns of a table by role and convert them to text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as arrow
 
-# What people call these columns, the first that is there counts. Any case.
+# Accepted column names in lower case; the first match counts.
 NAMES = {
     "image": ("path", "file_name", "filename", "filepath", "image_path", "image", "img", "file"),
     "id": ("sample_id", "id", "key", "image_id"),
@@ -19,7 +19,7 @@ CAPTIONS_JOINED_BY = " | "
 
 
 def by_role(present: Iterable[str]) -> dict[str, str]:
-    """Role → the table's own name of the column, for the roles that it has a column for."""
+    """Map each role to the name of its column; roles without a column are left out."""
     own = {one.strip().lower(): one for one in present}
     return {
         role: next(own[known] for known in names if known in own)
@@ -29,34 +29,34 @@ def by_role(present: Iterable[str]) -> dict[str, str]:
 
 
 def holds_bytes(kind: arrow.DataType) -> bool:
-    """Bytes, bare or as Hugging Face writes images: a struct of bytes and path."""
+    """Return whether a type is binary, or a struct with bytes, as Hugging Face stores images."""
     bare = arrow.types.is_binary(kind) or arrow.types.is_large_binary(kind)
     return bare or (arrow.types.is_struct(kind) and any(f.name == "bytes" for f in kind))
 
 
 def image_bytes_column(schema: arrow.Schema) -> str | None:
-    """The first column that is called like an image and holds bytes."""
+    """Return the first column with the name of an image column that holds bytes."""
     return next((f.name for f in schema if f.name.lower() in NAMES["image"] and holds_bytes(f.type)), None)
 
 
 def bytes_of(cell: arrow.Scalar) -> bytes | None:
-    """What a cell of such a column holds, None if nothing."""
+    """Return the bytes of a cell of such a column, or None."""
     value = cell.as_py()
     return value.get("bytes") if isinstance(value, dict) else value
 
 
 def column_as_text(column: arrow.ChunkedArray) -> list[str]:
-    """Each value as text: "" for none, the entries of a list joined by " | "."""
+    """Return values as text: "" for null, lists joined by " | "."""
     return [_as_text(value) for value in column.to_pylist()]
 
 
 def split_captions(caption: str) -> list[str]:
-    """The captions that a row's text holds, apart again; none for ""."""
+    """Split a row's joined captions; empty for ""."""
     return [one for one in caption.split(CAPTIONS_JOINED_BY) if one.strip()]
 
 
 def class_names(label: list[str], names: Sequence[str] | None) -> list[str]:
-    """Labels as names where they are written as numbers of ``names``; -1 is then a row without a label."""
+    """Replace labels that are indices into ``names``; -1 is a row without a label."""
     if not names:
         return label
     name = {str(number): one for number, one in enumerate(names)} | {"-1": ""}

@@ -1,4 +1,4 @@
-"""Small images of rows, for the pages."""
+"""Make thumbnails of rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SIDE = 64  # pixels
 
 
 def thumbnails(manifest: Manifest, rows: Sequence[int], *, side: int = SIDE) -> list[bytes | None]:
-    """WebP bytes for each of ``rows``; None where the data has no images or the file is gone by now."""
+    """Return a WebP for each of ``rows``; None if the data has no images or the file is missing."""
     images = manifest.images
     if images is None:
         return [None] * len(rows)
 
     def image(row: int) -> bytes | None:
         try:
-            return thumbnail(decode(images[row], least=4 * side), side)
-        except DecodeError:  # it was readable when it was encoded
+            return thumbnail(decode(images[row], min_side=4 * side), side)
+        except DecodeError:  # the file has changed since it was encoded
             return None
 
-    with ThreadPoolExecutor() as pool:  # decoding releases the interpreter
+    with ThreadPoolExecutor() as pool:  # decoding releases the GIL
         return list(pool.map(image, rows))

@@ -33,7 +33,7 @@ class Pairs:
     kind: str  # Duplicates.SAME or NEAR
     between: str  # one of Duplicates.BETWEEN
     rows_p2: np.ndarray  # int64 [P, 2]
-    likeness_p: np.ndarray  # float32 [P]
+    similarity_p: np.ndarray  # float32 [P]
 
 
 class Quality:
@@ -127,8 +127,8 @@ class Quality:
         rows_p2 = np.concatenate([np.empty((0, 2), np.int64), *(pairs.rows_p2 for pairs in self.pairs)])
         frame = tables.duplicates(
             rows_p2,
-            likeness_p=np.concatenate([np.empty(0, np.float32), *(p.likeness_p for p in self.pairs)]),
-            kind=[pairs.kind for pairs in self.pairs for _ in pairs.likeness_p],
+            similarity_p=np.concatenate([np.empty(0, np.float32), *(p.similarity_p for p in self.pairs)]),
+            kind=[pairs.kind for pairs in self.pairs for _ in pairs.similarity_p],
             sample_id=manifest.sample_id,
             split_n=manifest.split_n,
         )
@@ -164,9 +164,9 @@ class Quality:
     def _alike(self, between: str) -> Iterator[Pairs]:
         one, other = between.split("/")
         if self._near is not None and {one, other} <= set(self._near.splits):
-            pairs_p2, likeness_p = self._near.closest(one, other)
+            pairs_p2, similarity_p = self._near.closest(one, other)
             if len(pairs_p2):
-                yield Pairs(Duplicates.NEAR, between, self._rows[pairs_p2], likeness_p)
+                yield Pairs(Duplicates.NEAR, between, self._rows[pairs_p2], similarity_p)
 
     def _leaks(self) -> list[Pairs]:
         leaks = ("test/train", "val/train")
@@ -176,7 +176,7 @@ class Quality:
         ids = self._manifest.sample_id
         named = [
             f"{ids[a]} and {ids[b]} ({likeness:.2f})"
-            for (a, b), likeness in zip(pairs.rows_p2[:NAMED], pairs.likeness_p, strict=False)
+            for (a, b), likeness in zip(pairs.rows_p2[:NAMED], pairs.similarity_p, strict=False)
         ]
         return "; ".join(named) + ("; …" if len(pairs.rows_p2) > NAMED else "")
 

@@ -67,14 +67,14 @@ def encode_rows(
     config: DataConfig, manifest: Manifest, settings: EncoderSettings, *, to_train: bool
 ) -> Features:
     """The rows with their vectors; arguments and errors as :func:`read_features`."""
-    from trainer.data.duplicates import refuse_leaks
+    from trainer.data.duplicates import check_leaks
     from trainer.data.manifest import check_trainable
     from trainer.features.extract import extract
 
     if to_train:
         check_trainable(manifest)
     if manifest.features_nd is None and not (config.allow_leaks or config.drop_duplicates):
-        refuse_leaks(manifest)
+        check_leaks(manifest)
     with bar("Encoding", "images") as progress:
         features = extract(manifest, settings, progress=progress.update)
     if to_train:
@@ -89,7 +89,7 @@ def read_rows(config: DataConfig) -> Manifest:
     Raises:
         InputError: the data cannot be read; a group is divided; a flag is out of its range.
     """
-    from trainer.data.groups import drop_shared_groups, refuse_group_leaks, with_groups
+    from trainer.data.groups import check_group_leaks, drop_shared_groups, with_groups
     from trainer.data.load import load
 
     if not 0 <= config.max_bad <= 1:
@@ -102,7 +102,7 @@ def read_rows(config: DataConfig) -> Manifest:
         if len(manifest) < len(whole):
             say(f"Left out: {len(whole) - len(manifest)} rows whose group also stands in test or val.")
     elif not config.allow_leaks:
-        refuse_group_leaks(manifest)
+        check_group_leaks(manifest)
     return manifest
 
 

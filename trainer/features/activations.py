@@ -1,7 +1,7 @@
-"""Rows → what arrives at the last blocks of an encoder, computed once in each image's life.
+"""Compute and cache the activations before the last blocks of an encoder.
 
-Stored in the manner of :mod:`trainer.features.store`, of which an image's activations are one long vector,
-under a key that also says where the tower is cut.
+They are stored as in :mod:`trainer.features.store`, one flat vector per image, under a key that includes the
+block.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from trainer.features.partial_encoder import FrozenFront, TrainableTail
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
-Kept = Literal["float16", "bfloat16"]
-RESIDENT = 0.4  # share of a GPU's free memory that activations may take for good
+StorageDtype = Literal["float16", "bfloat16"]
+RESIDENT = 0.4  # maximum share of free GPU memory for resident activations
 
 
 class Activations:
     """Stored activations of the rows of a manifest.
 
     Attributes:
-        tail: the rest of the tower, as it was published; to be copied by whoever trains it.
-        blocks: how many the tower has.
-        shape: of one image's activations.
-        dtype: what the frozen part computed in.
-        views: how many views each training row has besides itself.
-        work: what had to be encoded now.
-        bytes: of all that these rows have in the store.
+        tail: the remaining blocks with their pretrained weights; copy them before training.
+        blocks: number of blocks of the encoder.
+        shape: shape of one image's activations.
+        dtype: compute type of the frozen part.
+        views: number of augmented views of each training row.
+        work: statistics of the encoding.
+        bytes: size of the stored activations.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Activations:
         front: FrozenFront,
         *,
         dtype: str,
-        kept: Kept,
+        kept: StorageDtype,
         work: Work,
     ) -> None:
         self.tail: TrainableTail = front.tail()
@@ -61,7 +61,8 @@ class Activations:
         self._resident: dict[str, Tensor] = {}
 
     def batch(self, rows: np.ndarray, views: np.ndarray | None = None) -> Tensor:
-        """float32 [B, *shape] on :attr:`device`, of these rows, each in the view named (0: as it is)."""
+        """Return the activations of rows, float32 [B, *shape] on :attr:`device`; view 0 is the original
+        image."""
         numbers = np.zeros(len(rows), dtype=np.int64) if views is None else views
         content = self._content[rows]
         if self._resident:
@@ -70,8 +71,8 @@ class Activations:
             stored = self._read(content, numbers).to(self.device)
         return stored.float().view(len(rows), *self.shape)
 
-    def settle(self) -> bool:
-        """Move all activations to a GPU for good, if they fit beside what trains. Whether they did."""
+    def move_to_gpu(self) -> bool:
+        """Keep all activations in GPU memory if they fit. Returns whether they do."""
         if self.device.type != "cuda" or self.bytes > RESIDENT * torch.cuda.mem_get_info(self.device)[0]:
             return False
         for view, store in enumerate(self._stores):
@@ -83,8 +84,8 @@ class Activations:
         return True
 
     def _read(self, content: Sequence[str], views: np.ndarray) -> Tensor:
-        """[B, M] in the type that is stored."""
-        rows = [self._stores[view].stored([one])[0] for one, view in zip(content, views, strict=True)]
+        """Return stored activations [B, M] in their stored type."""
+        rows = [self._stores[view].lookup_stored([one])[0] for one, view in zip(content, views, strict=True)]
         return torch.from_numpy(np.stack(rows)).view(self._kept)
 
 
@@ -93,19 +94,19 @@ def activations(
     settings: EncoderSettings,
     *,
     unfreeze_last: int,
-    kept: Kept = "float16",
+    kept: StorageDtype = "float16",
     progress: Callable[[int, int], None] | None = None,
 ) -> Activations:
-    """Give every row what arrives at the encoder's last ``unfreeze_last`` blocks.
+    """Return the input of the encoder's last ``unfreeze_last`` blocks for every row.
 
     Args:
         manifest: rows whose images can be decoded.
-        kept: in what activations are stored. bfloat16 has the range of float32 and a tenth of the precision
-            of float16: it is for encoders whose activations go beyond 65,504.
+        kept: storage type. bfloat16 has the range of float32 and a tenth of the precision of float16, for
+            encoders whose activations exceed 65,504.
         progress: as in :func:`trainer.features.extract.extract`.
 
     Raises:
-        InputError: the encoder is not to be had, has not so many blocks, or gives what cannot be stored; an
+        InputError: the encoder is not available, has too few blocks, or its activations cannot be stored; an
             image can no longer be read; the cache cannot be written.
     """
     folder, dtype = settings.folder, settings.compute_dtype
@@ -119,22 +120,22 @@ def activations(
         row, reason = next(iter(work.bad.items()))
         raise InputError(
             f"{len(work.bad)} images can no longer be read, such as {manifest.sample_id[row]}: {reason}. "
-            "Put them back, or take them out of the data and pass another --study."
+            "Restore them, or remove them from the data and pass another --study."
         )
     return Activations(stores, manifest.content, front, dtype=dtype, kept=kept, work=work)
 
 
-def _cut(key: EncoderKey, at: str, kept: Kept) -> EncoderKey:
-    """The key of activations at a place in the tower."""
+def _cut(key: EncoderKey, at: str, kept: StorageDtype) -> EncoderKey:
+    """Return the key of activations before a block."""
     fields = {**key.fields, "pooling": f"{key.fields['pooling'].partition(':')[0]}: {at}", "kept": kept}
     fields["stored_dtype"] = "uint16" if kept == "bfloat16" else "float16"
     return replace(key, fields=json.loads(json.dumps(fields)), digest=digest_of(fields))
 
 
 class _LazyFront(LazyEncoder):
-    """A front that is loaded, where the encoding loop looks for an encoder."""
+    """A loaded `FrozenFront` with the interface of `LazyEncoder`."""
 
-    def __init__(self, settings: EncoderSettings, front: FrozenFront, kept: Kept) -> None:
+    def __init__(self, settings: EncoderSettings, front: FrozenFront, kept: StorageDtype) -> None:
         super().__init__(settings)
         self._front, self._kept = front, kept
 
@@ -143,18 +144,18 @@ class _LazyFront(LazyEncoder):
 
 
 class _FrontEncoder(ImageEncoder):
-    def __init__(self, folder: Path, *, tower: FrozenFront, kept: Kept) -> None:
+    def __init__(self, folder: Path, *, tower: FrozenFront, kept: StorageDtype) -> None:
         super().__init__(folder, tower=tower)
         self._kept = kept
 
-    def begin(self, pixels: Tensor, colours_b5: np.ndarray | None = None) -> Callable[[], np.ndarray]:
-        wait = super().begin(pixels, colours_b5)
+    def forward_async(self, pixels: Tensor, colours_b5: np.ndarray | None = None) -> Callable[[], np.ndarray]:
+        wait = super().forward_async(pixels, colours_b5)
         return wait if self._kept == "float16" else lambda: bits(wait())
 
 
 def bits(values: np.ndarray) -> np.ndarray:
-    """float32 → bfloat16, bit by bit, as uint16. What is no finite number stays none for the store to refuse:
-    it comes back as float32."""
+    """Convert float32 to bfloat16 bits as uint16. Non-finite values are returned unchanged, so that the store
+    refuses them."""
     if not np.isfinite(values).all():
         return values
     return torch.from_numpy(values).bfloat16().view(torch.uint16).numpy()

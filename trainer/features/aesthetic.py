@@ -1,4 +1,4 @@
-"""LAION's linear aesthetic predictors: files of one weight and one bias on CLIP's image embeddings."""
+"""Load LAION's linear aesthetic predictors on CLIP image embeddings."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ EXPECTED = (
 def load_aesthetic(where: str) -> AestheticHead:
     """Read a predictor from a local file, or from ``owner/name/file`` of the Hugging Face hub.
 
-    A .pth file is a pickle, which can run any code when it is opened: it is read by torch's loader for
-    weights alone, which takes tensors and nothing else.
+    A .pth file is a pickle, which could run code; it is read with torch's ``weights_only`` loader.
 
     Raises:
-        InputError: there is no such file, it holds something else, or it would run code.
+        InputError: there is no such file, or it is not a linear predictor.
     """
-    path = Path(os.path.expanduser(where))  # which, unlike Path's own, lets an unknown ~user be
+    path = Path(os.path.expanduser(where))  # unlike Path.expanduser, accepts an unknown ~user
     if not path.is_file():
         path = _from_hub(where)
     try:
         tensors = _tensors(path)
-    except Exception as error:  # both readers raise many kinds on a file that is not theirs
+    except Exception as error:  # both readers raise many types of exception
         raise InputError(f"{where} cannot be read as weights: {first_line(error)}. {EXPECTED}.") from error
     weights = [name for name in tensors if name.rpartition(".")[2] == "weight"]
     bias = tensors.get(weights[0].removesuffix("weight") + "bias") if len(weights) == 1 else None
@@ -41,25 +40,25 @@ def load_aesthetic(where: str) -> AestheticHead:
         or (bias is not None and bias.size != 1)
     ):
         shapes = ", ".join(f"{name} {list(one.shape)}" for name, one in tensors.items()) or "nothing"
-        raise InputError(f"{where} is no linear predictor; it holds {shapes}. {EXPECTED}.")
+        raise InputError(f"{where} is not a linear predictor; it holds {shapes}. {EXPECTED}.")
     weight_e = tensors[weights[0]][0].astype(np.float64)
     head = AestheticHead(weight_e, 0.0 if bias is None else float(bias.reshape(-1)[0]))
     if not (np.isfinite(weight_e).all() and np.isfinite(head.bias)):
-        raise InputError(f"{where} has weights that are no finite numbers. Fetch it again.")
+        raise InputError(f"{where} has weights that are not finite. Download it again.")
     return head
 
 
 def check_fits(head: AestheticHead, image_ne: np.ndarray, *, where: str, encoder: str) -> None:
-    """Refuse a predictor that was made for another encoder.
+    """Check that a predictor fits the encoder.
 
     Raises:
-        InputError: it wants embeddings of another length.
+        InputError: it expects embeddings of another length.
     """
-    wanted, given = len(head.weight_e), image_ne.shape[1]
-    if wanted != given:
+    expected, given = len(head.weight_e), image_ne.shape[1]
+    if expected != given:
         raise InputError(
-            f"{where} wants image embeddings of {wanted} numbers, and those of {encoder} have {given}. It "
-            "goes with one CLIP alone: pass that one as --score-encoder, or leave --aesthetic out."
+            f"{where} expects image embeddings of length {expected}; those of {encoder} have length {given}. "
+            "Pass its CLIP as --score-encoder, or omit --aesthetic."
         )
 
 
@@ -90,13 +89,13 @@ def _from_hub(where: str) -> Path:
         return Path(hf_hub_download(f"{owner}/{name}", file))
     except Exception as error:  # offline, no such repository, no such file, …
         raise InputError(
-            f"There is no file {where!r} here, and it cannot be fetched from the Hugging Face hub: "
+            f"There is no file {where!r} here, and it cannot be downloaded from the Hugging Face hub: "
             f"{first_line(error)}."
         ) from error
 
 
 class AestheticHead(NamedTuple):
-    """A linear predictor of how much people like an image, on image embeddings of length 1."""
+    """A linear predictor of aesthetic scores, on image embeddings of length 1."""
 
     weight_e: np.ndarray  # float [E]
     bias: float

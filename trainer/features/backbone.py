@@ -1,4 +1,4 @@
-"""Loads one part of a saved model, frozen and in float32. torch is imported when one is loaded."""
+"""Load one part of a saved model, frozen, in float32. Imports torch on first use."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class OutOfMemory(Exception):
-    """The device has no memory for so many at once."""
+    """The batch does not fit into the memory of the device."""
 
 
 class LoadedBackbone:
-    """Inputs → vectors.
+    """A frozen model part that maps inputs to vectors.
 
     Attributes:
-        device: where it runs.
-        calls: forward passes so far.
-        parameters: numbers in its weights.
+        device: its device.
+        calls: number of forward passes so far.
+        parameters: number of parameters.
     """
 
     def __init__(self, folder: Path, tower: Backbone, *, device: str, dtype: str) -> None:
@@ -37,7 +37,7 @@ class LoadedBackbone:
             dtype: "float32", or "bfloat16" for autocast (weights stay float32).
 
         Raises:
-            InputError: the weights cannot be read or leave a layer without its numbers; no such device.
+            InputError: the weights are unreadable or incomplete; no such device.
         """
         import torch
 
@@ -49,18 +49,18 @@ class LoadedBackbone:
         self.parameters = sum(weight.numel() for weight in self._model.parameters())
 
     def __call__(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """What the model takes, on :attr:`device` → float32 [B, D], on the CPU.
+        """Return the vectors of inputs on :attr:`device`: float32 [B, D] on the CPU.
 
         Raises:
-            OutOfMemory: the device has no memory for so many.
+            OutOfMemory: the batch is too large.
         """
-        return self.begin(**inputs)()
+        return self.forward_async(**inputs)()
 
-    def begin(self, **inputs: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """The same, without waiting for a GPU: call what comes back to wait."""
+    def forward_async(self, **inputs: torch.Tensor) -> Callable[[], torch.Tensor]:
+        """Start the forward pass without waiting for the GPU; call the result to wait for the vectors."""
         import torch
 
-        # TF32, on by default for convolutions, keeps 10 bits of mantissa: float32 shall mean float32.
+        # TF32, the default for convolutions, has only 10 bits of mantissa.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
         with catch_out_of_memory(), torch.inference_mode(), exact, autocast:
@@ -68,7 +68,7 @@ class LoadedBackbone:
         self.calls += 1
         if not vectors.is_cuda:
             return lambda: vectors
-        # The copy is queued behind this batch and before the next: to wait for it is not to wait for that.
+        # The copy is queued before the next batch, so waiting for it does not wait for that batch.
         there = torch.empty(vectors.shape, pin_memory=True)
         there.copy_(vectors, non_blocking=True)
         copied = torch.cuda.Event()
@@ -83,7 +83,7 @@ class LoadedBackbone:
 
 @contextmanager
 def catch_out_of_memory() -> Iterator[None]:
-    """Raises OutOfMemory where torch has no memory for what happens inside."""
+    """Raise OutOfMemory if torch runs out of memory inside the block."""
     import torch
 
     try:
@@ -91,18 +91,19 @@ def catch_out_of_memory() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise OutOfMemory from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # what torch says of a CPU's memory
+        if "can't allocate memory" not in str(error):  # torch's message for CPU memory
             raise
         raise OutOfMemory from error
 
 
 def pick_dtype(name: str, device: str) -> str:
-    """What ``--dtype`` stands for on a ``--device``: ``auto`` is bfloat16 where it computes in it natively.
+    """Resolve ``--dtype``: ``auto`` is bfloat16 if the device supports it natively, else float32.
 
-    On a Xeon with AMX that is three times as fast as float32, on a GPU more. Only auto needs torch.
+    On a Xeon with AMX, bfloat16 is three times as fast as float32; on a GPU more. Only ``auto`` imports
+    torch.
 
     Raises:
-        InputError: ``auto`` on a device that is not there.
+        InputError: ``auto`` for a device that does not exist.
     """
     if name != "auto":
         return name
@@ -118,10 +119,10 @@ def pick_dtype(name: str, device: str) -> str:
 
 
 def pick_device(name: str) -> str:
-    """The torch device behind ``--device``: ``auto`` is CUDA where there is one.
+    """Resolve ``--device``: ``auto`` is CUDA if available.
 
     Raises:
-        InputError: no such device, or torch can use none of the kind.
+        InputError: unknown device, or CUDA is not available.
     """
     import torch
 
@@ -131,21 +132,20 @@ def pick_device(name: str) -> str:
         raise InputError(f"There is no device {name!r}. Choose auto, cpu or cuda.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(
-            f"--device {name}: torch finds no CUDA device on this machine. Pass --device cpu, or leave it "
-            "out."
+            f"--device {name}: torch finds no CUDA device on this machine. Pass --device cpu, or omit it."
         )
     return name
 
 
 def _load(folder: Path, tower: Backbone) -> torch.nn.Module:
-    """The part in evaluation mode, float32. What else a whole model has is left aside."""
+    """Load the part in evaluation mode, float32, ignoring the rest of the model."""
     import torch
     import transformers
 
-    weight_files(folder)  # says so if there are none, more kindly than transformers
+    weight_files(folder)  # clearer error than that of transformers
     try:
         with _quiet():
-            # A pair here; the library's type hints know only the model.
+            # returns a pair here, unlike its type hints
             loaded: Any = getattr(transformers, tower.part).from_pretrained(
                 folder,
                 dtype=torch.float32,
@@ -155,16 +155,16 @@ def _load(folder: Path, tower: Backbone) -> torch.nn.Module:
                 **tower.options,
             )
             model, info = loaded
-    except Exception as error:  # torn files, other shapes: the libraries raise many kinds
+    except Exception as error:  # damaged files, other shapes: the libraries raise many types
         raise InputError(
-            f"The weights in {folder} cannot be loaded as a {tower.part}: {first_line(error)}. Fetch or save "
-            "the model again."
+            f"The weights in {folder} cannot be loaded as a {tower.part}: {first_line(error)}. Download or "
+            "save the model again."
         ) from error
     absent = sorted({*info["missing_keys"], *map(str, info["mismatched_keys"])})
-    if absent:  # transformers would fill them with random numbers and go on
+    if absent:  # transformers would initialise them randomly
         raise InputError(
             f"The weights in {folder} do not fill the {tower.part} that its config.json describes: "
-            f"{len(absent)} tensors are missing, such as {absent[0]}. Fetch or save the model again."
+            f"{len(absent)} tensors are missing, such as {absent[0]}. Download or save the model again."
         )
     for module in tower.spare:
         delattr(model, module)
@@ -173,7 +173,7 @@ def _load(folder: Path, tower: Backbone) -> torch.nn.Module:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No report on the unused text half, no bars: what matters is checked and raised."""
+    """Silence reports on unused weights and progress bars; missing weights are checked by the caller."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

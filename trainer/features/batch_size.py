@@ -1,4 +1,4 @@
-"""How many images an encoder takes at once: measured with noise, and remembered."""
+"""Measure the fastest batch size of an encoder, with noise, and cache it."""
 
 from __future__ import annotations
 
@@ -14,49 +14,48 @@ from trainer.features.backbone import OutOfMemory
 if TYPE_CHECKING:
     from trainer.features.encoder import ImageEncoder
 
-TRIED = (16, 32, 64, 128, 256, 512, 1024)
+CANDIDATES = (16, 32, 64, 128, 256, 512, 1024)
 BUDGET_S = 3.0
-WORTH = 1.05  # a larger batch must be so many times as fast
+MIN_SPEEDUP = 1.05  # required speed-up of a larger batch
 
 
-def remembered_batch_size(encoder: ImageEncoder, key: str, memory: Path, *, most: int) -> int:
-    """The batch size that was fastest for this encoder on this device; measured once, then remembered.
+def cached_batch_size(encoder: ImageEncoder, key: str, cache_file: Path, *, images: int) -> int:
+    """Return the fastest batch size of an encoder on its device, measured once.
 
-    It is remembered because a vector's last bit can depend on it: a run that is taken up again shall give
-    what the uninterrupted one would have.
+    It is cached because the last bit of a vector can depend on it: a resumed run must give the same vectors.
 
     Args:
-        key: names the encoder and what it computes in.
-        memory: a JSON file.
-        most: images there are.
+        key: identifies the encoder and its compute type.
+        cache_file: JSON file.
+        images: number of images to encode.
     """
-    known = read_cache(memory)
+    values = read_cache(cache_file)
     name = f"{key} on {encoder.device_name}"
-    if not isinstance(known.get(name), int) or known[name] < 1:
-        if most <= TRIED[0]:
-            return TRIED[0]  # not worth the measuring
-        known[name] = fastest_batch_size(encoder)
-        write_cache(memory, known)
-    return known[name]
+    if not isinstance(values.get(name), int) or values[name] < 1:
+        if images <= CANDIDATES[0]:
+            return CANDIDATES[0]  # too few to be worth measuring
+        values[name] = fastest_batch_size(encoder)
+        write_cache(cache_file, values)
+    return values[name]
 
 
 def fastest_batch_size(encoder: ImageEncoder) -> int:
-    """Try growing batches of noise until one is not worth it, does not fit, or a few seconds are over."""
+    """Try growing batches of noise until one is not faster, does not fit, or time is up."""
     began = time.perf_counter()
     rng = np.random.default_rng(0)
-    best, best_rate = TRIED[0], 0.0
-    encoder.forward(_noise(rng, encoder, TRIED[0]))  # the first call of all is slow
-    for size in TRIED:
+    best, best_rate = CANDIDATES[0], 0.0
+    encoder.forward(_noise(rng, encoder, CANDIDATES[0]))  # warm-up
+    for size in CANDIDATES:
         noise = _noise(rng, encoder, size)
         try:
-            encoder.forward(noise)  # the first call of a size is slow, too: kernels are chosen
+            encoder.forward(noise)  # warm-up: kernels are selected by size
             called = time.perf_counter()
             encoder.forward(noise)
         except OutOfMemory:
-            encoder.forget()
+            encoder.free_memory()
             break
         rate = size / (time.perf_counter() - called)
-        if rate < WORTH * best_rate:
+        if rate < MIN_SPEEDUP * best_rate:
             break
         best, best_rate = size, rate
         if time.perf_counter() - began > BUDGET_S:

@@ -1,9 +1,8 @@
-"""Views of a caption for augmentation: 0 is the caption as it is, 1, 2, … stray from it.
+"""Augment captions by word deletion and synonym replacement, two operations of EDA (Wei & Zou 2019).
 
-The counterpart of the image's views in ``views.py``: what is drawn depends on the image's bytes, the
-view's number and the seed alone, so that view v of an image and view v of its caption are one pair, the
-same for ever, whichever others are made beside them. Leaving words out and putting synonyms in their places
-are two of the four operations of EDA (Wei & Zou 2019).
+View 0 is the original caption; views 1, 2, … are augmented. As for images (`image_augmentation`), a view
+depends only on the image's bytes, the number of the view and the seed, so view v of an image and view v of
+its caption belong together.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ import numpy as np
 
 from trainer.core.errors import InputError
 
-HOW_TO_GET_IT = (
+INSTALL_HINT = (
     "Install it (Debian's package wordnet-base), or set WNSEARCHDIR to a folder with index.noun, data.noun "
     "and the other files of Princeton WordNet's database."
 )
 PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")
 
-_LITTLE = """
+_STOP_WORDS = """
     a an the this that these those some any each no not nor and or but if as than so too very i me my mine
     we us our you your he him his she her it its they them their who whom whose what which am is are was
     were be been being have has had do does did will would shall should can could may might must about above
@@ -33,55 +32,56 @@ _LITTLE = """
     near of off on onto out over through to toward towards under until up upon with within without when
     where while why how here there then now just only all both own same such
 """
-LITTLE_WORDS = frozenset(_LITTLE.split())
-"""Never replaced, as in EDA: many of them WordNet knows as other words only, "a" as an angstrom, "off" as to
-murder."""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+"""Never replaced, as in EDA: WordNet has only unrelated senses for most of them ("a": angstrom)."""
 
-_CAPTIONS = 0x74657874  # sets these random numbers apart from those of the image's own view
+_CAPTIONS = 0x74657874  # separates these random numbers from those of the image's view
 _AROUND = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
-_MARKER = re.compile(r"\((?:a|p|ip)\)$")  # where an adjective may stand, as data.adj says it
+_MARKER = re.compile(r"\((?:a|p|ip)\)$")  # syntactic marker of an adjective in data.adj
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wording:
-    """How far the views of a caption stray."""
+class CaptionAugmentation:
+    """Strength of caption augmentation."""
 
     deletion: float = 0.1
-    """Each word is left out with this probability; one always stays."""
+    """Probability of deleting each word; at least one word is kept."""
     synonyms: float = 0.0
-    """Each word that WordNet knows a synonym of is replaced by one with this probability."""
+    """Probability of replacing each word that has a synonym in WordNet."""
 
     def check(self) -> None:
-        """Raises InputError for a value that makes no sense."""
+        """Raise InputError for a value out of range."""
         if not 0 <= self.deletion < 1:
             raise InputError(f"--wording.deletion is {self.deletion}; it must be at least 0 and below 1.")
         if not 0 <= self.synonyms <= 1:
             raise InputError(f"--wording.synonyms is {self.synonyms}; it must be between 0 and 1.")
 
 
-def reword(
-    text: str, how: Wording, content: str, view: int, *, seed: int, wordnet: WordNet | None = None
+def augment_caption(
+    text: str, how: CaptionAugmentation, content: str, view: int, *, seed: int, wordnet: WordNet | None = None
 ) -> str:
-    """What view ``view`` of the caption ``text`` is, of the image with the SHA-256 ``content``.
+    """Return view ``view`` of the caption ``text`` of the image with the SHA-256 ``content``.
 
-    The random numbers are the same for all strengths: a word left out at 0.1 is left out at 0.2, too, and
-    synonyms change nothing about which words stay. A synonym keeps the punctuation around the word and
-    a capital first letter. White space between words becomes one blank.
+    Random numbers are the same for all strengths: a word deleted at 0.1 is deleted at 0.2, too, with or
+    without synonyms. A synonym keeps the surrounding punctuation and a capital first letter. White space
+    between words becomes one space.
 
     Raises:
-        InputError: there shall be synonyms, but WordNet is not at hand or damaged.
+        InputError: synonyms are requested, but WordNet is not installed or damaged.
     """
     if view == 0:
         return text
     if how.synonyms > 0 and wordnet is None:
-        raise InputError(f"--wording.synonyms is {how.synonyms}, but WordNet is not at hand. {HOW_TO_GET_IT}")
+        raise InputError(
+            f"--wording.synonyms is {how.synonyms}, but WordNet is not installed. {INSTALL_HINT}"
+        )
     words = text.split()
     if not words:
         return text
     image = np.frombuffer(bytes.fromhex(content), dtype=np.uint32)
     rng = np.random.default_rng([seed, view, *image, _CAPTIONS])
-    luck_w, swap_w, which_w = rng.random((len(words), 3)).T  # drawn for one word after the other
-    stays_w = luck_w >= min(how.deletion, luck_w.max())  # the luckiest stays, come what may
+    keep_w, swap_w, which_w = rng.random((len(words), 3)).T  # drawn word by word
+    stays_w = keep_w >= min(how.deletion, keep_w.max())  # keeps at least one
     if wordnet is not None:
         for at in np.flatnonzero(stays_w & (swap_w < how.synonyms)):
             words[at] = _replaced(words[at], wordnet, which_w[at])
@@ -89,11 +89,11 @@ def reword(
 
 
 def _replaced(word: str, wordnet: WordNet, which: float) -> str:
-    """A synonym between the punctuation that was around the word, or the word where there is none."""
+    """Return a synonym with the punctuation of the word, or the word if there is none."""
     match = _AROUND.fullmatch(word)
-    assert match is not None  # it matches anything
+    assert match is not None  # matches any text
     before, core, after = match.groups()
-    if core.lower() in LITTLE_WORDS:
+    if core.lower() in STOP_WORDS:
         return word
     synonyms = wordnet.synonyms(core)
     if not synonyms:
@@ -106,24 +106,20 @@ def _replaced(word: str, wordnet: WordNet, which: float) -> str:
 
 @dataclass(frozen=True)
 class WordNet:
-    """The database of Princeton WordNet in plain files, as the manual page wndb(5WN) describes them.
-
-    Nothing is read before the first word is asked for.
-    """
+    """Princeton WordNet's database files (manual page wndb(5WN)), read on first use."""
 
     folder: Path
 
     @classmethod
-    def at_hand(cls) -> WordNet | None:
-        """The one in the folder WNSEARCHDIR, else in /usr/share/wordnet; None where no such folder is."""
+    def find_installed(cls) -> WordNet | None:
+        """Return the WordNet in WNSEARCHDIR, else /usr/share/wordnet; None if there is no such folder."""
         folder = Path(os.environ.get("WNSEARCHDIR") or "/usr/share/wordnet")
         return cls(folder) if folder.is_dir() else None
 
     def synonyms(self, word: str) -> tuple[str, ...]:
-        """Single words that share the word's most frequent sense as a noun, verb, adjective or adverb.
+        """Return single-word synonyms in the most frequent sense as noun, verb, adjective and adverb.
 
-        They are in lower case, sorted and without the word itself. Inflected forms, such as "dogs", are known
-        only where they have an entry of their own.
+        Lower case, sorted, without the word itself. Inflected forms such as "dogs" are not lemmatised.
 
         Raises:
             InputError: a file is missing or damaged.
@@ -140,7 +136,7 @@ def _synonyms(folder: Path, lemma: str) -> tuple[str, ...]:
 
 
 def _first_sense(folder: Path, part: str, lemma: str) -> list[str]:
-    """The words of the synset that the index names first, since it begins with the most frequent sense."""
+    """Return the words of the first synset in the index, which is the most frequent sense."""
     lines, key = _index(folder / f"index.{part}"), f"{lemma} ".encode(errors="replace")
     at = bisect_left(lines, key)
     if not lemma or at == len(lines) or not lines[at].startswith(key):
@@ -163,14 +159,14 @@ def _first_sense(folder: Path, part: str, lemma: str) -> list[str]:
         raise _unreadable(path, error) from error
     except (ValueError, IndexError, OverflowError) as error:
         raise InputError(
-            f"WordNet in {folder} is damaged: what index.{part} and data.{part} say of {lemma!r} does not "
-            f"fit together. {HOW_TO_GET_IT}"
+            f"WordNet in {folder} is damaged: index.{part} and data.{part} disagree on {lemma!r}. "
+            f"{INSTALL_HINT}"
         ) from error
 
 
 @lru_cache(maxsize=2 * len(PARTS_OF_SPEECH))
 def _index(path: Path) -> list[bytes]:
-    """Its lines in the order of bytes; those of the licence begin with blanks and so before all words."""
+    """Return the lines of an index, sorted; those of the licence begin with a space and come first."""
     try:
         return sorted(path.read_bytes().splitlines())
     except OSError as error:
@@ -178,4 +174,4 @@ def _index(path: Path) -> list[bytes]:
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"WordNet's file {path} cannot be read ({error.strerror or error}). {HOW_TO_GET_IT}")
+    return InputError(f"WordNet's file {path} cannot be read ({error.strerror or error}). {INSTALL_HINT}")

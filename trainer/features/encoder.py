@@ -1,4 +1,4 @@
-"""Images → vectors, with the frozen image tower of a model."""
+"""Encode images with the frozen image tower of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from trainer.features.backbone import LoadedBackbone, catch_out_of_memory
 from trainer.features.families import Space, family_of
-from trainer.features.image_augmentation import recolour
+from trainer.features.image_augmentation import jitter_and_flip
 from trainer.features.model_files import image_settings
 from trainer.features.preprocessing import Preparation, Size, preparation
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class ImageEncoder:
-    """A frozen image tower and how images are prepared for it.
+    """A frozen image tower with its preprocessing.
 
     Attributes:
-        family: the kind of model.
+        family: model family.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ImageEncoder:
 
         Args:
             space: "pooled", the tower's own output, or "shared", the space that images and texts share.
-            tower: one that is loaded already, and ends elsewhere.
+            tower: a loaded tower to use instead.
 
         Raises:
             InputError: weights or image settings cannot be used; no such device; no shared space.
@@ -55,27 +55,27 @@ class ImageEncoder:
 
     @property
     def calls(self) -> int:
-        """Forward passes so far."""
+        """Number of forward passes so far."""
         return self._tower.calls
 
     @property
     def parameters(self) -> int:
-        """Numbers in the tower's weights."""
+        """Number of parameters of the tower."""
         return self._tower.parameters
 
     @property
     def shape(self) -> Size:
-        """Height and width of a prepared image."""
+        """Height and width of a preprocessed image."""
         return self._preparation.shape
 
     @property
-    def least(self) -> int | None:
-        """Pixels that each side of a JPEG must keep when it is decoded: :attr:`Preparation.least`."""
-        return self._preparation.least
+    def min_side(self) -> int | None:
+        """Minimum pixels per side of a decoded JPEG, see :attr:`Preparation.min_side`."""
+        return self._preparation.min_side
 
     @property
     def device_name(self) -> str:
-        """The device, for people: "cpu" or what the GPU is called."""
+        """Display name of the device: "cpu" or the name of the GPU."""
         import torch
 
         device = self._tower.device
@@ -93,19 +93,19 @@ class ImageEncoder:
         return self.forward(np.stack([self.prepare(image) for image in images]))
 
     def prepare(self, image_hwc: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] → uint8 [3, height, width] by the model's own settings. Safe in threads."""
+        """uint8 [H, W, 3] → uint8 [3, height, width] with the model's preprocessing. Thread-safe."""
         return self._preparation.pixels(image_hwc)
 
     def forward(self, pixels_bchw: np.ndarray) -> np.ndarray:
         """uint8 [B, 3, height, width] → float32 [B, D], one forward pass.
 
         Raises:
-            OutOfMemory: the device has no memory for so many at once.
+            OutOfMemory: the batch is too large.
         """
-        return self.begin(self.send(pixels_bchw))()
+        return self.forward_async(self.to_device(pixels_bchw))()
 
-    def send(self, pixels_bchw: np.ndarray) -> torch.Tensor:
-        """Bytes to the device; a GPU fetches them while this process goes on. OutOfMemory as above."""
+    def to_device(self, pixels_bchw: np.ndarray) -> torch.Tensor:
+        """Copy pixels to the device, asynchronously to a GPU. Raises OutOfMemory as above."""
         import torch
 
         pixels = torch.from_numpy(pixels_bchw)
@@ -114,32 +114,34 @@ class ImageEncoder:
         with catch_out_of_memory():
             return pixels.pin_memory().to(self._tower.device, non_blocking=True)
 
-    def begin(self, pixels: torch.Tensor, colours_b5: np.ndarray | None = None) -> Callable[[], np.ndarray]:
-        """What was sent → float32 [B, D], once what comes back is called. OutOfMemory as above.
+    def forward_async(
+        self, pixels: torch.Tensor, colours_b5: np.ndarray | None = None
+    ) -> Callable[[], np.ndarray]:
+        """Start the forward pass; call the result to wait for float32 [B, D]. Raises OutOfMemory as above.
 
         Args:
-            colours_b5: float32 [B, 5], how each image is changed first: :func:`views.recolour`.
+            colours_b5: float32 [B, 5], parameters of :func:`image_augmentation.jitter_and_flip`.
         """
         import torch
 
         with catch_out_of_memory():
             ready = pixels.float()
             if colours_b5 is not None:
-                ready = recolour(ready, torch.from_numpy(colours_b5).to(ready.device))
+                ready = jitter_and_flip(ready, torch.from_numpy(colours_b5).to(ready.device))
             ready = (ready - self._mean) / self._std
-        wait = self._tower.begin(pixel_values=ready)
+        wait = self._tower.forward_async(pixel_values=ready)
         return lambda: wait().numpy()
 
-    def full(self, size: int) -> int:
-        """Rows that a batch shall have at least, for a vector not to depend on how many others are with it.
+    def padded_size(self, size: int) -> int:
+        """Return the size to pad batches to, so that a vector does not depend on the size of its batch.
 
-        Matrix products of few rows are computed in another order. On CPUs 16 rows are enough (B/32, float32
-        and bfloat16, oneDNN); on GPUs the kernel is chosen by the size, so that it must always be the same.
+        Matrix products of few rows sum in another order. On CPUs 16 rows are enough (B/32, float32 and
+        bfloat16, oneDNN); on GPUs the kernel depends on the size, so it must always be the same.
         """
         return size if self._tower.device.type == "cuda" else min(16, size)
 
-    def forget(self) -> None:
-        """Give back memory that is kept for later: after OutOfMemory."""
+    def free_memory(self) -> None:
+        """Release cached GPU memory after OutOfMemory."""
         import torch
 
         if self._tower.device.type == "cuda":
@@ -147,5 +149,5 @@ class ImageEncoder:
 
 
 def preparation_of(folder: Path) -> Preparation:
-    """How the model in ``folder`` wants its images. Needs no torch. InputError as :func:`preparation`."""
+    """Return the preprocessing of the model in ``folder``, without torch. Raises as :func:`preparation`."""
     return preparation(image_settings(folder)[0], kind=family_of(folder).processor)

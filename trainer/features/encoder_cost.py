@@ -1,4 +1,4 @@
-"""What an encoder costs: images per second, memory, size. Measured in a process of its own."""
+"""Measure the cost of an encoder (images per second, memory, size) in a separate process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-LEAST_S, LEAST_CALLS = 2.0, 3  # how long is measured at least
+LEAST_S, LEAST_CALLS = 2.0, 3  # minimum duration of the measurement
 
 
 class Cost(NamedTuple):
-    """Of one image tower on one device."""
+    """Cost of an image tower on a device."""
 
-    device: str  # for people
+    device: str  # display name
     dimension: int
     parameters: int
     side: int  # pixels of a prepared image's height
@@ -28,14 +28,13 @@ class Cost(NamedTuple):
 
 
 def cost_of(folder: Path, *, device: str, dtype: str, batch_size: int | None = None) -> Cost:
-    """Load the tower of ``folder`` in a new process and send noise through it for a while.
+    """Measure the image tower in ``folder`` with noise, in a new process.
 
-    Noise is as fast as images: what a tower does depends on their number alone. Reading and decoding are
-    not in it. Memory is what CUDA gave out at most, or by how much the process grew; a process that has
-    encoded before would hide that.
+    Reading and decoding are not included. Memory is the peak allocated by CUDA, or the growth of the process,
+    which requires a process that has not encoded before.
 
     Args:
-        batch_size: images per call; None for the fastest of a few.
+        batch_size: images per batch; None: the fastest of several.
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
@@ -44,7 +43,7 @@ def cost_of(folder: Path, *, device: str, dtype: str, batch_size: int | None = N
 
 def _measured(folder: Path, device: str, dtype: str, batch_size: int | None) -> Cost:
     import torch
-    import transformers  # noqa: F401  (is in memory before it is measured)
+    import transformers  # noqa: F401  (loaded before memory is measured)
 
     from trainer.features.batch_size import fastest_batch_size
     from trainer.features.encoder import ImageEncoder
@@ -72,9 +71,9 @@ def _measured(folder: Path, device: str, dtype: str, batch_size: int | None) -> 
 
 
 def _resident_bytes() -> int:
-    """The most that this process held so far."""
+    """Return the peak memory of this process."""
     status = Path("/proc/self/status")
-    if status.exists():  # a child's ru_maxrss begins with its parent's, on Linux
+    if status.exists():  # on Linux a child's ru_maxrss starts at its parent's
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return 1024 * int(line.split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""The encoding loop: images come prepared, one thread encodes, one stores; what is too large is halved."""
+"""Encode missing images: load, encode and store in parallel; halve batches that do not fit."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 from trainer.core.errors import InputError
 from trainer.data.manifest import Manifest, rows_by_value
 from trainer.features.backbone import OutOfMemory
-from trainer.features.batch_size import remembered_batch_size
+from trainer.features.batch_size import cached_batch_size
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.image_loader import CORES, ImageLoader, ImageRequest, Prepared, View
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
-COMMIT_EVERY = 2048  # images per shard: what a crash can lose
-COMMIT_AFTER_S = 60.0  # and no more than a minute of a slow encoder's work
-WATCHED_S = 2.0  # for so long threads decode before it is judged whether they keep up …
-STARVED = 0.25  # … which they do not where the encoder waits for longer than this share of the time
-AHEAD = 2  # batches that are being decoded while one is encoded
+COMMIT_EVERY = 2048  # images per shard: the most that a crash can lose
+COMMIT_AFTER_S = 60.0  # … or a minute of work
+WATCHED_S = 2.0  # after this time, switch from threads to processes …
+STARVED = 0.25  # … if the encoder waits for more than this share of the time
+AHEAD = 2  # batches decoded ahead
 
 
 class LazyEncoder:
-    """Loads the encoder when the first image needs it: who reuses everything never waits for torch."""
+    """Load the encoder on first use, so that fully cached data needs no torch."""
 
     def __init__(self, settings: EncoderSettings) -> None:
         self._settings = settings
@@ -46,17 +46,17 @@ class LazyEncoder:
 
 @dataclass
 class Work:
-    """What the loop did."""
+    """Results and statistics of the encoding."""
 
     bad: dict[int, str] = field(default_factory=dict)  # row → why its image is bad
     encoded: int = 0  # distinct images
-    calls: int = 0  # forward passes, with those that measured the batch size
-    batch_size: int = 0  # the last that was used; 0 where nothing was encoded
-    processes: int = 0  # that decoded; 0 where threads did
+    calls: int = 0  # forward passes, including those that measured the batch size
+    batch_size: int = 0  # last used; 0 if nothing was encoded
+    processes: int = 0  # decoding processes; 0: threads
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("load", "decode", "transfer", "encode", "write"), 0.0)
-    )  # how long the encoding thread waited for each
-    said: list[str] = field(default_factory=list)  # for people
+    )  # time of the encoding thread by stage
+    messages: list[str] = field(default_factory=list)  # for the user
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -76,23 +76,21 @@ def encode_missing(
     measures: FeatureStore | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Work:
-    """Encode every distinct image that is not stored yet, as the stores' owner.
+    """Encode every distinct image that is not stored yet, holding the locks of the stores.
 
-    An image is read and decoded once for all of its views. Only images that are in train have views other
-    than 0: what is chosen or tested by is never augmented.
+    An image is decoded once for all its views. Only training images have views other than 0.
 
     Args:
-        stores: for view 0, 1, ….
-        measures: where each of these images that is not measured yet has its measures stored, too; None:
-            nothing is measured. Its lock is taken for moments, so do not hold it.
+        stores: stores of view 0, 1, ….
+        measures: store of the images' measures; None: nothing is measured. The caller must not hold its lock.
     """
     train = [manifest.content[row] for row in manifest.rows("train")]
     wanted = [manifest.content, *[train] * (len(stores) - 1)]
     if all(content in store for store, some in zip(stores, wanted, strict=True) for content in some):
         return Work()
     with ExitStack() as owned:
-        for store in sorted(stores, key=lambda one: one.folder):  # one order for all: none waits for ever
-            owned.enter_context(store.owner())
+        for store in sorted(stores, key=lambda one: one.folder):  # same order in all processes: no deadlock
+            owned.enter_context(store.lock())
         loop = _Loop(manifest, stores, measures, settings, progress)
         try:
             loop.encode(lazy)
@@ -102,7 +100,7 @@ def encode_missing(
 
 
 class _Loop:
-    """From what is missing to what is stored: a feed that decodes, an encoder, a shard for each store."""
+    """An image loader, an encoder and a shard writer for each store."""
 
     def __init__(
         self,
@@ -144,9 +142,9 @@ class _Loop:
         ]
 
     def encode(self, lazy: LazyEncoder) -> None:
-        """Returns when everything is stored."""
+        """Encode and store all missing images."""
         prepared = iter(self._feed)
-        first = _next_usable(prepared, self.work, self._counted)  # bad images alone need no encoder
+        first = _next_usable(prepared, self.work, self._counted)  # corrupt images need no encoder
         if first is not None:
             self._encode_from(first, prepared, lazy)
         with self.work.timed("write"):
@@ -154,7 +152,7 @@ class _Loop:
                 shard.commit()
 
     def _encode_from(self, first: Prepared, others: Iterator[Prepared], lazy: LazyEncoder) -> None:
-        """While the encoder is busy with one batch, the one before it is stored and the next is decoded."""
+        """Overlap the encoding of a batch with storing the previous one and decoding the next."""
         with self.work.timed("load"):
             encoder = lazy.get()
             size = self._batch_size(encoder)
@@ -176,10 +174,10 @@ class _Loop:
         if self._settings.batch_size != "auto":
             return self._settings.batch_size
         memory = self._settings.cache_dir / "batch_sizes.json"
-        return remembered_batch_size(encoder, self._stores[0].folder.name, memory, most=len(self._missing))
+        return cached_batch_size(encoder, self._stores[0].folder.name, memory, images=len(self._missing))
 
     def _use_processes_if_starved(self, lived_s: float) -> None:
-        """With ``workers`` "auto" go on with processes once threads do not keep up with the encoder."""
+        """With ``workers`` "auto", switch to processes if threads are slower than the encoder."""
         if self._settings.workers != "auto" or self.work.processes or CORES <= 2:
             return
         if lived_s > WATCHED_S and self.work.seconds["decode"] > STARVED * lived_s:
@@ -208,15 +206,15 @@ def _wanted(
 
 @dataclass
 class _Flight:
-    """A batch that the encoder has begun."""
+    """A batch being encoded."""
 
-    batch: list[Prepared]  # usable or not
+    batch: list[Prepared]  # including corrupt images
     shown: list[tuple[int, int]]  # row and view, in the order of the vectors
-    vectors: list[Callable[[], np.ndarray]]  # wait for them: float32 [b, D] each
+    vectors: list[Callable[[], np.ndarray]]  # call to wait: float32 [b, D] each
 
 
 class _Caller:
-    """Calls the encoder with as many images at once as its memory holds."""
+    """Call the encoder with batches that fit into memory."""
 
     def __init__(self, encoder: ImageEncoder, size: int, work: Work) -> None:
         self._encoder, self._size, self._work = encoder, size, work
@@ -224,7 +222,7 @@ class _Caller:
 
     def start(self, batch: list[Prepared]) -> _Flight:
         shown, vectors = [], []
-        for strays in (False, True):  # apart: images as they are do not go through the change of colours
+        for strays in (False, True):  # separately: original images skip the colour jitter
             views = [(one.row, view) for one in batch for view in one.views if (view.number > 0) == strays]
             shown += [(row, view.number) for row, view in views]
             at = 0
@@ -239,26 +237,26 @@ class _Caller:
 
     def _begin(self, views: list[View]) -> Callable[[], np.ndarray]:
         count = len(views)
-        full = views + views[-1:] * (self._encoder.full(self._size) - count)
+        full = views + views[-1:] * (self._encoder.padded_size(self._size) - count)
         colours = [view.colours for view in full if view.colours is not None]
         with self._work.timed("transfer"):
-            sent = self._encoder.send(np.stack([view.pixels for view in full]))
+            sent = self._encoder.to_device(np.stack([view.pixels for view in full]))
         with self._work.timed("encode"):
-            wait = self._encoder.begin(sent, np.stack(colours) if colours else None)
+            wait = self._encoder.forward_async(sent, np.stack(colours) if colours else None)
         return lambda: wait()[:count]
 
     def _halve(self) -> None:
-        """Nothing is lost: the images that did not fit are called again, in halves."""
-        self._encoder.forget()
+        """Halve the batch size; the failed images are encoded again."""
+        self._encoder.free_memory()
         if self._size == 1:
             raise InputError(
-                "The device has no memory for a single image. What was encoded is kept; free memory, "
-                "choose a smaller encoder, or pass --device cpu."
+                "A single image does not fit into the memory of the device. Encoded images are cached. Free "
+                "memory, use a smaller encoder, or pass --device cpu."
             )
         self._size //= 2
         self._work.batch_size = self._size
-        self._work.said.append(
-            f"Memory was too small for {2 * self._size} images at once; went on with half."
+        self._work.messages.append(
+            f"Batches of {2 * self._size} did not fit into memory; continued with {self._size}."
         )
 
 
@@ -270,7 +268,7 @@ def _land(flight: _Flight, shards: Sequence[_Shard], work: Work, counted: _Count
             vectors_nd = np.concatenate(vectors)
             view_n = np.array([view for _, view in flight.shown])
             measured = [(one.row, one.measures) for one in flight.batch if one.measures is not None]
-            for view in np.unique(view_n):  # ascending: measures go with the first
+            for view in np.unique(view_n):  # ascending: measures are stored with the first
                 at = np.flatnonzero(view_n == view)
                 shards[view].add([flight.shown[i][0] for i in at], vectors_nd[at], measured)
                 measured = []
@@ -299,7 +297,7 @@ def _batches(first: Prepared, others: Iterator[Prepared], size: int, work: Work)
 
 
 class _Counted:
-    """Distinct images done, of how many."""
+    """Counter of distinct images, for progress."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, *, done: int, total: int) -> None:
         self._tell = progress or (lambda done, total: None)
@@ -312,7 +310,7 @@ class _Counted:
 
 
 class _Shard:
-    """Vectors, and measures, on their way to their stores, which a thread of its own writes."""
+    """Collect vectors and measures and write them to their stores in a thread."""
 
     def __init__(
         self, manifest: Manifest, store: FeatureStore, measures: FeatureStore | None, *, expected: int
@@ -324,8 +322,8 @@ class _Shard:
         self._clear()
 
     def add(self, rows: list[int], vectors_nd: np.ndarray, measured: list[tuple[int, np.ndarray]]) -> None:
-        if self._expected:  # before the first: the width is known, and no hours are lost yet
-            self._store.check_room(self._expected, vectors_nd.shape[1])
+        if self._expected:  # check early, as soon as the width is known
+            self._store.check_disk_space(self._expected, vectors_nd.shape[1])
             self._expected = 0
         self._rows += rows
         self._vectors.append(vectors_nd)
@@ -334,7 +332,7 @@ class _Shard:
             self._begin()
 
     def commit(self) -> None:
-        """Returns when everything is stored; raises what went wrong with it."""
+        """Wait until everything is stored; re-raises errors."""
         self._begin()
         if self._writing is not None:
             self._writing.result()
@@ -344,7 +342,7 @@ class _Shard:
 
     def _begin(self) -> None:
         if self._writing is not None:
-            self._writing.result()  # one shard at a time: memory stays bounded, and errors come out
+            self._writing.result()  # one shard at a time: bounds memory and raises errors
         if self._rows:
             self._writing = self._writer.submit(self._write, self._rows, self._vectors, self._measured)
         self._clear()
@@ -352,11 +350,11 @@ class _Shard:
     def _write(
         self, rows: list[int], vectors: list[np.ndarray], measured: list[tuple[int, np.ndarray]]
     ) -> None:
-        """Measures first: so an image that has a vector was measured, whenever a kill comes."""
+        """Write measures first, so that every image with a vector has measures, even after a kill."""
         if self._measures is not None and measured:
-            # Held for the append alone, inside the encoder's lock and never round it: two processes with
-            # different encoders wait for each other for a moment, not for hours, and not for ever.
-            with self._measures.owner():
+            # Locked for the append only, and always inside the encoder's lock: processes with different
+            # encoders block each other only briefly and cannot deadlock.
+            with self._measures.lock():
                 new = [(row, m) for row, m in measured if self._manifest.content[row] not in self._measures]
                 if new:
                     self._append(self._measures, [row for row, _ in new], np.stack([m for _, m in new]))

@@ -1,4 +1,4 @@
-"""Rows → vectors, each image encoded once in its life."""
+"""Return the features of rows, encoding only images that are not cached."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from trainer.features.store import FeatureStore
 
 @dataclass(frozen=True)
 class ExtractReport:
-    """What an extraction found and did. ``found == used + len(quarantined) + dropped_duplicates``, always."""
+    """Report of an extraction. ``found == used + len(quarantined) + dropped_duplicates``."""
 
     found: int  # rows and quarantined files together
     used: int  # rows that have a vector
     quarantined: tuple[Quarantined, ...]
-    dropped_duplicates: int  # rows that were left out because another shows the same image
-    duplicates: int  # rows, used or dropped, whose image another row before them shows
-    reused: int  # rows whose vector was there already, or is the same image's as another row's
-    encoded: int  # distinct images encoded now; reused + encoded == used + dropped_duplicates
-    encoder_calls: int  # forward passes, with those that measured the batch size
+    dropped_duplicates: int  # rows dropped because another has the same image
+    duplicates: int  # rows, used or dropped, with the image of an earlier row
+    reused: int  # rows whose vector was cached, or encoded for another row
+    encoded: int  # distinct images encoded in this run; reused + encoded == used + dropped_duplicates
+    encoder_calls: int  # forward passes, including those that measured the batch size
     elapsed_s: float
-    batch_size: int  # images per call of the encoder; 0 where nothing was encoded
-    processes: int  # that decoded; 0: threads did
+    batch_size: int  # images per batch; 0 if nothing was encoded
+    processes: int  # decoding processes; 0: threads
     share: dict[str, float]  # of elapsed_s that the encoding thread spent on: load, decode (it waited for
     # images), transfer, encode, write (it waited for the disk)
-    encoder: str  # for people: name and key; "ready features" where the data brought its vectors
-    warnings: tuple[str, ...]  # such as a damaged shard that was set aside
+    encoder: str  # name, dtype and key; "ready features" for precomputed features
+    warnings: tuple[str, ...]  # such as damaged shards
 
 
 @dataclass(frozen=True)
 class Features:
     """Rows with their vectors."""
 
-    manifest: Manifest  # the rows that have a vector; its quarantined names the rest
+    manifest: Manifest  # the rows that have a vector
     vectors_nd: np.ndarray  # float32 [N, D]
-    # float32 [N, M], columns as in `image_quality.MEASURE_NAMES`; NaN for an image whose vector was
-    # stored without them; None where the data brought its vectors
+    # float32 [N, M], columns as in `image_quality.MEASURE_NAMES`; NaN for images that were
+    # encoded without measuring; None for precomputed features
     measures_nm: np.ndarray | None
     report: ExtractReport
     views_vnd: np.ndarray | None = None  # float32 [V, N, D], views 1…V of the N rows of train
@@ -55,18 +55,17 @@ class Features:
 def extract(
     manifest: Manifest, settings: EncoderSettings, *, progress: Callable[[int, int], None] | None = None
 ) -> Features:
-    """Give every row its vector: from the data itself, from the store, or from the encoder.
+    """Return the vector of every row: from the data, the cache or the encoder.
 
-    Images that cannot be read or decoded leave the rows and are named in ``quarantined``. What
-    was encoded is stored at once, so that a run that was killed goes on where it stopped. A run
-    that finds everything stored imports neither torch nor transformers.
+    Corrupt images are removed from the rows and listed in ``quarantined``. Encoded images are cached at once,
+    so an interrupted run resumes. If everything is cached, neither torch nor transformers is imported.
 
     Args:
-        progress: called with (distinct images done, distinct images), first before any is encoded.
+        progress: called with (distinct images done, distinct images), first at the start.
 
     Raises:
-        InputError: the encoder is not to be had or gives unusable vectors; the cache cannot be written.
-        TooManyBadFiles: more than ``max_bad`` of the files are quarantined. Vectors made so far stay stored.
+        InputError: the encoder is not available or returns invalid vectors; the cache cannot be written.
+        TooManyBadFiles: more than ``max_bad`` of the files are corrupt. Encoded images stay cached.
     """
     started = time.perf_counter()
     _check_bad(manifest, {}, settings.max_bad)
@@ -89,12 +88,12 @@ def extract(
     manifest = _without(manifest, work.bad)
     kept = _distinct(manifest, settings.drop_duplicates)
     _, vectors_nd = stores[0].lookup(kept.content)
-    warnings = [said for one in stores for said in one.warnings]
-    warnings += (measures.warnings if measures else []) + work.said
+    warnings = [warning for store in stores for warning in store.warnings]
+    warnings += (measures.warnings if measures else []) + work.messages
     if keys[0].fields["preprocessing_source"] == "defaults":
         usual = family_of(settings.folder).name
         warnings.append(
-            f"{settings.encoder} has no preprocessor_config.json; the usual settings of {usual} were used."
+            f"{settings.encoder} has no preprocessor_config.json; the defaults of {usual} were used."
         )
     encoder = f"{settings.encoder} ({settings.compute_dtype}, key {keys[0].digest[:16]})"
     measures_nm = lookup_measures(measures, kept.content)
@@ -108,13 +107,13 @@ def _since(started: float) -> float:
 
 
 def _views(manifest: Manifest, stores: Sequence[FeatureStore]) -> np.ndarray:
-    """float32 [V, N, D] of the rows of train."""
+    """Return the views of the training rows: float32 [V, N, D]."""
     train = [manifest.content[row] for row in manifest.rows("train")]
     return np.stack([store.lookup(train)[1] for store in stores])
 
 
 def _without(manifest: Manifest, bad: dict[int, str]) -> Manifest:
-    """The rows that are not bad; the bad ones join the quarantined."""
+    """Move corrupt rows to quarantine."""
     keep = [row for row in range(len(manifest)) if row not in bad]
     more = tuple(Quarantined(manifest.sample_id[row], bad[row]) for row in sorted(bad))
     return replace(manifest.take(keep), quarantined=manifest.quarantined + more)

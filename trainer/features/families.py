@@ -1,5 +1,5 @@
-"""The encoders that Headroom knows, by the ``model_type`` in a model's own ``config.json``, and how each
-makes one vector of an image or a text: frozen, pooled as its paper does."""
+"""Supported encoders by the ``model_type`` of their ``config.json``: which part is loaded and how its
+output is pooled, as in the paper."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from typing import Any, Literal
 from trainer.core.errors import InputError
 from trainer.core.json_cache import read_json
 
-Space = Literal["pooled", "shared"]  # the image tower's own output; the space that images and texts share
+Space = Literal["pooled", "shared"]  # output of the image tower; joint image-text space
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A part of a saved model, and what of its output is the vector."""
+    """A part of a saved model and its output that is used as vector."""
 
-    part: str  # transformers' class
-    vector: str  # a key of VECTORS; part of the key of what is stored
-    options: dict[str, Any] = field(default_factory=dict)  # of the class's constructor
-    inside: str = ""  # prefix of its weights in a whole model, where transformers does not find them
-    spare: tuple[str, ...] = ()  # modules of it that are not needed
+    part: str  # class in transformers
+    vector: str  # a key of VECTORS; part of the cache key
+    options: dict[str, Any] = field(default_factory=dict)  # arguments of the constructor
+    inside: str = ""  # prefix of its weights in the whole model, if transformers cannot find them
+    spare: tuple[str, ...] = ()  # modules to delete
 
 
 @dataclass(frozen=True)
 class Family:
-    """How one kind of model turns images, and texts where it can, into vectors."""
+    """How a type of model encodes images and, if it can, texts."""
 
     name: str
     source: str  # how the paper pools
-    processor: str  # the image processor that is meant where settings name none (preparation.KINDS)
+    processor: str  # default image processor (preprocessing.KINDS)
     image: Backbone
     shared_image: Backbone | None = None
     text: Backbone | None = None
 
     def tower(self, space: Space) -> Backbone:
-        """The image tower that ends in ``space``.
+        """Return the image tower for ``space``.
 
         Raises:
-            InputError: the model has no text, so that there is no shared space.
+            InputError: the model has no text tower and so no shared space.
         """
         tower = self.image if space == "pooled" else self.shared_image
         if tower is None:
             able = dict.fromkeys(one.name for one in FAMILIES.values() if one.text)
             raise InputError(
-                f"A {self.name} has no text tower, so images and texts share no space. Pass one of these: "
-                f"{', '.join(able)}."
+                f"A {self.name} has no text tower, so it has no space shared by images and texts. Pass one "
+                f"of: {', '.join(able)}."
             )
         return tower
 
     def text_tower(self) -> Backbone:
-        """The text tower, which ends in the shared space. InputError where there is none."""
+        """Return the text tower. Raises InputError if there is none."""
         self.tower("shared")
         assert self.text is not None
         return self.text
 
 
-# What is read from a tower's output. ResNet's pooled output keeps two axes of length 1.
+# Output used as vector. ResNet's pooled output has two more axes of length 1.
 VECTORS = {
     "pooler_output": lambda model, inputs: model(**inputs).pooler_output.flatten(1),
     "last_hidden_state[:, 0]": lambda model, inputs: model(**inputs).last_hidden_state[:, 0],
@@ -76,7 +76,7 @@ _CLIP = Family(
     "class token after the last layer norm (Radford et al. 2021)",
     "CLIP",
     image=Backbone("CLIPVisionModel", "pooler_output"),
-    # The whole model: its halves look for the width of the shared space in another place of config.json.
+    # The whole model, because its halves read the projection width from another place of config.json.
     shared_image=Backbone("CLIPModel", "visual_projection", spare=("text_model",)),
     text=Backbone("CLIPModel", "text_projection", spare=("vision_model",)),
 )
@@ -108,7 +108,7 @@ _DINOV3 = Family(
     "DINOv3ViT",
     image=Backbone("DINOv3ViTModel", "pooler_output"),
 )
-# The pooler of these two is a dense layer that classification checkpoints do not have.
+# Without the pooler, a dense layer that classification checkpoints do not have.
 _VIT = Family(
     "ViT",
     "class token after the last layer norm (Dosovitskiy et al. 2021)",
@@ -123,7 +123,7 @@ _DEIT = Family(
 )
 _RESNET = Family(
     "ResNet",
-    "mean over all places (He et al. 2016)",
+    "mean over all positions (He et al. 2016)",
     "ConvNext",
     image=Backbone("ResNetModel", "pooler_output"),
 )
@@ -143,16 +143,16 @@ FAMILIES = {
 
 
 def family_of(folder: Path) -> Family:
-    """The family of the model in ``folder``.
+    """Return the family of the model in ``folder``.
 
     Raises:
-        InputError: it is of a kind that Headroom does not know.
+        InputError: the model type is not supported.
     """
     model_type = read_json(folder / "config.json").get("model_type")
     if model_type not in FAMILIES:
         known = ", ".join(dict.fromkeys(family.name for family in FAMILIES.values()))
         hint = (
-            " Of SigLIP2, the models of fixed resolution (…-patch16-224 and the like) are read."
+            " Of SigLIP2, the models of fixed resolution (…-patch16-224 and the like) are supported."
             if str(model_type).startswith("siglip2")
             else ""
         )

@@ -1,4 +1,4 @@
-"""What ``--encoder`` names → the folder of a saved model. transformers is not needed here."""
+"""Resolve ``--encoder`` to the folder of a saved model, without transformers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.data import demo
 from trainer.features.families import family_of
 from trainer.features.model_files import weight_files
 
-HUB_TIMEOUT_S = 5  # without a network the answer should come in seconds
+HUB_TIMEOUT_S = 5  # fail within seconds without a network
 _CURES = (
     "Pass a local folder made with save_pretrained, set HF_ENDPOINT to a mirror, put a copy into the Hugging "
     "Face cache (HF_HOME), or try --encoder demo, the small CLIP that comes with Headroom"
@@ -20,17 +20,17 @@ _CURES = (
 
 
 def default_encoder(data: str) -> str:
-    """What an encoder that was not named stands for: the built-in CLIP for the built-in data, else B/32."""
+    """Return the default encoder: ``demo`` for the data ``demo``, else CLIP B/32."""
     return demo.NAME if data == demo.NAME else "openai/clip-vit-base-patch32"
 
 
 def resolve(name: str) -> Path:
-    """The folder of the model called ``name``: ``demo``, a local folder, else a Hugging Face id.
+    """Return the folder of a model: ``demo``, a local folder or a Hugging Face id.
 
-    An id is looked up in the local cache first and fetched only if it is not there.
+    An id is downloaded only if it is not in the local cache.
 
     Raises:
-        InputError: not to be had, or of a kind that Headroom does not know.
+        InputError: it cannot be found or downloaded, or is not supported.
     """
     local = Path(name).expanduser()
     if name == demo.NAME:
@@ -42,7 +42,7 @@ def resolve(name: str) -> Path:
     else:
         raise InputError(f"There is no folder {name!r}, and it cannot be a Hugging Face id. {_CURES}.")
     if not (folder / "config.json").is_file():
-        raise InputError(f"{name} holds no config.json, so it is not a saved model. {_CURES}.")
+        raise InputError(f"{name} has no config.json, so it is not a saved model. {_CURES}.")
     family_of(folder)
     return folder
 
@@ -59,7 +59,7 @@ def _from_hub(model_id: str) -> Path:
         return Path(
             snapshot_download(model_id, revision=info.sha, allow_patterns=files, etag_timeout=HUB_TIMEOUT_S)
         )
-    except Exception as error:  # no network, no such model, no access: the hub's library raises many kinds
+    except Exception as error:  # no network, model or access: the library raises many types
         raise InputError(
             f"The encoder {model_id!r} is neither a local folder nor in the local cache, and the Hugging "
             f"Face hub could not be reached or has no such model ({first_line(error)}). {_CURES}."
@@ -67,19 +67,19 @@ def _from_hub(model_id: str) -> Path:
 
 
 def _cached(model_id: str) -> Path | None:
-    """The cached snapshot, if it is whole."""
+    """Return the cached snapshot if it is complete."""
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(model_id, local_files_only=True))
         weight_files(folder)
-    except (OSError, ValueError):  # not there, half there, or no valid id: the hub will say
+    except (OSError, ValueError):  # missing, incomplete or invalid id: reported by the download
         return None
     return folder if (folder / "config.json").is_file() else None
 
 
 def _wanted(names: Sequence[str]) -> list[str]:
-    """Settings, and the weights once: safetensors, or .bin where a model has nothing else."""
+    """Return the files to download: settings and one format of weights, preferring safetensors."""
     settings = [name for name in names if re.fullmatch(r"[^/]+\.(json|txt)", name)]
     safe = [name for name in names if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors", name)]
     return settings + (safe or [n for n in names if re.fullmatch(r"pytorch_model(-\d+-of-\d+)?\.bin", n)])

@@ -1,8 +1,8 @@
-"""Views of an image for augmentation: 0 is the image as it is, 1, 2, … stray from it.
+"""Augment images by random crop, flip and colour jitter.
 
-What is drawn depends on the image's bytes, the view's number and the seed alone, so that a view is the same
-whenever, wherever and beside whichever others it is made. The crop is cut by Pillow, with the encoder's own
-filter, where the image is decoded; mirroring and colours are changed by kornia, on the device.
+View 0 is the original image; views 1, 2, … are augmented. A view depends only on the image's bytes, its
+number and the seed. Crops are made by Pillow, with the encoder's resampling filter, when the image is
+decoded; flip and colour jitter by kornia, on the device.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from trainer.core.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-VIEWS_VERSION = "1"  # raise it when the code below draws or changes otherwise
+VIEWS_VERSION = "1"  # increase when the code below changes its results
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How far views stray. The usual values are milder than those for training an encoder: a frozen one shall
-    still recognise what it sees."""
+    """Strength of image augmentation. The defaults are milder than for training an encoder, because a frozen
+    encoder must still recognise the content."""
 
     least_area: float = 0.5
-    """A crop keeps at least this share of the image (RandomResizedCrop, Szegedy et al. 2015)."""
+    """Minimum share of the image that a crop keeps (RandomResizedCrop, Szegedy et al. 2015)."""
     stretch: float = 4 / 3
-    """Its width to height is up to so many times, or so many times less, the image's own."""
+    """Maximum factor by which the aspect ratio of a crop changes."""
     flip: float = 0.5
-    """How likely a view is mirrored, left to right."""
+    """Probability of a horizontal flip."""
     brightness: float = 0.2
-    """Brightness is multiplied by 1 ± up to this."""
+    """Brightness is multiplied by a factor of 1 ± this at most."""
     contrast: float = 0.2
-    """Contrast likewise."""
+    """Maximum change of contrast, as a factor of 1 ± this."""
     saturation: float = 0.2
-    """Saturation likewise."""
+    """Maximum change of saturation, as a factor of 1 ± this."""
     hue: float = 0.02
-    """Hue is turned by up to this share of the colour wheel."""
+    """Maximum shift of hue, as a share of the colour wheel."""
 
     def check(self) -> None:
-        """Raises InputError for a value that makes no sense."""
+        """Raise InputError for a value out of range."""
         bounds = {"least_area": (0.01, 1), "stretch": (1, 10), "hue": (0, 0.5)}
         for field in fields(self):
             low, high = bounds.get(field.name, (0, 1))
@@ -54,44 +54,48 @@ class Augmentation:
 
 
 class AugmentationSpec(NamedTuple):
-    """What all views 1, 2, … of all images depend on, besides the image and the view's number."""
+    """Settings and seed of augmented views."""
 
     how: Augmentation
     seed: int
 
 
-def described(augmentation: AugmentationSpec) -> dict[str, Any]:
-    """As JSON, for the key of what is made so."""
+def augmentation_fields(augmentation: AugmentationSpec) -> dict[str, Any]:
+    """Return the settings as JSON fields of a cache key."""
     return {"seed": augmentation.seed, **asdict(augmentation.how), "views_version": VIEWS_VERSION}
 
 
-class Drawn(NamedTuple):
-    """One view of one image."""
+class ViewParameters(NamedTuple):
+    """Random parameters of one view."""
 
     box: tuple[float, float, float, float]  # left, top, right, bottom as shares of the image's sides
     colours: (
         np.ndarray
-    )  # float32 [5]: factors of brightness, contrast, saturation; hue in radians; 1: mirrored
+    )  # float32 [5]: factors of brightness, contrast, saturation; hue in radians; 1: flipped
 
 
-def draw(how: Augmentation, content: str, view: int, *, seed: int) -> Drawn:
-    """What view ``view``, from 1, of the image with the SHA-256 ``content`` is."""
+def draw(how: Augmentation, content: str, view: int, *, seed: int) -> ViewParameters:
+    """Draw the parameters of view ``view``, from 1, of the image with the SHA-256 ``content``."""
     rng = np.random.default_rng([seed, view, *np.frombuffer(bytes.fromhex(content), dtype=np.uint32)])
     area = rng.uniform(how.least_area, 1)
     aspect = math.exp(rng.uniform(-1, 1) * math.log(how.stretch))
-    # Where a side would be longer than the image, the other one makes up for it: the area stays.
+    # A side is at most that of the image; the other side compensates, so the area is kept.
     width = min(math.sqrt(area * aspect), 1.0)
     height = min(area / width, 1.0)
     width = min(area / height, 1.0)
     left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
     factors = [rng.uniform(1 - reach, 1 + reach) for reach in (how.brightness, how.contrast, how.saturation)]
-    turn = rng.uniform(-how.hue, how.hue) * 2 * math.pi
-    mirrored = rng.random() < how.flip
-    return Drawn((left, top, left + width, top + height), np.array([*factors, turn, mirrored], np.float32))
+    hue = rng.uniform(-how.hue, how.hue) * 2 * math.pi
+    flip = rng.random() < how.flip
+    return ViewParameters(
+        (left, top, left + width, top + height), np.array([*factors, hue, flip], np.float32)
+    )
 
 
-def crop(image_hwc: np.ndarray, drawn: Drawn, *, shape: tuple[int, int], resample: int) -> np.ndarray:
-    """uint8 [H, W, 3] → uint8 [3, height, width]: the drawn part at the encoder's size. Safe in threads."""
+def crop(
+    image_hwc: np.ndarray, drawn: ViewParameters, *, shape: tuple[int, int], resample: int
+) -> np.ndarray:
+    """uint8 [H, W, 3] → uint8 [3, height, width]: the crop at the encoder's input size. Thread-safe."""
     height, width, _ = image_hwc.shape
     left, top, right, bottom = drawn.box
     box = left * width, top * height, right * width, bottom * height
@@ -99,21 +103,21 @@ def crop(image_hwc: np.ndarray, drawn: Drawn, *, shape: tuple[int, int], resampl
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-def recolour(pixels_bchw: torch.Tensor, colours_b5: torch.Tensor) -> torch.Tensor:
-    """Change colours and mirror, each image by its own numbers.
+def jitter_and_flip(pixels_bchw: torch.Tensor, colours_b5: torch.Tensor) -> torch.Tensor:
+    """Apply colour jitter and horizontal flip, with parameters per image.
 
     Args:
         pixels_bchw: float32 [B, 3, height, width], 0…255.
-        colours_b5: float32 [B, 5], see :class:`Drawn`.
+        colours_b5: float32 [B, 5], see :class:`ViewParameters`.
 
     Returns:
         float32 [B, 3, height, width], 0…255.
     """
     from kornia import enhance
 
-    brightness, contrast, saturation, hue, mirrored = colours_b5.unbind(1)
+    brightness, contrast, saturation, hue, flip = colours_b5.unbind(1)
     pixels = enhance.adjust_brightness_accumulative(pixels_bchw / 255, brightness)
     pixels = enhance.adjust_contrast_with_mean_subtraction(pixels, contrast)
     pixels = enhance.adjust_saturation_with_gray_subtraction(pixels, saturation)
     pixels = enhance.adjust_hue(pixels, hue) * 255
-    return pixels.where(mirrored.view(-1, 1, 1, 1) < 0.5, pixels.flip(-1))
+    return pixels.where(flip.view(-1, 1, 1, 1) < 0.5, pixels.flip(-1))

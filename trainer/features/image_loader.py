@@ -1,4 +1,4 @@
-"""Images on their way to the encoder: read, decoded and prepared ahead, in threads or in processes."""
+"""Read, decode and preprocess images ahead of the encoder, in threads or processes."""
 
 from __future__ import annotations
 
@@ -20,64 +20,64 @@ from trainer.core.errors import InputError
 from trainer.data.decode import DecodeError, decode_sized
 from trainer.data.manifest import StoredImage
 from trainer.features.image_augmentation import AugmentationSpec, crop, draw
-from trainer.features.image_measures import measures_of
+from trainer.features.image_measures import measure_stored_image
 from trainer.features.preprocessing import Preparation
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-THREADS = min(32, CORES + 2)  # decoding releases the interpreter; some wait for the disk
-TOGETHER = 8  # images that one task reads: what is sent between processes is sent in pieces of about 1 MB
+THREADS = min(32, CORES + 2)  # decoding releases the GIL; some wait for the disk
+IMAGES_PER_TASK = 8  # images per task; sends about 1 MB at a time between processes
 
 
 class ImageRequest(NamedTuple):
-    """One image, and the rows that show it."""
+    """An image to load, and the rows that have it."""
 
     rows: tuple[int, ...]
-    images: tuple[StoredImage | bytes, ...]  # for each row, where its copy is
-    content: str  # SHA-256 hex of the bytes that were listed
-    views: tuple[int, ...]  # what to make of it: 0 is the image as it is, 1, 2, … stray from it
-    measure: bool  # whether it is to be measured, too
+    images: tuple[StoredImage | bytes, ...]  # one per row
+    content: str  # SHA-256 hex of the listed bytes
+    views: tuple[int, ...]  # 0: the original image; 1, 2, …: augmented views
+    measure: bool  # whether to measure it
 
 
 class View(NamedTuple):
-    """One view of one image, for the encoder."""
+    """A preprocessed view of an image."""
 
     number: int
     pixels: np.ndarray  # uint8 [3, height, width]
     colours: (
         np.ndarray | None
-    )  # float32 [5], see trainer.features.image_augmentation.Drawn; None for the image as it is
+    )  # float32 [5], see trainer.features.image_augmentation.ViewParameters; None for the image as it is
 
 
 class Prepared(NamedTuple):
-    """What became of it."""
+    """Result of an `ImageRequest`."""
 
-    row: int  # one that shows the image
-    views: list[View]  # those that were wanted; none if no copy can be used
-    measures: np.ndarray | None  # float64 [M], None if none were wanted or no copy can be used
+    row: int  # a row that has the image
+    views: list[View]  # the requested views; none if every copy is corrupt
+    measures: np.ndarray | None  # float64 [M], None if not requested or every copy is corrupt
     bad: dict[int, str]  # row → why its copy cannot be used
 
 
 class ImageLoader:
-    """Iterate to get a :class:`Prepared` for each image wanted, in order; memory stays bounded."""
+    """Iterate over requests to get a :class:`Prepared` for each, in order, with bounded memory."""
 
     def __init__(
         self,
-        wanted: Iterable[ImageRequest],
+        requests: Iterable[ImageRequest],
         preparation: Preparation,
         *,
         augmentation: AugmentationSpec | None = None,
         processes: int,
         ahead: int,
     ) -> None:
-        """Begin nothing yet.
+        """Create the loader; loading starts with iteration.
 
         Args:
-            augmentation: how views other than 0 differ from the image; None where only that is wanted.
-            processes: how many processes decode; with 0 it is threads of this one, which start at once.
-            ahead: how many images may be in work or waiting.
+            augmentation: settings of views other than 0; None if only view 0 is requested.
+            processes: number of decoding processes; 0: threads.
+            ahead: maximum number of images loaded ahead.
         """
-        self._wanted, self._how = iter(wanted), (preparation, augmentation)
-        self._tasks = max(ahead // TOGETHER, 2)
+        self._requests, self._how = iter(requests), (preparation, augmentation)
+        self._tasks = max(ahead // IMAGES_PER_TASK, 2)
         self._pools: list[Executor] = []
         if processes:
             self.use_processes(processes)
@@ -85,23 +85,23 @@ class ImageLoader:
             self._pools.append(ThreadPoolExecutor(THREADS))
 
     def keep_ahead(self, images: int) -> None:
-        """Let so many images be in work or waiting, if that is more than before."""
-        self._tasks = max(self._tasks, images // TOGETHER)
+        """Increase the number of images loaded ahead."""
+        self._tasks = max(self._tasks, images // IMAGES_PER_TASK)
 
     def use_processes(self, count: int) -> None:
-        """From the next image on, decode in ``count`` processes. What is in work is finished where it is.
+        """Decode in ``count`` processes from the next image on.
 
-        Processes are born afresh (spawn): a copy of this one would share its CUDA context and its locks.
+        Workers are spawned: a fork would share the CUDA context and held locks.
         """
         context = multiprocessing.get_context("spawn")
         self._pools.append(ProcessPoolExecutor(count, mp_context=context, initializer=_init_worker))
         self._tasks = max(self._tasks, 2 * count)
 
     def __iter__(self) -> Iterator[Prepared]:
-        """Raises InputError when a decoding process dies."""
+        """Yield results in order. Raises InputError if a decoding process dies."""
         queue: deque[Future[list[Prepared]]] = deque()
         try:
-            while task := list(islice(self._wanted, TOGETHER)):
+            while task := list(islice(self._requests, IMAGES_PER_TASK)):
                 queue.append(self._pools[-1].submit(_prepare_all, task, *self._how))
                 if len(queue) > self._tasks:
                     yield from queue.popleft().result()
@@ -109,39 +109,43 @@ class ImageLoader:
                 yield from queue.popleft().result()
         except BrokenProcessPool as error:
             raise InputError(
-                "A process that decodes images was killed, most often for want of memory. What was encoded "
-                "is kept: run again with fewer --workers, or with --workers 0 to decode in threads."
+                "A process that decodes images was killed, probably for lack of memory. Encoded images are "
+                "cached: run again with fewer --workers, or with --workers 0 to decode in threads."
             ) from error
 
     def close(self) -> None:
-        """Begin nothing more: Ctrl-C does not wait for images that nobody will encode."""
+        """Cancel pending images, so that Ctrl-C does not wait for them."""
         for pool in self._pools:
             pool.shutdown(cancel_futures=True)
 
 
 def prepare(
-    wanted: ImageRequest, preparation: Preparation, augmentation: AugmentationSpec | None
+    request: ImageRequest, preparation: Preparation, augmentation: AugmentationSpec | None
 ) -> Prepared:
-    """Read and decode one image, which several rows may share: a copy that is gone leaves the others."""
+    """Read, decode and preprocess an image; a missing copy does not affect the rows of other copies."""
     bad: dict[int, str] = {}
-    for row, image in zip(wanted.rows, wanted.images, strict=True):
+    for row, image in zip(request.rows, request.images, strict=True):
         try:
-            data = _read(image, wanted.content)
+            data = _read(image, request.content)
         except DecodeError as error:
             bad[row] = error.reason
             continue
         try:
-            decoded = decode_sized(data, least=preparation.least)
-            measures = measures_of(data, decoded, least=preparation.least) if wanted.measure else None
-        except DecodeError as error:  # the same bytes everywhere: no copy is better
-            also = {one: error.reason for one in wanted.rows if one not in bad}
+            decoded = decode_sized(data, min_side=preparation.min_side)
+            measures = (
+                measure_stored_image(data, decoded, min_side=preparation.min_side)
+                if request.measure
+                else None
+            )
+        except DecodeError as error:  # all copies have the same bytes
+            also = {one: error.reason for one in request.rows if one not in bad}
             return Prepared(row, [], None, bad | also)
         views = [
-            _view(decoded.image_hwc, number, wanted.content, preparation, augmentation)
-            for number in wanted.views
+            _view(decoded.image_hwc, number, request.content, preparation, augmentation)
+            for number in request.views
         ]
         return Prepared(row, views, measures, bad)
-    return Prepared(wanted.rows[0], [], None, bad)
+    return Prepared(request.rows[0], [], None, bad)
 
 
 def _view(
@@ -162,23 +166,21 @@ def _view(
 def _prepare_all(
     task: list[ImageRequest], preparation: Preparation, augmentation: AugmentationSpec | None
 ) -> list[Prepared]:
-    return [prepare(wanted, preparation, augmentation) for wanted in task]
+    return [prepare(request, preparation, augmentation) for request in task]
 
 
 def _read(image: StoredImage | bytes, content: str) -> bytes:
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:
-        raise DecodeError(
-            f"was there when the data was listed, now cannot be read: {error.strerror or error}"
-        ) from error
+        raise DecodeError(f"can no longer be read: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != content:
         raise DecodeError("changed since the data was listed")
     return data
 
 
 def _init_worker() -> None:
-    """Leave Ctrl-C to the parent; end when it ends, even by SIGKILL: a pool's queue would wait for ever."""
+    """Ignore SIGINT and exit with the parent, even if it was killed; otherwise the worker blocks forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -1,4 +1,4 @@
-"""The name of a vector: everything that it depends on besides the image. No torch, no transformers."""
+"""Cache keys: everything that a vector depends on besides the image. No torch, no transformers."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from trainer.core.errors import InputError
 from trainer.core.json_cache import read_cache, read_json, write_cache
 from trainer.data.decode import DECODE_POLICY
 from trainer.features.families import Space, family_of
-from trainer.features.image_augmentation import AugmentationSpec, described
+from trainer.features.image_augmentation import AugmentationSpec, augmentation_fields
 from trainer.features.model_files import image_settings, tokenizer_files, weight_files
 
-FEATURES_VERSION = "2"  # raise it when the code of this room changes what comes out
+FEATURES_VERSION = "2"  # increase when this package changes its results
 STORED_DTYPE = "float16"  # of an encoder's vectors
-STORED_DTYPES = ("float16", "float32", "uint16")  # uint16: bfloat16, which numpy does not know, bit by bit
+STORED_DTYPES = ("float16", "float32", "uint16")  # uint16: bits of bfloat16, which numpy lacks
 DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
 class EncoderKey:
-    """What an encoder's vectors, or the measures of images, depend on."""
+    """Everything that an encoder's vectors, or image measures, depend on."""
 
-    fields: dict[str, Any]  # JSON: written beside the vectors, for people
+    fields: dict[str, Any]  # JSON, written beside the vectors
     digest: str  # SHA-256 hex of the fields
 
     @property
     def stored_dtype(self) -> str:
-        """In what the numbers are stored."""
+        """Storage type of the vectors."""
         return self.fields.get("stored_dtype", STORED_DTYPE)
 
 
-def identity(
+def encoder_key(
     folder: Path,
     *,
     dtype: str,
@@ -43,19 +43,19 @@ def identity(
     view: int = 0,
     augmentation: AugmentationSpec | None = None,
 ) -> EncoderKey:
-    """The key of the model in ``folder``, computing in ``dtype``.
+    """Return the key of the model in ``folder`` with compute type ``dtype``.
 
-    View 0 is the image as it is, whatever ``augmentation`` says. The weights' SHA-256 is remembered in
-    ``cache_dir`` by path, size and time of change, so that gigabytes are read once.
+    View 0 is the original image, whatever ``augmentation``. The SHA-256 of the weights is cached in
+    ``cache_dir`` by path, size and modification time.
 
     Raises:
-        InputError: an unknown ``dtype`` or kind of model; a folder without weights.
+        InputError: unknown ``dtype`` or model type; a folder without weights.
     """
     _check_dtype(dtype)
     tower = family_of(folder).tower(space)
     processing, source = image_settings(folder)
     fields = {
-        "weights": {file.name: _remembered_sha256(file, cache_dir) for file in weight_files(folder)},
+        "weights": {file.name: _cached_sha256(file, cache_dir) for file in weight_files(folder)},
         "config": read_json(folder / "config.json"),
         "preprocessing": processing,
         "preprocessing_source": source,
@@ -63,24 +63,26 @@ def identity(
         "compute_dtype": dtype,
         "stored_dtype": STORED_DTYPE,
         "decode_policy": DECODE_POLICY,
-        "view": "0" if view == 0 or augmentation is None else {"number": view, **described(augmentation)},
+        "view": "0"
+        if view == 0 or augmentation is None
+        else {"number": view, **augmentation_fields(augmentation)},
         "features_version": FEATURES_VERSION,
     }
     return EncoderKey(fields=json.loads(json.dumps(fields)), digest=digest_of(fields))
 
 
-def text_identity(folder: Path, *, dtype: str, cache_dir: Path) -> EncoderKey:
-    """The key of the text tower of the model in ``folder``: what its texts' vectors depend on.
+def text_encoder_key(folder: Path, *, dtype: str, cache_dir: Path) -> EncoderKey:
+    """Return the key of the text tower of the model in ``folder``.
 
     Raises:
-        InputError: an unknown ``dtype`` or kind of model; a folder without weights.
+        InputError: unknown ``dtype`` or model type; a folder without weights.
     """
     _check_dtype(dtype)
     text = family_of(folder).text_tower()
     fields = {
-        "weights": {file.name: _remembered_sha256(file, cache_dir) for file in weight_files(folder)},
+        "weights": {file.name: _cached_sha256(file, cache_dir) for file in weight_files(folder)},
         "config": read_json(folder / "config.json"),
-        "tokenizer": {file.name: _remembered_sha256(file, cache_dir) for file in tokenizer_files(folder)},
+        "tokenizer": {file.name: _cached_sha256(file, cache_dir) for file in tokenizer_files(folder)},
         "pooling": f"{text.part}: {text.vector}",
         "compute_dtype": dtype,
         "stored_dtype": STORED_DTYPE,
@@ -90,7 +92,7 @@ def text_identity(folder: Path, *, dtype: str, cache_dir: Path) -> EncoderKey:
 
 
 def digest_of(fields: dict[str, Any]) -> str:
-    """SHA-256 hex of a key's fields."""
+    """Return the SHA-256 of a key's fields in hex."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
@@ -99,16 +101,16 @@ def _check_dtype(dtype: str) -> None:
         raise InputError(f"There is no dtype {dtype!r} to encode with. Choose one of {', '.join(DTYPES)}.")
 
 
-def _remembered_sha256(file: Path, cache_dir: Path) -> str:
+def _cached_sha256(file: Path, cache_dir: Path) -> str:
     file = file.resolve()
     status = file.stat()
-    memory = cache_dir / "weights.json"  # path → [size, mtime_ns, sha256]
-    known = read_cache(memory)
+    cache_file = cache_dir / "weights.json"  # path → [size, mtime_ns, sha256]
+    known = read_cache(cache_file)
     stamp = [status.st_size, status.st_mtime_ns]
     if known.get(str(file), [])[:2] == stamp:
         return known[str(file)][2]
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     known[str(file)] = [*stamp, sha256]
-    write_cache(memory, known)
+    write_cache(cache_file, known)
     return sha256

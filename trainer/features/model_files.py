@@ -1,4 +1,4 @@
-"""What lies in a saved model's folder."""
+"""Find the files of a saved model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TOKENIZER_FILES = (
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that transformers would load: one, or the parts that an index names.
+    """Return the weight files that transformers would load: one, or the shards of an index.
 
     Raises:
-        InputError: there are none, or a part is missing.
+        InputError: there are no weights, or a shard is missing.
     """
     for name in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{name}.index.json"
@@ -32,18 +32,20 @@ def weight_files(folder: Path) -> list[Path]:
             parts = [folder / part for part in sorted(set(read_json(index)["weight_map"].values()))]
             absent = [part.name for part in parts if not part.is_file()]
             if absent:
-                raise InputError(f"{folder} lacks {absent[0]}, a part of its weights. Fetch the model again.")
+                raise InputError(
+                    f"{folder} lacks {absent[0]}, a part of its weights. Download the model again."
+                )
             return parts
     raise InputError(
-        f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin, whole or in parts. "
+        f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin, whole or sharded. "
         "Pass a folder made with save_pretrained."
     )
 
 
 def image_settings(folder: Path) -> tuple[dict[str, Any], str]:
-    """The image processor's settings, and the file they are from ("defaults" where there is none).
+    """Return the settings of the image processor and their file ("defaults" if there is none).
 
-    Without settings nothing is known but the size of the model's own input.
+    Without a file only the input size of the model is known.
     """
     own = folder / "preprocessor_config.json"
     if own.is_file():
@@ -57,5 +59,5 @@ def image_settings(folder: Path) -> tuple[dict[str, Any], str]:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """The files that hold a model's words, [] where there are none."""
+    """Return the tokenizer files of a model; may be empty."""
     return [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]

@@ -1,5 +1,4 @@
-"""A tower cut in two before one of its last blocks: what comes before never changes and runs once, the rest
-can learn."""
+"""Split an image tower into a frozen front, which runs once per image, and a trainable tail."""
 
 from __future__ import annotations
 
@@ -19,36 +18,38 @@ from trainer.features.families import family_of
 
 
 @dataclass(frozen=True)
-class Names:
-    """What transformers calls the parts of a block whose attention has a layer each for q, k and v."""
+class AttentionNames:
+    """Attribute names of a transformers block with separate layers for q, k and v."""
 
     attention: str
-    out: str  # its last layer
+    out: str  # output projection
     norms: tuple[str, str]  # before attention, before the MLP
-    scales: tuple[str, str] | None = None  # after them
+    scales: tuple[str, str] | None = None  # LayerScale after each
 
 
 @dataclass(frozen=True)
 class EncoderParts:
-    """Where a tower can be cut, and what follows its last block."""
+    """The blocks of a tower and the modules after the last block."""
 
     blocks: Callable[[Any], list[nn.Module]]
-    after: tuple[str, ...]  # modules between the last block and the vector; they learn, too
+    after: tuple[str, ...]  # modules between the last block and the vector; trainable, too
     vector: Callable[[Any, Tensor], Tensor]  # these modules, the last block's output → [B, D]
-    token: Names | None = None  # the vector is made of the class token alone, so of the last block's output
+    token: AttentionNames | None = (
+        None  # the vector is made of the class token alone, so of the last block's output
+    )
     # only that is needed
 
 
-_PRE_NORM = Names("attention", "o_proj", ("layernorm_before", "layernorm_after"))
+_PRE_NORM = AttentionNames("attention", "o_proj", ("layernorm_before", "layernorm_after"))
 _CLASS_TOKEN = ("layernorm",), lambda after, h: after.layernorm(h[:, 0])
-# By transformers' class. BLIP normalises twice (its own code does). Of ResNet's batch norms the weights
-# learn, the statistics stay.
-ANATOMIES = {
+# By class of transformers. BLIP normalises twice, as in its own code. Batch norms of ResNet train their
+# weights and keep their statistics.
+ENCODER_PARTS = {
     "CLIPVisionModel": EncoderParts(
         lambda model: model.encoder.layers,
         ("post_layernorm",),
         lambda after, h: after.post_layernorm(h[:, 0]),
-        Names("self_attn", "out_proj", ("layer_norm1", "layer_norm2")),
+        AttentionNames("self_attn", "out_proj", ("layer_norm1", "layer_norm2")),
     ),
     "SiglipVisionModel": EncoderParts(
         lambda model: model.encoder.layers,
@@ -63,7 +64,7 @@ ANATOMIES = {
     "Dinov2Model": EncoderParts(
         lambda model: model.encoder.layer,
         *_CLASS_TOKEN,
-        Names("attention", "o_proj", ("norm1", "norm2"), ("layer_scale1", "layer_scale2")),
+        AttentionNames("attention", "o_proj", ("norm1", "norm2"), ("layer_scale1", "layer_scale2")),
     ),
     "DINOv3ViTModel": EncoderParts(
         lambda model: model.model.layer, ("norm",), lambda after, h: after.norm(h[:, 0])
@@ -79,10 +80,10 @@ ANATOMIES = {
 
 
 class BlockInput(NamedTuple):
-    """What arrives at a block."""
+    """Input of a block."""
 
     h: Tensor  # [B, tokens, width], of a ResNet [B, channels, height, width]
-    args: tuple[Any, ...]  # what the block is given besides, the same for every image: masks, positions
+    args: tuple[Any, ...]  # further arguments, the same for every image: masks, positions
     kwargs: dict[str, Any]
 
 
@@ -92,7 +93,7 @@ class _Stop(Exception):
 
 
 def run_to_block(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> BlockInput:
-    """Run the model until it comes to ``block``, and no further."""
+    """Run the model up to ``block`` and return the input of ``block``."""
 
     def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         raise _Stop(BlockInput(args[0], args[1:], kwargs))
@@ -104,15 +105,15 @@ def run_to_block(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> Bl
         return stopped.reached
     finally:
         hook.remove()
-    raise AssertionError("the model never came to the block")
+    raise AssertionError("the model never called the block")
 
 
 class FrozenFront(LoadedBackbone):
-    """Images → what arrives at the first of the last ``unfreeze_last`` blocks, flat, float32 [B, M].
+    """Map images to the input of the last ``unfreeze_last`` blocks, flattened: float32 [B, M].
 
     Attributes:
-        blocks: how many the tower has.
-        shape: of one image's activations.
+        blocks: number of blocks of the tower.
+        shape: shape of one image's activations.
     """
 
     def __init__(
@@ -121,16 +122,16 @@ class FrozenFront(LoadedBackbone):
         """Load the tower of the model in ``folder``.
 
         Args:
-            side: height and width of a prepared image.
+            side: height and width of a preprocessed image.
             device, dtype: as :class:`LoadedBackbone` takes them.
 
         Raises:
-            InputError: weights cannot be used; no such device; the tower has not so many blocks.
+            InputError: unusable weights; no such device; the tower has fewer blocks.
         """
         tower = family_of(folder).image
         super().__init__(folder, tower, device=device, dtype=dtype)
-        self.anatomy = ANATOMIES[tower.part]
-        blocks = self.anatomy.blocks(self._model)
+        self.parts = ENCODER_PARTS[tower.part]
+        blocks = self.parts.blocks(self._model)
         self.blocks = len(blocks)
         if not 1 <= unfreeze_last <= len(blocks):
             raise InputError(
@@ -146,49 +147,49 @@ class FrozenFront(LoadedBackbone):
         self.shape = tuple(self._reached.h.shape[1:])
 
     def tail(self) -> TrainableTail:
-        """A copy of the rest of the tower, which can learn."""
-        after = {name: getattr(self._model, name) for name in self.anatomy.after}
+        """Return a trainable copy of the rest of the tower."""
+        after = {name: getattr(self._model, name) for name in self.parts.after}
         rest = TrainableTail(
-            self._last, after, self.anatomy, args=self._reached.args, kwargs=self._reached.kwargs
+            self._last, after, self.parts, args=self._reached.args, kwargs=self._reached.kwargs
         )
         return copy.deepcopy(rest).requires_grad_(True).eval()
 
 
 class TrainableTail(nn.Module):
-    """The last blocks of a tower and what follows them: activations → vectors.
+    """The last blocks of a tower and the modules after them; maps activations to vectors.
 
-    It stays in evaluation mode: no dropout, and batch norms keep their statistics.
+    It stays in evaluation mode: no dropout, fixed batch norm statistics.
     """
 
     def __init__(
         self,
         blocks: list[nn.Module],
         after: dict[str, nn.Module],
-        anatomy: EncoderParts,
+        parts: EncoderParts,
         *,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
         super().__init__()
         self.blocks, self.after = nn.ModuleList(blocks), nn.ModuleDict(after)
-        self._anatomy, self._args, self._kwargs = anatomy, args, kwargs
+        self._parts, self._args, self._kwargs = parts, args, kwargs
 
     def forward(self, h: Tensor) -> Tensor:
         """[B, tokens, width] (of a ResNet [B, channels, height, width]) → [B, D]."""
         *earlier, last = self.blocks
         for block in earlier:
             h = block(h, *self._args, **self._kwargs)
-        if self._anatomy.token is None:
+        if self._parts.token is None:
             h = last(h, *self._args, **self._kwargs)
         else:
-            h = class_token_alone(last, h, self._anatomy.token)
-        return self._anatomy.vector(self.after, h)
+            h = class_token_output(last, h, self._parts.token)
+        return self._parts.vector(self.after, h)
 
 
-def class_token_alone(block: Any, h_btw: Tensor, names: Names) -> Tensor:
-    """A block's output for the first token alone, [B, 1, W]: the same numbers for a sixth of the work.
+def class_token_output(block: Any, h_btw: Tensor, names: AttentionNames) -> Tensor:
+    """Return the output of a block for the class token only, [B, 1, W]: equal, at a sixth of the cost.
 
-    Keys and values are of all tokens; the query, the projection behind it and the MLP, of one.
+    Keys and values are computed for all tokens; query, output projection and MLP for one.
     """
     attention, norms = getattr(block, names.attention), [getattr(block, name) for name in names.norms]
     scale = [getattr(block, name) for name in names.scales] if names.scales else [nn.Identity()] * 2

@@ -1,7 +1,7 @@
-"""Decoded images → a model's input, by the numbers of its image processor but without the processor.
+"""Preprocess decoded images with the settings of a model's image processor, but without the processor.
 
-Geometry is done on 8-bit pixels, by Pillow as Hugging Face's own PIL processors do it, so that a batch
-travels to the device as bytes; the arithmetic (``Preparation.mean`` and ``std``) is done there.
+Images are resized and cropped as 8-bit pixels, by Pillow as in Hugging Face's PIL processors, so that
+batches are copied to the device as bytes and normalised there (``Preparation.mean`` and ``std``).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from trainer.core.errors import InputError
 
 Size = tuple[int, int]  # height, width
 
-# Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision": the numbers of
-# the published code. The others are those of ImageNet (torchvision) and of Inception (Szegedy et al. 2015).
+# Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision": values of the
+# published code. The others are those of ImageNet (torchvision) and of Inception (Szegedy et al. 2015).
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -26,10 +26,10 @@ HALF = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a processor does where its settings are silent (transformers' class of the same name)."""
+    """Defaults of an image processor (class of the same name in transformers)."""
 
     side: int
-    square: bool  # a bare number as size means both sides, not the shorter one
+    square: bool  # an integer size means both sides, not the shorter one
     crop: bool
     resample: Image.Resampling
     mean: tuple[float, ...]
@@ -46,40 +46,39 @@ KINDS = {
     "ConvNext": _Kind(384, False, False, Image.Resampling.BICUBIC, HALF, HALF),
     "DINOv3ViT": _Kind(224, True, False, Image.Resampling.BILINEAR, IMAGENET_MEAN, IMAGENET_STD),
 }
-# Pixels that are kept of each side of a JPEG that is read at a fraction. What is measured of an image (at
-# 256, see trainer.data.image_quality) must not depend on the encoder it is read for: with 512 most encoders,
-# which take up to 256, share one reading with the measures.
-LEAST = 512
-CONVNEXT_WARPS_FROM = 384  # pixels: below it the middle is cut out (Liu et al. 2022, the published code)
+# Minimum pixels per side of a JPEG decoded at a fraction. Measures (at 256 pixels, see
+# trainer.data.image_quality) must not depend on the encoder; with 512, most encoders, whose input is at most
+# 256, share one decoding with the measures.
+MIN_SIDE = 512
+CONVNEXT_WARPS_FROM = 384  # pixels; below, images are centre-cropped (Liu et al. 2022, published code)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How an image becomes a model's input."""
+    """Preprocessing of images for a model."""
 
-    exact: Size | None  # scale to this size …
-    shorter: int | None  # … or until the shorter side has so many pixels …
-    crop: Size | None  # … and cut out the middle; what lies beyond the image is black
-    resample: int  # Pillow's number of the filter
+    exact: Size | None  # resize to this size …
+    shorter: int | None  # … or the shorter side to so many pixels …
+    crop: Size | None  # … then centre-crop, with black padding
+    resample: int  # Pillow resampling filter
     mean: tuple[float, ...]  # per channel, of pixels 0…255
     std: tuple[float, ...]
 
     @property
     def shape(self) -> Size:
-        """Height and width of what comes out."""
+        """Height and width of the output."""
         shape = self.crop or self.exact
         assert shape is not None
         return shape
 
     @property
-    def least(self) -> int | None:
-        """Pixels that each side of an image must have for :meth:`pixels` to lose nothing that can be seen,
-        :data:`LEAST` or more; None where only the image's full size will do."""
+    def min_side(self) -> int | None:
+        """Minimum pixels per side of a decoded image, at least :data:`MIN_SIDE`; None: full size."""
         sides = self.exact or ((self.shorter,) if self.shorter else ())
-        return max(LEAST, 2 * max(sides)) if sides else None
+        return max(MIN_SIDE, 2 * max(sides)) if sides else None
 
     def pixels(self, image_hwc: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] → uint8 [3, height, width]. Safe in threads."""
+        """uint8 [H, W, 3] → uint8 [3, height, width]. Thread-safe."""
         image = Image.fromarray(image_hwc)
         target = self.exact or _scaled(image.size, self.shorter)
         if target != (image.height, image.width):
@@ -89,19 +88,19 @@ class Preparation:
 
 
 def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
-    """What an image processor's settings (``preprocessor_config.json``) ask for.
+    """Return the preprocessing for an image processor's settings (``preprocessor_config.json``).
 
     Args:
-        kind: the processor that is meant where the settings do not name theirs.
+        kind: default image processor if the settings name none.
 
     Raises:
-        InputError: a processor that is not known here, or settings that leave images of many sizes.
+        InputError: unknown image processor, or settings that do not give images one size.
     """
     name = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or kind)
     kind = re.sub(r"(FeatureExtractor|ImageProcessor)(Fast|Pil)?$", "", name)
     if kind not in KINDS:
         raise InputError(
-            f"The encoder's image processor is {name!r}, which is not one that Headroom knows "
+            f"The encoder's image processor is {name!r}, which is not supported "
             f"({', '.join(KINDS)}). Extract the features elsewhere and pass them as .npz."
         )
     usual = KINDS[kind]
@@ -136,7 +135,7 @@ def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
 
 
 def _resize(size: Any, usual: _Kind) -> tuple[Size | None, int | None]:
-    """(exact, shorter): one of them is None."""
+    """Return (exact, shorter); one of them is None."""
     if isinstance(size, dict) and "shortest_edge" in size and "longest_edge" not in size:
         return None, int(size["shortest_edge"])
     if isinstance(size, int) and not usual.square:
@@ -159,7 +158,7 @@ def _three(value: Any) -> tuple[float, ...]:
 
 
 def _scaled(size_wh: tuple[int, int], shorter: int | None) -> Size:
-    """The size at which the shorter side has ``shorter`` pixels; the longer one is rounded down."""
+    """Return the size with ``shorter`` pixels on the shorter side; the longer side is rounded down."""
     width, height = size_wh
     if shorter is None:
         return height, width
@@ -168,7 +167,7 @@ def _scaled(size_wh: tuple[int, int], shorter: int | None) -> Size:
 
 
 def _middle(pixels_hwc: np.ndarray, crop: Size | None) -> np.ndarray:
-    """The middle of an image; where it is too small, with black around it."""
+    """Centre-crop an image, padding it with black if it is too small."""
     if crop is None or crop == pixels_hwc.shape[:2]:
         return pixels_hwc
     spare = [have - want for have, want in zip(pixels_hwc.shape, crop, strict=False)]

@@ -1,4 +1,4 @@
-"""A map of the features in two dimensions."""
+"""Project features to two dimensions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-FEWEST_ROWS = 8  # below this a map says nothing
-USUAL, OTHERS = 30, (10, 100)  # perplexities: roughly how many neighbours a point tries to keep
-MORE_STEPS = 250  # from one map to another; a map from scratch takes 750
-ONE_THREAD = 3000  # rows; threads of smaller maps wait for each other more than they work
+MIN_ROWS = 8  # for t-SNE
+DEFAULT_PERPLEXITY = 30
+OTHER_PERPLEXITIES = (10, 100)
+MORE_STEPS = 250  # optimisation steps from one map to the next; the first takes 750
+ONE_THREAD = 3000  # rows; below, threads do not pay off
 
 
 def sample_rows(split_n: np.ndarray, *, at_most: int, seed: int) -> np.ndarray:
-    """Indices of at most ``at_most`` rows, sorted, with every split's share kept."""
+    """Return sorted indices of at most ``at_most`` rows, stratified by split."""
     rows = len(split_n)
     if rows <= at_most:
         return np.arange(rows)
@@ -28,36 +29,39 @@ def sample_rows(split_n: np.ndarray, *, at_most: int, seed: int) -> np.ndarray:
 
 
 def tsne(
-    features_nd: np.ndarray, *, seed: int, perplexities: Sequence[int] = OTHERS
+    features_nd: np.ndarray, *, seed: int, perplexities: Sequence[int] = OTHER_PERPLEXITIES
 ) -> dict[int, np.ndarray]:
-    """t-SNE (van der Maaten & Hinton 2008) of features [N, D]: float64 [N, 2] by perplexity.
+    """Return t-SNE maps (van der Maaten & Hinton 2008) of features [N, D]: float64 [N, 2] by perplexity.
 
-    Cosine distances after reduction to 50 principal components, started from the first two of them,
-    so that far-apart groups keep their places (Kobak & Berens 2019). Deterministic for a seed. The map at
-    `USUAL` (of fewer rows the largest perplexity that they allow) comes first; those at the other
-    ``perplexities`` are there where 3 × perplexity < N. They start from it, with the same neighbours, so
-    that a point can be followed from one to the other, and cost a third of it each. With fewer than
-    `FEWEST_ROWS` rows there are no maps but the first two principal components themselves.
+    Uses cosine distances of 50 principal components, initialised with the first two to preserve global
+    structure (Kobak & Berens 2019). Deterministic for a seed. The first map has `DEFAULT_PERPLEXITY`, or the
+    largest perplexity that few rows allow. Those at the other ``perplexities``, computed if
+    3 × perplexity < N, start from it, so that points can be followed between maps, and take a third of its
+    time each. With fewer than `MIN_ROWS` rows the result is the first two principal components.
     """
     rows, dimensions = features_nd.shape
     if rows == 1:
-        return {USUAL: np.zeros((1, 2))}
+        return {DEFAULT_PERPLEXITY: np.zeros((1, 2))}
     components = min(50, rows, dimensions)
     reduced = PCA(components, random_state=seed).fit_transform(features_nd.astype(np.float64))
-    if rows < FEWEST_ROWS or components < 2:
-        return {USUAL: np.pad(reduced, ((0, 0), (0, 2)))[:, :2]}
-    from openTSNE import TSNE, TSNEEmbedding  # its import compiles numba code; small jobs never pay for it
+    if rows < MIN_ROWS or components < 2:
+        return {DEFAULT_PERPLEXITY: np.pad(reduced, ((0, 0), (0, 2)))[:, :2]}
+    from openTSNE import TSNE, TSNEEmbedding  # importing it compiles numba code, so only when needed
     from openTSNE.affinity import PerplexityBasedNN
 
-    others = [perplexity for perplexity in perplexities if 3 * perplexity < rows] if rows > 3 * USUAL else []
+    others = (
+        [perplexity for perplexity in perplexities if 3 * perplexity < rows]
+        if rows > 3 * DEFAULT_PERPLEXITY
+        else []
+    )
     how: dict[str, Any] = {"random_state": seed, "n_jobs": 1 if rows < ONE_THREAD else -1}
-    usual = min(USUAL, (rows - 1) / 3)
+    usual = min(DEFAULT_PERPLEXITY, (rows - 1) / 3)
     affinities = PerplexityBasedNN(reduced, perplexity=max([usual, *others]), metric="cosine", **how)
-    affinities.set_perplexity(usual)  # neighbours are sought once, for the largest
+    affinities.set_perplexity(usual)  # neighbours are computed once, for the largest perplexity
     start = reduced[:, :2] / max(float(reduced[:, 0].std()), 1e-12) * 1e-4
-    maps = {USUAL: np.asarray(TSNE(initialization=start, **how).fit(affinities=affinities))}
+    maps = {DEFAULT_PERPLEXITY: np.asarray(TSNE(initialization=start, **how).fit(affinities=affinities))}
     for perplexity in others:
         affinities.set_perplexity(perplexity)
-        embedding = TSNEEmbedding(maps[USUAL].copy(), affinities, **how)
+        embedding = TSNEEmbedding(maps[DEFAULT_PERPLEXITY].copy(), affinities, **how)
         maps[perplexity] = np.asarray(embedding.optimize(MORE_STEPS, learning_rate="auto", momentum=0.8))
     return maps

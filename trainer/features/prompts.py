@@ -1,4 +1,4 @@
-"""Classes by their names: prompts, and the vector that stands for a class among images."""
+"""Prompts and zero-shot class vectors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import yaml
 from trainer.core.errors import InputError, first_line
 from trainer.stats.vectors import unit_rows
 
-PLACE = "{}"
-NAME_ALONE = (PLACE,)
-# The first seven were found best for CLIP on ImageNet by its authors (the notebook of prompts in
-# github.com/openai/CLIP); the others ask less of the image.
+PLACEHOLDER = "{}"
+NAME_ONLY = (PLACEHOLDER,)
+# The first seven are the best for CLIP on ImageNet according to its authors (notebook in
+# github.com/openai/CLIP); the others are more general.
 TEMPLATES = (
     "itap of a {}.",
     "a bad photo of the {}.",
@@ -31,7 +31,7 @@ TEMPLATES = (
 
 
 def read_templates(path: Path | None) -> tuple[str, ...]:
-    """One template per line, each with {} where the name goes; lines that begin with # do not count.
+    """Read templates: one per line, with {} for the class name; lines that begin with # are ignored.
 
     Raises:
         InputError: the file cannot be read, is empty, or a line has no {}.
@@ -42,27 +42,31 @@ def read_templates(path: Path | None) -> tuple[str, ...]:
     templates = tuple(line for line in lines if line and not line.startswith("#"))
     if not templates:
         raise InputError(
-            f"--templates {path}: no line in it. Write one template per line: a photo of a {{}}."
+            f"--templates {path}: the file is empty. Write one template per line: a photo of a {{}}."
         )
     for line in templates:
-        if PLACE not in line:
-            raise InputError(f"--templates {path}: {line!r} has no {{}}, which is where a class's name goes.")
+        if PLACEHOLDER not in line:
+            raise InputError(f"--templates {path}: {line!r} has no {{}} for the class name.")
     return templates
 
 
 def read_class_names(path: Path | None, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Names of every class: those that the file (YAML or JSON: class → name, or list of names) gives it,
-    else its own with blanks for underscores.
+    """Return the names of every class.
+
+    They are those of the file (YAML or JSON: class → name or list of names), else the label with spaces for
+    underscores.
 
     Raises:
-        InputError: the file cannot be read, names a class that is none, or a class without a name.
+        InputError: the file cannot be read, has an unknown class, or a class without a name.
     """
     given: Any = {}
     if path is not None:
         try:
             given = yaml.safe_load(_text(path, "--class-names"))
         except yaml.YAMLError as error:
-            raise InputError(f"--class-names {path} is no YAML or JSON: {first_line(error)}.") from error
+            raise InputError(
+                f"--class-names {path} is not valid YAML or JSON: {first_line(error)}."
+            ) from error
         if not isinstance(given, Mapping):
             raise InputError(
                 f"--class-names {path}: expected lines such as `{classes[0]}: [name, other name]`."
@@ -71,7 +75,7 @@ def read_class_names(path: Path | None, classes: Sequence[str]) -> dict[str, tup
         unknown = sorted(set(given) - set(classes))
         if unknown:
             raise InputError(
-                f"--class-names {path}: {', '.join(map(repr, unknown[:5]))} is no class. The classes are "
+                f"--class-names {path}: {', '.join(map(repr, unknown[:5]))} is not a class. The classes are "
                 f"{', '.join(classes[:20])}{' …' if len(classes) > 20 else ''}."
             )
     return {name: _names(name, given.get(name, name.replace("_", " ")), path) for name in classes}
@@ -90,14 +94,14 @@ def class_vectors(
     templates: Sequence[str],
     encode: Callable[[list[str]], np.ndarray],
 ) -> np.ndarray:
-    """The vector of every class, float32 [C, E] of length 1: the mean of its prompts' vectors, each of length
-    1 (Radford et al. 2021, section 3.1.4).
+    """Return class vectors, float32 [C, E] of length 1: the mean of the normalised vectors of all prompts
+    (Radford et al. 2021, section 3.1.4).
 
     Args:
-        names: of every class.
+        names: names of each class.
         encode: texts → float32 [N, E].
     """
-    prompts = [[t.replace(PLACE, name) for name in of_class for t in templates] for of_class in names]
+    prompts = [[t.replace(PLACEHOLDER, name) for name in of_class for t in templates] for of_class in names]
     vectors = unit_rows(encode([prompt for of_class in prompts for prompt in of_class]))
     ends = np.cumsum([len(of_class) for of_class in prompts])[:-1]
     return unit_rows(np.stack([part.mean(0) for part in np.split(vectors, ends)]))

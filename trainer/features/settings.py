@@ -1,4 +1,4 @@
-"""With what to encode: one object that every step from a row to its vector reads."""
+"""Settings for encoding images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.features.backbone import pick_dtype
 from trainer.features.families import Space
 from trainer.features.hub import resolve
 from trainer.features.image_augmentation import Augmentation, AugmentationSpec
-from trainer.features.key import EncoderKey, identity
+from trainer.features.key import EncoderKey, encoder_key
 
 Auto = Literal["auto"]
 
@@ -22,19 +22,18 @@ class EncoderSettings:
     """An encoder and how to use it.
 
     Attributes:
-        encoder: ``demo``, a local folder or a Hugging Face id; unused where the data brings features.
-        cache_dir: holds the feature store. One process at a time encodes with one encoder.
+        encoder: ``demo``, a local folder or a Hugging Face id; unused for precomputed features.
+        cache_dir: folder of the feature cache. One process at a time encodes with one encoder.
         device: "auto", "cpu", "cuda".
-        dtype: what the encoder computes in, "float32", "bfloat16", or "auto": bfloat16 where ``device``
-            computes in it natively.
+        dtype: compute type: "float32", "bfloat16", or "auto": bfloat16 if ``device`` supports it natively.
         space: "pooled", the image tower's own output, or "shared", the space of images and texts.
-        views: how many augmented views to make of each training image besides itself.
-        augmentation: how these differ from it.
-        batch_size: images per call of the encoder, "auto": measured (:mod:`trainer.features.batch_size`).
-        workers: processes that decode, 0 for threads, "auto": processes once threads do not keep up.
-        max_bad: the share of files, 0 to 1, that may be quarantined.
-        drop_duplicates: of rows that show the same image keep one, see :func:`duplicates.repeats`.
-        measure: measure each image that is encoded, once in its life.
+        views: number of augmented views of each training image.
+        augmentation: settings of these views.
+        batch_size: images per batch, "auto": measured (:mod:`trainer.features.batch_size`).
+        workers: processes that decode, 0 for threads, "auto": processes if threads are slower than the
+        encoder. max_bad: maximum share of corrupt files, 0 to 1.
+        drop_duplicates: keep one row per image, see :func:`duplicates.redundant_rows`.
+        measure: measure each encoded image.
     """
 
     encoder: str
@@ -51,7 +50,7 @@ class EncoderSettings:
     measure: bool = True
 
     def check(self) -> None:
-        """Raise InputError for a value that makes no sense."""
+        """Raise InputError for an invalid value."""
         if self.batch_size != "auto" and self.batch_size < 1:
             raise InputError(f"The batch size is {self.batch_size}; it must be 1 or more, or auto.")
         if self.workers != "auto" and self.workers < 0:
@@ -62,17 +61,17 @@ class EncoderSettings:
 
     @cached_property
     def folder(self) -> Path:
-        """Where the encoder's files are. InputError if it is not to be had."""
+        """Folder of the encoder. Raises InputError if it is not available."""
         return resolve(self.encoder)
 
     @cached_property
     def compute_dtype(self) -> str:
-        """What ``dtype`` stands for on ``device``."""
+        """Compute type: ``dtype`` with "auto" resolved."""
         return pick_dtype(self.dtype, self.device)
 
     def key(self, view: int = 0) -> EncoderKey:
-        """The key under which vectors of a view are stored; 0 is the image itself."""
-        return identity(
+        """Return the cache key of a view; 0 is the original image."""
+        return encoder_key(
             self.folder,
             dtype=self.compute_dtype,
             cache_dir=self.cache_dir,

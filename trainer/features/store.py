@@ -1,7 +1,7 @@
-"""Vectors on disk, by the SHA-256 of the image. One folder per encoder key, shards that never change.
+"""Store vectors on disk by the SHA-256 of the image: one folder per key, immutable shards.
 
-A shard is a safetensors file (vectors [n, D], content uint8 [n, 32]) and a small JSON with its
-SHA-256, written last: a shard without its JSON does not exist. Both appear by rename.
+A shard is a safetensors file (vectors [n, D], content uint8 [n, 32]) and a JSON file with its SHA-256,
+which is written last and makes the shard valid. Both are written atomically.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trainer.core import atomic
 from trainer.core.errors import InputError
 from trainer.features.key import EncoderKey
 
-DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)  # what reading a damaged shard raises
+DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)  # raised for a damaged shard
 SHA256_BYTES = 32
 
 
@@ -29,16 +29,16 @@ class FeatureStore:
     """The vectors of one encoder key.
 
     Attributes:
-        folder: where they are.
-        dtype: in what they are stored.
-        warnings: what was wrong with shards that were set aside; their images count as not stored.
+        folder: folder of the key.
+        dtype: storage type.
+        warnings: messages on damaged shards that were set aside; their images count as missing.
     """
 
     def __init__(self, root: Path, key: EncoderKey) -> None:
-        """Open ``root/<key>``, making it if need be. Every shard is read and its SHA-256 checked.
+        """Open or create ``root/<key>``. Every shard is read and its SHA-256 checked.
 
         Raises:
-            InputError: the folder cannot be made or written.
+            InputError: the folder cannot be created or written.
         """
         self.folder = root / key.digest[:16]
         self.dtype = np.dtype(key.stored_dtype)
@@ -62,14 +62,14 @@ class FeatureStore:
         return len(self._where)
 
     def contents(self) -> list[str]:
-        """SHA-256 hex of every image that has a vector, sorted."""
+        """Return the SHA-256 of every stored image in hex, sorted."""
         return sorted(self._where)
 
     def lookup(self, content: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Find vectors.
 
         Returns:
-            found: bool [N]; vectors: float32 [found.sum(), D] of those that were found, in their order.
+            found: bool [N]; vectors: float32 [found.sum(), D] of the found images, in order.
         """
         found_n = np.array([one in self._where for one in content], dtype=bool)
         places = [self._where[one] for one in content if one in self._where]
@@ -79,20 +79,20 @@ class FeatureStore:
             vectors_nd[i] = self._shards[name][row]
         return found_n, vectors_nd
 
-    def stored(self, content: Sequence[str]) -> np.ndarray:
-        """The vectors of these images as they are stored, [N, D]. KeyError for one that has none."""
+    def lookup_stored(self, content: Sequence[str]) -> np.ndarray:
+        """Return vectors in their storage type, [N, D]. Raises KeyError for a missing image."""
         return np.stack([self._shards[name][row] for name, row in map(self._where.__getitem__, content)])
 
     def append(self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str]) -> None:
-        """Store one shard, durably. Call it inside :meth:`owner`.
+        """Write one shard durably. Call it inside :meth:`lock`.
 
         Args:
             content: SHA-256 hex of each image.
             vectors_nd: float32 [N, D].
-            sample_id: N names, for the error.
+            sample_id: N names, for error messages.
 
         Raises:
-            InputError: a vector has NaN, or values beyond the range of what is stored; the disk is full.
+            InputError: a vector has NaN or exceeds the range of the storage type; the disk is full.
         """
         with np.errstate(over="ignore"):
             stored_nd = np.ascontiguousarray(vectors_nd, dtype=self.dtype)
@@ -100,7 +100,7 @@ class FeatureStore:
         if len(bad):
             raise InputError(
                 f"The encoder gave {sample_id[bad[0]]} (and {len(bad) - 1} more) a vector with NaN or values "
-                f"beyond the range of {self.dtype}. Its weights are damaged or do not suit; use another."
+                f"beyond the range of {self.dtype}. The weights may be damaged; use another encoder."
             )
         from safetensors.numpy import save
 
@@ -115,11 +115,11 @@ class FeatureStore:
             raise InputError(self._no_room(f"{error.strerror}. A shard takes", len(data))) from error
         self._add(sha256[:16], content, stored_nd)
 
-    def check_room(self, count: int, width: int) -> None:
-        """Refuse to begin what the disk has no room for.
+    def check_disk_space(self, count: int, width: int) -> None:
+        """Check the disk space for ``count`` vectors of ``width`` numbers.
 
         Raises:
-            InputError: so many vectors of so many numbers need more bytes than are free.
+            InputError: there is not enough space.
         """
         needed = count * (width * self.dtype.itemsize + SHA256_BYTES)
         if needed > shutil.disk_usage(self.folder).free:
@@ -129,18 +129,18 @@ class FeatureStore:
         free = shutil.disk_usage(self.folder).free
         return (
             f"The cache folder {self.folder} cannot be written: {why} {needed:,} bytes, {free:,} are free. "
-            "What was stored before is whole. Make room or pass another --cache-dir, then run again."
+            "Vectors stored before are intact. Free space or pass another --cache-dir, then run again."
         )
 
     @contextmanager
-    def owner(self) -> Iterator[None]:
-        """Hold the key's lock: one process encodes at a time, and sees what the one before it stored.
+    def lock(self) -> Iterator[None]:
+        """Hold the key's lock, so that one process encodes at a time, and read new shards.
 
-        Waits for as long as another holds it. A killed owner's lock falls with its process.
+        Waits while another process holds it. The lock is released if its process is killed.
         """
         with locked(self.folder):
-            for left_over in self.folder.glob(".*.tmp"):  # of a writer that was killed
-                left_over.unlink(missing_ok=True)
+            for leftover in self.folder.glob(".*.tmp"):  # of a killed writer
+                leftover.unlink(missing_ok=True)
             self._read_new()
             yield
 
@@ -165,13 +165,13 @@ class FeatureStore:
             if path.exists():
                 os.replace(path, bad / path.name)
         self.warnings.append(
-            f"Stored vectors were damaged and count as missing: {name}.safetensors ({error}), moved to {bad}."
+            f"Damaged shard {name}.safetensors ({error}) was moved to {bad}; its vectors count as missing."
         )
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a key's folder, waiting for as long as another process does."""
+    """Hold the lock of a key's folder, waiting while another process holds it."""
     from filelock import FileLock
 
     with FileLock(folder / ".lock"):
@@ -179,14 +179,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read_shard(note: Path) -> tuple[list[str], np.ndarray]:
-    """Contents and vectors of one shard; ValueError where it is not what was written."""
+    """Return contents and vectors of a shard. Raises an exception of `DAMAGED` if it is damaged."""
     from safetensors.numpy import load
 
     expected = json.loads(note.read_text())
     data = note.with_suffix(".safetensors").read_bytes()
     if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-        raise ValueError("its SHA-256 is not the one it was written with")
+        raise ValueError("its SHA-256 does not match")
     tensors = load(data)
     if list(tensors["vectors"].shape) != [expected["n"], expected["d"]]:
-        raise ValueError("its note speaks of another number of vectors")
+        raise ValueError("its shape does not match")
     return [row.tobytes().hex() for row in tensors["content"]], tensors["vectors"]

@@ -1,4 +1,4 @@
-"""What lies in a feature store, for people: listed, verified, pruned, carried elsewhere and back."""
+"""List, verify, prune, export and import the keys of a feature store."""
 
 from __future__ import annotations
 
@@ -20,56 +20,56 @@ from trainer.features.key import STORED_DTYPES, EncoderKey, digest_of
 from trainer.features.store import DAMAGED, FeatureStore, locked, read_shard
 
 FORMATS = (".npz", ".parquet")
-_KEY = "headroom_key"  # where a file that is carried away keeps the key's fields, as JSON
+_KEY = "headroom_key"  # field of an exported file with the key's fields as JSON
 
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """The vectors, or measures, of one key, by what their shards' notes say."""
+    """The stored vectors, or measures, of one key."""
 
     folder: Path
-    key: EncoderKey | None  # None where key.json is damaged
+    key: EncoderKey | None  # None if key.json is damaged
     shards: int
-    vectors: int  # in shards whose note can be read
-    width: int  # 0 where there are none
-    bytes: int  # on disk, with everything that lies beside them
+    vectors: int  # in shards with a readable note
+    width: int  # 0 if there are none
+    bytes: int  # of the folder
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A shard that does not hold what was written."""
+    """A damaged shard."""
 
     path: Path
     reason: str
 
 
 def entries(root: Path) -> list[StoreEntry]:
-    """Every key in the store, by name. Reads notes only, not vectors."""
+    """Return all keys in the store, by name. Does not read vectors."""
     if not root.is_dir():
         return []
     return [_entry(folder) for folder in sorted(root.iterdir()) if (folder / "key.json").is_file()]
 
 
 def find(root: Path, name: str) -> StoreEntry:
-    """The one key whose name begins with ``name``.
+    """Return the key whose name begins with ``name``.
 
     Raises:
-        InputError: there is none, or more than one.
+        InputError: there is no such key, or more than one.
     """
     found = [entry for entry in entries(root) if entry.folder.name.startswith(name)]
     if len(found) != 1:
         there = ", ".join(entry.folder.name for entry in found or entries(root)) or "none"
-        raise InputError(f"{len(found)} keys in {root} begin with {name!r}; name one. There are: {there}.")
+        raise InputError(f"{len(found)} keys in {root} begin with {name!r}; expected one. Keys: {there}.")
     return found[0]
 
 
 def verify(entry: StoreEntry) -> Iterator[Damage | None]:
-    """Read every shard and compare its SHA-256: one result for each, ``None`` where it is whole.
+    """Check the SHA-256 of every shard. Yields one result per shard, None if it is intact.
 
-    A damaged key.json is one more.
+    A damaged key.json is a further result.
     """
     if entry.key is None:
-        yield Damage(entry.folder / "key.json", "it is not the key that the folder is named after")
+        yield Damage(entry.folder / "key.json", "it does not match the name of the folder")
     for note in _notes(entry.folder):
         try:
             read_shard(note)
@@ -79,28 +79,28 @@ def verify(entry: StoreEntry) -> Iterator[Damage | None]:
 
 
 def prune(entry: StoreEntry) -> int:
-    """Remove a key with all its vectors; returns the bytes that this frees. Waits for its owner."""
+    """Delete a key with all its vectors; return the freed bytes. Waits for the lock."""
     with locked(entry.folder):
         freed = _entry(entry.folder).bytes
-        (entry.folder / "key.json").unlink()  # first: what has no key.json is no key
+        (entry.folder / "key.json").unlink()  # first: a folder without key.json is not a key
         shutil.rmtree(entry.folder)
     return freed
 
 
 def export(entry: StoreEntry, path: Path) -> int:
-    """Write all vectors of a key into one file; returns how many. Damaged shards are set aside.
+    """Export all vectors of a key to a file; return their number. Damaged shards are set aside.
 
     ``.npz``: content (SHA-256 of each image, hex), vectors [N, D] as stored, and the key. ``.parquet``: a
     row for each image, the vector as a list of float32.
 
     Raises:
-        InputError: another ending; a damaged key.json.
+        InputError: unknown suffix; damaged key.json.
     """
     _check_ending(path)
     if entry.key is None:
         raise InputError(
-            f"{entry.folder / 'key.json'} is damaged, so that nobody can say what made these vectors. Run an "
-            "extraction with their encoder: it writes the file again."
+            f"{entry.folder / 'key.json'} is damaged, so the encoder of these vectors is unknown. Run an "
+            "extraction with their encoder to restore it."
         )
     store = FeatureStore(entry.folder.parent, entry.key)
     content = store.contents()
@@ -115,11 +115,11 @@ def export(entry: StoreEntry, path: Path) -> int:
     return len(content)
 
 
-def bring_in(path: Path, root: Path) -> tuple[StoreEntry, int]:
-    """Put the vectors of an exported file into the store; returns the key's entry and how many were new.
+def import_vectors(path: Path, root: Path) -> tuple[StoreEntry, int]:
+    """Import the vectors of an exported file; return the key's entry and the number of new vectors.
 
     Raises:
-        InputError: the file is not one that :func:`export` wrote.
+        InputError: the file was not written by :func:`export`.
     """
     _check_ending(path)
     try:
@@ -136,7 +136,7 @@ def bring_in(path: Path, root: Path) -> tuple[StoreEntry, int]:
             f"{path} is not a file that `python -m trainer.cache export` wrote: {error}."
         ) from error
     store = FeatureStore(root, key)
-    with store.owner():
+    with store.lock():
         new = [i for i, one in enumerate(content) if one not in store]
         if new:
             names = [content[i] for i in new]
@@ -166,10 +166,10 @@ def _key(folder: Path) -> EncoderKey | None:
 
 
 def _noted(note: Path) -> tuple[int, int]:
-    """Vectors and their width by a shard's note; (0, 0) where it is damaged, which :func:`verify` says."""
+    """Return number and width of a shard's vectors from its note; (0, 0) if it is damaged."""
     try:
-        said = json.loads(note.read_text())
-        return int(said["n"]), int(said["d"])
+        values = json.loads(note.read_text())
+        return int(values["n"]), int(values["d"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0, 0
 

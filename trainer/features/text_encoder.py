@@ -1,4 +1,4 @@
-"""Texts → vectors, with the frozen text tower of a model that has one."""
+"""Encode texts with the frozen text tower of a model."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ if TYPE_CHECKING:
 
 
 class Tokens:
-    """A model's tokenizer: how it takes texts apart, and how much of one it can see.
+    """A model's tokenizer.
 
     Attributes:
-        length: the most tokens of a text that the model sees.
+        length: maximum number of tokens of a text.
     """
 
     def __init__(self, folder: Path) -> None:
         """Load the tokenizer of the model in ``folder``.
 
         Raises:
-            InputError: the model has no text tower, or no tokenizer that can be used.
+            InputError: the model has no text tower, or no usable tokenizer.
         """
         from transformers import AutoTokenizer
 
         family = family_of(folder)
         family.text_tower()
-        # transformers makes an empty tokenizer where there are no words, and every text becomes the same.
+        # Without these files transformers creates an empty tokenizer, which maps all texts to the same
+        # tokens.
         if not tokenizer_files(folder):
             raise InputError(f"{folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}). Save it there too.")
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # the libraries raise many kinds
+        except Exception as error:  # the libraries raise many types
             raise InputError(
-                f"The tokenizer in {folder} cannot be loaded: {first_line(error)}. Fetch or save it again."
+                f"The tokenizer in {folder} cannot be loaded: {first_line(error)}. Download or save it again."
             ) from error
         self.length = int(read_json(folder / "config.json")["text_config"]["max_position_embeddings"])
-        # SigLIP learnt from texts padded to the full length (Zhai et al. 2023, published code).
+        # SigLIP was trained on texts padded to the full length (Zhai et al. 2023, published code).
         self._padding = "max_length" if family.name == "SigLIP" else "longest"
         self._wanted = ("input_ids",) if family.name == "SigLIP" else ("input_ids", "attention_mask")
 
-    def cut(self, texts: Sequence[str]) -> np.ndarray:
-        """bool [N]: a text has more than :attr:`length` tokens; the model does not see its end."""
+    def is_truncated(self, texts: Sequence[str]) -> np.ndarray:
+        """Return which texts have more than :attr:`length` tokens and are truncated: bool [N]."""
         whole = self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
         return np.array([len(ids) > self.length for ids in whole], dtype=bool)
 
     def inputs(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """What the text tower takes, on the CPU: int64 [B, L] each."""
+        """Return the inputs of the text tower, on the CPU: int64 [B, L] each."""
         tokens = self._tokenizer(
             list(texts), padding=self._padding, truncation=True, max_length=self.length, return_tensors="pt"
         )
@@ -63,7 +64,7 @@ class Tokens:
 
 
 class TextEncoder:
-    """A frozen text tower and its tokenizer: into the space that images and texts share."""
+    """A frozen text tower with its tokenizer, into the shared space of images and texts."""
 
     def __init__(
         self, folder: Path, *, device: str = "auto", dtype: str = "float32", tokens: Tokens | None = None
@@ -78,10 +79,10 @@ class TextEncoder:
 
     @property
     def calls(self) -> int:
-        """Forward passes so far."""
+        """Number of forward passes so far."""
         return self._tower.calls
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode a batch → float32 [B, E]. A text's end beyond :attr:`Tokens.length` is not seen."""
+        """Encode a batch: float32 [B, E]. Texts are truncated to :attr:`Tokens.length`."""
         inputs = {name: one.to(self._tower.device) for name, one in self.tokens.inputs(texts).items()}
         return self._tower(**inputs).numpy()

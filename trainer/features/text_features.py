@@ -1,4 +1,4 @@
-"""Texts → vectors, each text encoded once in its life."""
+"""Return the vectors of texts, encoding only texts that are not cached."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.features.key import text_identity
+from trainer.features.key import text_encoder_key
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 from trainer.features.text_encoder import TextEncoder, Tokens
 
-BATCH = 256  # texts per call of the encoder
+BATCH = 256  # texts per batch
 
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """Texts with their vectors, in the space that images and texts share."""
+    """Vectors of texts, in the shared space of images and texts."""
 
-    vectors_ne: np.ndarray  # float32 [N, E], as the model gives them: not of length 1
-    cut_n: np.ndarray  # bool [N]: the text is longer than the model sees, its end does not count
-    length: int  # tokens that the model sees
-    encoded: int  # distinct texts encoded now
+    vectors_ne: np.ndarray  # float32 [N, E], not normalised
+    truncated_n: np.ndarray  # bool [N]: the text is longer than the maximum and was truncated
+    length: int  # maximum number of tokens
+    encoded: int  # distinct texts encoded in this run
 
 
 def encode_texts(
@@ -32,7 +32,7 @@ def encode_texts(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> TextFeatures:
-    """Give every text its vector, from the store or from the encoder. "" is a text like any other.
+    """Return the vector of every text, from the cache or the encoder. "" is a valid text.
 
     Args:
         progress: called with (distinct texts done, distinct texts).
@@ -42,13 +42,13 @@ def encode_texts(
     """
     folder, dtype, cache_dir = settings.folder, settings.compute_dtype, settings.cache_dir
     tokens = Tokens(folder)
-    store = FeatureStore(cache_dir / "features", text_identity(folder, dtype=dtype, cache_dir=cache_dir))
+    store = FeatureStore(cache_dir / "features", text_encoder_key(folder, dtype=dtype, cache_dir=cache_dir))
     content = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     distinct = dict(zip(content, texts, strict=True))
     missing = [name for name in distinct if name not in store]
     if missing:
-        with store.owner():
-            missing = [name for name in distinct if name not in store]  # another may have stored some
+        with store.lock():
+            missing = [name for name in distinct if name not in store]  # another process may have stored some
             text_encoder = TextEncoder(folder, device=settings.device, dtype=dtype, tokens=tokens)
             for at in range(0, len(missing), BATCH):
                 names = missing[at : at + BATCH]
@@ -56,4 +56,4 @@ def encode_texts(
                 store.append(names, text_encoder.encode(some), sample_id=some)
                 if progress is not None:
                     progress(len(distinct) - len(missing) + at + len(names), len(distinct))
-    return TextFeatures(store.lookup(content)[1], tokens.cut(texts), tokens.length, len(missing))
+    return TextFeatures(store.lookup(content)[1], tokens.is_truncated(texts), tokens.length, len(missing))

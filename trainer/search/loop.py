@@ -91,16 +91,16 @@ def search(
         stage = _next_stage(queues, settings.batch_size, has_new=left > 0)
         if stage is None:
             return
-        with stopwatch.on(PROPOSING):
+        with stopwatch.measure(PROPOSING):
             proposals = study.ask(min(settings.batch_size, left)) if stage == 0 else []
-        with stopwatch.on(TRAINING):
+        with stopwatch.measure(TRAINING):
             if stage == 0:
                 batch = _start(proposals, data, settings)
             else:
                 batch = _gather(queues[stage][: settings.batch_size])
                 del queues[stage][: settings.batch_size]
             batch[0].population.train(stages[stage], progress=progress)
-        with stopwatch.on(JUDGING):
+        with stopwatch.measure(JUDGING):
             ended, surviving = _judge(batch, study, epoch=stages[stage])
             if surviving:
                 queues[stage + 1] += surviving
@@ -189,7 +189,7 @@ def _record(trial: _Trial, state: State, message: str = "") -> TrialRecord:
 
 
 def _tell(study: Study, records: Sequence[TrialRecord], stopwatch: Stopwatch) -> None:
-    with stopwatch.on(PROPOSING):
+    with stopwatch.measure(PROPOSING):
         for record in records:
             assert record.state != "running"
             study.tell(

@@ -1,4 +1,4 @@
-"""Predict image files with a recorded head and write a CSV."""
+"""Classify image files with a logged head and write a CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.core.errors import InputError
 from trainer.serving.config import PredictConfig
 from trainer.tracking.schema import Artifact, Predicted
 
-# Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
+# Heavy packages (torch, transformers, MLflow) are imported on use.
 if TYPE_CHECKING:
     import numpy as np
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from trainer.serving.predictor import RecordedHead
     from trainer.tracking.reader import RunFiles
 
-SHOWN = 20  # bad files named on the terminal; all of them are in the CSV and in the figures
+SHOWN = 20  # corrupt files listed on the terminal; the CSV and the results have all
 
 
 def run(config: PredictConfig) -> dict[str, Any]:
-    """Answer the images and write the CSV. Returns the figures (`schema.Predicted`).
+    """Classify the images and write the CSV. Returns the results (`schema.Predicted`).
 
     Raises:
         InputError: no such sweep, model, encoder or image; the CSV cannot be written.
@@ -51,7 +51,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
         say(f"Bad: {path}: {reason}")
     if len(report.quarantined) > SHOWN:
         say(f"… and {len(report.quarantined) - SHOWN} more, all in {config.out}.")
-    write(config, features, recorded.classes, probs_nc)
+    write_csv(config, features, recorded.classes, probs_nc)
     taken = Counter(recorded.classes[c] for c in probs_nc.argmax(1)) if len(probs_nc) else Counter()
     figures = {
         **source,
@@ -71,19 +71,19 @@ def run(config: PredictConfig) -> dict[str, Any]:
     }
     say(
         f"Found {report.found} = predicted {report.used} + bad {len(report.quarantined)}, "
-        f"{figures[Predicted.IMAGES_PER_S]:g} images/s. Answers: {config.out}"
+        f"{figures[Predicted.IMAGES_PER_S]:g} images/s. Predictions: {config.out}"
     )
     if len(report.quarantined) > config.max_bad * report.found:
         raise errors.NoResultError(
             f"{len(report.quarantined)} of {report.found} files cannot be used, more than the "
-            f"{config.max_bad:.1%} that --max-bad allows. {config.out} has the answers to the others.",
+            f"{config.max_bad:.1%} that --max-bad allows. {config.out} has the predictions of the others.",
             figures,
         )
     return figures
 
 
 def check(config: PredictConfig) -> None:
-    """Raise InputError for flags that make no sense."""
+    """Raise InputError for invalid flags."""
     require_at_least(config, top_k=1)
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
@@ -94,36 +94,36 @@ def check(config: PredictConfig) -> None:
 
 
 def find_head(config: PredictConfig) -> tuple[RecordedHead, str | None, dict[str, Any]]:
-    """The head, where its encoder is (None: where the record says), and whose it is, for the figures.
+    """Return the head, the location of its encoder (None: as logged), and the source for the results.
 
     Raises:
-        InputError: there is no such head, or it cannot answer images.
+        InputError: there is no such head, or it was trained on precomputed features.
     """
     from trainer.tracking.client import download
     from trainer.tracking.reader import RunFiles
 
     if config.model_uri is not None:
         from trainer.serving.packaging import DATA
-        from trainer.serving.predictor import CARRIED, read_folder
+        from trainer.serving.predictor import ENCODER_FOLDER, read_folder
 
         folder = download(config.tracking_uri, config.model_uri, flag="--model-uri") / "data" / DATA
-        carried = folder / CARRIED
+        carried = folder / ENCODER_FOLDER
         encoder = config.encoder or (str(carried) if carried.is_dir() else None)
         return read_folder(folder), encoder, {Predicted.RUN_ID: None, Predicted.MODEL: config.model_uri}
-    run_id = config.run or newest(config)
-    recorded = head_of(RunFiles(config.tracking_uri, run_id))
+    run_id = config.run or newest_sweep(config)
+    recorded = load_best_head(RunFiles(config.tracking_uri, run_id))
     recorded.encoder_used()
     return recorded, config.encoder, {Predicted.RUN_ID: run_id, Predicted.MODEL: None}
 
 
-def newest(config: PredictConfig) -> str:
-    """The newest finished sweep whose head can answer images. InputError where there is none."""
+def newest_sweep(config: PredictConfig) -> str:
+    """Return the newest finished sweep with a head for images. Raises InputError if there is none."""
     from trainer.tracking.reader import RunFiles
-    from trainer.tracking.studies import finished
+    from trainer.tracking.studies import finished_runs
 
-    for run_id in finished(config.tracking_uri, config.experiment):
+    for run_id in finished_runs(config.tracking_uri, config.experiment):
         try:
-            if head_of(RunFiles(config.tracking_uri, run_id)).encoder is not None:
+            if load_best_head(RunFiles(config.tracking_uri, run_id)).encoder is not None:
                 say(f"Sweep {run_id}, the newest (--run takes another).")
                 return run_id
         except InputError:
@@ -134,25 +134,25 @@ def newest(config: PredictConfig) -> str:
     )
 
 
-def head_of(files: RunFiles) -> RecordedHead:
-    """The best head of a sweep.
+def load_best_head(files: RunFiles) -> RecordedHead:
+    """Load the best head of a sweep.
 
     Raises:
-        InputError: it logged none, or the run is another trial than the best.
+        InputError: no head was logged, or the run is a trial other than the best.
     """
     from trainer.serving.predictor import read_head
 
     recorded = read_head(files.read(Artifact.HEAD_CARD), files.read(Artifact.HEAD_WEIGHTS))
     if files.trial is not None and files.trial != recorded.trial:
         raise InputError(
-            f"--run: of the sweep {files.sweep} the head of trial {recorded.trial} is on record, not that of "
-            f"trial {files.trial}. Pass the sweep's id."
+            f"--run: the sweep {files.sweep} logged the head of trial {recorded.trial}, not of trial "
+            f"{files.trial}. Pass the id of the sweep."
         )
     return recorded
 
 
 def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) -> Features:
-    """Every usable file with its vector, through the same extraction as in training."""
+    """Extract the features of all usable files, as in training."""
     from trainer.features.extract import extract
     from trainer.features.settings import EncoderSettings
 
@@ -173,8 +173,10 @@ def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) 
     return features
 
 
-def write(config: PredictConfig, features: Features, classes: tuple[str, ...], probs_nc: np.ndarray) -> None:
-    """The CSV, by rename: good files in the order found, then the bad ones with their reasons.
+def write_csv(
+    config: PredictConfig, features: Features, classes: tuple[str, ...], probs_nc: np.ndarray
+) -> None:
+    """Write the CSV atomically: usable files in order, then corrupt ones with their reasons.
 
     Raises:
         InputError: it cannot be written.
@@ -188,8 +190,8 @@ def write(config: PredictConfig, features: Features, classes: tuple[str, ...], p
     rows.writerow(["path", *names, "error"])
     for path, probs_c in zip(features.manifest.sample_id, probs_nc, strict=True):
         best = (-probs_c).argsort(kind="stable")[:shown]
-        told = [value for c in best for value in (classes[c], f"{probs_c[c]:.9g}")]
-        rows.writerow([path, *told, ""])
+        values = [value for c in best for value in (classes[c], f"{probs_c[c]:.9g}")]
+        rows.writerow([path, *values, ""])
     for path, reason in features.report.quarantined:
         rows.writerow([path, *[""] * len(names), reason])
     try:

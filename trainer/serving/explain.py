@@ -1,7 +1,7 @@
-"""What the page "Try it" shows of an image: answer, zero-shot beside it, neighbours, place on the map.
+"""Explain the prediction of an image for the page "Try it": zero-shot, neighbours, position on the map.
 
-All from what a sweep recorded, given as bytes and arrays: this module reads no store. What is costly (the
-encoder, the map's neighbours) is loaded when it is first needed. Safe in threads, one image at a time.
+Inputs are the artifacts of a sweep as bytes and arrays; this module reads no store. The encoder and the map
+are loaded on first use. Thread-safe, one image at a time.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
 from trainer.features.families import family_of
 from trainer.features.model_files import weight_files
-from trainer.serving.predictor import Predictor, encoded, prepared_for, read_head
+from trainer.serving.predictor import Predictor, encode_prepared, prepare_image, read_head
 from trainer.stats.vectors import unit_rows
 
 if TYPE_CHECKING:
-    from trainer.features.projection_transform import Placer
+    from trainer.features.projection_transform import ProjectionTransform
 
-MOST_PIXELS = 50_000_000  # of an image that somebody drops on the page: as RGB 150 MB
-PROMPTS = ("{}", "a photo of a {}.", "an image of a {}.")  # a class's vector is the mean over these
-USUAL_SCALE = 100.0  # of logits where the model keeps none (CLIP's own, at its ceiling)
-SIDE = 96  # pixels of the image as it is shown on the map
+MAX_UPLOAD_PIXELS = 50_000_000  # of an uploaded image: 150 MB as RGB
+PROMPTS = ("{}", "a photo of a {}.", "an image of a {}.")  # averaged per class
+DEFAULT_LOGIT_SCALE = 100.0  # if the model has none (the maximum of CLIP's)
+SIDE = 96  # pixels of the thumbnail on the map
 
 
 class Explanation(NamedTuple):
-    """What was said of one image."""
+    """Prediction for an image with explanations."""
 
-    reason: str  # why it cannot be used, "" where it can; then nothing else counts
+    reason: str  # why the image is corrupt, else ""; the other fields are then empty
     probabilities_c: np.ndarray
-    zero_shot_c: np.ndarray | None  # probabilities; None where the encoder has no text tower
-    near: list[tuple[int, float]]  # training rows of the map, cosine: the nearest first
+    zero_shot_c: np.ndarray | None  # probabilities; None if the encoder has no text tower
+    near: list[tuple[int, float]]  # training rows of the map and cosine, nearest first
     xy: tuple[float, float] | None
     thumbnail: bytes  # WebP
 
@@ -49,7 +49,7 @@ BAD = Explanation("", np.empty(0), None, [], None, b"")
 
 
 class Explainer:
-    """A sweep's best head, with the rows of its map."""
+    """Explains predictions of the best head of a sweep."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class Explainer:
         train_n: np.ndarray | None,
         cache_dir: Path | None = None,
     ) -> None:
-        """For ``head.json``, ``head.safetensors`` and what is known of the map's N rows.
+        """Load ``head.json``, ``head.safetensors`` and the N rows of the map.
 
         Args:
-            vectors: `Artifact.VECTORS`; None where the sweep kept none: no neighbours, no place on the map.
-            xy_n2: their places.
-            train_n: bool [N], which are training rows: only these are neighbours.
+            vectors: `Artifact.VECTORS`; None: no neighbours and no position on the map.
+            xy_n2: coordinates on the map.
+            train_n: bool [N], training rows; only these are neighbours.
 
         Raises:
             InputError: one of the files is damaged.
@@ -80,40 +80,41 @@ class Explainer:
             self._vectors_nd = None
 
     @property
-    def knows_neighbours(self) -> bool:
-        """Whether there are neighbours and places."""
+    def has_neighbours(self) -> bool:
+        """Whether neighbours and positions are available."""
         return self._vectors_nd is not None and len(self._train) > 0
 
     def image(self, data: bytes, *, neighbours: int = 12) -> Explanation:
-        """Answer an image file. InputError where the encoder is not to be had."""
+        """Classify and explain an image file. Raises InputError if the encoder is not available."""
         with self._lock:
-            answered = self._predictor.predict([data], most_pixels=MOST_PIXELS)
-            if answered.reasons[0]:
-                return BAD._replace(reason=answered.reasons[0])
-            vector_d = answered.vectors_nd[0]
+            predicted = self._predictor.predict([data], max_pixels=MAX_UPLOAD_PIXELS)
+            if predicted.reasons[0]:
+                return BAD._replace(reason=predicted.reasons[0])
+            vector_d = predicted.vectors_nd[0]
             return Explanation(
                 "",
-                answered.probabilities_nc[0],
+                predicted.probabilities_nc[0],
                 self._zero_shot(data),
-                self.near(vector_d, neighbours),
+                self.nearest(vector_d, neighbours),
                 self._place(vector_d),
-                thumbnail(decode(data, least=4 * SIDE), SIDE),
+                thumbnail(decode(data, min_side=4 * SIDE), SIDE),
             )
 
-    def near_row(self, row: int, *, neighbours: int = 12) -> list[tuple[int, float]]:
-        """The training rows nearest to a row of the map, itself left aside. Needs no encoder."""
+    def nearest_to_row(self, row: int, *, neighbours: int = 12) -> list[tuple[int, float]]:
+        """Return the training rows nearest to a row of the map, without the row itself. Needs no encoder."""
         if self._vectors_nd is None:
             return []
-        return [one for one in self.near(self._vectors_nd[row], neighbours + 1) if one[0] != row][:neighbours]
+        return [one for one in self.nearest(self._vectors_nd[row], neighbours + 1) if one[0] != row][
+            :neighbours
+        ]
 
     def zero_shot(self, data: bytes) -> np.ndarray | None:
-        """Probabilities of the classes by their names alone; None where the encoder has no text tower, or the
-        image is bad."""
+        """Return zero-shot probabilities; None if the encoder has no text tower or the image is corrupt."""
         with self._lock:
             return self._zero_shot(data)
 
-    def near(self, vector_d: np.ndarray, count: int) -> list[tuple[int, float]]:
-        """Training rows of the map by cosine in feature space, the nearest first."""
+    def nearest(self, vector_d: np.ndarray, count: int) -> list[tuple[int, float]]:
+        """Return the training rows of the map with the highest cosine, nearest first."""
         if self._vectors_nd is None or not len(self._train):
             return []
         cosine_n = self._unit_nd @ (vector_d / max(float(np.linalg.norm(vector_d)), 1e-12))
@@ -131,17 +132,17 @@ class Explainer:
         return Predictor(self.recorded, cache_dir=self._cache_dir)
 
     @cached_property
-    def _placer(self) -> Placer:
-        from trainer.features.projection_transform import Placer
+    def _placer(self) -> ProjectionTransform:
+        from trainer.features.projection_transform import ProjectionTransform
 
         assert self._vectors_nd is not None
         assert self._xy_n2 is not None
-        return Placer(self._vectors_nd, self._xy_n2)
+        return ProjectionTransform(self._vectors_nd, self._xy_n2)
 
     def _place(self, vector_d: np.ndarray) -> tuple[float, float] | None:
         if self._vectors_nd is None:
             return None
-        x, y = self._placer.place(vector_d[None])[0]
+        x, y = self._placer.transform(vector_d[None])[0]
         return float(x), float(y)
 
     def _zero_shot(self, data: bytes) -> np.ndarray | None:
@@ -149,16 +150,16 @@ class Explainer:
             return None
         encoder, classes_ce, scale = self._names
         try:
-            prepared = prepared_for(encoder, data, most_pixels=MOST_PIXELS)
+            prepared = prepare_image(encoder, data, max_pixels=MAX_UPLOAD_PIXELS)
         except DecodeError:
             return None
-        logits_c = scale * (unit_rows(encoded(encoder, [prepared])) @ classes_ce.T)[0]
+        logits_c = scale * (unit_rows(encode_prepared(encoder, [prepared])) @ classes_ce.T)[0]
         powers_c = np.exp(logits_c - logits_c.max())
         return powers_c / powers_c.sum()
 
     @cached_property
     def _names(self) -> tuple[ImageEncoder, np.ndarray, float] | None:
-        """The encoder into the space of images and texts, the classes' names there, the logits' scale."""
+        """Encoder into the shared space, class vectors there, and the logit scale."""
         folder, used = self._predictor.folder, self.recorded.encoder_used()
         if family_of(folder).shared_image is None:
             return None
@@ -167,7 +168,7 @@ class Explainer:
         try:
             texts = TextEncoder(folder, dtype=used.dtype)
             encoder = ImageEncoder(folder, dtype=used.dtype, space="shared")
-        except InputError:  # an image tower that was saved alone, or without its tokenizer
+        except InputError:  # saved without text tower or tokenizer
             return None
         names = [name.replace("_", " ") for name in self.recorded.classes]
         vectors = [unit_rows(texts.encode([prompt.format(name) for name in names])) for prompt in PROMPTS]
@@ -211,10 +212,10 @@ def _vectors(data: bytes | None) -> np.ndarray | None:
 
 
 def _logit_scale(folder: Path) -> float:
-    """The factor by which the model multiplies cosines before a softmax."""
+    """Return the factor of cosines before the softmax."""
     for file in weight_files(folder):
         if file.suffix == ".safetensors":
             with safe_open(file, framework="pt") as tensors:
-                if "logit_scale" in tensors.keys():  # noqa: SIM118  (it is no dict)
+                if "logit_scale" in tensors.keys():  # noqa: SIM118  (not a dict)
                     return float(tensors.get_tensor("logit_scale").float().exp())
-    return USUAL_SCALE
+    return DEFAULT_LOGIT_SCALE

@@ -1,4 +1,4 @@
-"""The best head as a folder that MLflow loads and serves by itself: weights, card, code, small encoders."""
+"""Package the best head as an MLflow model: weights, metadata, code and small encoders."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trainer.features.hub import resolve
-from trainer.serving.predictor import CARRIED, EncoderUsed
+from trainer.serving.predictor import ENCODER_FOLDER, EncoderUsed
 from trainer.serving.pyfunc import CONFIDENCE, ERROR, IMAGE, LABEL, PATH, PROBABILITIES, TOP, TOP_K
 
-DATA = "head"  # the folder below a model's data/
-MOST_CARRIED = 64_000_000  # bytes of an encoder that goes along; a larger one is named, and looked for
+DATA = "head"  # folder below the model's data/
+MAX_ENCODER_BYTES = 64_000_000  # larger encoders are not included but resolved by name
 PACKAGE = Path(__file__).parents[1]
-ROOMS = ("core", "data", "features", "heads", "stats")  # of our code, what answering an image needs
+ROOMS = ("core", "data", "features", "heads", "stats")  # packages needed for prediction
 MODULES = ("__init__", "serving/__init__", "serving/predictor", "serving/pyfunc")
 NEEDED = (
     *("mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pillow", "pyarrow"),
@@ -25,11 +25,11 @@ NEEDED = (
 
 
 def pack(folder: Path, head_files: Mapping[str, bytes], used: EncoderUsed) -> Path:
-    """Make the model in ``folder``, which is new. Returns where it is.
+    """Create the model in the new ``folder`` and return its path.
 
     Args:
         head_files: ``head.json`` and ``head.safetensors``.
-        used: the encoder; one below `MOST_CARRIED` goes along.
+        used: the encoder; included if not larger than `MAX_ENCODER_BYTES`.
     """
     import mlflow.pyfunc
 
@@ -39,13 +39,13 @@ def pack(folder: Path, head_files: Mapping[str, bytes], used: EncoderUsed) -> Pa
         (data / name).write_bytes(content)
     encoder = resolve(used.name)
     files = [file for file in encoder.iterdir() if file.is_file()]
-    if sum(file.stat().st_size for file in files) <= MOST_CARRIED:
-        (data / CARRIED).mkdir()
+    if sum(file.stat().st_size for file in files) <= MAX_ENCODER_BYTES:
+        (data / ENCODER_FOLDER).mkdir()
         for file in files:
-            shutil.copyfile(file, data / CARRIED / file.name)
+            shutil.copyfile(file, data / ENCODER_FOLDER / file.name)
     model = folder / "model"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that no example of an input is given
+        warnings.simplefilter("ignore", UserWarning)  # about a missing input example
         mlflow.pyfunc.save_model(
             str(model),
             loader_module="trainer.serving",
@@ -58,12 +58,12 @@ def pack(folder: Path, head_files: Mapping[str, bytes], used: EncoderUsed) -> Pa
 
 
 def registered_name(study: str) -> str:
-    """What a study's model is called in MLflow's registry, which takes neither slashes nor colons."""
+    """Return the name of a study's model in MLflow's registry, which allows no slashes or colons."""
     return "headroom-" + (re.sub(r"[^A-Za-z0-9_.-]+", "-", study)[:200].strip("-") or "study")
 
 
 def _code(target: Path) -> Path:
-    """A copy of the part of this package that answers images."""
+    """Copy the part of this package that prediction needs."""
     package = target / PACKAGE.name
     for module in MODULES:
         (package / module).parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _code(target: Path) -> Path:
     return package
 
 
-def _signature():  # type: ignore[no-untyped-def]  # of MLflow, which is imported late
+def _signature():  # type: ignore[no-untyped-def]  # MLflow type, imported late
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Object, Property

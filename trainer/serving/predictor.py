@@ -1,8 +1,7 @@
-"""A recorded head and the encoder that it learned from: images in, class probabilities out.
+"""Predict class probabilities of images with a logged head and its encoder.
 
-What a served model and the page "Try it" have in common with ``trainer.predict``: no files but the encoder's,
-no MLflow. Vectors are made as they were for training: the same decoding and preparation, the same compute
-type, rounded to what the feature store keeps.
+Shared by served models, the page "Try it" and ``trainer.predict``; needs no MLflow. Vectors are computed as
+for training: same decoding, preprocessing and compute type, rounded to the type of the feature store.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from trainer.data.decode import MAX_PIXELS, DecodeError, decode_sized
 from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
 from trainer.features.hub import resolve
-from trainer.features.key import STORED_DTYPE, identity
+from trainer.features.key import STORED_DTYPE, encoder_key
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
@@ -33,48 +32,48 @@ from trainer.heads.training_data import Scale
 if TYPE_CHECKING:
     import pandas as pd
 
-BATCH = 32  # images per call of the encoder
-CARRIED = "encoder"  # folder of a model's that holds its encoder, where this is small
+BATCH = 32  # images per batch
+ENCODER_FOLDER = "encoder"  # folder of a model with its encoder, if small
 CARD, WEIGHTS = "head.json", "head.safetensors"
 _USED = re.compile(r"(.+) \((float32|bfloat16), key ([0-9a-f]{16})\)", re.DOTALL)  # ExtractReport.encoder
 
 
 class EncoderUsed(NamedTuple):
-    """The encoder of a sweep, as its record names it."""
+    """The logged encoder of a sweep."""
 
     name: str  # demo, a Hugging Face id, or a folder
-    dtype: str  # what it computed in
+    dtype: str  # compute type
     key: str  # the first 16 digits of its :class:`EncoderKey`
 
 
 @dataclass(frozen=True)
 class RecordedHead:
-    """A head as a sweep logged it."""
+    """A logged head."""
 
     head: Head
     classes: tuple[str, ...]
     trial: int
     seed: int  # index
-    encoder: EncoderUsed | None  # None where the data brought its features
+    encoder: EncoderUsed | None  # None for precomputed features
 
     def probabilities(self, vectors_nd: np.ndarray) -> np.ndarray:
-        """float32 [N, C] of features float32 [N, D]."""
+        """Return class probabilities, float32 [N, C], of features float32 [N, D]."""
         if not len(vectors_nd):
             return np.empty((0, len(self.classes)), dtype=np.float32)
         return self.head.probabilities(torch.as_tensor(vectors_nd)).numpy()
 
     def encoder_used(self) -> EncoderUsed:
-        """Its encoder. InputError where there is none: such a head cannot answer images."""
+        """Return the encoder. Raises InputError for a head trained on precomputed features."""
         if self.encoder is None:
             raise InputError(
-                "This head learned from ready features: no encoder is known that would turn an image into "
-                "such. Run a sweep on the images themselves."
+                "This head was trained on precomputed features, so it cannot classify images. Run a sweep on "
+                "images."
             )
         return self.encoder
 
 
 def read_head(card: bytes, weights: bytes) -> RecordedHead:
-    """The head behind ``head.json`` and ``head.safetensors``. InputError where they are no such files."""
+    """Parse ``head.json`` and ``head.safetensors``. Raises InputError if they are invalid."""
     try:
         described: dict[str, Any] = json.loads(card)
         tensors = load(weights)
@@ -97,7 +96,7 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
 
 
 def encoder_used(encoder: str) -> EncoderUsed | None:
-    """What ``ExtractReport.encoder`` names; None for ready features."""
+    """Parse ``ExtractReport.encoder``; None for precomputed features."""
     found = _USED.fullmatch(encoder)
     return None if found is None else EncoderUsed(found[1], found[2], found[3])
 
@@ -105,42 +104,42 @@ def encoder_used(encoder: str) -> EncoderUsed | None:
 def _encoder_used(described: dict[str, Any]) -> EncoderUsed | None:
     used, folder = encoder_used(described["encoder"]), described.get("encoder_folder")
     if used is None or not folder or not Path(folder).is_dir():
-        return used  # sweeps of before have the name alone, which may be relative
+        return used  # older sweeps have only the name, which may be relative
     return used._replace(name=folder)
 
 
 def folder_of(used: EncoderUsed, *, cache_dir: Path | None = None, instead: str | Path | None = None) -> Path:
-    """The folder of the model that ``used`` names, and no other.
+    """Return the folder of the logged encoder, after checking its key.
 
     Args:
-        cache_dir: remembers the hash of weights; None: they are hashed now.
-        instead: where the same encoder is on this machine, if not by its name.
+        cache_dir: cache of the hash of the weights; None: compute it.
+        instead: other location of the same encoder.
 
     Raises:
-        InputError: it is not to be had, or is another: other weights or settings make other vectors.
+        InputError: it is not available, or its weights or settings differ.
     """
     folder = resolve(str(instead or used.name))
     with tempfile.TemporaryDirectory() as scratch:
-        key = identity(folder, dtype=used.dtype, cache_dir=cache_dir or Path(scratch))
+        key = encoder_key(folder, dtype=used.dtype, cache_dir=cache_dir or Path(scratch))
     if key.digest[:16] != used.key:
         raise InputError(
-            f"{instead or used.name} is not the encoder that the head learned from: its key is "
-            f"{key.digest[:16]}, the record says {used.key}. Its weights or settings have changed, or this "
-            "is another version of Headroom. Bring back what it was, or run the sweep again."
+            f"{instead or used.name} is not the encoder of this head: its key is "
+            f"{key.digest[:16]}, expected {used.key}. Its weights or settings have changed, or this "
+            "is another version of Headroom. Restore it, or run the sweep again."
         )
     return folder
 
 
-class Answered(NamedTuple):
-    """What was said of N images. Rows of those that cannot be used are NaN."""
+class BatchPrediction(NamedTuple):
+    """Predictions of N images. Rows of corrupt images are NaN."""
 
     probabilities_nc: np.ndarray  # float32
-    vectors_nd: np.ndarray  # float32, as the feature store keeps them
-    reasons: list[str]  # why an image cannot be used, "" where it can
-    classes: tuple[str, ...]  # in the order of the axis C
+    vectors_nd: np.ndarray  # float32, rounded as in the feature store
+    reasons: list[str]  # why an image is corrupt, else ""
+    classes: tuple[str, ...]  # order of axis C
 
     def frame(self) -> pd.DataFrame:
-        """One row per image: ``label, confidence, error``; the first two are null where there is an error."""
+        """One row per image: ``label, confidence, error``; the first two are null for corrupt images."""
         import pandas as pd
 
         good = [not reason for reason in self.reasons]
@@ -151,7 +150,7 @@ class Answered(NamedTuple):
 
 
 class Predictor:
-    """A head with its encoder, loaded. Safe in threads, one call of the encoder at a time per thread."""
+    """A loaded head with its encoder. Thread-safe."""
 
     def __init__(
         self,
@@ -161,17 +160,19 @@ class Predictor:
         device: str = "auto",
         cache_dir: Path | None = None,
     ) -> None:
-        """Load the encoder; arguments as :func:`folder_of` has them. InputError likewise."""
+        """Load the encoder. Arguments and errors as :func:`folder_of`."""
         used = recorded.encoder_used()
         self.recorded = recorded
         self.folder = folder_of(used, cache_dir=cache_dir, instead=encoder)
         self._encoder = ImageEncoder(self.folder, device=device, dtype=used.dtype)
 
     @classmethod
-    def of_folder(cls, folder: Path, *, encoder: str | Path | None = None, device: str = "auto") -> Predictor:
-        """From a folder with ``head.json``, ``head.safetensors`` and perhaps the encoder itself."""
+    def from_folder(
+        cls, folder: Path, *, encoder: str | Path | None = None, device: str = "auto"
+    ) -> Predictor:
+        """Load a folder with ``head.json``, ``head.safetensors`` and optionally the encoder."""
         recorded = read_folder(folder)
-        carried = folder / CARRIED
+        carried = folder / ENCODER_FOLDER
         return cls(recorded, encoder=encoder or (carried if carried.is_dir() else None), device=device)
 
     @classmethod
@@ -188,75 +189,75 @@ class Predictor:
         Args:
             run_id: of the sweep, in MLflow.
             tracking_uri: the store; None: as :func:`trainer.open_run`.
-            encoder: where the encoder is on this machine, if not where the record says.
+            encoder: location of the encoder, if it has moved.
             device: "auto", "cpu" or "cuda".
 
         Raises:
-            InputError: there is no such run or encoder, or the sweep learned from ready features.
+            InputError: there is no such run or encoder, or the sweep used precomputed features.
         """
         from trainer.core.locations import default_tracking_uri
-        from trainer.serving.batch_predict import head_of
+        from trainer.serving.batch_predict import load_best_head
         from trainer.tracking.reader import RunFiles
 
         files = RunFiles(tracking_uri or default_tracking_uri(), run_id)
-        return cls(head_of(files), encoder=encoder, device=device)
+        return cls(load_best_head(files), encoder=encoder, device=device)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the axis C of probabilities."""
+        """Class names, in the order of axis C."""
         return self.recorded.classes
 
-    def predict(self, images: Sequence[bytes | str | Path], *, most_pixels: int = MAX_PIXELS) -> Answered:
+    def predict(
+        self, images: Sequence[bytes | str | Path], *, max_pixels: int = MAX_PIXELS
+    ) -> BatchPrediction:
         """Classify images, each by itself: a corrupt one has a reason and changes no other.
 
         Args:
             images: the bytes of image files, or their paths.
-            most_pixels: that an image may have.
+            max_pixels: larger images are refused.
         """
         prepared, reasons = [], []
         for image in images:
             try:
                 image = Path(image) if isinstance(image, str) else image
-                prepared.append(self._prepare(image, most_pixels))
+                prepared.append(self._prepare(image, max_pixels))
                 reasons.append("")
             except DecodeError as error:
                 reasons.append(error.reason)
         good = np.array([not reason for reason in reasons], dtype=bool)
-        vectors_nd = encoded(self._encoder, prepared)
+        vectors_nd = encode_prepared(self._encoder, prepared)
         width = vectors_nd.shape[1] if len(prepared) else 0
         every_nd = np.full((len(images), width), np.nan, dtype=np.float32)
         every_nc = np.full((len(images), len(self.recorded.classes)), np.nan, dtype=np.float32)
         every_nd[good], every_nc[good] = vectors_nd, self.recorded.probabilities(vectors_nd)
-        return Answered(every_nc, every_nd, reasons, self.classes)
+        return BatchPrediction(every_nc, every_nd, reasons, self.classes)
 
-    def _prepare(self, image: bytes | Path, most_pixels: int) -> np.ndarray:
+    def _prepare(self, image: bytes | Path, max_pixels: int) -> np.ndarray:
         if isinstance(image, Path) and (why := problem(image)):
             raise DecodeError(why)
-        return prepared_for(self._encoder, image, most_pixels=most_pixels)
+        return prepare_image(self._encoder, image, max_pixels=max_pixels)
 
 
 def read_folder(folder: Path) -> RecordedHead:
-    """The head in a folder. InputError where there is none."""
+    """Read the head in a folder. Raises InputError if there is none."""
     try:
         return read_head((folder / CARD).read_bytes(), (folder / WEIGHTS).read_bytes())
     except OSError as error:
-        raise InputError(
-            f"{folder} holds no head of Headroom's: {error.strerror} ({error.filename})."
-        ) from error
+        raise InputError(f"{folder} has no head of Headroom: {error.strerror} ({error.filename}).") from error
 
 
-def prepared_for(encoder: ImageEncoder, image: bytes | Path, *, most_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """uint8 [3, H, W], as the extraction prepares an image. Undecodable as :func:`decode_sized`."""
-    return encoder.prepare(decode_sized(image, least=encoder.least, most_pixels=most_pixels).image_hwc)
+def prepare_image(encoder: ImageEncoder, image: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode and preprocess an image as the extraction does: uint8 [3, H, W]. Raises DecodeError."""
+    return encoder.prepare(decode_sized(image, min_side=encoder.min_side, max_pixels=max_pixels).image_hwc)
 
 
-def encoded(encoder: ImageEncoder, prepared: Sequence[np.ndarray]) -> np.ndarray:
-    """float32 [N, D] of prepared images, rounded as the feature store rounds. Batches are filled up, so
-    that a vector does not depend on how many others are with it."""
+def encode_prepared(encoder: ImageEncoder, prepared: Sequence[np.ndarray]) -> np.ndarray:
+    """Encode preprocessed images: float32 [N, D], rounded as in the feature store. Batches are padded, so
+    that vectors do not depend on the batch size."""
     pieces = []
     for at in range(0, len(prepared), BATCH):
         some = list(prepared[at : at + BATCH])
-        full = some + some[-1:] * (encoder.full(BATCH) - len(some))
+        full = some + some[-1:] * (encoder.padded_size(BATCH) - len(some))
         pieces.append(encoder.forward(np.stack(full))[: len(some)])
     if not pieces:
         return np.empty((0, 0), dtype=np.float32)

@@ -1,11 +1,11 @@
-"""The best head as MLflow serves it: the loader module of the models that sweeps log.
+"""Serve the best head with MLflow: loader module of logged models.
 
-MLflow imports this module from the copy of our code that lies in the model, so a model answers as it did when
-it was logged, wherever it is loaded. Nothing is unpickled: the weights are safetensors.
+MLflow imports this module from the copy of the code in the model, so predictions stay the same as when it was
+logged. Nothing is unpickled: the weights are safetensors.
 
-A row has an ``image`` (an image file's bytes, base64 in JSON) or a ``path``. A server reads no paths, which
-its clients choose, unless HEADROOM_SERVE_FOLDER names the folder that they may lie in. HEADROOM_ENCODER says
-where the encoder is, if this is not carried along and not where it was.
+A row has an ``image`` (an image file's bytes, base64 in JSON) or a ``path``. A server reads paths only in
+the folder HEADROOM_SERVE_FOLDER. HEADROOM_ENCODER is the location of the encoder if it is not included in the
+model and has moved.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ import pandas as pd
 
 from trainer.serving.predictor import Predictor
 
-IMAGE, PATH = "image", "path"  # columns that come in
+IMAGE, PATH = "image", "path"  # input columns
 LABEL, CONFIDENCE, PROBABILITIES, TOP, ERROR = "label", "confidence", "probabilities", "top_k", "error"
 TOP_K = 5
 ENCODER, FOLDER = "HEADROOM_ENCODER", "HEADROOM_SERVE_FOLDER"
-IN_A_SERVER = "__pyfunc_model_path__"  # MLflow's scoring server sets it (3.17, pyfunc/scoring_server)
+IN_A_SERVER = "__pyfunc_model_path__"  # set by MLflow's scoring server (3.17, pyfunc/scoring_server)
 NOTHING = "neither an image nor a path"
 
 
-def load(path: str) -> Served:
-    """The model in a data folder that MLflow names. InputError where the encoder is not to be had."""
-    return Served(Predictor.of_folder(Path(path), encoder=os.environ.get(ENCODER) or None))
+def load(path: str) -> ServedModel:
+    """Load the model in a data folder. Raises InputError if the encoder is not available."""
+    return ServedModel(Predictor.from_folder(Path(path), encoder=os.environ.get(ENCODER) or None))
 
 
-class Served:
-    """What MLflow asks for predictions."""
+class ServedModel:
+    """Model with the ``predict`` method that MLflow calls."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
     def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One answer per row: ``label, confidence, probabilities`` (in the order of the classes), ``top_k``
-        (a list of label and probability, the likeliest first) and ``error``, "" where there is none.
+        """Return one prediction per row: ``label, confidence, probabilities`` (in the order of the
+        classes), ``top_k`` (a list of label and probability, the most probable first) and ``error``, "" if
+        there is none.
 
         Args:
             rows: with a column ``image`` or ``path``, or both.
@@ -48,13 +49,13 @@ class Served:
         """
         top_k = int((params or {}).get("top_k", TOP_K))
         images, paths = (rows.get(name, pd.Series(index=rows.index, dtype=object)) for name in (IMAGE, PATH))
-        wanted = [_wanted(image, path) for image, path in zip(images, paths, strict=True)]
-        usable = [one for one in wanted if not isinstance(one, str)]
-        answered = self._predictor.predict(usable)
-        answers = iter(zip(answered.probabilities_nc, answered.reasons, strict=True))
-        told = [(None, one) if isinstance(one, str) else next(answers) for one in wanted]
-        # objects: None is null in JSON, and NaN is no JSON at all
-        return pd.DataFrame([self._row(probs_c, reason, top_k) for probs_c, reason in told], dtype=object)
+        inputs = [_input(image, path) for image, path in zip(images, paths, strict=True)]
+        usable = [one for one in inputs if not isinstance(one, str)]
+        predicted = self._predictor.predict(usable)
+        predictions = iter(zip(predicted.probabilities_nc, predicted.reasons, strict=True))
+        results = [(None, one) if isinstance(one, str) else next(predictions) for one in inputs]
+        # dtype object keeps None, which is null in JSON; NaN is not valid JSON
+        return pd.DataFrame([self._row(probs_c, reason, top_k) for probs_c, reason in results], dtype=object)
 
     def _row(self, probs_c: np.ndarray | None, reason: str, top_k: int) -> dict[str, Any]:
         if probs_c is None or reason:
@@ -71,8 +72,8 @@ class Served:
         }
 
 
-def _wanted(image: Any, path: Any) -> bytes | Path | str:
-    """The image of a row, or in a text why there is none."""
+def _input(image: Any, path: Any) -> bytes | Path | str:
+    """Return the image of a row, or an error message as text."""
     if isinstance(image, bytes | bytearray) and image:
         return bytes(image)
     if not isinstance(path, str) or not path:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer.tracking.client import runs, tag_is
+from trainer.tracking.client import runs, tag_filter
 from trainer.tracking.schema import Kind, Stopped, Tag, TrialState
 
 if TYPE_CHECKING:
@@ -19,22 +19,22 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 
 @dataclass(frozen=True, kw_only=True)
 class ChildRun:
-    """One finished trial, or cell, as MLflow shall show it."""
+    """One finished trial or ablation cell, for its child run."""
 
     trial: int
     name: str
     state: TrialState  # any but RUNNING
-    params: Mapping[str, object]  # None: has no meaning for this trial, not logged
-    epochs: Mapping[str, Sequence[float]]  # metric → one value per epoch, the first being epoch 1
+    params: Mapping[str, object]  # None: does not apply to this trial, not logged
+    epochs: Mapping[str, Sequence[float]]  # metric → one value per epoch, from epoch 1
     final: Mapping[str, float]
     started_ms: int  # UNIX milliseconds
     ended_ms: int
-    message: str = ""  # of a failed trial: what went wrong
+    message: str = ""  # error of a failed trial
     kind: Kind = Kind.TRIAL
 
 
 def tags_of(child: ChildRun, parent: Run) -> dict[str, object]:
-    """Tags of a trial's run."""
+    """Return the tags of a child run."""
     tags: dict[str, object] = {
         Tag.PARENT: parent.info.run_id,
         Tag.KIND: child.kind,
@@ -45,9 +45,9 @@ def tags_of(child: ChildRun, parent: Run) -> dict[str, object]:
 
 
 def metrics_of(child: ChildRun) -> Iterator[Metric]:
-    """Per-epoch metrics (step = epoch, spread evenly over the trial's time), then the final ones.
+    """Yield per-epoch metrics (step = epoch, timestamps spread evenly over the trial), then the final ones.
 
-    What is not a finite number is left out: MLflow would store 0.
+    Values that are not finite are skipped: MLflow would store 0.
     """
     from mlflow.entities import Metric
 
@@ -63,9 +63,9 @@ def metrics_of(child: ChildRun) -> Iterator[Metric]:
 
 
 def complete_child_trials(client: MlflowClient, parent: Run) -> set[int]:
-    """Trials that have a whole child run. Half-written ones are deleted, to be written anew."""
+    """Return the trials with a complete child run. Incomplete runs are deleted, to be written again."""
     whole = set()
-    for run in runs(client, parent.info.experiment_id, where=tag_is(Tag.PARENT, parent.info.run_id)):
+    for run in runs(client, parent.info.experiment_id, where=tag_filter(Tag.PARENT, parent.info.run_id)):
         if run.info.status == "RUNNING" or Tag.STOPPED in run.data.tags:
             client.delete_run(run.info.run_id)
         elif Tag.TRIAL in run.data.tags:
@@ -74,8 +74,8 @@ def complete_child_trials(client: MlflowClient, parent: Run) -> set[int]:
 
 
 def close_unfinished_children(client: MlflowClient, parent: Run, *, stopped: Stopped, ended_ms: int) -> None:
-    """Mark the children that were being written when their sweep stopped as KILLED."""
-    where = f"{tag_is(Tag.PARENT, parent.info.run_id)} AND attributes.status = 'RUNNING'"
+    """Close the child runs that were still open when their sweep stopped, as KILLED."""
+    where = f"{tag_filter(Tag.PARENT, parent.info.run_id)} AND attributes.status = 'RUNNING'"
     for run in runs(client, parent.info.experiment_id, where=where):
         client.set_tag(run.info.run_id, Tag.STOPPED, stopped)
         client.set_terminated(run.info.run_id, "KILLED", max(ended_ms, run.info.start_time))

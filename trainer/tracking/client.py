@@ -1,6 +1,6 @@
-"""Finding one's way about an MLflow store: a client for a URI, its experiments, runs and folders.
+"""Access an MLflow store: client, experiments, runs and artifact folders.
 
-MLflow is imported inside the functions: the import costs 1.4 s, which ``--help`` should not pay.
+MLflow is imported inside the functions: the import takes 1.4 s, too long for ``--help``.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 PAGE = 1_000  # runs per request
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a line per run, where scripts look for figures
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # else a line per run on stdout
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
 def connect(tracking_uri: str) -> MlflowClient:
-    """A client for the store, which exists from here on. MLflow's telemetry stays off.
+    """Return a client for the store, creating it if necessary. MLflow's telemetry is off.
 
     Raises:
         InputError: see :func:`trainer.tracking.database.prepare`.
     """
     for name, value in QUIET.items():
-        os.environ.setdefault(name, value)  # before the import, which reads them
+        os.environ.setdefault(name, value)  # read by the import below
     from mlflow import MlflowClient
 
     database.prepare(tracking_uri)
@@ -45,10 +45,10 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def find_run(client: MlflowClient, run_id: str) -> Run:
-    """The run of that id.
+    """Return the run of that id.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such run.
     """
     from mlflow.exceptions import MlflowException
 
@@ -59,52 +59,51 @@ def find_run(client: MlflowClient, run_id: str) -> Run:
 
 
 def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
-    """A folder behind ``models:/NAME/VERSION`` or ``runs:/RUN_ID/PATH``, on this machine until it exits.
+    """Download ``models:/NAME/VERSION`` or ``runs:/RUN_ID/PATH`` to a folder that is deleted at exit.
 
     Raises:
-        InputError: there is none, or it cannot be fetched; ``flag`` named it.
+        InputError: it does not exist or cannot be downloaded; the message names ``flag``.
     """
     connect(tracking_uri)
     import mlflow
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    mlflow.set_tracking_uri(tracking_uri)  # models:/ and runs:/ are looked up where the process points
+    mlflow.set_tracking_uri(tracking_uri)  # models:/ and runs:/ are resolved in the global store
     scratch = tempfile.mkdtemp(prefix="headroom-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     try:
         return Path(download_artifacts(artifact_uri=artifact_uri, dst_path=scratch))
     except (MlflowException, OSError, ValueError) as error:
-        raise InputError(f"{flag} {artifact_uri} cannot be fetched: {first_line(error)}.") from error
+        raise InputError(f"{flag} {artifact_uri} cannot be downloaded: {first_line(error)}.") from error
 
 
 def find_experiment(client: MlflowClient, name: str) -> Experiment | None:
-    """The experiment of that name, if there is one.
+    """Return the experiment of that name, or None.
 
     Raises:
-        InputError: it was deleted (MLflow keeps the name taken), or its artifacts are not where the
-            store says.
+        InputError: it was deleted (MLflow still reserves the name), or the store was moved.
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return None
     if experiment.lifecycle_stage == "deleted":
         raise InputError(
-            f"--experiment {name} was deleted, and MLflow keeps its name until it is removed for good. Bring "
-            f"it back with `mlflow experiments restore --experiment-id {experiment.experiment_id}` "
+            f"--experiment {name} was deleted, and MLflow reserves its name until it is removed permanently. "
+            f"Restore it with `mlflow experiments restore --experiment-id {experiment.experiment_id}` "
             f"(MLFLOW_TRACKING_URI={client.tracking_uri}), or pass another --experiment."
         )
-    refuse_moved_store(client, experiment)
+    check_not_moved(client, experiment)
     return experiment
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
-    """Id of the experiment of that name, created where missing.
+    """Return the id of the experiment of that name, creating it if necessary.
 
-    A SQLite store keeps the artifacts in ``artifacts/`` beside the database; a server decides itself.
+    A SQLite store keeps artifacts in ``artifacts/`` beside the database; a server decides for itself.
 
     Raises:
-        InputError: as :func:`find_experiment`, or MLflow does not accept the name.
+        InputError: as :func:`find_experiment`, or MLflow rejects the name.
     """
     from mlflow.exceptions import MlflowException
 
@@ -114,17 +113,19 @@ def open_experiment(client: MlflowClient, name: str) -> str:
         try:
             return client.create_experiment(name, database.artifact_root(path) if path else None)
         except MlflowException as error:
-            experiment = find_experiment(client, name)  # somebody else may have been faster
+            experiment = find_experiment(client, name)  # another process may have created it
             if experiment is None:
                 raise InputError(f"--experiment {name!r} cannot be created: {error}") from error
     return experiment.experiment_id
 
 
-def refuse_moved_store(client: MlflowClient, experiment: Experiment) -> None:
-    """Notice a store that was moved: MLflow keeps absolute artifact paths, and then silently lists nothing.
+def check_not_moved(client: MlflowClient, experiment: Experiment) -> None:
+    """Raise InputError for a store that was moved.
+
+    MLflow stores absolute artifact paths, and lists nothing if the folder does not exist.
 
     Raises:
-        InputError: the recorded folder is gone, and the database has an ``artifacts/`` folder beside it.
+        InputError: the stored folder is missing, and there is an ``artifacts/`` folder beside the database.
     """
     path = database.sqlite_path(client.tracking_uri)
     recorded = local_folder(experiment.artifact_location)
@@ -140,13 +141,13 @@ def refuse_moved_store(client: MlflowClient, experiment: Experiment) -> None:
 
 
 def local_folder(artifact_uri: str) -> Path | None:
-    """The folder behind an artifact URI; ``None`` where it is on a server or in a bucket."""
+    """Return the local folder of an artifact URI; None for a server or a bucket."""
     parts = urlsplit(artifact_uri)
     return Path(url2pathname(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def runs(client: MlflowClient, experiment_id: str, *, where: str) -> Iterator[Run]:
-    """All runs that match an MLflow filter, newest first, however many pages that takes."""
+    """Yield all runs that match an MLflow filter, newest first."""
     token = None
     while True:
         page = client.search_runs(
@@ -158,12 +159,12 @@ def runs(client: MlflowClient, experiment_id: str, *, where: str) -> Iterator[Ru
             return
 
 
-def tag_is(tag: str, value: str) -> str:
-    """MLflow filter for a tag; the value must be one of our own words (no quotes in it)."""
+def tag_filter(tag: str, value: str) -> str:
+    """Return an MLflow filter for a tag. The value must not contain quotes."""
     return f"tags.`{tag}` = '{value}'"
 
 
 def cut(value: object, limit: int) -> str:
-    """``value`` as text of at most ``limit`` characters, with an ellipsis where it was longer."""
+    """Return ``value`` as text, truncated to ``limit`` characters with an ellipsis."""
     text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

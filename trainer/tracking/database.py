@@ -1,8 +1,8 @@
-"""Safe first use, and safe upgrade, of MLflow's SQLite store.
+"""Create and upgrade MLflow's SQLite store safely.
 
-MLflow migrates a new database in place on first use. Measured with 3.17: four processes starting
-at once broke 10 databases of 12, ``kill -9`` in the middle broke 2 of 12. Here the migration runs
-under a lock on a temporary file that takes the database's name only when it is whole.
+MLflow migrates a new database in place. Measured with 3.17: four processes starting at once broke 10 of 12
+databases, and ``kill -9`` during the migration broke 2 of 12. Here the migration runs under a lock on a
+temporary file, which is renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from filelock import FileLock
 from trainer.core import atomic
 from trainer.core.errors import InputError
 
-# WAL keeps an index in shared memory, which machines that share a network folder do not share.
+# WAL needs shared memory, which machines on a network file system do not have.
 NETWORK_FILESYSTEMS = {
     "nfs",
     "nfs4",
@@ -44,10 +44,10 @@ SERVER_TIMEOUT_S = 10.0
 
 
 def prepare(tracking_uri: str) -> None:
-    """Make sure that the SQLite store behind ``tracking_uri`` exists and has MLflow's present schema.
+    """Create the SQLite store of ``tracking_uri``, or upgrade it to the schema of the installed MLflow.
 
-    A missing database is created; one with an older schema is upgraded on a copy, and the old one is
-    kept beside it as ``<name>.<time>.bak``. Stores behind a server or another database are left alone.
+    The upgrade is done on a copy; the old database is kept as ``<name>.<time>.bak``. Servers and other
+    databases are not touched.
 
     Raises:
         InputError: a folder (MLflow 3 no longer has the file store), a file that is not an MLflow
@@ -71,26 +71,26 @@ def prepare(tracking_uri: str) -> None:
 
 
 def check(tracking_uri: str) -> None:
-    """Refuse a store that cannot be used, before hours are spent on what it should record. Makes nothing.
+    """Check that a store can be used, before a long run starts. Creates nothing.
 
     Raises:
-        InputError: see `sqlite_path`; or a server that does not answer.
+        InputError: see `sqlite_path`; or the server does not answer.
     """
     if sqlite_path(tracking_uri) is not None or not tracking_uri.startswith("http"):
         return
     try:
         urllib.request.urlopen(tracking_uri, timeout=SERVER_TIMEOUT_S).close()
     except urllib.error.HTTPError:
-        pass  # it answers; whether it lets us in is MLflow's to say
+        pass  # it answers; MLflow reports missing permissions
     except (OSError, ValueError) as error:
         raise InputError(
             f"The MLflow server {tracking_uri} does not answer: {error}. Start it (mlflow server), correct "
-            "--tracking-uri, or leave it out to use this checkout's own store."
+            "--tracking-uri, or omit it to use the default store."
         ) from error
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:
-    """The file behind a SQLite URI, absolute; ``None`` for a server or another database.
+    """Return the absolute path of a SQLite URI; None for a server or another database.
 
     Raises:
         InputError: the URI names a folder, or a SQLite database in memory.
@@ -99,25 +99,25 @@ def sqlite_path(tracking_uri: str) -> Path | None:
         name = tracking_uri.partition(":///")[2].partition("?")[0]
         if name in ("", ":memory:"):
             raise InputError(
-                f"--tracking-uri {tracking_uri} names no file, so nothing would be kept. "
+                f"--tracking-uri {tracking_uri} names no file, so nothing would be stored. "
                 "Pass one with a path, for example sqlite:///mlruns/mlflow.db."
             )
         return Path(name).absolute()
     if tracking_uri.startswith("file:") or not ("://" in tracking_uri or tracking_uri == "databricks"):
         raise InputError(
-            f"--tracking-uri {tracking_uri} names a folder, and MLflow 3 no longer keeps runs in plain "
+            f"--tracking-uri {tracking_uri} names a folder, and MLflow 3 no longer supports plain "
             "folders. Pass a SQLite file (sqlite:///mlruns/mlflow.db) or a server (http://host:5000)."
         )
     return None
 
 
 def artifact_root(path: Path) -> str:
-    """The file URI under which the experiments of the database at ``path`` keep their artifacts."""
+    """Return the file URI of the artifacts of the database at ``path``."""
     return (path.parent / "artifacts").as_uri()
 
 
 def _tables(path: Path) -> set[str]:
-    """Names of the tables in the database; none where there is no file, or an empty one."""
+    """Return the names of the tables; empty if the file is missing or empty."""
     if path.is_dir():
         raise InputError(
             f"The tracking store {path} is a folder; a SQLite file was expected. "
@@ -130,17 +130,17 @@ def _tables(path: Path) -> set[str]:
 
 
 def _is_current(path: Path) -> bool:
-    """Whether the database (which holds tables) has the schema of the installed MLflow."""
+    """Return whether a database with tables has the schema of the installed MLflow."""
     from mlflow.store.db import utils
 
     tables = _tables(path)
     if "experiments" not in tables:
         raise InputError(
-            f"The tracking store {path} is a SQLite database of some other program, not of MLflow. "
-            "Pass --tracking-uri with another path; a new store is made on first use."
+            f"The tracking store {path} is a SQLite database of another program, not of MLflow. "
+            "Pass --tracking-uri with another path; a new store is created."
         )
     if "alembic_version" not in tables:
-        return False  # somebody's first use died before its first migration
+        return False  # a process died before the first migration
     return (utils._get_latest_schema_revision(),) in _read(path, "SELECT version_num FROM alembic_version")
 
 
@@ -151,12 +151,12 @@ def _read(path: Path, query: str) -> list[tuple[Any, ...]]:
     except sqlite3.DatabaseError as error:
         raise InputError(
             f"The tracking store {path} cannot be read as a SQLite database ({error}). "
-            "Move the file away, or pass --tracking-uri with another path; a new store is made on first use."
+            "Move the file away, or pass --tracking-uri with another path; a new store is created."
         ) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open an existing database (never create one) with transactions left to the caller."""
+    """Open an existing database (never create one) in autocommit mode."""
     uri = f"file:{quote(str(path))}?mode=rw"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=IN_USE_AFTER_S)
 
@@ -165,13 +165,13 @@ def _create(path: Path) -> None:
     """Migrate an empty temporary file and give it the name ``path``."""
     temporary = _temporary(path)
     _migrate(temporary, artifact_root(path))
-    for suffix in SIDECARS:  # of a database that somebody deleted: SQLite would replay them into the new one
+    for suffix in SIDECARS:  # of a deleted database: SQLite would replay them into the new one
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     _publish(temporary, path)
 
 
 def _upgrade(path: Path) -> None:
-    """Upgrade a copy of the database at ``path``, keep the old one as a backup, swap the two."""
+    """Upgrade a copy of the database, back up the old one and replace it."""
     temporary = _temporary(path)
     backup = path.with_name(f"{path.name}.{time.strftime('%Y-%m-%d-%H%M%S')}.bak")
     with _alone(path) as connection:
@@ -181,7 +181,7 @@ def _upgrade(path: Path) -> None:
         except Exception as error:
             raise InputError(
                 f"The tracking store {path} has another schema than the installed MLflow and cannot be "
-                f"upgraded: {error}. The file is as it was. Install the MLflow that wrote it, move the file "
+                f"upgraded: {error}. The file is unchanged. Install the MLflow that wrote it, move the file "
                 "away, or pass --tracking-uri with another path."
             ) from error
         _copy(connection, backup)
@@ -190,12 +190,14 @@ def _upgrade(path: Path) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[sqlite3.Connection]:
-    """Hold the database so that nobody else reads or writes it, with everything in its one file."""
+    """Lock the database exclusively, with the whole content in its main file."""
     with closing(_connect(path)) as connection:
         try:
             connection.execute("PRAGMA journal_mode = DELETE")  # fails while another connection is open
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # the lock outlives its transaction:
-            connection.executescript("BEGIN EXCLUSIVE; COMMIT")  # within one, SQLite's backup waits for ever
+            connection.executescript(
+                "BEGIN EXCLUSIVE; COMMIT"
+            )  # within one, SQLite's backup would wait forever
         except sqlite3.OperationalError as error:
             raise InputError(
                 f"The tracking store {path} needs an upgrade to the installed MLflow's schema, and another "
@@ -211,14 +213,14 @@ def _copy(connection: sqlite3.Connection, target: Path) -> None:
 
 
 def _migrate(path: Path, artifacts: str) -> None:
-    """Bring the database at ``path`` (may be missing) to the newest schema, with the default experiment."""
+    """Migrate the database (may be missing) to the newest schema, with the default experiment."""
     from mlflow.store.db import utils
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     chatty = [logging.getLogger(name) for name in ("alembic", "mlflow.store.db.utils")]
     levels = [logger.level for logger in chatty]
     for logger in chatty:
-        logger.setLevel(logging.ERROR)  # a line per migration, dozens of them
+        logger.setLevel(logging.ERROR)  # else dozens of lines, one per migration
     engine = utils.create_sqlalchemy_engine(f"sqlite:///{path}")
     try:
         if path.exists():
@@ -231,7 +233,7 @@ def _migrate(path: Path, artifacts: str) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """The one temporary name beside ``path``, cleared of what a killed migration left there."""
+    """Return the temporary path for ``path``, removing files of a killed migration."""
     temporary = path.with_name(f".{path.name}.new")
     for suffix in ("", *SIDECARS):
         Path(f"{temporary}{suffix}").unlink(missing_ok=True)
@@ -239,7 +241,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Give a closed database its name: from one moment to the next, and for good."""
+    """Rename a closed database atomically and durably."""
     mode = "DELETE" if _filesystem(path.parent) in NETWORK_FILESYSTEMS else "WAL"
     with closing(_connect(temporary)) as connection:  # closing the last connection empties the log
         connection.execute(f"PRAGMA journal_mode = {mode}")
@@ -250,7 +252,7 @@ def _publish(temporary: Path, path: Path) -> None:
 
 
 def _filesystem(folder: Path) -> str:
-    """Type of the file system that holds ``folder``; "" where the system does not tell (not Linux)."""
+    """Return the file system type of ``folder``; "" if unknown (not Linux)."""
     try:
         mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
     except OSError:

@@ -1,4 +1,4 @@
-"""Reading back what a sweep logged, from the id of its run or of one of its trials."""
+"""Read the artifacts of a sweep, given its run id or that of a trial."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.core.errors import InputError
-from trainer.tracking.client import connect, find_run, refuse_moved_store
+from trainer.tracking.client import check_not_moved, connect, find_run
 from trainer.tracking.schema import Kind, Tag
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class RunFiles:
-    """The artifacts of a sweep.
+    """Artifacts of a sweep.
 
     Attributes:
-        trial: the trial's number where the run is a trial, else None.
+        trial: number of the trial if the run is a trial, else None.
 
     Raises:
         InputError: there is no such run, or it is neither a sweep nor a trial.
@@ -33,13 +33,13 @@ class RunFiles:
             raise InputError(f"Run {run_id} is neither a sweep nor a trial of one.")
         self.trial = int(run.data.tags[Tag.TRIAL]) if kind == Kind.TRIAL else None
         self.sweep = run.data.tags[Tag.PARENT] if kind == Kind.TRIAL else run_id
-        refuse_moved_store(self._client, self._client.get_experiment(run.info.experiment_id))
+        check_not_moved(self._client, self._client.get_experiment(run.info.experiment_id))
 
     def read(self, artifact: str) -> bytes:
-        """A file that the sweep logged.
+        """Return the content of an artifact.
 
         Raises:
-            InputError: it logged none by that name.
+            InputError: there is no such artifact.
         """
         from mlflow.exceptions import MlflowException
 
@@ -50,7 +50,7 @@ class RunFiles:
                 raise InputError(f"The sweep {self.sweep} has no {artifact}: {error}") from error
 
     def table(self, artifact: str) -> pd.DataFrame:
-        """A Parquet table that the sweep logged; raises as `read`."""
+        """Return a Parquet artifact as a table. Raises as `read`."""
         import pandas as pd
 
         return pd.read_parquet(io.BytesIO(self.read(artifact)))

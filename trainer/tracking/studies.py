@@ -1,4 +1,4 @@
-"""Studies that are already in the store: found by their name, closed where their process died."""
+"""Find studies by name and close the runs of dead processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainer.tracking.children import close_unfinished_children
-from trainer.tracking.client import connect, find_experiment, runs, tag_is
+from trainer.tracking.client import connect, find_experiment, runs, tag_filter
 from trainer.tracking.schema import Kind, RunState, Stopped, Tag, run_state
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyRun:
-    """A sweep or an ablation that is already in the store."""
+    """The stored run of a study."""
 
     run_id: str
     state: RunState
@@ -26,26 +26,26 @@ class StudyRun:
 
 
 def find_study(tracking_uri: str, experiment: str, study: str, *, kind: Kind = Kind.SWEEP) -> StudyRun | None:
-    """The newest run of that study and kind, if there is one.
+    """Return the newest run of that study and kind, or None.
 
-    A state of LIVE says that the last heartbeat is young, not that the process lives: one that was
-    killed a moment ago looks the same. ``RunWriter.resume`` tells the two apart.
+    LIVE means that the last heartbeat is recent; the process may have been killed a moment ago.
+    ``RunWriter.resume`` distinguishes the two.
     """
     client = connect(tracking_uri)
     found = find_experiment(client, experiment)
     if found is None:
         return None
-    for run in runs(client, found.experiment_id, where=tag_is(Tag.KIND, kind)):
-        if run.data.tags.get(Tag.STUDY) == study:  # compared here: a filter cannot quote every name
+    for run in runs(client, found.experiment_id, where=tag_filter(Tag.KIND, kind)):
+        if run.data.tags.get(Tag.STUDY) == study:  # not in the filter, which cannot quote every name
             return StudyRun(run.info.run_id, state_of(run), run.data.tags, run.data.params)
     return None
 
 
 def close_lost_runs(tracking_uri: str, experiment: str) -> list[str]:
-    """Close the runs of processes that died without a word, with their half-written children.
+    """Close the runs of dead processes and their incomplete child runs.
 
     Returns:
-        Ids of the parent runs closed: KILLED, labelled lost, ended at their last heartbeat.
+        Ids of the closed parent runs: KILLED, tagged as lost, ended at their last heartbeat.
     """
     client = connect(tracking_uri)
     found = find_experiment(client, experiment)
@@ -62,15 +62,15 @@ def close_lost_runs(tracking_uri: str, experiment: str) -> list[str]:
 
 
 def state_of(run: Run) -> RunState:
-    """A run's state as people see it, at this moment."""
+    """Return the current state of a run."""
     heartbeat = run.data.tags.get(Tag.HEARTBEAT)
     return run_state(run.info.status, float(heartbeat) if heartbeat else None, time.time())
 
 
-def finished(tracking_uri: str, experiment: str, *, kind: Kind = Kind.SWEEP) -> Iterator[str]:
-    """Ids of the finished runs of a kind, the newest first."""
+def finished_runs(tracking_uri: str, experiment: str, *, kind: Kind = Kind.SWEEP) -> Iterator[str]:
+    """Yield the ids of the finished runs of a kind, newest first."""
     client = connect(tracking_uri)
     found = find_experiment(client, experiment)
     if found is not None:
-        where = f"{tag_is(Tag.KIND, kind)} AND attributes.status = 'FINISHED'"
+        where = f"{tag_filter(Tag.KIND, kind)} AND attributes.status = 'FINISHED'"
         yield from (run.info.run_id for run in runs(client, found.experiment_id, where=where))

@@ -1,4 +1,4 @@
-"""The tables of a finished sweep and of an extraction, under the schema's names."""
+"""Build the tables of a sweep and of an extraction, with the schema's column names."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def with_ends(name: str, interval: Interval) -> dict[str, float]:
-    """``name, name_low, name_high``: a figure of a row and the ends of its interval."""
+    """Return a value and the bounds of its interval as ``name, name_low, name_high``."""
     return dict(zip((name, name + LOW, name + HIGH), interval, strict=True))
 
 
 def predictions(
     manifest: Manifest, rows: np.ndarray, probabilities_nc: np.ndarray, *, head: str, trial: int, seed: int
 ) -> pd.DataFrame:
-    """PREDICTIONS of one head: one row for each of the ``rows`` [N], in their order."""
+    """Return PREDICTIONS of one head: one row for each of ``rows`` [N], in that order."""
     names = np.asarray(manifest.classes, dtype=object)
     pred_n = probabilities_nc.argmax(1)
     return pd.DataFrame(
@@ -43,7 +43,7 @@ def predictions(
 
 
 def projection(sample_id: Sequence[str], maps: Mapping[int, np.ndarray]) -> pd.DataFrame:
-    """PROJECTION: where each sample stands on the maps, [N, 2] by perplexity."""
+    """Return PROJECTION from the coordinates [N, 2] by perplexity."""
     columns: dict[str, Any] = {Projection.SAMPLE_ID: sample_id}
     for perplexity, xy_n2 in maps.items():
         for name, values in zip(Projection.at(perplexity), xy_n2.T, strict=True):
@@ -52,7 +52,7 @@ def projection(sample_id: Sequence[str], maps: Mapping[int, np.ndarray]) -> pd.D
 
 
 def samples(manifest: Manifest, rows: Sequence[int], thumbnails: Sequence[bytes | None]) -> pd.DataFrame:
-    """SAMPLES of the chosen ``rows``, each with its thumbnail."""
+    """Return SAMPLES for ``rows``, each with its thumbnail."""
     known = manifest.corrupted
     return pd.DataFrame(
         {
@@ -61,21 +61,21 @@ def samples(manifest: Manifest, rows: Sequence[int], thumbnails: Sequence[bytes 
             Samples.LABEL: [manifest.classes[manifest.label_n[row]] for row in rows],
             Samples.CAPTION: [manifest.caption[row] for row in rows],
             Samples.GROUP: [manifest.group[row] for row in rows],
-            Samples.SPOILED: [None if known is None else known[row] for row in rows],
+            Samples.CORRUPTED: [None if known is None else known[row] for row in rows],
             Samples.THUMBNAIL: thumbnails,
         }
     )
 
 
 def quarantine(entries: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """QUARANTINE: (path, reason) of every file that could not be used."""
+    """Return QUARANTINE from the (path, reason) of every corrupt file."""
     return pd.DataFrame(entries, columns=[Quarantine.PATH, Quarantine.REASON])
 
 
 def images(
     manifest: Manifest, *, measures: Mapping[str, np.ndarray], thumbnails: Mapping[int, bytes | None]
 ) -> pd.DataFrame:
-    """IMAGES: every row, with its measures [N] by name; a few have a thumbnail, by row."""
+    """Return IMAGES: every row with its measures [N] by name, and thumbnails by row index."""
     rows = range(len(manifest))
     return pd.DataFrame(
         {
@@ -91,12 +91,12 @@ def images(
 def duplicates(
     pairs_p2: np.ndarray,
     *,
-    likeness_p: np.ndarray,
+    similarity_p: np.ndarray,
     kind: Sequence[str],
     sample_id: Sequence[str],
     split_n: np.ndarray,
 ) -> pd.DataFrame:
-    """DUPLICATES: pairs of rows int64 [P, 2], in the order given."""
+    """Return DUPLICATES from pairs of rows, int64 [P, 2], in the given order."""
     a, b = pairs_p2.T
     return pd.DataFrame(
         {
@@ -104,7 +104,7 @@ def duplicates(
             Duplicates.SAMPLE_ID_B: [sample_id[row] for row in b],
             Duplicates.SPLIT_A: split_n[a].astype(object),
             Duplicates.SPLIT_B: split_n[b].astype(object),
-            Duplicates.LIKENESS: likeness_p.astype(np.float32),
+            Duplicates.SIMILARITY: similarity_p.astype(np.float32),
             Duplicates.KIND: list(kind),
         }
     )

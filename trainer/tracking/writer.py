@@ -30,7 +30,7 @@ from trainer.tracking.children import (
     metrics_of,
     tags_of,
 )
-from trainer.tracking.client import connect, cut, find_run, local_folder, open_experiment, refuse_moved_store
+from trainer.tracking.client import check_not_moved, connect, cut, find_run, local_folder, open_experiment
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag
 from trainer.tracking.studies import state_of
 
@@ -101,7 +101,7 @@ class RunWriter:
         """
         client = connect(tracking_uri)
         run = find_run(client, run_id)
-        refuse_moved_store(client, client.get_experiment(run.info.experiment_id))
+        check_not_moved(client, client.get_experiment(run.info.experiment_id))
         if local_folder(run.info.artifact_uri) is None and state_of(run) is RunState.LIVE:
             raise _busy(run)
         writer = cls(client, run, claim=_claim(run))

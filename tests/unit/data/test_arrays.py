@@ -145,5 +145,5 @@ def test_a_truncated_npz_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, train_x=X, train_y=Y)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         load(str(path), seed=0)

@@ -171,7 +171,7 @@ def test_a_share_that_is_none_is_refused_by_its_flag(plant: Plant, share: float)
     ids=["a single class", "no training rows", "no labels", "no row is taken"],
 )
 def test_labels_that_cannot_be_mixed_up_are_refused(manifest: Manifest, share: float) -> None:
-    with pytest.raises(InputError, match=r"--mismatch 0\.\d+: toy has \d+ sound training rows"):
+    with pytest.raises(InputError, match=r"--mismatch 0\.\d+: toy has \d+ clean training rows"):
         flip_labels(manifest, share, seed=0)
 
 
@@ -186,5 +186,5 @@ def test_labels_that_cannot_be_mixed_up_are_refused(manifest: Manifest, share: f
     ids=["no captions", "a single text", "no training rows", "one row is taken"],
 )
 def test_captions_that_cannot_be_exchanged_are_refused(manifest: Manifest, share: float) -> None:
-    with pytest.raises(InputError, match=r"--shuffle-captions 0\.\d+: toy has \d+ sound rows with a caption"):
+    with pytest.raises(InputError, match=r"--shuffle-captions 0\.\d+: toy has \d+ clean rows with a caption"):
         shuffle_captions(manifest, share, seed=0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.image_files import encoded, noise
 from trainer.core.errors import InputError
-from trainer.data.duplicates import duplicate_rows, indivisible_units, redundant_rows, refuse_leaks
+from trainer.data.duplicates import check_leaks, duplicate_rows, indivisible_units, redundant_rows
 from trainer.data.load import load
 from trainer.data.manifest import Columns, Manifest, build_manifest
 
@@ -41,8 +41,8 @@ def test_of_copies_a_test_row_stays_before_a_val_row_before_the_first() -> None:
 
 def test_an_image_in_train_and_test_is_refused_and_both_rows_are_named() -> None:
     with pytest.raises(InputError, match=r"toy: 1 images .*row1 and row3.*--drop-duplicates.*--allow-leaks"):
-        refuse_leaks(_manifest("abcb", "rrvt"))
-    refuse_leaks(_manifest("abbccd", "rrrttv"))
+        check_leaks(_manifest("abcb", "rrvt"))
+    check_leaks(_manifest("abbccd", "rrrttv"))
 
 
 @given(
@@ -73,5 +73,5 @@ def test_splits_that_are_drawn_never_divide_copies(tmp_path: Path) -> None:
             (tmp_path / kind / f"{i}.png").write_bytes(encoded(content))
     manifest = load(str(tmp_path), seed=0)
     assert len(duplicate_rows(manifest.content)) == 20
-    refuse_leaks(manifest)
+    check_leaks(manifest)
     assert {str(split) for split in manifest.split_n} == {"train", "val", "test"}

@@ -115,7 +115,7 @@ def test_what_only_looks_like_an_image_file_is_quarantined_and_never_opened(tmp_
     assert _reasons(_load(tmp_path)) == {
         "a/pipe.jpg": "not a regular file",
         "a/empty.jpg": "empty file",
-        "a/gone.jpg": "a link to nothing",
+        "a/gone.jpg": "a broken link",
         "a/device.jpg": "not a regular file",
     }
 
@@ -218,7 +218,7 @@ def test_metadata_may_lie_in_each_split_folder(tmp_path: Path) -> None:
 def test_an_image_that_metadata_names_in_vain_is_quarantined(tmp_path: Path) -> None:
     class_folders(tmp_path, {"a": 1, "b": 1})
     _write_csv(tmp_path / "metadata.csv", [{"file_name": "a/gone.png", "caption": "x"}])
-    assert _reasons(_load(tmp_path)) == {"a/gone.png": "named in metadata.csv, but there is no such image"}
+    assert _reasons(_load(tmp_path)) == {"a/gone.png": "named in metadata.csv, but there is no such file"}
 
 
 def test_an_image_without_its_label_is_refused(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_an_image_without_its_label_is_refused(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("metadata.csv", "name,label\n0.png,a\n", "row 1 has no file_name"),
-        ("metadata.csv", "file_name\na/0.png\na/0.png\n", "named already"),
+        ("metadata.csv", "file_name\na/0.png\na/0.png\n", "is already in"),
         ("metadata.jsonl", '{"file_name": "a/0.png"}\n{"file', "cannot be read"),
         ("metadata.jsonl", "[1]\n", "row 1 has no file_name"),
         ("metadata.csv", "file_name,caption\na/0.png,\udce9\n", "cannot be read"),

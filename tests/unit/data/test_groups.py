@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.paths import SHARED
 from trainer.core.errors import InputError
 from trainer.data.duplicates import indivisible_units
-from trainer.data.groups import drop_shared_groups, groups_across_splits, refuse_group_leaks, with_groups
+from trainer.data.groups import check_group_leaks, drop_shared_groups, groups_across_splits, with_groups
 from trainer.data.load import load
 from trainer.data.manifest import SPLITS, Columns, Manifest, Quarantined, build_manifest
 from trainer.data.split import complete_splits
@@ -133,9 +133,9 @@ def test_all_other_columns_stay_and_the_digest_tells_the_groups() -> None:
 @pytest.mark.parametrize(
     ("pattern", "says"),
     [
-        ("(person", r"--groups '\(person' is no regular expression: missing \)"),
-        ("a{99999999999999999999}", r"--groups .* is no regular expression"),
-        (PERSON, r"--groups .* none of the 2 rows of toy.*'row0'"),
+        ("(person", r"--groups '\(person' is not a regular expression: missing \)"),
+        ("a{99999999999999999999}", r"--groups .* is not a regular expression"),
+        (PERSON, r"--groups .* matches none of the 2 rows of toy.*'row0'"),
     ],
 )
 def test_a_pattern_that_finds_nothing_is_refused_with_what_it_was_searched_in(
@@ -146,18 +146,18 @@ def test_a_pattern_that_finds_nothing_is_refused_with_what_it_was_searched_in(
 
 
 def test_a_group_in_two_splits_is_refused_whichever_two_they_are() -> None:
-    refuse_group_leaks(_manifest("aab-bc--", "rrvrvtvt"))
+    check_group_leaks(_manifest("aab-bc--", "rrvrvtvt"))
     with pytest.raises(
         InputError,
-        match=r"toy: 3 groups .*\(a in train and test; b in train and val; c in val and test\)\. .*"
+        match=r"toy: 3 groups .*\(a in train and test; b in train and val; c in val and test\), .*"
         r"--drop-shared-groups.*--allow-leaks",
     ):
-        refuse_group_leaks(_manifest("aabbcc--d", "rtrvvtrtr"))
+        check_group_leaks(_manifest("aabbcc--d", "rtrvvtrtr"))
 
 
 def test_of_many_divided_groups_five_are_named() -> None:
     with pytest.raises(InputError, match=r"6 groups .*e in train and test; …\)"):
-        refuse_group_leaks(_manifest("aabbccddeeff", "rtrtrtrtrtrt"))
+        check_group_leaks(_manifest("aabbccddeeff", "rtrtrtrtrtrt"))
 
 
 def test_of_a_divided_group_the_rows_of_test_stay_or_else_of_val() -> None:
@@ -173,7 +173,7 @@ def test_of_a_divided_group_the_rows_of_test_stay_or_else_of_val() -> None:
 def test_after_dropping_no_group_is_divided_and_no_test_row_is_gone(rows: list[tuple[str, str]]) -> None:
     before = _manifest("".join(one for one, _ in rows), "".join(split for _, split in rows))
     after = drop_shared_groups(before)
-    refuse_group_leaks(after)
+    check_group_leaks(after)
     assert set(before.group) == set(after.group)
     assert [before.sample_id[i] for i in before.rows("test")] == [
         after.sample_id[i] for i in after.rows("test")
@@ -187,5 +187,5 @@ def test_patients_of_the_pneumonia_set_who_stand_in_two_splits_are_found() -> No
     assert sum({"train", "test"} <= one for one in splits) == 21
     assert sum({"val", "test"} <= one for one in splits) == 7
     left = drop_shared_groups(manifest)
-    refuse_group_leaks(left)
+    check_group_leaks(left)
     assert len(left.rows("test")) == len(manifest.rows("test"))

@@ -195,7 +195,7 @@ def test_an_image_whose_file_is_gone_or_another_is_an_error_of_the_disk(tmp_path
         ),
         (
             lambda: datasets.DatasetDict(train=rows(range(4)), test=rows(range(4)), extra=rows(range(4))),
-            r"splits 'train', 'test', 'extra'.*what 'extra' is for.*save_to_disk",
+            r"splits 'train', 'test', 'extra'.*.extra. is unknown.*save_to_disk",
         ),
         (
             lambda: datasets.DatasetDict(train=rows(range(4)), validation=rows(range(4))),
@@ -285,7 +285,7 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) -> None:
         (f"{tmp_path}/empty", "any data files"),
         (f"{tmp_path}/script", "scripts are no longer supported"),
         (f"{tmp_path}/broken", r"cannot be loaded \((?!An error occurred)"),
-        ("", "names no data set"),
+        ("", "names no dataset"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             load(f"hf:{name}", seed=0)

@@ -69,7 +69,7 @@ def test_a_shard_cut_short_keeps_its_whole_images_and_is_named(tmp_path: Path, k
     assert 0 < len(manifest) < 12
     assert manifest.images is not None
     assert all((decode(image) == noise(i)).all() for i, image in enumerate(manifest.images))
-    assert [q.path for q in manifest.quarantined if "cut short" in q.reason] == ["00000.tar"]
+    assert [q.path for q in manifest.quarantined if "truncated" in q.reason] == ["00000.tar"]
 
 
 def test_a_shard_cut_between_two_files_is_noticed_too(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_shard_cut_between_two_files_is_noticed_too(tmp_path: Path) -> None:
     with tarfile.open(whole) as tar:
         third = tar.getmembers()[6]
     whole.write_bytes(whole.read_bytes()[: third.offset])
-    assert "cut short" in load(str(whole), seed=0).quarantined[0].reason
+    assert "truncated" in load(str(whole), seed=0).quarantined[0].reason
 
 
 def test_a_key_without_an_image_and_a_shard_that_is_none_are_quarantined(tmp_path: Path) -> None:
@@ -99,5 +99,5 @@ def test_an_image_that_vanished_from_its_shard_is_an_error_of_the_disk(tmp_path:
     manifest = load(str(path), seed=0)
     path.write_bytes(path.read_bytes()[:2000])
     assert manifest.images is not None
-    with pytest.raises(OSError, match="ends in the midst"):
+    with pytest.raises(OSError, match="is truncated"):
         manifest.images[3].read_bytes()  # type: ignore[union-attr]

@@ -132,9 +132,9 @@ def test_rows_without_a_usable_image_are_quarantined_with_a_reason(folder: Path)
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["label,caption", "cat,x"], "none for the image"),
+        (["label,caption", "cat,x"], "no image column"),
         (["path,label"], "no rows"),
-        (["path,label", "https://example.org/1.jpg,cat"], "web addresses.*img2dataset"),
+        (["path,label", "https://example.org/1.jpg,cat"], "URLs.*img2dataset"),
         (["path,label,split", "images/1.png,cat,holdout"], "row 1 is in the split 'holdout'"),
         (
             ["path,label", "images/1.png,cat", "images/1.png,dog"],
@@ -151,7 +151,7 @@ def test_a_table_that_cannot_be_used_is_refused(folder: Path, lines: list[str], 
 
 def test_a_parquet_file_without_images_or_cut_short_is_refused(folder: Path) -> None:
     parquet.write_table(arrow.table({"label": ["cat"]}), folder / "none.parquet")
-    with pytest.raises(InputError, match="none for the image"):
+    with pytest.raises(InputError, match="no image column"):
         load(str(folder / "none.parquet"), seed=0)
     whole = Path(_parquet(folder / "t.parquet", [encoded(noise(i)) for i in range(12)], arrow.binary()))
     (folder / "cut.parquet").write_bytes(whole.read_bytes()[:-100])

@@ -20,7 +20,7 @@ from trainer.experiments.ablation.judging import Judge, LabelledRows
 from trainer.experiments.ablation.training import Arm, TrainingSettings, arms_of, candidates, train, tune
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import TrainingData, to_training_data
-from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
+from trainer.tracking.schema import Ablation, AblationClasses, CellPredictions, Verdict
 
 SPEC = HeadSpec(lr=1e-2, epochs=5, batch_size=16, weights="last")
 
@@ -233,8 +233,8 @@ def judged(
             score_n = (pred_n == 1) * 0.5 + ease_n * 0.25 if classes == 2 else None
             lines.append(["e", seed, cell, is_random, pred_n, pred_n, score_n])
     columns = [
-        *(AnswersOf.ENCODER, AnswersOf.SEED, AnswersOf.CELL, AnswersOf.RANDOM),
-        *(AnswersOf.PRED_VAL, AnswersOf.PRED_TEST, AnswersOf.SCORE_TEST),
+        *(CellPredictions.ENCODER, CellPredictions.SEED, CellPredictions.CELL, CellPredictions.RANDOM),
+        *(CellPredictions.PRED_VAL, CellPredictions.PRED_TEST, CellPredictions.SCORE_TEST),
     ]
     masks = [
         np.ones(90, dtype=bool),
@@ -301,7 +301,7 @@ def test_the_cell_best_on_validation_is_the_chosen_one_and_gets_half_of_the_fals
 def test_what_a_filter_throws_out_is_held_against_what_is_known_to_be_spoiled() -> None:
     table, classes = judged({(0, False): 0.6, (1, False): 0.6, (1, True): 0.6})
     row = table.iloc[1]
-    assert (row[Ablation.THROWN_OUT], row[Ablation.SPOILED]) == (30, 40)
+    assert (row[Ablation.REMOVED], row[Ablation.CORRUPTED]) == (30, 40)
     assert (row[Ablation.PRECISION], row[Ablation.RECALL]) == (1.0, 0.75)
     assert classes[classes[AblationClasses.CELL] == 1][AblationClasses.KEPT].tolist() == [20, 20, 20]
     assert classes[AblationClasses.TEST].tolist() == [200] * 6

@@ -99,7 +99,7 @@ def tables(
                 row |= spread(random, Ablation.OVER_RANDOM, 0.0)
                 row[Ablation.OVER_RANDOM_P] = 10 ** random.uniform(-4, 0)
             if spoiled:
-                row |= {Ablation.THROWN_OUT: 1200 - kept, Ablation.SPOILED: 150, Ablation.RECALL: 0.4}
+                row |= {Ablation.REMOVED: 1200 - kept, Ablation.CORRUPTED: 150, Ablation.RECALL: 0.4}
                 row[Ablation.PRECISION] = 60 / (1200 - kept) if kept < 1200 else math.nan
             try:
                 parts = parts_of(parse(text))

@@ -73,7 +73,7 @@ def test_near_duplicates_are_counted_within_and_across_splits_leaks_first() -> N
     assert figures[Extracted.NEAR_LEAKS] == 3
     assert [pairs.between for pairs in found.pairs] == ["test/train", "val/train", "train/train"]
     assert sorted(map(sorted, found.pairs[0].rows_p2.tolist())) == [[3, 10], [4, 11]]
-    assert (found.pairs[0].likeness_p > 0.9).all()
+    assert (found.pairs[0].similarity_p > 0.9).all()
 
 
 def test_rows_without_measures_take_no_part_and_this_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,8 +30,8 @@ from trainer.experiments.ablation.scores import (
 )
 from trainer.features.aesthetic import AestheticHead
 from trainer.features.extract import extract
-from trainer.features.image_measures import measures_of
-from trainer.features.preprocessing import LEAST
+from trainer.features.image_measures import measure_stored_image
+from trainer.features.preprocessing import MIN_SIDE
 from trainer.features.settings import EncoderSettings
 from trainer.features.text_features import encode_texts
 
@@ -182,7 +182,12 @@ def demo_quality() -> tuple[np.ndarray, np.ndarray]:
     assert train.images is not None
     assert train.corrupted is not None
     stored = [image if isinstance(image, bytes) else image.read_bytes() for image in train.images]
-    measured = np.array([measures_of(data, decode_sized(data, least=LEAST), least=LEAST) for data in stored])
+    measured = np.array(
+        [
+            measure_stored_image(data, decode_sized(data, min_side=MIN_SIDE), min_side=MIN_SIDE)
+            for data in stored
+        ]
+    )
     by_name = {name: measured[:, MEASURE_NAMES.index(name)] for name in ("sharpness", "contrast", "entropy")}
     by_name["size"] = measured[:, :2].min(1)
     return quality_score(by_name), np.array(train.corrupted)

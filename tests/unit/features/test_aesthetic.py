@@ -143,7 +143,7 @@ def test_a_file_that_would_run_code_is_refused_and_did_not_run(tmp_path: Path, w
     ],
 )
 def test_what_is_no_layer_of_one_output_is_refused_with_what_it_is(tmp_path: Path, state: dict) -> None:
-    with pytest.raises(InputError, match=r"head\.pth is no linear predictor; it holds") as refused:
+    with pytest.raises(InputError, match=r"head\.pth is not a linear predictor; it holds") as refused:
         load_aesthetic(saved(state, tmp_path / "head.pth"))
     for name, one in state.items():
         assert f"{name} {list(one.shape)}" in str(refused.value)
@@ -171,7 +171,7 @@ def test_files_of_something_else_are_refused_by_name(tmp_path: Path, name: str, 
 def test_weights_that_are_no_finite_numbers_are_refused(tmp_path: Path, part: str, value: float) -> None:
     state = linear().state_dict()
     state[part].view(-1)[0] = value
-    with pytest.raises(InputError, match=r"head\.pth has weights that are no finite numbers"):
+    with pytest.raises(InputError, match=r"head\.pth has weights that are not finite"):
         load_aesthetic(saved(state, tmp_path / "head.pth"))
 
 
@@ -186,7 +186,7 @@ def test_a_missing_file_is_refused_by_name(where: str) -> None:
 
 
 def test_a_file_of_the_hub_that_cannot_be_fetched_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match=r"'nobody/nothing/head\.pth' here, and it cannot be fetched"):
+    with pytest.raises(InputError, match=r"'nobody/nothing/head\.pth' here, and it cannot be downloaded"):
         load_aesthetic("nobody/nothing/head.pth")
 
 
@@ -196,5 +196,8 @@ def test_a_file_of_the_hub_that_cannot_be_fetched_is_refused_by_name() -> None:
 def test_a_predictor_for_another_encoder_is_refused_with_both_lengths() -> None:
     head = AestheticHead(np.zeros(512), 0.0)
     check_fits(head, np.zeros((3, 512)), where="head.pth", encoder="some/clip")
-    with pytest.raises(InputError, match=r"head\.pth wants image embeddings of 512 .* some/clip have 768"):
+    with pytest.raises(
+        InputError,
+        match=r"head\.pth expects image embeddings of length 512; those of some/clip have length 768",
+    ):
         check_fits(head, np.zeros((3, 768)), where="head.pth", encoder="some/clip")

@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.core.errors import InputError
-from trainer.features.caption_augmentation import PARTS_OF_SPEECH, Wording, WordNet, reword
+from trainer.features.caption_augmentation import (
+    PARTS_OF_SPEECH,
+    CaptionAugmentation,
+    WordNet,
+    augment_caption,
+)
 
 CONTENT = hashlib.sha256(b"a picture").hexdigest()
 CONTENTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -68,12 +73,12 @@ def _is_subsequence(some: list[str], words: list[str]) -> bool:
 def test_a_view_has_words_of_the_caption_in_their_order_at_least_one_and_always_the_same(
     text: str, deletion: float, content: str, view: int, seed: int
 ) -> None:
-    how = Wording(deletion=deletion)
-    stayed = reword(text, how, content, view, seed=seed)
+    how = CaptionAugmentation(deletion=deletion)
+    stayed = augment_caption(text, how, content, view, seed=seed)
     assert stayed
     assert _is_subsequence(stayed.split(), text.split())
-    assert reword(text, how, content, view, seed=seed) == stayed
-    assert reword(text, how, content, 0, seed=seed) == text
+    assert augment_caption(text, how, content, view, seed=seed) == stayed
+    assert augment_caption(text, how, content, 0, seed=seed) == text
 
 
 @settings(deadline=None)
@@ -84,7 +89,7 @@ def test_what_is_left_out_at_a_low_share_is_left_out_at_a_higher_one(
     # Numbered, so that it is known which of two like words stayed.
     text = " ".join(f"{word}{at}" for at, word in enumerate(text.split()))
     low, high = (
-        reword(text, Wording(deletion=deletion), content, view, seed=0).split()
+        augment_caption(text, CaptionAugmentation(deletion=deletion), content, view, seed=0).split()
         for deletion in sorted([one, other])
     )
     assert set(high) <= set(low)
@@ -93,12 +98,12 @@ def test_what_is_left_out_at_a_low_share_is_left_out_at_a_higher_one(
 @settings(deadline=None)
 @given(st.lists(CAPTIONS, min_size=2, max_size=5), st.data())
 def test_a_view_does_not_depend_on_the_others_made_beside_it(texts: list[str], data: st.DataObject) -> None:
-    how = Wording(deletion=0.5)
+    how = CaptionAugmentation(deletion=0.5)
     contents = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     rows = [(row, view) for row in range(len(texts)) for view in (1, 2, 3)]
-    alone = {(row, view): reword(texts[row], how, contents[row], view, seed=3) for row, view in rows}
+    alone = {(row, view): augment_caption(texts[row], how, contents[row], view, seed=3) for row, view in rows}
     for row, view in data.draw(st.permutations(rows)):
-        assert reword(texts[row], how, contents[row], view, seed=3) == alone[row, view]
+        assert augment_caption(texts[row], how, contents[row], view, seed=3) == alone[row, view]
 
 
 @settings(deadline=None)
@@ -107,9 +112,9 @@ def test_synonyms_do_not_change_which_words_stay(
     wordnet: WordNet, content: str, view: int, deletion: float
 ) -> None:
     text = "one dog two car three big four quick five"
-    plain = reword(text, Wording(deletion=deletion), content, view, seed=0).split()
-    how = Wording(deletion=deletion, synonyms=1.0)
-    swapped = reword(text, how, content, view, seed=0, wordnet=wordnet).split()
+    plain = augment_caption(text, CaptionAugmentation(deletion=deletion), content, view, seed=0).split()
+    how = CaptionAugmentation(deletion=deletion, synonyms=1.0)
+    swapped = augment_caption(text, how, content, view, seed=0, wordnet=wordnet).split()
     assert len(swapped) == len(plain)
     for before, after in zip(plain, swapped, strict=True):
         assert after in (wordnet.synonyms(before) or (before,))
@@ -120,9 +125,9 @@ def test_synonyms_do_not_change_which_words_stay(
 def test_words_that_follow_change_nothing_about_those_before(
     text: str, last: str, content: str, view: int
 ) -> None:
-    how = Wording(deletion=0.5)
-    longer = reword(f"first {text} {last}", how, content, view, seed=0)
-    shorter = reword(f"first {text}", how, content, view, seed=0)
+    how = CaptionAugmentation(deletion=0.5)
+    longer = augment_caption(f"first {text} {last}", how, content, view, seed=0)
+    shorter = augment_caption(f"first {text}", how, content, view, seed=0)
     if len(longer.split()) > 1 and len(shorter.split()) > 1:  # else one was spared
         assert longer in (shorter, f"{shorter} {last}")
 
@@ -131,7 +136,7 @@ def test_images_views_and_seeds_differ() -> None:
     other = hashlib.sha256(b"another picture").hexdigest()
     text = " ".join(map(str, range(100)))
     drawn = {
-        reword(text, Wording(deletion=0.5), content, view, seed=seed)
+        augment_caption(text, CaptionAugmentation(deletion=0.5), content, view, seed=seed)
         for content in (CONTENT, other)
         for view in (1, 2)
         for seed in (0, 1)
@@ -141,12 +146,15 @@ def test_images_views_and_seeds_differ() -> None:
 
 def test_a_view_is_the_one_that_it_was_in_earlier_versions() -> None:
     text = "one two three four five six seven eight"
-    assert reword(text, Wording(deletion=0.5), CONTENT, 1, seed=0) == "two three four five eight"
+    assert (
+        augment_caption(text, CaptionAugmentation(deletion=0.5), CONTENT, 1, seed=0)
+        == "two three four five eight"
+    )
 
 
 def test_as_many_words_are_left_out_and_replaced_as_were_asked_for(wordnet: WordNet) -> None:
-    how = Wording(deletion=0.2, synonyms=0.3)
-    words = reword(" ".join(["car"] * 5000), how, CONTENT, 1, seed=0, wordnet=wordnet).split()
+    how = CaptionAugmentation(deletion=0.2, synonyms=0.3)
+    words = augment_caption(" ".join(["car"] * 5000), how, CONTENT, 1, seed=0, wordnet=wordnet).split()
     assert 0.78 < len(words) / 5000 < 0.82
     assert 0.68 < words.count("car") / len(words) < 0.72
     for synonym in ("auto", "automobile", "motorcar"):
@@ -156,20 +164,26 @@ def test_as_many_words_are_left_out_and_replaced_as_were_asked_for(wordnet: Word
 
 @pytest.mark.parametrize("text", ["", " ", "\n"])
 def test_an_empty_caption_stays_empty(text: str) -> None:
-    assert reword(text, Wording(deletion=0.9), CONTENT, 1, seed=0) == text
+    assert augment_caption(text, CaptionAugmentation(deletion=0.9), CONTENT, 1, seed=0) == text
 
 
 def test_a_synonym_keeps_punctuation_and_a_capital(wordnet: WordNet) -> None:
-    how = Wording(deletion=0, synonyms=1)
+    how = CaptionAugmentation(deletion=0, synonyms=1)
     text = '"Quick", said (_Dog_): — big... cat\'s'
     assert (
-        reword(text, how, CONTENT, 1, seed=0, wordnet=wordnet) == '"Fast", said (_Chase_): — large... cat\'s'
+        augment_caption(text, how, CONTENT, 1, seed=0, wordnet=wordnet)
+        == '"Fast", said (_Chase_): — large... cat\'s'
     )
 
 
 def test_little_words_are_not_taken_for_others(wordnet: WordNet) -> None:
     assert wordnet.synonyms("a") == ("angstrom",)
-    assert reword("A a", Wording(deletion=0, synonyms=1), CONTENT, 1, seed=0, wordnet=wordnet) == "A a"
+    assert (
+        augment_caption(
+            "A a", CaptionAugmentation(deletion=0, synonyms=1), CONTENT, 1, seed=0, wordnet=wordnet
+        )
+        == "A a"
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,14 +192,14 @@ def test_little_words_are_not_taken_for_others(wordnet: WordNet) -> None:
 def test_strengths_that_make_no_sense_are_named(wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(InputError, match=f"--wording.{name} is"):
-        Wording(**wrong).check()
-    Wording().check()
-    Wording(deletion=0, synonyms=1).check()
+        CaptionAugmentation(**wrong).check()
+    CaptionAugmentation().check()
+    CaptionAugmentation(deletion=0, synonyms=1).check()
 
 
 def test_synonyms_without_wordnet_are_refused_with_the_way_to_get_it() -> None:
-    with pytest.raises(InputError, match=r"WordNet is not at hand.*wordnet-base.*WNSEARCHDIR"):
-        reword("a dog", Wording(synonyms=0.1), CONTENT, 1, seed=0)
+    with pytest.raises(InputError, match=r"WordNet is not installed.*wordnet-base.*WNSEARCHDIR"):
+        augment_caption("a dog", CaptionAugmentation(synonyms=0.1), CONTENT, 1, seed=0)
 
 
 # --- WordNet's files --------------------------------------------------------------------------
@@ -222,9 +236,9 @@ def test_wordnet_is_looked_for_where_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WNSEARCHDIR", str(tmp_path / "wordnet"))
-    assert WordNet.at_hand() is None
+    assert WordNet.find_installed() is None
     _tiny_wordnet(tmp_path / "wordnet")
-    assert WordNet.at_hand() == WordNet(tmp_path / "wordnet")
+    assert WordNet.find_installed() == WordNet(tmp_path / "wordnet")
 
 
 @pytest.mark.parametrize("name", [f"{kind}.{part}" for kind in ("index", "data") for part in PARTS_OF_SPEECH])
@@ -251,7 +265,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, before: str, after: 
     text = (tmp_path / name).read_text()
     assert before in text
     (tmp_path / name).write_text(text.replace(before, after))
-    with pytest.raises(InputError, match=r"damaged: what index\.noun and data\.noun say of 'dog'"):
+    with pytest.raises(InputError, match=r"damaged: what index\.noun and data\.noun disagree on 'dog'"):
         wordnet.synonyms("dog")
 
 
@@ -260,13 +274,13 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, before: str, after: 
 )
 def test_princetons_files_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WNSEARCHDIR", raising=False)
-    wordnet = WordNet.at_hand()
+    wordnet = WordNet.find_installed()
     assert wordnet is not None
     assert {"auto", "automobile", "motorcar"} <= set(wordnet.synonyms("car"))
     assert "large" in wordnet.synonyms("big")
     assert "rapidly" in wordnet.synonyms("quickly")
     assert wordnet.synonyms("qwertz") == ()
-    how = Wording(deletion=0, synonyms=1)
-    assert reword("the Cartoon of a qwertz.", how, CONTENT, 1, seed=0, wordnet=wordnet) == (
+    how = CaptionAugmentation(deletion=0, synonyms=1)
+    assert augment_caption("the Cartoon of a qwertz.", how, CONTENT, 1, seed=0, wordnet=wordnet) == (
         "the Sketch of a qwertz."
     )

@@ -158,7 +158,7 @@ def test_a_model_of_another_kind_is_refused_by_its_type(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no config\.json"):
+    with pytest.raises(InputError, match=r"has no config\.json"):
         resolve(str(tmp_path))
 
 

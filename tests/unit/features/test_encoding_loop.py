@@ -117,14 +117,14 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
     pictures: Path, saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = _extract(pictures, saved_clip, tmp_path / "roomy", batch_size=16)
-    send = ImageEncoder.send
+    send = ImageEncoder.to_device
 
     def cramped(self: ImageEncoder, pixels_bchw: np.ndarray) -> object:
         if len(pixels_bchw) > 5:
             raise OutOfMemory
         return send(self, pixels_bchw)
 
-    monkeypatch.setattr(ImageEncoder, "send", cramped)
+    monkeypatch.setattr(ImageEncoder, "to_device", cramped)
     features = _extract(pictures, saved_clip, tmp_path / "cramped", batch_size=16)
     assert (features.report.encoded, features.report.batch_size) == (40, 4)
     assert [warning for warning in features.report.warnings if "too small for 16" in warning]
@@ -137,8 +137,8 @@ def test_no_room_for_a_single_image_is_said(
     def none(self: ImageEncoder, pixels_bchw: np.ndarray) -> object:
         raise OutOfMemory
 
-    monkeypatch.setattr(ImageEncoder, "send", none)
-    with pytest.raises(InputError, match="no memory for a single image"):
+    monkeypatch.setattr(ImageEncoder, "to_device", none)
+    with pytest.raises(InputError, match="single image does not fit"):
         _extract(pictures, saved_clip, tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_the_batch_size_is_measured_once_and_remembered(
     pictures: Path, saved_clip: Path, tmp_path: Path
 ) -> None:
     report = _extract(pictures, saved_clip, tmp_path, batch_size="auto").report
-    assert report.batch_size in batch_size.TRIED
+    assert report.batch_size in batch_size.CANDIDATES
     memory = tmp_path / "batch_sizes.json"
     ((name, size),) = json.loads(memory.read_text()).items()
     assert size == report.batch_size
@@ -178,8 +178,8 @@ def test_a_large_jpeg_is_read_at_a_fraction_and_looks_the_same(saved_clip: Path)
     smooth = np.kron(noise(3, height=8, width=12).astype(np.float32), np.ones((280, 280, 1), np.float32))
     data = encoded(smooth.astype(np.uint8), kind="JPEG")
     preparation = preparation_of(saved_clip)
-    assert preparation.least == 512  # twice its 32 would be less than what is measured needs
-    small, whole = decode(data, least=preparation.least), decode(data)
+    assert preparation.min_side == 512  # twice its 32 would be less than what is measured needs
+    small, whole = decode(data, min_side=preparation.min_side), decode(data)
     assert whole.shape == (2240, 3360, 3)
     assert small.shape == (560, 840, 3)  # a quarter: an eighth would leave 280 pixels
     difference = preparation.pixels(small).astype(float) - preparation.pixels(whole)
@@ -190,7 +190,7 @@ def test_a_large_jpeg_is_read_at_a_fraction_and_looks_the_same(saved_clip: Path)
 def test_what_is_small_or_no_jpeg_is_read_whole(kind: str) -> None:
     data = encoded(noise(4, height=120, width=180), kind=kind)
     least = 100 if kind == "JPEG" else 20
-    assert np.array_equal(decode(data, least=least), decode(data))
+    assert np.array_equal(decode(data, min_side=least), decode(data))
 
 
 def test_a_dtype_is_chosen_for_the_device() -> None:

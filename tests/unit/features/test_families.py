@@ -17,7 +17,7 @@ from trainer.core.errors import InputError
 from trainer.data.demo import ENCODER as DEMO
 from trainer.features.encoder import ImageEncoder
 from trainer.features.families import FAMILIES, family_of
-from trainer.features.key import identity
+from trainer.features.key import encoder_key
 from trainer.features.model_files import image_settings
 from trainer.features.preprocessing import KINDS, preparation
 from trainer.features.text_encoder import TextEncoder
@@ -72,12 +72,12 @@ def test_vectors_are_those_of_the_plain_model(saved: dict[str, Path], name: str)
 def test_each_family_has_a_key_of_its_own_that_says_how_it_pools(
     saved: dict[str, Path], tmp_path: Path
 ) -> None:
-    keys = [identity(folder, dtype="float32", cache_dir=tmp_path) for folder in saved.values()]
+    keys = [encoder_key(folder, dtype="float32", cache_dir=tmp_path) for folder in saved.values()]
     assert len({key.digest for key in keys}) == len(saved)
     assert all(
         FAMILIES[name].image.vector in key.fields["pooling"] for name, key in zip(saved, keys, strict=True)
     )
-    shared = identity(saved["blip"], dtype="float32", cache_dir=tmp_path, space="shared")
+    shared = encoder_key(saved["blip"], dtype="float32", cache_dir=tmp_path, space="shared")
     assert shared.digest not in {key.digest for key in keys}
 
 
@@ -138,7 +138,7 @@ def test_a_text_that_does_not_fit_is_cut_and_says_so() -> None:
     encoder = TextEncoder(DEMO, device="cpu")
     long = "cat " * 100
     texts = ["a cat", long, long + "and a dog"]
-    assert encoder.tokens.cut(texts).tolist() == [False, True, True]
+    assert encoder.tokens.is_truncated(texts).tolist() == [False, True, True]
     vectors_be = encoder.encode(texts)
     assert np.allclose(vectors_be[1], vectors_be[2], atol=1e-6)
 
@@ -175,7 +175,7 @@ def test_a_model_of_another_kind_is_refused_and_the_known_ones_are_named(tmp_pat
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"image_processor_type": "FlavaImageProcessor"}, "'FlavaImageProcessor', which is not one"),
+        ({"image_processor_type": "FlavaImageProcessor"}, "'FlavaImageProcessor', which is not supported"),
         ({"image_processor_type": "CLIPImageProcessor", "do_center_crop": False}, "another size"),
         ({"image_processor_type": "ViTImageProcessor", "size": {"longest_edge": 9}}, "longest_edge"),
     ],

@@ -16,7 +16,7 @@ from trainer.data.decode import decode
 from trainer.data.load import load
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.extract import Features, extract
-from trainer.features.image_augmentation import Augmentation, AugmentationSpec, crop, draw, recolour
+from trainer.features.image_augmentation import Augmentation, AugmentationSpec, crop, draw, jitter_and_flip
 from trainer.features.settings import EncoderSettings
 
 STILL = Augmentation(least_area=1, stretch=1, flip=0, brightness=0, contrast=0, saturation=0, hue=0)
@@ -75,7 +75,7 @@ def test_without_any_straying_the_image_comes_back() -> None:
     drawn = draw(STILL, CONTENT, 1, seed=0)
     pixels = crop(image, drawn, shape=(20, 30), resample=3)
     assert np.array_equal(pixels, image.transpose(2, 0, 1))
-    same = recolour(torch.from_numpy(pixels)[None].float(), torch.from_numpy(drawn.colours)[None])
+    same = jitter_and_flip(torch.from_numpy(pixels)[None].float(), torch.from_numpy(drawn.colours)[None])
     assert np.abs(same.numpy()[0] - pixels).max() < 0.01
 
 
@@ -85,11 +85,11 @@ def test_colours_are_changed_image_by_image() -> None:
     pixels = torch.from_numpy(noise(1).transpose(2, 0, 1)[None]).float().repeat(3, 1, 1, 1)
     still = [1, 1, 1, 0, 0]
     darker_mirrored_grey = [[0.5, 1, 1, 0, 0], [1, 1, 1, 0, 1], [1, 1, 0, 0, 0]]
-    darker, mirrored, grey = recolour(pixels, torch.tensor(darker_mirrored_grey, dtype=torch.float32))
+    darker, mirrored, grey = jitter_and_flip(pixels, torch.tensor(darker_mirrored_grey, dtype=torch.float32))
     assert torch.allclose(darker, pixels[0] / 2, atol=0.01)
     assert torch.allclose(mirrored, pixels[0].flip(-1), atol=0.01)
     assert torch.allclose(grey[0], grey[2], atol=0.01)
-    assert torch.allclose(recolour(pixels[:1], torch.tensor([still]).float())[0], pixels[0], atol=0.01)
+    assert torch.allclose(jitter_and_flip(pixels[:1], torch.tensor([still]).float())[0], pixels[0], atol=0.01)
 
 
 @pytest.mark.parametrize("wrong", [{"least_area": 0.0}, {"stretch": 0.5}, {"hue": 0.6}, {"flip": 2.0}])
@@ -133,7 +133,9 @@ def test_each_view_is_encoded_and_the_image_itself_stays_as_it_was(
             crop(decode(manifest.images[row]), one, shape=preparation.shape, resample=preparation.resample)
             for row, one in zip(train, drawn, strict=True)
         ]
-        expected_nd = encoder.begin(encoder.send(np.stack(cut)), np.stack([one.colours for one in drawn]))()
+        expected_nd = encoder.forward_async(
+            encoder.to_device(np.stack(cut)), np.stack([one.colours for one in drawn])
+        )()
         assert np.allclose(features.views_vnd[view - 1], expected_nd, atol=2e-3)
 
 

@@ -56,7 +56,7 @@ def test_each_row_has_the_measures_of_its_own_image(pictures: Path, saved_clip: 
     assert features.manifest.images is not None
     for row, image in enumerate(features.manifest.images):
         whole = decode(image)
-        expected = measure_image(decode(image, least=512), size=whole.shape[1::-1])
+        expected = measure_image(decode(image, min_side=512), size=whole.shape[1::-1])
         np.testing.assert_array_equal(features.measures_nm[row], expected.astype(np.float32))
 
 
@@ -81,7 +81,7 @@ def test_a_second_encoder_measures_nothing_again(
     def fail(*_: object, **__: object) -> np.ndarray:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(image_loader, "measures_of", fail)
+    monkeypatch.setattr(image_loader, "measure_stored_image", fail)
     second = _extract(pictures, wider, tmp_path)
     assert second.report.encoded == 11
     np.testing.assert_array_equal(first.measures_nm, second.measures_nm)
@@ -130,7 +130,7 @@ def test_an_image_that_another_process_measured_meanwhile_is_not_stored_twice(
     def measured_meanwhile(*arguments: object) -> image_loader.Prepared:
         prepared = prepare(*arguments)  # type: ignore[arg-type]
         other = measures_store(tmp_path / "cache" / "features")
-        with other.owner():
+        with other.lock():
             if len(other) == 0:
                 other.append([arguments[0].content], prepared.measures[None], sample_id=["x"])  # type: ignore
         return prepared
@@ -161,18 +161,18 @@ def test_measures_are_listed_and_travel_without_loss(
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("least", [None, 64])
+@pytest.mark.parametrize("min_side", [None, 64])
 def test_the_size_is_that_of_the_stored_image_turned_as_it_says(
-    kind: str, orientation: int, least: int | None
+    kind: str, orientation: int, min_side: int | None
 ) -> None:
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = orientation
     data = encoded(noise(1, height=150, width=211), kind=kind, exif=exif)
-    decoded = decode_sized(data, least=least)
+    decoded = decode_sized(data, min_side=min_side)
     turned = decode(data)
     assert (decoded.width, decoded.height) == turned.shape[1::-1]
     assert sorted(turned.shape[:2]) == [150, 211]
-    if least is None or kind != "JPEG":
+    if min_side is None or kind != "JPEG":
         np.testing.assert_array_equal(decoded.image_hwc, turned)
     else:
         assert sorted(decoded.image_hwc.shape[:2]) == [75, 106]

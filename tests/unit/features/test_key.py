@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from trainer.core.errors import InputError
-from trainer.features.key import EncoderKey, identity
+from trainer.features.key import EncoderKey, encoder_key
 from trainer.features.model_files import weight_files
 
 
 def _key(model: Path, tmp_path: Path, dtype: str = "float32") -> EncoderKey:
-    return identity(model, dtype=dtype, cache_dir=tmp_path / "cache")
+    return encoder_key(model, dtype=dtype, cache_dir=tmp_path / "cache")
 
 
 def test_the_place_of_a_model_is_no_part_of_its_key(model: Path, saved_clip: Path, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_weights_in_parts_are_all_part_of_the_key_and_a_missing_part_is_named(
 
 def test_a_folder_without_weights_is_refused(model: Path, tmp_path: Path) -> None:
     (model / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="holds no weights"):
+    with pytest.raises(InputError, match="has no weights"):
         _key(model, tmp_path)
 
 

@@ -12,7 +12,7 @@ from tests.support.tiny_encoders import MODELS, PATCHES, save_tiny
 from trainer.core.errors import InputError
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.families import FAMILIES
-from trainer.features.partial_encoder import ANATOMIES, FrozenFront
+from trainer.features.partial_encoder import ENCODER_PARTS, FrozenFront
 
 NAMES = ["clip", "dinov3", *MODELS]
 
@@ -86,4 +86,4 @@ def test_a_tower_with_fewer_blocks_is_told_by_the_flag(saved: dict[str, Path], l
 
 
 def test_every_family_can_be_cut() -> None:
-    assert {family.image.part for family in FAMILIES.values()} == set(ANATOMIES)
+    assert {family.image.part for family in FAMILIES.values()} == set(ENCODER_PARTS)

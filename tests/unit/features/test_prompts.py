@@ -22,7 +22,8 @@ def test_templates_come_from_a_file_or_from_the_ensemble(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("# nothing\n", "no line"), ("a photo\n", "has no {}"), (None, "cannot be read")]
+    ("content", "message"),
+    [("# nothing\n", "the file is empty"), ("a photo\n", "has no {}"), (None, "cannot be read")],
 )
 def test_templates_that_cannot_be_used_are_refused_by_name(
     tmp_path: Path, content: str | None, message: str
@@ -48,12 +49,12 @@ def test_classes_have_the_names_of_the_file_or_their_own(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("dog: hound\n", "'dog' is no class"),
+        ("dog: hound\n", "'dog' is not a class"),
         ("cat: []\n", "'cat' needs a name"),
         ("cat: ['', kitten]\n", "'cat' needs a name"),
         ("cat: {a: b}\n", "'cat' needs a name"),
         ("- cat\n", "expected lines"),
-        ("cat: [\n", "no YAML"),
+        ("cat: [\n", "not valid YAML"),
     ],
 )
 def test_names_that_cannot_be_used_are_refused(tmp_path: Path, content: str, message: str) -> None:

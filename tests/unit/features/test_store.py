@@ -35,7 +35,7 @@ def _vectors(numbers: Sequence[int], d: int = 3) -> np.ndarray:
 
 
 def _put(store: FeatureStore, numbers: Sequence[int]) -> None:
-    with store.owner():
+    with store.lock():
         store.append(_content(numbers), _vectors(numbers), sample_id=[f"row{n}" for n in numbers])
 
 
@@ -68,7 +68,7 @@ def test_the_owner_sees_what_another_stored_since_it_opened(tmp_path: Path) -> N
     first, second = FeatureStore(tmp_path, KEY), FeatureStore(tmp_path, KEY)
     _put(first, [1])
     assert len(second) == 0
-    with second.owner():
+    with second.lock():
         assert _content([1])[0] in second
 
 
@@ -129,7 +129,7 @@ def test_a_vector_that_cannot_be_stored_names_its_sample(tmp_path: Path, value: 
     store = FeatureStore(tmp_path, KEY)
     vectors_nd = _vectors([1, 2])
     vectors_nd[1, 2] = value
-    with pytest.raises(InputError, match=r"gave cats/2\.jpg"), store.owner():
+    with pytest.raises(InputError, match=r"gave cats/2\.jpg"), store.lock():
         store.append(_content([1, 2]), vectors_nd, sample_id=["cats/1.jpg", "cats/2.jpg"])
     assert len(FeatureStore(tmp_path, KEY)) == 0
 
@@ -145,7 +145,7 @@ import sys
 from pathlib import Path
 from tests.unit.features.test_store import KEY, FeatureStore, _content, _vectors
 store = FeatureStore(Path(sys.argv[1]), KEY)
-with store.owner():
+with store.lock():
     for first in range(int(sys.argv[2]), 10**9, 50):
         numbers = range(first, first + 50)
         store.append(_content(numbers), _vectors(numbers), sample_id=[""] * 50)
@@ -175,5 +175,5 @@ def test_a_killed_writer_loses_no_finished_shard_and_leaves_none_half_read(tmp_p
         assert found_n.all()
         assert np.array_equal(vectors_nd, _vectors(numbers).astype(np.float16).astype(np.float32))
         assert store.warnings == []
-    with store.owner():  # the lock fell with its process, and the owner clears what was half written
+    with store.lock():  # the lock fell with its process, and the owner clears what was half written
         assert list(store.folder.glob(".*.tmp")) == []

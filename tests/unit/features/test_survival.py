@@ -97,9 +97,9 @@ def test_a_disk_that_cannot_take_it_is_refused_before_the_work(saved_clip: Path,
     (folder,) = (tmp_path / "features").iterdir()
     store = FeatureStore.__new__(FeatureStore)
     store.folder, store.dtype = folder, np.dtype(np.float16)
-    store.check_room(1000, 768)
+    store.check_disk_space(1000, 768)
     with pytest.raises(InputError, match=r"1,568,000,000,000,000 bytes, [\d,]+ are free"):
-        store.check_room(10**12, 768)
+        store.check_disk_space(10**12, 768)
 
 
 def test_a_write_that_fails_names_the_bytes_and_leaves_the_rest_whole(

@@ -33,7 +33,7 @@ def test_each_text_gets_its_own_vector_and_is_encoded_once(tmp_path: Path) -> No
     assert seen == [(4, 4)]
     assert np.allclose(found.vectors_ne, TextEncoder(ENCODER, device="cpu").encode(TEXTS), atol=2e-3)
     assert np.array_equal(found.vectors_ne[0], found.vectors_ne[3])
-    assert found.cut_n.tolist() == [False, False, False, False, True]
+    assert found.truncated_n.tolist() == [False, False, False, False, True]
     again = encode_texts([*TEXTS, "new"], settings(tmp_path))
     assert again.encoded == 1
     assert np.array_equal(again.vectors_ne[:5], found.vectors_ne)

@@ -24,7 +24,7 @@ from tests.support.trained_sweep import CLASSES, Answering
 from trainer.serving import pyfunc
 from trainer.serving.packaging import registered_name
 from trainer.serving.predictor import Predictor, read_head
-from trainer.serving.pyfunc import Served
+from trainer.serving.pyfunc import ServedModel
 
 START_WITHIN_S = 120
 
@@ -130,12 +130,12 @@ def test_any_study_has_a_name_that_the_registry_takes(tracking_uri: str, study: 
 
 
 @pytest.fixture(scope="module")
-def served(answering: Answering) -> Served:
-    return Served(Predictor.of_folder(answering.folder / "model" / "data" / "head", device="cpu"))
+def served(answering: Answering) -> ServedModel:
+    return ServedModel(Predictor.from_folder(answering.folder / "model" / "data" / "head", device="cpu"))
 
 
 def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
-    served: Served, answering: Answering, tmp_path: Path
+    served: ServedModel, answering: Answering, tmp_path: Path
 ) -> None:
     path = answering.images / "red" / "0.png"
     rows = pd.DataFrame(
@@ -149,7 +149,7 @@ def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
 
 
 def test_a_server_may_be_given_one_folder(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ServedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allowed = tmp_path / "allowed"
     allowed.mkdir()

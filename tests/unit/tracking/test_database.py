@@ -149,7 +149,7 @@ def test_what_a_deleted_store_left_behind_does_not_reach_the_new_one(unused: Pat
 
 @pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "/data/mlruns", "file:///data/mlruns", "file:mlruns"])
 def test_a_plain_folder_is_refused_with_what_to_pass_instead(uri: str) -> None:
-    with pytest.raises(InputError, match=r"MLflow 3 no longer keeps runs in plain folders.*sqlite:///"):
+    with pytest.raises(InputError, match=r"MLflow 3 no longer supports plain folders.*sqlite:///"):
         database.prepare(uri)
 
 
@@ -180,7 +180,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE visits (url TEXT)")
-    with pytest.raises(InputError, match="of some other program"):
+    with pytest.raises(InputError, match="of another program"):
         database.prepare(f"sqlite:///{path}")
 
 

@@ -170,12 +170,12 @@ def _classes_named(rows: pd.DataFrame) -> str:
 
 
 def _of_spoiled(row: Mapping[Any, Any], several: bool) -> list[str]:
-    if Ablation.THROWN_OUT not in row or not row[Ablation.THROWN_OUT]:
+    if Ablation.REMOVED not in row or not row[Ablation.REMOVED]:
         return []
     return [
-        f"Of the {int(row[Ablation.THROWN_OUT]):,} rows that {called(row, several)} throws out "
+        f"Of the {int(row[Ablation.REMOVED]):,} rows that {called(row, several)} throws out "
         f"{row[Ablation.PRECISION]:.0%} are known to be spoiled; that is {row[Ablation.RECALL]:.0%} of all "
-        f"{int(row[Ablation.SPOILED]):,} spoiled ones."
+        f"{int(row[Ablation.CORRUPTED]):,} spoiled ones."
     ]
 
 

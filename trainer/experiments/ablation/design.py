@@ -60,11 +60,11 @@ class Cell:
 
 def usual(rows: FilterRows) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Axes and single filters that suit the scores at hand: an aesthetic score stands in for quality."""
-    at_hand = set(rows.scores) | ({UNIQUE} if rows.group_n is not None else set())
-    if AESTHETIC in at_hand:
-        at_hand -= {QUALITY}
-    axes = tuple(",".join(filters) for score, filters in USUAL_GRID.items() if score in at_hand)
-    alone = [one for score, filters in USUAL_ALONE.items() if score in at_hand for one in filters]
+    find_installed = set(rows.scores) | ({UNIQUE} if rows.group_n is not None else set())
+    if AESTHETIC in find_installed:
+        find_installed -= {QUALITY}
+    axes = tuple(",".join(filters) for score, filters in USUAL_GRID.items() if score in find_installed)
+    alone = [one for score, filters in USUAL_ALONE.items() if score in find_installed for one in filters]
     return axes, tuple(alone)
 
 

@@ -27,7 +27,7 @@ from trainer.stats.paired_bootstrap import (
     selection_optimism,
     swap_test,
 )
-from trainer.tracking.schema import Ablation, AblationClasses, AnswersOf, Verdict
+from trainer.tracking.schema import Ablation, AblationClasses, CellPredictions, Verdict
 from trainer.tracking.tables import with_ends
 
 LEVEL = 0.05
@@ -75,7 +75,7 @@ class Judge:
             specs: the head of every encoder's cell.
             progress: told (arms judged, arms).
         """
-        encoders = list(dict.fromkeys(answers[AnswersOf.ENCODER]))
+        encoders = list(dict.fromkeys(answers[CellPredictions.ENCODER]))
         rows: list[dict[str, Any]] = []
         of_classes: list[dict[str, Any]] = []
         for number, encoder in enumerate(encoders):
@@ -84,7 +84,7 @@ class Judge:
                 if progress is not None:
                     progress(number * total + done, len(encoders) * total)
 
-            found, per_class = self._encoder(answers[answers[AnswersOf.ENCODER] == encoder], tell)
+            found, per_class = self._encoder(answers[answers[CellPredictions.ENCODER] == encoder], tell)
             for row in found:
                 key = (encoder, row[Ablation.CELL])
                 row[Ablation.ENCODER] = encoder
@@ -99,8 +99,8 @@ class Judge:
     def _encoder(
         self, frame: pd.DataFrame, tell: Callable[[int, int], None]
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        test = self._answers(frame, AnswersOf.PRED_TEST, self.test_label_n)
-        val = f1_macro_per_seed(self._answers(frame, AnswersOf.PRED_VAL, self.val_label_n))
+        test = self._answers(frame, CellPredictions.PRED_TEST, self.test_label_n)
+        val = f1_macro_per_seed(self._answers(frame, CellPredictions.PRED_VAL, self.val_label_n))
         per_seed = f1_macro_per_seed(test)
         arms = list(dict.fromkeys(_arms(frame)))
         at = {arm: index for index, arm in enumerate(arms)}
@@ -145,15 +145,15 @@ class Judge:
     def _answers(self, frame: pd.DataFrame, column: str, label_n: np.ndarray) -> PredictionSet:
         """Return [A, S, N] in order of first appearance, which is the same in every seed."""
         arms = list(dict.fromkeys(_arms(frame)))
-        seeds = sorted(set(frame[AnswersOf.SEED]))
+        seeds = sorted(set(frame[CellPredictions.SEED]))
         shape = (len(arms), len(seeds), len(label_n))
         pred_asn = np.empty(shape, dtype=np.int16)
-        two = len(self.classes) == 2 and column == AnswersOf.PRED_TEST
+        two = len(self.classes) == 2 and column == CellPredictions.PRED_TEST
         score_asn = np.empty(shape, dtype=np.float32) if two else None
         arm_at, seed_at = {a: i for i, a in enumerate(arms)}, {s: i for i, s in enumerate(seeds)}
-        scores = frame[AnswersOf.SCORE_TEST]
+        scores = frame[CellPredictions.SCORE_TEST]
         for arm, seed, pred_n, score_n in zip(
-            _arms(frame), frame[AnswersOf.SEED], frame[column], scores, strict=True
+            _arms(frame), frame[CellPredictions.SEED], frame[column], scores, strict=True
         ):
             pred_asn[arm_at[arm], seed_at[seed]] = pred_n
             if score_asn is not None:
@@ -171,7 +171,7 @@ class Judge:
         }
         if self.spoiled_n is not None:
             found = found_spoiled(cell.keep_n, self.spoiled_n)
-            row[Ablation.THROWN_OUT], row[Ablation.SPOILED] = found.thrown_out, found.spoiled
+            row[Ablation.REMOVED], row[Ablation.CORRUPTED] = found.thrown_out, found.spoiled
             row[Ablation.PRECISION], row[Ablation.RECALL] = found.precision, found.recall
         return row
 
@@ -270,5 +270,5 @@ def _figures(figures: dict[str, Resampled]) -> dict[str, Any]:
 def _arms(frame: pd.DataFrame) -> list[tuple[int, bool]]:
     return [
         (int(cell), bool(random))
-        for cell, random in zip(frame[AnswersOf.CELL], frame[AnswersOf.RANDOM], strict=True)
+        for cell, random in zip(frame[CellPredictions.CELL], frame[CellPredictions.RANDOM], strict=True)
     ]

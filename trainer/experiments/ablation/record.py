@@ -16,7 +16,7 @@ from trainer.experiments.ablation.training import Answer
 from trainer.experiments.child_runs import epochs_shown, mean_curves
 from trainer.search.trial_log import SPLIT_AND_METRIC
 from trainer.tracking.children import ChildRun
-from trainer.tracking.schema import Ablation, AnswersOf, Curves, Kind, Metric, Scores, TrialState
+from trainer.tracking.schema import Ablation, CellPredictions, Curves, Kind, Metric, Scores, TrialState
 
 SHOWN_IN_MLFLOW = {
     Metric.TEST_F1_MACRO: Ablation.F1_MACRO,
@@ -49,7 +49,10 @@ class AblationRecord:
         if self.answers.empty:
             return False
         return bool(
-            ((self.answers[AnswersOf.ENCODER] == encoder) & (self.answers[AnswersOf.SEED] == seed)).any()
+            (
+                (self.answers[CellPredictions.ENCODER] == encoder)
+                & (self.answers[CellPredictions.SEED] == seed)
+            ).any()
         )
 
     def add(self, encoder: str, seed: int, answers: Sequence[Answer], *, first_row: int) -> None:
@@ -60,13 +63,13 @@ class AblationRecord:
         """
         frame = pd.DataFrame(
             {
-                AnswersOf.ENCODER: encoder,
-                AnswersOf.SEED: np.int64(seed),
-                AnswersOf.CELL: [np.int32(one.arm.cell) for one in answers],
-                AnswersOf.RANDOM: [one.arm.random for one in answers],
-                AnswersOf.PRED_VAL: [one.pred_val_n for one in answers],
-                AnswersOf.PRED_TEST: [one.pred_test_n for one in answers],
-                AnswersOf.SCORE_TEST: [one.score_test_n for one in answers],
+                CellPredictions.ENCODER: encoder,
+                CellPredictions.SEED: np.int64(seed),
+                CellPredictions.CELL: [np.int32(one.arm.cell) for one in answers],
+                CellPredictions.RANDOM: [one.arm.random for one in answers],
+                CellPredictions.PRED_VAL: [one.pred_val_n for one in answers],
+                CellPredictions.PRED_TEST: [one.pred_test_n for one in answers],
+                CellPredictions.SCORE_TEST: [one.score_test_n for one in answers],
             }
         )
         own = [one for one in answers if not one.arm.random]
@@ -115,7 +118,7 @@ def scores_frame(
             Scores.SAMPLE_ID: list(manifest.sample_id),
             Scores.LABEL: [rows.classes[label] for label in rows.label_n],
             Scores.CAPTION: list(manifest.caption),
-            Scores.SPOILED: [None] * count if manifest.corrupted is None else list(manifest.corrupted),
+            Scores.CORRUPTED: [None] * count if manifest.corrupted is None else list(manifest.corrupted),
             Scores.GROUP: pd.array([pd.NA] * count if rows.group_n is None else rows.group_n, dtype="Int64"),
             Scores.THUMBNAIL: pd.Series([images.get(row) for row in range(count)], dtype=object),
             **{Scores.SCORE_PREFIX + name: score_n for name, score_n in rows.scores.items()},

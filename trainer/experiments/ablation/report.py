@@ -210,12 +210,12 @@ class _Page:
         filters = {
             row[Ablation.FILTER]: row
             for row in self._rows
-            if Ablation.THROWN_OUT in row and row[Ablation.THROWN_OUT] > 0
+            if Ablation.REMOVED in row and row[Ablation.REMOVED] > 0
         }
         if filters or separation:
             self.add("## Finding spoiled rows")
         if filters:
-            spoiled, train = (int(self._rows[0][name]) for name in (Ablation.SPOILED, Ablation.TRAIN))
+            spoiled, train = (int(self._rows[0][name]) for name in (Ablation.CORRUPTED, Ablation.TRAIN))
             self.add(
                 f"{spoiled:,} of the {train:,} training rows are known to be spoiled. *Precision* is the "
                 f"share of the rows thrown out that are spoiled (at random {_percent(spoiled / train)}), "
@@ -288,7 +288,7 @@ def _table_of_classes(rows: Sequence[Row]) -> str:
 def _table_of_found(rows: Sequence[Row], spoiled: int) -> str:
     body = []
     for row in sorted(rows, key=lambda row: -row[Ablation.PRECISION]):
-        thrown_out = int(row[Ablation.THROWN_OUT])
+        thrown_out = int(row[Ablation.REMOVED])
         both = round(row[Ablation.PRECISION] * thrown_out)
         shares = [_interval(wilson(both, of)) for of in (thrown_out, spoiled)]
         body.append([literal(row[Ablation.FILTER]), f"{thrown_out:,}", f"{both:,}", *shares])

@@ -17,7 +17,7 @@ from trainer.experiments.ablation import scores
 from trainer.experiments.ablation.filters import UNIQUE, FilterRows
 from trainer.experiments.ablation.scores import AESTHETIC, AGREEMENT, CLIP, QUALITY, Of
 from trainer.features.aesthetic import check_fits, load_aesthetic
-from trainer.features.caption_augmentation import Wording, WordNet, reword
+from trainer.features.caption_augmentation import CaptionAugmentation, WordNet, augment_caption
 from trainer.features.extract import Features, extract
 from trainer.features.families import family_of
 from trainer.features.settings import EncoderSettings
@@ -37,7 +37,7 @@ class ScoringSettings:
     encoder: EncoderSettings  # in the space that images and texts share
     aesthetic: str | None  # a predictor's file
     of: Of  # of several captions
-    wording: Wording
+    wording: CaptionAugmentation
     seed: int
 
 
@@ -199,9 +199,9 @@ class ScoredRows:
             return None
         how = self._how.wording
         how.check()
-        wordnet = WordNet.at_hand() if how.synonyms > 0 else None
+        wordnet = WordNet.find_installed() if how.synonyms > 0 else None
         reworded = [
-            [reword(text, how, content, 1, seed=self._how.seed, wordnet=wordnet) for text in texts]
+            [augment_caption(text, how, content, 1, seed=self._how.seed, wordnet=wordnet) for text in texts]
             for texts, content in zip(self._captions, self.manifest.content, strict=True)
         ]
         with_caption = np.flatnonzero([bool(texts) for texts in self._captions])

@@ -12,7 +12,7 @@ from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.encoder_comparison.config import EncodersConfig
 from trainer.experiments.inputs import encoder_settings, read_features, require_images
-from trainer.tracking.schema import Artifact, EncodersCompared, EncodersOf, Kind, MethodPairs, Methods
+from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind, MethodPairs, Methods
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def conclude(
         EncodersCompared.COUNTS: {split: len(manifest.rows(split)) for split in ("train", "val", "test")},
         EncodersCompared.SEEDS: config.seeds,
         EncodersCompared.CHOSEN: methods[chosen].name,
-        EncodersCompared.TAKE: methods[take].name,
+        EncodersCompared.RECOMMENDED: methods[take].name,
         EncodersCompared.METHODS: of_methods,
         EncodersCompared.PAIRS: of_pairs,
         EncodersCompared.ENCODERS: rows,
@@ -227,17 +227,17 @@ def table(config: EncodersConfig, read: list[Features], costs: list[Cost]) -> li
     """Return rows of ENCODERS."""
     return [
         {
-            EncodersOf.ENCODER: name,
-            EncodersOf.KEY: one.report.encoder,
-            EncodersOf.DEVICE: cost.device,
-            EncodersOf.DIMENSION: cost.dimension,
-            EncodersOf.PARAMETERS: cost.parameters,
-            EncodersOf.SIDE: cost.side,
-            EncodersOf.BATCH_SIZE: cost.batch_size,
-            EncodersOf.IMAGES_PER_S: round(cost.images_per_s, 2),
-            EncodersOf.PEAK_BYTES: cost.peak_bytes,
-            EncodersOf.ENCODED_S: round(one.report.elapsed_s, 3) if one.report.encoded else 0.0,
-            EncodersOf.ENCODED: one.report.encoded,
+            EncoderCosts.ENCODER: name,
+            EncoderCosts.KEY: one.report.encoder,
+            EncoderCosts.DEVICE: cost.device,
+            EncoderCosts.DIMENSION: cost.dimension,
+            EncoderCosts.PARAMETERS: cost.parameters,
+            EncoderCosts.SIDE: cost.side,
+            EncoderCosts.BATCH_SIZE: cost.batch_size,
+            EncoderCosts.IMAGES_PER_S: round(cost.images_per_s, 2),
+            EncoderCosts.PEAK_BYTES: cost.peak_bytes,
+            EncoderCosts.ENCODED_S: round(one.report.elapsed_s, 3) if one.report.encoded else 0.0,
+            EncoderCosts.ENCODED: one.report.encoded,
         }
         for name, one, cost in zip(names(config), read, costs, strict=True)
     ]
@@ -249,19 +249,19 @@ def report_costs(rows: list[dict[str, Any]]) -> None:
 
     from trainer.experiments.comparison import show
 
-    shown = Table(title=f"Cost on {rows[0][EncodersOf.DEVICE]}", title_justify="left")
+    shown = Table(title=f"Cost on {rows[0][EncoderCosts.DEVICE]}", title_justify="left")
     for head in ("encoder", "images/s", "peak memory", "weights", "dimension", "pixels", "time to features"):
         shown.add_column(head, no_wrap=True)
     for row in rows:
-        took = f"{row[EncodersOf.ENCODED_S]:.1f} s for {row[EncodersOf.ENCODED]}"
+        took = f"{row[EncoderCosts.ENCODED_S]:.1f} s for {row[EncoderCosts.ENCODED]}"
         shown.add_row(
-            row[EncodersOf.ENCODER],
-            f"{row[EncodersOf.IMAGES_PER_S]:.1f}",
-            f"{row[EncodersOf.PEAK_BYTES] / 2**20:.0f} MiB",
-            f"{row[EncodersOf.PARAMETERS] / 1e6:.1f} M",
-            str(row[EncodersOf.DIMENSION]),
-            str(row[EncodersOf.SIDE]),
-            took if row[EncodersOf.ENCODED] else "cached",
+            row[EncoderCosts.ENCODER],
+            f"{row[EncoderCosts.IMAGES_PER_S]:.1f}",
+            f"{row[EncoderCosts.PEAK_BYTES] / 2**20:.0f} MiB",
+            f"{row[EncoderCosts.PARAMETERS] / 1e6:.1f} M",
+            str(row[EncoderCosts.DIMENSION]),
+            str(row[EncoderCosts.SIDE]),
+            took if row[EncoderCosts.ENCODED] else "cached",
         )
     show(shown)
 

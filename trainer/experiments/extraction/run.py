@@ -81,7 +81,7 @@ def encode_captions(config: ExtractConfig, settings: EncoderSettings, features: 
         raise InputError(f"{config.data} has no captions to encode. Leave --captions out.")
     with bar("Encoding", "captions") as progress:
         texts = encode_texts(captions, settings, progress=progress.update)
-    cut = int(texts.cut_n.sum())
+    cut = int(texts.truncated_n.sum())
     say(
         f"Captions: {len(captions)} of {len(features.manifest)} rows have one, {texts.encoded} encoded now; "
         f"{cut} are longer than the {texts.length} tokens that the encoder sees: their end does not count."

@@ -12,7 +12,7 @@ from trainer.stats.paired_bootstrap import PairedBootstrap, PredictionSet, swap_
 from trainer.tracking.schema import Verdict
 
 # Of a fall in training loss at least so much shows in validation loss, where what is learnt carries over.
-CARRIED = 0.5
+ENCODER_FOLDER = 0.5
 
 
 class Judgement(NamedTuple):
@@ -63,7 +63,7 @@ def why_no_better(tuned: Outcome, *, frozen_val: float, rows: int, epochs: int) 
             f"{said} Training loss did not fall (from {train[0]:.2f} in the first epoch to {train[1]:.2f} in "
             "the last): other --lrs may learn more."
         )
-    if val[0] - val[1] < CARRIED * (train[0] - train[1]):
+    if val[0] - val[1] < ENCODER_FOLDER * (train[0] - train[1]):
         return (
             f"{said} From the first epoch to the last, training loss fell from {train[0]:.2f} to "
             f"{train[1]:.2f}, validation loss went from {val[0]:.2f} to {val[1]:.2f}: little of what the "

@@ -94,7 +94,7 @@ def cache_activations(config: FinetuneConfig, features: Features, device: str) -
         f"image, {stored.bytes / 1e6:,.0f} MB with {config.views} views of each training image; "
         f"{stored.work.encoded} images were run now."
     )
-    if stored.settle():
+    if stored.move_to_gpu():
         say("They fit into the GPU's memory and stay there.")
     return stored
 

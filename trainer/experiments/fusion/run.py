@@ -148,7 +148,7 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
         encoded = encode_texts(texts, settings, progress=progress.update)
     vectors_ne = np.zeros((len(caption), encoded.vectors_ne.shape[1]), dtype=np.float32)
     np.add.at(vectors_ne, row_t, unit_rows(encoded.vectors_ne))
-    return Texts(unit_rows(vectors_ne), has_n, names_class_n, int(encoded.cut_n.sum()), names)
+    return Texts(unit_rows(vectors_ne), has_n, names_class_n, int(encoded.truncated_n.sum()), names)
 
 
 def caption_counts(
@@ -309,7 +309,7 @@ def conclude(
     writer.metrics(comparison.metrics())
     return {
         Fused.COUNTS: counts,
-        Fused.WITHOUT: without,
+        Fused.WITHOUT_CAPTION: without,
         Fused.NAMED: named,
         Fused.HIDDEN: config.hide_class_names,
         Fused.CUT: texts.cut,

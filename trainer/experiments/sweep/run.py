@@ -53,7 +53,7 @@ def run(config: SweepConfig) -> Figures:
 
     from trainer.search.space import load_space
 
-    with stopwatch.on(SETTING_UP):
+    with stopwatch.measure(SETTING_UP):
         plan = begin(config)
         space = load_space(config.space, views=config.views)
         settings = encoder_settings(config, plan.device, views=config.views)
@@ -110,7 +110,7 @@ class Sweep(TrialExperiment[SweepConfig]):
 
     def execute(self, writer: RunWriter) -> Figures:
         self.trials_per_s = self.search(writer)
-        with self.stopwatch.on(CONCLUDING):
+        with self.stopwatch.measure(CONCLUDING):
             figures = conclude(self, writer)
         self.mirror.catch_up()
         return {**figures, **self.cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
@@ -133,13 +133,13 @@ class Sweep(TrialExperiment[SweepConfig]):
                 f"Resuming {writer.study}: {before} of {config.trials} trials are on record, "
                 f"{len(trial_log.interrupted)} were under way and are run again."
             )
-        with self.stopwatch.on(TUNING):
+        with self.stopwatch.measure(TUNING):
             settings = search_settings(config, self.plan, self.data)
         started, written = time.time(), 0.0
         steps = run_trials(config, settings, self.space, self.data, trial_log, self.stopwatch)
         with bar("Searching", "trials") as progress:
             for ended, running in steps:
-                with self.stopwatch.on(RECORDING):
+                with self.stopwatch.measure(RECORDING):
                     # TRIALS is written last: a trial counts once it stands there
                     if ended or time.time() - written > LIVE_EVERY_S:
                         trials, curves = trial_log.with_records(running)

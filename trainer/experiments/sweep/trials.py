@@ -81,7 +81,7 @@ def run_trials(
         return ""
 
     for step in loop.search(study, data, settings, should_stop=should_stop, stopwatch=stopwatch):
-        with stopwatch.on(RECORDING):
+        with stopwatch.measure(RECORDING):
             trial_log.add(step.ended)
         yield step
 

@@ -13,9 +13,9 @@ from trainer.experiments.verification.embedding import Candidate
 from trainer.experiments.verification.identify import Identified
 from trainer.experiments.verification.protocol import Protocol
 from trainer.experiments.verification.split import SplitScores
-from trainer.features.projection import USUAL, sample_rows, tsne
+from trainer.features.projection import DEFAULT_PERPLEXITY, sample_rows, tsne
 from trainer.stats.roc import PersonBootstrap, VerificationPairs, grid_of_far, points
-from trainer.tracking.schema import Candidates, Faces, PairMethod, PairsOf, RocOf
+from trainer.tracking.schema import Candidates, FacePairs, Faces, PairMethod, RocCurves
 
 
 class VerificationRecord:
@@ -37,31 +37,31 @@ class VerificationRecord:
         one, other = protocol.row_p2.T
         self.pairs = pd.DataFrame(
             {
-                PairsOf.SAMPLE_ID_A: names[one],
-                PairsOf.SAMPLE_ID_B: names[other],
-                PairsOf.PERSON_A: people[one],
-                PairsOf.PERSON_B: people[other],
-                PairsOf.SAME: protocol.same_p,
-                PairsOf.FOLD: protocol.fold_p.astype(np.int16),
-                PairsOf.SPLIT: protocol.split_p.astype(np.int16),
+                FacePairs.SAMPLE_ID_A: names[one],
+                FacePairs.SAMPLE_ID_B: names[other],
+                FacePairs.PERSON_A: people[one],
+                FacePairs.PERSON_B: people[other],
+                FacePairs.SAME: protocol.same_p,
+                FacePairs.FOLD: protocol.fold_p.astype(np.int16),
+                FacePairs.SPLIT: protocol.split_p.astype(np.int16),
             }
         )
         for column in [] if pairs is None else pairs.columns:
-            if str(column).startswith(PairsOf.SCORE_PREFIX) and pairs is not None:
+            if str(column).startswith(FacePairs.SCORE_PREFIX) and pairs is not None:
                 self.pairs[column] = pairs[column]
         self.candidates = pd.DataFrame() if candidates is None or pairs is None else candidates
 
     def has(self, split: int) -> bool:
         """Whether the pairs of a split have their scores."""
-        of_split = self.pairs[self.pairs[PairsOf.SPLIT] == split]
-        scores = of_split.filter(like=PairsOf.SCORE_PREFIX)
+        of_split = self.pairs[self.pairs[FacePairs.SPLIT] == split]
+        scores = of_split.filter(like=FacePairs.SCORE_PREFIX)
         return bool(scores.shape[1]) and bool(scores.notna().all(axis=None))
 
     def add(self, split: int, tried: Sequence[Candidate], scored: SplitScores) -> None:
         """Count in what one split found."""
-        here = self.pairs[PairsOf.SPLIT] == split
+        here = self.pairs[FacePairs.SPLIT] == split
         for method, score_p in scored.score_p.items():
-            self.pairs.loc[here, PairsOf.SCORE_PREFIX + method] = score_p
+            self.pairs.loc[here, FacePairs.SCORE_PREFIX + method] = score_p
         frame = pd.DataFrame(
             {
                 Candidates.SPLIT: np.int16(split),
@@ -79,7 +79,7 @@ class VerificationRecord:
 
     def scores(self) -> dict[PairMethod, np.ndarray]:
         """Scores of all pairs, of the methods that have them all."""
-        columns = {method: PairsOf.SCORE_PREFIX + method for method in PairMethod}
+        columns = {method: FacePairs.SCORE_PREFIX + method for method in PairMethod}
         return {
             method: self.pairs[column].to_numpy(np.float64)
             for method, column in columns.items()
@@ -99,12 +99,14 @@ def roc_table(
         frames.append(
             pd.DataFrame(
                 {
-                    RocOf.METHOD: str(method),
-                    RocOf.FAR: far_g,
-                    RocOf.TAR: found["tar"],
-                    RocOf.TAR_LOW: low,
-                    RocOf.TAR_HIGH: high,
-                    RocOf.THRESHOLD: np.where(np.isfinite(found["threshold"]), found["threshold"], np.nan),
+                    RocCurves.METHOD: str(method),
+                    RocCurves.FAR: far_g,
+                    RocCurves.TAR: found["tar"],
+                    RocCurves.TAR_LOW: low,
+                    RocCurves.TAR_HIGH: high,
+                    RocCurves.THRESHOLD: np.where(
+                        np.isfinite(found["threshold"]), found["threshold"], np.nan
+                    ),
                 }
             )
         )
@@ -153,7 +155,7 @@ def faces_table(
         at = np.searchsorted(identified.embedded_row_n, mapped)
         places: np.ndarray = np.hstack(
             [
-                tsne(features_nd, seed=seed, perplexities=())[USUAL]
+                tsne(features_nd, seed=seed, perplexities=())[DEFAULT_PERPLEXITY]
                 for features_nd in (x_nd[mapped], identified.embedded_nw[at])
             ]
         )

@@ -171,7 +171,7 @@ def encode_class_names(
     of_classes = [names[name] for name in features.manifest.classes]
     return (
         prompts.class_vectors(of_classes, templates, encode),
-        prompts.class_vectors([of_class[:1] for of_class in of_classes], prompts.NAME_ALONE, encode),
+        prompts.class_vectors([of_class[:1] for of_class in of_classes], prompts.NAME_ONLY, encode),
     )
 
 

@@ -1,7 +1,6 @@
 """The contract between the trainer, which writes, and the dashboard, which reads.
 
-Every name that ends up in MLflow stands here and nowhere else. Standard library only, so that
-the dashboard can import it without importing torch.
+Defines every name stored in MLflow. Standard library only, so that the dashboard can import it without torch.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from trainer.tracking.schema.ablation import (
     Ablated,
     Ablation,
     AblationClasses,
-    AnswersOf,
+    CellPredictions,
     Scores,
     Verdict,
 )
 from trainer.tracking.schema.comparison import (
+    EncoderCosts,
     EncodersCompared,
-    EncodersOf,
     FewShot,
     FewShotScores,
     Fused,
@@ -35,8 +34,8 @@ from trainer.tracking.schema.runs import (
     CHILDREN,
     HEARTBEAT_EVERY_S,
     HEARTBEAT_LOST_S,
-    LIKE_SWEEPS,
     PARAM_PREFIX,
+    SWEEP_KINDS,
     Artifact,
     Kind,
     Metric,
@@ -58,10 +57,10 @@ from trainer.tracking.schema.sweep import (
 )
 from trainer.tracking.schema.verification import (
     Candidates,
+    FacePairs,
     Faces,
     PairMethod,
-    PairsOf,
-    RocOf,
+    RocCurves,
     Verified,
 )
 
@@ -69,19 +68,20 @@ __all__ = [
     "CHILDREN",
     "HEARTBEAT_EVERY_S",
     "HEARTBEAT_LOST_S",
-    "LIKE_SWEEPS",
     "PARAM_PREFIX",
+    "SWEEP_KINDS",
     "Ablated",
     "Ablation",
     "AblationClasses",
-    "AnswersOf",
     "Artifact",
     "Candidates",
+    "CellPredictions",
     "Curves",
     "Duplicates",
+    "EncoderCosts",
     "EncodersCompared",
-    "EncodersOf",
     "Extracted",
+    "FacePairs",
     "Faces",
     "FewShot",
     "FewShotScores",
@@ -94,12 +94,11 @@ __all__ = [
     "Methods",
     "Metric",
     "PairMethod",
-    "PairsOf",
     "Predicted",
     "Predictions",
     "Projection",
     "Quarantine",
-    "RocOf",
+    "RocCurves",
     "RunState",
     "Samples",
     "Scores",

@@ -10,51 +10,49 @@ class Ablation:
     number is what CURVES have as trial, and child runs in Tag.TRIAL.
 
     Figures are of test rows, means over seeds, with 95 % intervals (``_low``, ``_high``); an effect is the
-    cell less the baseline (``effect``) or less a random choice of as many training rows (``over_random``).
-    P-values ending in ``_holm`` are adjusted for all cells of the ablation. Null: has no meaning, as the
-    random choice for a cell that keeps all rows.
+    cell less the baseline (``effect``) or less a random subset of the same size (``over_random``).
+    P-values ending in ``_holm`` are adjusted for all cells of the ablation. Null: does not apply, as the
+    random subset for a cell that keeps all rows.
     """
 
     CELL = "cell"  # int, from 0
     ENCODER = "encoder"
-    FILTER = "filter"  # its text, "none" for every row
+    FILTER = "filter"  # as text, "none" for all rows
     AUGMENT = "augment"  # bool: trained on augmented views
     KEPT = "kept"  # int: training rows
     TRAIN = "train"  # int: training rows before the filter
-    STEPS = (
-        "steps"  # int: optimiser steps, the same for all cells; of a logistic regression the most it may take
-    )
+    STEPS = "steps"  # int: optimiser steps, the same for all cells; of a logistic regression the maximum
     HEAD = "head"  # JSON: the head's configuration
     VAL_F1_MACRO = "val_f1_macro"
-    F1_MACRO = "f1_macro"  # these five with _low and _high; the last three for two classes alone
+    F1_MACRO = "f1_macro"  # this to SPECIFICITY with _low and _high; the last three for two classes only
     ACCURACY = "accuracy"
     AUROC = "auroc"
     SENSITIVITY = "sensitivity"  # recall of the second class
     SPECIFICITY = "specificity"  # recall of the first
-    RANDOM_F1_MACRO = "random_f1_macro"  # of the random choices, each seed with another
+    RANDOM_F1_MACRO = "random_f1_macro"  # of random subsets, a different one per seed
     EFFECT = "effect"  # on macro-F1, with _low and _high
     EFFECT_P = "effect_p"  # swap test over rows
     EFFECT_P_HOLM = "effect_p_holm"
-    OVER_RANDOM = "over_random"  # with _low and _high: what luck in choosing rows would do is in the interval
+    OVER_RANDOM = "over_random"  # with _low and _high, including the variance of the random subset
     OVER_RANDOM_P = "over_random_p"
     OVER_RANDOM_P_HOLM = "over_random_p_holm"
-    HELPFUL_P_HOLM = "helpful_p_holm"  # of the claim that it beats both
+    HELPFUL_P_HOLM = "helpful_p_holm"  # that it beats both baselines
     VERDICT = "verdict"  # Verdict
     CHOSEN = "chosen"  # bool: the cell with the highest macro-F1 on validation rows
-    THROWN_OUT = "thrown_out"  # int, and the next three: where it is known which rows are spoiled
-    SPOILED = "spoiled"  # int: spoiled training rows
-    PRECISION = "precision"  # share of the rows thrown out that are spoiled
-    RECALL = "recall"  # share of the spoiled rows thrown out
+    REMOVED = "thrown_out"  # int: removed training rows; this and the next three if corruption is known
+    CORRUPTED = "spoiled"  # int: corrupted training rows
+    PRECISION = "precision"  # share of the removed rows that are corrupted
+    RECALL = "recall"  # share of the corrupted rows that are removed
 
     LOW, HIGH = "_low", "_high"
-    PART_PREFIX = "by."  # one column per score that a filter looks at: by.clip = ">=top75%"; null where not
+    PART_PREFIX = "by."  # one column per score of the filter: by.clip = ">=top75%"; else null
 
 
 class Verdict(StrEnum):
-    """What an ablation says of a cell, after Holm's correction, at 5 %."""
+    """Verdict on a cell at 5 %, after Holm's correction."""
 
     BASELINE = "baseline"
-    HELPS = "helps"  # better than the baseline and than a random choice of as many rows
+    HELPS = "helps"  # better than the baseline and than a random subset
     HURTS = "hurts"  # worse than the baseline
     UNCLEAR = "unclear"  # neither
 
@@ -82,8 +80,8 @@ class Scores:
     SAMPLE_ID = "sample_id"
     LABEL = "label"
     CAPTION = "caption"
-    SPOILED = "spoiled_how"  # as in SAMPLES
-    GROUP = "duplicate_group"  # near-duplicates share a number; null where they were not looked for
+    CORRUPTED = "spoiled_how"  # as in SAMPLES
+    GROUP = "duplicate_group"  # near-duplicates share a number; null if not computed
     THUMBNAIL = "thumbnail"  # WebP bytes of at most Scores.SHOWN rows, else null
 
     SCORE_PREFIX = "score."
@@ -91,13 +89,13 @@ class Scores:
     SHOWN = 5000  # rows that have a thumbnail, drawn at random
 
 
-class AnswersOf:
-    """Columns of ANSWERS: one row per encoder, seed and arm (a cell, or its random choice)."""
+class CellPredictions:
+    """Columns of ANSWERS: one row per encoder, seed and arm (a cell or its random subset)."""
 
     ENCODER = "encoder"
     SEED = "seed"
     CELL = "cell"
-    RANDOM = "random"  # bool: trained on a random choice of as many rows as the cell keeps
+    RANDOM = "random"  # bool: trained on a random subset of the cell's size
     PRED_VAL = "pred_val"  # list of int16: class numbers of the val rows, in the order of the data
     PRED_TEST = "pred_test"  # likewise of the test rows
     SCORE_TEST = "score_test"  # list of float32: probability of the second of two classes; else null
@@ -109,7 +107,7 @@ class Ablated:
     RUN_ID = "mlflow_run_id"
     STUDY = "study"
     SEEDS = "seeds"
-    TRAINED = "trained"  # heads, with those of the random choices
+    TRAINED = "trained"  # heads, with those of the random subsets
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     CELLS = "cells"
     BASELINE = "baseline_f1_macro"
@@ -118,9 +116,9 @@ class Ablated:
     HELPFUL = "helpful"  # [rows] with the verdict `helps`, the best first
     HARMFUL = "harmful"  # how many cells hurt
     SCORES = "scores"  # {name: rows that have it}
-    FILTERS = "filters"  # {filter: {"thrown_out", "precision", "recall"}}; null where the truth is not known
-    SEPARATION = "separation"  # {score: {kind of spoiling: [AUROC, low, high]}}; {} where it is not known
-    WORDING = "wording"  # what rewording does to the CLIP score; null without captions
+    FILTERS = "filters"  # {filter: {"thrown_out", "precision", "recall"}}; null if corruption is unknown
+    SEPARATION = "separation"  # {score: {kind of corruption: [AUROC, low, high]}}; {} if unknown
+    WORDING = "wording"  # effect of caption augmentation on the CLIP score; null without captions
     ADVICE = "advice"  # the paragraph
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"

@@ -8,8 +8,8 @@ class Methods:
     with 95 % intervals (``_low``, ``_high``) over rows and heads."""
 
     METHOD = "method"
-    HOW = "how"  # in words: what was chosen on validation rows
-    HEADS = "heads"  # int: how many, with other random numbers, the figures are means of
+    HOW = "how"  # as text: settings selected on the validation set
+    HEADS = "heads"  # int: number of heads (seeds), which the figures are means of
     CHOSEN = "chosen"  # bool: the best on validation rows
     VAL_F1_MACRO = "val_f1_macro"
     F1_MACRO = "f1_macro"
@@ -30,7 +30,7 @@ class MethodPairs:
     EFFECT_P = "effect_p"  # swap test over rows
     EFFECT_P_HOLM = "effect_p_holm"
     ACCURACY = "accuracy"  # difference, with _low and _high
-    ONLY_METHOD = "only_method"  # int: test rows that only the method's first head has right
+    ONLY_METHOD = "only_method"  # int: test rows that only the method's first head classifies correctly
     ONLY_AGAINST = "only_against"
     MCNEMAR_P = "mcnemar_p"  # exact, of these two numbers
     MCNEMAR_P_HOLM = "mcnemar_p_holm"
@@ -68,8 +68,8 @@ class FewShot:
 
 
 class FewShotScores:
-    """Columns of FEW_SHOT_SCORES: one row per draw, kind, number of images and strength. The record from
-    which a zero-shot run resumes: a draw counts once it stands there."""
+    """Columns of FEW_SHOT_SCORES: one row per draw, kind, number of images and strength. A zero-shot
+    run resumes from this table."""
 
     DRAW = "draw"  # int, from 0; -1: all training rows
     KIND = "kind"
@@ -86,14 +86,14 @@ class ZeroShot:
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     TEMPLATES = "templates"
     CLASS_NAMES = "class_names"  # {class: [names]}
-    SCALE = "scale"  # what cosines are multiplied with to be logits, fitted on validation rows
+    SCALE = "scale"  # logit scale of cosines, fitted on the validation set
     METHODS = (
         "methods"  # {method: {"f1_macro": …, "f1_macro_ci95": […], "accuracy": …, "accuracy_ci95": […]}}
     )
     PAIRS = "pairs"  # rows of METHOD_PAIRS
     DRAWS = "draws"
     CROSSING = "crossing"  # {kind: {"shots": per class, "ci95": […], "within": share of draws}}; null: none
-    ADVICE = "advice"  # what that means, a few sentences
+    ADVICE = "advice"  # conclusion, a few sentences
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
     CLASSES = "classes"  # only in the file
@@ -107,10 +107,10 @@ class Fused:
     RUN_ID = "mlflow_run_id"
     STUDY = "study"
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
-    WITHOUT = "without_caption"  # {"train": n, "val": n, "test": n}
+    WITHOUT_CAPTION = "without_caption"  # {"train": n, "val": n, "test": n}
     NAMED = "captions_naming_their_class"  # {"train": share of its captions, …}
     HIDDEN = "class_names_hidden"  # bool: they were masked
-    CUT = "captions_cut"  # longer than the encoder sees
+    CUT = "captions_cut"  # truncated by the encoder
     CHOSEN = "chosen"  # method, the best on validation rows
     WEIGHT = "late_weight"  # of the text's log-probabilities, chosen on validation rows
     METHODS = "methods"  # as ZeroShot.METHODS
@@ -123,11 +123,11 @@ class Fused:
     ONLY_IN_FILE = (CLASSES,)
 
 
-class EncodersOf:
+class EncoderCosts:
     """Columns of ENCODERS: one row per encoder, in the order of METHODS."""
 
     ENCODER = "encoder"  # as in METHODS
-    KEY = "key"  # name, dtype and key, as everywhere
+    KEY = "key"  # name, dtype and key
     DEVICE = "device"
     DIMENSION = "dimension"  # numbers in a vector
     PARAMETERS = "parameters"  # of the image tower
@@ -135,8 +135,8 @@ class EncodersOf:
     BATCH_SIZE = "batch_size"  # the fastest that was found
     IMAGES_PER_S = "images_per_s"  # prepared images through the tower, on DEVICE
     PEAK_BYTES = "peak_bytes"  # of memory while it encodes, beyond what the libraries take
-    ENCODED_S = "encoded_s"  # seconds in which this run encoded the images that were not cached …
-    ENCODED = "encoded"  # … and how many these were
+    ENCODED_S = "encoded_s"  # seconds that this run spent encoding images that were not cached …
+    ENCODED = "encoded"  # … and their number
 
 
 class EncodersCompared:
@@ -146,8 +146,8 @@ class EncodersCompared:
     STUDY = "study"
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     SEEDS = "seeds"
-    CHOSEN = "chosen"  # the encoder best on validation rows
-    TAKE = "take"  # the fastest of those that cannot be told from it
+    CHOSEN = "chosen"  # the best encoder on the validation set
+    RECOMMENDED = "take"  # the fastest encoder that is not significantly worse
     METHODS = "methods"  # as ZeroShot.METHODS
     PAIRS = "pairs"
     ENCODERS = "encoders"  # rows of ENCODERS

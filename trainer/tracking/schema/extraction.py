@@ -11,7 +11,7 @@ class Quarantine:
 
 
 class Images:
-    """Columns of IMAGES: every row that was used. Measures are null where an image was not measured."""
+    """Columns of IMAGES: every row that was used. Measures are null if an image was not measured."""
 
     SAMPLE_ID = "sample_id"
     SPLIT = "split"
@@ -26,13 +26,13 @@ class Images:
     THUMBNAIL = "thumbnail"  # WebP bytes of the images that the page shows, else null
 
     MEASURES = (WIDTH, HEIGHT, BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS)
-    SIZE = "size"  # no column but shown as one: the shorter side, min(width, height)
+    SIZE = "size"  # not stored; shown as a column: min(width, height)
     SHOWN = (BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS, SIZE)
     EXTREMES = 8  # images at either end of each of these that have a thumbnail
 
 
 class Duplicates:
-    """Columns of DUPLICATES: pairs of rows, leaks first, the most alike first.
+    """Columns of DUPLICATES: pairs of rows, leaks first, then by similarity.
 
     Of rows that show the same image each is paired with the one that stays when duplicates are dropped; of
     near-duplicates every row has the most alike one in each split.
@@ -42,7 +42,7 @@ class Duplicates:
     SAMPLE_ID_B = "sample_id_b"
     SPLIT_A = "split_a"  # of two different ones the first in the order of SPLITS
     SPLIT_B = "split_b"
-    LIKENESS = "likeness"  # cosine of centred vectors; 1 for the same bytes
+    SIMILARITY = "likeness"  # cosine of centred vectors; 1 for the same bytes
     KIND = "kind"  # SAME | NEAR
 
     SAME, NEAR = "same bytes", "near"
@@ -70,12 +70,12 @@ class Extracted:
     PROCESSES = "processes"
     SHARE_OF_TIME = "share_of_time"
     CAPTIONS = "captions"  # rows that have one; this and the next two only with --captions
-    CAPTIONS_ENCODED = "captions_encoded"  # distinct ones encoded now
-    CAPTIONS_CUT = "captions_cut"  # longer than the encoder sees
+    CAPTIONS_ENCODED = "captions_encoded"  # distinct captions encoded in this run
+    CAPTIONS_CUT = "captions_cut"  # truncated by the encoder
     SAME_BYTES = "same_bytes"  # {"test/train": pairs of rows with the same image in DUPLICATES, …}
-    NEAR_DUPLICATES = "near_duplicates"  # {"test/train": pairs of different images, …}; {} if not looked for
+    NEAR_DUPLICATES = "near_duplicates"  # {"test/train": pairs of different images, …}; {} if not computed
     NEAR_LEAKS = "near_leaks"  # images of test or val that have a near-duplicate in train
-    NOT_COMPARED = "not_compared"  # rows that took no part in looking for near-duplicates
+    NOT_COMPARED = "not_compared"  # rows that were not searched for near-duplicates
     ENCODER = "encoder"
     ELAPSED_S = "elapsed_s"
     QUARANTINE = "quarantine"  # only on the printed line: [{"path": …, "reason": …}]

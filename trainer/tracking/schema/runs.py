@@ -12,22 +12,22 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a run of ours is (tag ``headroom.kind``)."""
+    """Kind of a run (tag ``headroom.kind``)."""
 
     SWEEP = "sweep"  # a parent run
     TRIAL = "trial"  # a child of a sweep: one configuration, all its seeds
-    EXTRACTION = "extraction"  # images were encoded, and looked at
-    ABLATION = "ablation"  # a parent run: what filters and augmentation do
+    EXTRACTION = "extraction"  # encoded images and their quality
+    ABLATION = "ablation"  # a parent run: effects of filters and augmentation
     CELL = "cell"  # a child of an ablation: one filter, with or without augmentation
     VERIFICATION = "verification"  # faces: same person or not
-    ZERO_SHOT = "zero-shot"  # classes by their names, and how many images a head needs to do better
+    ZERO_SHOT = "zero-shot"  # zero-shot classification and the few-shot curve
     FUSION = "fusion"  # images and captions together
     FINE_TUNING = "fine-tuning"  # the last layers of an encoder; has the artifacts of a sweep
-    ENCODERS = "encoders"  # the same probe on several
+    ENCODERS = "encoders"  # a comparison of encoders
 
 
 CHILDREN = (Kind.TRIAL, Kind.CELL)
-LIKE_SWEEPS = (Kind.SWEEP, Kind.FINE_TUNING)  # what the pages about a sweep can show
+SWEEP_KINDS = (Kind.SWEEP, Kind.FINE_TUNING)  # kinds with the artifacts of a sweep
 
 
 class Tag:
@@ -36,23 +36,23 @@ class Tag:
     PARENT = "mlflow.parentRunId"  # MLflow's own: makes the tree in its UI
     KIND = "headroom.kind"
     STUDY = "headroom.study"
-    DATA = "headroom.data"  # what --data said
-    DIGEST = "headroom.data_digest"  # names exactly this data
+    DATA = "headroom.data"  # value of --data
+    DIGEST = "headroom.data_digest"  # digest of the manifest
     ENCODER = "headroom.encoder"
-    COMMAND = "headroom.command"  # the shell command that goes on where this run stopped
+    COMMAND = "headroom.command"  # the shell command that resumes this run
     IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed
-    HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the writer's last sign of life
+    HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the last heartbeat
     STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
     TRIAL = "headroom.trial"  # a child's trial number; of an ablation its row in ABLATION
     TRIAL_STATE = "headroom.trial_state"  # a child's TrialState
-    ERROR = "headroom.error"  # what went wrong, one paragraph
+    ERROR = "headroom.error"  # error message
 
 
 class Stopped(StrEnum):
     """Values of ``Tag.STOPPED``."""
 
-    INTERRUPTED = "interrupted"  # somebody pressed Ctrl-C (or sent SIGTERM): closed in good order
-    LOST = "lost"  # the process died without a word; a later command closed the run
+    INTERRUPTED = "interrupted"  # stopped by Ctrl-C or SIGTERM, closed properly
+    LOST = "lost"  # the process died; a later command closed the run
     ERROR = "error"  # an exception; its text is in Tag.ERROR
 
 
@@ -61,12 +61,12 @@ class TrialState(StrEnum):
 
     RUNNING = "running"
     COMPLETE = "complete"
-    PRUNED = "pruned"  # left at a rung
-    FAILED = "failed"  # its loss stopped being a number
+    PRUNED = "pruned"  # stopped early at a rung
+    FAILED = "failed"  # its loss was not finite
 
 
 class RunState(StrEnum):
-    """State of a sweep as people see it."""
+    """State of a run as displayed."""
 
     LIVE = "live"
     DONE = "done"
@@ -75,11 +75,11 @@ class RunState(StrEnum):
 
 
 HEARTBEAT_EVERY_S = 5.0
-HEARTBEAT_LOST_S = 60.0  # a heartbeat older than this means that the writer is gone
+HEARTBEAT_LOST_S = 60.0  # the writer is dead if its heartbeat is older
 
 
 def run_state(status: str, heartbeat: float | None, now: float) -> RunState:
-    """The state to show for an MLflow run.
+    """Return the state to display for an MLflow run.
 
     Args:
         status: MLflow's status: RUNNING, SCHEDULED, FINISHED, FAILED or KILLED.
@@ -125,7 +125,7 @@ class Artifact:
     HEAD = "head"  # a folder: the next two
     HEAD_WEIGHTS = "head/head.safetensors"
     HEAD_CARD = "head/head.json"
-    MODEL = "model"  # a folder: the same head, with what it needs to answer images, as MLflow serves it
+    MODEL = "model"  # a folder: MLflow model of the same head
     VECTORS = "vectors.safetensors"  # "vectors" [n, D] of the rows of SAMPLES, in their order
     PAIRS = "pairs.parquet"  # this and the next three: of a verification
     CANDIDATES = "candidates.parquet"
@@ -134,7 +134,7 @@ class Artifact:
     TUNED = "tuned"  # of a fine-tuning in HEAD's place: tuned/tuned.safetensors + tuned/tuned.json
     CONFUSION_PNG = "confusion_matrix.png"
     CONFIG = "config.yaml"
-    SUMMARY = "summary.json"  # the figures that the command prints last
+    SUMMARY = "summary.json"  # the results that the command prints
 
 
 PARAM_PREFIX = "param."  # hyperparameter columns of TRIALS: param.lr, param.width, …
@@ -148,14 +148,14 @@ class Metric:
     VAL_F1_MACRO = "val_f1_macro"
     VAL_ACCURACY = "val_accuracy"
     LR = "lr"
-    BEST_VAL_F1_MACRO = "best_val_f1_macro"  # on a sweep: the best so far, step = trials done
+    BEST_VAL_F1_MACRO = "best_val_f1_macro"  # on a sweep: best so far, step = finished trials
     BEST_VAL_F1_MACRO_LOW = "best_val_f1_macro_low"
     BEST_VAL_F1_MACRO_HIGH = "best_val_f1_macro_high"
     BEST_EPOCH = "best_epoch"
-    TEST_F1_MACRO = "test_f1_macro"  # on a sweep, once, for the chosen head
+    TEST_F1_MACRO = "test_f1_macro"  # on a sweep, of the selected head
     TEST_ACCURACY = "test_accuracy"
     TEST_AUROC = "test_auroc"
-    FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # of the chosen configuration, trained anew with fresh seeds
+    FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # of the selected configuration, retrained with fresh seeds
     EFFECT = "effect"  # on a cell: its test macro-F1 less the baseline's
-    OVER_RANDOM = "over_random"  # on a cell: less that of a random choice of as many rows
+    OVER_RANDOM = "over_random"  # on a cell: less that of a random subset of the same size
     KEPT = "kept"  # on a cell: training rows

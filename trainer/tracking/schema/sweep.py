@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 class Trials:
     """Columns of TRIALS, one row per trial; beside them one ``param.*`` column per hyperparameter
-    (null where a hyperparameter has no meaning, such as the width of a linear head)."""
+    (null where it does not apply, such as the width of a linear head)."""
 
     TRIAL = "trial"  # int, from 0
     STATE = "state"  # TrialState
-    SEEDS = "seeds"  # int: how many seeds each figure below is the mean of
-    EPOCHS = "epochs"  # int: epochs run (the most of any seed)
+    SEEDS = "seeds"  # int: number of seeds; the figures below are means over them
+    EPOCHS = "epochs"  # int: epochs run (maximum over seeds)
     BEST_EPOCH = "best_epoch"  # float: mean over seeds, epochs count from 1
     VAL_F1_MACRO = "val_f1_macro"  # mean over seeds, each at its best epoch
     VAL_F1_MACRO_SE = "val_f1_macro_se"  # standard error over seeds (null for one seed)
@@ -23,8 +23,8 @@ class Trials:
     PARAMETERS = "parameters"  # int: weights and biases in one head
     STARTED_S = "started_s"  # seconds since the sweep began
     FINISHED_S = "finished_s"
-    RUNGS = "rungs"  # JSON {epoch: score at that rung}, so that a resumed study can prune as before
-    MESSAGE = "message"  # why it failed or where it was pruned, for people; else ""
+    RUNGS = "rungs"  # JSON {epoch: score}, used for pruning on resume
+    MESSAGE = "message"  # why it failed or where it was pruned, else ""
 
 
 class Curves:
@@ -41,7 +41,7 @@ class Curves:
 class Predictions:
     """Columns of PREDICTIONS: every row of every split, once per logged head."""
 
-    HEAD = "head"  # a name for people: "best", "best linear", "best 1-hidden", …
+    HEAD = "head"  # display name: "best", "best linear", "best 1-hidden", …
     TRIAL = "trial"
     SEED = "seed"
     SAMPLE_ID = "sample_id"
@@ -66,25 +66,25 @@ class Projection:
 
     @classmethod
     def at(cls, perplexity: int) -> tuple[str, str]:
-        """The columns of the map at a perplexity."""
+        """Return the columns of the map at a perplexity."""
         return (cls.X, cls.Y) if perplexity == cls.USUAL else (f"x_{perplexity}", f"y_{perplexity}")
 
     @classmethod
     def perplexities(cls, columns: Iterable[str]) -> list[int]:
-        """Those on record, ascending."""
+        """Return the stored perplexities, ascending."""
         others = (name.removeprefix("x_") for name in columns if name.startswith("x_"))
         return sorted([cls.USUAL, *(int(name) for name in others if name.isdecimal())])
 
 
 class Samples:
-    """Columns of SAMPLES: what a person needs to see of each projected row."""
+    """Columns of SAMPLES: label, caption and thumbnail of each projected row."""
 
     SAMPLE_ID = "sample_id"
     SPLIT = "split"
     LABEL = "label"
     CAPTION = "caption"  # "" where there is none
     GROUP = "group"  # "" where there is none
-    SPOILED = "spoiled_how"  # how the row was spoiled, "" if it was not; null where nothing is known
+    CORRUPTED = "spoiled_how"  # known corruption of the row, "" for clean, null for unknown
     THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no images
 
 
@@ -100,13 +100,13 @@ class Summary:
     BEST_TRIAL = "best_trial"
     BEST_VAL_F1_MACRO = "best_val_f1_macro"
     BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"
-    # the best configuration trained anew with seeds that had no part in choosing it (--fresh-seeds):
+    # the best configuration retrained with fresh seeds (--fresh-seeds):
     FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # mean over those seeds
     FRESH_VAL_F1_MACRO_CI95 = "fresh_val_f1_macro_ci95"  # t-interval; [null, null] for one seed
     FRESH_SEEDS = "fresh_seeds"  # how many
     FRESH_LEAD = "fresh_lead"  # {head name: [difference best - it, low, high]}, paired by seed
     FRONT = "front"  # --objective f1+size: [{"trial", "val_f1_macro", "parameters"}], the smallest head first
-    PROFILE = "profile"  # --profile: where the time went
+    PROFILE = "profile"  # --profile: seconds by stage
     TEST_F1_MACRO = "test_f1_macro"
     TEST_F1_MACRO_CI95 = "test_f1_macro_ci95"
     TEST_ACCURACY = "test_accuracy"
@@ -114,10 +114,10 @@ class Summary:
     # this and what follows up to BRIER_CHANGE of two classes only; NAME_ci95 beside what has an interval:
     TEST_AUROC = "test_auroc"
     TEST_AUROC_CI95 = "test_auroc_ci95"
-    POSITIVE = "positive"  # the class that is looked for: the second of CLASSES
+    POSITIVE = "positive"  # the positive class: the second of CLASSES
     TEST_PREVALENCE = "test_prevalence"  # its share of the test rows, and the AUPRC of chance
     TEST_AUPRC = "test_auprc"  # average precision
-    THRESHOLD = "threshold_at_specificity90"  # probability of POSITIVE from which on it is said, …
+    THRESHOLD = "threshold_at_specificity90"  # probability of POSITIVE from which it is predicted, …
     VAL_SPECIFICITY = (
         "val_specificity_at_threshold"  # … so that this is at least 90 %; on test rows it gives:
     )
@@ -128,7 +128,7 @@ class Summary:
     TEMPERATURE = "temperature"  # fitted on validation rows; the log-odds over it are *calibrated*
     TEST_ECE = "test_ece"  # expected calibration error, ten bins of as many rows
     TEST_ECE_CALIBRATED = "test_ece_calibrated"
-    ECE_CHANGE = "test_ece_change"  # [calibrated - as the head says it, low, high], paired by row
+    ECE_CHANGE = "test_ece_change"  # [calibrated - raw, low, high], paired by row
     TEST_NLL = "test_nll"
     TEST_NLL_CALIBRATED = "test_nll_calibrated"
     NLL_CHANGE = "test_nll_change"
@@ -140,7 +140,7 @@ class Summary:
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
     TRIALS_PER_S = "trials_per_s"
-    # only in the file, not on the printed line:
+    # only in the file, not printed:
     BEST_SO_FAR = "best_so_far"  # best val macro-F1 as trials completed: [at most SPARK_POINTS]
     CLASSES = "classes"  # list of class names, in the order of Predictions.PROBS
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
@@ -160,19 +160,19 @@ class Summary:
 class Predicted:
     """Keys of the last line that ``trainer.predict`` prints. ``found == predicted + bad``, always."""
 
-    RUN_ID = "mlflow_run_id"  # of the sweep whose head answered; null for --model-uri
-    MODEL = "model_uri"  # null where the head was a sweep's
+    RUN_ID = "mlflow_run_id"  # of the sweep; null for --model-uri
+    MODEL = "model_uri"  # null for the head of a sweep
     TRIAL = "trial"
     ENCODER = "encoder"
     FOUND = "found"
     PREDICTED = "predicted"
     BAD = "bad"
     BAD_FILES = "bad_files"  # [{"path": …, "reason": …}]
-    COUNTS = "counts"  # {class: images that were taken for it}
+    COUNTS = "counts"  # {class: images predicted as it}
     CLASSES = "classes"
     REUSED = "reused"  # images whose vector was in the cache
     ENCODER_CALLS = "encoder_calls"
-    IMAGES_PER_S = "images_per_s"  # predicted, over the time from listing the files to the last answer
+    IMAGES_PER_S = "images_per_s"  # predicted images / seconds from listing the files to the last prediction
     OUT = "out"
     ELAPSED_S = "elapsed_s"
 
@@ -182,8 +182,8 @@ class FineTuned:
     head "best" are the fine-tuned encoder, while trial 0 and the head "frozen" are the best logistic
     regression on the frozen one."""
 
-    UNFROZEN = "unfrozen"  # how many of the last blocks learnt …
-    BLOCKS = "blocks"  # … of how many
+    UNFROZEN = "unfrozen"  # number of trained blocks …
+    BLOCKS = "blocks"  # … of all blocks
     SEEDS = "seeds"
     FROZEN_VAL_F1_MACRO = "frozen_val_f1_macro"
     FROZEN_TEST_F1_MACRO = "frozen_test_f1_macro"
@@ -191,8 +191,8 @@ class FineTuned:
     EFFECT = "effect"  # [fine-tuned - frozen in test macro-F1, low, high]: mean over seeds, paired by row
     EFFECT_P = "effect_p"  # swap test
     VERDICT = "verdict"  # Verdict, without BASELINE
-    WHY = "why"  # a sentence from the curves about a gain that did not come, "" where it came
-    EPOCH_S = "epoch_s"  # seconds of an epoch with its validation, mean over all
+    WHY = "why"  # likely reason if there is no gain, else ""
+    EPOCH_S = "epoch_s"  # mean seconds per epoch, with validation
     CACHED_BYTES = "cached_bytes"  # of the activations that the blocks were trained on
 
     FROZEN_HEAD = "frozen"  # its name in PREDICTIONS

@@ -6,15 +6,17 @@ from enum import StrEnum
 
 
 class PairMethod(StrEnum):
-    """How a verification embeds photos before it takes the cosine."""
+    """Embedding that a verification applies before the cosine."""
 
-    RAW = "raw"  # not at all
-    WHITENED = "whitened"  # principal axes of equal variance: uses photos of other people, not their names
-    LDA = "lda"  # Fisher's discriminants of other people
-    TRAINED = "trained"  # a head trained on other people: classifier or contrastive, by validation people
+    RAW = "raw"  # none
+    WHITENED = "whitened"  # PCA whitening, fitted on other people, without labels
+    LDA = "lda"  # linear discriminant analysis, fitted on other people
+    TRAINED = (
+        "trained"  # a head trained on other people: classifier or contrastive, selected on validation people
+    )
 
 
-class PairsOf:
+class FacePairs:
     """Columns of PAIRS: one row per pair of test photos; beside them ``score.*``, a method's cosine."""
 
     SAMPLE_ID_A = "sample_id_a"
@@ -23,7 +25,7 @@ class PairsOf:
     PERSON_B = "person_b"
     SAME = "same"  # bool: one person
     FOLD = "fold"  # int16, from 0
-    SPLIT = "split"  # int16, from 0: which training scored it
+    SPLIT = "split"  # int16, from 0: the split that scored it
 
     SCORE_PREFIX = "score."
 
@@ -36,10 +38,10 @@ class Candidates:
     NAME = "name"
     CONFIG = "config"  # JSON
     VAL_AUC = "val_auc"  # of validation people's pairs, mean over seeds
-    CHOSEN = "chosen"  # bool: it scored the split's test pairs
+    CHOSEN = "chosen"  # bool: selected to score the split's test pairs
 
 
-class RocOf:
+class RocCurves:
     """Columns of ROC: of each method its curve over a grid of FARs."""
 
     METHOD = "method"
@@ -47,7 +49,7 @@ class RocOf:
     TAR = "tar"  # true accept rate: same pairs that are accepted
     TAR_LOW = "tar_low"  # 95 %, people resampled, each FAR by itself
     TAR_HIGH = "tar_high"
-    THRESHOLD = "threshold"  # null where nobody is accepted
+    THRESHOLD = "threshold"  # null where no pair is accepted
 
 
 class Faces:
@@ -56,14 +58,14 @@ class Faces:
     SAMPLE_ID = "sample_id"
     PERSON = "person"
     THUMBNAIL = "thumbnail"  # WebP bytes; null where the data has no images
-    PRED = "pred"  # closed set: who the head said it is; null where nobody was asked
+    PRED = "pred"  # closed set: predicted person; null if not identified
     CONFIDENCE = "confidence"
-    RANK = "rank"  # float: the place of the right person, from 1
+    RANK = "rank"  # float: rank of the true person, from 1
     RAW_RANK = "raw_rank"  # likewise by the nearest known photo
-    HELD_OUT = "held_out"  # bool: the head of the map did not learn from it
+    HELD_OUT = "held_out"  # bool: not in the training set of the head of the map
     X = "x"  # t-SNE of the features, null where a photo is not on the map
     Y = "y"
-    TRAINED_X = "trained_x"  # t-SNE of what the head makes of them
+    TRAINED_X = "trained_x"  # t-SNE of the head's embedding
     TRAINED_Y = "trained_y"
 
     SHOWN = 6000  # photos at most
@@ -80,10 +82,10 @@ class Verified:
 
     RUN_ID = "mlflow_run_id"
     STUDY = "study"
-    PEOPLE = "people"  # whose photos are in pairs
+    PEOPLE = "people"  # number of people in pairs
     PHOTOS = "photos"
     FOLDS = "folds"
-    DISJOINT = "folds_disjoint"  # bool: no person stands in two folds
+    DISJOINT = "folds_disjoint"  # bool: no person is in two folds
     SAME = "same_pairs"
     DIFFERENT = "different_pairs"
     LEFT_OUT = "left_out"  # copies of photos, or pairs of the file with an unusable photo
@@ -91,7 +93,7 @@ class Verified:
     EER = "eer"
     ACCURACY = "accuracy"
     ACCURACY_SE = "accuracy_se"  # over folds, as LFW reports it
-    TAR_AT = "tar_at"  # {"0.01": [value, low, high], "0.001": null where the pairs do not allow it}
+    TAR_AT = "tar_at"  # {"0.01": [value, low, high], "0.001": null if there are too few pairs}
     METHODS = "methods"  # {Method: the figures above and the next two}
     FOLD_ACCURACY = "fold_accuracy"
     THRESHOLDS = "thresholds"  # of each fold, chosen on the others
@@ -100,7 +102,7 @@ class Verified:
     )
     P_HOLM = "p_holm"  # of the AUC's difference, adjusted for the methods
     VERDICT = "trained_against_raw"  # "better" | "worse" | "unclear" | null
-    CHOSEN = "chosen"  # {candidate of the trained method: splits that chose it}
+    CHOSEN = "chosen"  # {candidate of the trained method: splits that selected it}
     IDENTIFICATION = "identification"  # closed set; null where too few photos
     ADVICE = "advice"
     ENCODER_CALLS = "encoder_calls"

@@ -1,4 +1,4 @@
-"""Flags that several commands share, and a command line made of them."""
+"""Flags shared by several commands, and their command line."""
 
 from __future__ import annotations
 
@@ -20,77 +20,77 @@ class CommonConfig:
 
     tracking_uri: str = field(default_factory=locations.default_tracking_uri)
     """MLflow store. Default: HEADROOM_TRACKING_URI, else MLFLOW_TRACKING_URI, else mlruns/mlflow.db of this
-    checkout (installed as a package: of the working directory)."""
+    checkout (if installed as a package: of the working directory)."""
     experiment: str = locations.DEFAULT_EXPERIMENT
     """MLflow experiment."""
     cache_dir: Path = field(default_factory=locations.default_cache_dir)
-    """Where features are kept."""
+    """Folder of the feature cache."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where encoders and heads run."""
+    """Device for encoders and heads. auto: CUDA if available."""
     seed: int = 0
-    """Decides everything random: splits, proposals, heads."""
+    """Random seed for splits, proposals and heads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(CommonConfig):
-    """Which images, and how they become vectors."""
+    """Flags for data and encoder."""
 
     data: str = "demo"
     """`demo`; an image folder (class folders, also below train/ val/ test/); a .csv, .tsv, .jsonl or .parquet
-    table; .tar shards or a folder of them; a folder that save_to_disk of the datasets library wrote, or
-    `hf:owner/name` (`hf:owner/name:config`) for a data set of the Hugging Face hub; an .npz or .safetensors
-    file of ready features."""
+    table; .tar shards or a folder of them; a folder written by save_to_disk of the datasets library, or
+    `hf:owner/name` (`hf:owner/name:config`) for a dataset of the Hugging Face hub; an .npz or .safetensors
+    file of precomputed features."""
     encoder: str | None = None
     """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
-    ResNet. Left out: `demo` for `--data demo`, else openai/clip-vit-base-patch32. Ready features need
+    ResNet. Default: `demo` for `--data demo`, else openai/clip-vit-base-patch32. Precomputed features need
     none."""
     batch_size: int | Literal["auto"] = "auto"
-    """Images per call of the encoder. auto: the fastest of a few, measured once and remembered."""
+    """Images per encoder batch. auto: the fastest of several, measured once and cached."""
     workers: int | Literal["auto"] = "auto"
-    """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""
+    """Processes that decode images; 0: threads. auto: processes if threads are slower than the encoder."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What the encoder computes in. auto: bfloat16 where the device does so natively."""
+    """Compute type of the encoder. auto: bfloat16 where the device supports it natively."""
     max_bad: float = 0.05
-    """Largest share of images that may be unreadable."""
+    """Maximum share of images that may be corrupt."""
     measure: bool = True
-    """Also measure each image that is encoded (size, brightness, sharpness …: some 3 ms), which the page
-    "Data quality" and the search for near-duplicates need. Those encoded before are not measured."""
+    """Also measure each encoded image (size, brightness, sharpness …, about 3 ms), for the page
+    "Data quality" and the search for near-duplicates. Images that are already cached are not measured."""
     drop_duplicates: bool = False
-    """Of an image that stands in the data several times keep one row: a test row if there is one."""
+    """Keep one row per duplicated image, preferring the test row."""
     allow_leaks: bool = False
-    """Go on although an image, or a group, stands in train and in test."""
+    """Accept images or groups that are in both train and test."""
     groups: str | None = None
-    """Regular expression that finds in a row's name what must not be divided between splits: '(person\\d+)_'
-    makes a group of each patient. Splits that the data brings stay."""
+    """Regular expression that extracts a group from a row's name; a group stays in one split. Example:
+    '(person\\d+)_' for one group per patient. Existing splits are kept."""
     drop_shared_groups: bool = False
-    """Of a group that stands in several splits keep the rows of test, or else of val."""
+    """For groups in several splits, keep only the test rows, or else the val rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig(DataConfig):
-    """Flags of the commands that train heads on record, and go on with what they began."""
+    """Flags of the commands that log studies and can resume them."""
 
     study: str | None = None
-    """Name of the study: one that exists is resumed. Left out, a new name is made."""
+    """Name of the study; an existing study is resumed. Default: a new name."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What the factors of matrix products are rounded to. auto: bfloat16 where the device has it natively."""
+    """Input precision of matrix products. auto: bfloat16 where the device supports it natively."""
 
 
-def require_at_least(config: CommonConfig, **least: int) -> None:
-    """Raise InputError for a flag below its least value."""
-    for name, bound in least.items():
+def require_at_least(config: CommonConfig, **minimum: int) -> None:
+    """Raise InputError for a flag below its minimum."""
+    for name, bound in minimum.items():
         if getattr(config, name) < bound:
             flag = "--" + name.replace("_", "-")
             raise InputError(f"{flag} is {getattr(config, name)}; it must be at least {bound}.")
 
 
 def settings(config: CommonConfig) -> dict[str, Any]:
-    """Every flag with its value, paths as text: for a run's parameters and its YAML."""
+    """Return the value of every flag, paths as text, for a run's parameters and YAML."""
     return {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
 
 
 def command_line(module: str, config: CommonConfig, **changed: Any) -> str:
-    """The shell command that gives ``config`` again, ``changed`` in part; default flags are left out."""
+    """Return the shell command for ``config`` with ``changed`` flags; defaults are omitted."""
     words = ["python", "-m", module]
     for flag in dataclasses.fields(config):
         value = changed.get(flag.name, getattr(config, flag.name))
@@ -112,5 +112,5 @@ def command_line(module: str, config: CommonConfig, **changed: Any) -> str:
 
 
 def new_study_name(stem: str) -> str:
-    """A readable name that is new: what it is about, the time, four random digits."""
+    """Return a new readable name: stem, time, four random hexadecimal digits."""
     return f"{Path(stem).stem or 'study'}-{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"

@@ -13,24 +13,23 @@ from trainer.core.config import CommonConfig
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(CommonConfig):
-    """What to answer, with which head."""
+    """Flags for images and head."""
 
     images: tyro.conf.Positional[tuple[Path, ...]]
-    """Image files, and folders that are searched for them, subfolders included. A name that begins with a
-    dash goes behind a --."""
+    """Image files, and folders that are searched recursively. Put names that begin with a dash after --."""
     run: str | None = None
-    """Id of the sweep whose best head answers. Left out: the newest finished one that has such a head."""
+    """Id of the sweep whose best head is used. Default: the newest finished sweep with a head for images."""
     model_uri: str | None = None
-    """Instead of a sweep a model that one logged: models:/NAME/VERSION or runs:/RUN_ID/model."""
+    """Logged model to use instead of a sweep: models:/NAME/VERSION or runs:/RUN_ID/model."""
     encoder: str | None = None
-    """Where the sweep's encoder is on this machine, if not where it was: a folder or a Hugging Face id."""
+    """Folder or Hugging Face id of the sweep's encoder, if it has moved."""
     out: Path = Path("predictions.csv")
-    """The CSV to write, replacing what is there."""
+    """Output CSV; an existing file is replaced."""
     top_k: int = 3
-    """Classes named for each image, the likeliest first."""
+    """Number of classes per image, the most probable first."""
     max_bad: float = 0.05
-    """Largest share of files that may be unusable; with more the exit code is 1, and the CSV is written."""
+    """Maximum share of corrupt files. With more, the CSV is written and the exit code is 1."""
     batch_size: int | Literal["auto"] = "auto"
-    """Images per call of the encoder. auto: the fastest of a few, measured once and remembered."""
+    """Images per encoder batch. auto: the fastest of several, measured once and cached."""
     workers: int | Literal["auto"] = "auto"
-    """Processes that decode; 0: threads do. auto: processes once threads do not keep up with the encoder."""
+    """Processes that decode images; 0: threads. auto: processes if threads are slower than the encoder."""

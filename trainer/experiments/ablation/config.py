@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.core.config import StudyConfig
-from trainer.features.caption_augmentation import Wording
+from trainer.features.caption_augmentation import CaptionAugmentation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,28 +28,28 @@ class AblateConfig(StudyConfig):
     """How many times each cell is trained, each time with other random numbers, the same for all cells; at
     least 6. More than before: a resumed ablation goes on."""
     head: str = "linear"
-    """What is trained: linear, mlp, or the id of a run of a sweep (its best head), or of one trial."""
+    """Head to train: linear, mlp, or the run id of a sweep (its best head) or of a trial."""
     class_weight: Literal["none", "balanced", "effective"] | None = None
-    """How classes count in the loss; left out: as the head has it."""
+    """Class weights in the loss. Default: those of the head."""
     retune: int = 0
-    """Try this many configurations in every cell, on the validation rows, instead of one fixed head."""
+    """Number of head configurations to tune in every cell, instead of one fixed head."""
     encoders: tuple[str, ...] = ()
-    """Further encoders to train the same cells on."""
+    """Additional encoders for the same cells."""
     score_encoder: str | None = None
-    """CLIP that gives CLIP and aesthetic scores. Left out: the encoder."""
+    """CLIP model for CLIP and aesthetic scores. Default: the encoder."""
     aesthetic: str | None = None
     """LAION's linear aesthetic predictor: a .pth or .safetensors file, or owner/name/file of the hub."""
     captions_count: Literal["best", "mean", "worst"] = "best"
-    """Which of a row's several captions makes its CLIP score."""
-    wording: Wording = field(default_factory=Wording)
-    """How far augmented captions stray; what that does to the CLIP score is measured."""
+    """CLIP score of a row with several captions."""
+    wording: CaptionAugmentation = field(default_factory=CaptionAugmentation)
+    """Caption augmentation; its effect on the CLIP score is measured."""
     mismatch: float = 0.0
-    """Plant damage to be found: this share of the training rows gets label and caption of another class."""
+    """Plant noise: share of training rows that get label and caption of another class."""
     bad_source: float = 0.0
-    """Plant damage: the same, and their images become thumbnails that were enlarged again."""
+    """Plant noise: as --mismatch, with images reduced to thumbnails and enlarged again."""
     shuffle_captions: float = 0.0
-    """Plant damage: this share of the training rows exchange captions."""
+    """Plant noise: share of training rows whose captions are shuffled."""
     dry_run: bool = False
-    """Only score the rows and say what the filters keep; trains nothing, writes nothing to MLflow."""
+    """Only score rows and report what the filters keep; no training, nothing in MLflow."""
     report: Path | None = None
-    """Also write tables and images to this Markdown file."""
+    """Also write a report to this Markdown file."""

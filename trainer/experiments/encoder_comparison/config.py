@@ -12,6 +12,6 @@ class EncodersConfig(StudyConfig):
     """Which encoders, on what."""
 
     encoders: tuple[str, ...] = ("demo",)
-    """Two or more of what --encoder takes elsewhere."""
+    """Two or more encoders, as for --encoder of other commands."""
     seeds: int = 5
-    """Probes of each encoder. Each sees another 90 % of the training rows, the same for all encoders."""
+    """Probes per encoder, each trained on another 90 % of the training rows, the same for all encoders."""

@@ -16,8 +16,8 @@ class ExtractConfig(DataConfig):
     space: Literal["pooled", "shared"] = "pooled"
     """pooled: the image tower's own output, which heads learn from. shared: the space of images and texts."""
     captions: bool = False
-    """Encode the captions, too, into the space that images and texts share."""
+    """Also encode captions, into the shared space of images and texts."""
     views: int = 0
-    """Views of each training image besides itself, encoded for augmentation."""
+    """Number of augmented views of each training image to encode."""
     augment: Augmentation = field(default_factory=Augmentation)
-    """How far views stray from their image."""
+    """Image augmentation."""

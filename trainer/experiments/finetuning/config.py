@@ -14,34 +14,34 @@ class FinetuneConfig(StudyConfig):
     """What to fine-tune, on what."""
 
     unfreeze_last: int = 2
-    """How many of the encoder's last blocks learn, with what follows them. Of a ResNet, residual blocks."""
+    """Number of last blocks of the encoder to train (residual blocks of a ResNet)."""
     lrs: tuple[float, ...] = (1e-4, 3e-4)
-    """Learning rates of the last block to try; the best is chosen on validation rows."""
+    """Learning rates of the last block to try; the best on the validation set is used."""
     head_lr: float = 3e-4
     """Learning rate of the head."""
     layer_decay: float = 0.7
-    """Each block learns so many times as fast as the next one."""
+    """Layer-wise learning-rate decay factor."""
     weight_decay: float = 0.05
-    """Of AdamW, for weights that are no biases and no norms."""
+    """Weight decay of AdamW, not applied to biases and norms."""
     warmup: float = 0.1
-    """Share of the steps in which rates rise, before they fall along a cosine."""
+    """Share of steps for linear warm-up, before cosine decay."""
     label_smoothing: float = 0.1
-    """Share of the target that goes to all classes alike."""
+    """Label smoothing."""
     clip_norm: float = 1.0
-    """Largest norm of a step's gradient."""
+    """Maximum gradient norm."""
     epochs: int = 15
-    """At most."""
+    """Maximum number of epochs."""
     patience: int = 5
-    """Epochs without a better validation macro-F1 after which a training stops."""
+    """Epochs without improvement in validation macro-F1 before training stops."""
     train_batch: int = 32
-    """Images per optimiser step. What does not fit into memory at once is added up in parts."""
+    """Images per optimiser step. Gradients are accumulated if they do not fit into memory."""
     views: int = 4
-    """Augmented views of each training image to train on besides itself; for the frozen head, too."""
+    """Number of augmented views of each training image, also for the frozen head."""
     augment: Augmentation = field(default_factory=Augmentation)
-    """How views stray from their image."""
+    """Image augmentation."""
     seeds: int = 2
-    """How many times each learning rate is trained."""
+    """Number of seeds per learning rate."""
     kept: Literal["float16", "bfloat16"] = "float16"
-    """In what activations are kept. bfloat16 for encoders whose activations go beyond 65,504."""
+    """Storage type of activations. Use bfloat16 if they exceed 65,504."""
     checkpoint_s: float = 20.0
-    """Seconds between two checkpoints: what a kill can lose."""
+    """Seconds between checkpoints."""

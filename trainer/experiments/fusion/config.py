@@ -13,8 +13,8 @@ class FuseConfig(StudyConfig):
     """What to join, of what."""
 
     seeds: int = 3
-    """How many times each configuration is trained, each time with other random numbers."""
+    """Number of seeds per configuration."""
     hide_class_names: bool = False
-    """Take the names of all classes out of the captions first."""
+    """Remove the names of all classes from captions first."""
     class_names: Path | None = None
-    """YAML or JSON file of further names, class by class, to look for: `cat: [cat, kitten]`."""
+    """YAML or JSON file of more names per class to look for: `cat: [cat, kitten]`."""

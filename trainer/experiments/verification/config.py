@@ -17,13 +17,13 @@ class VerifyConfig(StudyConfig):
     drawings for people). Needed: no faces come along. Splits that the data brings are not used: people are
     split."""
     folds: int = 10
-    """Into how many parts the people are cut; each is tested once. With few people there are fewer."""
+    """Maximum number of folds of people; each is tested once."""
     pairs_per_fold: int = 300
-    """At most so many pairs of one person, and as many of two, in a fold."""
+    """Maximum number of same-person pairs per fold, and of different-person pairs."""
     pairs: Path | None = None
     """A file of pairs as LFW has it (`name i j` and `name i other j`, with or without the header of folds)
     instead of pairs that are drawn."""
     seeds: int = 2
-    """With how many seeds each candidate that begins at random learns before one is chosen."""
+    """Number of seeds of each candidate with random initialisation."""
     identify: bool = True
-    """Also ask who of the known people it is (closed set)."""
+    """Also evaluate closed-set identification."""

@@ -13,12 +13,12 @@ class ZeroShotConfig(StudyConfig):
     """What to compare, on what."""
 
     templates: Path | None = None
-    """Text file of prompts, one a line, {} where a class's name goes. Left out: an ensemble of ten."""
+    """Text file of prompts, one per line, with {} for the class name. Default: an ensemble of ten."""
     class_names: Path | None = None
-    """YAML or JSON file of names that say more than the labels do, class by class: `cat: [cat, kitten]`."""
+    """YAML or JSON file of more descriptive names per class: `cat: [cat, kitten]`."""
     head: str | None = None
-    """Id of a sweep's run on the same data: its best head is compared, too."""
+    """Run id of a sweep on the same data, whose best head is also compared."""
     shots: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """Training images per class of the few-shot curve."""
+    """Training images per class in the few-shot curve."""
     draws: int = 20
-    """How often these images are drawn anew. More than before: a resumed study goes on."""
+    """Number of random draws of these images. Increase it to extend a resumed study."""

@@ -1,6 +1,7 @@
 # Each target works as the first command in a fresh clone.
 
 PYTHON ?= python3
+UI_PORT ?= 5000
 BIN := .venv/bin
 SOURCES := trainer dashboard tests scripts benchmarks
 
@@ -52,7 +53,7 @@ dashboard: setup
 ui: setup
 	@store=$$($(BIN)/python -c 'from trainer.core.locations import default_tracking_uri; from trainer.tracking import database; \
 		uri = default_tracking_uri(); database.prepare(uri); print(uri)') \
-		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000
+		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)
 
 test: setup lint chromium
 	@$(BIN)/python -m pytest --numprocesses auto --durations 20 -m "not slow"

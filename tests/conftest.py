@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from tests.support.stores import fresh_store
 
 if TYPE_CHECKING:
     from tests.support.once import Once
@@ -43,8 +43,8 @@ MOST_WORKERS = 4  # each holds some 2 GB: libraries, a dashboard, a browser
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """A worker for each core, for what it starts (commands, dashboards, browsers) has one core then."""
-    return min(CORES, MOST_WORKERS)
+    """One more than cores: what waits for a browser or for a killed process leaves its core to another."""
+    return min(CORES + 1, MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,14 +76,7 @@ def migrated_database(once: Once) -> Path:
 @pytest.fixture
 def tracking_uri(migrated_database: Path, tmp_path: Path) -> str:
     """A SQLite store of its own for each test, ready for use; artifacts go below ``tmp_path`` too."""
-    path = tmp_path / "mlflow.db"
-    shutil.copyfile(migrated_database, path)
-    artifacts = (tmp_path / "artifacts").as_uri()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "UPDATE experiments SET artifact_location = ? || '/' || experiment_id", [artifacts]
-        )
-    return f"sqlite:///{path}"
+    return fresh_store(migrated_database, tmp_path)
 
 
 @pytest.fixture(scope="module")

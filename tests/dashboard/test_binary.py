@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.charts import binary as drawn
 from dashboard.frames import binary
-from tests.dashboard.test_pages import captions, charts, open_page, words
 from tests.support import synthetic_runs
+from tests.support.pages import Showing, captions, charts, open_page, words
 from trainer.stats import binary as binary_stats
 from trainer.tracking.schema import Predictions, Summary
 
@@ -129,9 +129,9 @@ def opened(uri: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     return open_page(PAGE, **query)
 
 
-def test_the_page_shows_all_its_parts(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic_runs.sweep(tracking_uri, classes=CLASSES)
-    app = opened(tracking_uri, monkeypatch)
+def test_the_page_shows_all_its_parts(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, classes=CLASSES)
+    app = open_page(PAGE)
     said = words(app)
     assert {metric.label for metric in app.metric} >= {"AUROC", "AUPRC", "Sensitivity", "Specificity"}
     assert len(charts(app)) == 4  # probabilities, ROC, precision-recall, reliability
@@ -144,11 +144,9 @@ def test_the_page_shows_all_its_parts(tracking_uri: str, monkeypatch: pytest.Mon
     assert tables["groups"]["split"].tolist() == ["train", "val", "test"]
 
 
-def test_the_slider_begins_at_the_threshold_of_the_summary(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_runs.sweep(tracking_uri, classes=CLASSES)
-    app = opened(tracking_uri, monkeypatch)
+def test_the_slider_begins_at_the_threshold_of_the_summary(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, classes=CLASSES)
+    app = open_page(PAGE)
     told = {metric.label: metric.value for metric in app.metric}
     rates = next(frame.value for frame in app.dataframe if "value [95 %]" in frame.value)
     begins = [value.split(" ")[0] for value in rates["value [95 %]"][:2]]
@@ -162,31 +160,27 @@ def test_the_slider_begins_at_the_threshold_of_the_summary(
     assert not app.exception
 
 
-def test_validation_rows_are_said_to_have_fitted_the_temperature(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_runs.sweep(tracking_uri, classes=CLASSES)
-    app = opened(tracking_uri, monkeypatch, rows="val", at="0.3")
+def test_validation_rows_are_said_to_have_fitted_the_temperature(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, classes=CLASSES)
+    app = open_page(PAGE, rows="val", at="0.3")
     assert "fitted on these very rows" in words(app)
     assert app.slider(key="at").value == 0.3
 
 
 @pytest.mark.parametrize("classes", [None, ["a", "b", "c"]])
-def test_other_numbers_of_classes_are_kindly_turned_away(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, classes: list[str] | None
-) -> None:
-    synthetic_runs.sweep(tracking_uri, classes=classes)
-    app = opened(tracking_uri, monkeypatch)
+def test_other_numbers_of_classes_are_kindly_turned_away(showing: Showing, classes: list[str] | None) -> None:
+    showing(synthetic_runs.sweep, classes=classes)
+    app = open_page(PAGE)
     assert f"This sweep has {len(classes or range(10))} classes" in words(app)
     assert not charts(app)
 
 
 def test_a_sweep_of_before_has_its_curves_without_a_temperature(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+    uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(synthetic_runs, "_two_classes", lambda *of: {})
-    synthetic_runs.sweep(tracking_uri, classes=CLASSES)
-    app = opened(tracking_uri, monkeypatch)
+    synthetic_runs.sweep(uri, classes=CLASSES)
+    app = open_page(PAGE)
     assert "keeps no figures of two classes" in words(app)
     assert len(charts(app)) == 4
     assert app.slider(key="at").value == 0.5
@@ -194,46 +188,40 @@ def test_a_sweep_of_before_has_its_curves_without_a_temperature(
 
 
 def test_a_threshold_that_test_rows_do_not_keep_is_warned_of(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+    uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = synthetic_runs._two_classes
     bad = {Summary.TEST_SPECIFICITY: 0.5, Summary.SPECIFICITY_CHANGE: [-0.4, -0.5, -0.3]}
     shared = {Summary.GROUPS: {"train": 5, "val": 2, "test": 2, "in_two_splits": 1}}
     monkeypatch.setattr(synthetic_runs, "_two_classes", lambda *of: kept(*of) | bad | shared)
-    synthetic_runs.sweep(tracking_uri, classes=CLASSES)
-    said = words(opened(tracking_uri, monkeypatch))
+    synthetic_runs.sweep(uri, classes=CLASSES)
+    said = words(open_page(PAGE))
     assert "does not keep its promise" in said
     assert "1 group in more than one split" in said
 
 
 @pytest.mark.parametrize("state", ["live", "interrupted", "failed"])
-def test_before_a_sweep_is_done_nothing_is_drawn(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    synthetic_runs.sweep(tracking_uri, classes=CLASSES, state=state)
-    app = opened(tracking_uri, monkeypatch)
+def test_before_a_sweep_is_done_nothing_is_drawn(showing: Showing, state: str) -> None:
+    showing(synthetic_runs.sweep, classes=CLASSES, state=state)
+    app = open_page(PAGE)
     assert not charts(app)
     assert ("This run failed" if state == "failed" else "predictions") in words(app)
 
 
-def test_names_that_are_ours_too_are_counted_apart(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_runs.sweep(tracking_uri, classes=["groups", "split"])
-    app = opened(tracking_uri, monkeypatch)
+def test_names_that_are_ours_too_are_counted_apart(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, classes=["groups", "split"])
+    app = open_page(PAGE)
     counts = next(frame.value for frame in app.dataframe if "groups" in frame.value)
     assert counts.columns.tolist() == ["split", "rows of groups", "rows of split", "share of split", "groups"]
 
 
-def test_words_of_strangers_are_shown_and_not_acted_on(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synthetic_runs.sweep(
-        tracking_uri,
+def test_words_of_strangers_are_shown_and_not_acted_on(showing: Showing) -> None:
+    showing(
+        synthetic_runs.sweep,
         classes=["<script>alert(1)</script>", synthetic_runs.HOSTILE],
         name=synthetic_runs.HOSTILE,
     )
-    app = opened(tracking_uri, monkeypatch)
+    app = open_page(PAGE)
     assert len(charts(app)) == 4
     nodes = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.warning]
     rendered = "\n".join([*(str(node.value) for node in nodes), *captions(app), app.slider(key="at").label])

@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard.charts import comparison as drawn
 from dashboard.charts.encoders import bargain
 from dashboard.frames import comparison
-from tests.dashboard.test_pages import charts, open_page, uri, words  # noqa: F401  (a fixture)
 from tests.support import synthetic_comparison
+from tests.support.pages import Showing, charts, open_page, restart, words
 from tests.support.synthetic_runs import HOSTILE
 from trainer.tracking.schema import Kind, MethodPairs
 
@@ -78,14 +78,14 @@ def test_charts_are_valid_vega_lite() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_a_run_the_page_gives_the_command(uri: str, kind: Kind) -> None:  # noqa: F811
+def test_without_a_run_the_page_gives_the_command(uri: str, kind: Kind) -> None:
     assert COMMANDS[kind] in words(opened(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("state", ["live", "interrupted", "failed"])
-def test_a_run_without_answers_says_how_far_it_is(uri: str, kind: Kind, state: str) -> None:  # noqa: F811
-    synthetic_comparison.run(uri, kind, state=state)
+def test_a_run_without_answers_says_how_far_it_is(showing: Showing, kind: Kind, state: str) -> None:
+    showing(synthetic_comparison.run, kind, state=state)
     said = words(opened(kind))
     assert ("being trained" in said) == (state == "live")
     assert ("ended before it answered the test rows" in said) == (state != "live")
@@ -96,8 +96,8 @@ def test_a_run_without_answers_says_how_far_it_is(uri: str, kind: Kind, state: s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_finished_run_shows_methods_differences_classes_and_images(uri: str, kind: Kind) -> None:  # noqa: F811
-    synthetic_comparison.run(uri, kind)
+def test_a_finished_run_shows_methods_differences_classes_and_images(showing: Showing, kind: Kind) -> None:
+    showing(synthetic_comparison.run, kind)
     app = opened(kind)
     said = words(app)
     assert "Trained head is better than zero-shot." in said
@@ -108,7 +108,7 @@ def test_a_finished_run_shows_methods_differences_classes_and_images(uri: str, k
     assert f"{COMMANDS[kind]} --data digits" in said
 
 
-def test_the_few_shot_curve_says_where_heads_overtake_or_that_they_do_not(uri: str) -> None:  # noqa: F811
+def test_the_few_shot_curve_says_where_heads_overtake_or_that_they_do_not(uri: str) -> None:
     synthetic_comparison.run(uri, Kind.ZERO_SHOT)
     told = next(
         one.value for one in opened(Kind.ZERO_SHOT).dataframe if "overtakes zero-shot at" in one.value
@@ -120,19 +120,20 @@ def test_the_few_shot_curve_says_where_heads_overtake_or_that_they_do_not(uri: s
     assert told.iloc[0].tolist() == ["trained head", "not within these data", "12.0 to more than 30", "20%"]
 
 
-def test_captions_that_name_their_class_are_a_warning_until_the_names_are_hidden(uri: str) -> None:  # noqa: F811
+def test_captions_that_name_their_class_are_a_warning_until_the_names_are_hidden(uri: str) -> None:
     synthetic_comparison.run(uri, Kind.FUSION)
     app = opened(Kind.FUSION)
     assert "55% in test" in app.warning[0].value
     assert "9 of 90 test rows" in words(app)
     hidden = synthetic_comparison.run(uri, Kind.FUSION, name="hidden", hidden=True)
+    restart()
     app = opened(Kind.FUSION, fusion=hidden)
     assert not app.warning
     assert "were taken out of the captions" in app.info[0].value
 
 
-def test_another_comparison_and_the_other_side_show_other_rows(uri: str) -> None:  # noqa: F811
-    synthetic_comparison.run(uri, Kind.FUSION)
+def test_another_comparison_and_the_other_side_show_other_rows(showing: Showing) -> None:
+    showing(synthetic_comparison.run, Kind.FUSION)
     app = opened(Kind.FUSION)
     assert "the first of the two rescues them" in words(app)
     app.segmented_control(key="only").set_value("image only").run()
@@ -143,8 +144,8 @@ def test_another_comparison_and_the_other_side_show_other_rows(uri: str) -> None
     assert not app.exception
 
 
-def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(uri: str) -> None:  # noqa: F811
-    synthetic_comparison.run(uri, Kind.ENCODERS)
+def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(showing: Showing) -> None:
+    showing(synthetic_comparison.run, Kind.ENCODERS)
     app = opened(Kind.ENCODERS)
     costs = next(one.value for one in app.dataframe if "images/s" in one.value)
     assert costs["images/s"].tolist() == [20, 200, 2000]
@@ -156,13 +157,13 @@ def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(uri: str)
     assert bargain(frame, title="F1", device="cpu").to_dict()
 
 
-def test_without_images_the_rows_are_listed(uri: str) -> None:  # noqa: F811
-    synthetic_comparison.run(uri, Kind.FUSION, images=False)
+def test_without_images_the_rows_are_listed(showing: Showing) -> None:
+    showing(synthetic_comparison.run, Kind.FUSION, images=False)
     assert "kept no images" in words(opened(Kind.FUSION))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_picker_leads_from_one_run_to_another(uri: str, kind: Kind) -> None:  # noqa: F811
+def test_a_picker_leads_from_one_run_to_another(uri: str, kind: Kind) -> None:
     one = synthetic_comparison.run(uri, kind, name="one")
     synthetic_comparison.run(uri, kind, name="two")
     app = opened(kind)
@@ -173,8 +174,8 @@ def test_a_picker_leads_from_one_run_to_another(uri: str, kind: Kind) -> None:  
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_words_of_strangers_are_shown_and_not_acted_on(uri: str, kind: Kind) -> None:  # noqa: F811
-    synthetic_comparison.run(uri, kind, hostile=HOSTILE)
+def test_words_of_strangers_are_shown_and_not_acted_on(showing: Showing, kind: Kind) -> None:
+    showing(synthetic_comparison.run, kind, hostile=HOSTILE)
     app = opened(kind)
     rendered = "\n".join(str(node.value) for node in [*app.markdown, *app.caption, *app.header, *app.info])
     for trap in ("![x](", "<img", ":red[", "**b**", "`c`", "$d$"):

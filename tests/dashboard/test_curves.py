@@ -8,8 +8,8 @@ import pytest
 
 from dashboard.charts import curves as charts
 from dashboard.frames import trials as trial_frames
-from tests.dashboard.test_pages import open_page, words
 from tests.support import synthetic_runs
+from tests.support.pages import open_page, words
 from trainer.tracking.schema import Trials, TrialState
 
 

@@ -15,19 +15,12 @@ from dashboard.charts import data_quality as charts
 from dashboard.frames import data_quality
 from dashboard.runs.store import Store
 from dashboard.ui import state
-from tests.dashboard.test_pages import charts as drawn
-from tests.dashboard.test_pages import open_page, words
 from tests.support import synthetic_ablation, synthetic_runs
+from tests.support.pages import Showing, open_page, restart, words
+from tests.support.pages import charts as drawn
 from trainer.tracking.schema import Artifact, Duplicates, Images, Kind, RunState, Tag
 
 PAGE = "views/quality.py"
-
-
-@pytest.fixture
-def uri(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty store that the app looks at."""
-    monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
-    return tracking_uri
 
 
 # --- frames and charts ------------------------------------------------------------------------
@@ -141,8 +134,8 @@ def body(app: AppTest) -> str:
     return words(app)
 
 
-def test_the_page_accounts_for_everything_and_shows_leaks_first(uri: str) -> None:
-    synthetic_runs.extraction(uri)
+def test_the_page_accounts_for_everything_and_shows_leaks_first(showing: Showing) -> None:
+    showing(synthetic_runs.extraction)
     app = open_page(PAGE)
     said = body(app)
     assert "found 65 = used 60 + quarantined 3 + dropped duplicates 2" in said
@@ -157,16 +150,16 @@ def test_the_page_accounts_for_everything_and_shows_leaks_first(uri: str) -> Non
 
 
 @pytest.mark.parametrize("measure", Images.SHOWN)
-def test_every_measure_can_be_chosen(uri: str, measure: str) -> None:
-    synthetic_runs.extraction(uri)
+def test_every_measure_can_be_chosen(showing: Showing, measure: str) -> None:
+    showing(synthetic_runs.extraction)
     app = open_page(PAGE)
     app.segmented_control(key="measure").set_value(measure).run()
     assert f"{measure.capitalize()} of 60 images" in body(app)
     assert drawn(app)
 
 
-def test_a_hostile_extraction_renders_no_markdown(uri: str) -> None:
-    synthetic_runs.extraction(uri, hostile=True)
+def test_a_hostile_extraction_renders_no_markdown(showing: Showing) -> None:
+    showing(synthetic_runs.extraction, hostile=True)
     app = open_page(PAGE)
     body(app)
     for node in [*app.markdown, *app.caption, *app.header, *app.subheader]:
@@ -179,13 +172,13 @@ def test_a_hostile_extraction_renders_no_markdown(uri: str) -> None:
         assert not any("](http" in option for option in box.options)
 
 
-def test_without_an_extraction_the_page_gives_the_command(uri: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_without_an_extraction_the_page_gives_the_command(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
     assert "python -m trainer.extract" in body(open_page(PAGE))
 
 
-def test_an_extraction_alone_leaves_the_other_pages_at_their_first_visit(uri: str) -> None:
-    synthetic_runs.extraction(uri)
+def test_an_extraction_alone_leaves_the_other_pages_at_their_first_visit(showing: Showing) -> None:
+    showing(synthetic_runs.extraction)
     assert "make demo" in body(open_page("views/home.py"))
 
 
@@ -199,8 +192,8 @@ def test_a_sweep_that_quarantined_files_shows_that_part(uri: str, tmp_path: Path
     assert "python -m trainer.extract" in words(app)
 
 
-def test_an_extraction_without_images_says_so(uri: str) -> None:
-    synthetic_runs.extraction(uri, measured=False)
+def test_an_extraction_without_images_says_so(showing: Showing) -> None:
+    showing(synthetic_runs.extraction, measured=False)
     assert "None of these rows was measured" in body(open_page(PAGE))
 
 
@@ -236,6 +229,7 @@ def test_labels_of_an_ablation_on_other_rows_are_not_in_doubt_here(uri: str) -> 
     assert "whose given label has the lowest" in words(open_page(PAGE))
     client.set_tag(run_id, Tag.DIGEST, "a")
     client.set_tag(ablated, Tag.DIGEST, "a, with planted damage")
+    restart()
     said = words(open_page(PAGE))
     assert "whose given label has the lowest" not in said
     assert "were on other rows" in said

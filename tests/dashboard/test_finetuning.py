@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.dashboard.test_pages import charts, open_page, words
 from tests.support import synthetic_runs, trained_ablation, trained_finetuning
+from tests.support.pages import charts, open_page, restart, words
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag
 
 PAGES = [f"views/{name}.py" for name in ("home", "curves", "hyperparameters", "confusion", "embeddings")]
@@ -24,6 +24,7 @@ def real(finetuned: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def tuned(real: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     monkeypatch.setenv("HEADROOM_TRACKING_URI", real[0])
+    restart()  # some tests rewrite it
     return real
 
 

@@ -12,8 +12,8 @@ from safetensors.numpy import load
 from streamlit.testing.v1 import AppTest
 
 from dashboard.ui import gallery
-from tests.dashboard.test_pages import captions, charts, open_page, uri, words  # noqa: F401  (uri is a fixture)
 from tests.support import synthetic_answers, synthetic_runs
+from tests.support.pages import Showing, captions, charts, open_page, words
 from trainer.tracking.schema import Artifact, Tag
 
 CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
@@ -98,22 +98,22 @@ def test_no_row_is_lost_on_the_way_to_its_image() -> None:
 # --- Confusion matrix -------------------------------------------------------------------------
 
 
-def test_the_address_names_the_cell(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri, rows=600)
+def test_the_address_names_the_cell(showing: Showing) -> None:
+    showing(synthetic_answers.sweep, rows=600)
     said = words(open_page(CONFUSION, label="class 2", pred="class 2"))
     assert "class 2, answered rightly" in said
     assert "1 to 16 of" in said
 
 
-def test_a_cell_that_does_not_exist_is_said_to_be_none(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_a_cell_that_does_not_exist_is_said_to_be_none(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(CONFUSION, label="class 2", pred="unicorn")
     assert "no row in this split" in app.toast[0].value
     assert "taken for" in words(app)
 
 
-def test_every_cell_can_be_chosen_by_name_and_by_button(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_every_cell_can_be_chosen_by_name_and_by_button(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(CONFUSION)
     app.selectbox(key="cell-label").set_value("class 3").run()
     app.selectbox(key="cell-pred").set_value("class 3").run()
@@ -130,8 +130,8 @@ def test_every_cell_can_be_chosen_by_name_and_by_button(uri: str) -> None:  # no
 
 @pytest.mark.parametrize("order", ["name", "similarity"])
 @pytest.mark.parametrize("cells", ["counts", "share of label"])
-def test_every_order_and_form_of_the_matrix_opens(uri: str, order: str, cells: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_every_order_and_form_of_the_matrix_opens(showing: Showing, order: str, cells: str) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(CONFUSION)
     app.segmented_control(key="order").set_value(order)
     app.segmented_control(key="cells").set_value(cells).run()
@@ -139,8 +139,8 @@ def test_every_order_and_form_of_the_matrix_opens(uri: str, order: str, cells: s
     assert charts(app)
 
 
-def test_two_heads_are_compared_on_the_same_rows(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri, rows=900)
+def test_two_heads_are_compared_on_the_same_rows(showing: Showing) -> None:
+    showing(synthetic_answers.sweep, rows=900)
     app = open_page(CONFUSION)
     app.selectbox(key="against").set_value("best linear").run()
     assert not app.exception
@@ -152,8 +152,8 @@ def test_two_heads_are_compared_on_the_same_rows(uri: str) -> None:  # noqa: F81
     assert "class 0, answered rightly" in said  # the surest difference is chosen
 
 
-def test_the_rows_that_only_one_head_puts_into_a_cell_can_be_seen(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri, rows=900)
+def test_the_rows_that_only_one_head_puts_into_a_cell_can_be_seen(showing: Showing) -> None:
+    showing(synthetic_answers.sweep, rows=900)
     app = open_page(CONFUSION, label="class 0", pred="class 1")
     app.selectbox(key="against").set_value("best linear").run()
     by = app.button_group(key="by")
@@ -162,13 +162,13 @@ def test_the_rows_that_only_one_head_puts_into_a_cell_can_be_seen(uri: str) -> N
     assert "rows (n = " in words(app)
 
 
-def test_two_hundred_classes_open_side_by_side(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri, rows=3000, classes=200, projected=300, images=False)
+def test_two_hundred_classes_open_side_by_side(showing: Showing) -> None:
+    showing(synthetic_answers.sweep, rows=3000, classes=200, projected=300, images=False)
     app = open_page(CONFUSION, against="best linear", order="similarity")
     assert len(charts(app)) == 3
 
 
-def test_a_sweep_of_one_head_offers_no_comparison(uri: str) -> None:  # noqa: F811
+def test_a_sweep_of_one_head_offers_no_comparison(uri: str) -> None:
     run_id = synthetic_answers.sweep(uri)
     folder = synthetic_runs.folder_of(synthetic_runs.MlflowClient(uri).get_run(run_id).info.artifact_uri)
     path = folder / synthetic_answers.Artifact.PREDICTIONS
@@ -181,8 +181,8 @@ def test_a_sweep_of_one_head_offers_no_comparison(uri: str) -> None:  # noqa: F8
 # --- Embeddings -------------------------------------------------------------------------------
 
 
-def test_the_rows_of_a_cell_are_lit_and_can_be_put_out_again(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_the_rows_of_a_cell_are_lit_and_can_be_put_out_again(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, label="class 1", pred="class 1", split="test")
     said = words(app)
     assert "of 400 points are lit" in said
@@ -193,15 +193,15 @@ def test_the_rows_of_a_cell_are_lit_and_can_be_put_out_again(uri: str) -> None: 
     assert "label" not in app.query_params
 
 
-def test_a_link_from_the_matrix_chooses_its_head(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_a_link_from_the_matrix_chooses_its_head(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, label="class 0", pred="class 1", cell_head="best linear", cell_split="test")
     assert app.selectbox(key="head").value == "best linear"
     assert "misjudged by “best linear”" in words(app)
 
 
-def test_find_lights_what_it_finds(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_find_lights_what_it_finds(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS)
     app.text_input(key="find").set_value("NUMBER 39").run()
     assert "11 of 400 points are lit" in words(app)
@@ -210,8 +210,8 @@ def test_find_lights_what_it_finds(uri: str) -> None:  # noqa: F811
     assert "0 of 400 points are lit" in words(app)
 
 
-def test_a_box_in_the_address_selects_points(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_a_box_in_the_address_selects_points(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, box="-1000,1000,-1000,1000")
     assert "400 in 1 box, of 400 drawn" in words(app).replace("*", "")
     assert "1 to 27 of 400 rows" in words(app)
@@ -220,8 +220,8 @@ def test_a_box_in_the_address_selects_points(uri: str) -> None:  # noqa: F811
     assert "in 2 boxes" in words(app)
 
 
-def test_the_neighbours_of_a_point_are_said_to_be_those_on_the_map(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_the_neighbours_of_a_point_are_said_to_be_those_on_the_map(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, point="row-00007")
     said = words(app)
     assert "not in feature space" in said
@@ -229,7 +229,7 @@ def test_the_neighbours_of_a_point_are_said_to_be_those_on_the_map(uri: str) -> 
     assert "this one" in said
 
 
-def test_where_features_are_on_record_neighbours_are_those_with_the_largest_cosine(uri: str) -> None:  # noqa: F811
+def test_where_features_are_on_record_neighbours_are_those_with_the_largest_cosine(uri: str) -> None:
     run_id = synthetic_runs.sweep(uri)
     folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
     samples = pd.read_parquet(folder / Artifact.SAMPLES)
@@ -243,14 +243,14 @@ def test_where_features_are_on_record_neighbours_are_those_with_the_largest_cosi
     assert all(name.rpartition("/")[2] in said for name in nearest.index)
 
 
-def test_a_point_that_is_not_on_the_map_is_said_not_to_be(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_a_point_that_is_not_on_the_map_is_said_not_to_be(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, point="nobody")
     assert "not on this map" in app.toast[0].value
 
 
-def test_every_perplexity_on_record_has_its_map(uri: str) -> None:  # noqa: F811
-    synthetic_runs.sweep(uri)
+def test_every_perplexity_on_record_has_its_map(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(EMBEDDINGS, box="-1,1,-1,1", point="digit-0003")
     box = app.selectbox(key="perplexity")
     assert box.options == ["10", "30"]
@@ -263,15 +263,15 @@ def test_every_perplexity_on_record_has_its_map(uri: str) -> None:  # noqa: F811
     assert "at perplexity 10:" in words(open_page(EMBEDDINGS, perplexity="10"))
 
 
-def test_a_sweep_of_before_has_one_map_and_asks_for_no_perplexity(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_a_sweep_of_before_has_one_map_and_asks_for_no_perplexity(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, perplexity="10")
     assert "perplexity" not in [box.key for box in app.selectbox]
     assert "A t-SNE of the features: 400 of the 400 rows" in words(app)
 
 
-def test_groups_and_scores_colour_the_map_where_there_are_any(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri, groups=True)
+def test_groups_and_scores_colour_the_map_where_there_are_any(showing: Showing) -> None:
+    showing(synthetic_answers.sweep, groups=True)
     app = open_page(EMBEDDINGS)
     control = app.segmented_control(key="colour")
     assert {"group", "score"} <= set(control.options)
@@ -282,12 +282,12 @@ def test_groups_and_scores_colour_the_map_where_there_are_any(uri: str) -> None:
     assert "probability of label is on record" in words(app)
 
 
-def test_without_groups_none_is_offered(uri: str) -> None:  # noqa: F811
-    synthetic_answers.sweep(uri)
+def test_without_groups_none_is_offered(showing: Showing) -> None:
+    showing(synthetic_answers.sweep)
     assert "group" not in open_page(EMBEDDINGS).segmented_control(key="colour").options
 
 
-def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None:  # noqa: F811
+def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None:
     synthetic_runs.sweep(uri)
     run_id = synthetic_runs.extraction(uri)
     synthetic_runs.MlflowClient(uri).set_tag(run_id, "headroom.data", "demo")
@@ -298,7 +298,7 @@ def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None
     assert "Of 60 the sharpness is on record; the other 60 are grey" in words(app)
 
 
-def test_measures_of_other_rows_under_the_same_name_are_no_scores(uri: str) -> None:  # noqa: F811
+def test_measures_of_other_rows_under_the_same_name_are_no_scores(uri: str) -> None:
     client = synthetic_runs.MlflowClient(uri)
     client.set_tag(synthetic_runs.sweep(uri), Tag.DIGEST, "a")
     extraction = synthetic_runs.extraction(uri)

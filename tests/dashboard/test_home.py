@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboard.test_pages import open_page, words
 from tests.support import synthetic_runs, trained_ablation
+from tests.support.pages import open_page, restart, words
 
 
 def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
@@ -22,6 +22,7 @@ def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
     assert "[" in row["baseline macro-F1"]
     assert "make demo" not in words(app)
     synthetic_runs.sweep(uri)
+    restart()
     app = open_page("views/home.py")
     assert [header.value for header in app.header][:2] == ["Sweeps", "Filter ablations"]
     assert not app.exception

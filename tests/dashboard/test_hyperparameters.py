@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from dashboard.charts import hyperparameters as charts
 from dashboard.frames import hyperparameters as hyper
 from dashboard.frames import importance
 from tests.support import synthetic_runs
 from tests.support import synthetic_trials as known
-from tests.support.paths import REPO
+from tests.support.pages import Showing, open_page, words
 from trainer.tracking.schema import Artifact
 
 PAGE = "views/hyperparameters.py"
@@ -297,35 +295,12 @@ def test_importance_draws_a_bar_an_interval_and_chance_for_each_parameter() -> N
 # --- the page ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def uri(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    st.cache_data.clear()
-    monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
-    return tracking_uri
-
-
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    app.switch_page(PAGE).run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def words(app: AppTest) -> str:
-    nodes = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.title, *app.text, *app.code]
-    nodes += [*app.info, *app.warning, *app.error]
-    return "\n".join(str(getattr(node, "value", "")) for node in nodes)
-
-
 SECTIONS = ["Importance", "Parallel coordinates", "Slices", "Two at once", "Best so far", "Rungs", "Trials"]
 
 
-def test_a_sweep_shows_every_section_with_its_n(uri: str) -> None:
-    known.sweep(uri, known.trials(40))
-    app = open_page()
+def test_a_sweep_shows_every_section_with_its_n(showing: Showing) -> None:
+    showing(known.sweep, known.trials(40))
+    app = open_page(PAGE)
     assert [node.value for node in app.subheader] == SECTIONS
     told = words(app)
     for part in (
@@ -341,9 +316,11 @@ def test_a_sweep_shows_every_section_with_its_n(uri: str) -> None:
         assert part in told, part
 
 
-def test_of_a_large_sweep_other_sections_are_drawn_when_they_are_asked_for(uri: str) -> None:
-    known.sweep(uri, known.trials(320))
-    app = open_page()
+def test_of_a_large_sweep_other_sections_are_drawn_when_they_are_asked_for(
+    showing: Showing,
+) -> None:
+    showing(known.sweep, known.trials(320))
+    app = open_page(PAGE)
     first = ["Importance", "Parallel coordinates", "Best so far", "Trials"]
     assert [node.value for node in app.subheader] == first
     app.pills(key="sections").set_value(["Slices", "Rungs"]).run()
@@ -351,17 +328,17 @@ def test_of_a_large_sweep_other_sections_are_drawn_when_they_are_asked_for(uri: 
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_trials_are_said_to_be_too_few(uri: str, count: int) -> None:
-    known.sweep(uri, known.trials(count))
-    app = open_page()
+def test_few_trials_are_said_to_be_too_few(showing: Showing, count: int) -> None:
+    showing(known.sweep, known.trials(count))
+    app = open_page(PAGE)
     assert "oo few" in words(app)
     assert app.subheader[-1].value == "Trials"
 
 
 @pytest.mark.parametrize("kind", ["live", "interrupted", "failed"])
-def test_the_page_opens_in_every_state(uri: str, kind: str) -> None:
-    known.sweep(uri, known.trials(30), state=kind)
-    assert "Parallel coordinates" in words(open_page())
+def test_the_page_opens_in_every_state(showing: Showing, kind: str) -> None:
+    showing(known.sweep, known.trials(30), state=kind)
+    assert "Parallel coordinates" in words(open_page(PAGE))
 
 
 @pytest.mark.parametrize("kind", ["live", "failed"])
@@ -370,29 +347,29 @@ def test_a_sweep_without_trials_says_so(uri: str, kind: str) -> None:
     folder = synthetic_runs.folder_of(synthetic_runs.MlflowClient(uri).get_run(run_id).info.artifact_uri)
     (folder / Artifact.TRIALS).unlink()
     (folder / "other").write_text("")
-    assert "trial ended" in words(open_page()) or "trial has ended" in words(open_page())
+    assert "trial ended" in words(open_page(PAGE)) or "trial has ended" in words(open_page(PAGE))
 
 
 def test_an_empty_store_tells_the_one_command(uri: str) -> None:
-    assert "make demo" in words(open_page())
+    assert "make demo" in words(open_page(PAGE))
 
 
-def test_equal_trials_have_nothing_to_compare(uri: str) -> None:
+def test_equal_trials_have_nothing_to_compare(showing: Showing) -> None:
     table = known.trials(6).drop(columns=[c for c in known.trials(1) if c.startswith("param.")])
-    known.sweep(uri, table.assign(**{"param.lr": 0.1}))
-    assert "the same hyperparameters" in words(open_page())
+    showing(known.sweep, table.assign(**{"param.lr": 0.1}))
+    assert "the same hyperparameters" in words(open_page(PAGE))
 
 
-def test_the_stores_of_other_tests_open_too(uri: str) -> None:
-    synthetic_runs.sweep(uri)
-    app = open_page()
+def test_the_stores_of_other_tests_open_too(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
+    app = open_page(PAGE)
     assert "No trial of this sweep was judged on its way." in words(app)
     assert len(app.get("vega_lite_chart")) >= 5
 
 
-def test_another_programs_runs_are_compared_by_the_metric_that_is_chosen(uri: str) -> None:
-    known.foreign(uri, children=25)
-    app = open_page()
+def test_another_programs_runs_are_compared_by_the_metric_that_is_chosen(showing: Showing) -> None:
+    showing(known.foreign, children=25)
+    app = open_page(PAGE)
     assert app.selectbox(key="objective").options == ["eval/accuracy", "eval/loss"]
     best = app.dataframe[0].value["score"].iloc[0]
     app.selectbox(key="objective").set_value("eval/loss").run()
@@ -407,12 +384,12 @@ def test_another_programs_runs_are_compared_by_the_metric_that_is_chosen(uri: st
 @pytest.mark.parametrize("maker", [synthetic_runs.foreign, synthetic_runs.foreign_tree])
 def test_another_programs_few_runs_open(uri: str, maker: Any) -> None:
     maker(uri)
-    assert "oo few" in words(open_page())
+    assert "oo few" in words(open_page(PAGE))
 
 
-def test_hostile_names_render_as_text(uri: str) -> None:
-    known.foreign(uri, hostile=True)
-    app = open_page(trial="3")
+def test_hostile_names_render_as_text(showing: Showing) -> None:
+    showing(known.foreign, hostile=True)
+    app = open_page(PAGE, trial="3")
     for node in [*app.markdown, *app.caption, *app.header, *app.subheader]:
         assert "](http" not in node.value
         assert "<img" not in node.value
@@ -421,9 +398,9 @@ def test_hostile_names_render_as_text(uri: str) -> None:
     assert not [node for node in app.markdown if node.proto.allow_html]
 
 
-def test_a_link_to_a_trial_opens_its_card(uri: str) -> None:
-    run_id = known.sweep(uri, known.trials(30))
-    app = open_page(trial="5", run=run_id)
+def test_a_link_to_a_trial_opens_its_card(showing: Showing) -> None:
+    run_id = showing(known.sweep, known.trials(30))
+    app = open_page(PAGE, trial="5", run=run_id)
     figures, params = app.dataframe[-2].value, app.dataframe[-1].value
     table = known.trials(30).set_index("trial")
     facts = dict(zip(figures["what"], figures["value"], strict=True))
@@ -436,35 +413,35 @@ def test_a_link_to_a_trial_opens_its_card(uri: str) -> None:
     assert "trial=5" in link.query_string
 
 
-def test_a_link_to_an_unknown_trial_says_so(uri: str) -> None:
-    known.sweep(uri, known.trials(10))
-    assert "not in this run" in open_page(trial="99").toast[0].value
+def test_a_link_to_an_unknown_trial_says_so(showing: Showing) -> None:
+    showing(known.sweep, known.trials(10))
+    assert "not in this run" in open_page(PAGE, trial="99").toast[0].value
 
 
-def test_a_failed_trial_has_a_card_with_its_reason(uri: str) -> None:
-    known.sweep(uri, known.trials(10))
-    assert "Its loss became infinite." in words(open_page(trial="9"))
+def test_a_failed_trial_has_a_card_with_its_reason(showing: Showing) -> None:
+    showing(known.sweep, known.trials(10))
+    assert "Its loss became infinite." in words(open_page(PAGE, trial="9"))
 
 
-def test_one_seed_claims_no_interval(uri: str) -> None:
-    known.sweep(uri, known.trials(12, seeds=1))
-    app = open_page(trial="3")
+def test_one_seed_claims_no_interval(showing: Showing) -> None:
+    showing(known.sweep, known.trials(12, seeds=1))
+    app = open_page(PAGE, trial="3")
     assert set(app.dataframe[0].value["ci95"]) == {"–"}
     assert "none" in set(app.dataframe[1].value["value"])
 
 
 @pytest.mark.parametrize("switch", ["slices", "better"])
-def test_every_switch_works(uri: str, switch: str) -> None:
-    known.sweep(uri, known.trials(30))
-    app = open_page()
+def test_every_switch_works(showing: Showing, switch: str) -> None:
+    showing(known.sweep, known.trials(30))
+    app = open_page(PAGE)
     app.toggle(key=switch).set_value(True).run()
     assert not app.exception
     assert ("Beyond the axis: 13 worse trials" in words(app)) == (switch == "better")
 
 
-def test_axes_and_the_map_can_be_chosen(uri: str) -> None:
-    known.sweep(uri, known.trials(30))
-    app = open_page()
+def test_axes_and_the_map_can_be_chosen(showing: Showing) -> None:
+    showing(known.sweep, known.trials(30))
+    app = open_page(PAGE)
     app.pills(key="axes").set_value([]).run()
     assert "Choose at least one parameter above." in words(app)
     app.selectbox(key="up").set_value("lr").run()
@@ -474,6 +451,6 @@ def test_axes_and_the_map_can_be_chosen(uri: str) -> None:
     assert "No trial has both" in words(app)
 
 
-def test_a_thousand_trials_are_thinned_and_it_is_said(uri: str) -> None:
-    known.sweep(uri, known.trials(1000))
-    assert "n = 300 of 1,000 trials, the 50 best and the others evenly by number" in words(open_page())
+def test_a_thousand_trials_are_thinned_and_it_is_said(showing: Showing) -> None:
+    showing(known.sweep, known.trials(1000))
+    assert "n = 300 of 1,000 trials, the 50 best and the others evenly by number" in words(open_page(PAGE))

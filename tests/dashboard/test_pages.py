@@ -4,58 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from dashboard import text
 from dashboard.ui import state
 from tests.support import synthetic_runs
-from tests.support.paths import REPO
+from tests.support.pages import Showing, charts, open_page, words
 from trainer.tracking.schema import Artifact, Tag
 
 PAGES = ["views/home.py", "views/curves.py", "views/confusion.py", "views/embeddings.py"]
-
-
-@pytest.fixture
-def uri(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty store that the app looks at."""
-    monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
-    return tracking_uri
-
-
-def open_page(page: str, **query: str) -> AppTest:
-    """The page as a server shows it that was started just now, and has read nothing yet."""
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name] = value
-    with patch.multiple(state, AHEAD_S=0, FIRST_AHEAD_S=0):  # nobody is looking
-        app.run()
-        if page != PAGES[0]:
-            app.switch_page(page).run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def charts(app: AppTest) -> list[Any]:
-    return list(app.get("vega_lite_chart"))
-
-
-def captions(app: AppTest) -> list[str]:
-    """What stands below images, rendered as Markdown."""
-    return [caption for image in app.image for caption in image.captions]
-
-
-def words(app: AppTest) -> str:
-    """Everything that the page renders as Markdown, and its plain text."""
-    nodes = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.title, *app.text, *app.code]
-    nodes += [*app.info, *app.warning, *app.error, *app.metric]
-    return "\n".join([*(str(getattr(node, "value", "")) for node in nodes), *captions(app)])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -75,8 +33,8 @@ def test_a_link_with_a_run_opens_that_run(uri: str, page: str) -> None:
     assert "the old one" in words(app)
 
 
-def test_a_link_with_an_unknown_run_opens_the_newest_and_says_so(uri: str) -> None:
-    run_id = synthetic_runs.sweep(uri)
+def test_a_link_with_an_unknown_run_opens_the_newest_and_says_so(showing: Showing) -> None:
+    run_id = showing(synthetic_runs.sweep)
     app = open_page(PAGES[0], run="0" * 32)
     assert app.session_state[state.RUN] == run_id
     assert "not in this store" in app.toast[0].value
@@ -102,8 +60,8 @@ def test_the_picker_changes_the_run_on_every_page(uri: str) -> None:
 @pytest.mark.parametrize(
     "by", ["lr", "optimizer", "depth", "width", "scheduler", "state", "seed", "all trials"]
 )
-def test_curves_can_be_grouped_by_everything_that_varies(uri: str, by: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_curves_can_be_grouped_by_everything_that_varies(showing: Showing, by: str) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(PAGES[1])
     app.main.selectbox(key="group").set_value(by).run()
     assert not app.exception
@@ -112,8 +70,8 @@ def test_curves_can_be_grouped_by_everything_that_varies(uri: str, by: str) -> N
 
 
 @pytest.mark.parametrize("switch", ["log", "hide_pruned", "raw"])
-def test_every_switch_of_the_curves_works(uri: str, switch: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_every_switch_of_the_curves_works(showing: Showing, switch: str) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(PAGES[1])
     toggle = app.toggle(key=switch)
     toggle.set_value(not toggle.value).run()
@@ -121,48 +79,48 @@ def test_every_switch_of_the_curves_works(uri: str, switch: str) -> None:
     assert charts(app)
 
 
-def test_hiding_pruned_trials_takes_them_out_of_n(uri: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_hiding_pruned_trials_takes_them_out_of_n(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(PAGES[1])
     assert "n = 6" in words(app)
     app.toggle(key="hide_pruned").set_value(True).run()
     assert "n = 4" in words(app)
 
 
-def test_the_confusion_page_shows_the_images_of_the_worst_mistake(uri: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_the_confusion_page_shows_the_images_of_the_worst_mistake(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(PAGES[2])
     assert "taken for" in words(app)
     assert app.get("image")
 
 
-def test_a_sweep_without_images_says_so(uri: str) -> None:
-    synthetic_runs.sweep(uri, images=False)
+def test_a_sweep_without_images_says_so(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, images=False)
     assert "kept no images" in words(open_page(PAGES[2]))
 
 
-def test_the_map_says_how_many_of_how_many_rows_it_shows(uri: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_the_map_says_how_many_of_how_many_rows_it_shows(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(PAGES[3])
     assert "120 of the 120 rows" in words(app)
 
 
 @pytest.mark.parametrize("colour", ["label", "prediction", "correctness", "confidence", "split", "spoiled"])
-def test_the_map_can_be_coloured_by(uri: str, colour: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_the_map_can_be_coloured_by(showing: Showing, colour: str) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(PAGES[3])
     app.segmented_control(key="colour").set_value(colour).run()
     assert not app.exception
     assert charts(app)
 
 
-def test_the_map_offers_spoiled_rows_only_where_they_are_known(uri: str) -> None:
-    synthetic_runs.sweep(uri, spoiled=False)
+def test_the_map_offers_spoiled_rows_only_where_they_are_known(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, spoiled=False)
     assert "spoiled" not in open_page(PAGES[3]).segmented_control(key="colour").options
 
 
-def test_a_sweep_of_one_seed_claims_no_interval(uri: str) -> None:
-    synthetic_runs.sweep(uri, seeds=1)
+def test_a_sweep_of_one_seed_claims_no_interval(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, seeds=1)
     board = open_page(PAGES[0]).dataframe[1].value
     assert set(board["ci95"]) == {"one seed"}
 
@@ -189,16 +147,18 @@ def test_the_sidebar_tells_long_names_in_full(uri: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["views/curves.py", "views/confusion.py"])
-def test_a_chart_that_is_sent_ahead_of_its_controls_is_the_one_that_they_ask_for(uri: str, page: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_a_chart_that_is_sent_ahead_of_its_controls_is_the_one_that_they_ask_for(
+    showing: Showing, page: str
+) -> None:
+    showing(synthetic_runs.sweep)
     app = open_page(page)
     ahead = charts(app)[0].proto.spec
     app.run()  # from now on the controls are asked first
     assert charts(app)[0].proto.spec == ahead
 
 
-def test_a_choice_in_the_address_is_heeded_by_the_first_chart(uri: str) -> None:
-    synthetic_runs.sweep(uri)
+def test_a_choice_in_the_address_is_heeded_by_the_first_chart(showing: Showing) -> None:
+    showing(synthetic_runs.sweep)
     assert (
         charts(open_page("views/curves.py", log="true"))[0].proto.spec
         != charts(open_page("views/curves.py"))[0].proto.spec
@@ -206,9 +166,9 @@ def test_a_choice_in_the_address_is_heeded_by_the_first_chart(uri: str) -> None:
 
 
 def test_a_run_that_a_page_fails_on_leaves_the_list_to_choose_another(
-    uri: str, monkeypatch: pytest.MonkeyPatch
+    showing: Showing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synthetic_runs.sweep(uri, name="the broken one")
+    showing(synthetic_runs.sweep, name="the broken one")
     app = open_page("views/curves.py")
 
     def fails(info: object) -> None:

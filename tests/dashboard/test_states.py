@@ -14,8 +14,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.test_pages import REPO, captions, charts, words
 from tests.support import synthetic_ablation, synthetic_runs
+from tests.support.pages import captions, charts, words
+from tests.support.paths import REPO
 
 OF_SWEEPS = ["home", "curves", "hyperparameters", "confusion", "embeddings", "tryit", "twoclass"]
 COMMANDS = {"ablation": "python -m trainer.ablate", "quality": "python -m trainer.extract"}

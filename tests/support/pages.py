@@ -1,0 +1,67 @@
+"""A page of the dashboard run in process, and what a person reads on it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.support.paths import REPO
+from tests.support.stores import fresh_store
+
+HOME = "views/home.py"
+Showing = Callable[..., Any]  # a writer of runs and its arguments behind the store's URI → what it returned
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    """The page of the store that the environment names, as somebody sees it who comes in at Home."""
+    app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    if page != HOME:
+        app.switch_page(page).run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def restart() -> None:
+    """As if the server were started again: nothing that it has read is known."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def charts(app: AppTest) -> list[Any]:
+    return list(app.get("vega_lite_chart"))
+
+
+def captions(app: AppTest) -> list[str]:
+    """What stands below images, rendered as Markdown."""
+    return [caption for image in app.image for caption in image.captions]
+
+
+def words(app: AppTest) -> str:
+    """Everything that the page renders as Markdown, and its plain text."""
+    nodes = [*app.markdown, *app.caption, *app.header, *app.subheader, *app.title, *app.text, *app.code]
+    nodes += [*app.info, *app.warning, *app.error, *app.metric]
+    return "\n".join([*(str(getattr(node, "value", "")) for node in nodes), *captions(app)])
+
+
+class Stores:
+    """Stores of one run each, written once for all tests that ask for the same run and change nothing."""
+
+    def __init__(self, migrated: Path, new_folder: Callable[[str], Path]) -> None:
+        self._migrated, self._new_folder = migrated, new_folder
+        self._made: dict[bytes, tuple[str, Any]] = {}
+
+    def __call__(self, write: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[str, Any]:
+        """The store's URI, and what ``write`` returned for it."""
+        key = pickle.dumps((write.__module__, write.__qualname__, arguments, options))
+        if key not in self._made:
+            uri = fresh_store(self._migrated, self._new_folder("store"))
+            self._made[key] = uri, write(uri, *arguments, **options)
+        return self._made[key]

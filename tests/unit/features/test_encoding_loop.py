@@ -127,7 +127,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
     monkeypatch.setattr(ImageEncoder, "to_device", cramped)
     features = _extract(pictures, saved_clip, tmp_path / "cramped", batch_size=16)
     assert (features.report.encoded, features.report.batch_size) == (40, 4)
-    assert [warning for warning in features.report.warnings if "too small for 16" in warning]
+    assert [warning for warning in features.report.warnings if "Batches of 16 did not fit" in warning]
     assert np.allclose(features.vectors_nd, expected.vectors_nd, atol=1e-3)
 
 

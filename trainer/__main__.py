@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif name == "dashboard":
         _show_dashboard(rest)
     elif name in COMMANDS:
+        from trainer import cli
+
+        cli.program = f"headroom {name}"
         sys.argv = [name, *rest]
         runpy.run_module(f"trainer.{name}", run_name="__main__", alter_sys=True)
     else:

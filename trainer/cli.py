@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -15,6 +16,7 @@ from trainer.core.console import say
 from trainer.core.errors import InputError, NoResultError, TooManyBadFiles
 
 Config = TypeVar("Config", bound=CommonConfig)
+program: str | None = None  # how the command was called, for its usage; None: as a module
 
 
 def main(config_type: type[Config], run: Callable[[Config], dict[str, Any]], description: str | None) -> None:
@@ -23,7 +25,9 @@ def main(config_type: type[Config], run: Callable[[Config], dict[str, Any]], des
     Exit codes: 0 on success; 1 for too many corrupt files or no usable result; 2 for invalid input; 130 when
     interrupted.
     """
-    config = tyro.cli(config_type, description=description)
+    config = tyro.cli(
+        config_type, prog=program or f"python -m trainer.{Path(sys.argv[0]).stem}", description=description
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends like Ctrl-C
     try:
         figures = run(config)

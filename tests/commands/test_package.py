@@ -121,6 +121,8 @@ def test_the_command_says_what_it_can_do(installed: Path, workplace: Path) -> No
     )
     assert run([installed / "headroom", "--version"], workplace).stdout == f"headroom {__version__}\n"
     assert run([installed / "headroom", "cache", "list"], workplace).returncode == 0
+    usage = run([installed / "headroom", "sweep", "--help"], workplace).stdout.splitlines()[0]
+    assert usage == "usage: headroom sweep [-h] [OPTIONS]"
     refused = run([installed / "headroom", "swep"], workplace)
     assert (refused.returncode, refused.stdout) == (2, "")
 

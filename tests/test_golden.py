@@ -105,14 +105,16 @@ def key_of(name: str, cache_dir: Path) -> dict[str, str]:
 
 def identity_of(config: Any) -> dict[str, Any]:
     """What a sweep with these settings records as what must not change."""
+    from trainer.core.stopwatch import Stopwatch
     from trainer.experiments.hardware import Plan
-    from trainer.experiments.inputs import encoder_settings, read_features
-    from trainer.experiments.sweep.run import identity
+    from trainer.experiments.inputs import encoder_settings, read_features, training_data
+    from trainer.experiments.sweep.run import Sweep
     from trainer.search.space import load_space
 
     features = read_features(config, encoder_settings(config, "cpu"), to_train=True)
     space = load_space(config.space, views=config.views)
-    return json.loads(json.dumps(identity(config, Plan.of(config), features, space)))
+    sweep = Sweep(config, Plan.of(config), features, training_data(features, "cpu"), space, Stopwatch())
+    return json.loads(json.dumps(sweep.identity()))
 
 
 def nobody_looking() -> Any:

@@ -72,10 +72,12 @@ bench: setup
 
 # The browser tests drive Chromium; without it they are skipped, and say so.
 chromium:
-	@command -v chromium chromium-browser google-chrome >/dev/null && exit 0; \
+	@for browser in chromium-headless-shell chromium chromium-browser google-chrome; do \
+		command -v $$browser >/dev/null && exit 0; done; \
 	as_root=$$( [ "$$(id -u)" = 0 ] || echo "sudo -n" ); \
+	install() { $$as_root apt-get install -y --no-install-recommends "$$1"; }; \
 	{ command -v apt-get && $$as_root true && $$as_root apt-get update \
-		&& $$as_root apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1 \
+		&& { install chromium-headless-shell || install chromium; }; } >/dev/null 2>&1 \
 		|| echo "No Chromium here: the browser tests will be skipped. Install it with your package manager." >&2
 
 clean:

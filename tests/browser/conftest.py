@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.browser import Dashboard, find_browser
+from tests.support.browsing import Watched
 
 
 @pytest.fixture(scope="package")
@@ -27,16 +28,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    """Chromium, whose pages are closed after the test: open ones would redraw themselves for ever.
-
-    Its first context stays, without anything but what it has fetched: the code of the dashboard.
-    """
+    """Chromium. Its first context stays, without anything but the dashboard's code, and the tabs in it."""
     yield chromium
     first, *others = chromium.contexts
-    for page in first.pages:
-        if page.url.startswith("http"):
-            page.evaluate("localStorage.clear()")
-        page.close()
+    for watched in [*Watched.looking]:
+        if watched.page.context is first and not watched.page.is_closed():
+            watched.leave()
+        else:
+            Watched.looking.remove(watched)
     first.clear_cookies()
     for context in others:
         context.close()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support import commands, synthetic_runs
+from tests.support import synthetic_runs
 from tests.support.browser import Dashboard, serving
 from tests.support.browsing import CHART, WITHIN_MS, Watched
-from tests.support.once import Once
 from tests.support.trained_sweep import DemoSweep
 from trainer.tracking.schema import Artifact
 
@@ -22,26 +20,10 @@ pytestmark = pytest.mark.browser
 PAGES = ["", "curves", "confusion", "embeddings"]
 
 
-@pytest.fixture(scope="session")
-def swept_store(once: Once, demo_sweep: DemoSweep) -> str:
-    """A store that a real sweep has filled."""
-
-    def make(folder: Path) -> str:
-        uri = f"sqlite:///{folder}/mlflow.db"
-        cache = shutil.copytree(demo_sweep.cache, folder / "cache")
-        done = commands.run_afresh(
-            *("trainer.sweep", "--data", "demo", "--trials", "8", "--seeds", "2"),
-            *("--tracking-uri", uri, "--cache-dir", cache),
-        )
-        assert done.returncode == 0, done.stderr
-        return uri
-
-    return once("swept", make)
-
-
 @pytest.fixture
-def swept_address(dashboard: Dashboard, swept_store: str) -> str:
-    return dashboard.shows(swept_store)
+def swept_address(dashboard: Dashboard, demo_sweep: DemoSweep) -> str:
+    """The dashboard on a store that a real sweep has filled."""
+    return dashboard.shows(demo_sweep.uri)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -214,7 +214,7 @@ def test_a_bad_flag_is_named_with_what_is_allowed(
 def test_ready_features_are_refused(config: FinetuneConfig, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     np.savez(tmp_path / "ready.npz", train_x=random.normal(size=(40, 4)), train_y=np.arange(40) % 2)
-    with pytest.raises(InputError, match="its images are needed"):
+    with pytest.raises(InputError, match="needs the images"):
         run(dataclasses.replace(config, data=str(tmp_path / "ready.npz")))
 
 

@@ -173,7 +173,7 @@ def test_ready_features_and_encoders_without_words_are_refused(
     arrays = {f"{s}_x": np.eye(6, dtype=np.float32) for s in ("train", "val", "test")}
     arrays |= {f"{s}_y": np.arange(6) % 2 for s in ("train", "val", "test")}
     np.savez(tmp_path / "ready.npz", **arrays)
-    with pytest.raises(InputError, match="brings ready features"):
+    with pytest.raises(InputError, match="holds precomputed features"):
         run(dataclasses.replace(config, data=str(tmp_path / "ready.npz")))
 
 

@@ -115,6 +115,7 @@ def test_the_few_shot_curve_says_where_heads_overtake_or_that_they_do_not(uri: s
     )
     assert told.iloc[0].tolist() == ["trained head", "2.6", "1.7 to 4.2", "100%"]
     never = synthetic_comparison.run(uri, Kind.ZERO_SHOT, name="never", crosses=False)
+    restart()
     app = opened(Kind.ZERO_SHOT, zero_shot=never)
     told = next(one.value for one in app.dataframe if "overtakes zero-shot at" in one.value)
     assert told.iloc[0].tolist() == ["trained head", "not within these data", "12.0 to more than 30", "20%"]

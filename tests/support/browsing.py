@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError
+from typing import Any, ClassVar
+
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, TimeoutError
 
 from tests.support.browser import settle
 
 CHART = "[data-testid=stVegaLiteChart] :is(canvas, svg.marks)"
 MAIN = "[data-testid=stMain]"
+EMPTY = "_stcore/health"  # answers with a word
 WITHIN_MS = 60_000  # what a person would wait for at most; a busy machine is slow
 LIST_MS = 10_000  # how long a list that was clicked may take to open
 
@@ -27,20 +30,34 @@ def choose(page: Page, box: str, option: str) -> None:
 
 
 class Watched:
-    """A page that remembers what must not happen: errors in the console, requests to other machines."""
+    """A page that remembers what must not happen: errors in the console, dialogs, requests to other machines.
+
+    Its tab is one that an earlier test has left: in a new one the browser would compile the dashboard's code
+    again, which is half of what a page costs.
+    """
+
+    looking: ClassVar[list[Watched]] = []
 
     def __init__(
         self, browser: Browser, address: str, *, color_scheme: str = "light", alone: bool = False
     ) -> None:
         """``alone``: of another person, without what other pages of the browser fetched or keep."""
-        self.address, self.errors, self.strangers = address, [], []  # type: ignore[var-annotated]
-        context = browser.new_context() if alone else browser.contexts[0]
-        self.page: Page = context.new_page()
+        self.address = address
+        self.errors: list[str] = []
+        self.strangers: list[str] = []
+        self.dialogs: list[str] = []
+        self.page = browser.new_context().new_page() if alone else _tab(browser)
+        self._handlers: dict[str, Any] = {
+            "console": self._hear,
+            "pageerror": lambda error: self.errors.append(str(error)),
+            "request": lambda request: self._see(request.url),
+            "dialog": self._dismiss,
+        }
+        for event, handler in self._handlers.items():
+            self.page.on(event, handler)  # type: ignore[call-overload]
         self.page.set_viewport_size({"width": 1400, "height": 1000})
         self.page.emulate_media(color_scheme=color_scheme)  # type: ignore[arg-type]
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self._see(request.url))
+        self.looking.append(self)
 
     def _hear(self, message: ConsoleMessage) -> None:
         # On a deep link Streamlit first asks for its health below the page's own path, in vain.
@@ -51,6 +68,10 @@ class Watched:
         if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
             self.strangers.append(url)
 
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
     def open(self, path: str) -> Page:
         self.page.goto(f"{self.address}/{path}")
         settle(self.page)
@@ -59,4 +80,24 @@ class Watched:
     def check(self) -> None:
         assert self.page.locator("[data-testid=stException]").count() == 0
         assert self.errors == []
+        assert self.dialogs == []
         assert self.strangers == []
+
+    def leave(self) -> None:
+        """Leave the tab, and nothing in it, to another: an open page would redraw itself for ever."""
+        self.looking.remove(self)
+        for event, handler in self._handlers.items():
+            self.page.remove_listener(event, handler)
+        if self.page.url.startswith("http"):
+            self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            try:
+                self.page.goto(f"{self.address}/{EMPTY}")
+            except Error:  # a dashboard of the test's own, which has ended
+                self.page.close()
+
+
+def _tab(browser: Browser) -> Page:
+    """A tab of the first context in which nobody looks at the dashboard."""
+    context = browser.contexts[0]
+    taken = [watched.page for watched in Watched.looking]
+    return next((page for page in context.pages if page not in taken), None) or context.new_page()

@@ -39,9 +39,10 @@ class Answering(NamedTuple):
 
 
 class DemoSweep(NamedTuple):
-    """How the sweep command ended on the demo data, and its cache."""
+    """How the sweep command ended on the demo data, its store, and its cache."""
 
     done: CompletedProcess[str]
+    uri: str
     cache: Path
 
 
@@ -85,11 +86,10 @@ def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
 
 def demo_sweep(folder: Path) -> DemoSweep:
     """Run the command, in ``folder``, which has an ``mlflow.db``. Nothing is encoded yet."""
-    space = folder / "space.yaml"
+    space, uri = folder / "space.yaml", f"sqlite:///{folder / 'mlflow.db'}"
     space.write_text(yaml.safe_dump({"width": {"choice": [8, 16]}, "epochs": 9, "patience": 9}))
     done = commands.run_afresh(
         *("trainer.sweep", "--data", "demo", "--trials", "4", "--seeds", "2", "--device", "cpu"),
-        *("--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}", "--space", space),
-        *("--cache-dir", folder / "cache"),
+        *("--tracking-uri", uri, "--space", space, "--cache-dir", folder / "cache"),
     )
-    return DemoSweep(done, folder / "cache")
+    return DemoSweep(done, uri, folder / "cache")

@@ -109,7 +109,7 @@ def read_rows(config: DataConfig) -> Manifest:
 def require_images(config: DataConfig, manifest: Manifest, reason: str) -> None:
     """Raise InputError with the ``reason`` for data that comes as features."""
     if manifest.features_nd is not None:
-        raise InputError(f"{config.data} brings ready features. {reason}")
+        raise InputError(f"{config.data} holds precomputed features, no images. {reason}")
 
 
 def training_data(features: Features, device: str) -> TrainingData:

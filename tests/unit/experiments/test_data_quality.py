@@ -99,7 +99,7 @@ def test_without_any_measures_nothing_is_compared() -> None:
 def test_more_than_can_be_compared_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(data_quality, "MOST_PICTURES", 3)
+    monkeypatch.setattr(data_quality, "MOST_IMAGES", 3)
     found = Quality(_features("abcd", "rrve"))
     found.tell()
     assert found.figures()[Extracted.NOT_COMPARED] == 4

@@ -97,7 +97,7 @@ class ScoredRows:
         """Embeddings in the shared space; None where there are none, with the reason in `why_not`."""
         why = ""
         if self.manifest.images is None:
-            why = "the data brings ready features, and no images"
+            why = "the data holds precomputed features, no images"
         elif family_of(self._how.encoder.folder).shared_image is None:
             why = f"{self._how.encoder.encoder} shares no space with texts; pass a CLIP as --score-encoder"
         if why:

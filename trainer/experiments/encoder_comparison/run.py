@@ -42,7 +42,7 @@ def run(config: EncodersConfig) -> Figures:
         say(f"\n{encoder}")
         settings = encoder_settings(config, plan.device, encoder=encoder)
         read.append(read_features(config, settings, to_train=True))
-    require_images(config, read[0].manifest, "To compare encoders takes the images.")
+    require_images(config, read[0].manifest, "Comparing encoders needs the images.")
     return EncoderComparison(config, plan, read[0], read).run()
 
 

@@ -50,7 +50,7 @@ def run(config: FinetuneConfig) -> Figures:
     plan = begin(config)
     config = replace(config, encoder=encoder_settings(config, plan.device).encoder)
     features = read_features(config, encoder_settings(config, plan.device), to_train=True)
-    require_images(config, features.manifest, "To fine-tune an encoder takes the images.")
+    require_images(config, features.manifest, "Fine-tuning needs the images.")
     return FineTuning(config, plan, features, cache_activations(config, features, plan.device)).run()
 
 

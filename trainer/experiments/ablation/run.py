@@ -348,7 +348,7 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
         corrupt=lambda manifest: corrupted(config, manifest),
     )
     if config.views and features.views_vnd is None and not config.dry_run:
-        raise InputError(f"--views is {config.views}, but {config.data} holds precomputed features. Leave it out.")
+        raise InputError(f"--views is {config.views}, but {config.data} holds precomputed features. Drop it.")
     return features
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from trainer.tracking.schema import (
     CHILDREN,
+    SCHEMA_VERSION,
     Kind,
     Metric,
     RunState,
@@ -61,6 +62,7 @@ class RunInfo:
     error: str
     artifact_uri: str
     ended_ms: int | None
+    schema: int = SCHEMA_VERSION  # of the Headroom that wrote it
 
     @property
     def ours(self) -> bool:
@@ -106,6 +108,7 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunI
         error=tags.get(Tag.ERROR, ""),
         artifact_uri=run.info.artifact_uri,
         ended_ms=run.info.end_time,
+        schema=int(_number(tags.get(Tag.SCHEMA)) or SCHEMA_VERSION),
     )
 
 

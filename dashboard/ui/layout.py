@@ -16,7 +16,7 @@ from dashboard.ui import state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.pages import PAGES, Page
 from trainer.core.locations import default_tracking_uri
-from trainer.tracking.schema import RunState, Stopped
+from trainer.tracking.schema import SCHEMA_VERSION, RunState, Stopped
 
 Made = TypeVar("Made")
 LOOKS = {  # state → (icon, colour of the badge)
@@ -171,6 +171,12 @@ def badge(info: RunInfo) -> None:
 
 def banner(info: RunInfo) -> None:
     """What a person should know before looking at the figures."""
+    if info.ours and info.schema > SCHEMA_VERSION:
+        st.warning(
+            f"Written by a newer Headroom (schema {info.schema}; this one reads {SCHEMA_VERSION}): parts may "
+            "be missing or wrong here. Upgrade Headroom.",
+            icon=":material/update:",
+        )
     if not info.ours:
         st.info(
             "Another program wrote this run: its parameters and metrics are shown, as far as it logged them.",

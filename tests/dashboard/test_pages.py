@@ -11,7 +11,7 @@ from dashboard import text
 from dashboard.ui import state
 from tests.support import synthetic_runs
 from tests.support.pages import Showing, charts, open_page, words
-from trainer.tracking.schema import Artifact, Tag
+from trainer.tracking.schema import SCHEMA_VERSION, Artifact, Tag
 
 PAGES = ["views/home.py", "views/curves.py", "views/confusion.py", "views/embeddings.py"]
 
@@ -131,6 +131,13 @@ def test_a_sweep_that_has_not_finished_a_trial_says_that_it_waits(uri: str, tmp_
         path.unlink()
     assert "No trial has ended yet" in words(open_page(PAGES[0]))
     assert "No epoch has ended yet" in words(open_page(PAGES[1]))
+
+
+@pytest.mark.parametrize(("newer", "warned"), [(0, False), (1, True)])
+def test_a_run_of_a_newer_headroom_is_warned_of(uri: str, newer: int, warned: bool) -> None:
+    run_id = synthetic_runs.sweep(uri)
+    synthetic_runs.MlflowClient(uri).set_tag(run_id, Tag.SCHEMA, str(SCHEMA_VERSION + newer))
+    assert ("Written by a newer Headroom" in words(open_page(PAGES[1]))) == warned
 
 
 def test_a_torn_table_is_reported_on_the_page(uri: str, tmp_path: Path) -> None:

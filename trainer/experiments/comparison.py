@@ -72,7 +72,7 @@ class Comparison:
     # --- tables -------------------------------------------------------------------------------
 
     def methods_table(self) -> pd.DataFrame:
-        """Return METHODS."""
+        """Return the METHODS table: one row per method with its figures and intervals."""
         rows = []
         for place, method in enumerate(self.methods):
             arm = self.compared.arm(place)
@@ -90,7 +90,7 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def pairs_table(self) -> pd.DataFrame:
-        """Return METHOD_PAIRS."""
+        """Return the METHOD_PAIRS table: one row per pair of methods, compared on the same rows."""
         found = list(self.pairs.items())
         p_holm = holm(np.array([pair.p for _, pair in found]))
         mcnemar_holm = holm(np.array([pair.mcnemar.p for _, pair in found]))
@@ -113,7 +113,7 @@ class Comparison:
         )
 
     def classes_table(self) -> pd.DataFrame:
-        """Return METHOD_CLASSES."""
+        """Return the METHOD_CLASSES table: F1 of every class by method."""
         tests_c = np.bincount(self.manifest.label_n[self.rows], minlength=len(self.manifest.classes))
         return pd.DataFrame(
             [

@@ -31,7 +31,7 @@ from trainer.tracking.children import (
     tags_of,
 )
 from trainer.tracking.client import check_not_moved, connect, cut, find_run, local_folder, open_experiment
-from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag
+from trainer.tracking.schema import SCHEMA_VERSION, Artifact, Kind, RunState, Stopped, Tag
 from trainer.tracking.studies import state_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class RunWriter:
             InputError: the store or the experiment cannot be used.
         """
         client = connect(tracking_uri)
-        all_tags = {Tag.KIND: Kind.SWEEP, **tags, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
+        own = {Tag.SCHEMA: SCHEMA_VERSION, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
+        all_tags = {Tag.KIND: Kind.SWEEP, **tags, **own}
         experiment_id = open_experiment(client, experiment)
         run = client.create_run(experiment_id, tags=_texts(all_tags), run_name=cut(study, NAME_LENGTH))
         writer = cls(client, run, claim=_claim(run))

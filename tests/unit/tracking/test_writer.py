@@ -121,6 +121,7 @@ def test_a_sweep_is_a_tree_of_runs_in_mlflow(tracking_uri: str, tmp_path: Path) 
     parent = run_of(tracking_uri, writer.run_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.tags[Tag.KIND] == Kind.SWEEP
+    assert parent.data.tags[Tag.SCHEMA] == str(schema.SCHEMA_VERSION)
     assert parent.data.tags[Tag.DATA] == "demo"
     assert parent.data.params == {"trials": "2"}
     assert parent.data.metrics == {"best_val_f1_macro": 0.9}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+SCHEMA_VERSION = 1  # rises when a name or a table's meaning changes, not when one is added
+
 # --- Runs -------------------------------------------------------------------------------------
 
 
@@ -35,6 +37,7 @@ class Tag:
 
     PARENT = "mlflow.parentRunId"  # MLflow's own: makes the tree in its UI
     KIND = "headroom.kind"
+    SCHEMA = "headroom.schema"  # SCHEMA_VERSION of the writer; runs of 0.1 and earlier have none
     STUDY = "headroom.study"
     DATA = "headroom.data"  # value of --data
     DIGEST = "headroom.data_digest"  # digest of the manifest

@@ -43,8 +43,8 @@ MOST_WORKERS = 4  # each holds some 2 GB: libraries, a dashboard, a browser
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than cores: what waits for a browser or for a killed process leaves its core to another."""
-    return min(CORES + 1, MOST_WORKERS)
+    """A worker for each core; with one more, what each loads costs more than the idle time that it fills."""
+    return min(CORES, MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

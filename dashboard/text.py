@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeGuard
 
 from trainer.core.text import (
+    brackets,
     change,
     duration,
     figure,
     interval,
+    known,
     natural_key,
     p_equals,
     p_value,
@@ -90,16 +90,6 @@ def span(ends: Sequence[float | None] | None, form: Callable[[float | None], str
 def ends(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
     """``95 % 0.861 – 0.884``, for below a figure."""
     return f"95 % {span(ends, form)}" if known(ends) else ""
-
-
-def brackets(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
-    """``[0.861, 0.884]``; nothing where no interval is known."""
-    return f"[{form(ends[0])}, {form(ends[1])}]" if known(ends) else ""
-
-
-def known(ends: Sequence[float | None] | None) -> TypeGuard[Sequence[float]]:
-    """Whether there is an interval with these ends."""
-    return ends is not None and all(end is not None and math.isfinite(end) for end in ends)
 
 
 def count(number: int | None, noun: str = "") -> str:

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -117,13 +116,6 @@ def identity_of(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(sweep.identity()))
 
 
-def nobody_looking() -> Any:
-    """Pages do not wait for a browser to draw their first chart."""
-    from dashboard.ui import state
-
-    return patch.multiple(state, AHEAD_S=0, FIRST_AHEAD_S=0)
-
-
 # --- the store ----------------------------------------------------------------------------------
 
 
@@ -169,11 +161,11 @@ def recorded_words(study: str) -> tuple[str, list[str]]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens_a_run_that_an_earlier_version_wrote(inside: Path, page: str) -> None:
-    import streamlit as st
     from streamlit.testing.v1 import AppTest
 
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    from tests.support.pages import nobody_looking, restart
+
+    restart()
     study, parameter = PAGES[page]
     run_id = VALUES["runs"][study]
     app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)

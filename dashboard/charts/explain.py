@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.charts.palette import BLUE, GREY, ORANGE, PAN
+from trainer.charts.palette import ink
 
 HEAD, ZERO_SHOT = "the head", "its names alone (zero-shot)"
 IMAGE = 56  # pixels of the image on the map
@@ -72,7 +73,6 @@ def place(
         alt.Tooltip("split:N"),
         alt.Tooltip("sample_id:N", title="sample"),
     ]
-    ink = "#E8ECF0" if dark else "#11171E"
     dots = (
         alt.Chart(rows.assign(group=rows["likely"].map({True: title, False: "another class"})))
         .mark_point(filled=True, size=max(14, min(50, 50_000 // max(len(rows), 1))), opacity=0.7, aria=False)
@@ -91,12 +91,14 @@ def place(
     )
     rings = (
         alt.Chart(rows[rows["near"]])
-        .mark_point(filled=False, stroke=ink, strokeWidth=1.5, size=130, opacity=1, aria=False)
+        .mark_point(filled=False, stroke=ink(dark), strokeWidth=1.5, size=130, opacity=1, aria=False)
         .encode(x=x, y=y, tooltip=told)
     )
     halo = (
         alt.Chart(here)
-        .mark_point(filled=False, stroke=ink, strokeWidth=2.5, size=(IMAGE + 18) ** 2, opacity=1, aria=False)
+        .mark_point(
+            filled=False, stroke=ink(dark), strokeWidth=2.5, size=(IMAGE + 18) ** 2, opacity=1, aria=False
+        )
         .encode(x=x, y=y)
     )
     image = alt.Chart(here).mark_image(width=IMAGE, height=IMAGE, aria=False)

@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.charts.palette import CATEGORIES, GREY, ORDERED, PAN, RED, colours
+from trainer.charts.palette import ink
 
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
 MOST_IN_LEGEND = 56  # more would take the room of the map
@@ -115,9 +116,7 @@ def _selections() -> list[Any]:
 
 def _rings(marked: pd.DataFrame | None, place: dict[str, Any], *, dark: bool) -> alt.Chart:
     rows = pd.DataFrame(columns=RING) if marked is None else marked[RING]
-    ring = alt.Chart(rows).mark_point(
-        filled=False, stroke="#E8ECF0" if dark else "#11171E", strokeWidth=2, opacity=1, aria=False
-    )
+    ring = alt.Chart(rows).mark_point(filled=False, stroke=ink(dark), strokeWidth=2, opacity=1, aria=False)
     return ring.encode(**place, size=alt.condition("datum.here", alt.value(700), alt.value(220)))
 
 

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from streamlit.components.v2 import manifest_scanner
 
-from tests.support.pages import Showing, Stores
+from tests.support.pages import Showing, Stores, nobody_looking
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -23,11 +23,8 @@ def _libraries_are_searched_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _nobody_waits_for_the_first_chart() -> Iterator[None]:
-    """A page pauses after its first chart, for the browser to draw it; here nobody is looking."""
-    from dashboard.ui import state
-
-    with patch.multiple(state, AHEAD_S=0, FIRST_AHEAD_S=0):
+def _nobody_looks() -> Iterator[None]:
+    with nobody_looking():
         yield
 
 

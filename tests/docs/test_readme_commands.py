@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.test_docs import FENCE, README, SPAN
+from tests.support.browser import free_port
 from tests.support.image_files import class_folders
 from tests.support.paths import REPO, TWO_CORES
 
@@ -92,9 +92,7 @@ def test_a_command_ends_with_its_figures(checkout: Path, command: str) -> None:
 
 @pytest.mark.parametrize("command", sorted(SERVES))
 def test_a_command_serves_a_page(checkout: Path, command: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     ports = {"STREAMLIT_SERVER_PORT": str(port), "UI_PORT": str(port)}
     quiet = {"STREAMLIT_SERVER_HEADLESS": "true"}
     server = subprocess.Popen(

@@ -65,7 +65,7 @@ def serving(tracking_uri: str) -> Iterator[str]:
     """The dashboard on a free port, looking at a store; yields its address, without a slash at the end."""
     environment = {**os.environ, "HEADROOM_TRACKING_URI": tracking_uri}
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py"]
-    port = _free_port()
+    port = free_port()
     server = subprocess.Popen(
         [*command, *_options(port)], cwd=REPO, env=environment, stdout=subprocess.DEVNULL
     )
@@ -80,7 +80,7 @@ class Dashboard:
     """A dashboard that is served once and looks at one store after another."""
 
     def __init__(self) -> None:
-        port = _free_port()
+        port = free_port()
         command = [sys.executable, "-m", "tests.support.dashboard_server", *_options(port)]
         self._server = subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._address = _wait_for(port, self._server)
@@ -109,7 +109,8 @@ def _options(port: int) -> list[str]:
     ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

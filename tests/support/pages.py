@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -27,6 +28,13 @@ def open_page(page: str, **query: str) -> AppTest:
         app.switch_page(page).run()
     assert not app.exception, app.exception[0].message
     return app
+
+
+def nobody_looking() -> Any:
+    """Pages do not pause after their first chart, for a browser to draw it."""
+    from dashboard.ui import state
+
+    return patch.multiple(state, AHEAD_S=0, FIRST_AHEAD_S=0)
 
 
 def restart() -> None:

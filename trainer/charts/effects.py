@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.charts.palette import BLUE, GAIN, GREY, LOSS, NONE, RED, ink
-from trainer.core.text import signed
+from trainer.core.text import brackets, signed
 from trainer.tracking.schema import Verdict
 
 AGAINST = {"all rows": BLUE, "as many at random": RED}
@@ -86,10 +86,7 @@ def grid(
     frame = fields.assign(
         value=value,
         shown=np.where(fields["state"] == "measured", [signed(one) for one in value], fields["state"]),
-        ends=[
-            f"[{signed(low)}, {signed(high)}]" if np.isfinite(low) else ""
-            for low, high in zip(fields["low"].astype(float), fields["high"], strict=True)
-        ],
+        ends=[brackets(ends, signed) for ends in zip(fields["low"], fields["high"], strict=True)],
         ink=[_ink(one / reach) if pd.notna(one) else ink(dark) for one in value],
         frame=np.select(
             [fields["verdict"] == Verdict.HELPS, fields["verdict"] == Verdict.HURTS], ["helps", "hurts"], ""

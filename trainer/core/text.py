@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 NONE = "–"
 LOW, HIGH = "_low", "_high"  # suffixes of the columns with the bounds of an interval
@@ -34,6 +34,16 @@ def interval(
     if _missing(value) or ends is None or _missing(ends[0]):
         return form(value)
     return f"{form(value)} [{form(ends[0])}, {form(ends[1])}]"
+
+
+def brackets(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
+    """Format the ends of an interval: ``[0.861, 0.884]``; "" where it is not known."""
+    return f"[{form(ends[0])}, {form(ends[1])}]" if known(ends) else ""
+
+
+def known(ends: Sequence[float | None] | None) -> TypeGuard[Sequence[float]]:
+    """Return whether there is an interval with these ends."""
+    return ends is not None and not any(map(_missing, ends))
 
 
 def figure(row: Mapping[Any, Any], name: str, form: Callable[[float | None], str] = score) -> str:

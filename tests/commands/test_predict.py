@@ -21,6 +21,7 @@ from tests.support.paths import REPO, SHARED
 from tests.support.tiny_encoders import save_tiny
 from tests.support.trained_sweep import Answering
 from trainer.core.errors import InputError, NoResultError
+from trainer.core.locations import default_tracking_uri
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run as run_sweep
 from trainer.serving.batch_predict import run
@@ -102,6 +103,7 @@ def test_bytes_paths_and_the_logged_model_answer_alike(answering: Answering, tmp
     out = tmp_path / "out.csv"
     figures = predict(answering, path, out=out, model_uri=answering.model_uri, top_k=CLASSES)
     assert figures["model_uri"] == answering.model_uri
+    assert default_tracking_uri() != answering.uri, "the store of one command became the default of the next"
     (row,) = rows(out)
     assert max(said(row).values()) == pytest.approx(alone.max(), abs=1e-6)
 

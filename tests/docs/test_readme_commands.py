@@ -76,7 +76,8 @@ def own(text: str) -> str:
 
 
 def shell(command: str) -> list[str]:
-    return ["bash", "-ec", f"source .venv/bin/activate\nexec {own(command)}"]
+    """As in a shell of its own: what `make test-all` hands down to another make is not there."""
+    return ["bash", "-ec", f"unset MAKEFLAGS MAKELEVEL\nsource .venv/bin/activate\nexec {own(command)}"]
 
 
 @pytest.mark.parametrize("command", sorted(ENDS))

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -65,17 +66,29 @@ def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
         InputError: it does not exist or cannot be downloaded; the message names ``flag``.
     """
     connect(tracking_uri)
-    import mlflow
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    mlflow.set_tracking_uri(tracking_uri)  # models:/ and runs:/ are resolved in the global store
     scratch = tempfile.mkdtemp(prefix="headroom-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     try:
-        return Path(download_artifacts(artifact_uri=artifact_uri, dst_path=scratch))
+        with _default_store(tracking_uri):
+            return Path(download_artifacts(artifact_uri=artifact_uri, dst_path=scratch))
     except (MlflowException, OSError, ValueError) as error:
         raise InputError(f"{flag} {artifact_uri} cannot be downloaded: {first_line(error)}.") from error
+
+
+@contextmanager
+def _default_store(tracking_uri: str) -> Iterator[None]:
+    """Make MLflow resolve ``models:/`` in that store: 3.17 does so in its default one, whatever is passed."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")  # which MLflow sets with its default store
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: as if never set
 
 
 def find_experiment(client: MlflowClient, name: str) -> Experiment | None:

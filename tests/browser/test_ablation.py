@@ -35,6 +35,7 @@ def served(dashboard: Dashboard, module_store: str, runs: list[str]) -> Served:
     return Served(dashboard.shows(module_store), *runs)
 
 
+@pytest.mark.slow
 def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw_out(
     browser: Browser, served: Served
 ) -> None:

@@ -39,7 +39,9 @@ def filled(dashboard: Dashboard, store: str) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing_serious_in_light_or_dark(browser: Browser, filled: str, path: str) -> None:
+def test_a_page_is_for_everybody_in_light_in_dark_and_on_a_telephone(
+    browser: Browser, filled: str, path: str
+) -> None:
     watched = Watched(browser, filled)
     page = watched.open(path)
     background = []
@@ -51,6 +53,12 @@ def test_axe_finds_nothing_serious_in_light_or_dark(browser: Browser, filled: st
         )
         assert serious_findings(page) == set(), theme
     assert background[0] != background[1]
+    page.set_viewport_size({"width": 390, "height": 800})  # of a telephone
+    settle(page)
+    wide, seen = (
+        page.locator(MAIN).evaluate(f"node => node.{name}") for name in ("scrollWidth", "clientWidth")
+    )
+    assert wide <= seen + 1
     watched.check()
 
 
@@ -61,14 +69,3 @@ def serious_findings(page: Page) -> set[str]:
         for node in one["nodes"]
         if one["impact"] in SERIOUS and BRUSH not in node["html"]
     }
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_no_page_is_wider_than_a_telephone(browser: Browser, filled: str, path: str) -> None:
-    watched = Watched(browser, filled)
-    watched.page.set_viewport_size({"width": 390, "height": 800})
-    page = watched.open(path)
-    main = page.locator(MAIN)
-    wide, seen = (main.evaluate(f"node => node.{name}") for name in ("scrollWidth", "clientWidth"))
-    assert wide <= seen + 1
-    watched.check()

@@ -41,7 +41,7 @@ def test_a_slider_moves_figures_and_images_and_a_link_brings_them_back(
     watched.check()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_with_curves_it_is_for_everybody_and_for_telephones(
     browser: Browser, address: str, tracking_uri: str, theme: str
 ) -> None:

@@ -14,6 +14,7 @@ from trainer.tracking.schema import Kind
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_a_person_sees_which_images_the_text_rescues_and_a_link_brings_another_back(
     browser: Browser,
     address: str,

@@ -16,7 +16,8 @@ from trainer.tracking.schema import PARAM_PREFIX, Artifact, Samples
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"]
+MORE = ("curves", "hyperparameters", "embeddings", "ablation", "tryit", "quality")
+PAGES = ["", "confusion", *(pytest.param(path, marks=pytest.mark.slow) for path in MORE)]
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 PICTURE = "![x](http://evil.example/x.png) [y](javascript:alert(3)) <http://evil.example>"
 BACKWARDS = "\u202egnp.exe\u2066 \u200f\u0000abc".replace("\u0000", "\u0001")

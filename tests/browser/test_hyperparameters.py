@@ -52,6 +52,7 @@ def close(page: Page) -> None:
     settle(page)  # the charts are drawn without the chosen trial
 
 
+@pytest.mark.slow
 def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"hyperparameters?run={served.done}")
@@ -106,6 +107,7 @@ def test_names_of_another_program_fetch_nothing_when_hovered(browser: Browser, s
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_live_sweep_keeps_the_open_card_while_trials_end(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"hyperparameters?run={served.live}&trial=5")

@@ -100,6 +100,7 @@ def trials_shown(page: Page) -> int:
     return int(found[1].replace(",", ""))
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 def test_a_sweep_is_seen_to_grow_and_once_it_was_killed_the_page_says_how_to_go_on(
     browser: Browser, address: str, tracking_uri: str, sweeping: subprocess.Popen[bytes]

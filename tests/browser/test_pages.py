@@ -138,6 +138,7 @@ def test_the_page_on_data_shows_pairs_extremes_and_the_chosen_measure(
     watched.check()
 
 
+@pytest.mark.slow
 def test_hostile_names_fetch_nothing_and_run_nothing(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     watched.open(f"quality?report={served.hostile_report}")

@@ -105,6 +105,7 @@ def test_wrong_labels_are_found_by_label_agreement(config: AblateConfig, tmp_pat
     assert "It helps: use it." in figures[Ablated.ADVICE]
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 def test_a_killed_ablation_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
     config: AblateConfig, tmp_path: Path

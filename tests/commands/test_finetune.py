@@ -145,6 +145,7 @@ def test_what_is_kept_answers_images_as_training_did(tuned: tuple[FinetuneConfig
     assert np.allclose(tuned.probabilities(images), np.stack(list(answers["probs"])), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 def test_a_killed_run_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
     config: FinetuneConfig,

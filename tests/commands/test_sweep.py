@@ -363,7 +363,7 @@ def test_a_study_refuses_to_go_on_with_something_changed(
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
     config: SweepConfig, how: signal.Signals
 ) -> None:

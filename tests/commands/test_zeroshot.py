@@ -89,6 +89,7 @@ def test_zero_shot_and_heads_answer_the_same_rows_and_the_tables_fit_the_answers
     assert samples["thumbnail"].map(lambda one: isinstance(one, bytes)).all()
 
 
+@pytest.mark.slow
 def test_a_study_that_was_cut_off_goes_on_with_the_draws_that_are_missing_and_ends_the_same(
     config: ZeroShotConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ LIBRARIES = (
     *("torch", "numpy", "scipy.stats", "pandas", "pyarrow.parquet", "sklearn.metrics", "yaml", "tyro", "PIL"),
     *("safetensors.numpy", "safetensors.torch", "mlflow", "mlflow.tracking", "mlflow.store.tracking"),
     *("mlflow.store.tracking.sqlalchemy_store", "transformers", "filelock", "optuna"),
+    *("transformers.models.clip.modeling_clip", "sqlalchemy", "alembic.command"),
 )
 
 

@@ -90,7 +90,7 @@ def _a_blank_image(frame: pd.DataFrame) -> None:
     ("harm", "promise"),
     [
         (_one_series_in_two_splits, check.groups_apart),
-        (_a_test_image_in_train, check.no_near_duplicates),
+        pytest.param(_a_test_image_in_train, check.no_near_duplicates, marks=pytest.mark.slow),
         (_a_spoiled_test_row, check.spoiled_rows),
         (_a_class_without_val, check.counts),
         (_a_blank_image, check.counts),

@@ -53,6 +53,7 @@ def _flip(file: Path, rng: np.random.Generator) -> None:
     file.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_a_thousand_flipped_bits_are_found_and_just_their_shards_made_again(
     saved_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

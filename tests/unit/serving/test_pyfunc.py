@@ -82,6 +82,7 @@ def image(path: Path) -> dict[str, str]:
     return {"image": base64.b64encode(path.read_bytes()).decode()}
 
 
+@pytest.mark.slow
 def test_a_server_answers_an_image_as_the_sweep_did(server: str, answering: Answering) -> None:
     recorded = answering.probabilities()["red/3.png"]
     (told,) = ask(server, [image(answering.images / "red" / "3.png")], top_k=2)
@@ -92,6 +93,7 @@ def test_a_server_answers_an_image_as_the_sweep_did(server: str, answering: Answ
     assert told["error"] == ""
 
 
+@pytest.mark.slow
 def test_a_bad_image_is_named_beside_the_answers_to_the_others(server: str, answering: Answering) -> None:
     good = image(answering.images / "red" / "0.png")
     first, bad, last = ask(server, [good, {"image": base64.b64encode(b"<html>").decode()}, good])
@@ -100,6 +102,7 @@ def test_a_bad_image_is_named_beside_the_answers_to_the_others(server: str, answ
     assert bad["label"] is bad["confidence"] is bad["probabilities"] is None
 
 
+@pytest.mark.slow
 def test_a_server_reads_no_file_that_a_client_names(server: str, answering: Answering) -> None:
     (told,) = ask(server, [{"path": str(answering.images / "red" / "0.png")}])
     assert told["label"] is None

@@ -75,6 +75,7 @@ def test_processes_that_start_at_once_share_one_working_store(tmp_path: Path, at
         assert runs == 4
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 def test_a_first_use_killed_anywhere_leaves_a_store_that_works_the_next_time(unused: Path) -> None:
     uri = f"sqlite:///{unused}"

@@ -220,7 +220,10 @@ def test_runs_of_other_programs_are_never_closed(tracking_uri: str) -> None:
     assert run_of(tracking_uri, foreign).info.status == "RUNNING"
 
 
-@pytest.mark.parametrize("closed_first", [False, True], ids=["at once", "closed as lost"])
+@pytest.mark.parametrize(
+    "closed_first",
+    [pytest.param(False, id="at once", marks=pytest.mark.slow), pytest.param(True, id="closed as lost")],
+)
 def test_a_killed_sweep_is_resumed_without_a_second_child_for_any_trial(
     tracking_uri: str, killed: str, closed_first: bool
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_slider_moves_the_count_the_rule_and_the_address_and_a_link_brings_them_back(
     browser: Browser, served: Served
 ) -> None:

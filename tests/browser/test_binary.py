@@ -17,6 +17,7 @@ CLASSES = ["normal", "pneumonia"]
 SERIOUS = ("serious", "critical")
 
 
+@pytest.mark.slow
 def test_a_slider_moves_figures_and_images_and_a_link_brings_them_back(
     browser: Browser, address: str, tracking_uri: str
 ) -> None:

@@ -48,6 +48,7 @@ def test_the_worst_confusion_of_a_sweep_is_found_from_home_lit_in_the_map_and_th
     assert table is not None
     page.mouse.click(table["x"] + 15, table["y"] + 2.5 * table["height"] / 3)  # a header and two rows
     expect(page.get_by_role("heading", name="mine", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    settle(page)  # the links to the other pages carry the choice once all is drawn
 
     page.get_by_role("link", name="Confusion matrix", exact=True).click()
     expect(page.get_by_role("heading", name="Confusion matrix", exact=True)).to_be_visible()

@@ -51,6 +51,7 @@ def drag(page: Page, *, across: tuple[float, float], down: tuple[float, float]) 
     page.mouse.up()
 
 
+@pytest.mark.slow
 def test_a_cell_leads_to_its_images_and_these_to_the_map_and_back(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"confusion?run={served.cells}&head=best+linear&split=val")

@@ -13,6 +13,7 @@ from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_a_slider_moves_the_rates_the_images_and_the_address_and_a_link_brings_them_back(
     browser: Browser,
     address: str,

@@ -57,7 +57,14 @@ def _by_content(look: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarra
 
 
 @pytest.mark.usefixtures("_every_image_is_looked_at_once")
-@pytest.mark.parametrize("promise", check.PROMISES, ids=lambda promise: promise.__name__)
+@pytest.mark.parametrize(
+    "promise",
+    [
+        pytest.param(one, marks=pytest.mark.slow) if one is check.no_near_duplicates else one
+        for one in check.PROMISES
+    ],
+    ids=lambda promise: promise.__name__,
+)
 def test_the_pack_keeps_its_promise(pack: pd.DataFrame, promise: Callable) -> None:
     _, broken = promise(pack)
     assert broken == []

@@ -21,20 +21,22 @@ from trainer.features.extract import Features, extract
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
+KILLS = 30
+
 
 @pytest.mark.kill
-@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_extraction_killed_at_random_moments_loses_and_doubles_nothing(
-    saved_clip: Path, tmp_path: Path, kills: int
+    saved_clip: Path, tmp_path: Path
 ) -> None:
     images = class_folders(tmp_path / "images", {"a": 150, "b": 150})
-    command = [sys.executable, "benchmarks/survival.py", "--kills", str(kills), "--data", images]
+    command = [sys.executable, "benchmarks/survival.py", "--kills", str(KILLS), "--data", images]
     done = subprocess.run(
         [*command, "--encoder", saved_clip], cwd=REPO, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["kills"] == kills
+    assert figures["kills"] == KILLS
     assert [figures[name] for name in ("torn", "lost", "doubled", "unmeasured")] == [0, 0, 0, 0]
     assert figures["identical"]
 

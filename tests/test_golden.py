@@ -260,6 +260,7 @@ def test_a_model_of_an_earlier_version_answers_with_the_code_of_today(
     assert sorted(one["label"] for one in told["top_k"]) == ANSWER["classes"]
 
 
+@pytest.mark.slow
 def test_a_model_of_an_earlier_version_answers_by_itself_in_a_process_of_its_own(
     model: Path, tmp_path: Path
 ) -> None:

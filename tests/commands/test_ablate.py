@@ -177,6 +177,7 @@ def test_what_cannot_be_used_is_refused_by_name_before_anything_is_written(
     assert runs_of(config.tracking_uri) == []
 
 
+@pytest.mark.slow
 def test_heads_can_be_tuned_in_every_cell_or_taken_from_a_sweep(config: AblateConfig, tmp_path: Path) -> None:
     figures = run(dataclasses.replace(config, retune=4, study="tuned"))
     heads = table_of(config.tracking_uri, figures[Ablated.RUN_ID])[Ablation.HEAD].map(json.loads)

@@ -183,6 +183,7 @@ def test_no_name_of_a_file_breaks_the_answer(answering: Answering, tmp_path: Pat
     json.dumps(figures).encode()
 
 
+@pytest.mark.slow
 def test_the_command_takes_files_and_folders_and_ends_with_one_line_of_json(
     answering: Answering, tmp_path: Path
 ) -> None:

@@ -53,7 +53,10 @@ __all__ = [
     "open_run",
     "run_sweep",
 ]
-FLAGS = ("space", "timeout", "target", "objective", "pruner", "at_once", "precision", "fresh_seeds")
+FLAGS = (
+    *("space", "timeout", "target", "objective", "pruner", "at_once", "precision", "fresh_seeds"),
+    *("validate", "folds", "repeats", "refit"),
+)
 
 
 # --- data and features ------------------------------------------------------------------------
@@ -319,7 +322,8 @@ def run_sweep(
             and MLflow is not needed.
         study: name of the study in that store; one that exists is resumed.
         flags: ``space`` (path of a YAML file), ``timeout`` (seconds), ``target``, ``objective``, ``pruner``,
-            ``at_once``, ``precision``, ``fresh_seeds``: as the command has them.
+            ``at_once``, ``precision``, ``fresh_seeds``, ``validate``, ``folds``, ``repeats``,
+            ``refit``: as the command has them.
 
     Raises:
         InputError: no head can be trained on this data; a flag makes no sense.
@@ -352,8 +356,8 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     from trainer.data.manifest import check_trainable
     from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
-    from trainer.experiments.inputs import training_data
     from trainer.experiments.sweep import trials as steps
+    from trainer.experiments.sweep.validation import folds_of, plan_validation
     from trainer.search.space import load_space
     from trainer.search.trial_log import TrialLog
     from trainer.serving.predictor import RecordedHead, encoder_used
@@ -362,12 +366,12 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     check_trainable(features.manifest)
     space, trial_log = load_space(config.space), TrialLog()
     plan = Plan.of(config)
-    data = training_data(features, plan.device)
-    settings = steps.search_settings(config, plan, data)
+    folds = folds_of(features, plan_validation(config, features.manifest, None), plan.device)
+    settings = steps.search_settings(config, plan, folds)
     with bar("Searching", "trials") as progress:
-        for _ in steps.run_trials(config, settings, space, data, trial_log, Stopwatch()):
+        for _ in steps.run_trials(config, settings, space, folds, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
-    finalists = steps.finalists(config, plan, data, trial_log)
+    finalists = steps.finalists(config, plan, folds, trial_log)
     answers = Evaluation(features, finalists, seed=config.seed)
     best, classes = finalists[0], features.manifest.classes
     used = encoder_used(features.report.encoder)
@@ -375,8 +379,8 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
         trials=trial_log.trials,
         curves=trial_log.curves,
         predictions=answers.predictions(),
-        summary=steps.summarise(config, plan, data, trial_log, answers),
-        head=RecordedHead(best.head, classes, best.trial, best.seed_index, used),
+        summary=steps.summarise(config, plan, folds, trial_log, answers),
+        head=RecordedHead(answers.final_head, classes, best.trial, best.seed_index, used),
     )
 
 

@@ -18,11 +18,10 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-import torch
 import tyro
 import yaml
 from mlflow import MlflowClient
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from tests.support import commands
@@ -33,10 +32,8 @@ from tests.support.trained_sweep import DemoSweep
 from trainer.core.errors import InputError, NoResultError
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run
-from trainer.heads.head import Head
-from trainer.heads.head_config import HeadSpec
 from trainer.heads.slab_autotune import CANDIDATES
-from trainer.heads.training_data import Scale
+from trainer.serving.predictor import read_folder
 from trainer.tracking.schema import Artifact, Kind, Stopped, Summary, Tag
 
 QUICK = {"width": {"choice": [8, 16]}, "epochs": 9, "patience": 9}
@@ -149,15 +146,54 @@ def test_the_figures_are_those_of_the_logged_predictions(config: SweepConfig, tm
 def test_the_logged_head_gives_the_logged_probabilities(swept: tuple[SweepConfig, dict[str, Any]]) -> None:
     config, figures = swept
     folder = folder_of(config.tracking_uri, figures["mlflow_run_id"])
-    described = json.loads((folder / Artifact.HEAD / "head.json").read_text())
-    tensors = load_file(folder / Artifact.HEAD / "head.safetensors")
-    spec = described["spec"] | {name: tuple(described["spec"][name]) for name in ("hidden", "milestones")}
-    scale = Scale(tensors.pop("scale.centre"), tensors.pop("scale.matrix"), described["unit_norm"])
-    head = Head(HeadSpec(**spec), scale, tensors)
+    head = read_folder(folder / Artifact.HEAD)
     predictions = pd.read_parquet(folder / Artifact.PREDICTIONS)
     test = predictions[(predictions["head"] == "best") & (predictions["split"] == "test")]
-    ours = head.probabilities(torch.from_numpy(np.load(config.data)["test_x"]))
-    np.testing.assert_allclose(ours.numpy(), np.stack(test["probs"].to_numpy()), atol=1e-6)
+    ours = head.probabilities(np.load(config.data)["test_x"])
+    np.testing.assert_allclose(ours, np.stack(test["probs"].to_numpy()), atol=1e-6)
+
+
+def test_rows_that_are_not_test_are_answered_by_heads_that_had_not_learned_them(
+    swept: tuple[SweepConfig, dict[str, Any]],
+) -> None:
+    config, figures = swept
+    assert figures["validation"] == "5-fold cross-validation"
+    assert figures["refit"] is True
+    assert sum(figures["members"].values()) == pytest.approx(1)
+    folder = folder_of(config.tracking_uri, figures["mlflow_run_id"])
+    rows = pd.read_parquet(folder / Artifact.PREDICTIONS).query("head == 'best' and split != 'test'")
+    f1 = f1_score(rows["label"], rows["pred"], average="macro")
+    assert f1 == pytest.approx(figures["held_out_f1_macro"], abs=1e-9)
+    held_out = load_file(folder / Artifact.HELD_OUT)
+    assert set(figures["members"]) <= set(held_out)
+    assert all(answers.shape == (len(rows), 3) for answers in held_out.values())
+
+
+def test_held_out_rows_judge_where_that_is_asked_for(config: SweepConfig) -> None:
+    config = dataclasses.replace(config, validate="holdout", refit=False, fresh_seeds=0)
+    figures = run(config)
+    assert (figures["validation"], figures["refit"]) == ("holdout", False)
+    folder = folder_of(config.tracking_uri, figures["mlflow_run_id"])
+    rows = pd.read_parquet(folder / Artifact.PREDICTIONS).query("head == 'best' and split == 'val'")
+    assert f1_score(rows["label"], rows["pred"], average="macro") == pytest.approx(
+        figures["held_out_f1_macro"], abs=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ({"validate": "cv", "refit": False}, "--no-refit needs --validate holdout"),
+        ({"validate": "cv", "folds": 500}, "--folds is 500"),
+        ({"folds": 1}, "--folds is 1; it must be at least 2"),
+        ({"repeats": 0}, "--repeats is 0"),
+    ],
+)
+def test_a_validation_that_cannot_be_is_refused(
+    config: SweepConfig, flags: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=named):
+        run(dataclasses.replace(config, **flags))
 
 
 def test_images_are_encoded_once_and_the_second_run_makes_no_encoder_call(

@@ -158,6 +158,14 @@ def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str,
     return start_run(config, kind, study=study, tags=tags, record={"identity": identity})
 
 
+def recorded_identity(config: StudyConfig, kind: Kind) -> Figures | None:
+    """Return what the study to resume has on record as what must not change; None of a new one."""
+    if config.study is None:
+        return None
+    earlier = find_study(config.tracking_uri, config.experiment, config.study, kind=kind)
+    return None if earlier is None else json.loads(earlier.tags[Tag.IDENTITY])
+
+
 def start_run(
     config: DataConfig, kind: Kind, *, study: str, tags: dict[str, str], record: Figures | None = None
 ) -> RunWriter:

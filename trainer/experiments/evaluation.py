@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,10 +22,12 @@ from trainer.data.thumbnails import thumbnails
 from trainer.experiments import binary_evaluation
 from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
+from trainer.heads.ensemble import Ensemble
+from trainer.heads.head import Head
 from trainer.search.refit import Finalist
 from trainer.search.study import FinishedTrial, pareto_front
 from trainer.serving.packaging import pack, registered_name
-from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head
+from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head, write_head
 from trainer.stats import intervals
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Summary
@@ -103,8 +103,13 @@ class Evaluation:
         self.model_uri: str | None = None  # of the best head in MLflow's registry, once it is logged
 
     def _answer(self, finalist: Finalist) -> np.ndarray:
-        x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.scale.centre_d.device)
-        return finalist.head.probabilities(x_nd).cpu().numpy()
+        x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.device)
+        probability_nc = finalist.head.probabilities(x_nd).cpu().numpy()
+        if finalist.held_out_nc is not None:  # what it says of rows that it has learned from tells nothing
+            rows = np.concatenate([self.manifest.rows("train"), self.manifest.rows("val")])
+            judged = np.isfinite(finalist.held_out_nc).all(1)
+            probability_nc[rows[judged]] = finalist.held_out_nc[judged]
+        return probability_nc
 
     @cached_property
     def _confusion(self) -> np.ndarray:
@@ -113,6 +118,14 @@ class Evaluation:
         pred_n = self.probabilities[0][rows].argmax(1)
         classes = len(self.manifest.classes)
         return intervals.confusion_matrix(self.manifest.label_n[rows], pred_n, classes=classes)
+
+    @property
+    def final_head(self) -> Ensemble:
+        """What is handed over."""
+        best = self.heads[0]
+        if isinstance(best.head, Head):
+            return Ensemble.of(best.head, trial=best.trial)
+        return best.head
 
     def test_figures(self) -> dict[str, Any]:
         """The best head on the test rows, with 95 % intervals over rows; and what the run consists of."""
@@ -195,21 +208,15 @@ class Evaluation:
 
     def _head_files(self) -> dict[str, bytes]:
         best = self.heads[0]
-        scale = best.head.scale
-        tensors = {"scale.centre": scale.centre_d, "scale.matrix": scale.matrix, **best.head.tensors}
         described = {
-            "spec": dataclasses.asdict(best.head.spec),
-            "unit_norm": scale.unit_norm,
             "classes": list(self.manifest.classes),
             "encoder": self.features.report.encoder,
             "encoder_folder": _folder(self.features.report.encoder),
             "trial": best.trial,
             "seed": best.seed_index,
         }
-        return {
-            WEIGHTS: save({name: t.cpu().contiguous() for name, t in tensors.items()}),
-            CARD: json.dumps(described, indent=2).encode(),
-        }
+        card, weights = write_head(self.final_head, described)
+        return {WEIGHTS: weights, CARD: card}
 
 
 def _half(vectors_nd: np.ndarray) -> torch.Tensor:

@@ -112,17 +112,30 @@ def require_images(config: DataConfig, manifest: Manifest, reason: str) -> None:
         raise InputError(f"{config.data} holds precomputed features, no images. {reason}")
 
 
-def training_data(features: Features, device: str) -> TrainingData:
-    """Training and validation rows of what was read, on the device, with the views if there are any."""
+def training_data(features: Features, device: str, *, refit: bool = False) -> TrainingData:
+    """Training and validation rows of what was read, on the device, with the views if there are any.
+
+    Args:
+        refit: learn from the validation rows, too, after the training rows; nothing is left to validate on.
+            They have no views, and are shown as they are.
+    """
+    import numpy as np
+
     from trainer.heads.training_data import to_training_data
 
     manifest, x_nd = features.manifest, features.vectors_nd
     train, val = manifest.rows("train"), manifest.rows("val")
+    views_vnd = features.views_vnd
+    if refit:
+        if views_vnd is not None:
+            plain_vnd = np.broadcast_to(x_nd[val], (len(views_vnd), len(val), x_nd.shape[1]))
+            views_vnd = np.concatenate([views_vnd, plain_vnd], axis=1)
+        train, val = np.concatenate([train, val]), val[:0]
     return to_training_data(
         (x_nd[train], manifest.label_n[train]),
         (x_nd[val], manifest.label_n[val]),
         classes=len(manifest.classes),
-        views_vnd=features.views_vnd,
+        views_vnd=views_vnd,
         device=device,
     )
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.losses import balanced_class_weights, effective_class_weights
-from trainer.heads.metrics import f1_macro
+from trainer.heads.metrics import class_counts, f1_from_counts
 from trainer.heads.outcome import CURVE_METRICS, Outcome
 from trainer.heads.training_data import TrainingData
 
@@ -78,6 +78,9 @@ class Cohort(ABC):
             head: np.full((len(CURVE_METRICS), len(seeds), spec.epochs), np.nan)
             for head, spec in specs.items()
         }
+        self.counts: dict[int, list[np.ndarray]] | None = (
+            {head: [] for head in specs} if data.pooled else None
+        )
         self.departed: dict[int, BestState] = {}
         self._set_up(in_order)
         self.best_weights = [weights.clone() for weights in self._weights()]  # [S, K, …] each
@@ -139,11 +142,15 @@ class Cohort(ABC):
         train_loss_sk, lr_sk = self._train()
         self.epoch += 1
         self.ran_sk += self.active_sk
-        val_loss_sk, val_f1_sk, val_accuracy_sk = self._validate()
+        finite_sk = torch.isfinite(train_loss_sk)
+        if len(self.data.val.y_n):
+            val_loss_sk, val_f1_sk, val_accuracy_sk = self._validate()
+            finite_sk &= torch.isfinite(val_loss_sk)
+        else:  # all rows are learned from
+            val_loss_sk = val_f1_sk = val_accuracy_sk = torch.full_like(self.best_f1_sk, torch.nan)
         self._record(train_loss_sk, val_loss_sk, val_f1_sk, val_accuracy_sk, lr_sk)
-        self._judge(
-            val_loss_sk, val_f1_sk, finite_sk=torch.isfinite(train_loss_sk) & torch.isfinite(val_loss_sk)
-        )
+        watched_sk = torch.where(self.takes_last_k, train_loss_sk, val_loss_sk.to(train_loss_sk))
+        self._judge(watched_sk, val_f1_sk, finite_sk=finite_sk)
         self._let_go()
         return trained
 
@@ -161,7 +168,14 @@ class Cohort(ABC):
             losses.append(logits_skcb.log_softmax(2).gather(2, target).sum((2, 3)))
         loss_sk = -torch.stack(losses).sum(0) / len(y_n)
         pred_skn = torch.cat(predictions, dim=-1)
-        f1_sk = f1_macro(pred_skn.flatten(0, 1), y_n, classes=self.data.classes).view(loss_sk.shape)
+        counts_ac = class_counts(pred_skn.flatten(0, 1), y_n, classes=self.data.classes)
+        f1_sk = f1_from_counts(*counts_ac).view(loss_sk.shape)
+        if self.counts is not None:
+            counts_3skc = torch.stack(counts_ac).view(3, *loss_sk.shape, -1).expand(-1, seeds, -1, -1)
+            for head, counts_3sc in zip(
+                self.heads, counts_3skc.int().cpu().numpy().swapaxes(0, 2), strict=True
+            ):
+                self.counts[head].append(counts_3sc.swapaxes(0, 1))
         accuracy_sk = (pred_skn == y_n).double().mean(-1)
         return loss_sk.expand(seeds, -1), f1_sk.expand(seeds, -1), accuracy_sk.expand(seeds, -1)
 
@@ -173,8 +187,12 @@ class Cohort(ABC):
             if self.epoch <= self.specs[head].epochs:
                 self.curves[head][:, :, self.epoch - 1] = shown[:, :, position]
 
-    def _judge(self, val_loss_sk: Tensor, val_f1_sk: Tensor, *, finite_sk: Tensor) -> None:
-        """Keep the best weights; stop seeds that are out of patience, epochs or numbers."""
+    def _judge(self, watched_sk: Tensor, val_f1_sk: Tensor, *, finite_sk: Tensor) -> None:
+        """Keep the best weights; stop seeds that are out of patience, epochs or numbers.
+
+        ``watched_sk`` is the loss that a scheduler may watch: of a head that keeps its last weights the
+        training loss, so that it does the same where there are no validation rows.
+        """
         self.failed |= {
             head
             for head, bad in zip(self.heads, (~finite_sk & self.active_sk).any(0).tolist(), strict=True)
@@ -235,6 +253,8 @@ class Cohort(ABC):
         part.heads = list(numbers)
         part.specs = {renamed[head]: self.specs[head] for head in heads}
         part.curves = {renamed[head]: self.curves[head].copy() for head in heads}
+        if self.counts is not None:
+            part.counts = {renamed[head]: list(self.counts[head]) for head in heads}
         part.failed, part.departed = set(), {}
         return part
 
@@ -254,6 +274,8 @@ class Cohort(ABC):
             self.heads = [*self.heads, *other.heads]
             self.specs |= other.specs
             self.curves |= other.curves
+            if self.counts is not None and other.counts is not None:
+                self.counts |= other.counts
 
     # --- results ------------------------------------------------------------------------------
 

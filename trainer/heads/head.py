@@ -25,6 +25,11 @@ class Head:
     scale: Scale
     tensors: dict[str, Tensor]
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.scale.centre_d.device
+
     def logits(self, x_nd: Tensor) -> Tensor:
         """Return the logits [N, C] of raw (unscaled) features [N, D]."""
         depth = len(self.spec.hidden)

@@ -14,7 +14,7 @@ Scheduler = Literal[
 ClassWeight = Literal["none", "balanced", "effective"]
 Scaling = Literal["centre", "standardise", "unit_norm", "whiten"]
 Output = Literal["linear", "cosine"]
-Solver = Literal["descent", "lbfgs"]
+Solver = Literal["descent", "lbfgs", "gda"]
 Weights = Literal["best", "last"]
 Start = Literal["own", "given"]
 
@@ -38,7 +38,8 @@ class HeadSpec:
     Epochs count from 1; fields that do not apply (``momentum`` of Adam, ``gamma`` of cosine) are ignored.
     With ``solver="lbfgs"`` a linear head is a logistic regression, fitted to its optimum on all rows at once;
     of the fields only ``scaling``, ``l2``, ``label_smoothing``, ``class_weight`` and ``epochs`` (the most
-    iterations) apply then.
+    iterations) apply then. With ``solver="gda"`` it is a Gaussian discriminant in closed form, of
+    ``scaling``, ``shrinkage`` and ``class_weight`` ("balanced": even priors).
 
     Raises:
         ValueError: a value outside its range; the message names the field.
@@ -62,6 +63,7 @@ class HeadSpec:
         "own"  # lbfgs: given, from `TrainingData.start`; then l2 pulls the weights there, not to zero
     )
     l2: float = 0.1  # lbfgs: strength λ of λ/2·‖W‖² beside the mean loss; scikit-learn's C is 1 / (n·λ)
+    shrinkage: float = 0.3  # gda: share of a sphere in the covariance within classes; 1 is the nearest mean
     optimizer: Optimizer = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.0  # decoupled for adamw, added to the gradient for adam and sgd
@@ -74,7 +76,7 @@ class HeadSpec:
     step_size: int = 10  # step: epochs between drops
     milestones: tuple[float, ...] = (0.5, 0.75)  # multistep: drops, as shares of the epochs
     warmup: float = 0.1  # onecycle, warmup_cosine: share of the steps in which the rate rises
-    plateau_patience: int = 5  # plateau: epochs without a lower validation loss that are put up with
+    plateau_patience: int = 5  # plateau: epochs without a lower loss, see `Plateau`, that are put up with
 
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0  # focal loss (Lin et al. 2017): easy rows count (1 - p)^γ; 0 for cross-entropy
@@ -94,8 +96,8 @@ class HeadSpec:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; allowed: {', '.join(get_args(allowed))}"
                 )
-        if self.solver == "lbfgs" and (self.hidden or self.output != "linear"):
-            raise ValueError("solver is 'lbfgs'; expected a linear head without hidden layers")
+        if self.solver != "descent" and (self.hidden or self.output != "linear"):
+            raise ValueError(f"solver is {self.solver!r}; expected a linear head without hidden layers")
         self._check("hidden", all(width >= 1 for width in self.hidden), "widths of at least 1")
         if self.start == "given" and (
             self.solver != "lbfgs" or self.scaling not in ("centre", "standardise")
@@ -120,6 +122,7 @@ class HeadSpec:
         self._check("cosine_scale", self.cosine_scale > 0, "cosine_scale > 0")
         self._check("mixup", self.mixup >= 0, "mixup ≥ 0")
         self._check("l2", self.l2 > 0, "l2 > 0")
+        self._check("shrinkage", 0 < self.shrinkage <= 1, "0 < shrinkage ≤ 1")
         self._check("focal_gamma", self.focal_gamma >= 0, "focal_gamma ≥ 0")
         self._check("class_beta", 0 <= self.class_beta < 1, "0 ≤ class_beta < 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "0 ≤ label_smoothing < 1")
@@ -133,12 +136,14 @@ class HeadSpec:
     @property
     def cohort_key(self) -> tuple[object, ...]:
         """Heads with the same key can be trained as one tensor program."""
-        if self.solver == "lbfgs":
+        if self.solver != "descent":
             return self.solver, self.scaling, self.start
         return self.solver, self.hidden, self.batch_size, self.gate_at
 
     def steps(self, rows: int) -> int:
         """Return the optimiser steps that training on so many rows takes without stopping early."""
+        if self.solver == "gda":
+            return 1
         return self.epochs * (1 if self.solver == "lbfgs" else -(-rows // self.batch_size))
 
     def parameters(self, *, features: int, classes: int) -> int:

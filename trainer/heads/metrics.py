@@ -6,22 +6,29 @@ import torch
 from torch import Tensor
 
 
-def f1_macro(pred_an: Tensor, target_n: Tensor, *, classes: int) -> Tensor:
-    """Return the macro-F1 of each head: float64 [A].
-
-    As scikit-learn's ``f1_score(average="macro", zero_division=0)``: the mean of 2·TP / (2·TP + FP + FN)
-    over the classes that occur among the targets or the predictions.
-    """
+def class_counts(pred_an: Tensor, target_n: Tensor, *, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return of each head and class the hits, the predictions and the targets: int64 [A, C] each."""
     base = torch.arange(pred_an.shape[0], device=pred_an.device)[:, None] * classes
     size = pred_an.shape[0] * classes
 
     def per_class(values: Tensor) -> Tensor:
-        return torch.bincount(values.flatten(), minlength=size).view(-1, classes).double()
+        return torch.bincount(values.flatten(), minlength=size).view(-1, classes)
 
     hit_an = pred_an == target_n
-    true_positive = per_class((base + pred_an)[hit_an])
-    predicted = per_class(base + pred_an)
-    actual = per_class(base + target_n)
-    doubled = predicted + actual  # 2·TP + FP + FN
-    f1 = torch.where(doubled > 0, 2 * true_positive / doubled.clamp_min(1), 0)
-    return f1.sum(1) / (doubled > 0).sum(1)
+    return per_class((base + pred_an)[hit_an]), per_class(base + pred_an), per_class(base + target_n)
+
+
+def f1_from_counts(hits: Tensor, predicted: Tensor, actual: Tensor) -> Tensor:
+    """Return the macro-F1, float64 [...], from counts [..., C] of the classes.
+
+    As scikit-learn's ``f1_score(average="macro", zero_division=0)``: the mean of 2·TP / (2·TP + FP + FN)
+    over the classes that occur among the targets or the predictions.
+    """
+    doubled = (predicted + actual).double()  # 2·TP + FP + FN
+    f1 = torch.where(doubled > 0, 2 * hits.double() / doubled.clamp_min(1), 0)
+    return f1.sum(-1) / (doubled > 0).sum(-1)
+
+
+def f1_macro(pred_an: Tensor, target_n: Tensor, *, classes: int) -> Tensor:
+    """Return the macro-F1 of each head: float64 [A]."""
+    return f1_from_counts(*class_counts(pred_an, target_n, classes=classes))

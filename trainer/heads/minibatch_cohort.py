@@ -118,9 +118,9 @@ class MinibatchCohort(Cohort):
         scaled = [self.data.scaled(feed.scaling) for feed in self.stack.feeds]
         return self.stack.forward([one.val_x_nd[start:stop].unsqueeze(0) for one in scaled])
 
-    def _judge(self, val_loss_sk: Tensor, val_f1_sk: Tensor, *, finite_sk: Tensor) -> None:
-        self.plateau.step(val_loss_sk)
-        super()._judge(val_loss_sk, val_f1_sk, finite_sk=finite_sk)
+    def _judge(self, watched_sk: Tensor, val_f1_sk: Tensor, *, finite_sk: Tensor) -> None:
+        self.plateau.step(watched_sk)
+        super()._judge(watched_sk, val_f1_sk, finite_sk=finite_sk)
 
     # --- weights, leaving and joining ---------------------------------------------------------
 

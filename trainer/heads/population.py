@@ -16,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.heads.cohort import Cohort
+from trainer.heads.discriminant_cohort import DiscriminantCohort
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.logistic_cohort import LogisticCohort
@@ -29,6 +31,11 @@ from trainer.heads.stack import sort_key
 from trainer.heads.training_data import TrainingData
 
 Precision = Literal["float32", "bfloat16"]
+KINDS: dict[str, type[Cohort]] = {
+    "descent": MinibatchCohort,
+    "lbfgs": LogisticCohort,
+    "gda": DiscriminantCohort,
+}
 LEAST_ROUNDED = 16**3  # multiplications; torch computes smaller products exactly, whatever is asked
 
 
@@ -57,7 +64,7 @@ class Population:
         slab_bytes: float | None = None,
     ) -> None:
         self.specs = list(specs)
-        self.data, self.precision, self.slab_bytes = data, precision, slab_bytes
+        self.data, self.precision, self.slab_bytes, self.seeds = data, precision, slab_bytes, len(seeds)
         self._cohorts: list[Cohort] = []
         self._home: dict[int, Cohort] = {}
         members = defaultdict(list)
@@ -66,8 +73,9 @@ class Population:
         for heads in members.values():
             for slab in self._slabs(heads, seeds=len(seeds)):
                 kept = None if kept_kn is None else kept_kn[slab]
-                kind = LogisticCohort if self.specs[slab[0]].solver == "lbfgs" else MinibatchCohort
-                cohort = kind({h: self.specs[h] for h in slab}, data, seeds=tuple(seeds), kept_kn=kept)
+                cohort = KINDS[self.specs[slab[0]].solver](
+                    {h: self.specs[h] for h in slab}, data, seeds=tuple(seeds), kept_kn=kept
+                )
                 self._admit(cohort)
 
     def _slabs(self, heads: list[int], *, seeds: int) -> list[list[int]]:
@@ -75,7 +83,7 @@ class Population:
         ``slab_bytes``."""
         heads = sorted(heads, key=lambda head: sort_key(self.specs[head]))
         spec = self.specs[heads[0]]
-        if self.slab_bytes is None or spec.solver == "lbfgs":
+        if self.slab_bytes is None or spec.solver != "descent":
             return [heads]
         weights = spec.parameters(features=self.data.features, classes=self.data.classes)
         each = weights * seeds * self.data.train.x_nd.element_size()
@@ -95,6 +103,7 @@ class Population:
         """
         first = parts[0][0]
         together = cls([], first.data, seeds=(), precision=first.precision, slab_bytes=first.slab_bytes)
+        together.seeds = first.seeds
         together.specs = [population.specs[head] for population, head in parts]
         by_home: dict[int, tuple[Cohort, list[int], list[int]]] = {}
         for number, (population, head) in enumerate(parts):
@@ -119,27 +128,14 @@ class Population:
     def train(self, until_epoch: int, *, progress: Callable[[int], None] | None = None) -> None:
         """Train every running head up to ``until_epoch`` epochs, or to its own end.
 
-        A logistic regression is always trained to its end: it takes little, and half-way it says nothing.
+        A logistic regression or a discriminant is always trained to its end: it takes little, and half-way
+        it says nothing.
 
         Args:
             progress: told, epoch by epoch, how many head-epochs (one head, one seed) were added.
         """
 
-        def train(cohort: Cohort, stopped: threading.Event) -> None:
-            ends = math.inf if isinstance(cohort, LogisticCohort) else until_epoch
-            while cohort.running and cohort.epoch < ends and not stopped.is_set():
-                trained = cohort.train_epoch()
-                if progress is not None:
-                    progress(trained)
-
-        # a search for an exact optimum needs exact products; few and large, they use all cores by themselves
-        for regression in self._of_kind(LogisticCohort):
-            train(regression, threading.Event())
-        for precision in get_args(Precision):
-            with products_in(precision):
-                _side_by_side(
-                    train, [c for c in self._of_kind(MinibatchCohort) if self._precision_of(c) == precision]
-                )
+        train_together([self], until_epoch, progress=progress)
 
     def _precision_of(self, cohort: Cohort) -> Precision:
         """Return bfloat16 only where torch rounds the factors of every product of a head alone.
@@ -149,13 +145,11 @@ class Population:
         """
         spec = next(iter(cohort.specs.values()))
         last_batch = self.data.rows % spec.batch_size or spec.batch_size
-        rows = min(last_batch, self.data.rows, len(self.data.val.y_n))
+        judged = len(self.data.val.y_n) or self.data.rows
+        rows = min(last_batch, self.data.rows, judged)
         layers = itertools.pairwise((self.data.features, *spec.hidden, self.data.classes))
         least = len(cohort.seeds) * min(a * b for a, b in layers) * rows
         return self.precision if least > LEAST_ROUNDED else "float32"
-
-    def _of_kind(self, kind: type[Cohort]) -> list[Cohort]:
-        return [cohort for cohort in self._cohorts if isinstance(cohort, kind) and cohort.running]
 
     def drop(self, heads: Sequence[int]) -> None:
         """Stop training these heads; the others shrink together. What they reached is kept."""
@@ -166,9 +160,53 @@ class Population:
         """Return what configuration ``head`` has reached so far."""
         return self._home[head].outcome(head)
 
+    def counts(self, head: int) -> np.ndarray:
+        """Return of each epoch so far the hits, predictions and targets of each class among the validation
+        rows: int [3, S, E, C].
+
+        Raises:
+            ValueError: they were not kept.
+        """
+        counts = self._home[head].counts
+        if counts is None:
+            raise ValueError("expected a population of rows that are one part of several")
+        return np.stack(counts[head][: self.outcome(head).epochs], axis=2)
+
     def head(self, head: int, *, seed_index: int) -> Head:
         """Return configuration ``head`` of one seed with the weights of its best epoch."""
         return self._home[head].head(head, seed_index)
+
+
+def train_together(
+    populations: Sequence[Population], until_epoch: int, *, progress: Callable[[int], None] | None = None
+) -> None:
+    """Train populations as `Population.train` does, the cohorts of all of them side by side."""
+
+    def train(cohort: Cohort, stopped: threading.Event) -> None:
+        ends = until_epoch if isinstance(cohort, MinibatchCohort) else math.inf
+        while cohort.running and cohort.epoch < ends and not stopped.is_set():
+            trained = cohort.train_epoch()
+            if progress is not None:
+                progress(trained)
+
+    def running(*kinds: type[Cohort]) -> list[tuple[Population, Cohort]]:
+        return [
+            (population, cohort)
+            for kind in kinds
+            for population in populations
+            for cohort in population._cohorts
+            if isinstance(cohort, kind) and cohort.running
+        ]
+
+    # a search for an exact optimum needs exact products; few and large, they use all cores by themselves
+    for _, cohort in running(LogisticCohort, DiscriminantCohort):
+        train(cohort, threading.Event())
+    for precision in get_args(Precision):
+        with products_in(precision):
+            descents = running(MinibatchCohort)
+            _side_by_side(
+                train, [c for population, c in descents if population._precision_of(c) == precision]
+            )
 
 
 def _side_by_side(train: Callable[[Cohort, threading.Event], None], cohorts: list[Cohort]) -> None:

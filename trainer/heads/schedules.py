@@ -103,7 +103,9 @@ FACTORS: dict[str, Callable[[HeadSpec, int, int], float]] = {
 
 
 class Plateau:
-    """ReduceLROnPlateau on the validation loss, for [S, K] heads at once (heads of other schedulers keep 1).
+    """ReduceLROnPlateau for [S, K] heads at once (heads of other schedulers keep 1).
+
+    It watches the validation loss; of heads that keep their last weights the training loss.
 
     PyTorch's rule: a loss counts as better when it is below (1 - 1e-4) of the best; after more than
     ``plateau_patience`` epochs in a row without one, the factor is multiplied by ``gamma``, unless
@@ -123,7 +125,7 @@ class Plateau:
         self.bad_sk = torch.zeros(seeds, heads, dtype=torch.int64, device=device)
 
     def step(self, loss_sk: Tensor) -> None:
-        """Take the validation loss of one epoch."""
+        """Take the watched loss of one epoch."""
         loss_sk = loss_sk.to(torch.float64)
         better = loss_sk < self.best_sk * (1 - 1e-4)
         self.best_sk = torch.where(better, loss_sk, self.best_sk)

@@ -73,6 +73,8 @@ class TrainingData:
         train, val: rows on the device that trains, unscaled.
         views_vnd: [V, N, D], augmented views of the training rows, or None.
         start: where heads begin that ask for it (``HeadSpec.start``), on unscaled features.
+        pooled: the validation rows are one part of several, and scores are of all of them together: heads
+            keep the counts of their classes.
     """
 
     def __init__(
@@ -83,9 +85,10 @@ class TrainingData:
         classes: int,
         views_vnd: Tensor | None = None,
         start: Linear | None = None,
+        pooled: bool = False,
     ) -> None:
         self.train, self.val, self.classes, self.views_vnd = train, val, classes, views_vnd
-        self.start = start
+        self.start, self.pooled = start, pooled
         self._scaled: dict[str, Scaled] = {}
 
     @property
@@ -97,6 +100,19 @@ class TrainingData:
     def features(self) -> int:
         """Dimensions D."""
         return self.train.x_nd.shape[1]
+
+    def split(self, train: np.ndarray, val: np.ndarray) -> TrainingData:
+        """Return one part: some of the training rows to learn from, others to be judged on."""
+        x_nd, y_n = self.train
+        rows_t, rows_v = (torch.from_numpy(rows).to(y_n.device) for rows in (train, val))
+        return TrainingData(
+            Split(x_nd[rows_t], y_n[rows_t]),
+            Split(x_nd[rows_v], y_n[rows_v]),
+            classes=self.classes,
+            views_vnd=None if self.views_vnd is None else self.views_vnd[:, rows_t],
+            start=self.start,
+            pooled=True,
+        )
 
     def scaled(self, scaling: Scaling) -> Scaled:
         """Return the rows under a scaling; computed once."""

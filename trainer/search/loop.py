@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from trainer.core.stopwatch import Stopwatch
+from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
+from trainer.heads.folds import Folds
 from trainer.heads.outcome import Outcome
-from trainer.heads.population import Population, Precision
-from trainer.heads.training_data import TrainingData
+from trainer.heads.population import Precision
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial, Proposal, Pruner, Study, rungs
 
@@ -31,6 +35,7 @@ class TrialRecord:
     finished: float | None
     rungs: Mapping[int, float] = field(default_factory=dict)  # score at each rung reached so far
     message: str = ""
+    held_out_nc: np.ndarray | None = None  # of a complete trial, see `FoldedPopulation.held_out`
 
 
 class SearchStep(NamedTuple):
@@ -57,7 +62,7 @@ class _Trial:
     """A trial in training."""
 
     proposal: Proposal
-    population: Population
+    population: FoldedPopulation
     slot: int
     started: float
     rungs: dict[int, float] = field(default_factory=dict)
@@ -65,7 +70,7 @@ class _Trial:
 
 def search(
     study: Study,
-    data: TrainingData,
+    folds: Folds,
     settings: SearchSettings,
     *,
     should_stop: Callable[[], str] = lambda: "",
@@ -79,6 +84,7 @@ def search(
     of ended trials only when the caller asks for the next step: by then their records are stored.
 
     Args:
+        folds: training and validation rows; of several parts, all validation rows together judge a trial.
         should_stop: called before every step; any result other than "" ends the search. Unfinished trials
             are then pruned, with the result as their message.
         progress: called with the number of head-epochs (one head, one seed) that were just trained.
@@ -95,13 +101,13 @@ def search(
             proposals = study.ask(min(settings.batch_size, left)) if stage == 0 else []
         with stopwatch.measure(TRAINING):
             if stage == 0:
-                batch = _start(proposals, data, settings)
+                batch = _start(proposals, folds, settings)
             else:
                 batch = _gather(queues[stage][: settings.batch_size])
                 del queues[stage][: settings.batch_size]
             batch[0].population.train(stages[stage], progress=progress)
         with stopwatch.measure(JUDGING):
-            ended, surviving = _judge(batch, study, epoch=stages[stage])
+            ended, surviving = _judge(batch, study, folds, epoch=stages[stage])
             if surviving:
                 queues[stage + 1] += surviving
             running = [_record(trial, "running") for queue in queues for trial in queue]
@@ -124,10 +130,10 @@ def _next_stage(queues: Sequence[Sequence[_Trial]], batch_size: int, *, has_new:
     return next((stage for stage, queue in enumerate(queues) if queue), None)
 
 
-def _start(proposals: Sequence[Proposal], data: TrainingData, settings: SearchSettings) -> list[_Trial]:
-    population = Population(
-        [p.spec for p in proposals],
-        data,
+def _start(proposals: Sequence[Proposal], folds: Folds, settings: SearchSettings) -> list[_Trial]:
+    population = FoldedPopulation(
+        [judged_at_its_end(p.spec) if folds.crossed else p.spec for p in proposals],
+        folds.parts,
         seeds=settings.seeds,
         precision=settings.precision,
         slab_bytes=settings.slab_bytes,
@@ -137,14 +143,16 @@ def _start(proposals: Sequence[Proposal], data: TrainingData, settings: SearchSe
 
 
 def _gather(trials: Sequence[_Trial]) -> list[_Trial]:
-    population = Population.gathered([(trial.population, trial.slot) for trial in trials])
+    population = FoldedPopulation.gathered([(trial.population, trial.slot) for trial in trials])
     return [
         _Trial(trial.proposal, population, slot, trial.started, trial.rungs)
         for slot, trial in enumerate(trials)
     ]
 
 
-def _judge(batch: Sequence[_Trial], study: Study, *, epoch: int) -> tuple[list[TrialRecord], list[_Trial]]:
+def _judge(
+    batch: Sequence[_Trial], study: Study, folds: Folds, *, epoch: int
+) -> tuple[list[TrialRecord], list[_Trial]]:
     """Report every trial's score; return the ended trials, pruned ones included, and the survivors.
 
     Logistic regressions are not reported: they have converged by now, so descent heads in their first epochs
@@ -161,8 +169,12 @@ def _judge(batch: Sequence[_Trial], study: Study, *, epoch: int) -> tuple[list[T
     ended, surviving = [], []
     for trial in batch:
         if trial.slot not in running:
-            failed = outcomes[trial.proposal.number].failed
-            ended.append(_record(trial, "failed" if failed else "complete"))
+            if outcomes[trial.proposal.number].failed:
+                ended.append(_record(trial, "failed"))
+            else:
+                rows = folds.learning.rows
+                said_nc = trial.population.held_out(trial.slot, judged=folds.judged, rows=rows)
+                ended.append(dataclasses.replace(_record(trial, "complete"), held_out_nc=said_nc))
         elif trial.proposal.number in to_prune:
             ended.append(_record(trial, "pruned", f"Given up at the rung of epoch {epoch}."))
         else:

@@ -1,39 +1,82 @@
-"""Select the finalists and retrain them: with their own seeds, which gives the same weights thanks to common
-random numbers, and with fresh seeds, because the best of many trials is selected partly by luck.
+"""Decide what a search hands over, and train it on every labelled row that is not test.
+
+What is compared are answers to rows that a head did not learn from: out of fold, or validation rows. They
+are on record with the best trials, so that a study that was interrupted decides the same, bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from trainer.heads.ensemble import (
+    Ensemble,
+    Member,
+    fit_temperature,
+    greedy_weights,
+    mean_of,
+    row_losses,
+)
+from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
+from trainer.heads.folds import Folds
 from trainer.heads.head import Head
 from trainer.heads.population import Population, Precision
 from trainer.heads.training_data import TrainingData
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
+from trainer.stats.intervals import Interval, confusion_matrix, f1_macro, mean_difference
+from trainer.stats.paired_bootstrap import PredictionSet
+from trainer.stats.paired_comparison import PairedComparison
 
 NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
+ALL_SEEDS = -1  # seed index of a head that is the mean over seeds
 
 
 class Finalist(NamedTuple):
-    """A selected configuration with its best seed, both selected on validation."""
+    """A head that answers the test rows."""
 
     name: str
-    trial: int
+    trial: int  # of an ensemble, that of its heaviest member
     seed_index: int
-    val_f1_macro: float  # of that seed
-    head: Head
+    val_f1_macro: float  # on rows that it did not learn from
+    head: Head | Ensemble
+    held_out_nc: np.ndarray | None = (
+        None  # its answers to the learning rows without having learned from them;
+    )
+    # NaN in rows that were not judged
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial as the mean over its seeds, with what it says of rows that it did not learn from."""
+
+    trial: FinishedTrial
+    temperature: float
+    probability_nc: np.ndarray  # [N, C], calibrated; NaN in rows that were not judged
+    f1_macro: float
+    log_loss: float
+
+
+class Choice(NamedTuple):
+    """What is handed over."""
+
+    weights: dict[int, float]  # trials and their weights, the heaviest first
+    held_out_nc: np.ndarray
+    f1_macro: float
+    gain: Interval  # how much lower the ensemble's log-loss is than the best trial's
+    lead: Interval  # how much higher its macro-F1 is
 
 
 def choose_finalists(trials: Sequence[FinishedTrial]) -> dict[str, FinishedTrial]:
     """Return the best completed trial, and for comparison the best of every other depth.
 
-    All are selected by mean validation macro-F1; ties go to the earlier trial.
+    All are selected by mean validation macro-F1; ties go to the lower log-loss, then to the earlier trial.
     """
-    ranked = sorted((t for t in trials if t.state == "complete"), key=lambda t: (-t.score, t.number))
+    ranked = ranking(trials)
     chosen: dict[str, FinishedTrial] = {"best": ranked[0]} if ranked else {}
     for depth, name in NAMES.items():
         of_depth = [t for t in ranked if t.params["depth"] == depth]
@@ -42,32 +85,201 @@ def choose_finalists(trials: Sequence[FinishedTrial]) -> dict[str, FinishedTrial
     return chosen
 
 
-def retrain(
-    chosen: dict[str, FinishedTrial], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+def ranking(trials: Sequence[FinishedTrial]) -> list[FinishedTrial]:
+    """Return the completed trials, the best first."""
+    return sorted((t for t in trials if t.state == "complete"), key=lambda t: (-t.score, t.number))
+
+
+def describe(choice: Choice, *, crossed: bool) -> str:
+    """Say what is handed over, and why."""
+    rows = "out of fold" if crossed else "on the validation rows"
+    compared = (
+        f"log-loss {choice.gain.value:.4f} [{choice.gain.low:+.4f}, {choice.gain.high:+.4f}] lower, macro-F1 "
+        f"{choice.lead.value:+.4f} [{choice.lead.low:+.4f}, {choice.lead.high:+.4f}]"
+    )
+    if len(choice.weights) > 1:
+        return (
+            f"Final head: an ensemble of {len(choice.weights)} trials, {choice.f1_macro:.4f} macro-F1 {rows}."
+            f" Against the best of them: {compared}."
+        )
+    return (
+        f"Final head: trial {next(iter(choice.weights))}, {choice.f1_macro:.4f} macro-F1 {rows}. An ensemble "
+        f"is not better by more than chance: {compared}."
+    )
+
+
+def candidates(
+    trials: Sequence[FinishedTrial], held_out: Mapping[int, np.ndarray], label_n: np.ndarray
+) -> list[Candidate]:
+    """Return the trials whose answers to rows that they did not learn from are known, the best first.
+
+    Ranked by macro-F1; ties go to the lower log-loss, then to the earlier trial.
+
+    Args:
+        held_out: by trial, see `FoldedPopulation.held_out`.
+        label_n: int64 [N], of the same rows.
+    """
+    found = []
+    for trial in trials:
+        if trial.number not in held_out:
+            continue
+        log_nc = torch.from_numpy(held_out[trial.number].astype(np.float32))
+        rows = torch.isfinite(log_nc).all(1)
+        y_n = torch.from_numpy(label_n)[rows]
+        temperature = fit_temperature(log_nc[rows], y_n)
+        p_nc = (log_nc / temperature).softmax(1).numpy()
+        judged = rows.numpy()
+        score = _f1(p_nc[judged].argmax(1), label_n[judged], classes=p_nc.shape[1])
+        found.append(
+            Candidate(
+                trial, temperature, p_nc, score, float(row_losses(p_nc[judged], label_n[judged]).mean())
+            )
+        )
+    return sorted(found, key=lambda one: (-one.f1_macro, one.log_loss, one.trial.number))
+
+
+def answers_again(
+    trials: Sequence[FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
+) -> dict[int, np.ndarray]:
+    """Train trials once more for what `candidates` needs: of a record that does not hold it."""
+    population = _trained(trials, folds.parts, seeds=seeds, precision=precision)
+    rows = folds.learning.rows
+    return {
+        trial.number: population.held_out(index, judged=folds.judged, rows=rows)
+        for index, trial in enumerate(trials)
+    }
+
+
+def choose(found: Sequence[Candidate], label_n: np.ndarray, *, classes: int, seed: int) -> Choice:
+    """Return what is handed over: the greedy ensemble where it is the better one, else the best candidate.
+
+    The ensemble is better where, row by row, its log-loss is lower by more than chance (95 % interval of the
+    difference), and its macro-F1 is not lower by more than chance (paired bootstrap over rows).
+    """
+    best = found[0]
+    rows = np.isfinite(best.probability_nc).all(1)
+    label_n = label_n[rows]
+    probability_mnc = np.stack([one.probability_nc[rows] for one in found])
+    weight_m = greedy_weights(probability_mnc, label_n, seed=seed)
+    together_nc = mean_of(probability_mnc, weight_m)
+    gain = mean_difference(row_losses(probability_mnc[0], label_n) - row_losses(together_nc, label_n))
+    pred = np.stack([together_nc.argmax(1), probability_mnc[0].argmax(1)])
+    pair = PairedComparison(PredictionSet(label_n, pred[:, None], classes), seed=seed).pair(0, 1)
+    if not (gain.low > 0 and pair.f1_macro.high >= 0):
+        return Choice({best.trial.number: 1.0}, best.probability_nc, best.f1_macro, gain, pair.f1_macro)
+    order = sorted(np.flatnonzero(weight_m).tolist(), key=lambda m: -weight_m[m])
+    held_out_nc = np.full_like(best.probability_nc, np.nan)
+    held_out_nc[rows] = together_nc
+    return Choice(
+        {found[m].trial.number: float(weight_m[m]) for m in order},
+        held_out_nc,
+        _f1(pred[0], label_n, classes=classes),
+        gain,
+        pair.f1_macro,
+    )
+
+
+def hand_over(
+    found: Sequence[Candidate],
+    choice: Choice,
+    folds: Folds,
+    *,
+    seeds: Sequence[int],
+    precision: Precision,
+    refit: bool,
 ) -> list[Finalist]:
-    """Retrain the selected configurations and take the seed of each that is best on validation."""
-    population = _trained(chosen, data, seeds=seeds, precision=precision)
+    """Train what was chosen, and for comparison the best candidate of every depth that is not all of it.
+
+    Args:
+        refit: learn from all rows that are not test, whole schedules; else from the training rows alone, each
+            head with the weights of its best epoch.
+    """
+    by_number = {one.trial.number: one for one in found}
+    best = next(iter(choice.weights))
+    parts = {"best": choice.weights}
+    for depth, name in NAMES.items():
+        of_depth = [one.trial.number for one in found if one.trial.params["depth"] == depth]
+        if of_depth and {of_depth[0]: 1.0} != choice.weights:
+            parts[name] = {of_depth[0]: 1.0}
+    needed = [by_number[number] for number in dict.fromkeys(n for weights in parts.values() for n in weights)]
+    heads = _final_heads([one.trial for one in needed], folds, seeds=seeds, precision=precision, refit=refit)
     finalists = []
-    for index, (name, trial) in enumerate(chosen.items()):
-        scores_s = population.outcome(index).val_f1_macro_s
-        seed_index = int(scores_s.argmax())
-        head = population.head(index, seed_index=seed_index)
-        finalists.append(Finalist(name, trial.number, seed_index, float(scores_s[seed_index]), head))
+    for name, weights in parts.items():
+        members = [
+            Member(number, weight, by_number[number].temperature, heads[number])
+            for number, weight in weights.items()
+        ]
+        main = by_number[next(iter(weights))]
+        chosen = name == "best"
+        held_out_nc = choice.held_out_nc if chosen else main.probability_nc
+        rows = np.isfinite(held_out_nc).all(1)
+        log_p = torch.from_numpy(held_out_nc[rows]).double().clamp_min(torch.finfo(torch.float64).tiny).log()
+        temperature = fit_temperature(log_p, folds.learning.train.y_n.cpu()[torch.from_numpy(rows)])
+        held_out_nc = held_out_nc.copy()
+        held_out_nc[rows] = (log_p / temperature).softmax(1).numpy()
+        finalists.append(
+            Finalist(
+                name,
+                best if chosen else main.trial.number,
+                ALL_SEEDS if len(seeds) > 1 else 0,
+                choice.f1_macro if chosen else main.f1_macro,
+                Ensemble(tuple(members), temperature),
+                held_out_nc,
+            )
+        )
     return finalists
 
 
+def _final_heads(
+    trials: Sequence[FinishedTrial],
+    folds: Folds,
+    *,
+    seeds: Sequence[int],
+    precision: Precision,
+    refit: bool,
+) -> dict[int, tuple[Head, ...]]:
+    """Return the heads of each trial, one per seed; one in all where nothing is random."""
+    specs = [head_spec(dict(trial.params)) for trial in trials]
+    if refit:
+        specs = [judged_at_its_end(spec) for spec in specs]
+    data = folds.learning if refit else folds.parts[0]
+    population = Population(specs, data, seeds=seeds, precision=precision)
+    population.train(max(spec.epochs for spec in specs))
+    return {
+        trial.number: tuple(
+            population.head(index, seed_index=s)
+            for s in range(len(seeds) if specs[index].solver == "descent" else 1)
+        )
+        for index, trial in enumerate(trials)
+    }
+
+
 def scores_with_fresh_seeds(
-    chosen: dict[str, FinishedTrial], data: TrainingData, *, seeds: Sequence[int], precision: Precision
+    chosen: dict[str, FinishedTrial],
+    parts: Sequence[TrainingData],
+    *,
+    seeds: Sequence[int],
+    precision: Precision,
 ) -> dict[str, np.ndarray]:
     """Return the validation macro-F1 [S] of each configuration with fresh seeds; seeds are paired."""
-    population = _trained(chosen, data, seeds=seeds, precision=precision)
+    population = _trained(list(chosen.values()), parts, seeds=seeds, precision=precision)
     return {name: population.outcome(index).val_f1_macro_s for index, name in enumerate(chosen)}
 
 
 def _trained(
-    chosen: dict[str, FinishedTrial], data: TrainingData, *, seeds: Sequence[int], precision: Precision
-) -> Population:
-    specs = [head_spec(dict(trial.params)) for trial in chosen.values()]
-    population = Population(specs, data, seeds=seeds, precision=precision)
-    population.train(max(spec.epochs for spec in population.specs))
+    trials: Sequence[FinishedTrial],
+    parts: Sequence[TrainingData],
+    *,
+    seeds: Sequence[int],
+    precision: Precision,
+) -> FoldedPopulation:
+    specs = [head_spec(dict(trial.params)) for trial in trials]
+    if len(parts) > 1:
+        specs = [judged_at_its_end(spec) for spec in specs]
+    population = FoldedPopulation(specs, parts, seeds=seeds, precision=precision)
+    population.train(max(spec.epochs for spec in specs))
     return population
+
+
+def _f1(pred_n: np.ndarray, label_n: np.ndarray, *, classes: int) -> float:
+    return float(f1_macro(confusion_matrix(label_n, pred_n, classes=classes)))

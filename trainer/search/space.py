@@ -22,6 +22,8 @@ from trainer.heads.head_config import HeadSpec
 DEFAULT_SPACE = Path(__file__).with_name("space.yaml")
 EXPECTED = "a fixed value, {choice: [a, b]}, {uniform: [low, high]}, {log: [low, high]} or {int: [low, high]}"
 
+MOST_ITERATIONS = 400  # of L-BFGS, which stops by itself long before
+
 Params = dict[str, Any]
 
 
@@ -33,12 +35,12 @@ def _is_linear(params: Params) -> bool:
     return not _is_deep(params)
 
 
-def _is_regression(params: Params) -> bool:
-    return params.get("solver") == "lbfgs"
-
-
 def _descends(params: Params) -> bool:
-    return not _is_regression(params)
+    return params.get("solver", "descent") == "descent"
+
+
+def _has_loss(params: Params) -> bool:
+    return params.get("solver") != "gda"
 
 
 def _where(name: str, *values: Any) -> Callable[[Params], bool]:
@@ -49,7 +51,8 @@ def _where(name: str, *values: Any) -> Callable[[Params], bool]:
 CONDITIONING = ("depth", "solver", "output", "optimizer", "scheduler", "class_weight")
 CONDITIONS: dict[str, Callable[[Params], bool]] = {
     "solver": _is_linear,
-    "l2": _is_regression,
+    "l2": _where("solver", "lbfgs"),
+    "shrinkage": _where("solver", "gda"),
     "output": _descends,
     "cosine_scale": _where("output", "cosine"),
     "width": _is_deep,
@@ -69,6 +72,7 @@ CONDITIONS: dict[str, Callable[[Params], bool]] = {
     "decay": _where("scheduler", "exponential"),
     "warmup": _where("scheduler", "onecycle", "warmup_cosine"),
     "plateau_patience": _where("scheduler", "plateau"),
+    "label_smoothing": _has_loss,
     "focal_gamma": _descends,
     "class_beta": _where("class_weight", "effective"),
     "batch_size": _descends,
@@ -118,22 +122,31 @@ class Space:
 
 
 def head_spec(params: Params) -> HeadSpec:
-    """Return the head of a configuration. Raises ValueError naming a value out of range."""
+    """Return the head of a configuration. Raises ValueError naming a value out of range.
+
+    A head that is no descent is trained to its optimum, and judged there.
+    """
     rest = {name: value for name, value in params.items() if name not in ("depth", "width")}
+    if not _descends(params):
+        rest |= {"epochs": MOST_ITERATIONS, "weights": "last"}
     return HeadSpec(hidden=(params.get("width", 0),) * params["depth"], **rest)
 
 
-def load_space(override: Path | None = None, *, views: int = 0) -> Space:
+def load_space(
+    override: Path | None = None, *, views: int = 0, recorded: Mapping[str, Any] | None = None
+) -> Space:
     """Read the default space; lines of ``override`` replace its own.
 
     Args:
+        recorded: the lines of the study to resume, which replace the default space: that of another version
+            of Headroom may have others.
         views: number of augmented views per training row; ``augment`` is searched if there are any.
 
     Raises:
         InputError: the file cannot be read, has an unknown name or a line that is no distribution, or needs
             augmented views where there are none.
     """
-    text = _read(DEFAULT_SPACE)
+    text = dict(recorded) if recorded else _read(DEFAULT_SPACE)
     if views:
         text["augment"] = {"choice": [False, True]}
     if override is not None:

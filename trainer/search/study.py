@@ -24,9 +24,12 @@ Pruner = Literal["median", "halving", "none"]
 Objective = Literal["f1", "f1+size"]
 State = Literal["complete", "pruned", "failed"]
 
-PATH_LENGTH = 16  # maximum number of logistic regressions at the start of a study
+STRENGTHS = 12  # penalties of the logistic regressions at the start of a study, for each scaling
+SHRINKAGES = (0.3, 0.1, 0.5, 0.03, 0.8, 0.2, 0.05, 1.0)  # of the discriminants there; the likeliest first
+PATH_LENGTH = STRENGTHS * 2 + len(SHRINKAGES)  # the most linear heads at the start of a study
 QUASI_RANDOM_TRIALS = 16  # before the estimator proposes
 RUNG_FACTOR = 3
+LEAST_HALVED = 4  # trials that reach a rung together, for half of them to be pruned
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -59,27 +62,38 @@ def rungs(epochs: int, pruner: Pruner) -> list[int]:
     return [*sorted(early), epochs]
 
 
-def regularisation_path(space: Space) -> list[Params]:
-    """Return logistic regressions over the range of ``l2``, for each scaling: the linear-probe baseline.
+def linear_path(space: Space) -> list[Params]:
+    """Return the linear heads that every study begins with, because they take next to nothing: discriminants
+    of several shrinkages, and logistic regressions over the range of ``l2`` for each scaling.
 
-    Medium strengths come first. Empty where the space has no logistic regression.
+    They take turns, the likeliest first. Empty where the space has neither.
     """
-    if not (space.allows("depth", 0) and space.allows("solver", "lbfgs")):
-        return []
-    line = space.varying.get("l2")
-    strengths = [space.fixed.get("l2")]
-    if isinstance(line, FloatDistribution):
-        strengths = np.geomspace(line.low, line.high, PATH_LENGTH // 2).tolist()
-        middle = math.sqrt(line.low * line.high)
-        strengths.sort(key=lambda l2: abs(math.log(l2 / middle)))
+    discriminants = [{"solver": "gda", "shrinkage": s} for s in _values(space, "shrinkage", SHRINKAGES)]
+    l2 = space.varying.get("l2")
+    strengths: Sequence[float] = [space.fixed["l2"]] if "l2" in space.fixed else []
+    if isinstance(l2, FloatDistribution):
+        middle = math.sqrt(l2.low * l2.high)
+        strengths = np.geomspace(l2.low, l2.high, STRENGTHS).tolist()
+        strengths = sorted(strengths, key=lambda one: abs(math.log(one / middle)))
     scaling = space.varying.get("scaling")
-    choices = scaling.choices if isinstance(scaling, CategoricalDistribution) else [space.fixed["scaling"]]
-    path = []
-    for l2 in strengths:
-        for choice in choices:
-            chosen = {"depth": 0, "solver": "lbfgs", "l2": l2, "scaling": choice}
-            path.append(space.propose(lambda name, line, chosen=chosen: chosen.get(name, _first(line))))  # type: ignore[misc]
-    return path[:PATH_LENGTH]
+    scalings = scaling.choices if isinstance(scaling, CategoricalDistribution) else [space.fixed["scaling"]]
+    regressions = [{"solver": "lbfgs", "l2": one, "scaling": way} for one in strengths for way in scalings]
+    each = -(-len(regressions) // max(len(discriminants), 1))  # regressions to one discriminant
+    turns = [[one, *regressions[i * each : (i + 1) * each]] for i, one in enumerate(discriminants)]
+    chosen = [one for turn in turns for one in turn] or regressions
+    return [
+        space.propose(lambda name, line, one=one: {"depth": 0, **one}.get(name, _first(line)))  # type: ignore[misc]
+        for one in chosen
+        if space.allows("depth", 0) and space.allows("solver", one["solver"])
+    ][:PATH_LENGTH]
+
+
+def _values(space: Space, name: str, wished: Sequence[float]) -> Sequence[float]:
+    """Return those of the wished values that the space allows, or its fixed one."""
+    line = space.varying.get(name)
+    if isinstance(line, FloatDistribution):
+        return [value for value in wished if line.low <= value <= line.high]
+    return [space.fixed[name]] if line is None else []
 
 
 def _first(line: Any) -> Any:
@@ -89,19 +103,29 @@ def _first(line: Any) -> Any:
 class Study:
     """Search a `Space` for the highest validation macro-F1.
 
-    Logistic regressions of many strengths come first (`regularisation_path`), then points of a quasi-random
+    Linear heads of many strengths come first (`linear_path`), then points of a quasi-random
     sequence, then proposals of the Parzen estimator (`trainer.search.tpe`). Optuna's pruners decide at rungs.
 
     Args:
-        path: number of logistic regressions at the start, at most `PATH_LENGTH`.
+        path: number of linear heads at the start, at most `PATH_LENGTH`.
+        halves: trials below the median of those that reached a rung together are pruned, too. Optuna's median
+            pruner compares with trials that have ended, of which the first batches have none.
         objective: "f1+size" ranks trials by Pareto fronts of macro-F1 and head size, and prunes none.
     """
 
     def __init__(
-        self, space: Space, *, seed: int, pruner: Pruner, path: int = PATH_LENGTH, objective: Objective = "f1"
+        self,
+        space: Space,
+        *,
+        seed: int,
+        pruner: Pruner,
+        path: int = PATH_LENGTH,
+        objective: Objective = "f1",
+        halves: bool = False,
     ) -> None:
         self.space, self.seed, self.objective = space, seed, objective
-        self.path = regularisation_path(space)[:path]
+        self.halves = halves and pruner == "median"
+        self.path = linear_path(space)[:path]
         self._optuna = optuna.create_study(direction="maximize", pruner=_pruner(pruner, space.max_epochs))
         self._prunes = objective == "f1" and pruner != "none"
         self._running: dict[int, optuna.Trial] = {}
@@ -175,7 +199,11 @@ class Study:
             return []
         for number, score in scores.items():
             self._running[number].report(score, epoch)
-        return [number for number in scores if self._running[number].should_prune()]
+        pruned = {number for number in scores if self._running[number].should_prune()}
+        if self.halves and len(scores) >= LEAST_HALVED and epoch < self.space.max_epochs:
+            median = float(np.median(list(scores.values())))
+            pruned |= {number for number, score in scores.items() if score < median}
+        return [number for number in scores if number in pruned]
 
     def tell(self, trial: FinishedTrial) -> None:
         """Finish a trial. Call this after its record was stored."""

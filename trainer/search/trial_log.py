@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 
 from trainer.search.loop import TrialRecord
+from trainer.search.refit import choose_finalists, ranking
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial
 from trainer.stats.intervals import mean_over_seeds
 from trainer.tracking.schema import PARAM_PREFIX, Curves, Trials
 
+MOST_CANDIDATES = 25  # trials of whose answers the final head is made
+LEAST_CANDIDATES, MOST_CELLS = 4, 50_000_000  # fewer where each gives many probabilities
 SPLIT_AND_METRIC = {
     "train_loss": ("train", "loss"),
     "lr": ("train", "lr"),
@@ -83,14 +86,21 @@ class TrialLog:
     Args:
         trials, curves: tables of an earlier process, ``None`` for a new study. Trials that were running then
             are in `interrupted` with their configuration only: they are run again.
+        held_out: what the best trials said of rows that they did not learn from, by number.
     """
 
-    def __init__(self, trials: pd.DataFrame | None = None, curves: pd.DataFrame | None = None) -> None:
+    def __init__(
+        self,
+        trials: pd.DataFrame | None = None,
+        curves: pd.DataFrame | None = None,
+        held_out: Mapping[int, np.ndarray] | None = None,
+    ) -> None:
         self.finished = [] if trials is None else finished_trials(trials)
         self.interrupted = [] if trials is None else _unfinished(trials)
         numbers = [trial.number for trial in self.finished]
         self.trials = _of_trials(trials, numbers)
         self.curves = _of_trials(curves, numbers)
+        self.held_out = {number: one for number, one in (held_out or {}).items() if number in numbers}
         # the clock of a resumed study continues from its last trial
         spent_s = float(self.trials[Trials.FINISHED_S].max()) if numbers else 0.0
         self.began = time.time() - spent_s
@@ -112,6 +122,11 @@ class TrialLog:
         self.trials, self.curves = self.with_records(records)
         numbers = [record.number for record in records]
         self.finished += finished_trials(_of_trials(self.trials, numbers)) if records else []
+        self.held_out |= {one.number: one.held_out_nc for one in records if one.held_out_nc is not None}
+        if len(self.held_out) > LEAST_CANDIDATES:
+            cells = next(iter(self.held_out.values())).size
+            kept = {trial.number for trial in best_trials(self.finished, cells=cells)}
+            self.held_out = {number: one for number, one in self.held_out.items() if number in kept}
 
     def count(self, state: str) -> int:
         """Number of trials in a state."""
@@ -133,6 +148,17 @@ class TrialLog:
         best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy()
         index = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
         return [round(float(value), 4) for value in best[index]]
+
+
+def best_trials(trials: Sequence[FinishedTrial], *, cells: int) -> list[FinishedTrial]:
+    """Return the trials to choose the final head among: the highest scores, and the best of each depth.
+
+    Args:
+        cells: probabilities that each of them gives; with many, fewer trials are held in memory.
+    """
+    most = min(MOST_CANDIDATES, max(LEAST_CANDIDATES, MOST_CELLS // cells))
+    chosen = [*choose_finalists(trials).values(), *ranking(trials)[:most]]
+    return list({trial.number: trial for trial in chosen}.values())
 
 
 def _of_trials(table: pd.DataFrame | None, numbers: Sequence[int]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ for training: same decoding, preprocessing and compute type, rounded to the type
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tempfile
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load, save
 
 from trainer.core.errors import InputError
 from trainer.data.decode import MAX_PIXELS, DecodeError, decode_sized
@@ -25,6 +26,7 @@ from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
 from trainer.features.hub import resolve
 from trainer.features.key import STORED_DTYPE, encoder_key
+from trainer.heads.ensemble import Ensemble, Member
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
@@ -50,10 +52,10 @@ class EncoderUsed(NamedTuple):
 class RecordedHead:
     """A logged head."""
 
-    head: Head
+    head: Ensemble
     classes: tuple[str, ...]
     trial: int
-    seed: int  # index
+    seed: int  # index; -1 for the mean over all seeds
     encoder: EncoderUsed | None  # None for precomputed features
 
     def probabilities(self, vectors_nd: np.ndarray) -> np.ndarray:
@@ -77,12 +79,8 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
     try:
         described: dict[str, Any] = json.loads(card)
         tensors = load(weights)
-        fields: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in described["spec"].items()
-        }
-        centre_d, matrix = tensors.pop("scale.centre"), tensors.pop("scale.matrix")
         return RecordedHead(
-            Head(HeadSpec(**fields), Scale(centre_d, matrix, described["unit_norm"]), tensors),
+            _ensemble(described, tensors),
             tuple(described["classes"]),
             int(described["trial"]),
             int(described["seed"]),
@@ -93,6 +91,55 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
             f"The recorded head cannot be read ({type(error).__name__}: {error}). It is damaged, or was "
             "written by another version of Headroom."
         ) from error
+
+
+def write_head(head: Ensemble, described: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Return ``head.json`` and ``head.safetensors``, which `read_head` reads.
+
+    Args:
+        described: what the card says beside the members.
+    """
+    members, tensors = [], {}
+    for i, member in enumerate(head.members):
+        for j, one in enumerate(member.heads):
+            scale = {"scale.centre": one.scale.centre_d, "scale.matrix": one.scale.matrix}
+            for name, tensor in {**scale, **one.tensors}.items():
+                tensors[f"members.{i}.{j}.{name}"] = tensor.cpu().clone().contiguous()
+        first = member.heads[0]
+        members.append(
+            {
+                "trial": member.trial,
+                "weight": member.weight,
+                "temperature": member.temperature,
+                "heads": len(member.heads),
+                "spec": dataclasses.asdict(first.spec),
+                "unit_norm": first.scale.unit_norm,
+            }
+        )
+    card = {**described, "temperature": head.temperature, "members": members}
+    return json.dumps(card, indent=2).encode(), save(tensors)
+
+
+def _ensemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Ensemble:
+    if "members" not in described:  # of a version that handed over one head, uncalibrated
+        return Ensemble.of(_head(described, tensors), trial=described["trial"])
+    members = []
+    for i, one in enumerate(described["members"]):
+        heads = []
+        for j in range(one["heads"]):
+            prefix = f"members.{i}.{j}."
+            own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            heads.append(_head(one, own))
+        members.append(
+            Member(int(one["trial"]), float(one["weight"]), float(one["temperature"]), tuple(heads))
+        )
+    return Ensemble(tuple(members), float(described["temperature"]))
+
+
+def _head(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Head:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described["spec"].items()}
+    centre_d, matrix = tensors.pop("scale.centre"), tensors.pop("scale.matrix")
+    return Head(HeadSpec(**fields), Scale(centre_d, matrix, described["unit_norm"]), tensors)
 
 
 def encoder_used(encoder: str) -> EncoderUsed | None:

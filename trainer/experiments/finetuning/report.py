@@ -12,6 +12,7 @@ import torch
 from trainer.experiments.evaluation import Evaluation
 from trainer.experiments.finetuning.learner import Learner
 from trainer.features.extract import Features
+from trainer.heads.ensemble import Ensemble
 from trainer.heads.head import Head
 from trainer.search.refit import Finalist
 from trainer.search.trial_log import TrialLog
@@ -35,10 +36,9 @@ class TunedAnswers(Evaluation):
     def _answer(self, finalist: Finalist) -> np.ndarray:
         return self.answer(finalist.head, self._vectors[finalist.name])
 
-    def answer(self, head: Head, x_nd: np.ndarray) -> np.ndarray:
+    def answer(self, head: Head | Ensemble, x_nd: np.ndarray) -> np.ndarray:
         """Return probabilities float32 [N, C]."""
-        device = head.scale.centre_d.device
-        return head.probabilities(torch.as_tensor(x_nd, device=device)).cpu().numpy()
+        return head.probabilities(torch.as_tensor(x_nd, device=head.device)).cpu().numpy()
 
     def frozen_figures(self) -> dict[str, Any]:
         """Return the frozen head on the test rows."""

@@ -23,6 +23,15 @@ class SweepConfig(StudyConfig):
     """Seconds after which no further training starts; unfinished trials are pruned."""
     target: float | None = None
     """Validation macro-F1 (0 to 1, mean over seeds) that ends the search."""
+    validate: Literal["auto", "holdout", "cv"] = "auto"
+    """Rows that judge the trials: the validation rows (holdout), or all rows but the test rows, fold by fold
+    (cv). auto: cv where there are fewer than 2,000 validation rows."""
+    folds: int = 5
+    """Number of folds of a cross-validation."""
+    repeats: int = 1
+    """Number of times the cross-validation is repeated, with other folds."""
+    refit: bool = True
+    """Train the final head on all rows but the test rows."""
     objective: Literal["f1", "f1+size"] = "f1"
     """f1+size: look for small heads as well as good ones, and report which ones no other beats in both."""
     pruner: Literal["median", "halving", "none"] = "median"

@@ -13,8 +13,9 @@ import yaml
 from trainer.core import errors
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.experiments.inputs import encoder_settings, read_features, training_data
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.recorded_head import recorded_head
+from trainer.experiments.sweep.validation import folds_of, plan_validation
 from trainer.tracking.schema import Artifact, Curves, Metric, Summary
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
         NoResultError: a validation curve differs by more than `ALIKE`.
     """
     from trainer.features.backbone import pick_device
-    from trainer.heads.population import Population
+    from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
     from trainer.search.study import head_seeds
     from trainer.tracking.reader import RunFiles
 
@@ -52,9 +53,11 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
         raise InputError(
             f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."
         )
-    population = Population(
-        [spec],
-        training_data(features, device),
+    validation = plan_validation(then, features.manifest, recorded["identity"])
+    folds = folds_of(features, validation, device)
+    population = FoldedPopulation(
+        [judged_at_its_end(spec) if folds.crossed else spec],
+        folds.parts,
         seeds=head_seeds(then.seed, then.seeds),
         precision=recorded["identity"]["precision"],
     )

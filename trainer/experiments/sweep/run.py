@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
-from trainer.experiments.base import Figures, begin
+from trainer.experiments.base import Figures, begin, recorded_identity
 from trainer.experiments.child_runs import Mirror, TrialExperiment
-from trainer.experiments.inputs import encoder_settings, read_features, training_data
+from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.trials import (
     RECORDING,
@@ -20,16 +22,20 @@ from trainer.experiments.sweep.trials import (
     search_settings,
     summarise,
 )
+from trainer.experiments.sweep.validation import VALIDATION, Validation, folds_of, plan_validation
 from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
 if TYPE_CHECKING:
-    from trainer.heads.training_data import TrainingData
+    import numpy as np
+
+    from trainer.heads.folds import Folds
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
     from trainer.tracking.writer import RunWriter
 
+SPACE = "space: "  # before the name of each line of the space, in a study's identity
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten for trials that are under way
 # names on the stopwatch
 SETTING_UP, TUNING, CONCLUDING = "reading the data", "tuning", "conclusion"
@@ -55,11 +61,14 @@ def run(config: SweepConfig) -> Figures:
 
     with stopwatch.measure(SETTING_UP):
         plan = begin(config)
-        space = load_space(config.space, views=config.views)
+        before = recorded_identity(config, Kind.SWEEP)
+        space = load_space(config.space, views=config.views, recorded=recorded_lines(before))
         settings = encoder_settings(config, plan.device, views=config.views)
         features = read_features(config, settings, to_train=True)
-        data = training_data(features, plan.device)
-    sweep = Sweep(config, plan, features, data, space, stopwatch)
+        validation = plan_validation(config, features.manifest, before)
+        folds = folds_of(features, validation, plan.device)
+    config = dataclasses.replace(config, refit=validation.refit)
+    sweep = Sweep(config, plan, features, folds, space, validation, stopwatch)
     figures = sweep.run()
     if config.export_optuna is not None:
         from trainer.search.optuna_export import export_to_optuna
@@ -70,6 +79,16 @@ def run(config: SweepConfig) -> Figures:
     return figures
 
 
+def recorded_lines(before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the lines of the search space of a study of an earlier version, with which it goes on.
+
+    {} for any other, which is refused when its space is another one.
+    """
+    if before is None or VALIDATION in before:
+        return {}
+    return {name.removeprefix(SPACE): line for name, line in before.items() if name.startswith(SPACE)}
+
+
 @dataclass
 class Sweep(TrialExperiment[SweepConfig]):
     """Trials, the best heads retrained, their answers to the test rows."""
@@ -78,8 +97,9 @@ class Sweep(TrialExperiment[SweepConfig]):
     module = "trainer.sweep"
     only_in_file = Summary.ONLY_IN_FILE
 
-    data: TrainingData
+    folds: Folds
     space: Space
+    validation: Validation
     stopwatch: Stopwatch
     study: str = ""
     trials_per_s: float | None = None  # None: all trials were on record
@@ -98,7 +118,8 @@ class Sweep(TrialExperiment[SweepConfig]):
             "seed": config.seed,
             "seeds": config.seeds,
             "pruner": config.pruner,
-            **{f"space: {name}": line for name, line in self.space.text.items()},
+            **self.validation.identity(),
+            **{f"{SPACE}{name}": line for name, line in self.space.text.items()},
         }
 
     def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
@@ -134,9 +155,9 @@ class Sweep(TrialExperiment[SweepConfig]):
                 f"{len(trial_log.interrupted)} were under way and are run again."
             )
         with self.stopwatch.measure(TUNING):
-            settings = search_settings(config, self.plan, self.data)
+            settings = search_settings(config, self.plan, self.folds)
         started, written = time.time(), 0.0
-        steps = run_trials(config, settings, self.space, self.data, trial_log, self.stopwatch)
+        steps = run_trials(config, settings, self.space, self.folds, trial_log, self.stopwatch)
         with bar("Searching", "trials") as progress:
             for ended, running in steps:
                 with self.stopwatch.measure(RECORDING):
@@ -144,6 +165,8 @@ class Sweep(TrialExperiment[SweepConfig]):
                     if ended or time.time() - written > LIVE_EVERY_S:
                         trials, curves = trial_log.with_records(running)
                         writer.table(Artifact.CURVES, curves)
+                        if ended:
+                            writer.file(Artifact.HELD_OUT, held_out_file(trial_log.held_out))
                         writer.table(Artifact.TRIALS, trials)
                         written = time.time()
                     self.mirror.follow(trial_log)
@@ -152,6 +175,13 @@ class Sweep(TrialExperiment[SweepConfig]):
             # there was enough already, and nothing is under way any more
             writer.table(Artifact.TRIALS, trial_log.trials)
         return (len(trial_log.finished) - before) / (time.time() - started)
+
+
+def held_out_file(held_out: Mapping[int, np.ndarray]) -> bytes:
+    """Return HELD_OUT."""
+    from safetensors.numpy import save
+
+    return save({str(number): answers for number, answers in held_out.items()})
 
 
 def state_of(trial_log: TrialLog) -> str:
@@ -173,11 +203,13 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
     """
     from trainer.experiments.evaluation import Evaluation
 
-    config, plan, data, trial_log = sweep.config, sweep.plan, sweep.data, sweep.trial_log
-    answers = Evaluation(sweep.features, finalists(config, plan, data, trial_log), seed=config.seed)
+    config, plan, folds, trial_log = sweep.config, sweep.plan, sweep.folds, sweep.trial_log
+    answers = Evaluation(sweep.features, finalists(config, plan, folds, trial_log), seed=config.seed)
     answers.log(writer)
     figures = {
-        **summarise(config, plan, data, trial_log, answers),
+        **summarise(config, plan, folds, trial_log, answers),
+        Summary.VALIDATION: sweep.validation.text,
+        Summary.REFIT: config.refit,
         Summary.MODEL: answers.model_uri,
     }
     tested = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.core import errors
 from trainer.core.config import require_at_least
+from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.stopwatch import Stopwatch
 from trainer.experiments.sweep.config import SweepConfig
@@ -16,7 +17,7 @@ from trainer.tracking.schema import Summary, Trials
 if TYPE_CHECKING:
     from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
-    from trainer.heads.training_data import TrainingData
+    from trainer.heads.folds import Folds
     from trainer.search.loop import SearchSettings, SearchStep
     from trainer.search.refit import Finalist
     from trainer.search.space import Space
@@ -27,14 +28,14 @@ RECORDING = "tables"  # name on the stopwatch
 
 def check(config: SweepConfig) -> None:
     """Raise InputError for a flag that makes no sense."""
-    require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0)
+    require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0, folds=2, repeats=1)
     if config.target is not None and not 0 < config.target <= 1:
         raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
     if config.timeout is not None and config.timeout <= 0:
         raise InputError(f"--timeout is {config.timeout}; it must be a number of seconds above 0.")
 
 
-def search_settings(config: SweepConfig, plan: Plan, data: TrainingData) -> SearchSettings:
+def search_settings(config: SweepConfig, plan: Plan, folds: Folds) -> SearchSettings:
     """Return how the trials are trained on this machine; the first time on a CPU this is measured."""
     from trainer.search.loop import SearchSettings
     from trainer.search.study import head_seeds
@@ -45,7 +46,7 @@ def search_settings(config: SweepConfig, plan: Plan, data: TrainingData) -> Sear
         batch_size=config.at_once,
         pruner=config.pruner,
         precision=plan.precision,
-        slab_bytes=plan.slab_bytes(data, seeds=config.seeds),
+        slab_bytes=plan.slab_bytes(folds.parts[0], seeds=config.seeds),
     )
 
 
@@ -53,7 +54,7 @@ def run_trials(
     config: SweepConfig,
     settings: SearchSettings,
     space: Space,
-    data: TrainingData,
+    folds: Folds,
     trial_log: TrialLog,
     stopwatch: Stopwatch,
 ) -> Iterator[SearchStep]:
@@ -67,6 +68,7 @@ def run_trials(
         pruner=config.pruner,
         path=config.trials // 2,
         objective=config.objective,
+        halves=folds.crossed,  # each of these trials takes several times as long
     )
     study.recall(trial_log.finished)
     study.requeue(trial_log.interrupted)
@@ -80,21 +82,23 @@ def run_trials(
             return f"Given up when another trial had reached the --target of {config.target:g}."
         return ""
 
-    for step in loop.search(study, data, settings, should_stop=should_stop, stopwatch=stopwatch):
+    for step in loop.search(study, folds, settings, should_stop=should_stop, stopwatch=stopwatch):
         with stopwatch.measure(RECORDING):
             trial_log.add(step.ended)
         yield step
 
 
-def finalists(config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog) -> list[Finalist]:
-    """Return the best trial's head and the best of every other depth, retrained and chosen on validation
-    rows.
+def finalists(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -> list[Finalist]:
+    """Return what is handed over and, to compare with, the best head of every depth that it is not.
+
+    Chosen by what they say of rows that they did not learn from, then trained on all rows that are not test.
 
     Raises:
         NoResultError: no trial completed.
     """
     from trainer.search import refit
     from trainer.search.study import head_seeds
+    from trainer.search.trial_log import best_trials
 
     if trial_log.best() is None:
         raise errors.NoResultError(
@@ -104,12 +108,21 @@ def finalists(config: SweepConfig, plan: Plan, data: TrainingData, trial_log: Tr
             else f"No trial completed within the {config.timeout:g} s of --timeout. Give it more time."
         )
     seeds = head_seeds(config.seed, config.seeds)
-    chosen = refit.choose_finalists(trial_log.finished)
-    return refit.retrain(chosen, data, seeds=seeds, precision=plan.precision)
+    learning = folds.learning
+    label_n = learning.train.y_n.cpu().numpy()
+    held_out = dict(trial_log.held_out)
+    best = best_trials(trial_log.finished, cells=learning.rows * learning.classes)
+    unknown = [trial for trial in best if trial.number not in held_out]
+    if unknown:  # the record of a version that did not keep them
+        held_out |= refit.answers_again(unknown, folds, seeds=seeds, precision=plan.precision)
+    found = refit.candidates(best, held_out, label_n)
+    choice = refit.choose(found, label_n, classes=learning.classes, seed=config.seed)
+    say(refit.describe(choice, crossed=folds.crossed))
+    return refit.hand_over(found, choice, folds, seeds=seeds, precision=plan.precision, refit=config.refit)
 
 
 def summarise(
-    config: SweepConfig, plan: Plan, data: TrainingData, trial_log: TrialLog, answers: Evaluation
+    config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog, answers: Evaluation
 ) -> dict[str, Any]:
     """Return the figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
     from trainer.experiments import evaluation
@@ -122,12 +135,14 @@ def summarise(
     if config.fresh_seeds:
         seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
         chosen = refit.choose_finalists(trial_log.finished)
-        scores = refit.scores_with_fresh_seeds(chosen, data, seeds=seeds, precision=plan.precision)
+        scores = refit.scores_with_fresh_seeds(chosen, folds.parts, seeds=seeds, precision=plan.precision)
         fresh = evaluation.fresh_seed_figures(scores)
         evaluation.report_selection_bias(best[Trials.VAL_F1_MACRO], fresh)
     figures = {
         Summary.TRIALS: len(trial_log.finished),
         **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
+        Summary.MEMBERS: {str(trial): share for trial, share in answers.final_head.shares.items()},
+        Summary.HELD_OUT_F1_MACRO: answers.heads[0].val_f1_macro,
         Summary.BEST_TRIAL: answers.heads[0].trial,
         Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
         Summary.BEST_VAL_F1_MACRO_CI95: [

@@ -108,6 +108,8 @@ class Artifact:
 
     TRIALS = "trials.parquet"
     CURVES = "curves.parquet"
+    HELD_OUT = "held_out.safetensors"  # of the best trials, by number: float16 [N, C], the log of their
+    # probabilities for the rows of train, then of val, by heads that had not learned from them; else NaN
     PREDICTIONS = "predictions.parquet"
     PROJECTION = "projection.parquet"
     SAMPLES = "samples.parquet"

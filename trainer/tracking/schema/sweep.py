@@ -97,7 +97,11 @@ class Summary:
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
-    BEST_TRIAL = "best_trial"
+    VALIDATION = "validation"  # what judged the trials: "holdout", or "5-fold cross-validation"
+    REFIT = "refit"  # whether the final head learned from all rows but the test rows
+    MEMBERS = "members"  # {trial: weight} of the final head, the heaviest first
+    HELD_OUT_F1_MACRO = "held_out_f1_macro"  # of the final head, on rows that it had not learned from
+    BEST_TRIAL = "best_trial"  # the heaviest of MEMBERS
     BEST_VAL_F1_MACRO = "best_val_f1_macro"
     BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"
     # the best configuration retrained with fresh seeds (--fresh-seeds):

@@ -1,0 +1,140 @@
+"""The same heads on every part of the data, judged by all that the parts leave out, pooled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from trainer.heads.ensemble import mean_log_probability
+from trainer.heads.head import Head
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.metrics import f1_from_counts
+from trainer.heads.outcome import Outcome
+from trainer.heads.population import Population, Precision, train_together
+from trainer.heads.training_data import TrainingData
+
+
+def judged_at_its_end(spec: HeadSpec) -> HeadSpec:
+    """Return a head that runs its whole schedule and keeps its last weights."""
+    return dataclasses.replace(spec, weights="last")
+
+
+class FoldedPopulation:
+    """A `Population` for each part, of the same heads and seeds.
+
+    Its scores are those of one pass over all rows that are judged: a macro-F1 is computed once, from the
+    counts of all parts, and not averaged over them. Of one part it is that part's population.
+
+    Args:
+        specs: K configurations. With several parts they keep their last weights, so that no part chooses an
+            epoch on the rows that judge it.
+        parts: training and validation rows of each.
+        seeds, precision, slab_bytes: as of `Population`.
+
+    Raises:
+        ValueError: several parts, and a head that keeps the weights of its best epoch.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[HeadSpec],
+        parts: Sequence[TrainingData],
+        *,
+        seeds: Sequence[int],
+        precision: Precision = "float32",
+        slab_bytes: float | None = None,
+    ) -> None:
+        several = len(parts) > 1
+        if several and any(spec.weights != "last" for spec in specs):
+            raise ValueError("weights is 'best'; expected heads that keep their last weights")
+        self.populations = [
+            Population(specs, part, seeds=seeds, precision=precision, slab_bytes=slab_bytes) for part in parts
+        ]
+
+    @classmethod
+    def gathered(cls, parts: Sequence[tuple[FoldedPopulation, int]]) -> FoldedPopulation:
+        """Return running heads of several populations to go on side by side, see `Population.gathered`."""
+        together = cls([], (), seeds=())
+        together.populations = [
+            Population.gathered([(folded.populations[part], head) for folded, head in parts])
+            for part in range(len(parts[0][0].populations))
+        ]
+        return together
+
+    @property
+    def data(self) -> TrainingData:
+        """The first part."""
+        return self.populations[0].data
+
+    @property
+    def running(self) -> list[int]:
+        """Heads of which some seed is still training on some part."""
+        return sorted({head for population in self.populations for head in population.running})
+
+    def train(self, until_epoch: int, *, progress: Callable[[int], None] | None = None) -> None:
+        """Train every running head as `Population.train` does."""
+        train_together(self.populations, until_epoch, progress=progress)
+
+    def outcome(self, head: int) -> Outcome:
+        """Return what configuration ``head`` has reached so far on the judged rows of all parts."""
+        outcomes = [population.outcome(head) for population in self.populations]
+        if len(outcomes) == 1:
+            return outcomes[0]
+        epochs = max(outcome.epochs for outcome in outcomes)
+        share_p = np.array([float(len(population.data.val.y_n)) for population in self.populations])
+        share_p /= share_p.sum()
+        curves = {}
+        for metric in outcomes[0].curves:
+            # a regression that has converged on one part stands still while others go on
+            lasting = [_extended(outcome.curves[metric], epochs) for outcome in outcomes]
+            curves[metric] = np.tensordot(share_p, np.stack(lasting), axes=1)
+        counts = [_extended_counts(population.counts(head), epochs) for population in self.populations]
+        curves["val_f1_macro"] = f1_from_counts(*torch.from_numpy(sum(counts)).double()).numpy()
+        ended_s = np.full(len(outcomes[0].best_epoch_s), epochs)
+        return Outcome(
+            best_epoch_s=ended_s,
+            val_f1_macro_s=curves["val_f1_macro"][:, -1],
+            val_accuracy_s=curves["val_accuracy"][:, -1],
+            val_loss_s=curves["val_loss"][:, -1],
+            failed=any(outcome.failed for outcome in outcomes),
+            curves=curves,
+        )
+
+    def held_out(self, head: int, *, judged: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        """Return what a configuration says of rows that it did not learn from: float16 [N, C].
+
+        The log of its probabilities, averaged over its seeds; then the mean over repeats. NaN in rows that
+        no part judges.
+
+        Args:
+            judged: rows of each part, see `trainer.heads.folds.Folds`.
+            rows: N.
+        """
+        total_nc = torch.zeros(rows, self.data.classes)
+        times_n1 = torch.zeros(rows, 1)
+        for population, rows_m in zip(self.populations, judged, strict=True):
+            heads = [population.head(head, seed_index=s) for s in range(population.seeds)]
+            x_nd = population.data.val.x_nd
+            log_p = mean_log_probability([one.logits(x_nd) for one in _distinct(heads)])
+            index = torch.from_numpy(rows_m)
+            total_nc[index] += log_p.float().cpu()
+            times_n1[index] += 1
+        mean_nc = torch.where(times_n1 > 0, total_nc / times_n1, torch.nan)
+        return mean_nc.clamp_min(torch.finfo(torch.float16).min).half().numpy()
+
+
+def _distinct(heads: Sequence[Head]) -> Sequence[Head]:
+    """Return one of heads in which nothing is random."""
+    return heads if heads[0].spec.solver == "descent" else heads[:1]
+
+
+def _extended(curve_se: np.ndarray, epochs: int) -> np.ndarray:
+    return np.pad(curve_se, ((0, 0), (0, epochs - curve_se.shape[1])), mode="edge")
+
+
+def _extended_counts(counts_3sec: np.ndarray, epochs: int) -> np.ndarray:
+    missing = epochs - counts_3sec.shape[2]
+    return np.pad(counts_3sec, ((0, 0), (0, 0), (0, missing), (0, 0)), mode="edge")

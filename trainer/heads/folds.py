@@ -1,0 +1,46 @@
+"""How the labelled rows that are not test judge heads: by a part that is held out, or fold by fold."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trainer.heads.training_data import TrainingData
+
+
+class Folds(NamedTuple):
+    """Parts to train on, each with the rows that it leaves out.
+
+    With one part, the validation rows are held out of all training. With several, every row is left out by
+    one part (of each repeat), and a head is judged by what it says of the rows that it did not learn from.
+    """
+
+    parts: tuple[TrainingData, ...]
+    judged: tuple[np.ndarray, ...]  # int64 [M] of each part: its validation rows, among the learning rows
+    learning: TrainingData  # all of the rows, to learn from once everything is chosen; nothing to validate on
+
+    @property
+    def crossed(self) -> bool:
+        """Whether every row is judged."""
+        return len(self.parts) > 1
+
+
+def holdout(part: TrainingData, learning: TrainingData) -> Folds:
+    """Return one part; the learning rows are its training rows, then its validation rows."""
+    return Folds((part,), (np.arange(part.rows, learning.rows),), learning)
+
+
+def crossed(learning: TrainingData, fold_rn: np.ndarray) -> Folds:
+    """Return a part for each fold of each repeat.
+
+    Args:
+        fold_rn: int [R, N], the fold of each learning row in each repeat.
+    """
+    parts, judged = [], []
+    for fold_n in fold_rn:
+        for fold in range(int(fold_n.max()) + 1):
+            out_n = fold_n == fold
+            parts.append(learning.split(np.flatnonzero(~out_n), np.flatnonzero(out_n)))
+            judged.append(np.flatnonzero(out_n))
+    return Folds(tuple(parts), tuple(judged), learning)

@@ -75,6 +75,7 @@ def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
             trials=3,
             seeds=1,
             fresh_seeds=0,
+            refit=False,  # so that what is recorded of every row is what the final head says
             device="cpu",
         )
     )

@@ -110,7 +110,7 @@ class FoldedPopulation:
         no part judges.
 
         Args:
-            judged: rows of each part, see `trainer.heads.folds.Folds`.
+            judged: rows of each part, see `trainer.heads.resampling.Folds`.
             rows: N.
         """
         total_nc = torch.zeros(rows, self.data.classes)

@@ -12,9 +12,9 @@ import numpy as np
 
 from trainer.core.stopwatch import Stopwatch
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
-from trainer.heads.folds import Folds
 from trainer.heads.outcome import Outcome
 from trainer.heads.population import Precision
+from trainer.heads.resampling import Folds
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial, Proposal, Pruner, Study, rungs
 

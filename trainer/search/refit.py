@@ -22,9 +22,9 @@ from trainer.heads.ensemble import (
     row_losses,
 )
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
-from trainer.heads.folds import Folds
 from trainer.heads.head import Head
 from trainer.heads.population import Population, Precision
+from trainer.heads.resampling import Folds
 from trainer.heads.training_data import TrainingData
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
@@ -51,7 +51,7 @@ class Finalist(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CalibratedTrial:
     """A trial as the mean over its seeds, with what it says of rows that it did not learn from."""
 
     trial: FinishedTrial
@@ -110,7 +110,7 @@ def describe(choice: Choice, *, crossed: bool) -> str:
 
 def candidates(
     trials: Sequence[FinishedTrial], held_out: Mapping[int, np.ndarray], label_n: np.ndarray
-) -> list[Candidate]:
+) -> list[CalibratedTrial]:
     """Return the trials whose answers to rows that they did not learn from are known, the best first.
 
     Ranked by macro-F1; ties go to the lower log-loss, then to the earlier trial.
@@ -131,7 +131,7 @@ def candidates(
         judged = rows.numpy()
         score = _f1(p_nc[judged].argmax(1), label_n[judged], classes=p_nc.shape[1])
         found.append(
-            Candidate(
+            CalibratedTrial(
                 trial, temperature, p_nc, score, float(row_losses(p_nc[judged], label_n[judged]).mean())
             )
         )
@@ -150,7 +150,7 @@ def answers_again(
     }
 
 
-def choose(found: Sequence[Candidate], label_n: np.ndarray, *, classes: int, seed: int) -> Choice:
+def choose(found: Sequence[CalibratedTrial], label_n: np.ndarray, *, classes: int, seed: int) -> Choice:
     """Return what is handed over: the greedy ensemble where it is the better one, else the best candidate.
 
     The ensemble is better where, row by row, its log-loss is lower by more than chance (95 % interval of the
@@ -180,7 +180,7 @@ def choose(found: Sequence[Candidate], label_n: np.ndarray, *, classes: int, see
 
 
 def hand_over(
-    found: Sequence[Candidate],
+    found: Sequence[CalibratedTrial],
     choice: Choice,
     folds: Folds,
     *,
@@ -224,7 +224,7 @@ def hand_over(
                 ALL_SEEDS if len(seeds) > 1 else 0,
                 choice.f1_macro if chosen else main.f1_macro,
                 Ensemble(tuple(members), temperature),
-                held_out_nc,
+                held_out_nc if refit else None,  # else it answers them itself: it has not learned from them
             )
         )
     return finalists

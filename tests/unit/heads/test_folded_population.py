@@ -8,9 +8,9 @@ import torch
 from sklearn.metrics import f1_score
 
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
-from trainer.heads.folds import Folds, crossed, holdout
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.population import Population
+from trainer.heads.resampling import Folds, crossed, holdout
 from trainer.heads.training_data import TrainingData, to_training_data
 
 CLASSES, ROWS, EPOCHS, SEEDS = 3, 75, 7, (3, 4)

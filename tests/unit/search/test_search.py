@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.core.errors import InputError
-from trainer.heads.folds import Folds, holdout
+from trainer.heads.resampling import Folds, holdout
 from trainer.heads.training_data import to_training_data
 from trainer.search import refit
 from trainer.search.loop import SearchSettings, SearchStep, TrialRecord, search

@@ -30,7 +30,7 @@ from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 if TYPE_CHECKING:
     import numpy as np
 
-    from trainer.heads.folds import Folds
+    from trainer.heads.resampling import Folds
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
     from trainer.tracking.writer import RunWriter

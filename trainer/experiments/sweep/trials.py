@@ -17,7 +17,7 @@ from trainer.tracking.schema import Summary, Trials
 if TYPE_CHECKING:
     from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
-    from trainer.heads.folds import Folds
+    from trainer.heads.resampling import Folds
     from trainer.search.loop import SearchSettings, SearchStep
     from trainer.search.refit import Finalist
     from trainer.search.space import Space

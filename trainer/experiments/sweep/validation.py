@@ -16,7 +16,7 @@ from trainer.experiments.sweep.config import SweepConfig
 
 if TYPE_CHECKING:
     from trainer.features.extract import Features
-    from trainer.heads.folds import Folds
+    from trainer.heads.resampling import Folds
 
 VALIDATION = "validation"  # in a study's identity; studies of earlier versions have none
 FEW_ROWS = (
@@ -106,7 +106,7 @@ def folds_of(features: Features, validation: Validation, device: str) -> Folds:
     """Return the rows to learn from and to judge by, on the device that trains."""
     from trainer.data.folds import assign_folds
     from trainer.experiments.inputs import training_data
-    from trainer.heads.folds import crossed, holdout
+    from trainer.heads.resampling import crossed, holdout
 
     part, learning = training_data(features, device), training_data(features, device, refit=True)
     if not validation.crossed:

@@ -199,6 +199,8 @@ def results(info: RunInfo) -> None:
                 against_frozen(summary)
             if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
                 layout.sentence(how_it_held(summary))
+            if Summary.MEMBERS in summary:
+                layout.sentence(final_head(summary))
         leaderboard.show(trials, BEST)
     else:
         leaderboard.show_foreign(trials)
@@ -259,6 +261,19 @@ def against_frozen(summary: dict[str, Any]) -> None:
         "the frozen one; both heads are on the page “Confusion matrix”. "
         f"{text.plain(summary.get(FineTuned.WHY, ''), longest=500)}".strip(),
         icon=":material/tune:",
+    )
+
+
+def final_head(summary: dict[str, Any]) -> str:
+    """What the sweep hands over: its trials, what judged them, and what it learned from."""
+    shares = [(int(number), share) for number, share in summary[Summary.MEMBERS].items()]
+    shares.sort(key=lambda pair: -pair[1])
+    members = ", ".join(f"{number} ({share:.0%})" for number, share in shares)
+    who = f"trial {shares[0][0]}" if len(shares) == 1 else f"an ensemble of the trials {members}"
+    rows = "train and val" if summary[Summary.REFIT] else "train"
+    return (
+        f"Final head: {who}. It learned from {rows}; macro-F1 on rows that its heads had not learned from: "
+        f"{text.score(summary[Summary.HELD_OUT_F1_MACRO])} ({summary[Summary.VALIDATION]})."
     )
 
 

@@ -379,6 +379,23 @@ def test_trials_that_were_killed_before_mlflow_showed_them_are_shown_by_the_resu
     assert _shown(client, parent.info.run_id) == list(range(6))
 
 
+def test_a_sweep_that_was_cut_off_hands_over_the_same_head_bit_for_bit(
+    config: SweepConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(dataclasses.replace(config, study="whole", trials=12))
+    cut = dataclasses.replace(config, study="cut", trials=12)
+    with monkeypatch.context() as patched:
+        patched.setattr("trainer.experiments.sweep.run.conclude", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(cut)
+    monkeypatch.setattr("trainer.search.refit.answers_again", _interrupted)  # they are on record
+    resumed = run(cut)
+    assert resumed["members"] == whole["members"]
+    folders = [folder_of(config.tracking_uri, one["mlflow_run_id"]) for one in (whole, resumed)]
+    for name in (Artifact.HEAD_CARD, Artifact.HEAD_WEIGHTS):
+        assert len({(folder / name).read_bytes() for folder in folders}) == 1, name
+
+
 def _shown(client: MlflowClient, run_id: str) -> list[int]:
     """Trials that have a child run, as often as they have one."""
     found = client.search_runs(["1"], f"tags.`{Tag.PARENT}` = '{run_id}'")

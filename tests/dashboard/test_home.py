@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.views.home import final_head
 from tests.support import synthetic_runs, trained_ablation
 from tests.support.pages import open_page, restart, words
+from trainer.tracking.schema import Summary
 
 
 def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
@@ -40,3 +42,18 @@ def test_the_list_draws_the_best_so_far_of_sweeps_and_of_nothing_else(
         assert list(sparks[name]) == sorted(sparks[name])
         assert len(sparks[name]) > 1
     assert sparks["other"] is None
+
+
+JUDGED = {Summary.HELD_OUT_F1_MACRO: 0.924, Summary.VALIDATION: "5-fold cross-validation"}
+
+
+def test_an_ensemble_is_named_by_its_trials_the_heaviest_first() -> None:
+    told = final_head({Summary.MEMBERS: {"20": 0.25, "34": 0.75}, Summary.REFIT: True, **JUDGED})
+    assert "an ensemble of the trials 34 (75%), 20 (25%)" in told
+    assert "learned from train and val" in told
+    assert "0.924 (5-fold cross-validation)" in told
+
+
+def test_a_head_alone_is_named_and_what_it_did_not_learn_from_is_not_claimed() -> None:
+    told = final_head({Summary.MEMBERS: {"8": 1.0}, Summary.REFIT: False, **JUDGED})
+    assert told.startswith("Final head: trial 8. It learned from train;")

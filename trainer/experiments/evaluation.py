@@ -105,10 +105,9 @@ class Evaluation:
     def _answer(self, finalist: Finalist) -> np.ndarray:
         x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.device)
         probability_nc = finalist.head.probabilities(x_nd).cpu().numpy()
-        if finalist.held_out_nc is not None:  # what it says of rows that it has learned from tells nothing
+        if finalist.held_out is not None:  # what it says of rows that it has learned from tells nothing
             rows = np.concatenate([self.manifest.rows("train"), self.manifest.rows("val")])
-            judged = np.isfinite(finalist.held_out_nc).all(1)
-            probability_nc[rows[judged]] = finalist.held_out_nc[judged]
+            probability_nc[rows[finalist.held_out.rows]] = finalist.held_out.probability_mc
         return probability_nc
 
     @cached_property

@@ -103,27 +103,25 @@ class FoldedPopulation:
             curves=curves,
         )
 
-    def held_out(self, head: int, *, judged: Sequence[np.ndarray], rows: int) -> np.ndarray:
-        """Return what a configuration says of rows that it did not learn from: float16 [N, C].
+    def held_out(self, head: int, *, judged: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what a configuration says of the M rows that it did not learn from: float16 [M, C].
 
-        The log of its probabilities, averaged over its seeds; then the mean over repeats. NaN in rows that
-        no part judges.
+        The log of its probabilities, averaged over its seeds; then the mean over repeats. Rows are in order.
 
         Args:
             judged: rows of each part, see `trainer.heads.resampling.Folds`.
-            rows: N.
         """
-        total_nc = torch.zeros(rows, self.data.classes)
-        times_n1 = torch.zeros(rows, 1)
-        for population, rows_m in zip(self.populations, judged, strict=True):
+        rows_m = np.unique(np.concatenate(judged))
+        total_mc = torch.zeros(len(rows_m), self.data.classes)
+        times_m1 = torch.zeros(len(rows_m), 1)
+        for population, rows in zip(self.populations, judged, strict=True):
             heads = [population.head(head, seed_index=s) for s in range(population.seeds)]
             x_nd = population.data.val.x_nd
             log_p = mean_log_probability([one.logits(x_nd) for one in _distinct(heads)])
-            index = torch.from_numpy(rows_m)
-            total_nc[index] += log_p.float().cpu()
-            times_n1[index] += 1
-        mean_nc = torch.where(times_n1 > 0, total_nc / times_n1, torch.nan)
-        return mean_nc.clamp_min(torch.finfo(torch.float16).min).half().numpy()
+            at = torch.from_numpy(np.searchsorted(rows_m, rows))
+            total_mc[at] += log_p.float().cpu()
+            times_m1[at] += 1
+        return (total_mc / times_m1).clamp_min(torch.finfo(torch.float16).min).half().numpy()
 
 
 def _distinct(heads: Sequence[Head]) -> Sequence[Head]:

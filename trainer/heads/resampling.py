@@ -21,6 +21,16 @@ class Folds(NamedTuple):
     learning: TrainingData  # all of the rows, to learn from once everything is chosen; nothing to validate on
 
     @property
+    def judged_rows(self) -> np.ndarray:
+        """All judged rows in order, among the learning rows: int64 [M]."""
+        return np.unique(np.concatenate(self.judged))
+
+    @property
+    def judged_labels(self) -> np.ndarray:
+        """Their labels: int64 [M]."""
+        return self.learning.train.y_n.cpu().numpy()[self.judged_rows]
+
+    @property
     def crossed(self) -> bool:
         """Whether every row is judged."""
         return len(self.parts) > 1

@@ -35,7 +35,7 @@ class TrialRecord:
     finished: float | None
     rungs: Mapping[int, float] = field(default_factory=dict)  # score at each rung reached so far
     message: str = ""
-    held_out_nc: np.ndarray | None = None  # of a complete trial, see `FoldedPopulation.held_out`
+    held_out_mc: np.ndarray | None = None  # of a complete trial, see `FoldedPopulation.held_out`
 
 
 class SearchStep(NamedTuple):
@@ -172,9 +172,8 @@ def _judge(
             if outcomes[trial.proposal.number].failed:
                 ended.append(_record(trial, "failed"))
             else:
-                rows = folds.learning.rows
-                said_nc = trial.population.held_out(trial.slot, judged=folds.judged, rows=rows)
-                ended.append(dataclasses.replace(_record(trial, "complete"), held_out_nc=said_nc))
+                said_mc = trial.population.held_out(trial.slot, judged=folds.judged)
+                ended.append(dataclasses.replace(_record(trial, "complete"), held_out_mc=said_mc))
         elif trial.proposal.number in to_prune:
             ended.append(_record(trial, "pruned", f"Given up at the rung of epoch {epoch}."))
         else:

@@ -36,6 +36,13 @@ NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
 ALL_SEEDS = -1  # seed index of a head that is the mean over seeds
 
 
+class HeldOut(NamedTuple):
+    """What a head says of rows of train and val without having learned from them."""
+
+    rows: np.ndarray  # int64 [M], among the rows of train, then of val
+    probability_mc: np.ndarray
+
+
 class Finalist(NamedTuple):
     """A head that answers the test rows."""
 
@@ -44,10 +51,7 @@ class Finalist(NamedTuple):
     seed_index: int
     val_f1_macro: float  # on rows that it did not learn from
     head: Head | Ensemble
-    held_out_nc: np.ndarray | None = (
-        None  # its answers to the learning rows without having learned from them;
-    )
-    # NaN in rows that were not judged
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class CalibratedTrial:
 
     trial: FinishedTrial
     temperature: float
-    probability_nc: np.ndarray  # [N, C], calibrated; NaN in rows that were not judged
+    probability_mc: np.ndarray  # of the judged rows, calibrated
     f1_macro: float
     log_loss: float
 
@@ -65,7 +69,7 @@ class Choice(NamedTuple):
     """What is handed over."""
 
     weights: dict[int, float]  # trials and their weights, the heaviest first
-    held_out_nc: np.ndarray
+    probability_mc: np.ndarray  # of the judged rows
     f1_macro: float
     gain: Interval  # how much lower the ensemble's log-loss is than the best trial's
     lead: Interval  # how much higher its macro-F1 is
@@ -109,7 +113,7 @@ def describe(choice: Choice, *, crossed: bool) -> str:
 
 
 def candidates(
-    trials: Sequence[FinishedTrial], held_out: Mapping[int, np.ndarray], label_n: np.ndarray
+    trials: Sequence[FinishedTrial], held_out: Mapping[int, np.ndarray], label_m: np.ndarray
 ) -> list[CalibratedTrial]:
     """Return the trials whose answers to rows that they did not learn from are known, the best first.
 
@@ -117,24 +121,18 @@ def candidates(
 
     Args:
         held_out: by trial, see `FoldedPopulation.held_out`.
-        label_n: int64 [N], of the same rows.
+        label_m: int64 [M], of the same rows.
     """
     found = []
     for trial in trials:
         if trial.number not in held_out:
             continue
-        log_nc = torch.from_numpy(held_out[trial.number].astype(np.float32))
-        rows = torch.isfinite(log_nc).all(1)
-        y_n = torch.from_numpy(label_n)[rows]
-        temperature = fit_temperature(log_nc[rows], y_n)
-        p_nc = (log_nc / temperature).softmax(1).numpy()
-        judged = rows.numpy()
-        score = _f1(p_nc[judged].argmax(1), label_n[judged], classes=p_nc.shape[1])
-        found.append(
-            CalibratedTrial(
-                trial, temperature, p_nc, score, float(row_losses(p_nc[judged], label_n[judged]).mean())
-            )
-        )
+        log_mc = torch.from_numpy(held_out[trial.number].astype(np.float32))
+        temperature = fit_temperature(log_mc, torch.from_numpy(label_m))
+        p_mc = (log_mc / temperature).softmax(1).numpy()
+        score = _f1(p_mc.argmax(1), label_m, classes=p_mc.shape[1])
+        loss = float(row_losses(p_mc, label_m).mean())
+        found.append(CalibratedTrial(trial, temperature, p_mc, score, loss))
     return sorted(found, key=lambda one: (-one.f1_macro, one.log_loss, one.trial.number))
 
 
@@ -143,40 +141,31 @@ def answers_again(
 ) -> dict[int, np.ndarray]:
     """Train trials once more for what `candidates` needs: of a record that does not hold it."""
     population = _trained(trials, folds.parts, seeds=seeds, precision=precision)
-    rows = folds.learning.rows
     return {
-        trial.number: population.held_out(index, judged=folds.judged, rows=rows)
-        for index, trial in enumerate(trials)
+        trial.number: population.held_out(index, judged=folds.judged) for index, trial in enumerate(trials)
     }
 
 
-def choose(found: Sequence[CalibratedTrial], label_n: np.ndarray, *, classes: int, seed: int) -> Choice:
+def choose(found: Sequence[CalibratedTrial], label_m: np.ndarray, *, seed: int) -> Choice:
     """Return what is handed over: the greedy ensemble where it is the better one, else the best candidate.
 
     The ensemble is better where, row by row, its log-loss is lower by more than chance (95 % interval of the
     difference), and its macro-F1 is not lower by more than chance (paired bootstrap over rows).
     """
     best = found[0]
-    rows = np.isfinite(best.probability_nc).all(1)
-    label_n = label_n[rows]
-    probability_mnc = np.stack([one.probability_nc[rows] for one in found])
-    weight_m = greedy_weights(probability_mnc, label_n, seed=seed)
-    together_nc = mean_of(probability_mnc, weight_m)
-    gain = mean_difference(row_losses(probability_mnc[0], label_n) - row_losses(together_nc, label_n))
-    pred = np.stack([together_nc.argmax(1), probability_mnc[0].argmax(1)])
-    pair = PairedComparison(PredictionSet(label_n, pred[:, None], classes), seed=seed).pair(0, 1)
+    every_kmc = np.stack([one.probability_mc for one in found])
+    weight_k = greedy_weights(every_kmc, label_m, seed=seed)
+    together_mc = mean_of(every_kmc, weight_k)
+    gain = mean_difference(row_losses(best.probability_mc, label_m) - row_losses(together_mc, label_m))
+    pred = np.stack([together_mc.argmax(1), best.probability_mc.argmax(1)])
+    classes = together_mc.shape[1]
+    pair = PairedComparison(PredictionSet(label_m, pred[:, None], classes), seed=seed).pair(0, 1)
     if not (gain.low > 0 and pair.f1_macro.high >= 0):
-        return Choice({best.trial.number: 1.0}, best.probability_nc, best.f1_macro, gain, pair.f1_macro)
-    order = sorted(np.flatnonzero(weight_m).tolist(), key=lambda m: -weight_m[m])
-    held_out_nc = np.full_like(best.probability_nc, np.nan)
-    held_out_nc[rows] = together_nc
-    return Choice(
-        {found[m].trial.number: float(weight_m[m]) for m in order},
-        held_out_nc,
-        _f1(pred[0], label_n, classes=classes),
-        gain,
-        pair.f1_macro,
-    )
+        return Choice({best.trial.number: 1.0}, best.probability_mc, best.f1_macro, gain, pair.f1_macro)
+    order = sorted(np.flatnonzero(weight_k).tolist(), key=lambda k: -weight_k[k])
+    weights = {found[k].trial.number: float(weight_k[k]) for k in order}
+    f1 = _f1(pred[0], label_m, classes=classes)
+    return Choice(weights, together_mc, f1, gain, pair.f1_macro)
 
 
 def hand_over(
@@ -211,12 +200,10 @@ def hand_over(
         ]
         main = by_number[next(iter(weights))]
         chosen = name == "best"
-        held_out_nc = choice.held_out_nc if chosen else main.probability_nc
-        rows = np.isfinite(held_out_nc).all(1)
-        log_p = torch.from_numpy(held_out_nc[rows]).double().clamp_min(torch.finfo(torch.float64).tiny).log()
-        temperature = fit_temperature(log_p, folds.learning.train.y_n.cpu()[torch.from_numpy(rows)])
-        held_out_nc = held_out_nc.copy()
-        held_out_nc[rows] = (log_p / temperature).softmax(1).numpy()
+        p_mc = choice.probability_mc if chosen else main.probability_mc
+        log_mc = torch.from_numpy(p_mc).double().clamp_min(torch.finfo(torch.float64).tiny).log()
+        temperature = fit_temperature(log_mc, torch.from_numpy(folds.judged_labels))
+        held_out = HeldOut(folds.judged_rows, (log_mc / temperature).softmax(1).numpy())
         finalists.append(
             Finalist(
                 name,
@@ -224,7 +211,7 @@ def hand_over(
                 ALL_SEEDS if len(seeds) > 1 else 0,
                 choice.f1_macro if chosen else main.f1_macro,
                 Ensemble(tuple(members), temperature),
-                held_out_nc if refit else None,  # else it answers them itself: it has not learned from them
+                held_out if refit else None,  # else it answers them itself: it has not learned from them
             )
         )
     return finalists

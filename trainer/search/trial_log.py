@@ -122,7 +122,7 @@ class TrialLog:
         self.trials, self.curves = self.with_records(records)
         numbers = [record.number for record in records]
         self.finished += finished_trials(_of_trials(self.trials, numbers)) if records else []
-        self.held_out |= {one.number: one.held_out_nc for one in records if one.held_out_nc is not None}
+        self.held_out |= {one.number: one.held_out_mc for one in records if one.held_out_mc is not None}
         if len(self.held_out) > LEAST_CANDIDATES:
             cells = next(iter(self.held_out.values())).size
             kept = {trial.number for trial in best_trials(self.finished, cells=cells)}

@@ -108,15 +108,13 @@ def finalists(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog
             else f"No trial completed within the {config.timeout:g} s of --timeout. Give it more time."
         )
     seeds = head_seeds(config.seed, config.seeds)
-    learning = folds.learning
-    label_n = learning.train.y_n.cpu().numpy()
     held_out = dict(trial_log.held_out)
-    best = best_trials(trial_log.finished, cells=learning.rows * learning.classes)
+    best = best_trials(trial_log.finished, cells=len(folds.judged_rows) * folds.learning.classes)
     unknown = [trial for trial in best if trial.number not in held_out]
     if unknown:  # the record of a version that did not keep them
         held_out |= refit.answers_again(unknown, folds, seeds=seeds, precision=plan.precision)
-    found = refit.candidates(best, held_out, label_n)
-    choice = refit.choose(found, label_n, classes=learning.classes, seed=config.seed)
+    found = refit.candidates(best, held_out, folds.judged_labels)
+    choice = refit.choose(found, folds.judged_labels, seed=config.seed)
     say(refit.describe(choice, crossed=folds.crossed))
     return refit.hand_over(found, choice, folds, seeds=seeds, precision=plan.precision, refit=config.refit)
 

@@ -195,7 +195,7 @@ def test_heads_can_be_tuned_in_every_cell_or_taken_from_a_sweep(config: AblateCo
     )
     taken = dataclasses.replace(config, head=found[Summary.RUN_ID], study="taken", class_weight="balanced")
     head = json.loads(table_of(config.tracking_uri, run(taken)[Ablated.RUN_ID])[Ablation.HEAD].iloc[0])
-    assert head["solver"] == "lbfgs"  # what a sweep tries first
+    assert head["solver"] == "gda"  # what a sweep tries first
     assert head["class_weight"] == "balanced"
 
 

@@ -323,10 +323,11 @@ def views_of(config: AblateConfig, spec: HeadSpec) -> int:
     Raises:
         InputError: there shall be some, for a head that cannot be trained on them.
     """
-    if spec.solver == "lbfgs":
+    if spec.solver != "descent":
         if config.views:
+            kind = "logistic regression" if spec.solver == "lbfgs" else "discriminant"
             raise InputError(
-                f"--views is {config.views}, but the head of {config.head} is a logistic regression, which "
+                f"--views is {config.views}, but the head of {config.head} is a {kind}, which "
                 "is fitted to the images themselves. Pass --views 0, or --head linear."
             )
         return 0

@@ -238,7 +238,7 @@ class BestTrial:
     trial: int
     params: Mapping[str, Any]
     val_f1_macro: Interval  # mean over seeds; the interval is NaN for one seed
-    test_f1_macro: Interval  # of its best seed, the interval over test rows
+    test_f1_macro: Interval  # of the final head, the interval over test rows
     test_accuracy: Interval
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from typing import TYPE_CHECKING
 
 from trainer.core.errors import InputError
-from trainer.tracking.schema import Artifact, Summary, Trials
+from trainer.tracking.schema import Artifact, Trials
 
 if TYPE_CHECKING:
     from trainer.heads.head_config import HeadSpec
@@ -15,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def recorded_head(files: RunFiles, *, flag: str) -> tuple[int, HeadSpec, int]:
-    """Return the number, configuration and epochs of the trial that was named; of a sweep, of the one that
-    counts most in its final head.
+    """Return the number, configuration and epochs of the best trial of a sweep, or of the trial that was
+    named.
 
     Raises:
         InputError: it is not on the record, or no trial was completed.
@@ -26,9 +24,6 @@ def recorded_head(files: RunFiles, *, flag: str) -> tuple[int, HeadSpec, int]:
     from trainer.search.trial_log import finished_trials, params_of
 
     trials, number = files.table(Artifact.TRIALS), files.trial
-    if number is None:
-        with contextlib.suppress(InputError):  # one that has not ended has no summary
-            number = json.loads(files.read(Artifact.SUMMARY)).get(Summary.BEST_TRIAL)
     if number is None:
         chosen = choose_finalists(finished_trials(trials))
         if not chosen:

@@ -141,7 +141,7 @@ def summarise(
         **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
         Summary.MEMBERS: {str(trial): share for trial, share in answers.final_head.shares.items()},
         Summary.HELD_OUT_F1_MACRO: answers.heads[0].val_f1_macro,
-        Summary.BEST_TRIAL: answers.heads[0].trial,
+        Summary.BEST_TRIAL: int(best[Trials.TRIAL]),
         Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
         Summary.BEST_VAL_F1_MACRO_CI95: [
             None if bound != bound else bound

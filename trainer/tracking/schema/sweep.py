@@ -101,7 +101,7 @@ class Summary:
     REFIT = "refit"  # whether the final head learned from all rows but the test rows
     MEMBERS = "members"  # {trial: weight} of the final head, the heaviest first
     HELD_OUT_F1_MACRO = "held_out_f1_macro"  # of the final head, on rows that it had not learned from
-    BEST_TRIAL = "best_trial"  # the heaviest of MEMBERS
+    BEST_TRIAL = "best_trial"  # with the highest validation macro-F1: the next; MEMBERS may be others
     BEST_VAL_F1_MACRO = "best_val_f1_macro"
     BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"
     # the best configuration retrained with fresh seeds (--fresh-seeds):

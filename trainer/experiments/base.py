@@ -16,7 +16,7 @@ from trainer.core.config import CommonConfig, DataConfig, StudyConfig, command_l
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.tracking.schema import Artifact, Kind, Summary, Tag
-from trainer.tracking.studies import find_study
+from trainer.tracking.studies import StudyRun, find_study
 from trainer.tracking.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -142,11 +142,10 @@ def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str,
         InputError: the study exists and is something else.
     """
     close_lost_runs(config)
-    if config.study is not None:
-        earlier = find_study(config.tracking_uri, config.experiment, config.study, kind=kind)
-        if earlier is not None:
-            refuse_change(config.study, before=json.loads(earlier.tags[Tag.IDENTITY]), now=identity)
-            return RunWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
+    earlier = _earlier(config, kind)
+    if config.study is not None and earlier is not None:
+        refuse_change(config.study, before=json.loads(earlier.tags[Tag.IDENTITY]), now=identity)
+        return RunWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or new_study_name(config.data)
     say(f"Study {study}: {about}. `--study {study}` resumes it.")
     tags = {
@@ -160,10 +159,14 @@ def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str,
 
 def recorded_identity(config: StudyConfig, kind: Kind) -> Figures | None:
     """Return what the study to resume has on record as what must not change; None of a new one."""
+    earlier = _earlier(config, kind)
+    return None if earlier is None else json.loads(earlier.tags[Tag.IDENTITY])
+
+
+def _earlier(config: StudyConfig, kind: Kind) -> StudyRun | None:
     if config.study is None:
         return None
-    earlier = find_study(config.tracking_uri, config.experiment, config.study, kind=kind)
-    return None if earlier is None else json.loads(earlier.tags[Tag.IDENTITY])
+    return find_study(config.tracking_uri, config.experiment, config.study, kind=kind)
 
 
 def start_run(

@@ -38,15 +38,14 @@ class TrialExperiment(Experiment[C]):
 
     @contextmanager
     def recording(self, writer: RunWriter) -> Iterator[None]:
-        from safetensors.numpy import load
-
-        from trainer.search.trial_log import TrialLog
+        from trainer.search.trial_log import TrialLog, read_answers
 
         with Mirror(writer) as self.mirror:
             kept = writer.read_file(Artifact.HELD_OUT)
-            held_out = {int(number): answers for number, answers in load(kept).items()} if kept else None
             self.trial_log = TrialLog(
-                writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES), held_out
+                writer.read_table(Artifact.TRIALS),
+                writer.read_table(Artifact.CURVES),
+                read_answers(kept) if kept else None,
             )
             self.mirror.follow(self.trial_log)
             yield

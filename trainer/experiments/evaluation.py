@@ -20,6 +20,7 @@ from trainer.data.groups import groups_across_splits
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.experiments import binary_evaluation
+from trainer.experiments.inputs import learning_rows
 from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
 from trainer.heads.ensemble import Ensemble
@@ -106,7 +107,7 @@ class Evaluation:
         x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.device)
         probability_nc = finalist.head.probabilities(x_nd).cpu().numpy()
         if finalist.held_out is not None:  # what it says of rows that it has learned from tells nothing
-            rows = np.concatenate([self.manifest.rows("train"), self.manifest.rows("val")])
+            rows = learning_rows(self.manifest)
             probability_nc[rows[finalist.held_out.rows]] = finalist.held_out.probability_mc
         return probability_nc
 

@@ -10,6 +10,8 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from trainer.data.manifest import Manifest
     from trainer.features.extract import ExtractReport, Features
     from trainer.features.image_augmentation import Augmentation
@@ -112,6 +114,13 @@ def require_images(config: DataConfig, manifest: Manifest, reason: str) -> None:
         raise InputError(f"{config.data} holds precomputed features, no images. {reason}")
 
 
+def learning_rows(manifest: Manifest) -> np.ndarray:
+    """Return the rows of train, then of val: what a final head learns from."""
+    import numpy as np
+
+    return np.concatenate([manifest.rows("train"), manifest.rows("val")])
+
+
 def training_data(features: Features, device: str, *, refit: bool = False) -> TrainingData:
     """Training and validation rows of what was read, on the device, with the views if there are any.
 
@@ -130,7 +139,7 @@ def training_data(features: Features, device: str, *, refit: bool = False) -> Tr
         if views_vnd is not None:
             plain_vnd = np.broadcast_to(x_nd[val], (len(views_vnd), len(val), x_nd.shape[1]))
             views_vnd = np.concatenate([views_vnd, plain_vnd], axis=1)
-        train, val = np.concatenate([train, val]), val[:0]
+        train, val = learning_rows(manifest), val[:0]
     return to_training_data(
         (x_nd[train], manifest.label_n[train]),
         (x_nd[val], manifest.label_n[val]),

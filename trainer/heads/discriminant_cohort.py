@@ -20,9 +20,8 @@ class DiscriminantCohort(Cohort):
     OF_ROWS_OF_HEADS = (*Cohort.OF_ROWS_OF_HEADS, "weight_kcd", "bias_kc1")
 
     def _set_up(self, specs: list[HeadSpec]) -> None:
-        scaled = self.data.scaled(specs[0].scaling)
-        self.scaled = scaled
-        x = scaled.train_x_nd
+        self.scaled = self.data.scaled(specs[0].scaling)
+        x = self.scaled.train_x_nd
         self.weight_kcd = x.new_zeros(len(specs), self.data.classes, x.shape[1])
         self.bias_kc1 = x.new_zeros(len(specs), self.data.classes, 1)
 

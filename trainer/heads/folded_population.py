@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from trainer.heads.ensemble import mean_log_probability
-from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.metrics import f1_from_counts
 from trainer.heads.outcome import Outcome
@@ -89,10 +88,10 @@ class FoldedPopulation:
         curves = {}
         for metric in outcomes[0].curves:
             # a regression that has converged on one part stands still while others go on
-            lasting = [_extended(outcome.curves[metric], epochs) for outcome in outcomes]
+            lasting = [_extended(outcome.curves[metric], epochs, axis=1) for outcome in outcomes]
             curves[metric] = np.tensordot(share_p, np.stack(lasting), axes=1)
-        counts = [_extended_counts(population.counts(head), epochs) for population in self.populations]
-        curves["val_f1_macro"] = f1_from_counts(*torch.from_numpy(sum(counts)).double()).numpy()
+        counts = [_extended(population.counts(head), epochs, axis=2) for population in self.populations]
+        curves["val_f1_macro"] = f1_from_counts(*torch.from_numpy(sum(counts))).numpy()
         ended_s = np.full(len(outcomes[0].best_epoch_s), epochs)
         return Outcome(
             best_epoch_s=ended_s,
@@ -115,24 +114,16 @@ class FoldedPopulation:
         total_mc = torch.zeros(len(rows_m), self.data.classes)
         times_m1 = torch.zeros(len(rows_m), 1)
         for population, rows in zip(self.populations, judged, strict=True):
-            heads = [population.head(head, seed_index=s) for s in range(population.seeds)]
             x_nd = population.data.val.x_nd
-            log_p = mean_log_probability([one.logits(x_nd) for one in _distinct(heads)])
+            log_p = mean_log_probability([one.logits(x_nd) for one in population.heads(head)])
             at = torch.from_numpy(np.searchsorted(rows_m, rows))
             total_mc[at] += log_p.float().cpu()
             times_m1[at] += 1
         return (total_mc / times_m1).clamp_min(torch.finfo(torch.float16).min).half().numpy()
 
 
-def _distinct(heads: Sequence[Head]) -> Sequence[Head]:
-    """Return one of heads in which nothing is random."""
-    return heads if heads[0].spec.solver == "descent" else heads[:1]
-
-
-def _extended(curve_se: np.ndarray, epochs: int) -> np.ndarray:
-    return np.pad(curve_se, ((0, 0), (0, epochs - curve_se.shape[1])), mode="edge")
-
-
-def _extended_counts(counts_3sec: np.ndarray, epochs: int) -> np.ndarray:
-    missing = epochs - counts_3sec.shape[2]
-    return np.pad(counts_3sec, ((0, 0), (0, 0), (0, missing), (0, 0)), mode="edge")
+def _extended(values: np.ndarray, epochs: int, *, axis: int) -> np.ndarray:
+    """Return values by epoch with the last one repeated up to so many epochs."""
+    missing = [(0, 0)] * values.ndim
+    missing[axis] = (0, epochs - values.shape[axis])
+    return np.pad(values, missing, mode="edge")

@@ -140,6 +140,11 @@ class HeadSpec:
             return self.solver, self.scaling, self.start
         return self.solver, self.hidden, self.batch_size, self.gate_at
 
+    @property
+    def is_random(self) -> bool:
+        """Whether seeds change anything: not where a head is fitted to its optimum."""
+        return self.solver == "descent"
+
     def steps(self, rows: int) -> int:
         """Return the optimiser steps that training on so many rows takes without stopping early."""
         if self.solver == "gda":

@@ -176,6 +176,11 @@ class Population:
         """Return configuration ``head`` of one seed with the weights of its best epoch."""
         return self._home[head].head(head, seed_index)
 
+    def heads(self, head: int) -> tuple[Head, ...]:
+        """Return configuration ``head``, one per seed; one in all where seeds change nothing."""
+        count = self.seeds if self.specs[head].is_random else 1
+        return tuple(self.head(head, seed_index=s) for s in range(count))
+
 
 def train_together(
     populations: Sequence[Population], until_epoch: int, *, progress: Callable[[int], None] | None = None

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.heads.folded_population import judged_at_its_end
+from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import TrainingData
 
 
@@ -34,6 +36,10 @@ class Folds(NamedTuple):
     def crossed(self) -> bool:
         """Whether every row is judged."""
         return len(self.parts) > 1
+
+    def as_judged(self, spec: HeadSpec) -> HeadSpec:
+        """Return a head as these parts judge it: of several, at the end of its schedule."""
+        return judged_at_its_end(spec) if self.crossed else spec
 
 
 def holdout(part: TrainingData, learning: TrainingData) -> Folds:

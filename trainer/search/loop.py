@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from trainer.core.stopwatch import Stopwatch
-from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
+from trainer.heads.folded_population import FoldedPopulation
 from trainer.heads.outcome import Outcome
 from trainer.heads.population import Precision
 from trainer.heads.resampling import Folds
@@ -132,7 +132,7 @@ def _next_stage(queues: Sequence[Sequence[_Trial]], batch_size: int, *, has_new:
 
 def _start(proposals: Sequence[Proposal], folds: Folds, settings: SearchSettings) -> list[_Trial]:
     population = FoldedPopulation(
-        [judged_at_its_end(p.spec) if folds.crossed else p.spec for p in proposals],
+        [folds.as_judged(p.spec) for p in proposals],
         folds.parts,
         seeds=settings.seeds,
         precision=settings.precision,
@@ -159,7 +159,7 @@ def _judge(
     cannot be compared with them.
     """
     outcomes = {trial.proposal.number: trial.population.outcome(trial.slot) for trial in batch}
-    prunable = [trial.proposal.number for trial in batch if trial.proposal.spec.solver == "descent"]
+    prunable = [trial.proposal.number for trial in batch if trial.proposal.spec.is_random]
     scores = {number: outcomes[number].score for number in prunable if not outcomes[number].failed}
     running = set(batch[0].population.running)
     for trial in batch:

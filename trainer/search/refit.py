@@ -25,7 +25,6 @@ from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
 from trainer.heads.head import Head
 from trainer.heads.population import Population, Precision
 from trainer.heads.resampling import Folds
-from trainer.heads.training_data import TrainingData
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
 from trainer.stats.intervals import Interval, confusion_matrix, f1_macro, mean_difference
@@ -78,7 +77,7 @@ class Choice(NamedTuple):
 def choose_finalists(trials: Sequence[FinishedTrial]) -> dict[str, FinishedTrial]:
     """Return the best completed trial, and for comparison the best of every other depth.
 
-    All are selected by mean validation macro-F1; ties go to the lower log-loss, then to the earlier trial.
+    All are selected by mean validation macro-F1; ties go to the earlier trial.
     """
     ranked = ranking(trials)
     chosen: dict[str, FinishedTrial] = {"best": ranked[0]} if ranked else {}
@@ -140,7 +139,7 @@ def answers_again(
     trials: Sequence[FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
 ) -> dict[int, np.ndarray]:
     """Train trials once more for what `candidates` needs: of a record that does not hold it."""
-    population = _trained(trials, folds.parts, seeds=seeds, precision=precision)
+    population = _trained(trials, folds, seeds=seeds, precision=precision)
     return {
         trial.number: population.held_out(index, judged=folds.judged) for index, trial in enumerate(trials)
     }
@@ -184,32 +183,29 @@ def hand_over(
             head with the weights of its best epoch.
     """
     by_number = {one.trial.number: one for one in found}
-    best = next(iter(choice.weights))
-    parts = {"best": choice.weights}
+    parts = {"best": (choice.weights, choice.probability_mc, choice.f1_macro)}
     for depth, name in NAMES.items():
-        of_depth = [one.trial.number for one in found if one.trial.params["depth"] == depth]
-        if of_depth and {of_depth[0]: 1.0} != choice.weights:
-            parts[name] = {of_depth[0]: 1.0}
-    needed = [by_number[number] for number in dict.fromkeys(n for weights in parts.values() for n in weights)]
-    heads = _final_heads([one.trial for one in needed], folds, seeds=seeds, precision=precision, refit=refit)
+        of_depth = next((one for one in found if one.trial.params["depth"] == depth), None)
+        if of_depth and (weights := {of_depth.trial.number: 1.0}) != choice.weights:
+            parts[name] = (weights, of_depth.probability_mc, of_depth.f1_macro)
+    needed = dict.fromkeys(number for weights, _, _ in parts.values() for number in weights)
+    trials = [by_number[number].trial for number in needed]
+    heads = _final_heads(trials, folds, seeds=seeds, precision=precision, refit=refit)
     finalists = []
-    for name, weights in parts.items():
+    for name, (weights, p_mc, f1) in parts.items():
         members = [
             Member(number, weight, by_number[number].temperature, heads[number])
             for number, weight in weights.items()
         ]
-        main = by_number[next(iter(weights))]
-        chosen = name == "best"
-        p_mc = choice.probability_mc if chosen else main.probability_mc
         log_mc = torch.from_numpy(p_mc).double().clamp_min(torch.finfo(torch.float64).tiny).log()
         temperature = fit_temperature(log_mc, torch.from_numpy(folds.judged_labels))
         held_out = HeldOut(folds.judged_rows, (log_mc / temperature).softmax(1).numpy())
         finalists.append(
             Finalist(
                 name,
-                best if chosen else main.trial.number,
+                members[0].trial,
                 ALL_SEEDS if len(seeds) > 1 else 0,
-                choice.f1_macro if chosen else main.f1_macro,
+                f1,
                 Ensemble(tuple(members), temperature),
                 held_out if refit else None,  # else it answers them itself: it has not learned from them
             )
@@ -225,45 +221,29 @@ def _final_heads(
     precision: Precision,
     refit: bool,
 ) -> dict[int, tuple[Head, ...]]:
-    """Return the heads of each trial, one per seed; one in all where nothing is random."""
+    """Return the heads of each trial, see `Population.heads`."""
     specs = [head_spec(dict(trial.params)) for trial in trials]
     if refit:
         specs = [judged_at_its_end(spec) for spec in specs]
     data = folds.learning if refit else folds.parts[0]
     population = Population(specs, data, seeds=seeds, precision=precision)
     population.train(max(spec.epochs for spec in specs))
-    return {
-        trial.number: tuple(
-            population.head(index, seed_index=s)
-            for s in range(len(seeds) if specs[index].solver == "descent" else 1)
-        )
-        for index, trial in enumerate(trials)
-    }
+    return {trial.number: population.heads(index) for index, trial in enumerate(trials)}
 
 
 def scores_with_fresh_seeds(
-    chosen: dict[str, FinishedTrial],
-    parts: Sequence[TrainingData],
-    *,
-    seeds: Sequence[int],
-    precision: Precision,
+    chosen: dict[str, FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
 ) -> dict[str, np.ndarray]:
     """Return the validation macro-F1 [S] of each configuration with fresh seeds; seeds are paired."""
-    population = _trained(list(chosen.values()), parts, seeds=seeds, precision=precision)
+    population = _trained(list(chosen.values()), folds, seeds=seeds, precision=precision)
     return {name: population.outcome(index).val_f1_macro_s for index, name in enumerate(chosen)}
 
 
 def _trained(
-    trials: Sequence[FinishedTrial],
-    parts: Sequence[TrainingData],
-    *,
-    seeds: Sequence[int],
-    precision: Precision,
+    trials: Sequence[FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
 ) -> FoldedPopulation:
-    specs = [head_spec(dict(trial.params)) for trial in trials]
-    if len(parts) > 1:
-        specs = [judged_at_its_end(spec) for spec in specs]
-    population = FoldedPopulation(specs, parts, seeds=seeds, precision=precision)
+    specs = [folds.as_judged(head_spec(dict(trial.params))) for trial in trials]
+    population = FoldedPopulation(specs, folds.parts, seeds=seeds, precision=precision)
     population.train(max(spec.epochs for spec in specs))
     return population
 

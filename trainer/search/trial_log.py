@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load, save
 
 from trainer.search.loop import TrialRecord
 from trainer.search.refit import choose_finalists, ranking
@@ -148,6 +149,16 @@ class TrialLog:
         best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy()
         index = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
         return [round(float(value), 4) for value in best[index]]
+
+
+def write_answers(held_out: Mapping[int, np.ndarray]) -> bytes:
+    """Return `TrialLog.held_out` as safetensors."""
+    return save({str(number): answers for number, answers in held_out.items()})
+
+
+def read_answers(content: bytes) -> dict[int, np.ndarray]:
+    """Return what `write_answers` wrote."""
+    return {int(number): answers for number, answers in load(content).items()}
 
 
 def best_trials(trials: Sequence[FinishedTrial], *, cells: int) -> list[FinishedTrial]:

@@ -37,7 +37,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
         NoResultError: a validation curve differs by more than `ALIKE`.
     """
     from trainer.features.backbone import pick_device
-    from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
+    from trainer.heads.folded_population import FoldedPopulation
     from trainer.search.study import head_seeds
     from trainer.tracking.reader import RunFiles
 
@@ -56,7 +56,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     validation = plan_validation(then, features.manifest, recorded["identity"])
     folds = folds_of(features, validation, device)
     population = FoldedPopulation(
-        [judged_at_its_end(spec) if folds.crossed else spec],
+        [folds.as_judged(spec)],
         folds.parts,
         seeds=head_seeds(then.seed, then.seeds),
         precision=recorded["identity"]["precision"],

@@ -28,8 +28,6 @@ from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
 if TYPE_CHECKING:
-    import numpy as np
-
     from trainer.heads.resampling import Folds
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
@@ -147,6 +145,8 @@ class Sweep(TrialExperiment[SweepConfig]):
 
     def search(self, writer: RunWriter) -> float:
         """Run the trials that are missing from the log; returns trials per second."""
+        from trainer.search.trial_log import write_answers
+
         config, trial_log = self.config, self.trial_log
         before = len(trial_log.finished)
         if before or trial_log.interrupted:
@@ -156,7 +156,7 @@ class Sweep(TrialExperiment[SweepConfig]):
             )
         with self.stopwatch.measure(TUNING):
             settings = search_settings(config, self.plan, self.folds)
-        started, written = time.time(), 0.0
+        started, written, kept = time.time(), 0.0, set(trial_log.held_out)
         steps = run_trials(config, settings, self.space, self.folds, trial_log, self.stopwatch)
         with bar("Searching", "trials") as progress:
             for ended, running in steps:
@@ -165,8 +165,9 @@ class Sweep(TrialExperiment[SweepConfig]):
                     if ended or time.time() - written > LIVE_EVERY_S:
                         trials, curves = trial_log.with_records(running)
                         writer.table(Artifact.CURVES, curves)
-                        if ended:
-                            writer.file(Artifact.HELD_OUT, held_out_file(trial_log.held_out))
+                        if set(trial_log.held_out) != kept:
+                            writer.file(Artifact.HELD_OUT, write_answers(trial_log.held_out))
+                            kept = set(trial_log.held_out)
                         writer.table(Artifact.TRIALS, trials)
                         written = time.time()
                     self.mirror.follow(trial_log)
@@ -175,13 +176,6 @@ class Sweep(TrialExperiment[SweepConfig]):
             # there was enough already, and nothing is under way any more
             writer.table(Artifact.TRIALS, trial_log.trials)
         return (len(trial_log.finished) - before) / (time.time() - started)
-
-
-def held_out_file(held_out: Mapping[int, np.ndarray]) -> bytes:
-    """Return HELD_OUT."""
-    from safetensors.numpy import save
-
-    return save({str(number): answers for number, answers in held_out.items()})
 
 
 def state_of(trial_log: TrialLog) -> str:

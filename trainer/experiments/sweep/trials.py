@@ -133,7 +133,7 @@ def summarise(
     if config.fresh_seeds:
         seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
         chosen = refit.choose_finalists(trial_log.finished)
-        scores = refit.scores_with_fresh_seeds(chosen, folds.parts, seeds=seeds, precision=plan.precision)
+        scores = refit.scores_with_fresh_seeds(chosen, folds, seeds=seeds, precision=plan.precision)
         fresh = evaluation.fresh_seed_figures(scores)
         evaluation.report_selection_bias(best[Trials.VAL_F1_MACRO], fresh)
     figures = {

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.data.duplicates import indivisible_units
 from trainer.data.manifest import Manifest
+from trainer.experiments.inputs import learning_rows
 from trainer.experiments.sweep.config import SweepConfig
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from trainer.features.extract import Features
     from trainer.heads.resampling import Folds
 
@@ -65,7 +66,8 @@ def plan_validation(config: SweepConfig, manifest: Manifest, before: Mapping[str
     if before is not None and VALIDATION not in before:
         return Validation(0, 1, refit=False, seed=config.seed, recorded=False)
     learning, val = learning_rows(manifest), manifest.rows("val")
-    units = len(set(units_of(manifest, learning)))
+    unit = units_of(manifest, learning)
+    units = len(set(unit) - {""}) + unit.count("")
     crossed = config.validate == "cv" or (
         config.validate == "auto" and config.refit and len(val) < FEW_ROWS and units >= config.folds
     )
@@ -81,7 +83,10 @@ def plan_validation(config: SweepConfig, manifest: Manifest, before: Mapping[str
             "cannot be divided (groups, copies of an image). Pass fewer folds, or --validate holdout."
         )
     if not config.refit:
-        raise InputError("--no-refit needs --validate holdout: no fold's head is the one to hand over.")
+        raise InputError(
+            "--no-refit needs --validate holdout: in a cross-validation no head learns from exactly the "
+            "training rows."
+        )
     why = f" ({len(val)} validation rows are few)" if config.validate == "auto" else ""
     say(f"Validation: {validation.text} over {len(learning)} rows{why}." + _learns(config, len(learning)))
     return validation
@@ -91,15 +96,9 @@ def _learns(config: SweepConfig, rows: int) -> str:
     return f" The final head learns from all {rows} rows that are not test." if config.refit else ""
 
 
-def learning_rows(manifest: Manifest) -> np.ndarray:
-    """Return the rows of train, then of val."""
-    return np.concatenate([manifest.rows("train"), manifest.rows("val")])
-
-
 def units_of(manifest: Manifest, rows: np.ndarray) -> list[str]:
-    """Return for each row what must not be divided: its group or image, or itself."""
-    units = indivisible_units([manifest.content[r] for r in rows], [manifest.group[r] for r in rows])
-    return [unit or f"\0row {row}" for unit, row in zip(units, rows, strict=True)]
+    """Return for each row what must not be divided, its group or image; "" for a row on its own."""
+    return indivisible_units([manifest.content[r] for r in rows], [manifest.group[r] for r in rows])
 
 
 def folds_of(features: Features, validation: Validation, device: str) -> Folds:
@@ -108,9 +107,9 @@ def folds_of(features: Features, validation: Validation, device: str) -> Folds:
     from trainer.experiments.inputs import training_data
     from trainer.heads.resampling import crossed, holdout
 
-    part, learning = training_data(features, device), training_data(features, device, refit=True)
+    learning = training_data(features, device, refit=True)
     if not validation.crossed:
-        return holdout(part, learning)
+        return holdout(training_data(features, device), learning)
     manifest, rows = features.manifest, learning_rows(features.manifest)
     fold_rn = assign_folds(
         manifest.label_n[rows],

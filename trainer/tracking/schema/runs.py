@@ -108,10 +108,8 @@ class Artifact:
 
     TRIALS = "trials.parquet"
     CURVES = "curves.parquet"
-    HELD_OUT = (
-        "held_out.safetensors"  # of the best trials, by number: float16 [M, C], log-probabilities of the
-    )
-    # judged rows of train, then of val, by heads that had not learned from them
+    HELD_OUT = "held_out.safetensors"  # of the best trials, by number: float16 [M, C], log-probabilities of
+    # the judged rows of train, then of val, by heads that had not learned from them
     PREDICTIONS = "predictions.parquet"
     PROJECTION = "projection.parquet"
     SAMPLES = "samples.parquet"

@@ -197,10 +197,10 @@ def results(info: RunInfo) -> None:
             headline(info, summary)
             if summary.get(FineTuned.EFFECT):
                 against_frozen(summary)
-            if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
-                layout.sentence(how_it_held(summary))
             if Summary.MEMBERS in summary:
                 layout.sentence(final_head(summary))
+            if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
+                layout.sentence(how_it_held(summary))
         leaderboard.show(trials, BEST)
     else:
         leaderboard.show_foreign(trials)

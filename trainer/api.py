@@ -371,15 +371,15 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     with bar("Searching", "trials") as progress:
         for _ in steps.run_trials(config, settings, space, folds, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
-    finalists = steps.finalists(config, plan, folds, trial_log)
-    answers = Evaluation(features, finalists, seed=config.seed)
-    best, classes = finalists[0], features.manifest.classes
+    selection = steps.select(config, plan, folds, trial_log)
+    answers = Evaluation(features, selection.finalists, seed=config.seed)
+    best, classes = selection.finalists[0], features.manifest.classes
     used = encoder_used(features.report.encoder)
     return SweepResult(
         trials=trial_log.trials,
         curves=trial_log.curves,
         predictions=answers.predictions(),
-        summary=steps.summarise(config, plan, folds, trial_log, answers),
+        summary=steps.summarise(config, plan, folds, trial_log, selection.expected, answers),
         head=RecordedHead(answers.final_head, classes, best.trial, best.seed_index, used),
     )
 

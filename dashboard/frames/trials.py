@@ -56,6 +56,12 @@ def top(trials: pd.DataFrame, count: int) -> pd.DataFrame:
     return best.assign(**{end: best[end].astype(float).clip(0, 1) for end in ends})
 
 
+def interval_over(trials: pd.DataFrame) -> str:
+    """What the intervals of the scores are over; studies of earlier versions know seeds alone."""
+    error = trials.get(Trials.VAL_F1_MACRO_UNIT_SE)
+    return "seeds" if error is None or error.isna().all() else "judged rows (groups) and seeds"
+
+
 def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
     """Trials in the order in which they ended: ``done`` (from 1), ``score``, ``best``, trial and state.
 

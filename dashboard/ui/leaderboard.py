@@ -32,8 +32,8 @@ def show(trials: pd.DataFrame, count: int) -> None:
     st.dataframe(shown, hide_index=True, column_config=_columns(shown), height="content", placeholder="–")
     states = f"{len(best)} best of {int((trials[Trials.STATE] == TrialState.COMPLETE).sum())} complete trials"
     layout.sentence(
-        f"The {states} by validation macro-F1, each a mean over seeds with a 95 % t-interval over "
-        "seeds. Overlapping intervals: the order may be chance."
+        f"The {states} by validation macro-F1, each a mean over seeds with a 95 % interval over "
+        f"{trial_frames.interval_over(trials)}. Overlapping intervals: the order may be chance."
     )
 
 

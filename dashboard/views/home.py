@@ -197,6 +197,10 @@ def results(info: RunInfo) -> None:
             headline(info, summary)
             if summary.get(FineTuned.EFFECT):
                 against_frozen(summary)
+            if Summary.TEST_LESS_EXPECTED in summary:
+                if warning := below(summary):
+                    st.warning(warning, icon=":material/warning:")
+                layout.sentence(outlook(summary))
             if Summary.MEMBERS in summary:
                 layout.sentence(final_head(summary))
             if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
@@ -210,7 +214,8 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
     """The figures that the command printed last, or those so far."""
     counts = summary.get(Summary.COUNTS, {})
     cells = [
-        ("Best val macro-F1", text.score(info.figures.best_val), text.ends(info.figures.best_val_ci95)),
+        expected(summary)
+        or ("Best val macro-F1", text.score(info.figures.best_val), text.ends(info.figures.best_val_ci95)),
         ("Test macro-F1", text.score(info.figures.test), text.ends(info.figures.test_ci95)),
         (
             "Test accuracy",
@@ -239,6 +244,40 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
             ),
         )
     layout.metric_row(cells)
+
+
+def expected(summary: dict[str, Any]) -> tuple[str, str, str] | None:
+    """The macro-F1 to expect on new data; None where it is not on record."""
+    if summary.get(Summary.EXPECTED_F1_MACRO) is None:
+        return None
+    ends = text.ends(summary[Summary.EXPECTED_F1_MACRO_CI95])
+    return "Expected macro-F1", text.score(summary[Summary.EXPECTED_F1_MACRO]), ends
+
+
+def outlook(summary: dict[str, Any]) -> str:
+    """What to expect on new data, and how the test rows compare with that."""
+    accuracy = text.interval(summary[Summary.EXPECTED_ACCURACY], summary[Summary.EXPECTED_ACCURACY_CI95])
+    f1 = text.interval(summary[Summary.EXPECTED_F1_MACRO], summary[Summary.EXPECTED_F1_MACRO_CI95])
+    less, *ends = summary[Summary.TEST_LESS_EXPECTED]
+    apart = text.interval(less, ends, text.signed)
+    looks = summary.get(Summary.TEST_LOOKS, 1)
+    seen = f" Runs in this store had answered them {looks} times by then." if looks > 1 else ""
+    return (
+        f"Expected on new data: macro-F1 {f1}, accuracy {accuracy}, 95 % over "
+        f"{summary[Summary.EXPECTED_OVER]}. The test rows differ by {apart}.{seen}"
+    )
+
+
+def below(summary: dict[str, Any]) -> str | None:
+    """What to look at where the test rows are answered worse than expected by more than chance."""
+    less, low, high = summary[Summary.TEST_LESS_EXPECTED]
+    if high >= 0:
+        return None
+    return (
+        f"Test macro-F1 is below what was expected, by {text.interval(less, (low, high), text.signed)}. The "
+        "test rows may come from another source, time or mix of classes; or images of one person or series "
+        "are on both sides of a fold (`--groups` keeps them together). See Data quality."
+    )
 
 
 def against_frozen(summary: dict[str, Any]) -> None:
@@ -278,19 +317,19 @@ def final_head(summary: dict[str, Any]) -> str:
 
 
 def how_it_held(summary: dict[str, Any]) -> str:
-    """What is left of the best score, chosen among many, with random numbers that had no part in choosing."""
+    """What is left of the best score with other random numbers: luck of seeds, and nothing else."""
     ends = summary[Summary.FRESH_VAL_F1_MACRO_CI95]
     fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], ends)
     if ends[0] is not None and ends[1] - ends[0] < 1e-9:
         fresh += " (no seed changed anything, so this says nothing about luck in choosing)"
     leads = [
-        f"{text.interval(lead, ends, text.signed)} over the {name} trial"
+        f"{text.interval(lead, ends, text.signed)} to the {name} trial"
         for name, (lead, *ends) in summary.get(Summary.FRESH_LEAD, {}).items()
     ]
     return (
-        f"Selected with validation macro-F1 {text.score(summary.get(Summary.BEST_VAL_F1_MACRO))}, the best "
-        f"trial has {fresh} when trained anew with {text.count(summary[Summary.FRESH_SEEDS], 'fresh seed')}"
-        + (f", and leads by {'; '.join(leads)} (seed by seed)." if leads else ".")
+        f"Luck of seeds: selected with macro-F1 {text.score(summary.get(Summary.BEST_VAL_F1_MACRO))}, the "
+        f"best trial has {fresh} with {text.count(summary[Summary.FRESH_SEEDS], 'fresh seed')}"
+        + (f"; difference {'; '.join(leads)} (seed by seed)." if leads else ".")
     )
 
 
@@ -318,7 +357,8 @@ def progress(trials: pd.DataFrame, version: Hashable) -> None:
     layout.sentence(
         f"Each dot is a trial in the order in which they ended (n = {len(frame)}, means over "
         f"{text.count(int(trials[Trials.SEEDS].max()), 'seed')}); the line is the best complete one so far"
-        f"{without}. Right: the {len(best)} best with 95 % t-intervals over seeds, cut at the edge."
+        f"{without}. Right: the {len(best)} best with 95 % intervals over "
+        f"{trial_frames.interval_over(trials)}, cut at the edge."
     )
 
 

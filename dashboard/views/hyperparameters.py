@@ -13,6 +13,7 @@ from dashboard.charts import hyperparameters as charts
 from dashboard.frames import hyperparameters as hyper
 from dashboard.frames import importance
 from dashboard.frames.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
+from dashboard.frames.trials import interval_over
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
@@ -43,6 +44,11 @@ class TrialsPage(NamedTuple):
     told: pd.DataFrame  # `importance.table`
     chosen: int | None  # the trial of the open card
     version: Hashable  # changes with the trials on record and with the objective
+
+    @property
+    def over(self) -> str:
+        """What the intervals of the scores are over."""
+        return interval_over(self.frame)
 
     def kept(self, name: str, make: Callable[[], Made], *choices: Hashable) -> Made:
         """A section's charts, made once for all readers; see `state.kept`."""
@@ -429,7 +435,7 @@ def against_yardstick(frame: pd.DataFrame, page: TrialsPage, measure: hyper.Yard
     best = hyper.best_first(page.frame, up=True).iloc[0]
     return (
         f"{told}; it was first beaten after {text.count(int(first['done']), 'trial')}{took}, and the best is "
-        f"{text.interval(best[SCORE], (best[hyper.LOW], best[hyper.HIGH]))} (95 % over seeds)."
+        f"{text.interval(best[SCORE], (best[hyper.LOW], best[hyper.HIGH]))} (95 % over {page.over})."
     )
 
 
@@ -529,7 +535,7 @@ def trial_table(page: TrialsPage) -> None:
         ),
         SCORE: st.column_config.NumberColumn(text.clean(page.objective.title), format="%.3f"),
         TRIAL: st.column_config.NumberColumn("trial", width="small"),
-        "ci95": st.column_config.TextColumn("95 % interval", help="over seeds"),
+        "ci95": st.column_config.TextColumn("95 % interval", help=f"over {page.over}"),
     }
     for parameter in page.parameters:
         if pd.api.types.is_numeric_dtype(shown[parameter.column]):
@@ -650,7 +656,7 @@ def facts_of(page: TrialsPage, trial: pd.Series) -> list[tuple[str, str]]:
     score = text.interval(trial[SCORE], ends)
     facts = [("state", str(trial[STATE])), (text.clean(page.objective.title), score)]
     if page.info.ours:
-        facts.append(("interval", "95 %, over seeds" if text.span(ends) else "none"))
+        facts.append(("interval", f"95 %, over {page.over}" if text.span(ends) else "none"))
     if pd.notna(trial["rank"]):
         facts.append(("rank", f"{int(trial['rank'])} of {complete} complete"))
     for column, name, form in (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.views.home import final_head
+from dashboard.views.home import below, final_head, outlook
 from tests.support import synthetic_runs, trained_ablation
 from tests.support.pages import open_page, restart, words
 from trainer.tracking.schema import Summary
@@ -57,3 +57,26 @@ def test_an_ensemble_is_named_by_its_trials_the_heaviest_first() -> None:
 def test_a_head_alone_is_named_and_what_it_did_not_learn_from_is_not_claimed() -> None:
     told = final_head({Summary.MEMBERS: {"8": 1.0}, Summary.REFIT: False, **JUDGED})
     assert told.startswith("Final head: trial 8. It learned from train;")
+
+
+EXPECTED = {
+    Summary.EXPECTED_F1_MACRO: 0.85,
+    Summary.EXPECTED_F1_MACRO_CI95: [0.82, 0.88],
+    Summary.EXPECTED_ACCURACY: 0.86,
+    Summary.EXPECTED_ACCURACY_CI95: [0.83, 0.89],
+    Summary.EXPECTED_OVER: "31 groups of 400 rows",
+}
+
+
+def test_what_to_expect_says_what_it_is_over_and_how_often_the_test_rows_were_seen() -> None:
+    told = outlook({**EXPECTED, Summary.TEST_LESS_EXPECTED: [0.01, -0.03, 0.05], Summary.TEST_LOOKS: 3})
+    assert "95 % over 31 groups of 400 rows" in told
+    assert "answered them 3 times" in told
+    assert "times" not in outlook({**EXPECTED, Summary.TEST_LESS_EXPECTED: [0.01, -0.03, 0.05]})
+
+
+def test_test_rows_far_below_what_was_expected_are_warned_of_and_others_are_not() -> None:
+    warning = below({**EXPECTED, Summary.TEST_LESS_EXPECTED: [-0.21, -0.27, -0.15]})
+    assert warning is not None
+    assert "below what was expected" in warning
+    assert below({**EXPECTED, Summary.TEST_LESS_EXPECTED: [-0.02, -0.06, 0.02]}) is None

@@ -124,10 +124,17 @@ class Experiment(ABC, Generic[C]):
                 say(done)
             else:
                 run = {Summary.RUN_ID: writer.run_id, Summary.STUDY: writer.study}
-                figures = {**run, **self.execute(writer)}
+                figures = {**run, **self.execute(writer), Summary.TEST_LOOKS: writer.looked()}
+                report_looks(figures[Summary.TEST_LOOKS])
                 writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
             figures = self.finish(figures, writer)
         return {name: value for name, value in figures.items() if name not in self.only_in_file}
+
+
+def report_looks(looks: int) -> None:
+    """Say how often the test rows have been answered: the best of many looks is luck, too."""
+    often = "for the first time" if looks == 1 else f"{looks} times"
+    say(f"Runs in this store have answered these test rows {often}.")
 
 
 def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str, about: str) -> RunWriter:

@@ -25,15 +25,21 @@ from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
 from trainer.heads.ensemble import Ensemble
 from trainer.heads.head import Head
+from trainer.search.expectation import Expectation
 from trainer.search.refit import Finalist
 from trainer.search.study import FinishedTrial, pareto_front
 from trainer.serving.packaging import pack, registered_name
 from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head, write_head
 from trainer.stats import intervals
+from trainer.stats.binary import difference
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Summary
 from trainer.tracking.writer import RunWriter
 
+WHY_BELOW = (
+    "The test rows may come from another source, time or mix of classes than train and val; or images of one "
+    "person or series are on both sides of a fold (--groups keeps them together)."
+)
 MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
 
 
@@ -60,18 +66,49 @@ def _plain(interval: intervals.Interval) -> list[float | None]:
 
 
 def report_selection_bias(selected: float, fresh: dict[str, Any]) -> None:
-    """What is left of the best score with other random numbers, for the person."""
+    """Say what is left of the best score with other random numbers: luck of seeds, and nothing else."""
     low, high = fresh[Summary.FRESH_VAL_F1_MACRO_CI95]
     interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
-    if low is not None and high - low < 1e-9:
-        interval += " (no seed changed anything: the rerun says nothing about luck in choosing)"
     say(
-        f"Validation macro-F1 of the best trial: selected {selected:.4f}, trained anew with "
-        f"{fresh[Summary.FRESH_SEEDS]} fresh seeds {fresh[Summary.FRESH_VAL_F1_MACRO]:.4f}{interval}."
+        f"Luck of seeds: the best trial was selected with macro-F1 {selected:.4f} and has "
+        f"{fresh[Summary.FRESH_VAL_F1_MACRO]:.4f}{interval} with {fresh[Summary.FRESH_SEEDS]} fresh seeds."
     )
     for name, (lead, low, high) in fresh[Summary.FRESH_LEAD].items():
         sure = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
         say(f"  its lead over the {name} trial, seed by seed: {lead:+.4f}{sure}")
+
+
+def report_expectation(expected: Expectation | None) -> None:
+    """Say what to expect on new data, before the test rows are answered."""
+    if expected is None:
+        say("Expected on new data: unknown. The rows are fewer than five groups, too few to say.")
+        return
+    f1, accuracy = (f"{one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" for one in expected[:2])
+    say(
+        f"Expected on new data: macro-F1 {f1}, accuracy {accuracy} (95 % over {expected.over}: answers "
+        "by heads that had not learned the row, chosen on other rows)."
+    )
+
+
+def expected_figures(expected: Expectation | None, tested: Mapping[str, Any]) -> dict[str, Any]:
+    """What was to expect, beside the figures of the test rows; said where these fall below it."""
+    if expected is None:
+        return {}
+    test = intervals.Interval(tested[Summary.TEST_F1_MACRO], *tested[Summary.TEST_F1_MACRO_CI95])
+    less = difference(test, expected.f1_macro)
+    if less.high < 0:
+        say(
+            f"Warning: test macro-F1 is below what was expected, by {less.value:+.4f} [{less.low:+.4f}, "
+            f"{less.high:+.4f}]. {WHY_BELOW}"
+        )
+    return {
+        Summary.EXPECTED_F1_MACRO: expected.f1_macro.value,
+        Summary.EXPECTED_F1_MACRO_CI95: list(expected.f1_macro[1:]),
+        Summary.EXPECTED_ACCURACY: expected.accuracy.value,
+        Summary.EXPECTED_ACCURACY_CI95: list(expected.accuracy[1:]),
+        Summary.EXPECTED_OVER: expected.over,
+        Summary.TEST_LESS_EXPECTED: list(less),
+    }
 
 
 def front_of(trials: Sequence[FinishedTrial]) -> list[dict[str, Any]]:

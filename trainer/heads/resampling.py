@@ -21,6 +21,7 @@ class Folds(NamedTuple):
     parts: tuple[TrainingData, ...]
     judged: tuple[np.ndarray, ...]  # int64 [M] of each part: its validation rows, among the learning rows
     learning: TrainingData  # all of the rows, to learn from once everything is chosen; nothing to validate on
+    unit_n: np.ndarray  # int64 [N] of the learning rows: equal for what is never divided, a group or an image
 
     @property
     def judged_rows(self) -> np.ndarray:
@@ -42,16 +43,21 @@ class Folds(NamedTuple):
         return judged_at_its_end(spec) if self.crossed else spec
 
 
-def holdout(part: TrainingData, learning: TrainingData) -> Folds:
-    """Return one part; the learning rows are its training rows, then its validation rows."""
-    return Folds((part,), (np.arange(part.rows, learning.rows),), learning)
+def holdout(part: TrainingData, learning: TrainingData, unit_n: np.ndarray | None = None) -> Folds:
+    """Return one part; the learning rows are its training rows, then its validation rows.
+
+    Args:
+        unit_n: see `Folds`; None: every row is its own.
+    """
+    return Folds((part,), (np.arange(part.rows, learning.rows),), learning, _units(learning, unit_n))
 
 
-def crossed(learning: TrainingData, fold_rn: np.ndarray) -> Folds:
+def crossed(learning: TrainingData, fold_rn: np.ndarray, unit_n: np.ndarray | None = None) -> Folds:
     """Return a part for each fold of each repeat.
 
     Args:
         fold_rn: int [R, N], the fold of each learning row in each repeat.
+        unit_n: see `Folds`; None: every row is its own.
     """
     parts, judged = [], []
     for fold_n in fold_rn:
@@ -59,4 +65,8 @@ def crossed(learning: TrainingData, fold_rn: np.ndarray) -> Folds:
             out_n = fold_n == fold
             parts.append(learning.split(np.flatnonzero(~out_n), np.flatnonzero(out_n)))
             judged.append(np.flatnonzero(out_n))
-    return Folds(tuple(parts), tuple(judged), learning)
+    return Folds(tuple(parts), tuple(judged), learning, _units(learning, unit_n))
+
+
+def _units(learning: TrainingData, unit_n: np.ndarray | None) -> np.ndarray:
+    return np.arange(learning.rows) if unit_n is None else unit_n

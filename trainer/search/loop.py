@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from trainer.heads.population import Precision
 from trainer.heads.resampling import Folds
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial, Proposal, Pruner, Study, rungs
+from trainer.stats.influence import of_f1_macro
 
 State = Literal["running", "complete", "pruned", "failed"]
 PROPOSING, TRAINING, JUDGING = "proposing", "training", "judging"  # names on the stopwatch
@@ -36,6 +38,7 @@ class TrialRecord:
     rungs: Mapping[int, float] = field(default_factory=dict)  # score at each rung reached so far
     message: str = ""
     held_out_mc: np.ndarray | None = None  # of a complete trial, see `FoldedPopulation.held_out`
+    unit_error: float = math.nan  # standard error of the score over the judged rows (groups)
 
 
 class SearchStep(NamedTuple):
@@ -169,16 +172,24 @@ def _judge(
     ended, surviving = [], []
     for trial in batch:
         if trial.slot not in running:
-            if outcomes[trial.proposal.number].failed:
-                ended.append(_record(trial, "failed"))
-            else:
-                said_mc = trial.population.held_out(trial.slot, judged=folds.judged)
-                ended.append(dataclasses.replace(_record(trial, "complete"), held_out_mc=said_mc))
+            failed = outcomes[trial.proposal.number].failed
+            ended.append(
+                _record(trial, "failed") if failed else _answered(_record(trial, "complete"), trial, folds)
+            )
         elif trial.proposal.number in to_prune:
-            ended.append(_record(trial, "pruned", f"Given up at the rung of epoch {epoch}."))
+            record = _record(trial, "pruned", f"Given up at the rung of epoch {epoch}.")
+            ended.append(dataclasses.replace(_answered(record, trial, folds), held_out_mc=None))
         else:
             surviving.append(trial)
     return ended, surviving
+
+
+def _answered(record: TrialRecord, trial: _Trial, folds: Folds) -> TrialRecord:
+    """Add what the trial says of the judged rows, and how far its score could be off with other rows."""
+    said_mc = trial.population.held_out(trial.slot, judged=folds.judged)
+    score = of_f1_macro(folds.judged_labels, said_mc.argmax(1), classes=said_mc.shape[1])
+    error = score.standard_error(folds.unit_n[folds.judged_rows])
+    return dataclasses.replace(record, held_out_mc=said_mc, unit_error=error)
 
 
 def _record(trial: _Trial, state: State, message: str = "") -> TrialRecord:

@@ -27,9 +27,8 @@ from trainer.heads.population import Population, Precision
 from trainer.heads.resampling import Folds
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
-from trainer.stats.intervals import Interval, confusion_matrix, f1_macro, mean_difference
-from trainer.stats.paired_bootstrap import PredictionSet
-from trainer.stats.paired_comparison import PairedComparison
+from trainer.stats.influence import of_f1_macro, of_mean
+from trainer.stats.intervals import Interval, confusion_matrix, f1_macro
 
 NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
 ALL_SEEDS = -1  # seed index of a head that is the mean over seeds
@@ -114,9 +113,7 @@ def describe(choice: Choice, *, crossed: bool) -> str:
 def candidates(
     trials: Sequence[FinishedTrial], held_out: Mapping[int, np.ndarray], label_m: np.ndarray
 ) -> list[CalibratedTrial]:
-    """Return the trials whose answers to rows that they did not learn from are known, the best first.
-
-    Ranked by macro-F1; ties go to the lower log-loss, then to the earlier trial.
+    """Return the trials whose answers to rows that they did not learn from are known, `in_order`.
 
     Args:
         held_out: by trial, see `FoldedPopulation.held_out`.
@@ -129,9 +126,15 @@ def candidates(
         log_mc = torch.from_numpy(held_out[trial.number].astype(np.float32))
         temperature = fit_temperature(log_mc, torch.from_numpy(label_m))
         p_mc = (log_mc / temperature).softmax(1).numpy()
-        score = _f1(p_mc.argmax(1), label_m, classes=p_mc.shape[1])
+        score = f1_of(p_mc.argmax(1), label_m, classes=p_mc.shape[1])
         loss = float(row_losses(p_mc, label_m).mean())
         found.append(CalibratedTrial(trial, temperature, p_mc, score, loss))
+    return in_order(found)
+
+
+def in_order(found: Sequence[CalibratedTrial]) -> list[CalibratedTrial]:
+    """Return candidates with the best first: by macro-F1; ties go to the lower log-loss, then to the earlier
+    trial."""
     return sorted(found, key=lambda one: (-one.f1_macro, one.log_loss, one.trial.number))
 
 
@@ -145,26 +148,32 @@ def answers_again(
     }
 
 
-def choose(found: Sequence[CalibratedTrial], label_m: np.ndarray, *, seed: int) -> Choice:
+def choose(found: Sequence[CalibratedTrial], label_m: np.ndarray, unit_m: np.ndarray, *, seed: int) -> Choice:
     """Return what is handed over: the greedy ensemble where it is the better one, else the best candidate.
 
-    The ensemble is better where, row by row, its log-loss is lower by more than chance (95 % interval of the
-    difference), and its macro-F1 is not lower by more than chance (paired bootstrap over rows).
+    The ensemble is better where its log-loss is lower by more than chance, and its macro-F1 is not lower by
+    more than chance: 95 % intervals of the paired differences, over units.
+
+    Args:
+        label_m: int64 [M], of the judged rows.
+        unit_m: int64 [M], equal for dependent rows.
     """
     best = found[0]
     every_kmc = np.stack([one.probability_mc for one in found])
     weight_k = greedy_weights(every_kmc, label_m, seed=seed)
     together_mc = mean_of(every_kmc, weight_k)
-    gain = mean_difference(row_losses(best.probability_mc, label_m) - row_losses(together_mc, label_m))
-    pred = np.stack([together_mc.argmax(1), best.probability_mc.argmax(1)])
-    classes = together_mc.shape[1]
-    pair = PairedComparison(PredictionSet(label_m, pred[:, None], classes), seed=seed).pair(0, 1)
-    if not (gain.low > 0 and pair.f1_macro.high >= 0):
-        return Choice({best.trial.number: 1.0}, best.probability_mc, best.f1_macro, gain, pair.f1_macro)
+    lower_m = row_losses(best.probability_mc, label_m) - row_losses(together_mc, label_m)
+    gain = of_mean(lower_m).difference_interval(unit_m)
+    f1, f1_of_best = (
+        of_f1_macro(label_m, p_mc.argmax(1), classes=p_mc.shape[1])
+        for p_mc in (together_mc, best.probability_mc)
+    )
+    lead = (f1 - f1_of_best).difference_interval(unit_m)
+    if not (gain.low > 0 and lead.high >= 0):
+        return Choice({best.trial.number: 1.0}, best.probability_mc, best.f1_macro, gain, lead)
     order = sorted(np.flatnonzero(weight_k).tolist(), key=lambda k: -weight_k[k])
     weights = {found[k].trial.number: float(weight_k[k]) for k in order}
-    f1 = _f1(pred[0], label_m, classes=classes)
-    return Choice(weights, together_mc, f1, gain, pair.f1_macro)
+    return Choice(weights, together_mc, f1.value, gain, lead)
 
 
 def hand_over(
@@ -248,5 +257,6 @@ def _trained(
     return population
 
 
-def _f1(pred_n: np.ndarray, label_n: np.ndarray, *, classes: int) -> float:
+def f1_of(pred_n: np.ndarray, label_n: np.ndarray, *, classes: int) -> float:
+    """Return the macro-F1 of predictions [N]."""
     return float(f1_macro(confusion_matrix(label_n, pred_n, classes=classes)))

@@ -16,7 +16,7 @@ from trainer.search.loop import TrialRecord
 from trainer.search.refit import choose_finalists, ranking
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial
-from trainer.stats.intervals import mean_over_seeds
+from trainer.stats.intervals import mean_over_seeds, score_over_units_and_seeds
 from trainer.tracking.schema import PARAM_PREFIX, Curves, Trials
 
 MOST_CANDIDATES = 25  # trials of whose answers the final head is made
@@ -38,6 +38,8 @@ def trials_frame(records: Iterable[TrialRecord], *, began: float) -> pd.DataFram
 def _trial_row(record: TrialRecord, began: float) -> dict[str, Any]:
     outcome = record.outcome
     score, error = mean_over_seeds(outcome.val_f1_macro_s)
+    if math.isfinite(record.unit_error):
+        score = score_over_units_and_seeds(score.value, record.unit_error, error)
     return {
         Trials.TRIAL: record.number,
         Trials.STATE: record.state,
@@ -46,6 +48,7 @@ def _trial_row(record: TrialRecord, began: float) -> dict[str, Any]:
         Trials.BEST_EPOCH: float(outcome.best_epoch_s.mean()),
         Trials.VAL_F1_MACRO: math.nan if outcome.failed else score.value,
         Trials.VAL_F1_MACRO_SE: error,
+        Trials.VAL_F1_MACRO_UNIT_SE: record.unit_error,
         Trials.VAL_F1_MACRO_LOW: score.low,
         Trials.VAL_F1_MACRO_HIGH: score.high,
         Trials.VAL_ACCURACY: float(outcome.val_accuracy_s.mean()),

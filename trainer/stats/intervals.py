@@ -29,6 +29,17 @@ def mean_over_seeds(score_s: np.ndarray) -> tuple[Interval, float]:
     return Interval(mean, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))), error
 
 
+def score_over_units_and_seeds(score: float, unit_error: float, seed_error: float) -> Interval:
+    """Return a score (0 to 1) with a normal 95 % interval for both sources of chance, cut to that range.
+
+    Args:
+        unit_error: standard error over rows, or groups of rows.
+        seed_error: over seeds; NaN for one seed.
+    """
+    reach = Z95 * math.hypot(unit_error, 0.0 if math.isnan(seed_error) else seed_error)
+    return Interval(score, max(score - reach, 0.0), min(score + reach, 1.0))
+
+
 def paired_difference(score_a_s: np.ndarray, score_b_s: np.ndarray) -> Interval:
     """Return the mean of a - b over S pairs (two configurations, seed by seed) with Student's t-interval.
 

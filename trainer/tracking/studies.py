@@ -12,6 +12,7 @@ from trainer.tracking.client import connect, find_experiment, runs, tag_filter
 from trainer.tracking.schema import Kind, RunState, Stopped, Tag, run_state
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 
@@ -65,6 +66,16 @@ def state_of(run: Run) -> RunState:
     """Return the current state of a run."""
     heartbeat = run.data.tags.get(Tag.HEARTBEAT)
     return run_state(run.info.status, float(heartbeat) if heartbeat else None, time.time())
+
+
+def test_looks(client: MlflowClient, *, digest: str) -> int:
+    """Return how often runs of the store have answered the test rows of the data with that digest."""
+    looks = 0
+    for experiment in client.search_experiments():
+        for run in runs(client, experiment.experiment_id, where=tag_filter(Tag.DIGEST, digest)):
+            before_counting = run.info.status == "FINISHED" and run.data.tags.get(Tag.KIND) != Kind.EXTRACTION
+            looks += int(run.data.tags.get(Tag.TEST_LOOKS, before_counting))
+    return looks
 
 
 def finished_runs(tracking_uri: str, experiment: str, *, kind: Kind = Kind.SWEEP) -> Iterator[str]:

@@ -32,7 +32,7 @@ from trainer.tracking.children import (
 )
 from trainer.tracking.client import check_not_moved, connect, cut, find_run, local_folder, open_experiment
 from trainer.tracking.schema import SCHEMA_VERSION, Artifact, Kind, RunState, Stopped, Tag
-from trainer.tracking.studies import state_of
+from trainer.tracking.studies import state_of, test_looks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,6 +188,14 @@ class RunWriter:
         now_ms = int(time.time() * 1000)
         entries = [Metric(k, float(v), now_ms, step) for k, v in values.items() if math.isfinite(v)]
         self._log(self.run_id, metrics=entries)
+
+    def looked(self) -> int:
+        """Note that this run has answered the test rows. Returns how often runs on the same data have."""
+        tags = self._run.data.tags
+        mine = int(tags.get(Tag.TEST_LOOKS, 0)) + 1
+        with self._lock:
+            self._client.set_tag(self.run_id, Tag.TEST_LOOKS, str(mine))
+            return test_looks(self._client, digest=tags[Tag.DIGEST])
 
     def trials(self, children: Sequence[ChildRun]) -> None:
         """Create one child run per finished trial; trials that have theirs already are passed over."""

@@ -17,9 +17,9 @@ from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.trials import (
     RECORDING,
     check,
-    finalists,
     run_trials,
     search_settings,
+    select,
     summarise,
 )
 from trainer.experiments.sweep.validation import VALIDATION, Validation, folds_of, plan_validation
@@ -198,10 +198,11 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
     from trainer.experiments.evaluation import Evaluation
 
     config, plan, folds, trial_log = sweep.config, sweep.plan, sweep.folds, sweep.trial_log
-    answers = Evaluation(sweep.features, finalists(config, plan, folds, trial_log), seed=config.seed)
+    selection = select(config, plan, folds, trial_log)
+    answers = Evaluation(sweep.features, selection.finalists, seed=config.seed)
     answers.log(writer)
     figures = {
-        **summarise(config, plan, folds, trial_log, answers),
+        **summarise(config, plan, folds, trial_log, selection.expected, answers),
         Summary.VALIDATION: sweep.validation.text,
         Summary.REFIT: config.refit,
         Summary.MODEL: answers.model_uri,

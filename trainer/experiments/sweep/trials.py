@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.core import errors
 from trainer.core.config import require_at_least
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
     from trainer.heads.resampling import Folds
+    from trainer.search.expectation import Expectation
     from trainer.search.loop import SearchSettings, SearchStep
     from trainer.search.refit import Finalist
     from trainer.search.space import Space
@@ -88,15 +89,23 @@ def run_trials(
         yield step
 
 
-def finalists(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -> list[Finalist]:
-    """Return what is handed over and, to compare with, the best head of every depth that it is not.
+class Selection(NamedTuple):
+    """What a search hands over, before the test rows are answered."""
 
-    Chosen by what they say of rows that they did not learn from, then trained on all rows that are not test.
+    finalists: list[Finalist]  # the final head and, to compare with, the best of every depth that it is not
+    expected: Expectation | None  # on new data; None of too few rows to tell
+
+
+def select(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -> Selection:
+    """Choose heads by what they say of rows that they did not learn from, and train them on all rows that are
+    not test.
 
     Raises:
         NoResultError: no trial completed.
     """
+    from trainer.experiments import evaluation
     from trainer.search import refit
+    from trainer.search.expectation import expect
     from trainer.search.study import head_seeds
     from trainer.search.trial_log import best_trials
 
@@ -114,33 +123,53 @@ def finalists(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog
     if unknown:  # the record of a version that did not keep them
         held_out |= refit.answers_again(unknown, folds, seeds=seeds, precision=plan.precision)
     found = refit.candidates(best, held_out, folds.judged_labels)
-    choice = refit.choose(found, folds.judged_labels, seed=config.seed)
+    choice = refit.choose(found, folds.judged_labels, folds.unit_n[folds.judged_rows], seed=config.seed)
     say(refit.describe(choice, crossed=folds.crossed))
-    return refit.hand_over(found, choice, folds, seeds=seeds, precision=plan.precision, refit=config.refit)
+    expected = expect(found, folds, seed=config.seed, refit=config.refit)
+    evaluation.report_expectation(expected)
+    heads = refit.hand_over(found, choice, folds, seeds=seeds, precision=plan.precision, refit=config.refit)
+    return Selection(heads, expected)
+
+
+def fresh_seeds(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -> dict[str, Any]:
+    """Return how the best configurations score with other seeds; {} where seeds change nothing."""
+    from trainer.experiments import evaluation
+    from trainer.search import refit
+    from trainer.search.space import head_spec
+    from trainer.search.study import head_seeds
+
+    chosen = refit.choose_finalists(trial_log.finished)
+    if not head_spec(dict(chosen["best"].params)).is_random:
+        say(f"Luck of seeds: none. The best trial, {chosen['best'].number}, is deterministic.")
+        return {}
+    seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
+    scores = refit.scores_with_fresh_seeds(chosen, folds, seeds=seeds, precision=plan.precision)
+    fresh = evaluation.fresh_seed_figures(scores)
+    evaluation.report_selection_bias(chosen["best"].score, fresh)
+    return fresh
 
 
 def summarise(
-    config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog, answers: Evaluation
+    config: SweepConfig,
+    plan: Plan,
+    folds: Folds,
+    trial_log: TrialLog,
+    expected: Expectation | None,
+    answers: Evaluation,
 ) -> dict[str, Any]:
     """Return the figures of a sweep with completed trials (`schema.Summary`), without names in MLflow."""
     from trainer.experiments import evaluation
-    from trainer.search import refit
-    from trainer.search.study import head_seeds
 
     best = trial_log.best()
     assert best is not None
-    fresh: dict[str, Any] = {}
-    if config.fresh_seeds:
-        seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
-        chosen = refit.choose_finalists(trial_log.finished)
-        scores = refit.scores_with_fresh_seeds(chosen, folds, seeds=seeds, precision=plan.precision)
-        fresh = evaluation.fresh_seed_figures(scores)
-        evaluation.report_selection_bias(best[Trials.VAL_F1_MACRO], fresh)
+    fresh = fresh_seeds(config, plan, folds, trial_log) if config.fresh_seeds else {}
+    tested = answers.test_figures()
     figures = {
         Summary.TRIALS: len(trial_log.finished),
         **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
         Summary.MEMBERS: {str(trial): share for trial, share in answers.final_head.shares.items()},
         Summary.HELD_OUT_F1_MACRO: answers.heads[0].val_f1_macro,
+        **evaluation.expected_figures(expected, tested),
         Summary.BEST_TRIAL: int(best[Trials.TRIAL]),
         Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
         Summary.BEST_VAL_F1_MACRO_CI95: [
@@ -149,7 +178,7 @@ def summarise(
         ],
         Summary.BEST_SO_FAR: trial_log.best_so_far(points=Summary.SPARK_POINTS),
         **fresh,
-        **answers.test_figures(),
+        **tested,
     }
     if config.objective == "f1+size":
         figures[Summary.FRONT] = evaluation.front_of(trial_log.finished)

@@ -66,8 +66,7 @@ def plan_validation(config: SweepConfig, manifest: Manifest, before: Mapping[str
     if before is not None and VALIDATION not in before:
         return Validation(0, 1, refit=False, seed=config.seed, recorded=False)
     learning, val = learning_rows(manifest), manifest.rows("val")
-    unit = units_of(manifest, learning)
-    units = len(set(unit) - {""}) + unit.count("")
+    units = int(units_of(manifest, learning).max(initial=-1)) + 1
     crossed = config.validate == "cv" or (
         config.validate == "auto" and config.refit and len(val) < FEW_ROWS and units >= config.folds
     )
@@ -96,26 +95,30 @@ def _learns(config: SweepConfig, rows: int) -> str:
     return f" The final head learns from all {rows} rows that are not test." if config.refit else ""
 
 
-def units_of(manifest: Manifest, rows: np.ndarray) -> list[str]:
-    """Return for each row what must not be divided, its group or image; "" for a row on its own."""
-    return indivisible_units([manifest.content[r] for r in rows], [manifest.group[r] for r in rows])
+def units_of(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
+    """Return int64 [N] from 0, equal for rows that must not be divided: of a group, or copies of an image."""
+    import numpy as np
+
+    unit = indivisible_units([manifest.content[r] for r in rows], [manifest.group[r] for r in rows])
+    return np.unique([name or f"\0{row}" for row, name in enumerate(unit)], return_inverse=True)[1]
 
 
 def folds_of(features: Features, validation: Validation, device: str) -> Folds:
     """Return the rows to learn from and to judge by, on the device that trains."""
-    from trainer.data.folds import assign_folds
     from trainer.experiments.inputs import training_data
+    from trainer.heads.folds import assign_folds
     from trainer.heads.resampling import crossed, holdout
 
     learning = training_data(features, device, refit=True)
-    if not validation.crossed:
-        return holdout(training_data(features, device), learning)
     manifest, rows = features.manifest, learning_rows(features.manifest)
+    unit_n = units_of(manifest, rows)
+    if not validation.crossed:
+        return holdout(training_data(features, device), learning, unit_n)
     fold_rn = assign_folds(
         manifest.label_n[rows],
-        units_of(manifest, rows),
+        unit_n,
         folds=validation.folds,
         repeats=validation.repeats,
         seed=validation.seed,
     )
-    return crossed(learning, fold_rn)
+    return crossed(learning, fold_rn, unit_n)

@@ -46,6 +46,7 @@ class Tag:
     IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed
     HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the last heartbeat
     STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
+    TEST_LOOKS = "headroom.test_looks"  # how often this run has answered the test rows
     TRIAL = "headroom.trial"  # a child's trial number; of an ablation its row in ABLATION
     TRIAL_STATE = "headroom.trial_state"  # a child's TrialState
     ERROR = "headroom.error"  # error message

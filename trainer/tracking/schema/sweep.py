@@ -16,7 +16,9 @@ class Trials:
     BEST_EPOCH = "best_epoch"  # float: mean over seeds, epochs count from 1
     VAL_F1_MACRO = "val_f1_macro"  # mean over seeds, each at its best epoch
     VAL_F1_MACRO_SE = "val_f1_macro_se"  # standard error over seeds (null for one seed)
-    VAL_F1_MACRO_LOW = "val_f1_macro_low"  # 95 % t-interval over seeds (null for one seed)
+    VAL_F1_MACRO_UNIT_SE = "val_f1_macro_unit_se"  # standard error over judged rows, or groups of them
+    # 95 % interval over both; where UNIT_SE is null (older studies), over seeds alone (null for one seed)
+    VAL_F1_MACRO_LOW = "val_f1_macro_low"
     VAL_F1_MACRO_HIGH = "val_f1_macro_high"
     VAL_ACCURACY = "val_accuracy"
     VAL_LOSS = "val_loss"
@@ -101,6 +103,16 @@ class Summary:
     REFIT = "refit"  # whether the final head learned from all rows but the test rows
     MEMBERS = "members"  # {trial: weight} of the final head, the heaviest first
     HELD_OUT_F1_MACRO = "held_out_f1_macro"  # of the final head, on rows that it had not learned from
+    # what to expect of the final head on new data, from rows that it had not learned from:
+    EXPECTED_F1_MACRO = "expected_f1_macro"
+    EXPECTED_F1_MACRO_CI95 = "expected_f1_macro_ci95"
+    EXPECTED_ACCURACY = "expected_accuracy"
+    EXPECTED_ACCURACY_CI95 = "expected_accuracy_ci95"
+    EXPECTED_OVER = "expected_over"  # what its intervals are over, such as "812 rows"
+    TEST_LESS_EXPECTED = "test_less_expected"  # [test - expected macro-F1, low, high]
+    TEST_LOOKS = (
+        "test_looks"  # how often the test rows were answered by runs of this store, this one included
+    )
     BEST_TRIAL = "best_trial"  # with the highest validation macro-F1: the next; MEMBERS may be others
     BEST_VAL_F1_MACRO = "best_val_f1_macro"
     BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 
 def assign_folds(
-    label_n: np.ndarray, unit: Sequence[str], *, folds: int, repeats: int, seed: int
+    label_n: np.ndarray, unit_n: np.ndarray, *, folds: int, repeats: int, seed: int
 ) -> np.ndarray:
     """Return the fold of each row in each repeat: int64 [R, N] in 0 … F-1.
 
@@ -18,12 +17,10 @@ def assign_folds(
 
     Args:
         label_n: int64 [N].
-        unit: of each row, the unit that is never divided; "" for a row on its own, see
-            `trainer.data.duplicates.indivisible_units`.
+        unit_n: int64 [N], equal for rows that are never divided.
         folds: F, at least 2 and at most the number of units.
     """
-    names = [name or f"\0{row}" for row, name in enumerate(unit)]
-    _, unit_n, size_u = np.unique(names, return_inverse=True, return_counts=True)
+    _, unit_n, size_u = np.unique(unit_n, return_inverse=True, return_counts=True)
     divided = StratifiedKFold if size_u.max() == 1 else StratifiedGroupKFold  # the second is much slower
     fold_rn = np.zeros((repeats, len(label_n)), dtype=np.int64)
     for repeat in range(repeats):

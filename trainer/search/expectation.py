@@ -1,0 +1,151 @@
+"""What to expect of a search on new data, from rows that the heads did not learn from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from trainer.heads.ensemble import mean_of, row_losses
+from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
+from trainer.heads.folds import assign_folds
+from trainer.heads.head_config import HeadSpec
+from trainer.heads.resampling import Folds
+from trainer.heads.training_data import TrainingData
+from trainer.search.refit import CalibratedTrial, choose, f1_of, in_order
+from trainer.search.space import head_spec
+from trainer.stats.influence import Linearised, of_accuracy, of_f1_macro
+from trainer.stats.intervals import Interval
+
+PARTS = 5  # of the rows, each answered by what is chosen on the others
+MOST_ROWS = 3000  # up to which as many smaller training sets are drawn; of more rows one is enough
+
+
+class Expectation(NamedTuple):
+    """Scores to expect on new data of the kind of train and val, with 95 % intervals over units."""
+
+    f1_macro: Interval
+    accuracy: Interval
+    gain: float  # of accuracy, already added: from the rows of a part to all
+    units: int  # what the intervals are over: groups, or rows where there are none
+    rows: int
+
+    @property
+    def over(self) -> str:
+        """Say what the intervals are over."""
+        rows = f"{self.rows:,} rows"
+        return rows if self.units == self.rows else f"{self.units:,} groups of {rows}"
+
+
+class LearningCurve(NamedTuple):
+    """What one head answers to the M judged rows, having learned from all rows of a part and from fewer."""
+
+    pred_rm: np.ndarray  # int64 [R, M], of R repeats
+    fewer_km: np.ndarray  # int64 [K, M], of K smaller training sets
+    weight: float  # the gain from a part to all rows, in units of that from fewer rows to a part
+
+
+def expect(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int, refit: bool) -> Expectation | None:
+    """Return what to expect on new data; None where the rows are too few units to be divided.
+
+    Args:
+        found: see `trainer.search.refit.candidates`.
+        refit: whether the final head learns from all rows.
+    """
+    unit_m = folds.unit_n[folds.judged_rows]
+    if len(np.unique(unit_m)) < PARTS:
+        return None
+    label_m, classes = folds.judged_labels, folds.learning.classes
+    pred_m = predictions_of_procedure(found, folds, seed=seed)
+    curve = learning_curve(found, folds, seed=seed) if refit else None
+    scores, gain = [], 0.0
+    for of in (of_f1_macro, of_accuracy):
+        score = of(label_m, pred_m, classes=classes)
+        if curve is not None:
+            more = Linearised.mean([of(label_m, one, classes=classes) for one in curve.pred_rm])
+            fewer = Linearised.mean([of(label_m, one, classes=classes) for one in curve.fewer_km])
+            step = (more - fewer) * curve.weight
+            score, gain = score + step, step.value
+        scores.append(score.interval(unit_m))
+    f1, accuracy = scores
+    return Expectation(f1, accuracy, gain, len(np.unique(unit_m)), len(label_m))
+
+
+def predictions_of_procedure(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int) -> np.ndarray:
+    """Return what the search answers to each judged row if that row has no part in the choice: int64 [M].
+
+    The best of many scores is partly luck: the rows that chose it say too much good of it. So the rows of
+    each of `PARTS` parts are answered by what is chosen on the others, by the rule of the final head
+    (cross-fitting, as in stacking: Wolpert 1992). That costs no training, unlike a nested cross-validation.
+    """
+    label_m, unit_m = folds.judged_labels, folds.unit_n[folds.judged_rows]
+    part_m = _divided(folds, folds.judged_rows, seed=seed)
+    pred_m = np.empty(len(label_m), dtype=np.int64)
+    for part in np.unique(part_m):
+        inside, outside = np.flatnonzero(part_m == part), np.flatnonzero(part_m != part)
+        choice = choose(_on(found, outside, label_m), label_m[outside], unit_m[outside], seed=seed)
+        by_number = {one.trial.number: one.probability_mc[inside] for one in found}
+        answers_kmc = np.stack([by_number[number] for number in choice.weights])
+        pred_m[inside] = mean_of(answers_kmc, list(choice.weights.values())).argmax(1)
+    return pred_m
+
+
+def learning_curve(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int) -> LearningCurve | None:
+    """Return how the best head that is fitted to its optimum changes with fewer rows; None without one.
+
+    What is judged has learned from the rows of a part, the final head from all. So each part is cut down once
+    more by a fifth: scores approach their limit as a - b / rows, so that the gain from a part to all rows is
+    ``weight`` times that from the smaller one to the part. Heads in closed form are taken because they are
+    cheap, and because their scores do not depend on random numbers.
+    """
+    specs = [judged_at_its_end(head_spec(dict(one.trial.params))) for one in found]
+    spec = next((spec for spec in specs if not spec.is_random), None)
+    if spec is None:
+        return None
+    learning = folds.learning
+    rows_p = [np.setdiff1d(np.arange(learning.rows), judged) for judged in folds.judged]
+    if min(len(np.unique(folds.unit_n[rows])) for rows in rows_p) < PARTS:
+        return None
+    fewer_p = [_divided(folds, rows, seed=seed) for rows in rows_p]
+    smaller = [
+        learning.split(rows[part_n != draw], judged)
+        for draw in range(PARTS if learning.rows <= MOST_ROWS else 1)
+        for rows, part_n, judged in zip(rows_p, fewer_p, folds.judged, strict=True)
+    ]
+    small, middle = (np.mean([part.rows for part in parts]) for parts in (smaller, folds.parts))
+    weight = (1 / middle - 1 / learning.rows) / (1 / small - 1 / middle)
+    return LearningCurve(_answers(spec, folds.parts, folds), _answers(spec, smaller, folds), float(weight))
+
+
+def _answers(spec: HeadSpec, parts: Sequence[TrainingData], folds: Folds) -> np.ndarray:
+    """Return int64 [K, M], the classes that a head predicts on the judged rows of K times all parts."""
+    population = FoldedPopulation([spec], parts, seeds=(0,))
+    population.train(spec.epochs)
+    with torch.inference_mode():
+        pred = [
+            one.heads(0)[0].logits(one.data.val.x_nd).argmax(1).cpu().numpy()
+            for one in population.populations
+        ]
+    row = np.concatenate([*folds.judged] * (len(parts) // len(folds.parts)))
+    in_order_of_rows = np.argsort(row, kind="stable")
+    return np.concatenate(pred)[in_order_of_rows].reshape(len(folds.judged_rows), -1).T
+
+
+def _divided(folds: Folds, rows: np.ndarray, *, seed: int) -> np.ndarray:
+    """Return one of `PARTS` parts for each of these learning rows: int64 [N]."""
+    label_n = folds.learning.train.y_n.cpu().numpy()[rows]
+    return assign_folds(label_n, folds.unit_n[rows], folds=PARTS, repeats=1, seed=seed)[0]
+
+
+def _on(found: Sequence[CalibratedTrial], rows: np.ndarray, label_m: np.ndarray) -> list[CalibratedTrial]:
+    """Return the candidates as these rows alone rank them."""
+    judged = []
+    for one in found:
+        p_mc = one.probability_mc[rows]
+        score = f1_of(p_mc.argmax(1), label_m[rows], classes=p_mc.shape[1])
+        loss = float(row_losses(p_mc, label_m[rows]).mean())
+        judged.append(dataclasses.replace(one, probability_mc=p_mc, f1_macro=score, log_loss=loss))
+    return in_order(judged)

@@ -1,0 +1,92 @@
+"""Scores with what each row adds to them, for intervals of sums and differences of scores.
+
+A score of N weighted rows is linearised at equal weights: the influence of a row is the derivative by its
+weight. Influences of one unit (a patient's images, say) are summed, and the variance of the score is the sum
+of their squares (infinitesimal jackknife: Jaeckel 1972; Efron & Tibshirani 1993, ch. 21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.stats.intervals import (
+    Interval,
+    confusion_matrix,
+    f1_macro,
+    ratio,
+    student_reach,
+    wilson_of_share,
+)
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """A score from 0 to 1, or a sum or difference of some, and the influence of each row."""
+
+    value: float
+    influence_n: np.ndarray
+
+    @classmethod
+    def mean(cls, scores: Sequence[Linearised]) -> Linearised:
+        """Return the mean of scores of the same rows."""
+        influence_n = np.mean([score.influence_n for score in scores], axis=0)
+        return cls(float(np.mean([score.value for score in scores])), influence_n)
+
+    def __add__(self, other: Linearised) -> Linearised:
+        return Linearised(self.value + other.value, self.influence_n + other.influence_n)
+
+    def __sub__(self, other: Linearised) -> Linearised:
+        return self + other * -1
+
+    def __mul__(self, factor: float) -> Linearised:
+        return Linearised(self.value * factor, self.influence_n * factor)
+
+    def standard_error(self, unit_n: np.ndarray) -> float:
+        """Return the standard error over units: int [N], equal for dependent rows."""
+        unit_n = np.unique(unit_n, return_inverse=True)[1]
+        units = int(unit_n.max()) + 1
+        total_u = np.bincount(unit_n, weights=self.influence_n)
+        return float(np.sqrt(units / (units - 1) * (total_u**2).sum())) if units > 1 else float("nan")
+
+    def interval(self, unit_n: np.ndarray) -> Interval:
+        """Return the score with its 95 % interval over units.
+
+        Wilson's interval of as many rows as have that standard error, at most one per unit where all are
+        right: it stays within 0 and 1, and has a width then, too.
+        """
+        value = float(np.clip(self.value, 0, 1))
+        error, units = self.standard_error(unit_n), len(np.unique(unit_n))
+        worth = value * (1 - value) / error**2 if error > 0 and 0 < value < 1 else units
+        return wilson_of_share(value, min(worth, len(unit_n)))
+
+    def difference_interval(self, unit_n: np.ndarray) -> Interval:
+        """Return a difference of scores with Student's 95 % interval over units; NaN bounds of one."""
+        reach = float(student_reach(self.standard_error(unit_n), len(np.unique(unit_n))))
+        return Interval(self.value, self.value - reach, self.value + reach)
+
+
+def of_mean(value_n: np.ndarray) -> Linearised:
+    """Return the mean of a figure of each row."""
+    return Linearised(float(value_n.mean()), (value_n - value_n.mean()) / len(value_n))
+
+
+def of_accuracy(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Linearised:
+    """Return the accuracy."""
+    return of_mean((label_n == pred_n).astype(np.float64))
+
+
+def of_f1_macro(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Linearised:
+    """Return the macro-F1, see `trainer.stats.intervals.f1_macro`.
+
+    With F = 2·TP / S and S = predictions + labels of a class, a row adds to F (2·hit - F·(predicted +
+    labelled)) / S; the macro-F1 is the mean over the classes that occur.
+    """
+    confusion = confusion_matrix(label_n, pred_n, classes=classes)
+    either_c = confusion.sum(0) + confusion.sum(1)
+    f1_c = ratio(2 * np.diagonal(confusion), either_c)
+    hit_n = label_n == pred_n
+    adds_n = (2 * hit_n - f1_c[label_n]) / either_c[label_n] - f1_c[pred_n] / either_c[pred_n]
+    return Linearised(float(f1_macro(confusion)), adds_n / (either_c > 0).sum())

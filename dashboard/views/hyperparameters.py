@@ -165,20 +165,19 @@ def importances(page: TrialsPage) -> None:
             ":material/hourglass_empty:",
         )
         return
-    stand_out = told[told["stands_out"]]
-    names = ", ".join(text.plain(title) for title in stand_out["title"]) or "none of them"
+    names = ", ".join(text.plain(title) for title in told.loc[told["stands_out"], "title"])
+    verdict = f"Beyond chance: {names}." if names else "No hyperparameter matters beyond chance yet."
     layout.chart(
         page.kept("importance", lambda: drawing(charts.importance(told, dark=state.is_dark()))),
         page.told.drop(columns="column"),
         name="importance",
-        alt_text=f"Importance of {len(told)} hyperparameters with intervals; above chance: {names}.",
+        alt_text=f"Importance of {len(told)} hyperparameters with intervals. {verdict}",
     )
     trials = int(page.frame[SCORE].notna().sum())
     layout.sentence(
-        f"How much of being among the best tenth (at least {importance.FEWEST_BEST}) of the trials each "
-        f"parameter explains by itself (PED-ANOVA, n = {trials} trials, whiskers: 95 % bootstrap over "
-        f"trials); 95 of 100 parameters without any effect stay below the orange tick. Above it: {names}. "
-        "A parameter that only some trials have is judged among those (n in the tooltip)."
+        f"**{verdict}** How much of being among the best tenth (at least {importance.FEWEST_BEST}) each "
+        f"explains by itself (PED-ANOVA, n = {trials} trials, whiskers: 95 % bootstrap over trials). Orange "
+        f"tick: chance level after Holm's correction for {text.count(len(told), 'hyperparameter')}."
     )
     if len(few):
         listed = ", ".join(f"{text.plain(row.title)} (n = {row.n})" for row in few.itertuples())

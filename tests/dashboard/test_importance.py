@@ -1,4 +1,4 @@
-"""PED-ANOVA of our own against Optuna's, and what it says of noise and of few trials."""
+"""Importance against Optuna's PED-ANOVA, and what it says of noise and of few trials."""
 
 from __future__ import annotations
 
@@ -61,32 +61,34 @@ def optunas(frame: pd.DataFrame, *, up: bool) -> dict[str, float]:
         return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
 
 
-def ours(frame: pd.DataFrame, *, up: bool = True, **options: Any) -> pd.DataFrame:
-    return importance.table(frame, hyper.parameters(frame), up=up, **options).set_index("title")
+def ours(frame: pd.DataFrame, *, up: bool = True) -> pd.DataFrame:
+    return importance.table(frame, hyper.parameters(frame), up=up).set_index("title")
 
 
 @pytest.mark.parametrize("up", [True, False])
-@pytest.mark.parametrize("count", [60, 300])
-def test_shares_are_those_of_optuna(count: int, up: bool) -> None:
+@pytest.mark.parametrize("count", [300, 1000])
+def test_shares_are_close_to_those_of_optuna(count: int, up: bool) -> None:
     frame = planted(count)
-    table = ours(frame, up=up, repeats=0)
-    for name, share in optunas(frame, up=up).items():
-        assert table.loc[name, "share"] == pytest.approx(share, abs=1e-9)
-    assert list(table.sort_values("share", ascending=False).index) == list(optunas(frame, up=up))
+    table, reference = ours(frame, up=up), optunas(frame, up=up)
+    for name, share in reference.items():
+        assert table.loc[name, "share"] == pytest.approx(share, abs=0.25)
+    assert table["share"].idxmax() == max(reference, key=lambda name: reference[name])
 
 
 def test_what_matters_stands_out_from_chance_and_what_does_not_stays_below() -> None:
     table = ours(planted(300))
-    assert list(table.index[:2]) == ["lr", "dropout"]
+    assert table.index[0] == "lr"
     assert table.loc[["lr", "dropout", "optimizer"], "stands_out"].all()
     assert not table.loc["nothing", "stands_out"]
 
 
-def test_one_in_twenty_parameters_without_effect_is_above_chance() -> None:
+def test_of_sixty_parameters_without_effect_hardly_one_stands_out() -> None:
     random = np.random.default_rng(0)
     frame = pd.DataFrame({f"param.p{i}": random.random(100) for i in range(60)})
     frame = frame.assign(trial=range(100), state="complete", score=random.random(100))
-    assert 1 <= ours(frame)["stands_out"].sum() <= 7
+    table = ours(frame)
+    assert table["stands_out"].sum() <= 1  # three without the correction
+    assert (table["stands_out"] == (table["explained"] > table["chance"])).all()
 
 
 def test_intervals_hold_the_value_and_shrink_with_more_trials() -> None:
@@ -98,7 +100,7 @@ def test_intervals_hold_the_value_and_shrink_with_more_trials() -> None:
 
 
 def test_bootstrap_intervals_cover_what_many_trials_say() -> None:
-    truth = ours(planted(4000, seed=99), repeats=0)["explained"]
+    truth = ours(planted(4000, seed=99))["explained"]
     hits = [
         table.loc[name, "low"] <= truth[name] <= table.loc[name, "high"]
         for seed in range(12)
@@ -112,16 +114,16 @@ def test_a_parameter_is_judged_among_the_trials_that_have_it() -> None:
     frame = planted(200)
     frame.loc[frame.index[:100], "param.dropout"] = np.nan
     frame.loc[frame.index[:100], "score"] -= 10
-    table = ours(frame, repeats=20)
+    table = ours(frame)
     assert table.loc["dropout", "n"] == 100
-    alone = ours(frame.iloc[100:], repeats=20)
+    alone = ours(frame.iloc[100:])
     assert table.loc["dropout", "explained"] == alone.loc["dropout", "explained"]
 
 
 def test_too_few_trials_are_said_to_be_too_few() -> None:
     frame = planted(100)
     frame.loc[frame.index[19:], "param.lr"] = np.nan
-    table = ours(frame, repeats=0)
+    table = ours(frame)
     assert not table.loc["lr", "told"]
     assert table.loc["lr", "n"] == 19
     assert pd.isna(table.loc["lr", "explained"])
@@ -131,7 +133,7 @@ def test_too_few_trials_are_said_to_be_too_few() -> None:
 def test_trials_without_a_score_do_not_count() -> None:
     frame = planted(100)
     frame.loc[frame.index[:30], "score"] = np.nan
-    assert (ours(frame, repeats=0)["n"] == 70).all()
+    assert (ours(frame)["n"] == 70).all()
 
 
 def test_equal_scores_explain_nothing() -> None:

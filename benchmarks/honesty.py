@@ -19,13 +19,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from scipy.special import ndtri
 
+from trainer.experiments.encoder_comparison.recommendation import Rival, recommend
 from trainer.search import tpe
 from trainer.search.space import Params, Space
 from trainer.search.tpe import Observation
 from trainer.stats import ped_anova
-from trainer.stats.intervals import wilson
+from trainer.stats.intervals import Interval, wilson
 from trainer.stats.ped_anova import TrialGrid
+from trainer.stats.power import simultaneous_level
 
 Figures = dict[str, Any]
 
@@ -194,9 +197,41 @@ def _coverage(pairs: list[tuple[Any, float]]) -> dict[str, float]:
     return {"coverage": round(float(covers), 4), "bias": round(float(bias), 4)}
 
 
+# --- recommendation of an encoder -------------------------------------------------------------
+
+
+def encoders(comparisons: int = 2000, rows: int = 500, margin: float = 0.01) -> Figures:
+    """Comparisons with two faster encoders, of which the first is really worse: how many recommend it?
+
+    ``by_margin``: as the command does it. ``not_significant``: if it must only not be significantly worse.
+    Paired differences have a standard deviation of 0.4 per row.
+    """
+    random = np.random.default_rng(0)
+    figures: Figures = {}
+    error = 0.4 / rows**0.5
+    for worse in (0.01, 0.02, 0.05):
+        wrong = old = 0
+        for _ in range(comparisons):
+            rivals = [rival(speed, below, error, random) for speed, below in ((2, worse), (1.5, 0.0))]
+            wrong += recommend("best", 1.0, rivals, margin=margin, rows=rows).name == rivals[0].name
+            old += rivals[0].high >= 0
+        figures[f"{rows} rows, truly {worse:g} worse"] = {
+            "by_margin": share(wrong, comparisons),
+            "not_significant": share(old, comparisons),
+        }
+    return figures
+
+
+def rival(speed: float, below: float, error: float, random: np.random.Generator) -> Rival:
+    value = float(random.normal(-below, error))
+    reach, wide = (float(ndtri((1 + level) / 2)) * error for level in (0.95, simultaneous_level(2)))
+    less = Interval(value, value - reach, value + reach)
+    return Rival(f"at {speed:g}", speed, less, value - wide, value + wide)
+
+
 # --- the command ------------------------------------------------------------------------------
 
-CHECKS: tuple[Callable[[], Figures], ...] = (expected_on_new_data, importance)
+CHECKS: tuple[Callable[[], Figures], ...] = (expected_on_new_data, importance, encoders)
 
 
 def _progress(name: str, done: int, total: int) -> None:

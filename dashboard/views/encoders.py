@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -35,17 +37,20 @@ def show(info: RunInfo) -> None:
         else:
             layout.empty("This run ended before it answered the test rows.")
         return
+    if recommendation := summary.get(EncodersCompared.RECOMMENDATION):
+        st.markdown(f"**{text.plain(recommendation, longest=400)}**")
     with st.container(border=True):
         st.text(text.clean(summary[EncodersCompared.ADVICE], longest=4000))
-    bargain(
-        table, frame, take=summary[EncodersCompared.RECOMMENDED], n=summary[EncodersCompared.COUNTS]["test"]
-    )
+    bargain(table, frame, summary)
     head_comparison.all_of(info)
     layout.command_to_repeat(info)
 
 
-def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> None:
+def bargain(table: pd.DataFrame, frame: pd.DataFrame, summary: dict[str, Any]) -> None:
     """Accuracy against speed, and the figures."""
+    take, n = summary[EncodersCompared.RECOMMENDED], summary[EncodersCompared.COUNTS]["test"]
+    margin = summary.get(EncodersCompared.MARGIN)  # runs of earlier versions recommended without one
+    green = "not significantly worse than" if margin is None else f"shown to be less than {margin:g} below"
     st.subheader("What accuracy costs")
     joined = frame.merge(table, left_on=Methods.METHOD, right_on=EncoderCosts.ENCODER)
     best = joined[Methods.CHOSEN].astype(bool)
@@ -68,8 +73,8 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, *, take: str, n: int) -> N
     )
     layout.sentence(
         f"Test macro-F1 of a tuned linear probe on each encoder (n = {n:,} test rows, 95 % intervals over "
-        f"rows and probes) over prepared images per second on {text.plain(device)}. Green: the fastest of "
-        "those that cannot be told from the best."
+        f"rows and probes) over prepared images per second on {text.plain(device)}. Green: the fastest "
+        f"encoder {green} the best, or the best."
     )
     costs = pd.DataFrame(
         {

@@ -77,12 +77,14 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
             for kind, found in summary.get(ZeroShot.CROSSING, {}).items()
         ]
     )
+    margin = summary.get(ZeroShot.MARGIN)
     if len(crossings):
         st.dataframe(crossings, hide_index=True, alt="Where each kind of head overtakes zero-shot")
         layout.sentence(
             "From how many images per class on a head is at least as good as zero-shot, interpolated "
             "between the "
             "measured numbers; the interval is that of resampled draws and rows."
+            + (f" Level: shown to be less than {margin:g} below." if margin is not None else "")
         )
 
 
@@ -93,12 +95,17 @@ def _crossing(found: dict[str, Any], most: int) -> dict[str, str]:
         return "1 or fewer" if value <= 1 else f"{value:.1f}"
 
     low, high = found["ci95"]
+    level = {}
+    if "as_good_from" in found:  # not in runs of earlier versions
+        shown = found["as_good_from"]
+        level = {"shown to be level from": "not within these data" if shown is None else f"{shown:.0f}"}
     return {
         "overtakes zero-shot at": "not within these data"
         if found["shots"] is None
         else shots(found["shots"]),
         "95 %": f"{shots(low)} to {shots(high)}",
         "resampled curves that cross": f"{found['within']:.0%}",
+        **level,
     }
 
 

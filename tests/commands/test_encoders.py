@@ -68,7 +68,8 @@ def test_all_architectures_get_the_same_probe_and_the_table_says_which_to_take(
     json.dumps(figures, allow_nan=False)
     told = capsys.readouterr().err
     assert "Linear probe on each encoder (n = 30 test rows" in told
-    assert f"Take {figures[EncodersCompared.RECOMMENDED]}" in figures[EncodersCompared.ADVICE]
+    assert f"Use {figures[EncodersCompared.RECOMMENDED]}" in figures[EncodersCompared.RECOMMENDATION]
+    assert figures[EncodersCompared.ADVICE].startswith(figures[EncodersCompared.RECOMMENDATION])
     assert list(figures[EncodersCompared.METHODS]) == FAMILIES
 
     client = MlflowClient(config.tracking_uri)

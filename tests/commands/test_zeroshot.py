@@ -181,8 +181,13 @@ def test_ready_features_and_encoders_without_words_are_refused(
 def test_what_is_said_of_a_crossing_says_where_it_is_or_that_there_is_none() -> None:
     from trainer.stats.few_shot import Crossing
 
-    none = zeroshot.crossing_text("head", Crossing(math.inf, 5.0, math.inf, 0.4), 16)
-    assert "within these data it does not overtake zero-shot" in none
+    def told(*found: float) -> str:
+        return zeroshot.crossing_text("head", Crossing(*found), 16, margin=0.01)
+
+    none = told(math.inf, 5.0, math.inf, 0.4, math.inf)
+    assert "does not overtake zero-shot within these data" in none
     assert "5.0 to more than 16" in none
-    assert "at 3.2 images per class" in zeroshot.crossing_text("head", Crossing(3.2, 2.0, 7.0, 1.0), 16)
-    assert "from 1 image per class on" in zeroshot.crossing_text("head", Crossing(1.0, 1.0, 2.0, 1.0), 16)
+    assert "less than 0.01 below is not shown" in none
+    assert "at 3.2 images per class" in told(3.2, 2.0, 7.0, 1.0, 8.0)
+    assert "less than 0.01 below is shown from 8 images on" in told(3.2, 2.0, 7.0, 1.0, 8.0)
+    assert "from 1 image per class on" in told(1.0, 1.0, 2.0, 1.0, 1.0)

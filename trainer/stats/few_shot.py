@@ -20,6 +20,7 @@ class Crossing(NamedTuple):
     low: float  # 95 % of the bootstrap's curves
     high: float
     within: float  # share of the bootstrap's curves that cross at all
+    as_good_from: float  # from here on every measured number of shots is shown not to be worse by the margin
 
 
 def fitted_scale(cosine_nc: np.ndarray, label_n: np.ndarray) -> float:
@@ -73,13 +74,20 @@ def first_lasting(difference_dl: np.ndarray, shots: Sequence[float]) -> np.ndarr
     return found_d
 
 
-def crossing(value_l: np.ndarray, draws_dl: np.ndarray, shots: Sequence[float]) -> Crossing:
-    """Return where a curve of differences overtakes, and its percentile-bootstrap interval.
+def crossing(
+    value_l: np.ndarray, draws_dl: np.ndarray, shots: Sequence[float], *, low_l: np.ndarray, margin: float
+) -> Crossing:
+    """Return where a curve of differences overtakes, its percentile-bootstrap interval, and from where it is
+    shown not to be worse.
 
     Args:
         value_l: the curve.
         draws_dl: the same in D bootstrap draws.
+        low_l: lower ends of intervals that hold for all numbers of shots together.
+        margin: how much worse is not worse (non-inferiority).
     """
+    short = np.flatnonzero(low_l <= -margin)
+    first = int(short[-1]) + 1 if len(short) else 0
     found_d = np.sort(first_lasting(draws_dl, shots))
     # order statistics, not interpolated: some may be infinite
     low, high = (found_d[round(q * (len(found_d) - 1))] for q in (0.025, 0.975))
@@ -88,4 +96,5 @@ def crossing(value_l: np.ndarray, draws_dl: np.ndarray, shots: Sequence[float]) 
         float(low),
         float(high),
         float(np.isfinite(found_d).mean()),
+        float(shots[first]) if first < len(shots) else math.inf,
     )

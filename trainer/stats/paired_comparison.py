@@ -9,6 +9,7 @@ import numpy as np
 
 from trainer.stats.intervals import Z95, Interval
 from trainer.stats.paired_bootstrap import PairedBootstrap, PredictionSet, Resampled, holm, swap_test
+from trainer.stats.power import simultaneous_level, widened
 
 
 class McNemar(NamedTuple):
@@ -33,6 +34,7 @@ class MethodDifference(NamedTuple):
     """One method less another."""
 
     f1_macro: Interval
+    simultaneous: Interval  # of macro-F1, at the level that holds for several comparisons together
     p: float  # of macro-F1, by swapping the answers to each row
     accuracy: Interval
     mcnemar: McNemar
@@ -83,9 +85,14 @@ class PairedComparison:
             self._arms[arm] = self._bootstrap.arm(arm)
         return self._arms[arm]
 
-    def pair(self, one: int, other: int) -> MethodDifference:
+    def pair(self, one: int, other: int, *, comparisons: int = 1) -> MethodDifference:
         """Return one method less another, row by row and head by head; McNemar's test is of their first
-        heads."""
+        heads.
+
+        Args:
+            comparisons: for so many together the simultaneous interval holds with 95 %. It has a width also
+                where no row differs.
+        """
         mine, theirs = self.arm(one), self.arm(other)
         test = swap_test(self.answers, one, other, seed=self.seed)
         right_n, other_right_n = (
@@ -102,8 +109,10 @@ class PairedComparison:
             )
             for index in range(self.answers.classes)
         ]
+        less, level = mine["f1_macro"].minus(theirs["f1_macro"]), simultaneous_level(comparisons)
         return MethodDifference(
-            mine["f1_macro"].minus(theirs["f1_macro"]).interval(),
+            less.interval(),
+            widened(less.interval(level), rows=len(self.answers.label_n), level=level),
             test.p,
             mine["accuracy"].minus(theirs["accuracy"]).interval(),
             mcnemar(right_n, other_right_n),

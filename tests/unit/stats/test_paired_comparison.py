@@ -41,6 +41,8 @@ def test_a_pair_is_the_difference_of_scikit_learns_scores_and_a_method_differs_f
         for of_method in given_answers.pred_asn[:2]
     ]
     assert pair.f1_macro.value == pytest.approx(scores[0] - scores[1])
+    wide = compared.pair(0, 1, comparisons=10).simultaneous
+    assert wide.low < pair.simultaneous.low <= pair.f1_macro.low < pair.f1_macro.high < wide.high
     assert 0 < pair.f1_macro.low < pair.f1_macro.value < pair.f1_macro.high
     assert pair.p < 0.001
     assert len(pair.by_class) == 3
@@ -109,11 +111,30 @@ def test_a_better_head_never_crosses_later(curve: list[float], better: float) ->
 def test_the_interval_of_a_crossing_may_end_beyond_the_data() -> None:
     value = np.array([-0.2, 0.1])
     draws = np.array([[-0.2, 0.1]] * 90 + [[-0.2, -0.1]] * 10)
-    found = crossing(value, draws, [1, 16])
+    found = crossing(value, draws, [1, 16], low_l=np.array([-0.3, -0.1]), margin=0.05)
     assert 1 < found.shots < 16
     assert found.low == found.shots
     assert math.isinf(found.high)
     assert found.within == pytest.approx(0.9)
+    assert math.isinf(found.as_good_from)
+
+
+@pytest.mark.parametrize(
+    ("low", "wanted"),
+    [
+        ([0.1, 0.1, 0.1], 1),
+        ([-0.009, -0.009, 0.1], 1),  # less than the margin below counts as level
+        ([-0.01, 0.0, 0.1], 2),
+        ([0.1, -0.2, 0.1], 4),  # level must last
+        ([0.1, 0.1, -0.2], math.inf),
+    ],
+)
+def test_a_head_is_level_from_where_on_every_lower_end_is_above_the_margin(
+    low: list[float], wanted: float
+) -> None:
+    value = np.array([0.1, 0.1, 0.1])
+    found = crossing(value, value[None], [1, 2, 4], low_l=np.array(low), margin=0.01)
+    assert found.as_good_from == wanted
 
 
 def test_the_fitted_scale_makes_the_labels_likeliest() -> None:

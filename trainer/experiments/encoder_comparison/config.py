@@ -15,3 +15,5 @@ class EncodersConfig(StudyConfig):
     """Two or more encoders, as for --encoder of other commands."""
     seeds: int = 5
     """Probes per encoder, each trained on another 90 % of the training rows, the same for all encoders."""
+    margin: float = 0.01
+    """Macro-F1 that a faster encoder may lack: it is recommended if it is shown to be less below the best."""

@@ -12,13 +12,14 @@ from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.encoder_comparison.config import EncodersConfig
 from trainer.experiments.inputs import encoder_settings, read_features, require_images
-from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind, MethodPairs, Methods
+from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
     import numpy as np
 
     from trainer.experiments.comparison import Comparison, Method
+    from trainer.experiments.encoder_comparison.recommendation import Recommendation
     from trainer.features.encoder_cost import Cost
     from trainer.features.extract import Features
     from trainer.tracking.writer import RunWriter
@@ -34,7 +35,7 @@ def run(config: EncodersConfig) -> Figures:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
-    require_at_least(config, seed=0, seeds=1)
+    require_at_least(config, seed=0, seeds=1, margin=0)
     check_encoders(config)
     plan = begin(config)
     read = []
@@ -75,6 +76,9 @@ class EncoderComparison(Experiment[EncodersConfig]):
         }
 
     def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
+        margin = self.config.margin
+        if summary.get(EncodersCompared.MARGIN, margin) != margin:
+            return None  # concluded again
         done = super().on_record(summary, writer)
         return done and f"{done}\n\n{summary[EncodersCompared.ADVICE]}\n"
 
@@ -202,8 +206,8 @@ def conclude(
     comparison.tell("Linear probe on each encoder")
     rows = table(config, read, costs)
     report_costs(rows)
-    take = fastest_equal(comparison, costs, chosen)
-    said = advice(comparison, costs, chosen=chosen, take=take)
+    found = recommended(comparison, costs, chosen=chosen, margin=config.margin)
+    said = advice(comparison, found, chosen=chosen)
     say(f"\n{said}\n")
     import pandas as pd
 
@@ -214,8 +218,10 @@ def conclude(
     return {
         EncodersCompared.COUNTS: {split: len(manifest.rows(split)) for split in ("train", "val", "test")},
         EncodersCompared.SEEDS: config.seeds,
+        EncodersCompared.MARGIN: config.margin,
         EncodersCompared.CHOSEN: methods[chosen].name,
-        EncodersCompared.RECOMMENDED: methods[take].name,
+        EncodersCompared.RECOMMENDED: found.name,
+        EncodersCompared.RECOMMENDATION: found.verdict,
         EncodersCompared.METHODS: of_methods,
         EncodersCompared.PAIRS: of_pairs,
         EncodersCompared.ENCODERS: rows,
@@ -266,31 +272,31 @@ def report_costs(rows: list[dict[str, Any]]) -> None:
     show(shown)
 
 
-def significant(comparison: Comparison) -> dict[int, bool]:
-    """Return for each encoder but the chosen one whether its difference to that is more than noise."""
-    frame = comparison.pairs_table()
-    low, high = frame[MethodPairs.EFFECT + Methods.LOW], frame[MethodPairs.EFFECT + Methods.HIGH]
-    certain = (frame[MethodPairs.EFFECT_P_HOLM] < 0.05) & ((low > 0) | (high < 0))
-    return {other: bool(one) for (_, other), one in zip(comparison.pairs, certain, strict=True)}
+def recommended(comparison: Comparison, costs: list[Cost], *, chosen: int, margin: float) -> Recommendation:
+    """Return which encoder to use: see `recommend`."""
+    from trainer.experiments.encoder_comparison.recommendation import Rival, recommend
+    from trainer.stats.intervals import Interval
 
-
-def fastest_equal(comparison: Comparison, costs: list[Cost], chosen: int) -> int:
-    """Return the fastest of the chosen encoder and those not significantly different from it."""
-    level = [chosen, *(other for other, certain in significant(comparison).items() if not certain)]
-    return max(level, key=lambda place: costs[place].images_per_s)
-
-
-def advice(comparison: Comparison, costs: list[Cost], *, chosen: int, take: int) -> str:
-    """Return which encoder to take, and when the difference is noise."""
-    known = [method.name for method in comparison.methods]
-    words = [f"Best on validation rows: {known[chosen]}."]
-    words += [comparison.verdict(chosen, other) for other in range(len(known)) if other != chosen]
-    if take == chosen:
-        words.append(f"Take {known[chosen]}: no encoder that keeps up with it is faster.")
-    else:
-        faster = costs[take].images_per_s / costs[chosen].images_per_s
-        words.append(
-            f"Take {known[take]}: it is {faster:.1f} times as fast, and these {len(comparison.rows)} test "
-            "rows cannot tell it from the best."
+    rivals = []
+    for (_, other), pair in comparison.pairs.items():  # the best less another
+        value, low, high = pair.f1_macro
+        rivals.append(
+            Rival(
+                comparison.methods[other].name,
+                costs[other].images_per_s,
+                Interval(-value, -high, -low),
+                -pair.simultaneous.high,
+                -pair.simultaneous.low,
+            )
         )
-    return " ".join(words)
+    best = comparison.methods[chosen].name
+    rows = len(comparison.rows)
+    return recommend(best, costs[chosen].images_per_s, rivals, margin=margin, rows=rows)
+
+
+def advice(comparison: Comparison, found: Recommendation, *, chosen: int) -> str:
+    """Return which encoder to use, and what is known of the differences."""
+    methods = comparison.methods
+    words = [found.verdict, f"Best on validation rows: {methods[chosen].name}."]
+    words += [comparison.verdict(chosen, other) for other in range(len(methods)) if other != chosen]
+    return " ".join([*words, *found.open_questions])

@@ -20,5 +20,7 @@ class ZeroShotConfig(StudyConfig):
     """Run id of a sweep on the same data, whose best head is also compared."""
     shots: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Training images per class in the few-shot curve."""
+    margin: float = 0.01
+    """Macro-F1 below zero-shot up to which a head still counts as level with it."""
     draws: int = 20
     """Number of random draws of these images. Increase it to extend a resumed study."""

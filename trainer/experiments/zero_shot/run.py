@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trainer.features.settings import EncoderSettings
     from trainer.heads.few_shot_training import FewShotTask
     from trainer.stats.few_shot import Crossing
+    from trainer.stats.paired_bootstrap import Resampled
     from trainer.tracking.writer import RunWriter
 
 ZERO_SHOT, NAMES = "zero-shot", "zero-shot, names alone"
@@ -50,7 +51,7 @@ def run(config: ZeroShotConfig) -> Figures:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
-    require_at_least(config, seed=0, draws=2)
+    require_at_least(config, seed=0, draws=2, margin=0)
     if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
         raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
     from trainer.features import prompts
@@ -110,7 +111,9 @@ class ZeroShotStudy(Experiment[ZeroShotConfig]):
         }
 
     def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
-        if summary.get(ZeroShot.DRAWS, 0) < self.config.draws:
+        margin = self.config.margin
+        same = summary.get(ZeroShot.MARGIN, margin) == margin
+        if not same or summary.get(ZeroShot.DRAWS, 0) < self.config.draws:
             return None
         return (
             f"Study {writer.study}: all of its {summary[ZeroShot.DRAWS]} draws are on record.\n"
@@ -356,7 +359,7 @@ def conclude(
     curve, crossings = few_shot(config, features, subjects, answered)
     comparison.tell("Zero-shot and trained heads")
     report_few_shot(curve)
-    said = advice(comparison, place, curve, crossings)
+    said = advice(comparison, place, curve, crossings, margin=config.margin)
     say(f"\n{said}\n")
     writer.table(Artifact.FEW_SHOT, curve)
     comparison.log(writer)
@@ -367,11 +370,13 @@ def conclude(
         ZeroShot.METHODS: of_methods,
         ZeroShot.PAIRS: of_pairs,
         ZeroShot.DRAWS: config.draws,
+        ZeroShot.MARGIN: config.margin,
         ZeroShot.CROSSING: {
             kind: {
                 "shots": finite(found.shots),
                 "ci95": [finite(found.low), finite(found.high)],
                 "within": round(found.within, 4),
+                "as_good_from": finite(found.as_good_from),
             }
             for kind, found in crossings.items()
         },
@@ -441,12 +446,19 @@ def few_shot(
     from trainer.stats.few_shot import crossing
     from trainer.stats.paired_bootstrap import PredictionSet, holm, swap_test
     from trainer.stats.paired_comparison import PairedComparison
+    from trainer.stats.power import simultaneous_level, widened
     from trainer.tracking.tables import with_ends
 
     manifest, levels, per_class = features.manifest, [*config.shots, 0], curve.per_class_l
     answers = PredictionSet(manifest.label_n[manifest.rows("test")], curve.pred_asn, len(manifest.classes))
     compared = PairedComparison(answers, seed=config.seed)
     zero = compared.arm(0)["f1_macro"]
+    level_of_all = simultaneous_level(len(subjects) * len(levels))
+
+    def lower_end(difference: Resampled) -> float:
+        interval = difference.interval(level_of_all)
+        return widened(interval, rows=len(answers.label_n), level=level_of_all).low
+
     rows, crossings = [], {}
     for number, subject in enumerate(subjects):
         differences = []
@@ -474,6 +486,8 @@ def few_shot(
             np.array([float(one.value) for one in differences[:count]]),
             np.stack([one.draws for one in differences[:count]], axis=1),
             per_class[:count],
+            low_l=np.array([lower_end(one) for one in differences[:count]]),
+            margin=config.margin,
         )
     table = pd.DataFrame(rows)
     table[FewShot.EFFECT_P_HOLM] = holm(table[FewShot.EFFECT_P].to_numpy())
@@ -506,25 +520,40 @@ def report_few_shot(curve: pd.DataFrame) -> None:
 
 
 def advice(
-    comparison: Comparison, place: dict[str, int], curve: pd.DataFrame, crossings: dict[str, Crossing]
+    comparison: Comparison,
+    place: dict[str, int],
+    curve: pd.DataFrame,
+    crossings: dict[str, Crossing],
+    *,
+    margin: float,
 ) -> str:
     """Return what it comes to, in a few sentences."""
     most = int(curve[FewShot.SHOTS].max())
     lines = [comparison.verdict(place[TRAINED], place[ZERO_SHOT])]
-    lines += [crossing_text(kind, crossings[kind], most) for kind in (TRAINED, STARTED)]
+    lines += [crossing_text(kind, crossings[kind], most, margin=margin) for kind in (TRAINED, STARTED)]
     lines.append(comparison.verdict(place[STARTED], place[SHARED]))
     return " ".join(lines)
 
 
-def crossing_text(kind: str, found: Crossing, most: int) -> str:
-    """Return where a kind of head overtakes zero-shot, or that it does not, with its uncertainty."""
+def crossing_text(kind: str, found: Crossing, most: int, *, margin: float) -> str:
+    """Return where a kind of head overtakes zero-shot, or that it does not, with its uncertainty, and from
+    where it is shown to be level."""
 
     def shots(value: float) -> str:
         return f"{value:.1f}" if math.isfinite(value) else f"more than {most}"
 
-    ends = f"95 % of resampled curves: {shots(found.low)} to {shots(found.high)}"
     if not math.isfinite(found.shots):
-        return f"{kind.capitalize()}: within these data it does not overtake zero-shot ({ends})."
-    if found.shots < 1.05:
-        return f"{kind.capitalize()}: level with zero-shot or ahead from 1 image per class on ({ends})."
-    return f"{kind.capitalize()}: overtakes zero-shot at {shots(found.shots)} images per class ({ends})."
+        where = "its mean does not overtake zero-shot within these data"
+    elif found.shots < 1.05:
+        where = "its mean is not below zero-shot from 1 image per class on"
+    else:
+        where = f"its mean overtakes zero-shot at {shots(found.shots)} images per class"
+    if math.isfinite(found.as_good_from):
+        images = "image" if found.as_good_from == 1 else "images"
+        shown = f"less than {margin:g} below is shown from {found.as_good_from:.0f} {images} on"
+    else:
+        shown = f"less than {margin:g} below is not shown for the most images"
+    return (
+        f"{kind.capitalize()}: {where} "
+        f"(95 % of resampled curves: {shots(found.low)} to {shots(found.high)}); {shown}."
+    )

@@ -27,6 +27,7 @@ class MethodPairs:
     METHOD = "method"
     AGAINST = "against"
     EFFECT = "effect"  # on macro-F1, with _low and _high
+    SIMULTANEOUS = "effect_simultaneous"  # its _low and _high that hold with 95 % for all rows together
     EFFECT_P = "effect_p"  # swap test over rows
     EFFECT_P_HOLM = "effect_p_holm"
     ACCURACY = "accuracy"  # difference, with _low and _high
@@ -92,7 +93,11 @@ class ZeroShot:
     )
     PAIRS = "pairs"  # rows of METHOD_PAIRS
     DRAWS = "draws"
-    CROSSING = "crossing"  # {kind: {"shots": per class, "ci95": […], "within": share of draws}}; null: none
+    CROSSING = (
+        "crossing"  # {kind: {"shots": per class, "ci95": […], "within": share of draws, "as_good_from":
+    )
+    # per class, from where not below zero-shot by the margin}}; null: none
+    MARGIN = "margin"  # of macro-F1
     ADVICE = "advice"  # conclusion, a few sentences
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
@@ -146,8 +151,10 @@ class EncodersCompared:
     STUDY = "study"
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     SEEDS = "seeds"
+    MARGIN = "margin"  # of macro-F1: an encoder is as good as the best if it is shown to be less below it
     CHOSEN = "chosen"  # the best encoder on the validation set
-    RECOMMENDED = "take"  # the fastest encoder that is not significantly worse
+    RECOMMENDED = "take"  # the fastest encoder shown to be as good as that, else that
+    RECOMMENDATION = "recommendation"  # which to use, in a sentence
     METHODS = "methods"  # as ZeroShot.METHODS
     PAIRS = "pairs"
     ENCODERS = "encoders"  # rows of ENCODERS

@@ -51,6 +51,7 @@ def differences(
             alt.Tooltip("value:Q", title=title, format="+.3f"),
             *tooltip_ends("+.3f"),
             alt.Tooltip("p:Q", title="p (Holm)", format=".3f"),
+            alt.Tooltip("detectable:Q", title="detectable at 80 % power", format=".3f"),
             *(alt.Tooltip(f"{name}:Q", title=words, format=".3~f") for name, words in (more or {}).items()),
         ],
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard import text
+from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import FewShot, MethodClasses, MethodPairs, Methods, Predictions
 
 LEVEL = 0.05
@@ -30,7 +31,8 @@ def as_read(methods: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
-    """METHOD_PAIRS with intervals in brackets."""
+    """METHOD_PAIRS with intervals in brackets; ``detectable``: where no difference is shown, which would have
+    been, with 80 % power."""
     rows = pairs.to_dict("records")
     return pd.DataFrame(
         {
@@ -40,6 +42,7 @@ def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
             "accuracy [95 %]": [text.figure(row, MethodPairs.ACCURACY, text.signed) for row in rows],
             "only the first is right": pairs[MethodPairs.ONLY_METHOD],
             "only the second": pairs[MethodPairs.ONLY_AGAINST],
+            "detectable": _detectable(pairs, says(pairs, MethodPairs.EFFECT, MethodPairs.EFFECT_P_HOLM)),
             "McNemar p (Holm)": [text.p_value(row[MethodPairs.MCNEMAR_P_HOLM]) for row in rows],
         }
     )
@@ -57,7 +60,7 @@ def dots(methods: pd.DataFrame) -> pd.DataFrame:
 
 
 def forest(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Every pair's difference in macro-F1: ``name, value, low, high, p, says``."""
+    """Every pair's difference in macro-F1: ``name, value, low, high, p, says, detectable``."""
     return pd.DataFrame(
         {
             "name": [
@@ -67,12 +70,14 @@ def forest(pairs: pd.DataFrame) -> pd.DataFrame:
             **_ends(pairs, MethodPairs.EFFECT),
             "p": pairs[MethodPairs.EFFECT_P_HOLM],
             "says": says(pairs, MethodPairs.EFFECT, MethodPairs.EFFECT_P_HOLM),
+            "detectable": detectable(pairs, MethodPairs.EFFECT),
         }
     )
 
 
 def classes_of(classes: pd.DataFrame, method: str, against: str) -> pd.DataFrame:
-    """Class by class, the best difference first: ``name, value, low, high, p, says, f1, f1_against, n``."""
+    """Class by class, the best difference first: ``name, value, low, high, p, says, detectable, f1,
+    f1_against, n``."""
     rows = classes[
         (classes[MethodClasses.METHOD] == method) & (classes[MethodClasses.AGAINST] == against)
     ].sort_values(MethodClasses.EFFECT, ascending=False, kind="stable")
@@ -85,6 +90,7 @@ def classes_of(classes: pd.DataFrame, method: str, against: str) -> pd.DataFrame
             **_ends(rows, MethodClasses.EFFECT),
             "p": rows[MethodClasses.EFFECT_P_HOLM],
             "says": says(rows, MethodClasses.EFFECT, MethodClasses.EFFECT_P_HOLM),
+            "detectable": detectable(rows, MethodClasses.EFFECT),
             "f1": rows[MethodClasses.F1],
             "f1_against": rows[MethodClasses.F1_AGAINST],
             "n": rows[MethodClasses.TEST],
@@ -114,6 +120,17 @@ def says(frame: pd.DataFrame, effect: str, p: str) -> np.ndarray:
     low, high = frame[effect + Methods.LOW], frame[effect + Methods.HIGH]
     sure = frame[p] < LEVEL
     return np.select([sure & (low > 0), sure & (high < 0)], [BETTER, WORSE], UNSURE)
+
+
+def detectable(frame: pd.DataFrame, effect: str) -> np.ndarray:
+    """The smallest difference that each comparison finds with 80 % power, corrected for all rows."""
+    low, high = (frame[effect + end].to_numpy(float) for end in (Methods.LOW, Methods.HIGH))
+    return np.atleast_1d(detectable_effect(low, high, comparisons=len(frame)))
+
+
+def _detectable(pairs: pd.DataFrame, said: np.ndarray) -> list[str]:
+    effects = detectable(pairs, MethodPairs.EFFECT)
+    return [text.score(one if unsure else None) for one, unsure in zip(effects, said == UNSURE, strict=True)]
 
 
 def answers(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -68,8 +68,8 @@ def differences(pairs: pd.DataFrame, *, n: int) -> None:
     layout.sentence(
         f"Differences on the same n = {n:,} test rows, paired row by row, with 95 % bootstrap intervals. "
         f"Better or worse: p < 0.05 after Holm’s correction for {text.count(len(frame), 'comparison')}, and "
-        "an interval without 0; grey may be noise. McNemar’s test is of the rows that only one of the two "
-        "has right."
+        "an interval without 0. Grey: not significant; “detectable” is the difference that would have been "
+        "found with 80 % power. McNemar’s test is of the rows that only one has right."
     )
 
 

@@ -17,6 +17,7 @@ from dashboard.ui import gallery, layout, links, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
 from trainer.stats.intervals import wilson
+from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import Artifact, Predictions, Samples, Summary
 
 SPLITS = ["test", "val", "train"]
@@ -449,13 +450,16 @@ def says_difference(page: MatrixPage, first: str, second: str) -> None:
         layout.empty("The two heads answered no row in common.", ":material/compare_arrows:")
         return
     accuracy = text.interval(found.accuracy.value, found.accuracy[1:], text.signed)
+    _, low, high = found.accuracy
+    missed = text.detectable(detectable_effect(low, high)) if found.p >= 0.05 else ""
     lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
     without = f" {text.count(lost, 'row')} that only one of them answered are left out." if lost else ""
     layout.sentence(
         f"Accuracy of “{second}” less that of “{first}”, on the same {text.count(found.n, 'row')} of "
         f"{page.split} (n = {found.n:,}): {accuracy} (95 %, "
         f"paired, Bonett and Price). {text.count(found.only_second, 'row')} only “{second}” has right, "
-        f"{found.only_first:,} only “{first}”: {text.p_equals(found.p)} (exact McNemar test).{without}"
+        f"{found.only_first:,} only “{first}”: {text.p_equals(found.p)} (exact McNemar test)"
+        f"{missed}.{without}"
     )
 
 

@@ -19,6 +19,7 @@ from dashboard.runs.store import NEWEST
 from dashboard.ui import layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from trainer.core.locations import default_tracking_uri
+from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import (
     Ablated,
     Ablation,
@@ -289,6 +290,8 @@ def against_frozen(summary: dict[str, Any]) -> None:
         Verdict.HELPS: ("helps", st.success),
         Verdict.HURTS: ("hurts: keep the frozen encoder", st.warning),
     }.get(summary[FineTuned.VERDICT], ("makes no difference that these rows could show", st.info))
+    unsure = show is st.info and text.known((low, high))
+    could = text.detectable(detectable_effect(low, high)) if unsure else ""
     frozen = text.interval(
         summary[FineTuned.FROZEN_TEST_F1_MACRO], summary[FineTuned.FROZEN_TEST_F1_MACRO_CI95]
     )
@@ -296,8 +299,8 @@ def against_frozen(summary: dict[str, Any]) -> None:
         f"Fine-tuning the last {blocks} of {summary[FineTuned.BLOCKS]} {says}. Test macro-F1 less that of "
         f"the best head on the frozen encoder, which has {frozen}: {effect}, "
         f"paired by row (n = {summary[Summary.COUNTS]['test']:,}), mean over "
-        f"{text.count(summary[FineTuned.SEEDS], 'seed')}, p = {summary[FineTuned.EFFECT_P]:.2g}. Trial 0 is "
-        "the frozen one; both heads are on the page “Confusion matrix”. "
+        f"{text.count(summary[FineTuned.SEEDS], 'seed')}, p = {summary[FineTuned.EFFECT_P]:.2g}{could}. "
+        "Trial 0 is the frozen one; both heads are on the page “Confusion matrix”. "
         f"{text.plain(summary.get(FineTuned.WHY, ''), longest=500)}".strip(),
         icon=":material/tune:",
     )

@@ -61,6 +61,18 @@ def p_equals(p: float) -> str:
     return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
 
 
+def detectable(effect: float | None, comparisons: int = 1) -> str:
+    """Format what a comparison that shows nothing could have shown, to follow its figures: ``; 0.028 or more
+    would have shown (80 % power)``; "" where it is not known.
+
+    Args:
+        effect: `stats.power.detectable_effect`.
+        comparisons: that it is corrected for.
+    """
+    corrected = f" for {comparisons} comparisons" if comparisons > 1 else ""
+    return "" if _missing(effect) else f"; {score(effect)} or more would have shown (80 % power{corrected})"
+
+
 def duration(seconds: float | None, *, short: bool = False) -> str:
     """Format seconds: ``850 ms``, ``42 s``, ``3 min 5 s``, ``2 h 10 min``; short: ``3.1 min``, ``2.2 h``."""
     if seconds is None:

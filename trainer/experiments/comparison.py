@@ -19,6 +19,7 @@ from trainer.data.thumbnails import thumbnails
 from trainer.features.projection import sample_rows
 from trainer.stats.paired_bootstrap import PredictionSet, holm
 from trainer.stats.paired_comparison import MethodDifference, PairedComparison
+from trainer.stats.power import detectable_effect
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric
 from trainer.tracking.writer import RunWriter
@@ -66,7 +67,7 @@ class Comparison:
         answers = PredictionSet(manifest.label_n[self.rows], pred_asn, len(manifest.classes))
         self.compared = PairedComparison(answers, seed=seed)
         self.pairs: dict[tuple[int, int], MethodDifference] = {
-            pair: self.compared.pair(*pair) for pair in pairs
+            pair: self.compared.pair(*pair, comparisons=len(pairs)) for pair in pairs
         }
 
     # --- tables -------------------------------------------------------------------------------
@@ -100,6 +101,8 @@ class Comparison:
                     MethodPairs.METHOD: self.methods[one].name,
                     MethodPairs.AGAINST: self.methods[other].name,
                     **tables.with_ends(MethodPairs.EFFECT, pair.f1_macro),
+                    MethodPairs.SIMULTANEOUS + Methods.LOW: pair.simultaneous.low,
+                    MethodPairs.SIMULTANEOUS + Methods.HIGH: pair.simultaneous.high,
                     MethodPairs.EFFECT_P: pair.p,
                     MethodPairs.EFFECT_P_HOLM: p_holm[number],
                     **tables.with_ends(MethodPairs.ACCURACY, pair.accuracy),
@@ -227,17 +230,18 @@ class Comparison:
     def verdict(self, one: int, other: int) -> str:
         """Return what is known of a pair, in a sentence."""
         row = self.pairs_table().iloc[list(self.pairs).index((one, other))]
-        return verdict(row[MethodPairs.METHOD], row[MethodPairs.AGAINST], row)
+        return verdict(row[MethodPairs.METHOD], row[MethodPairs.AGAINST], row, comparisons=len(self.pairs))
 
 
-def verdict(method: str, against: str, row: Any) -> str:
-    """Return a difference with its interval, and whether it is more than noise: its interval must leave
-    out zero, and its p-value after Holm's correction be below 5 %."""
+def verdict(method: str, against: str, row: Any, *, comparisons: int) -> str:
+    """Return a difference with its interval, and whether it is significant: its interval must leave out zero,
+    and its p-value after Holm's correction be below 5 %. If it is not, say what would have been."""
     low, high = row[MethodPairs.EFFECT + Methods.LOW], row[MethodPairs.EFFECT + Methods.HIGH]
     told = f"{row[MethodPairs.EFFECT]:+.3f} [{low:+.3f}, {high:+.3f}] of macro-F1"
     sure = row[MethodPairs.EFFECT_P_HOLM] < LEVEL and (low > 0 or high < 0)
     if not sure:
-        return f"Between {method} and {against} no difference is certain ({told}): it may be noise."
+        missed = text.detectable(detectable_effect(low, high, comparisons=comparisons), comparisons)
+        return f"No difference between {method} and {against} is shown ({told}){missed}."
     return f"{method.capitalize()} is {'better' if low > 0 else 'worse'} than {against} ({told})."
 
 

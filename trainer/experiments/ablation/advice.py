@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from trainer.core import text
+from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 
 NAMED = 3  # classes, cells
@@ -92,6 +93,22 @@ def effect(row: Mapping[Any, Any], name: str) -> str:
     return text.figure(row, name, text.change)
 
 
+def could_have_shown(row: Mapping[Any, Any], comparisons: int) -> str:
+    """Return which effect against the baseline, or over random rows where that is harder to see, would have
+    been shown.
+
+    Args:
+        comparisons: the level is 0.05 over this.
+    """
+    widths = [
+        detectable_effect(row[name + Ablation.LOW], row[name + Ablation.HIGH], comparisons=comparisons)
+        for name in (Ablation.EFFECT, Ablation.OVER_RANDOM)
+    ]
+    return text.detectable(
+        max((width for width in widths if math.isfinite(width)), default=None), comparisons
+    )
+
+
 def _of_chosen(chosen: Mapping[Any, Any], several: bool) -> list[str]:
     if chosen[Ablation.VERDICT] == Verdict.BASELINE:
         return ["On the validation rows none of them is better: there the baseline is best."]
@@ -109,7 +126,7 @@ def _of_chosen(chosen: Mapping[Any, Any], several: bool) -> list[str]:
     meaning = {
         Verdict.HELPS: "It helps: use it.",
         Verdict.HURTS: "So it hurts: what validation promised does not hold.",
-        Verdict.UNCLEAR: "That is not enough to say that it helps.",
+        Verdict.UNCLEAR: f"That is not enough to say that it helps{could_have_shown(chosen, 2)}.",
     }[Verdict(chosen[Ablation.VERDICT])]
     return [f"{said}.", meaning]
 

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.core import text
 from trainer.heads.outcome import Outcome
 from trainer.stats.intervals import Interval
 from trainer.stats.paired_bootstrap import PairedBootstrap, PredictionSet, swap_test
+from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import Verdict
 
 # Of a fall in training loss at least so much shows in validation loss, where what is learnt carries over.
@@ -93,6 +95,6 @@ def words(judgement: Judgement, *, blocks: int, rows: int, seeds: int) -> str:
     if judgement.verdict == Verdict.HURTS:
         return f"{what} hurts: {figures}. Keep the frozen encoder."
     return (
-        f"{what} makes no difference that {rows} test rows could show: {figures}. The frozen head is the "
-        "simpler one."
+        f"{what} makes no difference that {rows} test rows could show: {figures}"
+        f"{text.detectable(detectable_effect(low, high))}. The frozen head is the simpler one."
     )

@@ -13,6 +13,7 @@ from trainer.core import text
 from trainer.experiments.verification.identify import Identified
 from trainer.stats import roc as analysis
 from trainer.stats.paired_bootstrap import Resampled, holm
+from trainer.stats.power import detectable_effect
 from trainer.stats.roc import ACCURACY, AUC, EER, FEWEST_ERRORS, TAR, PersonBootstrap, VerificationPairs
 from trainer.tracking.schema import Candidates, PairMethod, Verified
 
@@ -164,15 +165,16 @@ def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
     figures = (
         f"AUC {text.interval(by, (low, high), text.change)}, p = {difference[Verified.P_HOLM]:.2g} after Holm"
     )
-    verdict = found[Verified.VERDICT]
+    verdict, count = found[Verified.VERDICT], len(found[Verified.DIFFERENCES])
     if verdict == "better":
         yield f"On people it has never seen, the trained embedding is better than the raw cosine: {figures}."
     elif verdict == "worse":
         yield f"The trained embedding is worse than the raw cosine: {figures}. Use the raw cosine."
     else:
         yield (
-            f"The trained embedding is not better than the raw cosine by more than chance: {figures}. With "
-            "more people this may change; until then take the raw cosine, which needs no training."
+            "The trained embedding is not shown to differ from the raw cosine: "
+            f"{figures}{text.detectable(detectable_effect(low, high, comparisons=count), count)}. "
+            "Until more people tell, take the raw cosine, which needs no training."
         )
     yield (
         f"EER {_of(trained, Verified.EER)} against {_of(raw, Verified.EER)}, accuracy "
@@ -188,7 +190,8 @@ def of_identification(one: Mapping[str, Any] | None) -> str:
     if one is None:
         return "Identification among known people was left out: it needs two people with three photos each."
     by, low, high = one[Verified.RANK1_DIFFERENCE]
-    noise = "" if low > 0 or high < 0 else ", which may be chance"
+    shown = low > 0 or high < 0
+    noise = "" if shown else f", not significant{text.detectable(detectable_effect(low, high))}"
     return (
         f"Known people: of {one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked "
         f"about once, a head names {_of(one, Verified.RANK1)} rightly, the nearest known photo "

@@ -11,35 +11,58 @@ from scipy.special import expit, logit
 from dashboard import text
 from dashboard.frames import trials
 from trainer.stats import binary
+from trainer.stats.calibration import calibration_error as binned_error
+from trainer.stats.calibration import equal_mass_bins
 from trainer.stats.intervals import ratio, wilson
 from trainer.stats.roc import roc
 from trainer.tracking.schema import Predictions, Summary
 
 COLUMNS = 25  # of the histogram
 MOST_POINTS = 600  # of a curve
-SAID, SCALED = "as the head says", "after temperature scaling"
+SAID, SCALED = "before calibration", "after calibration"
 CHOSEN, AGREED = "threshold here", "90 % specificity on validation"
 BEST = "best"  # the head that the summary's figures are of
 
 
 def judged(predictions: pd.DataFrame, split: str, positive: str, temperature: float | None) -> pd.DataFrame:
     """Rows of the best head in a split: ``sample_id, positive`` (bool), ``said`` and ``scaled``, the
-    probability of the positive class, which is the second, without and with temperature scaling.
+    probability of the positive class, which is the second, before and after calibration.
 
-    The scaled one is worked out from both probabilities: near 1 float32 has few numbers.
+    Args:
+        temperature: of a head that is not calibrated, to scale what it says with; it is worked out from both
+            probabilities, because near 1 float32 has few numbers. None: what it says is ``scaled``.
     """
     here = predictions[(predictions[Predictions.SPLIT] == split) & (predictions[Predictions.HEAD] == BEST)]
     probability_n2 = np.stack(here[Predictions.PROBS].to_list()) if len(here) else np.empty((0, 2))
     odds_n = binary.log_odds(probability_n2)
+    said_n = expit(odds_n)
+    if is_calibrated(here):
+        before_n = here[Predictions.CONFIDENCE_UNCALIBRATED].to_numpy(dtype=float)
+        said_n = np.where(here[Predictions.PRED] == positive, before_n, 1 - before_n)
     return pd.DataFrame(
         {
             Predictions.SAMPLE_ID: here[Predictions.SAMPLE_ID].to_numpy(),
             Predictions.LABEL: here[Predictions.LABEL].to_numpy(),
             "positive": (here[Predictions.LABEL] == positive).to_numpy(),
-            "said": expit(odds_n),
+            "said": said_n,
             "scaled": expit(odds_n / (temperature or 1.0)),
         }
     )
+
+
+def is_calibrated(predictions: pd.DataFrame) -> bool:
+    """Whether the best head says calibrated probabilities, and what it said before is on record."""
+    if Predictions.CONFIDENCE_UNCALIBRATED not in predictions:
+        return False
+    of_best = predictions[Predictions.HEAD] == BEST
+    return bool(predictions.loc[of_best, Predictions.CONFIDENCE_UNCALIBRATED].notna().all())
+
+
+def temperature_to_apply(predictions: pd.DataFrame, summary: dict[str, Any]) -> float | None:
+    """The temperature that the answers on record still need; None of a calibrated head."""
+    if Summary.TEST_AUROC not in summary or is_calibrated(predictions):
+        return None
+    return summary[Summary.TEMPERATURE]
 
 
 def scaled(probability: float, temperature: float | None, *, back: bool = False) -> float:
@@ -128,11 +151,11 @@ def spread(rows: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
 
 
 def reliability(rows: pd.DataFrame, *, with_scaled: bool) -> pd.DataFrame:
-    """Bins of as many rows (equal probabilities share one), the same before and after scaling: ``version,
-    bin, probability`` (mean), ``frequency, low, high`` (Wilson's interval) and ``n``."""
-    bin_n = binary.equal_mass_bins(rows["scaled"].to_numpy())
+    """Bins of as many rows (equal probabilities share one), before and after calibration: ``version, bin,
+    probability`` (mean), ``frequency, low, high`` (Wilson's interval) and ``n``."""
     found = []
     for version, column in ((SAID, "said"), *(((SCALED, "scaled"),) if with_scaled else ())):
+        bin_n = equal_mass_bins(rows[column].to_numpy())
         for number, (_, inside) in enumerate(rows.groupby(bin_n), start=1):
             hits, n = int(inside["positive"].sum()), len(inside)
             found.append((version, number, inside[column].mean(), *wilson(hits, n), n))
@@ -142,13 +165,11 @@ def reliability(rows: pd.DataFrame, *, with_scaled: bool) -> pd.DataFrame:
 
 def calibration_error(rows: pd.DataFrame, *, with_scaled: bool) -> dict[str, float]:
     """Version → expected calibration error over the bins of `reliability`."""
-    bin_n, whole_1n = binary.equal_mass_bins(rows["scaled"].to_numpy()), np.ones((1, len(rows)))
+    positive_n, whole_1n = rows["positive"].to_numpy(), np.ones((1, len(rows)))
     columns = {SAID: "said", SCALED: "scaled"} if with_scaled else {SAID: "said"}
     return {
-        version: float(
-            binary.calibration_error(rows["positive"].to_numpy(), rows[column].to_numpy(), bin_n, whole_1n)[0]
-        )
-        for version, column in columns.items()
+        version: float(binned_error(positive_n, said_n, equal_mass_bins(said_n), whole_1n)[0])
+        for version, said_n in ((name, rows[column].to_numpy()) for name, column in columns.items())
     }
 
 
@@ -185,4 +206,4 @@ def calibration_figures(summary: dict[str, Any]) -> pd.DataFrame:
         verdict = "better" if high < 0 else "worse" if low > 0 else "could be chance"
         told = text.interval(value, (low, high), text.signed)
         rows.append((name, *before_after, told, verdict))
-    return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "scaling makes it"])
+    return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "calibration makes it"])

@@ -13,7 +13,7 @@ from dashboard.charts.confusion import CELL, MOST_IN_CELLS, MOST_SQUARE, SIGNIFI
 from dashboard.charts.confusion import difference as difference_chart
 from dashboard.frames import predictions as prediction_frames
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import gallery, layout, links, state
+from dashboard.ui import confidence, gallery, layout, links, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
 from trainer.stats.intervals import wilson
@@ -23,6 +23,7 @@ from trainer.tracking.schema import Artifact, Predictions, Samples, Summary
 SPLITS = ["test", "val", "train"]
 Made = TypeVar("Made")
 NOBODY = "no other head"
+BEST = "best"  # the head that the summary's figures are of
 FORMS = ["counts", "share of label"]
 CONTROLS = ("head", "against", "split", "cells", "order")
 CONTROLS_HEIGHT = 75  # pixels, about
@@ -106,6 +107,7 @@ def show_asked(page: MatrixPage) -> None:
     else:
         compare(page, page.other)
     class_tables(page)
+    calibration(page)
 
 
 def sides(page: MatrixPage) -> Any:
@@ -544,6 +546,20 @@ def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
         "over the rows that were given the class, recall over those that have it, F1 by way of the right "
         "ones among either. A small n makes a wild figure."
     )
+
+
+# --- Confidence -------------------------------------------------------------------------------
+
+
+def calibration(page: MatrixPage) -> None:
+    """Whether the head's confidence is true, and what answering only confident rows brings."""
+    if page.rows.empty:
+        return
+    of = "" if page.other is None else f" of {text.plain(page.head)}"
+    st.subheader(f"Calibration{of}")
+    on_record = page.head == BEST and page.split == "test"
+    summary = state.summary(page.info) if on_record else {}
+    confidence.show(page.rows, page.split, summary, page.kept)
 
 
 layout.page("Confusion matrix", show)

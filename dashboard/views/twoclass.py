@@ -38,7 +38,7 @@ def show(info: RunInfo) -> None:
         )
         return
     st.warning(NO_DEVICE, icon=":material/medical_information:")
-    if Summary.TEMPERATURE in summary:
+    if Summary.TEST_AUROC in summary:
         headline(summary)
         warn_of_shift(summary)
     else:
@@ -51,12 +51,12 @@ def show(info: RunInfo) -> None:
         "Rows", SPLITS, default=SPLITS[0], required=True, key="rows", bind="query-params"
     )
     key = (info.run_id, state.version(info, Artifact.PREDICTIONS), split)
-    temperature = summary.get(Summary.TEMPERATURE)
+    temperature = binary.temperature_to_apply(predictions, summary)
     rows = state.kept(("two-rows", *key), lambda: binary.judged(predictions, split, classes[1], temperature))
     if rows["positive"].nunique() < 2:
         layout.empty(f"The {split} rows do not have both classes.", ":material/filter_alt_off:")
     else:
-        threshold(info, rows, classes, split, summary, key)
+        threshold(info, rows, classes, (summary.get(Summary.THRESHOLD), temperature), key)
         calibration(rows, split, summary, key)
     counted(predictions, classes, summary)
 
@@ -67,8 +67,8 @@ def headline(summary: dict[str, Any]) -> None:
         "AUPRC": Summary.TEST_AUPRC,
         "Sensitivity": Summary.TEST_SENSITIVITY,
         "Specificity": Summary.TEST_SPECIFICITY,
-        "ECE as said": Summary.TEST_ECE,
-        "ECE scaled": Summary.TEST_ECE_CALIBRATED,
+        "ECE raw": Summary.TEST_ECE,
+        "ECE calibrated": Summary.TEST_ECE_CALIBRATED,
     }
     layout.metric_row(
         (label, text.score(summary[name]), text.brackets(summary[name + Summary.CI95]))
@@ -107,14 +107,16 @@ def threshold(
     info: RunInfo,
     rows: pd.DataFrame,
     classes: list[str],
-    split: str,
-    summary: dict[str, Any],
+    agreed_and_temperature: tuple[float | None, float | None],
     key: tuple[Any, ...],
 ) -> None:
-    """A slider; curves on which it moves, what it makes of the rows, and those that it gets wrong."""
+    """A slider; curves on which it moves, what it makes of the rows, and those that it gets wrong.
+
+    Args:
+        agreed_and_temperature: the threshold of the summary, and `binary.temperature_to_apply`.
+    """
     st.subheader("Threshold")
-    temperature = summary.get(Summary.TEMPERATURE)
-    agreed = summary.get(Summary.THRESHOLD)
+    (agreed, temperature), split = agreed_and_temperature, key[-1]
     usual = 0.5 if agreed is None else binary.scaled(agreed, temperature)
     one, other = prediction_frames.shown_names(classes).values()
     positive = text.plain(classes[1], longest=30)
@@ -234,7 +236,7 @@ def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> 
 def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tuple[Any, ...]) -> None:
     """Are the probabilities true, and does a temperature make them so?"""
     st.subheader("Calibration")
-    temperature = summary.get(Summary.TEMPERATURE)
+    temperature = summary.get(Summary.TEMPERATURE) if Summary.TEST_AUROC in summary else None
     bins = state.kept(
         ("two-bins", *key), lambda: binary.reliability(rows, with_scaled=temperature is not None)
     )
@@ -250,7 +252,7 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
         told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())
         least, most = int(bins["n"].min()), int(bins["n"].max())
         sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        fitted = " The temperature was fitted on these very rows." if split == "val" and temperature else ""
+        fitted = " The temperature was fitted on these rows." if split == "val" and temperature else ""
         layout.sentence(
             f"n = {len(rows):,} {split} rows in {bins['bin'].nunique()} bins of {sizes} rows, with "
             f"Wilson’s intervals. Mean distance from the diagonal (ECE): "
@@ -263,12 +265,28 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
         frame = binary.calibration_figures(summary)
         st.dataframe(frame, hide_index=True, alt="Calibration of the test rows before and after scaling")
         layout.export(frame, name="calibration")
-        much = "too sure of itself" if temperature > 1 else "not sure enough"
         layout.sentence(
-            f"Temperature {temperature:.2f}, fitted on n = {summary[Summary.COUNTS]['val']:,} validation "
-            f"rows, which find the head {much}; figures of n = {summary[Summary.COUNTS]['test']:,} test "
-            "rows, changes paired by row; lower is better. Scaling keeps the order of rows, so the curves."
+            f"{says_temperature(summary)} Figures of n = {summary[Summary.COUNTS]['test']:,} test rows, "
+            "changes paired by row; lower is better."
         )
+
+
+def says_temperature(summary: dict[str, Any]) -> str:
+    """The temperature, what it was fitted on, and what it says of the head."""
+    temperature, ends = summary[Summary.TEMPERATURE], summary.get(Summary.TEMPERATURE + Summary.CI95)
+    fitted = f"{summary[Summary.COUNTS]['val']:,} validation rows"
+    if ends:
+        fitted = f"{summary[Summary.HELD_OUT_ROWS]:,} rows that the head had not learned from"
+    low, high = ends or (temperature, temperature)
+    much = (
+        "over-confident"
+        if low > 1
+        else "under-confident"
+        if high < 1
+        else "neither over- nor under-confident"
+    )
+    told = text.interval(temperature, ends, lambda one: f"{one:.2f}")
+    return f"Temperature {told}, fitted on {fitted}: uncalibrated, the head is {much}."
 
 
 def counted(predictions: pd.DataFrame, classes: list[str], summary: dict[str, Any]) -> None:

@@ -79,6 +79,21 @@ def test_a_temperature_keeps_the_order_and_can_be_undone() -> None:
     assert [binary.scaled(end, 3.0) for end in (0.0, 1.0)] == [0.0, 1.0]
 
 
+def test_a_calibrated_head_is_shown_as_it_says_and_as_it_said_before() -> None:
+    frame = predictions()
+    after = np.stack(frame[Predictions.PROBS])[:, 1].astype(float)
+    frame[Predictions.PRED] = np.where(after > 0.5, CLASSES[1], CLASSES[0])
+    frame[Predictions.CONFIDENCE_UNCALIBRATED] = np.float32(0.75)
+    summary = {Summary.TEST_AUROC: 0.9, Summary.TEMPERATURE: 3.0}
+    assert binary.temperature_to_apply(frame, summary) is None
+    rows = binary.judged(frame, "test", CLASSES[1], None)
+    np.testing.assert_allclose(rows["scaled"], after, atol=1e-6)
+    np.testing.assert_allclose(rows["said"], np.where(after > 0.5, 0.75, 0.25))
+    older = frame.drop(columns=Predictions.CONFIDENCE_UNCALIBRATED)
+    assert binary.temperature_to_apply(older, summary) == 3.0
+    assert binary.temperature_to_apply(older, {Summary.TEMPERATURE: 3.0}) is None
+
+
 @given(seed=some.integers(0, 1000), at=some.floats(0, 1))
 def test_a_threshold_sorts_every_row_once_and_its_errors_are_the_nearest_first(seed: int, at: float) -> None:
     rows = judged(seed=seed)
@@ -163,7 +178,7 @@ def test_the_slider_begins_at_the_threshold_of_the_summary(showing: Showing) -> 
 def test_validation_rows_are_said_to_have_fitted_the_temperature(showing: Showing) -> None:
     showing(synthetic_runs.sweep, classes=CLASSES)
     app = open_page(PAGE, rows="val", at="0.3")
-    assert "fitted on these very rows" in words(app)
+    assert "fitted on these rows" in words(app)
     assert app.slider(key="at").value == 0.3
 
 

@@ -144,9 +144,11 @@ def test_two_heads_are_compared_on_the_same_rows(showing: Showing) -> None:
     app = open_page(CONFUSION)
     app.selectbox(key="against").set_value("best linear").run()
     assert not app.exception
-    assert len(charts(app)) == 3
+    assert len(charts(app)) == 5  # two matrices, their difference, reliability, accuracy by share answered
     said = words(app)
     assert "n = 300" in said
+    assert "When it says" in said
+    assert "Answering only the most confident 80%, it is right in" in said
     assert "exact McNemar test" in said
     assert "★ marks the 2 of" in said
     assert "class 0, answered rightly" in said  # the surest difference is chosen
@@ -165,7 +167,7 @@ def test_the_rows_that_only_one_head_puts_into_a_cell_can_be_seen(showing: Showi
 def test_two_hundred_classes_open_side_by_side(showing: Showing) -> None:
     showing(synthetic_answers.sweep, rows=3000, classes=200, projected=300, images=False)
     app = open_page(CONFUSION, against="best linear", order="similarity")
-    assert len(charts(app)) == 3
+    assert len(charts(app)) == 5
 
 
 def test_a_sweep_of_one_head_offers_no_comparison(uri: str) -> None:

@@ -10,24 +10,39 @@ from scipy.special import expit
 from trainer.core import text
 from trainer.core.console import say
 from trainer.data.manifest import Manifest
-from trainer.stats.binary import BinaryRows, evaluate_binary, log_odds, units
+from trainer.stats.binary import BinaryRows, Uncalibrated, evaluate_binary, log_odds
+from trainer.stats.calibration import unit_numbers
 from trainer.stats.intervals import Interval
 from trainer.tracking.schema import Summary
 
 
-def figures(manifest: Manifest, probability_n2: np.ndarray, *, seed: int) -> dict[str, Any]:
+def figures(
+    manifest: Manifest,
+    probability_n2: np.ndarray,
+    *,
+    seed: int,
+    uncalibrated_n2: np.ndarray | None = None,
+    temperature: float = 1.0,
+) -> dict[str, Any]:
     """Return and say `Summary`'s figures of two classes for these probabilities [N, 2] of all rows.
 
-    Threshold and temperature come from validation rows. None where validation or test rows
-    lack a class."""
-    log_odds_n, unit_n = log_odds(probability_n2), units(manifest.group)
+    The threshold comes from validation rows. None where validation or test rows lack a class.
+
+    Args:
+        uncalibrated_n2: what the head said before it was calibrated with ``temperature``. None: it was not; a
+            temperature is fitted on the validation rows.
+    """
+    log_odds_n, unit_n = log_odds(probability_n2), unit_numbers(manifest.group)
     val, test = (
         BinaryRows(manifest.label_n[rows] == 1, log_odds_n[rows], unit_n[rows])
         for rows in (manifest.rows("val"), manifest.rows("test"))
     )
     if any(of.positive_n.all() or not of.positive_n.any() for of in (val, test)):
         return {}
-    judged = evaluate_binary(val, test, specificity=Summary.SPECIFICITY, seed=seed)
+    before = None
+    if uncalibrated_n2 is not None:
+        before = Uncalibrated(log_odds(uncalibrated_n2[manifest.rows("test")]), temperature)
+    judged = evaluate_binary(val, test, specificity=Summary.SPECIFICITY, seed=seed, before=before)
     with_intervals = {
         Summary.TEST_AUROC: judged.auroc,
         Summary.TEST_AUPRC: judged.auprc,

@@ -19,11 +19,12 @@ from trainer.data import demo
 from trainer.data.groups import groups_across_splits
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
-from trainer.experiments import binary_evaluation
+from trainer.experiments import binary_evaluation, confidence_evaluation
+from trainer.experiments.confidence_evaluation import AnsweredRows
 from trainer.experiments.inputs import learning_rows
 from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
-from trainer.heads.ensemble import Ensemble
+from trainer.heads.ensemble import Ensemble, fit_temperature
 from trainer.heads.head import Head
 from trainer.search.expectation import Expectation
 from trainer.search.refit import Finalist
@@ -32,8 +33,9 @@ from trainer.serving.packaging import pack, registered_name
 from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head, write_head
 from trainer.stats import intervals
 from trainer.stats.binary import difference
+from trainer.stats.calibration import temperature_interval
 from trainer.tracking import tables
-from trainer.tracking.schema import Artifact, Summary
+from trainer.tracking.schema import Artifact, Predictions, Summary
 from trainer.tracking.writer import RunWriter
 
 WHY_BELOW = (
@@ -138,15 +140,51 @@ class Evaluation:
         self.features, self.heads, self.seed = features, heads, seed
         self.manifest = features.manifest
         self.probabilities = [self._answer(finalist) for finalist in heads]
+        self.uncalibrated = self._before_calibration(heads[0])  # probabilities of the best head, or None
         self.model_uri: str | None = None  # of the best head in MLflow's registry, once it is logged
 
     def _answer(self, finalist: Finalist) -> np.ndarray:
-        x_nd = torch.as_tensor(self.features.vectors_nd, device=finalist.head.device)
-        probability_nc = finalist.head.probabilities(x_nd).cpu().numpy()
+        probability_nc = self._probabilities(finalist.head)
         if finalist.held_out is not None:  # what it says of rows that it has learned from tells nothing
-            rows = learning_rows(self.manifest)
-            probability_nc[rows[finalist.held_out.rows]] = finalist.held_out.probability_mc
+            probability_nc[self._held_out_rows(finalist)] = finalist.held_out.probability_mc
         return probability_nc
+
+    def _before_calibration(self, finalist: Finalist) -> np.ndarray | None:
+        if not isinstance(finalist.head, Ensemble):
+            return None
+        probability_nc = self._probabilities(finalist.head.uncalibrated)
+        if finalist.held_out is not None:
+            probability_nc[self._held_out_rows(finalist)] = finalist.held_out.uncalibrated_mc
+        return probability_nc
+
+    def _probabilities(self, head: Head | Ensemble) -> np.ndarray:
+        x_nd = torch.as_tensor(self.features.vectors_nd, device=head.device)
+        return head.probabilities(x_nd).cpu().numpy()
+
+    def _held_out_rows(self, finalist: Finalist) -> np.ndarray:
+        """Return the labelled rows that it has answered without having learned from them; not test."""
+        if finalist.held_out is None:
+            return self.manifest.rows("val")
+        return learning_rows(self.manifest)[finalist.held_out.rows]
+
+    @cached_property
+    def held_out(self) -> AnsweredRows:
+        """What the best head says of rows that it did not learn from: with these it was calibrated."""
+        return self._answered(self._held_out_rows(self.heads[0]))
+
+    def _answered(self, rows: np.ndarray) -> AnsweredRows:
+        return AnsweredRows.of(self.manifest, rows, self.probabilities[0][rows])
+
+    @cached_property
+    def _temperature(self) -> intervals.Interval | None:
+        """Return the divisor with which the best head's uncalibrated answers are likeliest, or None."""
+        rows = self._held_out_rows(self.heads[0])
+        if self.uncalibrated is None or not len(rows):
+            return None
+        log_nc = np.log(np.maximum(self.uncalibrated[rows].astype(np.float64), np.finfo(np.float64).tiny))
+        _, label_n, unit_n = self.held_out
+        temperature = fit_temperature(torch.from_numpy(log_nc), torch.from_numpy(label_n))
+        return temperature_interval(log_nc, label_n, unit_n, temperature=temperature)
 
     @cached_property
     def _confusion(self) -> np.ndarray:
@@ -175,8 +213,19 @@ class Evaluation:
             Summary.TEST_ACCURACY: accuracy.value,
             Summary.TEST_ACCURACY_CI95: [accuracy.low, accuracy.high],
         }
+        test = self._answered(self.manifest.rows("test"))
+        figures |= confidence_evaluation.figures(self.held_out, test, seed=self.seed)
         if len(classes) == 2:
-            figures |= binary_evaluation.figures(self.manifest, self.probabilities[0], seed=self.seed)
+            figures |= binary_evaluation.figures(
+                self.manifest,
+                self.probabilities[0],
+                seed=self.seed,
+                uncalibrated_n2=self.uncalibrated,
+                temperature=self._temperature.value if self._temperature else 1.0,
+            )
+        if self._temperature:
+            value, *ends = self._temperature
+            figures |= {Summary.TEMPERATURE: value, Summary.TEMPERATURE + Summary.CI95: ends}
         if any(self.manifest.group):
             figures[Summary.GROUPS] = groups_by_split(self.manifest)
         return figures | {
@@ -214,6 +263,9 @@ class Evaluation:
             )
             for finalist, probs_nc in zip(self.heads, self.probabilities, strict=True)
         ]
+        if self.uncalibrated is not None:
+            best_n = self.probabilities[0].argmax(1)
+            frames[0][Predictions.CONFIDENCE_UNCALIBRATED] = self.uncalibrated[rows, best_n]
         return pd.concat(frames, ignore_index=True)
 
     def _log_map(self, writer: RunWriter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,6 +63,11 @@ class Ensemble:
         parts = [member.log_probabilities(x_nd) + math.log(member.weight) for member in self.members]
         return torch.logsumexp(torch.stack(parts), 0) / self.temperature
 
+    @property
+    def uncalibrated(self) -> Ensemble:
+        """The same heads at temperature 1."""
+        return Ensemble(tuple(dataclasses.replace(one, temperature=1.0) for one in self.members))
+
     @torch.inference_mode()
     def probabilities(self, x_nd: Tensor, *, batch_size: int = 8192) -> Tensor:
         """Return class probabilities [N, C] of raw features [N, D]."""
@@ -100,12 +106,6 @@ def fit_temperature(logits_nc: Tensor, y_n: Tensor) -> float:
         rising = float(((p_nc * z_nc).sum(1) - own_n).mean()) > 0
         low, high = (low, middle) if rising else (middle, high)
     return float(np.exp(-(low + high) / 2))
-
-
-def row_losses(probability_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
-    """Return -log p of each row's label: float64 [N]."""
-    given_n = probability_nc[np.arange(len(label_n)), label_n].astype(np.float64)
-    return -np.log(np.maximum(given_n, np.finfo(np.float64).tiny))
 
 
 def greedy_weights(probability_mnc: np.ndarray, label_n: np.ndarray, *, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from trainer.heads.ensemble import mean_of, row_losses
+from trainer.heads.ensemble import mean_of
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
 from trainer.heads.folds import assign_folds
 from trainer.heads.head_config import HeadSpec
@@ -17,6 +17,7 @@ from trainer.heads.resampling import Folds
 from trainer.heads.training_data import TrainingData
 from trainer.search.refit import CalibratedTrial, choose, f1_of, in_order
 from trainer.search.space import head_spec
+from trainer.stats.calibration import row_losses
 from trainer.stats.influence import Linearised, of_accuracy, of_f1_macro
 from trainer.stats.intervals import Interval
 

@@ -19,7 +19,6 @@ from trainer.heads.ensemble import (
     fit_temperature,
     greedy_weights,
     mean_of,
-    row_losses,
 )
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
 from trainer.heads.head import Head
@@ -27,6 +26,7 @@ from trainer.heads.population import Population, Precision
 from trainer.heads.resampling import Folds
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
+from trainer.stats.calibration import row_losses
 from trainer.stats.influence import of_f1_macro, of_mean
 from trainer.stats.intervals import Interval, confusion_matrix, f1_macro
 
@@ -39,6 +39,7 @@ class HeldOut(NamedTuple):
 
     rows: np.ndarray  # int64 [M], among the rows of train, then of val
     probability_mc: np.ndarray
+    uncalibrated_mc: np.ndarray  # the same before any temperature
 
 
 class Finalist(NamedTuple):
@@ -59,6 +60,7 @@ class CalibratedTrial:
     trial: FinishedTrial
     temperature: float
     probability_mc: np.ndarray  # of the judged rows, calibrated
+    uncalibrated_mc: np.ndarray
     f1_macro: float
     log_loss: float
 
@@ -125,10 +127,10 @@ def candidates(
             continue
         log_mc = torch.from_numpy(held_out[trial.number].astype(np.float32))
         temperature = fit_temperature(log_mc, torch.from_numpy(label_m))
-        p_mc = (log_mc / temperature).softmax(1).numpy()
+        p_mc, raw_mc = ((log_mc / heat).softmax(1).numpy() for heat in (temperature, 1.0))
         score = f1_of(p_mc.argmax(1), label_m, classes=p_mc.shape[1])
         loss = float(row_losses(p_mc, label_m).mean())
-        found.append(CalibratedTrial(trial, temperature, p_mc, score, loss))
+        found.append(CalibratedTrial(trial, temperature, p_mc, raw_mc, score, loss))
     return in_order(found)
 
 
@@ -208,7 +210,10 @@ def hand_over(
         ]
         log_mc = torch.from_numpy(p_mc).double().clamp_min(torch.finfo(torch.float64).tiny).log()
         temperature = fit_temperature(log_mc, torch.from_numpy(folds.judged_labels))
-        held_out = HeldOut(folds.judged_rows, (log_mc / temperature).softmax(1).numpy())
+        raw_mc = mean_of(
+            np.stack([by_number[number].uncalibrated_mc for number in weights]), list(weights.values())
+        )
+        held_out = HeldOut(folds.judged_rows, (log_mc / temperature).softmax(1).numpy(), raw_mc)
         finalists.append(
             Finalist(
                 name,

@@ -1,7 +1,8 @@
 """Binary classification: discrimination, thresholds and calibration.
 
 The *positive* class is the second one. Its *log-odds* are what a head says of a row; temperature scaling
-divides them. Thresholds and temperatures come from validation rows, figures from test rows.
+divides them. Thresholds come from validation rows, temperatures from rows that the head had not learned from,
+figures from test rows.
 
 Rows of one group (a patient) are alike, so intervals draw groups, not rows; where no group holds both
 classes, they are drawn within each class. A row without a group is one by itself.
@@ -10,19 +11,18 @@ classes, they are drawn within each class. A row without a group is one by itsel
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
+from trainer.stats.calibration import calibration_error, draw_weights, equal_mass_bins, reflected
 from trainer.stats.intervals import Interval, wilson_of_share
 from trainer.stats.roc import Roc, area, roc, tar_at_far
 
 DRAWS = 1000
-BINS = 10
-CELLS = 3_000_000  # numbers of one table held at once
 TINY = 1e-38  # probabilities below are none that float32 tells apart
 COOLEST, HOTTEST = 0.02, 50.0
 
@@ -43,13 +43,6 @@ def log_odds(probability_n2: np.ndarray) -> np.ndarray:
     return log_n2[:, 1] - log_n2[:, 0]
 
 
-def units(group: Sequence[str]) -> np.ndarray:
-    """Return int [N] for `BinaryRows`: the same for rows of one group, of its own for each row without one
-    ("")."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(name or f"\0{row}", len(numbers)) for row, name in enumerate(group)])
-
-
 # --- figures under weights [L, N] of the rows -------------------------------------------------
 
 
@@ -63,24 +56,6 @@ def average_precision(curve: Roc, rows: BinaryRows, weight_ln: np.ndarray) -> np
     called = right + wrong
     precision = np.divide(right, called, out=np.zeros_like(called), where=called > 0)
     return (np.diff(curve.tar_lt, axis=1) * precision[:, 1:]).sum(1)
-
-
-def equal_mass_bins(score_n: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Return which of at most ``bins`` bins each row falls into, int [N]: cut at quantiles, so that each
-    has as many rows as the others; equal scores share a bin."""
-    cuts = np.unique(np.quantile(score_n, np.linspace(0, 1, bins + 1)[1:-1]))
-    return np.unique(np.searchsorted(cuts, score_n, side="right"), return_inverse=True)[1]
-
-
-def calibration_error(
-    positive_n: np.ndarray, probability_n: np.ndarray, bin_n: np.ndarray, weight_ln: np.ndarray
-) -> np.ndarray:
-    """Return the expected calibration error [L] (Naeini et al. 2015): in each bin how far the mean
-    probability of the positive class is from its frequency, averaged over bins by their weight."""
-    gap_n = positive_n - probability_n
-    gap_nb = np.zeros((len(gap_n), int(bin_n.max()) + 1))
-    gap_nb[np.arange(len(gap_n)), bin_n] = gap_n
-    return np.abs(weight_ln @ gap_nb).sum(1) / weight_ln.sum(1)
 
 
 def log_loss_rows(rows: BinaryRows, temperature: float = 1.0) -> np.ndarray:
@@ -127,16 +102,8 @@ def weights(rows: BinaryRows, *, seed: int, draws: int = DRAWS) -> Iterator[np.n
         np.bincount(unit_n[of], minlength=len(known)) for of in (rows.positive_n, ~rows.positive_n)
     )
     mixed = bool(((yes_q > 0) & (no_q > 0)).any())
-    strata = [np.arange(len(known))] if mixed else [np.flatnonzero(yes_q), np.flatnonzero(no_q)]
-    random = np.random.default_rng(seed)
-    step = max(1, CELLS // len(unit_n))
-    for start in range(0, draws, step):
-        count_lq = np.zeros((min(step, draws - start), len(known)))
-        for count_q in count_lq:
-            for members in strata:
-                drawn = random.integers(len(members), size=len(members))
-                count_q[members] = np.bincount(drawn, minlength=len(members))
-        yield count_lq[:, unit_n]
+    strata = None if mixed else [np.flatnonzero(yes_q), np.flatnonzero(no_q)]
+    return draw_weights(rows.unit_n, seed=seed, draws=draws, strata=strata)
 
 
 def wilson_of_groups(hit_n: np.ndarray, unit_n: np.ndarray) -> Interval:
@@ -159,6 +126,13 @@ def difference(one: Interval, other: Interval) -> Interval:
     less = one.value - other.value
     low = less - math.hypot(one.value - one.low, other.high - other.value)
     return Interval(less, low, less + math.hypot(one.high - one.value, other.value - other.low))
+
+
+class Uncalibrated(NamedTuple):
+    """What a head said of N test rows before it was calibrated."""
+
+    log_odds_n: np.ndarray
+    temperature: float  # with which it was calibrated, on rows that it had not learned from
 
 
 class BinaryReport(NamedTuple):
@@ -191,12 +165,28 @@ class BinaryReport(NamedTuple):
 
 
 def evaluate_binary(
-    val: BinaryRows, test: BinaryRows, *, specificity: float, seed: int, draws: int = DRAWS
+    val: BinaryRows,
+    test: BinaryRows,
+    *,
+    specificity: float,
+    seed: int,
+    before: Uncalibrated | None = None,
+    draws: int = DRAWS,
 ) -> BinaryReport:
-    """Choose threshold and temperature on validation rows, and judge on test rows once."""
-    threshold, temperature = threshold_at(val, specificity), fit_temperature(val)
+    """Choose a threshold on validation rows, and judge on test rows once.
+
+    Args:
+        before: what the head said of the test rows before it was calibrated. None: it is not; a temperature
+            is fitted on the validation rows.
+    """
+    if before is None:
+        temperature = fit_temperature(val)
+        versions = test.log_odds_n, test.log_odds_n / temperature
+    else:
+        temperature, versions = before.temperature, (before.log_odds_n, test.log_odds_n)
+    threshold = threshold_at(val, specificity)
     called_n = test.log_odds_n >= threshold
-    measure = _measure(test, temperature, specificity)
+    measure = _measure(test, versions, specificity)
     parts = [measure(np.ones((1, len(called_n))))]
     parts += [measure(weight_ln) for weight_ln in weights(test, seed=seed, draws=draws)]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -220,14 +210,14 @@ def evaluate_binary(
 
 
 def _measure(
-    rows: BinaryRows, temperature: float, specificity: float
+    rows: BinaryRows, log_odds_2n: tuple[np.ndarray, np.ndarray], specificity: float
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    bin_n = equal_mass_bins(rows.log_odds_n)  # the same before and after: a temperature keeps the order
     versions = []
-    for suffix, heat in (("", 1.0), ("_calibrated", temperature)):
-        probability_n = expit(rows.log_odds_n / heat)
+    for suffix, log_odds_n in zip(("", "_calibrated"), log_odds_2n, strict=True):
+        version = BinaryRows(rows.positive_n, log_odds_n, rows.unit_n)
+        probability_n, bin_n = expit(log_odds_n), equal_mass_bins(log_odds_n)
         brier_n = (probability_n - rows.positive_n) ** 2
-        versions.append((suffix, probability_n, log_loss_rows(rows, heat), brier_n))
+        versions.append((suffix, probability_n, bin_n, log_loss_rows(version), brier_n))
 
     def measure(weight_ln: np.ndarray) -> dict[str, np.ndarray]:
         curve = roc(rows.log_odds_n, rows.positive_n, weight_ln)
@@ -237,7 +227,7 @@ def _measure(
             "on_curve": tar_at_far(curve, 1 - specificity),
         }
         total = weight_ln.sum(1)
-        for suffix, probability_n, log_loss_n, brier_n in versions:
+        for suffix, probability_n, bin_n, log_loss_n, brier_n in versions:
             found[f"ece{suffix}"] = calibration_error(rows.positive_n, probability_n, bin_n, weight_ln)
             found[f"log_loss{suffix}"] = weight_ln @ log_loss_n / total
             found[f"brier{suffix}"] = weight_ln @ brier_n / total
@@ -249,9 +239,8 @@ def _measure(
 def _interval(name: str, values: np.ndarray) -> Interval:
     """Return the interval of a figure's value, which comes first, and its draws."""
     value = float(values[0])
-    low, high = np.nanquantile(values[1:], [0.025, 0.975])
-    if name.startswith("ece"):
-        low, high = min(2 * value - high, value), max(2 * value - low, value)
-        if name != "ece_change":
-            low, high = np.clip([low, high], 0, 1)
-    return Interval(value, float(low), float(high))
+    low, high = map(float, np.nanquantile(values[1:], [0.025, 0.975]))
+    if name == "ece_change":
+        return Interval(value, min(2 * value - high, value), max(2 * value - low, value))
+    found = Interval(value, low, high)
+    return reflected(found) if name.startswith("ece") else found

@@ -52,6 +52,24 @@ def test_the_second_class_is_looked_for_and_every_figure_has_its_interval(
     assert "differ from the validation rows" not in said
 
 
+def test_of_a_calibrated_head_the_figures_before_are_of_what_it_said_before() -> None:
+    manifest, probability = data()
+    odds = np.log(probability[:, 1]) - np.log(probability[:, 0])
+    before = 1 / (1 + np.exp(-odds / 4))
+    found, alone = (
+        binary_evaluation.figures(manifest, probability, seed=0, **more)
+        for more in (
+            {"uncalibrated_n2": np.stack([1 - before, before], axis=1), "temperature": 0.25},
+            {},
+        )
+    )
+    assert found[Summary.TEMPERATURE] == 0.25
+    assert found[Summary.TEST_ECE_CALIBRATED] == pytest.approx(alone[Summary.TEST_ECE])  # as the head says it
+    assert found[Summary.TEST_NLL] > found[Summary.TEST_NLL_CALIBRATED]
+    assert found[Summary.NLL_CHANGE][2] < 0
+    assert found[Summary.THRESHOLD] == alone[Summary.THRESHOLD]
+
+
 def test_test_rows_unlike_the_validation_rows_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     manifest, probability = data(shift=2.0)
     binary_evaluation.figures(manifest, probability, seed=0)

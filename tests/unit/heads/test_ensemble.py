@@ -11,10 +11,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from trainer.heads import ensemble
-from trainer.heads.ensemble import Ensemble, Member, fit_temperature, greedy_weights, row_losses
+from trainer.heads.ensemble import Ensemble, Member, fit_temperature, greedy_weights
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
+from trainer.stats.calibration import row_losses
 
 CLASSES, FEATURES = 4, 5
 

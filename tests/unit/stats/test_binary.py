@@ -10,6 +10,7 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from trainer.stats import binary as t
+from trainer.stats.calibration import calibration_error, equal_mass_bins
 from trainer.stats.intervals import wilson
 from trainer.stats.roc import area, roc
 
@@ -50,26 +51,26 @@ def test_losses_equal_scikit_learns() -> None:
 @given(seed=st.integers(0, 10_000), number=st.integers(2, 200), bins=st.integers(1, 15))
 def test_the_calibration_error_is_that_of_its_definition(seed: int, number: int, bins: int) -> None:
     found = rows(number, seed=seed)
-    probability, bin_n = expit(found.log_odds_n), t.equal_mass_bins(found.log_odds_n, bins)
+    probability, bin_n = expit(found.log_odds_n), equal_mass_bins(found.log_odds_n, bins)
     expected = 0.0
     for one in set(bin_n):
         inside = bin_n == one
         gap = abs(found.positive_n[inside].mean() - probability[inside].mean())
         expected += inside.mean() * gap
     weight = np.ones((1, number))
-    assert t.calibration_error(found.positive_n, probability, bin_n, weight)[0] == pytest.approx(expected)
+    assert calibration_error(found.positive_n, probability, bin_n, weight)[0] == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=120), st.integers(1, 12))
 def test_bins_follow_the_scores_share_ties_and_hold_about_as_many_rows(values: list[int], bins: int) -> None:
     score = np.array(values, dtype=float)
-    bin_n = t.equal_mass_bins(score, bins)
+    bin_n = equal_mass_bins(score, bins)
     assert set(bin_n) == set(range(bin_n.max() + 1))
     assert bin_n.max() < bins
     order = np.argsort(score, kind="stable")
     assert (np.diff(bin_n[order]) >= 0).all()
     assert all(len(set(bin_n[score == one])) == 1 for one in set(values))
-    apart = t.equal_mass_bins(np.arange(100.0), 10)
+    apart = equal_mass_bins(np.arange(100.0), 10)
     assert np.bincount(apart).tolist() == [10] * 10
 
 
@@ -173,9 +174,3 @@ def test_log_odds_stay_apart_where_probabilities_are_nearly_one() -> None:
     found = t.log_odds(probability)
     assert found[0] > found[1] > found[2] == 0
     assert np.isfinite(found).all()
-
-
-def test_rows_without_a_group_are_by_themselves() -> None:
-    numbers = t.units(["a", "", "a", "", "b"])
-    assert numbers[0] == numbers[2]
-    assert len(set(numbers)) == 4

@@ -209,6 +209,7 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
     }
     tested = (
         *(Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.FRESH_VAL_F1_MACRO),
+        *Summary.OF_CALIBRATION,
         *Summary.OF_TWO_CLASSES,
     )
     writer.metrics({name: figures[name] for name in tested if name in figures})

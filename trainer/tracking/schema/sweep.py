@@ -51,6 +51,8 @@ class Predictions:
     LABEL = "label"  # class name
     PRED = "pred"  # class name
     CONFIDENCE = "confidence"  # probability of PRED
+    CONFIDENCE_UNCALIBRATED = "confidence_uncalibrated"  # float32: before the head was calibrated; null where
+    # it is not, and of heads other than "best"; sweeps of before have no such column
     PROBS = "probs"  # list of float32, in the order of the summary's "classes"
 
 
@@ -127,6 +129,17 @@ class Summary:
     TEST_F1_MACRO_CI95 = "test_f1_macro_ci95"
     TEST_ACCURACY = "test_accuracy"
     TEST_ACCURACY_CI95 = "test_accuracy_ci95"
+    # of the probabilities as the final head says them; NAME_ci95 beside each, over groups or rows:
+    TEST_ECE_TOP_LABEL = "test_ece_top_label"  # calibration error of PRED, ten bins of as many rows
+    TEST_LOG_LOSS = "test_log_loss"
+    TEST_BRIER_SCORE = "test_brier_score"  # summed over classes: 0 to 2
+    TEST_AURC = "test_aurc"  # area under the risk-coverage curve: error rate, averaged over shares answered
+    HELD_OUT_ECE_TOP_LABEL = "held_out_ece_top_label"  # this and the next two: on rows that the final head
+    HELD_OUT_LOG_LOSS = "held_out_log_loss"  # had not learned from, with which it was calibrated
+    HELD_OUT_BRIER_SCORE = "held_out_brier_score"
+    HELD_OUT_ROWS = "held_out_rows"  # how many these are
+    TEMPERATURE = "temperature"  # with its _ci95: the divisor of logits that makes labels likeliest, fitted
+    # there; of an ensemble, whose members have their own, that of its uncalibrated mean
     # this and what follows up to BRIER_CHANGE of two classes only; NAME_ci95 beside what has an interval:
     TEST_AUROC = "test_auroc"
     TEST_AUROC_CI95 = "test_auroc_ci95"
@@ -141,9 +154,8 @@ class Summary:
     TEST_SPECIFICITY = "test_specificity_at_threshold"
     SPECIFICITY_CHANGE = "test_specificity_change"  # [test - validation, low, high]
     SENSITIVITY_ON_ROC = "test_sensitivity_on_its_own_roc"  # at that specificity of the test rows themselves
-    TEMPERATURE = "temperature"  # fitted on validation rows; the log-odds over it are *calibrated*
-    TEST_ECE = "test_ece"  # expected calibration error, ten bins of as many rows
-    TEST_ECE_CALIBRATED = "test_ece_calibrated"
+    TEST_ECE = "test_ece"  # of POSITIVE's probability, before calibration; ten bins of as many rows
+    TEST_ECE_CALIBRATED = "test_ece_calibrated"  # as the head says it
     ECE_CHANGE = "test_ece_change"  # [calibrated - raw, low, high], paired by row
     TEST_NLL = "test_nll"
     TEST_NLL_CALIBRATED = "test_nll_calibrated"
@@ -166,6 +178,7 @@ class Summary:
     ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
     CI95 = "_ci95"
     SPECIFICITY = 0.9  # that THRESHOLD is chosen for
+    OF_CALIBRATION = (TEST_ECE_TOP_LABEL, TEST_LOG_LOSS, TEST_BRIER_SCORE, TEST_AURC)  # metrics, too
     OF_TWO_CLASSES = (  # numbers that are logged as metrics, too
         *(TEST_AUROC, TEST_AUPRC, TEST_SENSITIVITY, TEST_SPECIFICITY, TEMPERATURE),
         *(TEST_ECE, TEST_ECE_CALIBRATED, TEST_NLL, TEST_NLL_CALIBRATED, TEST_BRIER, TEST_BRIER_CALIBRATED),

@@ -1,0 +1,68 @@
+"""How far a head's confidence can be trusted: bins of a reliability diagram, accuracy by share answered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from trainer.stats.calibration import calibration_error, equal_mass_bins
+from trainer.stats.intervals import wilson, wilson_of_share
+from trainer.stats.selective import accuracy_kept
+from trainer.tracking.schema import Predictions
+
+MOST_POINTS = 120  # of a curve
+EXAMPLE, SHARE = 0.9, 0.8  # confidence, and share answered, that the page speaks of
+
+
+def confidence(rows: pd.DataFrame) -> pd.DataFrame:
+    """``confidence`` of the answer to each row, and whether it is ``right``."""
+    right = rows[Predictions.LABEL] == rows[Predictions.PRED]
+    return pd.DataFrame({"confidence": rows[Predictions.CONFIDENCE].astype(float), "right": right})
+
+
+def reliability(answers: pd.DataFrame) -> pd.DataFrame:
+    """Bins of as many rows each (equal confidences share one): ``bin, confidence`` (mean), ``right`` (share),
+    ``low, high`` (Wilson's interval) and ``n``."""
+    found = []
+    bin_n = equal_mass_bins(answers["confidence"].to_numpy())
+    for number, (_, inside) in enumerate(answers.groupby(bin_n), start=1):
+        hits, n = int(inside["right"].sum()), len(inside)
+        found.append((number, inside["confidence"].mean(), *wilson(hits, n), n))
+    return pd.DataFrame(found, columns=["bin", "confidence", "right", "low", "high", "n"])
+
+
+def example(bins: pd.DataFrame) -> pd.Series:
+    """The bin of `reliability` whose confidence is nearest to `EXAMPLE`."""
+    return bins.iloc[int((bins["confidence"] - EXAMPLE).abs().argmin())]
+
+
+def error(answers: pd.DataFrame) -> float:
+    """The expected calibration error over the bins of `reliability`."""
+    right_n, confidence_n = answers["right"].to_numpy(), answers["confidence"].to_numpy()
+    bin_n, whole_1n = equal_mass_bins(confidence_n), np.ones((1, len(answers)))
+    return float(calibration_error(right_n, confidence_n, bin_n, whole_1n)[0])
+
+
+def answered(answers: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy where only the most confident rows are answered: ``share`` of rows answered, ``accuracy, low,
+    high`` (Wilson's interval, the threshold held as it is) and ``n``; rising, at most `MOST_POINTS` and the
+    point at `SHARE`."""
+    accuracy_n = accuracy_kept(answers["confidence"].to_numpy(), answers["right"].to_numpy())
+    rows = len(accuracy_n)
+    counts = np.linspace(1, rows, min(rows, MOST_POINTS)).round().astype(int)
+    found = [
+        (n / rows, *wilson_of_share(float(accuracy_n[n - 1]), int(n)), n)
+        for n in np.unique(np.append(counts, share_count(rows)))
+    ]
+    return pd.DataFrame(found, columns=["share", "accuracy", "low", "high", "n"])
+
+
+def share_count(rows: int) -> int:
+    """How many rows the share `SHARE` is."""
+    return max(1, round(SHARE * rows))
+
+
+def risk_area(answers: pd.DataFrame) -> float:
+    """The area under the risk-coverage curve, see `trainer.stats.selective.aurc`."""
+    kept = accuracy_kept(answers["confidence"].to_numpy(), answers["right"].to_numpy())
+    return float((1 - kept).mean())

@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from trainer.core.config import DataConfig
+from trainer.core.config import DataConfig, Recipe
 from trainer.core.errors import InputError
 from trainer.core.locations import default_cache_dir, default_tracking_uri
 from trainer.experiments.sweep.config import SweepConfig
@@ -179,21 +179,22 @@ def extract_features(
     data: Dataset,
     encoder: str | None = None,
     *,
+    features: Recipe = "pooled",
     cache_dir: str | Path | None = None,
     device: str = "auto",
-    drop_duplicates: bool = False,
-    max_bad: float = 0.05,
+    **flags: Any,
 ) -> FeatureTable:
     """Give every row its vector, from the cache or from the encoder. Each image is encoded once.
 
     Args:
         encoder: ``demo``, a Hugging Face id or a local folder. None: ``demo`` for the data ``demo``, else
             openai/clip-vit-base-patch32. Ready features need none.
+        features: what an image's vector is: "pooled", "cls4" or "cls4+patch", as the command line has them.
         cache_dir: where vectors are kept; None: ``.cache/headroom`` in the working directory (of a checkout:
             in the checkout).
         device: "auto", "cpu" or "cuda".
-        drop_duplicates: of rows with the same image keep one, a test row if there is one.
-        max_bad: share of files, 0 to 1, that may be corrupt.
+        flags: ``drop_duplicates`` (of rows with the same image keep one, a test row if there is one) and
+            ``max_bad`` (share of files, 0 to 1, that may be corrupt; 0.05).
 
     Raises:
         InputError: the encoder cannot be had; an image is in train and in test.
@@ -206,15 +207,22 @@ def extract_features(
     """
     from trainer.experiments.inputs import encode_rows, encoder_settings
 
-    if not 0 <= max_bad <= 1:
-        raise InputError(f"max_bad is {max_bad}; it must be a share between 0 and 1.")
+    unknown = sorted(set(flags) - {"drop_duplicates", "max_bad"})
+    if unknown:
+        raise InputError(
+            f"extract_features has no argument {unknown[0]!r}; it takes drop_duplicates and max_bad."
+        )
+    if not 0 <= flags.get("max_bad", 0) <= 1:
+        raise InputError(f"max_bad is {flags['max_bad']}; it must be a share between 0 and 1.")
+    if features not in get_args(Recipe):
+        raise InputError(f"features is {features!r}; it must be one of {', '.join(get_args(Recipe))}.")
     config = dataclasses.replace(
         data.config,
         encoder=encoder,
+        features=(features,),
         cache_dir=Path(cache_dir) if cache_dir is not None else default_cache_dir(),
         device=_device(device),
-        drop_duplicates=drop_duplicates,
-        max_bad=max_bad,
+        **flags,
     )
     settings = encoder_settings(config, config.device)
     return FeatureTable(config, encode_rows(config, data.manifest, settings, to_train=False))

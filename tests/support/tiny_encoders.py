@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 SIDE = 32  # pixels
-LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
 TEXT = {"vocab_size": 100, "max_position_embeddings": 16, **LAYERS}
 PATCHES = {"image_size": SIDE, "patch_size": 8}
 SQUARE = {"height": SIDE, "width": SIDE}
@@ -37,7 +37,7 @@ def _dinov2() -> tuple[Any, Any]:
     from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 
     config = t.Dinov2Config(
-        **PATCHES, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2
+        **PATCHES, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2
     )
     settings = {"size": {"shortest_edge": 40}, "crop_size": SQUARE, "image_mean": [0.485, 0.456, 0.406]}
     return t.Dinov2Model(config), BitImageProcessorPil(**settings)

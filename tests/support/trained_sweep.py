@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ def image(seed: int, least: float, *, red: bool = False) -> bytes:
     return encoded(pixels)
 
 
-def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
+def sweep(folder: Path, *, encoder: str, dtype: str, **flags: Any) -> Answering:
     """Run it, in ``folder``, which has an ``mlflow.db``."""
     images = folder / "images"
     for c, (name, least) in enumerate(CLASSES.items()):
@@ -77,6 +77,7 @@ def sweep(folder: Path, *, encoder: str, dtype: str) -> Answering:
             fresh_seeds=0,
             refit=False,  # so that what is recorded of every row is what the final head says
             device="cpu",
+            **flags,
         )
     )
     where = MlflowClient(uri).get_run(figures["mlflow_run_id"]).info.artifact_uri.removeprefix("file://")

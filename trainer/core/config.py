@@ -13,6 +13,8 @@ from typing import Any, Literal
 from trainer.core import locations
 from trainer.core.errors import InputError
 
+Recipe = Literal["pooled", "cls4", "cls4+patch"]  # see trainer.features.recipes
+
 
 @dataclass(frozen=True, kw_only=True)
 class CommonConfig:
@@ -44,6 +46,10 @@ class DataConfig(CommonConfig):
     """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
     ResNet. Default: `demo` for `--data demo`, else openai/clip-vit-base-patch32. Precomputed features need
     none."""
+    features: tuple[Recipe, ...] = ("pooled",)
+    """What an image's vector is. pooled: the encoder's own output. cls4: the class tokens of its last four
+    layers. cls4+patch: these and the mean of the patch tokens. A sweep chooses among several by
+    cross-validation."""
     batch_size: int | Literal["auto"] = "auto"
     """Images per encoder batch. auto: the fastest of several, measured once and cached."""
     workers: int | Literal["auto"] = "auto"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from trainer.core.config import DataConfig
+from trainer.core.config import DataConfig, Recipe
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 def encoder_settings(
     config: DataConfig, device: str, *, augment: Augmentation | None = None, **changed: Any
 ) -> EncoderSettings:
-    """With what a command encodes; ``changed`` as :class:`EncoderSettings` names it."""
+    """With what a command encodes; ``changed`` as :class:`EncoderSettings` names it.
+
+    Raises:
+        InputError: several recipes are named, and none is in ``changed``.
+    """
     from trainer.features.hub import default_encoder
     from trainer.features.image_augmentation import Augmentation, AugmentationSpec
     from trainer.features.settings import EncoderSettings
@@ -31,6 +35,7 @@ def encoder_settings(
         "encoder": config.encoder or default_encoder(config.data),
         "cache_dir": config.cache_dir,
         "device": device,
+        "space": changed.get("space") or recipe_of(config),
         "dtype": config.dtype,
         "batch_size": config.batch_size,
         "workers": config.workers,
@@ -40,6 +45,19 @@ def encoder_settings(
         "augmentation": AugmentationSpec(augment or Augmentation(), seed=config.seed),
     }
     return EncoderSettings(**{**usual, **changed})
+
+
+def recipe_of(config: DataConfig) -> Recipe:
+    """Return the feature recipe of a command that takes one.
+
+    Raises:
+        InputError: there are several.
+    """
+    if len(config.features) != 1:
+        raise InputError(
+            f"--features names {len(config.features)} recipes. A sweep chooses among several; pass one here."
+        )
+    return config.features[0]
 
 
 def read_features(

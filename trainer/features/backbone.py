@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.core.errors import InputError, first_line
-from trainer.features.families import VECTORS, Backbone
+from trainer.features.families import Backbone
 from trainer.features.model_files import weight_files
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class LoadedBackbone:
         self.device = torch.device(pick_device(device))
         self.calls = 0
         self._autocast = dtype == "bfloat16"
-        self._vector = VECTORS[tower.vector]
+        self._vector = tower.output()
         self._model = _load(folder, tower).to(self.device)
         self.parameters = sum(weight.numel() for weight in self._model.parameters())
 

@@ -37,11 +37,12 @@ class ImageEncoder:
         """Load the image tower of the model in ``folder``; see :class:`LoadedBackbone`.
 
         Args:
-            space: "pooled", the tower's own output, or "shared", the space that images and texts share.
+            space: "pooled", the tower's own output, another recipe (:mod:`trainer.features.recipes`), or
+                "shared", the space that images and texts share.
             tower: a loaded tower to use instead.
 
         Raises:
-            InputError: weights or image settings cannot be used; no such device; no shared space.
+            InputError: weights or image settings cannot be used; no such device; no such space.
         """
         import torch
 

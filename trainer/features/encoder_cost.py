@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.features.families import Space
+
 LEAST_S, LEAST_CALLS = 2.0, 3  # minimum duration of the measurement
 
 
@@ -27,7 +29,9 @@ class Cost(NamedTuple):
     peak_bytes: int
 
 
-def cost_of(folder: Path, *, device: str, dtype: str, batch_size: int | None = None) -> Cost:
+def cost_of(
+    folder: Path, *, device: str, dtype: str, space: Space = "pooled", batch_size: int | None = None
+) -> Cost:
     """Measure the image tower in ``folder`` with noise, in a new process.
 
     Reading and decoding are not included. Memory is the peak allocated by CUDA, or the growth of the process,
@@ -38,10 +42,10 @@ def cost_of(folder: Path, *, device: str, dtype: str, batch_size: int | None = N
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(_measured, folder, device, dtype, batch_size).result()
+        return pool.submit(_measured, folder, device, dtype, space, batch_size).result()
 
 
-def _measured(folder: Path, device: str, dtype: str, batch_size: int | None) -> Cost:
+def _measured(folder: Path, device: str, dtype: str, space: Space, batch_size: int | None) -> Cost:
     import torch
     import transformers  # noqa: F401  (loaded before memory is measured)
 
@@ -49,7 +53,7 @@ def _measured(folder: Path, device: str, dtype: str, batch_size: int | None) -> 
     from trainer.features.encoder import ImageEncoder
 
     before = _resident_bytes()
-    encoder = ImageEncoder(folder, device=device, dtype=dtype)
+    encoder = ImageEncoder(folder, device=device, dtype=dtype, space=space)
     size = batch_size or fastest_batch_size(encoder)
     noise = np.random.default_rng(0).integers(0, 256, (size, 3, *encoder.shape), dtype=np.uint8)
     vectors_nd = encoder.forward(noise)

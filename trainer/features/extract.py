@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainer.core.errors import TooManyBadFiles
+from trainer.core.config import Recipe
+from trainer.core.errors import InputError, TooManyBadFiles
 from trainer.data.duplicates import duplicate_rows, redundant_rows
 from trainer.data.manifest import Manifest, Quarantined
 from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing
 from trainer.features.families import family_of
 from trainer.features.image_measures import lookup_measures, measures_store
+from trainer.features.key import encoder_text
+from trainer.features.recipes import prefix
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
@@ -35,7 +38,7 @@ class ExtractReport:
     processes: int  # decoding processes; 0: threads
     share: dict[str, float]  # of elapsed_s that the encoding thread spent on: load, decode (it waited for
     # images), transfer, encode, write (it waited for the disk)
-    encoder: str  # name, dtype and key; "ready features" for precomputed features
+    encoder: str  # name, dtype, recipe unless pooled, and key; "ready features" for precomputed features
     warnings: tuple[str, ...]  # such as damaged shards
 
 
@@ -70,6 +73,11 @@ def extract(
     started = time.perf_counter()
     _check_bad(manifest, {}, settings.max_bad)
     if manifest.features_nd is not None:
+        if settings.space not in ("pooled", "shared"):
+            raise InputError(
+                f"{manifest.name} holds precomputed features, so there is nothing to compute --features "
+                f"{settings.space} from. Leave it out."
+            )
         kept = _distinct(manifest, settings.drop_duplicates)
         assert kept.features_nd is not None
         report = _report(
@@ -95,11 +103,34 @@ def extract(
         warnings.append(
             f"{settings.encoder} has no preprocessor_config.json; the defaults of {usual} were used."
         )
-    encoder = f"{settings.encoder} ({settings.compute_dtype}, key {keys[0].digest[:16]})"
+    encoder = _described(settings)
     measures_nm = lookup_measures(measures, kept.content)
     views_vnd = _views(kept, stores[1:]) if settings.views else None
     report = _report(manifest, kept, work, encoder=encoder, warnings=warnings, elapsed_s=_since(started))
     return Features(kept, vectors_nd, measures_nm, report, views_vnd)
+
+
+def with_recipe(features: Features, settings: EncoderSettings, recipe: Recipe) -> Features:
+    """Return what :func:`extract` would with another recipe, which the space of ``settings`` contains."""
+    if recipe == settings.space:
+        return features
+    views_vnd = features.views_vnd
+    return replace(
+        features,
+        vectors_nd=prefix(features.vectors_nd, recipe, of=settings.space),
+        views_vnd=None if views_vnd is None else prefix(views_vnd, recipe, of=settings.space),
+        report=replace(features.report, encoder=_described(replace(settings, space=recipe))),
+    )
+
+
+def _described(settings: EncoderSettings) -> str:
+    """Return ``ExtractReport.encoder``."""
+    return encoder_text(
+        settings.encoder,
+        dtype=settings.compute_dtype,
+        space=settings.space,
+        digest=settings.key().digest,
+    )
 
 
 def _since(started: float) -> float:

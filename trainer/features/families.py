@@ -3,14 +3,18 @@ output is pooled, as in the paper."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer.core.errors import InputError
 from trainer.core.json_cache import read_json
+from trainer.features import recipes
 
-Space = Literal["pooled", "shared"]  # output of the image tower; joint image-text space
+# outputs of the image tower (recipes), or the joint image-text space
+Space = Literal["pooled", "cls4", "cls4+patch", "shared"]
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,23 @@ class Backbone:
     """A part of a saved model and its output that is used as vector."""
 
     part: str  # class in transformers
-    vector: str  # a key of VECTORS; part of the cache key
+    vector: str  # a key of VECTORS, or a recipe; part of the cache key
     options: dict[str, Any] = field(default_factory=dict)  # arguments of the constructor
     inside: str = ""  # prefix of its weights in the whole model, if transformers cannot find them
     spare: tuple[str, ...] = ()  # modules to delete
+    norms: tuple[str, ...] = ()  # modules that the last class token passes; () if there is none
+    before_patches: int = 1  # tokens before the patches, registers not counted
+
+    def output(self) -> Callable[[Any, dict[str, Any]], Any]:
+        """Return the function of model and inputs whose result is used as vector: [B, D]."""
+        if self.vector in recipes.PARTS:
+            return partial(
+                recipes.concatenated,
+                norms=self.norms,
+                patches=self.vector == "cls4+patch",
+                before_patches=self.before_patches,
+            )
+        return VECTORS[self.vector]
 
 
 @dataclass(frozen=True)
@@ -39,16 +56,24 @@ class Family:
         """Return the image tower for ``space``.
 
         Raises:
-            InputError: the model has no text tower and so no shared space.
+            InputError: the model has no text tower and so no shared space; it has no class token.
         """
-        tower = self.image if space == "pooled" else self.shared_image
+        tower = self.shared_image if space == "shared" else self.image
         if tower is None:
-            able = dict.fromkeys(one.name for one in FAMILIES.values() if one.text)
+            able = _names(one for one in FAMILIES.values() if one.text)
             raise InputError(
                 f"A {self.name} has no text tower, so it has no space shared by images and texts. Pass one "
-                f"of: {', '.join(able)}."
+                f"of: {able}."
             )
-        return tower
+        if space in ("pooled", "shared"):
+            return tower
+        if not tower.norms:
+            able = _names(one for one in FAMILIES.values() if one.image.norms)
+            raise InputError(
+                f"A {self.name} has no class token, so --features {space} cannot be had of it. Pass "
+                f"--features pooled, or one of these encoders: {able}."
+            )
+        return replace(tower, vector=space)
 
     def text_tower(self) -> Backbone:
         """Return the text tower. Raises InputError if there is none."""
@@ -75,7 +100,7 @@ _CLIP = Family(
     "CLIP",
     "class token after the last layer norm (Radford et al. 2021)",
     "CLIP",
-    image=Backbone("CLIPVisionModel", "pooler_output"),
+    image=Backbone("CLIPVisionModel", "pooler_output", norms=("post_layernorm",)),
     # The whole model, because its halves read the projection width from another place of config.json.
     shared_image=Backbone("CLIPModel", "visual_projection", spare=("text_model",)),
     text=Backbone("CLIPModel", "text_projection", spare=("vision_model",)),
@@ -92,7 +117,13 @@ _BLIP = Family(
     "BLIP",
     "class token after the last layer norm (Li et al. 2022)",
     "Blip",
-    image=Backbone("BlipVisionModel", "pooler_output", inside="vision_model."),
+    # It normalises twice, as in its own code.
+    image=Backbone(
+        "BlipVisionModel",
+        "pooler_output",
+        inside="vision_model.",
+        norms=("post_layernorm", "post_layernorm"),
+    ),
     shared_image=Backbone("BlipForImageTextRetrieval", "vision_proj", spare=("text_encoder",)),
     text=Backbone("BlipForImageTextRetrieval", "text_proj", spare=("vision_model",)),
 )
@@ -100,26 +131,32 @@ _DINOV2 = Family(
     "DINOv2",
     "class token after the last layer norm (Oquab et al. 2023)",
     "Bit",
-    image=Backbone("Dinov2Model", "pooler_output"),
+    image=Backbone("Dinov2Model", "pooler_output", norms=("layernorm",)),
 )
 _DINOV3 = Family(
     "DINOv3",
     "class token after the last layer norm (Siméoni et al. 2025)",
     "DINOv3ViT",
-    image=Backbone("DINOv3ViTModel", "pooler_output"),
+    image=Backbone("DINOv3ViTModel", "pooler_output", norms=("norm",)),
 )
 # Without the pooler, a dense layer that classification checkpoints do not have.
 _VIT = Family(
     "ViT",
     "class token after the last layer norm (Dosovitskiy et al. 2021)",
     "ViT",
-    image=Backbone("ViTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
+    image=Backbone("ViTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}, norms=("layernorm",)),
 )
 _DEIT = Family(
     "DeiT",
     "class token after the last layer norm (Touvron et al. 2021)",
     "DeiT",
-    image=Backbone("DeiTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}),
+    image=Backbone(
+        "DeiTModel",
+        "last_hidden_state[:, 0]",
+        {"add_pooling_layer": False},
+        norms=("layernorm",),
+        before_patches=2,  # the class token and the distillation token
+    ),
 )
 _RESNET = Family(
     "ResNet",
@@ -142,6 +179,10 @@ FAMILIES = {
 }
 
 
+def _names(families: Iterable[Family]) -> str:
+    return ", ".join(dict.fromkeys(family.name for family in families))
+
+
 def family_of(folder: Path) -> Family:
     """Return the family of the model in ``folder``.
 
@@ -150,7 +191,7 @@ def family_of(folder: Path) -> Family:
     """
     model_type = read_json(folder / "config.json").get("model_type")
     if model_type not in FAMILIES:
-        known = ", ".join(dict.fromkeys(family.name for family in FAMILIES.values()))
+        known = _names(FAMILIES.values())
         hint = (
             " Of SigLIP2, the models of fixed resolution (…-patch16-224 and the like) are supported."
             if str(model_type).startswith("siglip2")

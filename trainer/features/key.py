@@ -49,7 +49,7 @@ def encoder_key(
     ``cache_dir`` by path, size and modification time.
 
     Raises:
-        InputError: unknown ``dtype`` or model type; a folder without weights.
+        InputError: unknown ``dtype`` or model type; a folder without weights; no such space.
     """
     _check_dtype(dtype)
     tower = family_of(folder).tower(space)
@@ -89,6 +89,12 @@ def text_encoder_key(folder: Path, *, dtype: str, cache_dir: Path) -> EncoderKey
         "features_version": FEATURES_VERSION,
     }
     return EncoderKey(fields=json.loads(json.dumps(fields)), digest=digest_of(fields))
+
+
+def encoder_text(name: str, *, dtype: str, space: Space, digest: str) -> str:
+    """Return how runs and heads record an encoder, such as ``demo (float32, cls4, key 0123456789abcdef)``."""
+    named = f", {space}" if space in ("cls4", "cls4+patch") else ""
+    return f"{name} ({dtype}{named}, key {digest[:16]})"
 
 
 def digest_of(fields: dict[str, Any]) -> str:

@@ -26,7 +26,8 @@ class EncoderSettings:
         cache_dir: folder of the feature cache. One process at a time encodes with one encoder.
         device: "auto", "cpu", "cuda".
         dtype: compute type: "float32", "bfloat16", or "auto": bfloat16 if ``device`` supports it natively.
-        space: "pooled", the image tower's own output, or "shared", the space of images and texts.
+        space: "pooled", the image tower's own output, another recipe (:mod:`trainer.features.recipes`), or
+            "shared", the space of images and texts.
         views: number of augmented views of each training image.
         augmentation: settings of these views.
         batch_size: images per batch, "auto": measured (:mod:`trainer.features.batch_size`).
@@ -70,7 +71,7 @@ class EncoderSettings:
         return pick_dtype(self.dtype, self.device)
 
     def key(self, view: int = 0) -> EncoderKey:
-        """Return the cache key of a view; 0 is the original image."""
+        """Return the cache key of a view; 0 is the original image. Raises as :func:`key.encoder_key`."""
         return encoder_key(
             self.folder,
             dtype=self.compute_dtype,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trainer.data.manifest import Manifest
     from trainer.features.extract import Features
-    from trainer.serving.predictor import RecordedHead
+    from trainer.serving.predictor import EncoderUsed, RecordedHead
     from trainer.tracking.reader import RunFiles
 
 SHOWN = 20  # corrupt files listed on the terminal; the CSV and the results have all
@@ -43,7 +43,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     encoder = str(folder_of(used, cache_dir=config.cache_dir, instead=encoder))
     say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {used.name} ({used.dtype}).")
     started = time.time()
-    features = encode(config, read_files(config.images), encoder=encoder, dtype=used.dtype)
+    features = encode(config, read_files(config.images), used._replace(name=encoder))
     probs_nc = recorded.probabilities(features.vectors_nd)
     took_s = time.time() - started
     report = features.report
@@ -56,7 +56,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     figures = {
         **source,
         Predicted.TRIAL: recorded.trial,
-        Predicted.ENCODER: f"{used.name} ({used.dtype}, key {used.key})",
+        Predicted.ENCODER: str(used),
         Predicted.FOUND: report.found,
         Predicted.PREDICTED: report.used,
         Predicted.BAD: len(report.quarantined),
@@ -151,16 +151,17 @@ def load_best_head(files: RunFiles) -> RecordedHead:
     return recorded
 
 
-def encode(config: PredictConfig, found: Manifest, *, encoder: str, dtype: str) -> Features:
+def encode(config: PredictConfig, found: Manifest, used: EncoderUsed) -> Features:
     """Extract the features of all usable files, as in training."""
     from trainer.features.extract import extract
     from trainer.features.settings import EncoderSettings
 
     settings = EncoderSettings(
-        encoder=encoder,
+        encoder=used.name,
         cache_dir=config.cache_dir,
         device=config.device,
-        dtype=dtype,
+        dtype=used.dtype,
+        space=used.recipe,
         batch_size=config.batch_size,
         workers=config.workers,
         max_bad=1.0,

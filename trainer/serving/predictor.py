@@ -13,19 +13,20 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from trainer.core.config import Recipe
 from trainer.core.errors import InputError
 from trainer.data.decode import MAX_PIXELS, DecodeError, decode_sized
 from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
 from trainer.features.hub import resolve
-from trainer.features.key import STORED_DTYPE, encoder_key
+from trainer.features.key import STORED_DTYPE, encoder_key, encoder_text
 from trainer.heads.ensemble import Ensemble, Member
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 BATCH = 32  # images per batch
 ENCODER_FOLDER = "encoder"  # folder of a model with its encoder, if small
 CARD, WEIGHTS = "head.json", "head.safetensors"
-_USED = re.compile(r"(.+) \((float32|bfloat16), key ([0-9a-f]{16})\)", re.DOTALL)  # ExtractReport.encoder
+# what `encoder_text` writes
+_USED = re.compile(r"(.+) \((float32|bfloat16)(?:, (cls4|cls4\+patch))?, key ([0-9a-f]{16})\)", re.DOTALL)
 
 
 class EncoderUsed(NamedTuple):
@@ -46,6 +48,10 @@ class EncoderUsed(NamedTuple):
     name: str  # demo, a Hugging Face id, or a folder
     dtype: str  # compute type
     key: str  # the first 16 digits of its :class:`EncoderKey`
+    recipe: Recipe = "pooled"
+
+    def __str__(self) -> str:
+        return encoder_text(self.name, dtype=self.dtype, space=self.recipe, digest=self.key)
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,9 @@ def _head(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Head:
 def encoder_used(encoder: str) -> EncoderUsed | None:
     """Parse ``ExtractReport.encoder``; None for precomputed features."""
     found = _USED.fullmatch(encoder)
-    return None if found is None else EncoderUsed(found[1], found[2], found[3])
+    if found is None:
+        return None
+    return EncoderUsed(found[1], found[2], found[4], cast("Recipe", found[3] or "pooled"))
 
 
 def _encoder_used(described: dict[str, Any]) -> EncoderUsed | None:
@@ -167,7 +175,7 @@ def folder_of(used: EncoderUsed, *, cache_dir: Path | None = None, instead: str 
     """
     folder = resolve(str(instead or used.name))
     with tempfile.TemporaryDirectory() as scratch:
-        key = encoder_key(folder, dtype=used.dtype, cache_dir=cache_dir or Path(scratch))
+        key = encoder_key(folder, dtype=used.dtype, space=used.recipe, cache_dir=cache_dir or Path(scratch))
     if key.digest[:16] != used.key:
         raise InputError(
             f"{instead or used.name} is not the encoder of this head: its key is "
@@ -211,7 +219,7 @@ class Predictor:
         used = recorded.encoder_used()
         self.recorded = recorded
         self.folder = folder_of(used, cache_dir=cache_dir, instead=encoder)
-        self._encoder = ImageEncoder(self.folder, device=device, dtype=used.dtype)
+        self._encoder = ImageEncoder(self.folder, device=device, dtype=used.dtype, space=used.recipe)
 
     @classmethod
     def from_folder(

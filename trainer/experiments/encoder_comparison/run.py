@@ -11,7 +11,7 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.encoder_comparison.config import EncodersConfig
-from trainer.experiments.inputs import encoder_settings, read_features, require_images
+from trainer.experiments.inputs import encoder_settings, read_features, recipe_of, require_images
 from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -129,7 +129,9 @@ def measure_costs(config: EncodersConfig, device: str, writer: RunWriter) -> lis
         for number, encoder in enumerate(config.encoders):
             progress.update(number, len(config.encoders), encoder)
             if encoder not in known:
-                cost = cost_of(resolve(encoder), device=device, dtype=dtype, batch_size=size)
+                cost = cost_of(
+                    resolve(encoder), device=device, dtype=dtype, space=recipe_of(config), batch_size=size
+                )
                 known[encoder] = list(cost)
                 writer.file(COSTS, json.dumps(known).encode())
         progress.update(len(config.encoders), len(config.encoders))

@@ -11,7 +11,7 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments import base
 from trainer.experiments.extraction.config import ExtractConfig
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encoder_settings, read_features, recipe_of
 from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 
 # Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
@@ -36,9 +36,15 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     from trainer.tracking import database
 
     database.check(config.tracking_uri)
+    if config.space == "shared" and config.features != ("pooled",):
+        raise InputError("--space shared has no other --features than pooled. Leave out one of the two.")
     device = pick_device(config.device)
     settings = encoder_settings(
-        config, device, space=config.space, views=config.views, augment=config.augment
+        config,
+        device,
+        space="shared" if config.space == "shared" else recipe_of(config),
+        views=config.views,
+        augment=config.augment,
     )
     features = read_features(config, settings, to_train=False)
     texts = encode_captions(config, settings, features) if config.captions else {}

@@ -57,6 +57,8 @@ def run(config: FinetuneConfig) -> Figures:
 def check(config: FinetuneConfig) -> None:
     """Raises InputError for a flag that makes no sense."""
     require_at_least(config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0)
+    if config.features != ("pooled",):
+        raise InputError("Fine-tuning trains the encoder's own output. Pass --features pooled.")
     if not config.lrs:
         raise InputError("--lrs is empty; name at least one learning rate.")
     positive = {"lrs": min(config.lrs), "head_lr": config.head_lr, "clip_norm": config.clip_norm}

@@ -44,7 +44,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     began = time.time()
     files = RunFiles(config.tracking_uri, run_id)
     recorded = yaml.safe_load(files.read(Artifact.CONFIG))
-    then = _as_recorded(config, recorded["command"])
+    then = _as_recorded(config, recorded)
     number, spec, epochs = recorded_head(files, flag="--rerun")
     device = pick_device(then.device)
     settings = encoder_settings(then, device, views=then.views)
@@ -86,11 +86,15 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     return figures
 
 
-def _as_recorded(config: SweepConfig, command: dict[str, Any]) -> SweepConfig:
-    """Return the flags of the record, with this command's places and device."""
+def _as_recorded(config: SweepConfig, recorded: dict[str, Any]) -> SweepConfig:
+    """Return the flags of the record, with the chosen recipe and this command's places and device."""
+    from trainer.serving.predictor import encoder_used
+
+    command, used = recorded["command"], encoder_used(recorded["identity"]["encoder"])
     here = ("tracking_uri", "cache_dir", "device", "experiment", "rerun", "profile", "export_optuna")
     known = {field.name: field for field in dataclasses.fields(config)}
     then = {name: value for name, value in command.items() if name in known and name not in here}
+    then["features"] = ("pooled",) if used is None else (used.recipe,)
     if then.get("space") is not None:
         then["space"] = Path(then["space"])
     return dataclasses.replace(config, **then)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trainer.core.console import bar, say
@@ -14,6 +14,7 @@ from trainer.experiments.base import Figures, begin, recorded_identity
 from trainer.experiments.child_runs import Mirror, TrialExperiment
 from trainer.experiments.inputs import encoder_settings, read_features
 from trainer.experiments.sweep.config import SweepConfig
+from trainer.experiments.sweep.feature_choice import FEATURES, choose_recipe
 from trainer.experiments.sweep.trials import (
     RECORDING,
     check,
@@ -55,18 +56,23 @@ def run(config: SweepConfig) -> Figures:
 
         return rerun(config, config.rerun)
 
+    from trainer.features.recipes import largest
     from trainer.search.space import load_space
 
     with stopwatch.measure(SETTING_UP):
         plan = begin(config)
         before = recorded_identity(config, Kind.SWEEP)
         space = load_space(config.space, views=config.views, recorded=recorded_lines(before))
-        settings = encoder_settings(config, plan.device, views=config.views)
+        whole = largest(config.features)  # it contains the others, so images are encoded once
+        settings = encoder_settings(config, plan.device, views=config.views, space=whole)
         features = read_features(config, settings, to_train=True)
         validation = plan_validation(config, features.manifest, before)
+        scores: dict[str, float] = {}
+        if len(config.features) > 1:
+            features, scores = choose_recipe(features, settings, config, validation, plan, before=before)
         folds = folds_of(features, validation, plan.device)
     config = dataclasses.replace(config, refit=validation.refit)
-    sweep = Sweep(config, plan, features, folds, space, validation, stopwatch)
+    sweep = Sweep(config, plan, features, folds, space, validation, stopwatch, recipe_scores=scores)
     figures = sweep.run()
     if config.export_optuna is not None:
         from trainer.search.optuna_export import export_to_optuna
@@ -101,6 +107,7 @@ class Sweep(TrialExperiment[SweepConfig]):
     stopwatch: Stopwatch
     study: str = ""
     trials_per_s: float | None = None  # None: all trials were on record
+    recipe_scores: dict[str, float] = field(default_factory=dict)  # where it was chosen among several
 
     @property
     def about(self) -> str:
@@ -117,6 +124,7 @@ class Sweep(TrialExperiment[SweepConfig]):
             "seeds": config.seeds,
             "pruner": config.pruner,
             **self.validation.identity(),
+            **({FEATURES: self.recipe_scores} if self.recipe_scores else {}),
             **{f"{SPACE}{name}": line for name, line in self.space.text.items()},
         }
 
@@ -196,13 +204,17 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
         NoResultError: no trial completed.
     """
     from trainer.experiments.evaluation import Evaluation
+    from trainer.serving.predictor import encoder_used
 
     config, plan, folds, trial_log = sweep.config, sweep.plan, sweep.folds, sweep.trial_log
     selection = select(config, plan, folds, trial_log)
     answers = Evaluation(sweep.features, selection.finalists, seed=config.seed)
     answers.log(writer)
+    used = encoder_used(sweep.features.report.encoder)
     figures = {
         **summarise(config, plan, folds, trial_log, selection.expected, answers),
+        **({Summary.FEATURES: used.recipe} if used else {}),
+        **({Summary.FEATURES_SCORES: sweep.recipe_scores} if sweep.recipe_scores else {}),
         Summary.VALIDATION: sweep.validation.text,
         Summary.REFIT: config.refit,
         Summary.MODEL: answers.model_uri,

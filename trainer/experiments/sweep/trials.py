@@ -30,6 +30,9 @@ RECORDING = "tables"  # name on the stopwatch
 def check(config: SweepConfig) -> None:
     """Raise InputError for a flag that makes no sense."""
     require_at_least(config, trials=1, seeds=1, at_once=1, seed=0, views=0, fresh_seeds=0, folds=2, repeats=1)
+    if not config.features or len(set(config.features)) < len(config.features):
+        named = " ".join(config.features)
+        raise InputError(f"--features is {named!r}; name one recipe, or several once each.")
     if config.target is not None and not 0 < config.target <= 1:
         raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
     if config.timeout is not None and config.timeout <= 0:

@@ -13,7 +13,7 @@ from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
-from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, require_images
+from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, recipe_of, require_images
 from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
     Artifact,
@@ -60,6 +60,7 @@ def run(config: ZeroShotConfig) -> Figures:
     templates = prompts.read_templates(config.templates)
     manifest = read_rows(config)
     require_images(config, manifest, "Zero-shot needs images, and an encoder that knows texts.")
+    recipe_of(config)  # before anything is encoded
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
     settings = encoder_settings(config, plan.device, space="shared")
     features = encode_rows(config, manifest, settings, to_train=True)
@@ -108,6 +109,7 @@ class ZeroShotStudy(Experiment[ZeroShotConfig]):
             "shots": list(self.config.shots),
             "head": self.config.head,
             "seed": self.config.seed,
+            **({"features": list(self.config.features)} if self.config.features != ("pooled",) else {}),
         }
 
     def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
@@ -150,7 +152,13 @@ def encode_pooled(
     from trainer.features.extract import extract
 
     # what was bad is gone
-    pooled = dataclasses.replace(settings, space="pooled", max_bad=1.0, drop_duplicates=False, measure=False)
+    pooled = dataclasses.replace(
+        settings,
+        space=recipe_of(config),
+        max_bad=1.0,
+        drop_duplicates=False,
+        measure=False,
+    )
     with bar("Encoding for heads", "images") as progress:
         own = extract(features.manifest, pooled, progress=progress.update)
     if own.manifest.sample_id != features.manifest.sample_id:

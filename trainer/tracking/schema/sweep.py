@@ -103,6 +103,8 @@ class Summary:
     FAILED = "failed"
     VALIDATION = "validation"  # what judged the trials: "holdout", or "5-fold cross-validation"
     REFIT = "refit"  # whether the final head learned from all rows but the test rows
+    FEATURES = "features"  # what the vectors are: pooled, cls4 or cls4+patch; not of precomputed ones
+    FEATURES_SCORES = "features_scores"  # {recipe: macro-F1} where it was chosen among several
     MEMBERS = "members"  # {trial: weight} of the final head, the heaviest first
     HELD_OUT_F1_MACRO = "held_out_f1_macro"  # of the final head, on rows that it had not learned from
     # what to expect of the final head on new data, from rows that it had not learned from:

@@ -55,7 +55,7 @@ __all__ = [
 ]
 FLAGS = (
     *("space", "timeout", "target", "objective", "pruner", "at_once", "precision", "fresh_seeds"),
-    *("validate", "folds", "repeats", "refit"),
+    *("validate", "folds", "repeats", "refit", "coverage"),
 )
 
 
@@ -331,7 +331,7 @@ def run_sweep(
         study: name of the study in that store; one that exists is resumed.
         flags: ``space`` (path of a YAML file), ``timeout`` (seconds), ``target``, ``objective``, ``pruner``,
             ``at_once``, ``precision``, ``fresh_seeds``, ``validate``, ``folds``, ``repeats``,
-            ``refit``: as the command has them.
+            ``refit``, ``coverage``: as the command has them.
 
     Raises:
         InputError: no head can be trained on this data; a flag makes no sense.
@@ -368,7 +368,6 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     from trainer.experiments.sweep.validation import folds_of, plan_validation
     from trainer.search.space import load_space
     from trainer.search.trial_log import TrialLog
-    from trainer.serving.predictor import RecordedHead, encoder_used
 
     steps.check(config)
     check_trainable(features.manifest)
@@ -380,15 +379,13 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
         for _ in steps.run_trials(config, settings, space, folds, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
     selection = steps.select(config, plan, folds, trial_log)
-    answers = Evaluation(features, selection.finalists, seed=config.seed)
-    best, classes = selection.finalists[0], features.manifest.classes
-    used = encoder_used(features.report.encoder)
+    answers = Evaluation(features, selection.finalists, seed=config.seed, coverage=config.coverage)
     return SweepResult(
         trials=trial_log.trials,
         curves=trial_log.curves,
         predictions=answers.predictions(),
         summary=steps.summarise(config, plan, folds, trial_log, selection.expected, answers),
-        head=RecordedHead(answers.final_head, classes, best.trial, best.seed_index, used),
+        head=answers.recorded_head(),
     )
 
 

@@ -91,3 +91,16 @@ def percent(row: pd.Series, name: str) -> str:
 def figure(summary: dict[str, Any], name: str, value: float) -> str:
     """A figure with the interval that is on record."""
     return text.interval(value, summary.get(name + Summary.CI95))
+
+
+def says_sets(summary: dict[str, Any]) -> None:
+    """What the prediction sets of the best head are worth on test rows, where that is on record."""
+    if Summary.TEST_COVERAGE not in summary:
+        return
+    covered, (low, high) = summary[Summary.TEST_COVERAGE], summary[Summary.TEST_COVERAGE + Summary.CI95]
+    size, ends = summary[Summary.TEST_SET_SIZE], summary[Summary.TEST_SET_SIZE + Summary.CI95]
+    layout.sentence(
+        f"Prediction sets for {summary[Summary.COVERAGE]:.0%} coverage hold the true class in {covered:.0%} "
+        f"[{100 * low:.0f}, {100 * high:.0f}] of the test rows, with "
+        f"{text.interval(size, ends, lambda one: f'{one:.2f}')} classes on average."
+    )

@@ -560,6 +560,7 @@ def calibration(page: MatrixPage) -> None:
     on_record = page.head == BEST and page.split == "test"
     summary = state.summary(page.info) if on_record else {}
     confidence.show(page.rows, page.split, summary, page.kept)
+    confidence.says_sets(summary)
 
 
 layout.page("Confusion matrix", show)

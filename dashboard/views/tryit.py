@@ -259,6 +259,21 @@ def verdict(trying: Explainer, asked: Answer) -> None:
             f"{asked.probabilities_c[best]:.0%}.",
         )
         says(classes, asked, len(shown))
+        prediction_set(trying, asked)
+
+
+def prediction_set(trying: Explainer, asked: Answer) -> None:
+    """The classes that hold the true one with the probability that the sweep was asked for."""
+    recorded = trying.recorded
+    sets = recorded.prediction_sets(asked.probabilities_c[None])
+    if sets is None:
+        return
+    names = [text.plain(name, longest=40) for name in sets[0][:MOST_CLASSES]]
+    more = len(sets[0]) - len(names)
+    st.markdown(
+        f"**Prediction set ({recorded.coverage:.0%} coverage):** {', '.join(names)}"
+        + (f" and {more} more" if more else "")
+    )
 
 
 def answers_of(classes: tuple[str, ...], asked: Answer) -> pd.DataFrame:

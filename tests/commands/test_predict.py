@@ -24,6 +24,7 @@ from trainer.core.errors import InputError, NoResultError
 from trainer.core.locations import default_tracking_uri
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run as run_sweep
+from trainer.serving import batch_predict
 from trainer.serving.batch_predict import run
 from trainer.serving.config import PredictConfig
 from trainer.serving.predictor import Predictor, read_head
@@ -75,6 +76,34 @@ def test_a_round_trip_gives_the_probabilities_that_the_sweep_recorded(
     assert figures["found"] == figures["predicted"] == CLASSES * small.PER_CLASS
     assert figures["mlflow_run_id"] == answering.run_id  # the newest
     assert largest_difference(answering, out) < 1e-5
+    assert_sets(answering, out, coverage=0.9)
+    assert predict(answering, answering.images, out=out, top_k=CLASSES, coverage=0.5)["coverage"] == 0.5
+    assert_sets(answering, out, coverage=0.5)
+
+
+def assert_sets(answering: Answering, out: Path, *, coverage: float) -> None:
+    """The column holds the classes from the recorded threshold on, the most probable first."""
+    recorded = read_head(*(answering.folder.joinpath(one).read_bytes() for one in HEAD))
+    for row in rows(out):
+        found = json.loads(row["prediction_set"])
+        likely = [name for name, p in said(row).items() if p >= recorded.thresholds[coverage]]
+        assert found == (likely or [row["label_1"]])
+
+
+def test_a_head_of_before_has_no_prediction_sets_and_says_so_when_asked(
+    answering: Answering, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, weights = (answering.folder.joinpath(one).read_bytes() for one in HEAD)
+    described = json.loads(card)
+    del described["prediction_sets"]
+    old = read_head(json.dumps(described).encode(), weights)
+    assert old.prediction_sets(np.ones((1, CLASSES))) is None
+    monkeypatch.setattr(batch_predict, "load_best_head", lambda files: old)
+    out, image = tmp_path / "out.csv", answering.images / "red" / "0.png"
+    figures = predict(answering, image, out=out, run=answering.run_id, coverage=0.8)
+    assert figures["coverage"] is figures["mean_set_size"] is None
+    assert "prediction_set" not in rows(out)[0]
+    assert "No prediction sets" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("family", "dtype"), [("siglip", "bfloat16"), ("resnet", "float32")])
@@ -240,6 +269,7 @@ def test_what_cannot_be_used_is_named(answering: Answering, tmp_path: Path) -> N
         ({"model_uri": "models:/no-such/1"}, "--model-uri"),
         ({"top_k": 0}, "--top-k"),
         ({"max_bad": 2.0}, "--max-bad"),
+        ({"coverage": 0.999}, "--coverage is 0.999"),
         ({"out": tmp_path}, "is a folder"),
         ({"experiment": "another"}, "No finished sweep"),
     ):

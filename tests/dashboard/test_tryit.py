@@ -61,6 +61,7 @@ def test_an_image_is_answered_with_neighbours_zero_shot_and_a_place(answered: An
     assert f"{probs_c.max():.1%} likely" in told
     assert sorted(CLASSES)[probs_c.argmax()] in bare(told)
     assert "Zero-shot, which knows the classes by their names alone, says" in told
+    assert "Prediction set (90% coverage):" in told
     assert "of 12** have the label that the head gave" in told
     assert "openTSNE places the image" in told
 

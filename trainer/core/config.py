@@ -90,6 +90,14 @@ def require_at_least(config: CommonConfig, **minimum: int) -> None:
             raise InputError(f"{flag} is {getattr(config, name)}; it must be at least {bound}.")
 
 
+def check_coverage(coverage: float) -> None:
+    """Raise InputError for a ``--coverage`` for which no threshold is kept."""
+    if not 0.5 <= coverage <= 0.99 or abs(100 * coverage - round(100 * coverage)) > 1e-9:
+        raise InputError(
+            f"--coverage is {coverage:g}; it must be a share from 0.5 to 0.99, with two decimals at most."
+        )
+
+
 def settings(config: CommonConfig) -> dict[str, Any]:
     """Return the value of every flag, paths as text, for a run's parameters and YAML."""
     return {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +11,17 @@ from trainer.core import text
 from trainer.core.console import say
 from trainer.data.duplicates import indivisible_units
 from trainer.data.manifest import Manifest
-from trainer.stats.calibration import evaluate_calibration, top_label, unit_numbers
+from trainer.stats.binary import wilson_of_groups
+from trainer.stats.calibration import evaluate_calibration, mean_over_units, top_label, unit_numbers
+from trainer.stats.conformal import prediction_sets
 from trainer.stats.selective import aurc
 from trainer.tracking.schema import Summary
 
 TEST = (Summary.TEST_ECE_TOP_LABEL, Summary.TEST_LOG_LOSS, Summary.TEST_BRIER_SCORE)
 HELD_OUT = (Summary.HELD_OUT_ECE_TOP_LABEL, Summary.HELD_OUT_LOG_LOSS, Summary.HELD_OUT_BRIER_SCORE)
+
+
+NO_SETS = "Prediction sets: none, because no labelled row was held out of the final head's training."
 
 
 class AnsweredRows(NamedTuple):
@@ -45,3 +51,34 @@ def figures(held_out: AnsweredRows, test: AnsweredRows, *, seed: int) -> dict[st
     error, loss, brier = (text.interval(found[name], found[name + Summary.CI95]) for name in TEST)
     say(f"Calibration on test rows: ECE {error}, log-loss {loss}, Brier score {brier}.")
     return found
+
+
+def set_figures(
+    test: AnsweredRows, thresholds: Mapping[float, float], *, coverage: float, seed: int
+) -> dict[str, Any]:
+    """Return and say `Summary`'s figures of prediction sets on test rows. None without thresholds.
+
+    Args:
+        thresholds: see `trainer.stats.conformal.set_thresholds`.
+    """
+    if not thresholds:
+        say(NO_SETS)
+        return {}
+    probability_nc, label_n, unit_n = test
+    threshold = thresholds[round(coverage, 2)]
+    inside_nc = prediction_sets(probability_nc, threshold)
+    covered = wilson_of_groups(inside_nc[np.arange(len(label_n)), label_n], unit_n)
+    size = mean_over_units(inside_nc.sum(1), unit_n, seed=seed)
+    say(
+        f"Prediction sets for {coverage:.0%} coverage hold the true class of "
+        f"{text.interval(covered.value, covered[1:])} of the test rows, with "
+        f"{size.value:.2f} [{size.low:.2f}, {size.high:.2f}] classes on average."
+    )
+    return {
+        Summary.COVERAGE: coverage,
+        Summary.COVERAGE_THRESHOLD: threshold,
+        Summary.TEST_COVERAGE: covered.value,
+        Summary.TEST_COVERAGE + Summary.CI95: list(covered[1:]),
+        Summary.TEST_SET_SIZE: size.value,
+        Summary.TEST_SET_SIZE + Summary.CI95: list(size[1:]),
+    }

@@ -30,10 +30,11 @@ from trainer.search.expectation import Expectation
 from trainer.search.refit import Finalist
 from trainer.search.study import FinishedTrial, pareto_front
 from trainer.serving.packaging import pack, registered_name
-from trainer.serving.predictor import CARD, WEIGHTS, encoder_used, read_head, write_head
+from trainer.serving.predictor import CARD, WEIGHTS, RecordedHead, encoder_used, read_head, write_head
 from trainer.stats import intervals
 from trainer.stats.binary import difference
 from trainer.stats.calibration import temperature_interval
+from trainer.stats.conformal import set_thresholds
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Predictions, Summary
 from trainer.tracking.writer import RunWriter
@@ -42,6 +43,7 @@ WHY_BELOW = (
     "The test rows may come from another source, time or mix of classes than train and val; or images of one "
     "person or series are on both sides of a fold (--groups keeps them together)."
 )
+USUAL_COVERAGE = 0.9  # of prediction sets
 MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
 
 
@@ -136,8 +138,10 @@ class Evaluation:
     The test rows are answered here and nowhere else, after everything is chosen.
     """
 
-    def __init__(self, features: Features, heads: Sequence[Finalist], *, seed: int) -> None:
-        self.features, self.heads, self.seed = features, heads, seed
+    def __init__(
+        self, features: Features, heads: Sequence[Finalist], *, seed: int, coverage: float = USUAL_COVERAGE
+    ) -> None:
+        self.features, self.heads, self.seed, self.coverage = features, heads, seed, coverage
         self.manifest = features.manifest
         self.probabilities = [self._answer(finalist) for finalist in heads]
         self.uncalibrated = self._before_calibration(heads[0])  # probabilities of the best head, or None
@@ -174,6 +178,11 @@ class Evaluation:
 
     def _answered(self, rows: np.ndarray) -> AnsweredRows:
         return AnsweredRows.of(self.manifest, rows, self.probabilities[0][rows])
+
+    @cached_property
+    def _thresholds(self) -> dict[float, float]:
+        """Return `conformal.set_thresholds` of the best head; {} without a row that it did not learn from."""
+        return set_thresholds(*self.held_out) if len(self.held_out.label_n) else {}
 
     @cached_property
     def _temperature(self) -> intervals.Interval | None:
@@ -215,6 +224,9 @@ class Evaluation:
         }
         test = self._answered(self.manifest.rows("test"))
         figures |= confidence_evaluation.figures(self.held_out, test, seed=self.seed)
+        figures |= confidence_evaluation.set_figures(
+            test, self._thresholds, coverage=self.coverage, seed=self.seed
+        )
         if len(classes) == 2:
             figures |= binary_evaluation.figures(
                 self.manifest,
@@ -234,6 +246,11 @@ class Evaluation:
             Summary.DIMENSION: int(self.features.vectors_nd.shape[1]),
             Summary.HEADS: {h.name: {"trial": h.trial, "seed": h.seed_index} for h in self.heads},
         }
+
+    def recorded_head(self) -> RecordedHead:
+        """Return the best head as it is recorded."""
+        files = self._head_files()
+        return read_head(files[CARD], files[WEIGHTS])
 
     def log(self, writer: RunWriter) -> None:
         """Write predictions, map, samples, confusion image and the best head itself."""
@@ -297,13 +314,16 @@ class Evaluation:
 
     def _head_files(self) -> dict[str, bytes]:
         best = self.heads[0]
-        described = {
+        described: dict[str, Any] = {
             "classes": list(self.manifest.classes),
             "encoder": self.features.report.encoder,
             "encoder_folder": _folder(self.features.report.encoder),
             "trial": best.trial,
             "seed": best.seed_index,
         }
+        if self._thresholds:
+            thresholds = {f"{coverage:.2f}": one for coverage, one in self._thresholds.items()}
+            described["prediction_sets"] = {"coverage": self.coverage, "thresholds": thresholds}
         card, weights = write_head(self.final_head, described)
         return {WEIGHTS: weights, CARD: card}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.core import atomic, errors
-from trainer.core.config import require_at_least
+from trainer.core.config import check_coverage, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.serving.config import PredictConfig
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from trainer.serving.predictor import EncoderUsed, RecordedHead
     from trainer.tracking.reader import RunFiles
 
+NO_SETS = (
+    "No prediction sets: the record of this head has no thresholds for them. It was written before they "
+    "were kept, or no labelled row was held out. Run the sweep again."
+)
 SHOWN = 20  # corrupt files listed on the terminal; the CSV and the results have all
 
 
@@ -51,7 +57,10 @@ def run(config: PredictConfig) -> dict[str, Any]:
         say(f"Bad: {path}: {reason}")
     if len(report.quarantined) > SHOWN:
         say(f"… and {len(report.quarantined) - SHOWN} more, all in {config.out}.")
-    write_csv(config, features, recorded.classes, probs_nc)
+    sets = recorded.prediction_sets(probs_nc, coverage=config.coverage)
+    if sets is None and config.coverage is not None:
+        say(NO_SETS)
+    write_csv(config, features, recorded.classes, probs_nc, sets)
     taken = Counter(recorded.classes[c] for c in probs_nc.argmax(1)) if len(probs_nc) else Counter()
     figures = {
         **source,
@@ -66,6 +75,8 @@ def run(config: PredictConfig) -> dict[str, Any]:
         Predicted.REUSED: report.reused,
         Predicted.ENCODER_CALLS: report.encoder_calls,
         Predicted.IMAGES_PER_S: round(report.used / took_s, 1),
+        Predicted.COVERAGE: (config.coverage or recorded.coverage) if sets is not None else None,
+        Predicted.SET_SIZE: round(sum(map(len, sets)) / len(sets), 3) if sets else None,
         Predicted.OUT: str(config.out),
         Predicted.ELAPSED_S: round(time.time() - began, 3),
     }
@@ -85,6 +96,8 @@ def run(config: PredictConfig) -> dict[str, Any]:
 def check(config: PredictConfig) -> None:
     """Raise InputError for invalid flags."""
     require_at_least(config, top_k=1)
+    if config.coverage is not None:
+        check_coverage(config.coverage)
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
     if config.run is not None and config.model_uri is not None:
@@ -175,9 +188,16 @@ def encode(config: PredictConfig, found: Manifest, used: EncoderUsed) -> Feature
 
 
 def write_csv(
-    config: PredictConfig, features: Features, classes: tuple[str, ...], probs_nc: np.ndarray
+    config: PredictConfig,
+    features: Features,
+    classes: tuple[str, ...],
+    probs_nc: np.ndarray,
+    sets: Sequence[list[str]] | None,
 ) -> None:
     """Write the CSV atomically: usable files in order, then corrupt ones with their reasons.
+
+    Args:
+        sets: prediction sets, or None for a file without them.
 
     Raises:
         InputError: it cannot be written.
@@ -186,15 +206,18 @@ def write_csv(
 
     shown = min(config.top_k, len(classes))
     names = [f"{what}_{k + 1}" for k in range(shown) for what in ("label", "probability")]
+    more = [] if sets is None else ["prediction_set"]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", *names, "error"])
-    for path, probs_c in zip(features.manifest.sample_id, probs_nc, strict=True):
+    rows.writerow(["path", *names, *more, "error"])
+    for i, (path, probs_c) in enumerate(zip(features.manifest.sample_id, probs_nc, strict=True)):
         best = (-probs_c).argsort(kind="stable")[:shown]
         values = [value for c in best for value in (classes[c], f"{probs_c[c]:.9g}")]
+        if sets is not None:
+            values.append(json.dumps(sets[i], ensure_ascii=False))
         rows.writerow([path, *values, ""])
     for path, reason in features.report.quarantined:
-        rows.writerow([path, *[""] * len(names), reason])
+        rows.writerow([path, *[""] * len([*names, *more]), reason])
     try:
         atomic.write_bytes(config.out, text.getvalue().encode("utf-8", "surrogatepass"))
     except OSError as error:

@@ -27,6 +27,9 @@ class PredictConfig(CommonConfig):
     """Output CSV; an existing file is replaced."""
     top_k: int = 3
     """Number of classes per image, the most probable first."""
+    coverage: float | None = None
+    """Share of images whose true class the column prediction_set shall hold (0.5 to 0.99). Default: that of
+    the sweep."""
     max_bad: float = 0.05
     """Maximum share of corrupt files. With more, the CSV is written and the exit code is 1."""
     batch_size: int | Literal["auto"] = "auto"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainer.features.hub import resolve
 from trainer.serving.predictor import ENCODER_FOLDER, EncoderUsed
-from trainer.serving.pyfunc import CONFIDENCE, ERROR, IMAGE, LABEL, PATH, PROBABILITIES, TOP, TOP_K
+from trainer.serving.pyfunc import CONFIDENCE, ERROR, IMAGE, LABEL, PATH, PROBABILITIES, SET, TOP, TOP_K
 
 DATA = "head"  # folder below the model's data/
 MAX_ENCODER_BYTES = 64_000_000  # larger encoders are not included but resolved by name
@@ -91,6 +91,7 @@ def _signature():  # type: ignore[no-untyped-def]  # MLflow type, imported late
             ColSpec(DataType.double, CONFIDENCE, required=False),
             ColSpec(Array(DataType.double), PROBABILITIES, required=False),
             ColSpec(Array(one), TOP, required=False),
+            ColSpec(Array(DataType.string), SET, required=False),
             ColSpec(DataType.string, ERROR),
         ]),
         params=ParamSchema([ParamSpec("top_k", DataType.long, TOP_K)]),

@@ -10,8 +10,8 @@ import dataclasses
 import json
 import re
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -31,6 +31,7 @@ from trainer.heads.ensemble import Ensemble, Member
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
+from trainer.stats.conformal import prediction_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,12 +64,32 @@ class RecordedHead:
     trial: int
     seed: int  # index; -1 for the mean over all seeds
     encoder: EncoderUsed | None  # None for precomputed features
+    coverage: float = 0.0  # of its prediction sets, unless another one is asked for
+    thresholds: Mapping[float, float] = field(default_factory=dict)  # by coverage; {}: it has no sets
 
     def probabilities(self, vectors_nd: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 [N, C], of features float32 [N, D]."""
         if not len(vectors_nd):
             return np.empty((0, len(self.classes)), dtype=np.float32)
         return self.head.probabilities(torch.as_tensor(vectors_nd)).numpy()
+
+    def prediction_sets(
+        self, probability_nc: np.ndarray, *, coverage: float | None = None
+    ) -> list[list[str]] | None:
+        """Return for each row the classes that hold the true one with a probability, the most probable first.
+
+        None for a head that has no thresholds.
+
+        Args:
+            coverage: that probability, 0.5 to 0.99, two decimals; None: that of the sweep.
+        """
+        if not self.thresholds:
+            return None
+        threshold = self.thresholds[round(coverage or self.coverage, 2)]
+        order_nc = np.argsort(-probability_nc, axis=1, kind="stable")
+        inside_nc = np.take_along_axis(prediction_sets(probability_nc, threshold), order_nc, axis=1)
+        rows = zip(order_nc, inside_nc, strict=True)
+        return [[self.classes[c] for c in order_c[inside_c]] for order_c, inside_c in rows]
 
     def encoder_used(self) -> EncoderUsed:
         """Return the encoder. Raises InputError for a head trained on precomputed features."""
@@ -85,12 +106,15 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
     try:
         described: dict[str, Any] = json.loads(card)
         tensors = load(weights)
+        sets = described.get("prediction_sets", {})  # of a version that had none
         return RecordedHead(
             _ensemble(described, tensors),
             tuple(described["classes"]),
             int(described["trial"]),
             int(described["seed"]),
             _encoder_used(described),
+            float(sets.get("coverage", 0)),
+            {float(coverage): float(one) for coverage, one in sets.get("thresholds", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise InputError(

@@ -21,6 +21,7 @@ from trainer.serving.predictor import Predictor
 
 IMAGE, PATH = "image", "path"  # input columns
 LABEL, CONFIDENCE, PROBABILITIES, TOP, ERROR = "label", "confidence", "probabilities", "top_k", "error"
+SET = "prediction_set"  # output column of heads that have sets
 TOP_K = 5
 ENCODER, FOLDER = "HEADROOM_ENCODER", "HEADROOM_SERVE_FOLDER"
 IN_A_SERVER = "__pyfunc_model_path__"  # set by MLflow's scoring server (3.17, pyfunc/scoring_server)
@@ -41,7 +42,7 @@ class ServedModel:
     def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return one prediction per row: ``label, confidence, probabilities`` (in the order of the
         classes), ``top_k`` (a list of label and probability, the most probable first) and ``error``, "" if
-        there is none.
+        there is none; of a head that has them also ``prediction_set`` (a list of classes).
 
         Args:
             rows: with a column ``image`` or ``path``, or both.
@@ -58,18 +59,21 @@ class ServedModel:
         return pd.DataFrame([self._row(probs_c, reason, top_k) for probs_c, reason in results], dtype=object)
 
     def _row(self, probs_c: np.ndarray | None, reason: str, top_k: int) -> dict[str, Any]:
+        recorded = self._predictor.recorded
+        more = (SET,) if recorded.thresholds else ()
         if probs_c is None or reason:
-            return {LABEL: None, CONFIDENCE: None, PROBABILITIES: None, TOP: None, ERROR: reason}
-        classes = self._predictor.recorded.classes
+            nothing = dict.fromkeys((LABEL, CONFIDENCE, PROBABILITIES, TOP, *more))
+            return {**nothing, ERROR: reason}
         best = np.argsort(-probs_c, kind="stable")[: max(top_k, 1)]
-        top = [{LABEL: classes[c], "probability": float(probs_c[c])} for c in best]
-        return {
-            LABEL: classes[best[0]],
+        row: dict[str, Any] = {
+            LABEL: recorded.classes[best[0]],
             CONFIDENCE: float(probs_c[best[0]]),
             PROBABILITIES: [float(p) for p in probs_c],
-            TOP: top,
+            TOP: [{LABEL: recorded.classes[c], "probability": float(probs_c[c])} for c in best],
             ERROR: "",
         }
+        sets = recorded.prediction_sets(probs_c[None])
+        return row if sets is None else row | {SET: sets[0]}
 
 
 def _input(image: Any, path: Any) -> bytes | Path | str:

@@ -52,6 +52,13 @@ def evaluate_calibration(
     return Calibration(reflected(intervals[0]), *intervals[1:])
 
 
+def mean_over_units(value_n: np.ndarray, unit_n: np.ndarray, *, seed: int, draws: int = DRAWS) -> Interval:
+    """Return the mean of N values with its 95 % percentile-bootstrap interval over units."""
+    drawn = [w_ln @ value_n / w_ln.sum(1) for w_ln in draw_weights(unit_n, seed=seed, draws=draws)]
+    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
+    return Interval(float(value_n.mean()), float(low), float(high))
+
+
 def top_label(probability_nc: np.ndarray, label_n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability of each row's most probable class, float64 [N], and whether that is its label,
     bool [N]."""

@@ -147,6 +147,7 @@ def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
     told = served.predict(rows, {"top_k": 1})
     assert told["label"].tolist()[0] == told["label"].tolist()[1]
     assert told["error"].tolist() == ["", "", pyfunc.NOTHING, pyfunc.NOTHING]
+    assert told[pyfunc.SET][0][0] == told["label"][0]  # a set begins with the most probable class
     assert served.predict(pd.DataFrame({"other": [1, 2]}))["error"].tolist() == [pyfunc.NOTHING] * 2
     assert len(served.predict(pd.DataFrame({"image": []}))) == 0
 

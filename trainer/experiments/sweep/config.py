@@ -32,6 +32,8 @@ class SweepConfig(StudyConfig):
     """Number of times the cross-validation is repeated, with other folds."""
     refit: bool = True
     """Train the final head on all rows but the test rows."""
+    coverage: float = 0.9
+    """Share of images whose true class the prediction sets of the final head shall hold (0.5 to 0.99)."""
     objective: Literal["f1", "f1+size"] = "f1"
     """f1+size: look for small heads as well as good ones, and report which ones no other beats in both."""
     pruner: Literal["median", "halving", "none"] = "median"

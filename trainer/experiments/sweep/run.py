@@ -208,7 +208,7 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
 
     config, plan, folds, trial_log = sweep.config, sweep.plan, sweep.folds, sweep.trial_log
     selection = select(config, plan, folds, trial_log)
-    answers = Evaluation(sweep.features, selection.finalists, seed=config.seed)
+    answers = Evaluation(sweep.features, selection.finalists, seed=config.seed, coverage=config.coverage)
     answers.log(writer)
     used = encoder_used(sweep.features.report.encoder)
     figures = {

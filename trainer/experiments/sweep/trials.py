@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.core import errors
-from trainer.core.config import require_at_least
+from trainer.core.config import check_coverage, require_at_least
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.stopwatch import Stopwatch
@@ -33,6 +33,7 @@ def check(config: SweepConfig) -> None:
     if not config.features or len(set(config.features)) < len(config.features):
         named = " ".join(config.features)
         raise InputError(f"--features is {named!r}; name one recipe, or several once each.")
+    check_coverage(config.coverage)
     if config.target is not None and not 0 < config.target <= 1:
         raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
     if config.timeout is not None and config.timeout <= 0:

@@ -136,6 +136,10 @@ class Summary:
     TEST_LOG_LOSS = "test_log_loss"
     TEST_BRIER_SCORE = "test_brier_score"  # summed over classes: 0 to 2
     TEST_AURC = "test_aurc"  # area under the risk-coverage curve: error rate, averaged over shares answered
+    COVERAGE = "coverage"  # that prediction sets promise; this and the next three where a row was held out
+    COVERAGE_THRESHOLD = "coverage_threshold"  # probability from which a class belongs to a set
+    TEST_COVERAGE = "test_coverage"  # share of test rows whose set holds the label
+    TEST_SET_SIZE = "test_set_size"  # classes in a set, on average
     HELD_OUT_ECE_TOP_LABEL = "held_out_ece_top_label"  # this and the next two: on rows that the final head
     HELD_OUT_LOG_LOSS = "held_out_log_loss"  # had not learned from, with which it was calibrated
     HELD_OUT_BRIER_SCORE = "held_out_brier_score"
@@ -204,6 +208,8 @@ class Predicted:
     REUSED = "reused"  # images whose vector was in the cache
     ENCODER_CALLS = "encoder_calls"
     IMAGES_PER_S = "images_per_s"  # predicted images / seconds from listing the files to the last prediction
+    COVERAGE = "coverage"  # of the prediction sets; null where the head has no thresholds
+    SET_SIZE = "mean_set_size"  # classes in a set, on average; null likewise
     OUT = "out"
     ELAPSED_S = "elapsed_s"
 

@@ -1,0 +1,1 @@
+"""What `benchmarks/honesty.py` checks, a file for each kind of statement."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from trainer.core.text import (
     brackets,
+    cautions,
     change,
     detectable,
     duration,
@@ -17,6 +18,7 @@ from trainer.core.text import (
     natural_key,
     p_equals,
     p_value,
+    rows_drawn,
     score,
     signed,
 )
@@ -25,6 +27,7 @@ __all__ = [
     "JOINER",
     "ago",
     "brackets",
+    "cautions",
     "change",
     "clean",
     "count",
@@ -38,6 +41,7 @@ __all__ = [
     "p_equals",
     "p_value",
     "plain",
+    "rows_drawn",
     "score",
     "signed",
     "span",

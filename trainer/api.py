@@ -246,7 +246,7 @@ class BestTrial:
     trial: int
     params: Mapping[str, Any]
     val_f1_macro: Interval  # mean over seeds; the interval is NaN for one seed
-    test_f1_macro: Interval  # of the final head, the interval over test rows
+    test_f1_macro: Interval  # of the final head, the interval over test rows, or groups of them
     test_accuracy: Interval
 
 
@@ -505,8 +505,9 @@ class RunComparison:
 
     Attributes:
         rows: test rows that both runs have.
-        difference: macro-F1 of the first less the second, with a 95 % bootstrap interval over rows.
-        p: two-sided p-value of that difference, by swapping the answers to each row.
+        difference: macro-F1 of the first less the second, with a 95 % bootstrap interval over rows, or
+            over groups of rows.
+        p: two-sided p-value of that difference, by swapping the answers to each row or group.
         accuracy_difference: the same of the accuracy.
     """
 
@@ -546,7 +547,8 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
     from trainer.stats.paired_comparison import PairedComparison
 
     keys = [Predictions.SAMPLE_ID, Predictions.SPLIT]
-    mine, theirs = (_best_answers(one)[[*keys, Predictions.LABEL, Predictions.PRED]] for one in (a, b))
+    columns = [*keys, Predictions.LABEL, Predictions.PRED, Predictions.UNIT]
+    mine, theirs = (_best_answers(one).filter(columns) for one in (a, b))
     pairs = mine.merge(theirs, on=keys, suffixes=("_a", "_b"))
     pairs = pairs[pairs[Predictions.SPLIT] == "test"]
     if pairs.empty:
@@ -558,10 +560,12 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
         pairs[name].map({c: i for i, c in enumerate(classes)}).to_numpy(dtype=np.int64)
         for name in ("label_a", "pred_a", "pred_b")
     )
-    answers = PredictionSet(label_n, np.stack(pred)[:, None], len(classes))
+    # runs of earlier versions do not know which rows belong together
+    unit_n = next((pairs[name].to_numpy() for name in ("unit_a", "unit_b", "unit") if name in pairs), None)
+    answers = PredictionSet(label_n, np.stack(pred)[:, None], len(classes), unit_n=unit_n)
     pair = PairedComparison(answers, seed=0).pair(0, 1)
     f1 = [float(f1_macro(confusion_matrix(label_n, one, classes=len(classes)))) for one in pred]
-    columns = ["label", "f1_a", "f1_b", "difference", "low", "high", "p", "p_holm"]
+    named = ["label", "f1_a", "f1_b", "difference", "low", "high", "p", "p_holm"]
     by_class = [
         (label, one.f1, one.f1_other, *one.effect, one.p, one.p_holm)
         for label, one in zip(classes, pair.by_class, strict=True)
@@ -573,7 +577,7 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
         difference=pair.f1_macro,
         p=pair.p,
         accuracy_difference=pair.accuracy,
-        by_class=pd.DataFrame(by_class, columns=columns),
+        by_class=pd.DataFrame(by_class, columns=named),
     )
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from dashboard import text
+from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import trials
 from trainer.stats import binary
 from trainer.stats.calibration import calibration_error as binned_error
 from trainer.stats.calibration import equal_mass_bins
-from trainer.stats.intervals import ratio, wilson
+from trainer.stats.intervals import ratio, wilson_of_groups
 from trainer.stats.roc import roc
 from trainer.tracking.schema import Predictions, Summary
 
@@ -26,7 +27,8 @@ BEST = "best"  # the head that the summary's figures are of
 
 def judged(predictions: pd.DataFrame, split: str, positive: str, temperature: float | None) -> pd.DataFrame:
     """Rows of the best head in a split: ``sample_id, positive`` (bool), ``said`` and ``scaled``, the
-    probability of the positive class, which is the second, before and after calibration.
+    probability of the positive class, which is the second, before and after calibration; ``unit`` where the
+    run knows it.
 
     Args:
         temperature: of a head that is not calibrated, to scale what it says with; it is worked out from both
@@ -39,8 +41,10 @@ def judged(predictions: pd.DataFrame, split: str, positive: str, temperature: fl
     if is_calibrated(here):
         before_n = here[Predictions.CONFIDENCE_UNCALIBRATED].to_numpy(dtype=float)
         said_n = np.where(here[Predictions.PRED] == positive, before_n, 1 - before_n)
+    known = {name: here[name].to_numpy() for name in (Predictions.UNIT,) if name in here}
     return pd.DataFrame(
         {
+            **known,
             Predictions.SAMPLE_ID: here[Predictions.SAMPLE_ID].to_numpy(),
             Predictions.LABEL: here[Predictions.LABEL].to_numpy(),
             "positive": (here[Predictions.LABEL] == positive).to_numpy(),
@@ -92,39 +96,27 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[kept].reset_index(drop=True)
 
 
-def counts(rows: pd.DataFrame, threshold: float) -> dict[str, int]:
-    """``tp, fp, fn, tn`` of calling positive what has at least the threshold."""
-    called, positive = rows["scaled"] >= threshold, rows["positive"]
-    return {
-        "tp": int((called & positive).sum()),
-        "fp": int((called & ~positive).sum()),
-        "fn": int((~called & positive).sum()),
-        "tn": int((~called & ~positive).sum()),
-    }
-
-
-def rates(count: dict[str, int]) -> pd.DataFrame:
-    """Sensitivity, specificity, PPV and NPV with Wilson's interval: ``figure, value, low, high, right, of``;
-    null where nothing is to be divided by."""
-    shares = {
-        "sensitivity": ("tp", "fn"),
-        "specificity": ("tn", "fp"),
-        "PPV": ("tp", "fp"),
-        "NPV": ("tn", "fn"),
-    }
-    rows = []
-    for name, (right, wrong) in shares.items():
-        hits, of = count[right], count[right] + count[wrong]
-        value, low, high = wilson(hits, of)
-        rows.append({"figure": name, "value": value, "low": low, "high": high, "right": hits, "of": of})
-    return pd.DataFrame(rows)
+def rates(rows: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Sensitivity, specificity, PPV and NPV of calling positive what has at least the threshold, with
+    Wilson's interval over rows or groups: ``figure, value, low, high, right, of``; null where nothing is to
+    be divided by."""
+    called_n = (rows["scaled"] >= threshold).to_numpy()
+    positive_n, unit_n = rows["positive"].to_numpy(), prediction_frames.units(rows)
+    right_n = called_n == positive_n
+    shares = {"sensitivity": positive_n, "specificity": ~positive_n, "PPV": called_n, "NPV": ~called_n}
+    found = []
+    for name, of_n in shares.items():
+        value, low, high = wilson_of_groups(right_n[of_n], None if unit_n is None else unit_n[of_n])
+        hits, of = int(right_n[of_n].sum()), int(of_n.sum())
+        found.append({"figure": name, "value": value, "low": low, "high": high, "right": hits, "of": of})
+    return pd.DataFrame(found)
 
 
 def points(rows: pd.DataFrame, thresholds: dict[str, float]) -> pd.DataFrame:
     """Where thresholds lie on the curves, with the ends of their intervals; one row per name."""
     found = []
     for name, threshold in thresholds.items():
-        rate = rates(counts(rows, threshold)).set_index("figure")
+        rate = rates(rows, threshold).set_index("figure")
         point: dict[str, Any] = {"which": name, "threshold": threshold}
         for column, figure in (("sensitivity", "sensitivity"), ("precision", "PPV")):
             value, low, high = rate.loc[figure, ["value", "low", "high"]]
@@ -152,13 +144,13 @@ def spread(rows: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
 
 def reliability(rows: pd.DataFrame, *, with_scaled: bool) -> pd.DataFrame:
     """Bins of as many rows (equal probabilities share one), before and after calibration: ``version, bin,
-    probability`` (mean), ``frequency, low, high`` (Wilson's interval) and ``n``."""
+    probability`` (mean), ``frequency, low, high`` (Wilson's interval over rows or groups) and ``n``."""
     found = []
     for version, column in ((SAID, "said"), *(((SCALED, "scaled"),) if with_scaled else ())):
         bin_n = equal_mass_bins(rows[column].to_numpy())
         for number, (_, inside) in enumerate(rows.groupby(bin_n), start=1):
-            hits, n = int(inside["positive"].sum()), len(inside)
-            found.append((version, number, inside[column].mean(), *wilson(hits, n), n))
+            share = wilson_of_groups(inside["positive"].to_numpy(), prediction_frames.units(inside))
+            found.append((version, number, inside[column].mean(), *share, len(inside)))
     columns = ["version", "bin", "probability", "frequency", "low", "high", "n"]
     return pd.DataFrame(found, columns=columns)
 

@@ -13,10 +13,34 @@ import pandas as pd
 
 from dashboard import text
 from trainer.stats import paired_bootstrap, paired_comparison
-from trainer.stats.intervals import Interval, ratio, wilson
+from trainer.stats.intervals import Interval, ratio, wilson_of_groups
 from trainer.tracking.schema import Predictions
 
 ALPHA = 0.05
+
+
+# --- What is drawn ----------------------------------------------------------------------------
+
+
+def units(rows: pd.DataFrame) -> np.ndarray | None:
+    """The unit of each row, see `trainer.stats.units`; ``None`` where every row is one by itself, and in runs
+    that do not say."""
+    if Predictions.UNIT not in rows or rows[Predictions.UNIT].is_unique:
+        return None
+    return rows[Predictions.UNIT].to_numpy()
+
+
+def groups(rows: pd.DataFrame) -> int | None:
+    """How many groups intervals draw; ``None`` where they draw rows."""
+    unit_n = units(rows)
+    return None if unit_n is None else len(np.unique(unit_n))
+
+
+def accuracy(rows: pd.DataFrame) -> Interval:
+    """The share of right answers, with its 95 % interval over rows or groups."""
+    return wilson_of_groups((rows[Predictions.LABEL] == rows[Predictions.PRED]).to_numpy(), units(rows))
+
+
 AS_LOGGED, BY_NAME, BY_SIMILARITY = "as logged", "name", "similarity"
 
 
@@ -114,21 +138,27 @@ def mistakes(cells: pd.DataFrame) -> pd.DataFrame:
 def class_figures(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """`per_class` with 95 % intervals: ``precision_low`` … ``f1_high``, null where there is no figure.
 
-    Those of precision and recall are Wilson's. F1 = 2 J / (1 + J) rises with the share J of the right ones
-    among all rows that have the label or were given it, so its ends are those of Wilson's interval of J.
+    Those of precision and recall are Wilson's, for as many rows as their groups are worth. F1 =
+    2 J / (1 + J) rises with the share J of the right ones among all rows that have the label or were given
+    it, so its ends are those of Wilson's interval of J.
     """
     figures = per_class(rows, classes)
-    right = rows.loc[rows[Predictions.LABEL] == rows[Predictions.PRED], Predictions.LABEL]
-    hits, called = (
-        column.value_counts().reindex(classes, fill_value=0).to_numpy()
-        for column in (right, rows[Predictions.PRED])
-    )
-    support = figures["support"].to_numpy()
-    for name, of in (("precision", called), ("recall", support), ("f1", support + called - hits)):
-        ends = np.array([wilson(int(h), int(n))[1:] for h, n in zip(hits, of, strict=True)]).reshape(-1, 2)
-        if name == "f1":
-            ends = 2 * ends / (1 + ends)
-        figures[f"{name}_low"], figures[f"{name}_high"] = ends[:, 0], ends[:, 1]
+    label_n, pred_n = (rows[name].to_numpy() for name in (Predictions.LABEL, Predictions.PRED))
+    unit_n = units(rows)
+    called, ends = [], []
+    for name in classes:
+        has_n, given_n = label_n == name, pred_n == name
+        called.append(int(given_n.sum()))
+        ends.append(
+            [
+                wilson_of_groups((has_n & given_n)[of_n], None if unit_n is None else unit_n[of_n])[1:]
+                for of_n in (given_n, has_n, has_n | given_n)
+            ]
+        )
+    ends_c32 = np.array(ends).reshape(-1, 3, 2)
+    ends_c32[:, 2] = 2 * ends_c32[:, 2] / (1 + ends_c32[:, 2])
+    for at, name in enumerate(("precision", "recall", "f1")):
+        figures[f"{name}_low"], figures[f"{name}_high"] = ends_c32[:, at].T
     return figures.assign(predicted=called)
 
 
@@ -149,13 +179,16 @@ class Difference(NamedTuple):
     only_second: int
     accuracy: Interval
     p: float  # of McNemar's exact test
+    groups: int | None  # that the interval and the test are over; None: rows
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """The rows that both heads answered: ``sample_id, split, label, first, second`` (what each said) and
-    ``confidence_first``, ``confidence_second``."""
+    """The rows that both heads answered: ``sample_id, split, label, first, second`` (what each said),
+    ``confidence_first``, ``confidence_second``, and ``unit`` where the run knows it."""
     keys = [Predictions.SAMPLE_ID, Predictions.SPLIT]
-    mine = first[[*keys, Predictions.LABEL, Predictions.PRED, Predictions.CONFIDENCE]]
+    mine = first.filter(
+        [*keys, Predictions.LABEL, Predictions.PRED, Predictions.CONFIDENCE, Predictions.UNIT]
+    )
     theirs = second[[*keys, Predictions.PRED, Predictions.CONFIDENCE]]
     pairs = mine.merge(theirs, on=keys, suffixes=("_first", "_second"))
     return pairs.rename(columns={"pred_first": "first", "pred_second": "second"})
@@ -167,16 +200,18 @@ def accuracy_difference(pairs: pd.DataFrame) -> Difference | None:
     if n == 0:
         return None
     right = [(pairs[head] == pairs[Predictions.LABEL]).to_numpy() for head in ("first", "second")]
-    only_first, only_second, p = paired_comparison.mcnemar(right[0], right[1])
-    accuracy = paired_comparison.accuracy_difference(only_second, only_first, n)
-    return Difference(n, only_first, only_second, accuracy, p)
+    unit_n = units(pairs)
+    only_first, only_second, p = paired_comparison.mcnemar(right[0], right[1], unit_n)
+    accuracy = paired_comparison.accuracy_difference(right[1], right[0], unit_n)
+    return Difference(n, int(only_first), int(only_second), accuracy, p, groups(pairs))
 
 
 def compare_cells(pairs: pd.DataFrame) -> pd.DataFrame:
     """How two heads fill the cells that occur with either, on the same rows.
 
     ``label, pred, first, second`` (rows in the cell), ``difference`` = second - first, ``only_first``,
-    ``only_second`` (rows that one head alone puts there), ``p`` of the exact sign test on these, ``p_holm``
+    ``only_second`` (rows that one head alone puts there), ``p`` of the exact sign test on these, rows of a
+    group changing sides together, ``p_holm``
     (Holm's, for all cells that occur), ``significant``, and ``better``: more on the diagonal, or less
     beside it, with the second head. The surest differences first.
     """
@@ -187,8 +222,26 @@ def compare_cells(pairs: pd.DataFrame) -> pd.DataFrame:
         parts.append(counted.rename(columns={"size": head, "sum": f"only_{head}"}))
     cells = pd.concat(parts, axis=1).fillna(0).astype(int).reset_index()
     cells["difference"] = cells["second"] - cells["first"]
-    cells["p"] = paired_comparison.sign_test(cells["only_first"].to_numpy(), cells["only_second"].to_numpy())
+    cells["p"] = _sign_tests(pairs, cells)
     cells["p_holm"] = paired_bootstrap.holm(cells["p"].to_numpy())
     cells["significant"] = cells["p_holm"] < ALPHA
     cells["better"] = (cells["difference"] > 0) == (cells[Predictions.LABEL] == cells["pred"])
     return cells.sort_values("p", kind="stable").reset_index(drop=True)
+
+
+def _sign_tests(pairs: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
+    """The exact p of each cell: as many rows come to it with the second head as leave it."""
+    unit_n = units(pairs)
+    if unit_n is None:
+        return paired_comparison.sign_test(cells["only_first"].to_numpy(), cells["only_second"].to_numpy())
+    differ = pairs[pairs["first"] != pairs["second"]]
+    moves = pd.concat(
+        [
+            differ[[Predictions.LABEL, Predictions.UNIT]].assign(pred=differ[head], lead=sign)
+            for head, sign in (("first", -1), ("second", 1))
+        ]
+    )
+    cell = [Predictions.LABEL, "pred"]
+    leads = moves.groupby([*cell, Predictions.UNIT])["lead"].sum().groupby(level=cell)
+    tested = leads.agg(lambda lead_u: paired_comparison.sign_flip_test(lead_u.to_numpy())).rename("p")
+    return cells.merge(tested, how="left", left_on=cell, right_index=True)["p"].fillna(1.0).to_numpy()

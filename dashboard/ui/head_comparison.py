@@ -12,7 +12,7 @@ from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, state
-from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions
+from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions, Summary
 
 IMAGE = 96  # pixels
 
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
     against: str
 
 
-def table(frame: pd.DataFrame, *, n: int) -> None:
+def table(frame: pd.DataFrame, *, n: int, groups: int | None) -> None:
     """Every method with its intervals: a chart, and the figures."""
     st.subheader("Methods")
     dots = comparison.dots(frame)
@@ -45,15 +45,16 @@ def table(frame: pd.DataFrame, *, n: int) -> None:
     heads = int(frame[Methods.HEADS].max())
     star = " The diamond, ★, is best on validation rows." if frame[Methods.CHOSEN].any() else ""
     layout.sentence(
-        f"Macro-F1 and accuracy on the same n = {n:,} test rows, "
+        "Macro-F1 and accuracy on the same test rows, "
         + (f"means over {heads} heads each, " if heads > 1 else "")
-        + f"with 95 % intervals over rows{' and heads' if heads > 1 else ''}.{star} Whether two of them "
+        + f"with 95 % intervals over {text.rows_drawn(n, groups)}{' and heads' if heads > 1 else ''}.{star} "
+        f"{' '.join(text.cautions(groups))} Whether two of them "
         "differ is said by their paired difference, below, not by how these intervals overlap."
     )
 
 
-def differences(pairs: pd.DataFrame, *, n: int) -> None:
-    """Every pair, compared row by row."""
+def differences(pairs: pd.DataFrame, *, n: int, groups: int | None) -> None:
+    """Every pair, compared row by row, or group by group."""
     st.subheader("Differences")
     frame = comparison.forest(pairs)
     layout.chart(
@@ -65,8 +66,9 @@ def differences(pairs: pd.DataFrame, *, n: int) -> None:
     read = comparison.pairs_as_read(pairs)
     st.dataframe(read, hide_index=True, alt=f"Figures of {text.count(len(read), 'difference')}")
     layout.export(read, name="differences-figures")
+    each = "row by row" if groups is None else f"group by group ({groups:,} groups)"
     layout.sentence(
-        f"Differences on the same n = {n:,} test rows, paired row by row, with 95 % bootstrap intervals. "
+        f"Differences on the same n = {n:,} test rows, paired {each}, with 95 % bootstrap intervals. "
         f"Better or worse: p < 0.05 after Holm’s correction for {text.count(len(frame), 'comparison')}, and "
         "an interval without 0. Grey: not significant; “detectable” is the difference that would have been "
         "found with 80 % power. McNemar’s test is of the rows that only one has right."
@@ -158,9 +160,9 @@ def all_of(info: RunInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
     classes = state.table(info, Artifact.METHOD_CLASSES)
     if frame is None or pairs is None or classes is None:
         return False
-    n = counted(classes)
-    table(frame, n=n)
-    differences(pairs, n=n)
+    n, groups = counted(classes), state.summary(info).get(Summary.TEST_GROUPS)
+    table(frame, n=n, groups=groups)
+    differences(pairs, n=n, groups=groups)
     st.subheader("One comparison")
     pair = choose_pair(pairs)
     by_class(classes, pair)

@@ -119,6 +119,8 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
         ),
     ]
     layout.metric_row(cells)
+    groups = summary.get(Ablated.TEST_GROUPS)
+    over = "" if groups is None else f" over {text.count(groups, 'group')}"
     two = "; ".join(
         f"{name}: {told}"
         for name, row in (("Baseline", baseline), ("best on validation", chosen))
@@ -127,7 +129,8 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
     best = text.plain(chosen["name"], longest=ablation.LONGEST)
     layout.sentence(
         f"Best on validation: {best}, {text.count(int(chosen[Ablation.KEPT]), 'training row')}. Figures are "
-        f"of test rows, means over seeds, with 95 % intervals.{f' {two}.' if two else ''}"
+        f"of test rows, means over seeds, with 95 % intervals{over}."
+        f"{' '.join(['', *text.cautions(groups)])}{f' {two}.' if two else ''}"
     )
 
 
@@ -169,9 +172,10 @@ def heat_map(table: pd.DataFrame) -> None:
     grey = f" No cell has the bounds of {text.count(nothing, 'field')}." if nothing else ""
     below = f" {text.count(left, 'cell')} with other filters stand further below." if left else ""
     layout.sentence(
-        f"Change of test macro-F1 (scale 0 to 1) for {count} cells, with 95 % intervals over test rows and "
-        "seeds. Blue is better, orange worse, grey not measured. Framed cells help: they are better than all "
-        "rows and than random choices of as many, after Holm’s correction; a dashed frame means that a cell "
+        f"Change of test macro-F1 (scale 0 to 1) for {count} cells, with 95 % intervals over test rows or "
+        "groups and seeds. Blue is better, orange worse, grey not measured. Framed cells help: they are "
+        "better than all rows and than random choices of as many, after Holm’s correction; a dashed frame "
+        "means that a cell "
         f"hurts.{grey}{below}"
     )
 

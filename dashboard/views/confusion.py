@@ -16,7 +16,6 @@ from dashboard.runs.run_info import RunInfo
 from dashboard.ui import confidence, gallery, layout, links, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
-from trainer.stats.intervals import wilson
 from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import Artifact, Predictions, Samples, Summary
 
@@ -275,10 +274,12 @@ def matrix(page: MatrixPage, cells: pd.DataFrame, rows: pd.DataFrame, *, name: s
 
 def accuracy(rows: pd.DataFrame) -> str:
     hits, n = int((rows[Predictions.LABEL] == rows[Predictions.PRED]).sum()), len(rows)
-    value, low, high = wilson(hits, n)
+    value, low, high = prediction_frames.accuracy(rows)
+    groups = prediction_frames.groups(rows)
+    over = "" if groups is None else f" over {text.count(groups, 'group')}"
     return (
         f"{text.count(n, 'row')} (n = {n:,}): {hits:,} right, accuracy "
-        f"{text.interval(value, (low, high))} (95 %, Wilson)"
+        f"{text.interval(value, (low, high))} (95 %{over}, Wilson)"
     )
 
 
@@ -456,9 +457,10 @@ def says_difference(page: MatrixPage, first: str, second: str) -> None:
     missed = text.detectable(detectable_effect(low, high)) if found.p >= 0.05 else ""
     lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
     without = f" {text.count(lost, 'row')} that only one of them answered are left out." if lost else ""
+    over = "" if found.groups is None else f" over {text.count(found.groups, 'group')}"
     layout.sentence(
         f"Accuracy of “{second}” less that of “{first}”, on the same {text.count(found.n, 'row')} of "
-        f"{page.split} (n = {found.n:,}): {accuracy} (95 %, "
+        f"{page.split} (n = {found.n:,}): {accuracy} (95 %{over}, "
         f"paired, Bonett and Price). {text.count(found.only_second, 'row')} only “{second}” has right, "
         f"{found.only_first:,} only “{first}”: {text.p_equals(found.p)} (exact McNemar test)"
         f"{missed}.{without}"
@@ -489,12 +491,13 @@ def difference(page: MatrixPage, cells: pd.DataFrame, first: str, second: str) -
         "cells differ significantly.",
         size=size,
     )
+    together = "" if prediction_frames.groups(page.pairs) is None else "; a group’s rows move together"
     tested = int(((cells["only_first"] + cells["only_second"]) > 0).sum())
     layout.sentence(
         f"Rows more or less with “{second}” than with “{first}” (n = {len(page.pairs):,} pairs): blue is "
         f"better, orange worse. {SIGNIFICANT} marks the {sure} of {text.count(len(cells), 'cell')} whose "
         f"difference chance does not explain: exact sign test on the rows that only one of the two puts "
-        f"there ({tested} cells have such rows), Holm’s correction for all {len(cells)}, 5 %."
+        f"there ({tested} cells have such rows{together}), Holm’s correction for all {len(cells)}, 5 %."
     )
 
 
@@ -540,9 +543,11 @@ def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
         column_config=config,
     )
     layout.export(figures, name=name)
+    groups = prediction_frames.groups(rows)
     layout.sentence(
         f"{text.count(len(page.classes))} classes; macro-F1, their plain mean, is "
-        f"{text.score(figures['f1'].mean())} (n = {len(rows):,}). Intervals are Wilson’s, 95 %: precision "
+        f"{text.score(figures['f1'].mean())} (n = {len(rows):,}). Intervals are Wilson’s, 95 %"
+        f"{'' if groups is None else f', over {groups:,} groups'}: precision "
         "over the rows that were given the class, recall over those that have it, F1 by way of the right "
         "ones among either. A small n makes a wild figure."
     )

@@ -245,6 +245,16 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
             ),
         )
     layout.metric_row(cells)
+    if Summary.TEST_F1_MACRO in summary and counts:
+        layout.sentence(basis(summary))
+
+
+def basis(summary: dict[str, Any]) -> str:
+    """What the intervals of the test figures are over, and what makes them rough."""
+    groups = summary.get(Summary.TEST_GROUPS)
+    drawn = text.rows_drawn(summary[Summary.COUNTS]["test"], groups)
+    rough = text.cautions(groups, summary.get(Summary.TEST_ROWS_PER_CLASS))
+    return " ".join([f"Test intervals: 95 %, over {drawn}.", *(f":material/warning: {one}" for one in rough)])
 
 
 def expected(summary: dict[str, Any]) -> tuple[str, str, str] | None:
@@ -286,6 +296,8 @@ def against_frozen(summary: dict[str, Any]) -> None:
     value, low, high = summary[FineTuned.EFFECT]
     effect = text.interval(value, (low, high), text.change)
     blocks = text.count(summary[FineTuned.UNFROZEN], "block")
+    groups = summary.get(Summary.TEST_GROUPS)
+    by = "row" if groups is None else f"group, over {text.count(groups, 'group')}"
     says, show = {
         Verdict.HELPS: ("helps", st.success),
         Verdict.HURTS: ("hurts: keep the frozen encoder", st.warning),
@@ -298,7 +310,7 @@ def against_frozen(summary: dict[str, Any]) -> None:
     show(
         f"Fine-tuning the last {blocks} of {summary[FineTuned.BLOCKS]} {says}. Test macro-F1 less that of "
         f"the best head on the frozen encoder, which has {frozen}: {effect}, "
-        f"paired by row (n = {summary[Summary.COUNTS]['test']:,}), mean over "
+        f"paired by {by} (n = {summary[Summary.COUNTS]['test']:,}), mean over "
         f"{text.count(summary[FineTuned.SEEDS], 'seed')}, p = {summary[FineTuned.EFFECT_P]:.2g}{could}. "
         "Trial 0 is the frozen one; both heads are on the page “Confusion matrix”. "
         f"{text.plain(summary.get(FineTuned.WHY, ''), longest=500)}".strip(),

@@ -74,15 +74,13 @@ def headline(summary: dict[str, Any]) -> None:
         (label, text.score(summary[name]), text.brackets(summary[name + Summary.CI95]))
         for label, name in names.items()
     )
-    groups = summary.get(Summary.GROUPS)
-    over = "groups drawn anew" if groups else "rows drawn anew"
+    drawn = text.rows_drawn(summary[Summary.COUNTS]["test"], summary.get(Summary.TEST_GROUPS))
     layout.sentence(
-        f"Of the best head on n = {summary[Summary.COUNTS]['test']:,} test rows, "
-        f"{text.plain(summary[Summary.POSITIVE])} (the second class) being looked for; brackets: 95 %, "
-        f"{over}. AUPRC by chance: {summary[Summary.TEST_PREVALENCE]:.3f}. Sensitivity and specificity at "
-        f"the threshold that has a specificity of {summary[Summary.VAL_SPECIFICITY]:.1%} on validation rows; "
-        "it and the temperature are held as they are, so what other validation rows would change is not in "
-        "the intervals."
+        f"Of the best head, {text.plain(summary[Summary.POSITIVE])} (the second class) being looked for; "
+        f"brackets: 95 % over {drawn}. AUPRC by chance: {summary[Summary.TEST_PREVALENCE]:.3f}. "
+        "Sensitivity and specificity at the threshold that has a specificity of "
+        f"{summary[Summary.VAL_SPECIFICITY]:.1%} on validation rows; it and the temperature are held as they "
+        "are, so what other validation rows would change is not in the intervals."
     )
 
 
@@ -150,8 +148,7 @@ def threshold(
 
 def rates_at(rows: pd.DataFrame, at: float, positive: str, split: str, temperature: float | None) -> None:
     """Sensitivity, specificity, PPV and NPV at a threshold."""
-    count = binary.counts(rows, at)
-    rates = binary.rates(count)
+    rates = binary.rates(rows, at)
     said = {
         name: text.interval(value, (low, high)) if of else "–"
         for name, value, low, high, _, of in rates.itertuples(index=False)
@@ -175,9 +172,13 @@ def rates_at(rows: pd.DataFrame, at: float, positive: str, split: str, temperatu
         else ""
     )
     layout.sentence(
-        f"n = {len(rows):,} {split} rows; Wilson’s intervals, as if no two rows were of one group. PPV "
-        f"and NPV hold where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
+        f"Wilson’s intervals over {_drawn(rows, split)}. PPV and NPV hold "
+        f"where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
     )
+
+
+def _drawn(rows: pd.DataFrame, split: str) -> str:
+    return text.rows_drawn(len(rows), prediction_frames.groups(rows), f"{split} rows")
 
 
 def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key: tuple[Any, ...]) -> None:
@@ -254,8 +255,8 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
         sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         fitted = " The temperature was fitted on these rows." if split == "val" and temperature else ""
         layout.sentence(
-            f"n = {len(rows):,} {split} rows in {bins['bin'].nunique()} bins of {sizes} rows, with "
-            f"Wilson’s intervals. Mean distance from the diagonal (ECE): "
+            f"{bins['bin'].nunique()} bins of {sizes} rows, with Wilson’s intervals over "
+            f"{_drawn(rows, split)}. Mean distance from the diagonal (ECE): "
             f"{told}.{fitted}"
         )
     with right:

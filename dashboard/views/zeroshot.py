@@ -55,7 +55,7 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
     zero = table[table[Methods.METHOD] == NAME].iloc[0]
     frame = comparison.curve(few_shot)
     values = [float(zero[Methods.F1_MACRO + end]) for end in ("", Methods.LOW, Methods.HIGH)]
-    n = summary[ZeroShot.COUNTS]["test"]
+    n, groups = summary[ZeroShot.COUNTS]["test"], summary.get(ZeroShot.TEST_GROUPS)
     layout.chart(
         charts.few_shot(frame, zero=(values[0], values[1], values[2]), zero_name=NAME, title="test macro-F1"),
         frame,
@@ -65,11 +65,11 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
     )
     draws = int(few_shot[FewShot.DRAWS].max())
     layout.sentence(
-        f"Test macro-F1 (n = {n:,} rows) of heads on a few random images of each class, means over "
+        "Test macro-F1 of heads on a few random images of each class, means over "
         f"{draws} draws; "
-        "bands are 95 % intervals over draws and rows. Diamonds: all training rows, at the median class. "
-        "Strengths "
-        "are chosen on validation rows for all draws together."
+        f"bands are 95 % intervals over draws and {text.rows_drawn(n, groups)}. "
+        "Diamonds: all training rows, at the median class. Strengths are chosen on validation rows for all "
+        "draws together."
     )
     crossings = pd.DataFrame(
         [

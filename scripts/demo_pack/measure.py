@@ -20,11 +20,13 @@ from sklearn.metrics import roc_auc_score
 
 from trainer.data import demo
 from trainer.data.decode import decode
+from trainer.data.duplicates import unit_numbers
 from trainer.data.load import load
 from trainer.data.manifest import SPLITS, Manifest
 from trainer.features.encoder import ImageEncoder
 from trainer.features.text_encoder import TextEncoder
 from trainer.stats import intervals
+from trainer.stats.macro_f1 import macro_f1_interval
 
 PROMPTS = ("a drawing of a {}", "an image of a {}", "clip art: {}", "an icon of a {}", "{}")
 STRENGTHS = tuple(
@@ -79,9 +81,9 @@ def probe(features_nd: np.ndarray, rows: Manifest) -> dict[str, Any]:
     best = max(range(len(heads)), key=lambda i: (heads[i].score(x[val], y[val]), -i))
     both = np.concatenate([train, val])
     said = LogisticRegression(C=STRENGTHS[best], max_iter=400).fit(x[both], y[both]).predict(x[test])
-    confusion = intervals.confusion_matrix(y[test], said, classes=len(rows.classes))
-    f1 = intervals.bootstrap_f1_macro(confusion, seed=0)
-    accuracy = intervals.wilson(int((said == y[test]).sum()), len(test))
+    unit = unit_numbers(rows)[test]
+    f1 = macro_f1_interval(y[test], said, classes=len(rows.classes), unit_n=unit, seed=0)
+    accuracy = intervals.wilson_of_groups(said == y[test], unit)
     return {
         "f1_macro": _figure(f1.value), "f1_macro_ci95": [_figure(f1.low), _figure(f1.high)],
         "accuracy": _figure(accuracy.value), "accuracy_ci95": [_figure(accuracy.low), _figure(accuracy.high)],
@@ -133,23 +135,21 @@ def text_figures(data: Manifest, encoder: Path) -> dict[str, Any]:
     pictures = [decode(data.images[i]) for i in test]  # type: ignore[index]
     seen = encode(ImageEncoder(encoder, device="cpu", space="shared"), pictures)
     image = F.normalize(torch.from_numpy(seen), dim=-1)
-    label = data.label_n[test]
     captions = [data.caption[i] for i in test]
     return {
-        "zero_shot": _zero_shot(image, say, label, data.classes),
+        "zero_shot": _zero_shot(image, say, data),
         "clip_score": _clip_score(image, say(captions), captions),
         "retrieval": _retrieval(image, say, captions),
     }
 
 
-def _zero_shot(
-    image: torch.Tensor, say: Callable, label: np.ndarray, classes: tuple[str, ...]
-) -> dict[str, Any]:
+def _zero_shot(image: torch.Tensor, say: Callable, data: Manifest) -> dict[str, Any]:
+    test, classes = data.rows("test"), data.classes
+    label, unit = data.label_n[test], unit_numbers(data)[test]
     prompts = torch.stack([say([prompt.format(name) for name in classes]) for prompt in PROMPTS])
     said = (image @ F.normalize(prompts.mean(0), dim=-1).T).argmax(1).numpy()
-    accuracy = intervals.wilson(int((said == label).sum()), len(label))
-    confusion = intervals.confusion_matrix(label, said, classes=len(classes))
-    f1 = intervals.bootstrap_f1_macro(confusion, seed=0)
+    accuracy = intervals.wilson_of_groups(said == label, unit)
+    f1 = macro_f1_interval(label, said, classes=len(classes), unit_n=unit, seed=0)
     return {
         "accuracy": _figure(accuracy.value), "accuracy_ci95": [_figure(accuracy.low), _figure(accuracy.high)],
         "f1_macro": _figure(f1.value), "f1_macro_ci95": [_figure(f1.low), _figure(f1.high)],

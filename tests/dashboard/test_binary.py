@@ -97,13 +97,14 @@ def test_a_calibrated_head_is_shown_as_it_says_and_as_it_said_before() -> None:
 @given(seed=some.integers(0, 1000), at=some.floats(0, 1))
 def test_a_threshold_sorts_every_row_once_and_its_errors_are_the_nearest_first(seed: int, at: float) -> None:
     rows = judged(seed=seed)
-    count = binary.counts(rows, at)
-    assert sum(count.values()) == len(rows)
-    for missed, number in ((True, count["fn"]), (False, count["fp"])):
+    rates = binary.rates(rows, at).set_index("figure")
+    wrongly = rates["of"] - rates["right"]
+    assert rates.loc[["sensitivity", "specificity"], "of"].sum() == len(rows)
+    assert rates.loc[["PPV", "NPV"], "of"].sum() == len(rows)
+    for missed, number in ((True, wrongly["sensitivity"]), (False, wrongly["specificity"])):
         wrong = binary.nearest_errors(rows, at, missed=missed)
         assert len(wrong) == number
         assert ((wrong["scaled"] - at).abs().diff().dropna() >= -1e-12).all()
-    rates = binary.rates(count).set_index("figure")
     told = rates.dropna()
     assert ((told["low"] <= told["value"] + 1e-9) & (told["value"] <= told["high"] + 1e-9)).all()
     assert rates.loc["sensitivity", "of"] == rows["positive"].sum()

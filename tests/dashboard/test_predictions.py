@@ -174,6 +174,27 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says() -> None:
     assert covered >= 182
 
 
+def test_rows_of_one_group_count_together_in_every_interval_and_test() -> None:
+    triples = [("a", "a", "b")] * 6 + [("b", "b", "b")] * 14
+    alone = two_heads(triples)
+    copied = pd.concat(
+        [alone.assign(unit=range(20), sample_id=alone["sample_id"] + f"-{i}") for i in range(5)]
+    )
+    one, five = (predictions.accuracy_difference(pairs) for pairs in (alone, copied))
+    assert one is not None
+    assert five is not None
+    assert (one.groups, five.groups, five.n) == (None, 20, 100)
+    assert five.p == one.p
+    assert five.accuracy == pytest.approx(one.accuracy, abs=0.06)
+    assert predictions.accuracy_difference(copied.drop(columns="unit")).p < 0.001  # type: ignore[union-attr]
+    cells = [predictions.compare_cells(pairs).set_index(["label", "pred"])["p"] for pairs in (alone, copied)]
+    pd.testing.assert_series_equal(cells[1].sort_index(), cells[0].sort_index())
+    answered = copied.rename(columns={"first": "pred"})
+    wide = predictions.class_figures(answered, ["a", "b"]).iloc[0]
+    assert (wide["recall_low"], wide["support"]) == (pytest.approx(wilson(6, 6).low), 30)
+    assert predictions.accuracy(answered) == wilson(20, 20)
+
+
 def test_only_rows_that_both_heads_answered_are_compared() -> None:
     first, second = rows([("a", "a")] * 3), rows([("a", "b")] * 5)
     assert len(predictions.paired(first, second)) == 3

@@ -447,6 +447,7 @@ def _two_classes(
     manifest = SimpleNamespace(
         classes=tuple(names),
         label_n=y,
+        content=[str(row) for row in range(len(split))],
         group=[f"{part}{i // 3}" for i, part in enumerate(split)],
         split_n=split,
         rows=lambda part: np.flatnonzero(split == part),

@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 
 NONE = "–"
 LOW, HIGH = "_low", "_high"  # suffixes of the columns with the bounds of an interval
+FEW_GROUPS = 10  # below, intervals and tests that draw groups are rough
+FEW_PER_CLASS = 5  # test rows of a class below which its F1 says little
 
 
 def score(value: float | None) -> str:
@@ -49,6 +51,29 @@ def known(ends: Sequence[float | None] | None) -> TypeGuard[Sequence[float]]:
 def figure(row: Mapping[Any, Any], name: str, form: Callable[[float | None], str] = score) -> str:
     """Format the value ``name`` of a row with the interval from its ``_low`` and ``_high`` columns."""
     return interval(row.get(name), (row.get(name + LOW), row.get(name + HIGH)), form)
+
+
+def rows_drawn(rows: int, groups: int | None, noun: str = "test rows") -> str:
+    """Say what an interval is over: ``323 test rows``, or ``24 groups (323 test rows)``."""
+    return f"{rows:,} {noun}" if groups is None else f"{groups:,} groups ({rows:,} {noun})"
+
+
+def cautions(groups: int | None, rows_per_class: float | None = None) -> list[str]:
+    """Say what makes figures of the test rows rough, a sentence each.
+
+    Args:
+        groups: that the intervals are over; None for rows.
+        rows_per_class: median number of test rows of a class; None where it is not known.
+    """
+    found = []
+    if groups is not None and groups < FEW_GROUPS:
+        found.append(f"Only {groups} groups of test rows: intervals and tests of so few are rough.")
+    if rows_per_class is not None and rows_per_class < FEW_PER_CLASS:
+        found.append(
+            f"Too few test rows per class ({rows_per_class:g} at the median class): F1 of so few rows is "
+            "rough, and macro-F1 tends to be too low."
+        )
+    return found
 
 
 def p_value(p: float | None) -> str:

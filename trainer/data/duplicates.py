@@ -50,6 +50,25 @@ def indivisible_units(content: Sequence[str], group: Sequence[str]) -> list[str]
     return [joined.find(name) if name else "" for name in unit]
 
 
+def unit_numbers(manifest: Manifest) -> np.ndarray:
+    """Return the unit vector of all rows, int64 [N], for `trainer.stats.units`: rows of one group and copies
+    of one image share a number."""
+    numbers: dict[str, int] = {}
+    unit = indivisible_units(manifest.content, manifest.group)
+    return np.array(
+        [numbers.setdefault(name or f"\0row {row}", len(numbers)) for row, name in enumerate(unit)],
+        dtype=np.int64,
+    )
+
+
+def groups_drawn(manifest: Manifest, split: str = "test") -> int | None:
+    """Return how many units the intervals of a split's figures draw; None where every row is one by
+    itself."""
+    rows = manifest.rows(split)
+    count = len(np.unique(unit_numbers(manifest)[rows]))
+    return count if count < len(rows) else None
+
+
 def redundant_rows(manifest: Manifest) -> np.ndarray:
     """Return which rows are redundant duplicates: bool [N].
 

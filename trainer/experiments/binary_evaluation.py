@@ -9,9 +9,9 @@ from scipy.special import expit
 
 from trainer.core import text
 from trainer.core.console import say
+from trainer.data.duplicates import unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.stats.binary import BinaryRows, Uncalibrated, evaluate_binary, log_odds
-from trainer.stats.calibration import unit_numbers
 from trainer.stats.intervals import Interval
 from trainer.tracking.schema import Summary
 
@@ -32,7 +32,7 @@ def figures(
         uncalibrated_n2: what the head said before it was calibrated with ``temperature``. None: it was not; a
             temperature is fitted on the validation rows.
     """
-    log_odds_n, unit_n = log_odds(probability_n2), unit_numbers(manifest.group)
+    log_odds_n, unit_n = log_odds(probability_n2), unit_numbers(manifest)
     val, test = (
         BinaryRows(manifest.label_n[rows] == 1, log_odds_n[rows], unit_n[rows])
         for rows in (manifest.rows("val"), manifest.rows("test"))

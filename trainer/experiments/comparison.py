@@ -14,14 +14,16 @@ from rich.table import Table
 
 from trainer.core import text
 from trainer.core.console import console, say
+from trainer.data.duplicates import groups_drawn, unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.projection import sample_rows
+from trainer.stats.macro_f1 import rows_per_class
 from trainer.stats.paired_bootstrap import PredictionSet, holm
 from trainer.stats.paired_comparison import MethodDifference, PairedComparison
 from trainer.stats.power import detectable_effect
 from trainer.tracking import tables
-from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric
+from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric, Summary
 from trainer.tracking.writer import RunWriter
 
 MOST_SHOWN = 5000  # test rows whose images are kept
@@ -64,7 +66,10 @@ class Comparison:
         self.rows = manifest.rows("test")
         count = max(len(method.probability_snc) for method in methods)
         pred_asn = np.stack([method.heads(count).argmax(2) for method in methods])
-        answers = PredictionSet(manifest.label_n[self.rows], pred_asn, len(manifest.classes))
+        self.unit_n = unit_numbers(manifest)[self.rows]
+        label_n, classes = manifest.label_n[self.rows], len(manifest.classes)
+        answers = PredictionSet(label_n, pred_asn, classes, unit_n=self.unit_n)
+        self.groups = groups_drawn(manifest)  # that intervals and tests draw; None: rows
         self.compared = PairedComparison(answers, seed=seed)
         self.pairs: dict[tuple[int, int], MethodDifference] = {
             pair: self.compared.pair(*pair, comparisons=len(pairs)) for pair in pairs
@@ -106,8 +111,8 @@ class Comparison:
                     MethodPairs.EFFECT_P: pair.p,
                     MethodPairs.EFFECT_P_HOLM: p_holm[number],
                     **tables.with_ends(MethodPairs.ACCURACY, pair.accuracy),
-                    MethodPairs.ONLY_METHOD: pair.mcnemar.only_one,
-                    MethodPairs.ONLY_AGAINST: pair.mcnemar.only_other,
+                    MethodPairs.ONLY_METHOD: round(pair.mcnemar.only_one, 1),
+                    MethodPairs.ONLY_AGAINST: round(pair.mcnemar.only_other, 1),
                     MethodPairs.MCNEMAR_P: pair.mcnemar.p,
                     MethodPairs.MCNEMAR_P_HOLM: mcnemar_holm[number],
                 }
@@ -164,6 +169,10 @@ class Comparison:
 
     # --- figures and words --------------------------------------------------------------------
 
+    def drawn(self) -> dict[str, int]:
+        """Return `Summary.TEST_GROUPS`, where groups are drawn."""
+        return {} if self.groups is None else {Summary.TEST_GROUPS: self.groups}
+
     def figures(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return every method by name, and every pair, for JSON."""
         methods: dict[str, Any] = {
@@ -198,7 +207,8 @@ class Comparison:
 
     def tell(self, title: str) -> None:
         """Print one table: every method, and its pairs below."""
-        table = Table(title=f"{title} (n = {len(self.rows)} test rows, 95 % intervals)", title_justify="left")
+        drawn = text.rows_drawn(len(self.rows), self.groups)
+        table = Table(title=f"{title} (95 % intervals over {drawn})", title_justify="left")
         for head in ("method", "val F1", "test macro-F1", "test accuracy", "chosen on validation"):
             table.add_column(head, no_wrap=head != "chosen on validation")
         for row in self.methods_table().to_dict("records"):
@@ -211,7 +221,8 @@ class Comparison:
                 row[Methods.HOW],
             )
         show(table)
-        pairs = Table(title="Differences, paired by row", title_justify="left")
+        by = "row" if self.groups is None else "group"
+        pairs = Table(title=f"Differences, paired by {by}", title_justify="left")
         for head in ("", "macro-F1", "p", "accuracy", "only one is right", "McNemar p"):
             pairs.add_column(head, no_wrap=True)
         for row in self.pairs_table().to_dict("records"):
@@ -226,6 +237,8 @@ class Comparison:
         show(pairs)
         if len(self.pairs) > 1:
             say(f"p-values are after Holm's correction for {len(self.pairs)} comparisons.")
+        for caution in text.cautions(self.groups, rows_per_class(self.manifest.label_n[self.rows])):
+            say(caution)
 
     def verdict(self, one: int, other: int) -> str:
         """Return what is known of a pair, in a sentence."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from trainer.core import text
 from trainer.core.console import say
-from trainer.data.duplicates import indivisible_units
+from trainer.data.duplicates import unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.stats.binary import wilson_of_groups
-from trainer.stats.calibration import evaluate_calibration, mean_over_units, top_label, unit_numbers
+from trainer.stats.calibration import evaluate_calibration, mean_over_units, top_label
 from trainer.stats.conformal import prediction_sets
 from trainer.stats.selective import aurc
 from trainer.tracking.schema import Summary
@@ -34,8 +34,7 @@ class AnsweredRows(NamedTuple):
     @classmethod
     def of(cls, manifest: Manifest, rows: np.ndarray, probability_nc: np.ndarray) -> AnsweredRows:
         """Return rows of a manifest with their probabilities, in the same order."""
-        unit = indivisible_units([manifest.content[r] for r in rows], [manifest.group[r] for r in rows])
-        return cls(probability_nc, manifest.label_n[rows], unit_numbers(unit))
+        return cls(probability_nc, manifest.label_n[rows], unit_numbers(manifest)[rows])
 
 
 def figures(held_out: AnsweredRows, test: AnsweredRows, *, seed: int) -> dict[str, Any]:

@@ -14,8 +14,10 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
+from trainer.core import text
 from trainer.core.console import say
 from trainer.data import demo
+from trainer.data.duplicates import groups_drawn, unit_numbers
 from trainer.data.groups import groups_across_splits
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
@@ -35,6 +37,7 @@ from trainer.stats import intervals
 from trainer.stats.binary import difference
 from trainer.stats.calibration import temperature_interval
 from trainer.stats.conformal import set_thresholds
+from trainer.stats.macro_f1 import macro_f1_interval, rows_per_class
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Predictions, Summary
 from trainer.tracking.writer import RunWriter
@@ -195,13 +198,17 @@ class Evaluation:
         temperature = fit_temperature(torch.from_numpy(log_nc), torch.from_numpy(label_n))
         return temperature_interval(log_nc, label_n, unit_n, temperature=temperature)
 
-    @cached_property
-    def _confusion(self) -> np.ndarray:
-        """Counts [C, C] of the best head on the test rows, true class by row."""
-        rows = self.manifest.rows("test")
-        pred_n = self.probabilities[0][rows].argmax(1)
+    def test_f1_macro(self, place: int) -> intervals.Interval:
+        """Return the macro-F1 of the finalist at a place on the test rows."""
+        label_n, pred_n, unit_n = self._test_answers(place)
         classes = len(self.manifest.classes)
-        return intervals.confusion_matrix(self.manifest.label_n[rows], pred_n, classes=classes)
+        return macro_f1_interval(label_n, pred_n, classes=classes, unit_n=unit_n, seed=self.seed)
+
+    def _test_answers(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return labels, answers and units of the test rows, int [N] each."""
+        rows = self.manifest.rows("test")
+        pred_n = self.probabilities[place][rows].argmax(1)
+        return self.manifest.label_n[rows], pred_n, unit_numbers(self.manifest)[rows]
 
     @property
     def final_head(self) -> Ensemble:
@@ -212,16 +219,27 @@ class Evaluation:
         return best.head
 
     def test_figures(self) -> dict[str, Any]:
-        """The best head on the test rows, with 95 % intervals over rows; and what the run consists of."""
-        classes, confusion = self.manifest.classes, self._confusion
-        accuracy = intervals.wilson(int(np.trace(confusion)), int(confusion.sum()))
-        f1 = intervals.bootstrap_f1_macro(confusion, seed=self.seed)
+        """The best head on the test rows, with 95 % intervals over rows or groups of rows; and what the run
+        consists of."""
+        classes, groups = self.manifest.classes, groups_drawn(self.manifest)
+        label_n, pred_n, unit_n = self._test_answers(0)
+        accuracy = intervals.wilson_of_groups(pred_n == label_n, unit_n)
+        f1 = self.test_f1_macro(0)
         figures: dict[str, Any] = {
             Summary.TEST_F1_MACRO: f1.value,
             Summary.TEST_F1_MACRO_CI95: [f1.low, f1.high],
             Summary.TEST_ACCURACY: accuracy.value,
             Summary.TEST_ACCURACY_CI95: [accuracy.low, accuracy.high],
+            Summary.TEST_ROWS_PER_CLASS: rows_per_class(label_n),
+            **({} if groups is None else {Summary.TEST_GROUPS: groups}),
         }
+        say(
+            f"Test: macro-F1 {text.interval(f1.value, f1[1:])}, accuracy "
+            f"{text.interval(accuracy.value, accuracy[1:])} (95 % over "
+            f"{text.rows_drawn(len(label_n), groups)})."
+        )
+        for caution in text.cautions(groups, figures[Summary.TEST_ROWS_PER_CLASS]):
+            say(caution)
         test = self._answered(self.manifest.rows("test"))
         figures |= confidence_evaluation.figures(self.held_out, test, seed=self.seed)
         figures |= confidence_evaluation.set_figures(
@@ -308,9 +326,11 @@ class Evaluation:
         from trainer.charts.confusion import count_matrix
         from trainer.charts.render import png
 
-        share, n = float(intervals.accuracy(self._confusion)), int(self._confusion.sum())
+        label_n, pred_n, _ = self._test_answers(0)
+        confusion = intervals.confusion_matrix(label_n, pred_n, classes=len(self.manifest.classes))
+        share, n = float(intervals.accuracy(confusion)), len(label_n)
         title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {n} test rows"
-        return png(count_matrix(self._confusion, self.manifest.classes, title=title))
+        return png(count_matrix(confusion, self.manifest.classes, title=title))
 
     def _head_files(self) -> dict[str, bytes]:
         best = self.heads[0]

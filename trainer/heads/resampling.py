@@ -21,7 +21,7 @@ class Folds(NamedTuple):
     parts: tuple[TrainingData, ...]
     judged: tuple[np.ndarray, ...]  # int64 [M] of each part: its validation rows, among the learning rows
     learning: TrainingData  # all of the rows, to learn from once everything is chosen; nothing to validate on
-    unit_n: np.ndarray  # int64 [N] of the learning rows: equal for what is never divided, a group or an image
+    unit_n: np.ndarray  # int64 [N] of the learning rows: see `trainer.stats.units`
 
     @property
     def judged_rows(self) -> np.ndarray:

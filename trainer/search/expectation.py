@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from trainer.core import text
 from trainer.heads.ensemble import mean_of
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
 from trainer.heads.folds import assign_folds
@@ -37,8 +38,7 @@ class Expectation(NamedTuple):
     @property
     def over(self) -> str:
         """Say what the intervals are over."""
-        rows = f"{self.rows:,} rows"
-        return rows if self.units == self.rows else f"{self.units:,} groups of {rows}"
+        return text.rows_drawn(self.rows, self.units if self.units < self.rows else None)
 
 
 class LearningCurve(NamedTuple):

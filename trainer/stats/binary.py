@@ -5,7 +5,7 @@ divides them. Thresholds come from validation rows, temperatures from rows that 
 figures from test rows.
 
 Rows of one group (a patient) are alike, so intervals draw groups, not rows; where no group holds both
-classes, they are drawn within each class. A row without a group is one by itself.
+classes, they are drawn within each class.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit
 
 from trainer.stats.calibration import calibration_error, draw_weights, equal_mass_bins, reflected
-from trainer.stats.intervals import Interval, wilson_of_share
+from trainer.stats.intervals import Interval, wilson_of_groups
 from trainer.stats.roc import Roc, area, roc, tar_at_far
 
 DRAWS = 1000
@@ -33,7 +33,7 @@ class BinaryRows:
 
     positive_n: np.ndarray  # bool [N]
     log_odds_n: np.ndarray  # float [N], of the positive class
-    unit_n: np.ndarray  # int [N], the same for rows that belong together
+    unit_n: np.ndarray  # int [N], see `trainer.stats.units`
 
 
 def log_odds(probability_n2: np.ndarray) -> np.ndarray:
@@ -104,20 +104,6 @@ def weights(rows: BinaryRows, *, seed: int, draws: int = DRAWS) -> Iterator[np.n
     mixed = bool(((yes_q > 0) & (no_q > 0)).any())
     strata = None if mixed else [np.flatnonzero(yes_q), np.flatnonzero(no_q)]
     return draw_weights(rows.unit_n, seed=seed, draws=draws, strata=strata)
-
-
-def wilson_of_groups(hit_n: np.ndarray, unit_n: np.ndarray) -> Interval:
-    """Return the share of hits with Wilson's interval for as many rows as these are worth: N over the
-    design effect of drawing groups (Rao & Scott 1992, "A simple method for the analysis of clustered
-    binary data"), which is taken to be at least 1. Without groups it is Wilson's interval as it is."""
-    share, rows = float(hit_n.mean()), len(hit_n)
-    known, place = np.unique(unit_n, return_inverse=True)
-    effect = 1.0
-    if 1 < len(known) < rows and 0 < share < 1:
-        beyond_q = np.bincount(place, weights=hit_n - share)
-        variance = len(known) / (len(known) - 1) * float((beyond_q**2).sum()) / rows**2
-        effect = max(1.0, variance * rows / (share * (1 - share)))
-    return wilson_of_share(share, rows / effect)
 
 
 def difference(one: Interval, other: Interval) -> Interval:

@@ -131,15 +131,6 @@ def temperature_interval(
     return Interval(temperature, temperature / reach, temperature * reach)
 
 
-def unit_numbers(unit: Sequence[str]) -> np.ndarray:
-    """Return int [N], the same for rows of one unit, of its own for each row without one ("")."""
-    numbers: dict[str, int] = {}
-    return np.array(
-        [numbers.setdefault(name or f"\0{row}", len(numbers)) for row, name in enumerate(unit)],
-        dtype=np.int64,
-    )
-
-
 def draw_weights(
     unit_n: np.ndarray, *, seed: int, draws: int, strata: Sequence[np.ndarray] | None = None
 ) -> Iterator[np.ndarray]:

@@ -7,12 +7,15 @@ of their squares (infinitesimal jackknife: Jaeckel 1972; Efron & Tibshirani 1993
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from trainer.stats.intervals import (
+    Z95,
     Interval,
     confusion_matrix,
     f1_macro,
@@ -20,6 +23,7 @@ from trainer.stats.intervals import (
     student_reach,
     wilson_of_share,
 )
+from trainer.stats.units import numbered
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,24 @@ class Linearised:
         return Linearised(self.value * factor, self.influence_n * factor)
 
     def standard_error(self, unit_n: np.ndarray) -> float:
-        """Return the standard error over units: int [N], equal for dependent rows."""
-        unit_n = np.unique(unit_n, return_inverse=True)[1]
-        units = int(unit_n.max()) + 1
-        total_u = np.bincount(unit_n, weights=self.influence_n)
-        return float(np.sqrt(units / (units - 1) * (total_u**2).sum())) if units > 1 else float("nan")
+        """Return the standard error over units, see `trainer.stats.units`; NaN of one."""
+        units = numbered(unit_n, len(self.influence_n))
+        if units.count < 2:
+            return math.nan
+        total_u = units.sums(self.influence_n)
+        return float(np.sqrt(units.count / (units.count - 1) * (total_u**2).sum()))
 
     def interval(self, unit_n: np.ndarray) -> Interval:
         """Return the score with its 95 % interval over units.
 
-        Wilson's interval of as many rows as have that standard error, at most one per unit where all are
-        right: it stays within 0 and 1, and has a width then, too.
+        Wilson's interval of as many rows as a share with that standard error is of, with Student's quantile;
+        of as many as there are units where all rows are right. It stays within 0 and 1, and has a width.
         """
         value = float(np.clip(self.value, 0, 1))
         error, units = self.standard_error(unit_n), len(np.unique(unit_n))
-        worth = value * (1 - value) / error**2 if error > 0 and 0 < value < 1 else units
+        if not (error > 0 and 0 < value < 1):
+            return wilson_of_share(value, units)
+        worth = value * (1 - value) / error**2 * (Z95 / float(stdtrit(units - 1, 0.975))) ** 2
         return wilson_of_share(value, min(worth, len(unit_n)))
 
     def difference_interval(self, unit_n: np.ndarray) -> Interval:

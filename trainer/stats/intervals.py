@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from trainer.stats.units import effective_rows, numbered, standard_error
+
 Z95 = float(ndtri(0.975))  # of the normal distribution
 
 
@@ -50,18 +52,22 @@ def paired_difference(score_a_s: np.ndarray, score_b_s: np.ndarray) -> Interval:
     return mean_difference(np.asarray(score_a_s) - np.asarray(score_b_s))
 
 
-def mean_difference(difference_n: np.ndarray) -> Interval:
-    """Return the mean of N paired differences with Student's t-interval; with one there is none: its
-    bounds are NaN."""
-    return _student(difference_n)[0]
+def mean_difference(difference_n: np.ndarray, unit_n: np.ndarray | None = None) -> Interval:
+    """Return the mean of N paired differences with Student's t-interval, over units of rows where
+    `trainer.stats.units` are given; with one there is none: its bounds are NaN."""
+    return _student(difference_n, unit_n)[0]
 
 
-def _student(value_s: np.ndarray) -> tuple[Interval, float]:
+def _student(value_s: np.ndarray, unit_s: np.ndarray | None = None) -> tuple[Interval, float]:
     """Return the mean with Student's t-interval, and its standard error; NaN where one value has none."""
-    mean, count = float(np.mean(value_s)), len(value_s)
+    mean, units = float(np.mean(value_s)), numbered(unit_s, len(value_s))
+    count = units.count
     if count < 2:
         return Interval(mean, math.nan, math.nan), math.nan
-    error = float(np.std(value_s, ddof=1)) / math.sqrt(count)
+    if units.grouped:
+        error = standard_error(value_s, units)
+    else:
+        error = float(np.std(value_s, ddof=1)) / math.sqrt(count)
     reach = float(student_reach(error, count))
     return Interval(mean, mean - reach, mean + reach), error
 
@@ -114,6 +120,15 @@ def wilson_of_share(share: float, rows: float) -> Interval:
     return Interval(share, max(centre - reach, 0.0), min(centre + reach, 1.0))
 
 
+def wilson_of_groups(hit_n: np.ndarray, unit_n: np.ndarray | None) -> Interval:
+    """Return the share of hits with Wilson's interval for as many rows as these are worth, units being drawn
+    (see `trainer.stats.units.effective_rows`); NaN without a row. Without groups it is Wilson's interval as
+    it is."""
+    if not len(hit_n):
+        return Interval(math.nan, math.nan, math.nan)
+    return wilson_of_share(float(np.mean(hit_n)), effective_rows(hit_n, unit_n))
+
+
 def spearman(x_n: np.ndarray, y_n: np.ndarray) -> Interval:
     """Return Spearman's rank correlation of N pairs, at least 4, neither constant, with its 95 % interval
     (Bonett and Wright 2000, doi:10.1007/BF02294183)."""
@@ -123,27 +138,3 @@ def spearman(x_n: np.ndarray, y_n: np.ndarray) -> Interval:
     z = math.atanh(min(max(value, -0.999999), 0.999999))
     reach = Z95 * math.sqrt((1 + value**2 / 2) / (len(x_n) - 3))
     return Interval(value, math.tanh(z - reach), math.tanh(z + reach))
-
-
-def bootstrap_f1_macro(confusion: np.ndarray, *, seed: int, draws: int = 2000) -> Interval:
-    """Return the macro-F1 of a confusion matrix [C, C] of counts, with a percentile-bootstrap interval
-    over rows.
-
-    Resampling N rows with replacement is a multinomial draw over the cells of the confusion matrix
-    (Efron & Tibshirani 1993, ch. 6, applied to counts), which costs cells instead of rows.
-    """
-    cells, rows, classes = np.flatnonzero(confusion), int(confusion.sum()), len(confusion)
-    counts = np.random.default_rng(seed).multinomial(rows, confusion.flat[cells] / rows, size=draws)
-    scores = np.empty(draws)
-    chunk = max(1, 20_000_000 // classes**2)  # matrices held at once
-    for start in range(0, draws, chunk):
-        part = counts[start : start + chunk]
-        drawn = np.zeros((len(part), classes * classes), dtype=np.int64)
-        drawn[:, cells] = part
-        scores[start : start + chunk] = f1_macro(drawn.reshape(-1, classes, classes))
-    return _interval(f1_macro(confusion), scores)
-
-
-def _interval(value: float | np.ndarray, draws: np.ndarray) -> Interval:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(float(value), float(low), float(high))

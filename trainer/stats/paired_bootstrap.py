@@ -11,6 +11,9 @@ each seed counts up to three times, so that where seeds often disagree, interval
 P-values are of the swap test over rows (approximate randomisation, Noreen 1989; of F1: Yeh 2000): if two arms
 were alike, then for any row it might as well have been the other arm that answered so. All seeds of a row are
 swapped together.
+
+Rows of one unit (see `trainer.stats.units`) are drawn, left out and swapped together: where rows have
+groups, read "unit" for "row" above.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from trainer.stats.intervals import Interval, ratio
+from trainer.stats.units import Units, numbered
 
 DRAWS = 2000
 SWAPS = 10_000
@@ -38,10 +42,16 @@ class PredictionSet:
     pred_asn: np.ndarray  # int [A, S, N]
     classes: int
     score_asn: np.ndarray | None = None  # float [A, S, N], probability of class 1 where there are two classes
+    unit_n: np.ndarray | None = None  # int [N], see `trainer.stats.units`; None: every row by itself
+
+    @property
+    def units(self) -> Units:
+        """What is drawn and swapped."""
+        return numbered(self.unit_n, len(self.label_n))
 
 
 class Counts(NamedTuple):
-    """Weighted counts of one arm; L stands for draws, or for rows left out, or is 1."""
+    """Weighted counts of one arm; L stands for draws, or for units left out, or is 1."""
 
     hits: np.ndarray  # [L, S, C] rows of a class that were given it
     predicted: np.ndarray  # [L, S, C]
@@ -81,7 +91,7 @@ class Resampled(NamedTuple):
 
     value: np.ndarray  # []
     draws: np.ndarray  # [D], of the bootstrap
-    left_out: np.ndarray  # [N], each with one row left out
+    left_out: np.ndarray  # [U], each with one unit left out (a row, where rows have no groups)
 
     def minus(self, other: Resampled) -> Resampled:
         """Return the paired difference: in every draw both arms have the same rows and the same seeds."""
@@ -97,7 +107,7 @@ class Resampled(NamedTuple):
 
 
 class PairedBootstrap:
-    """The same draws of rows and of seeds for every arm.
+    """The same draws of units and of seeds for every arm.
 
     Args:
         answers: of at least one row and one seed.
@@ -106,19 +116,19 @@ class PairedBootstrap:
 
     def __init__(self, answers: PredictionSet, *, seed: int, draws: int = DRAWS) -> None:
         random = np.random.default_rng(seed)
-        rows, seeds = len(answers.label_n), answers.pred_asn.shape[1]
-        self._answers = answers
-        self._weight_dn = random.multinomial(rows, np.full(rows, 1 / rows), size=draws).astype(np.float32)
+        self._answers, self.units = answers, answers.units
+        units, seeds = self.units.count, answers.pred_asn.shape[1]
+        self._weight_du = random.multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float32)
         self._weight_ds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-        self._actual_n1c = _one_hot(answers.label_n[:, None], answers.classes)
-        self._actual_d1c = self._weighted(self._actual_n1c)
+        self._actual_u1c = self.units.sums(_one_hot(answers.label_n[:, None], answers.classes))
+        self._actual_d1c = self._weighted(self._actual_u1c)
 
     def arm(self, arm: int) -> dict[str, Resampled]:
         """Return every one of `METRICS`; for two classes with scores also `AUROC`."""
-        hit_nsc, predicted_nsc = _indicators(self._answers, arm)
-        each = (hit_nsc, predicted_nsc, self._actual_n1c)
+        hit_usc, predicted_usc = (self.units.sums(one) for one in _indicators(self._answers, arm))
+        each = (hit_usc, predicted_usc, self._actual_u1c)
         observed = Counts(*(one.sum(0, keepdims=True) for one in each))
-        drawn = Counts(self._weighted(hit_nsc), self._weighted(predicted_nsc), self._actual_d1c)
+        drawn = Counts(self._weighted(hit_usc), self._weighted(predicted_usc), self._actual_d1c)
         left_out = Counts(*(whole - one for whole, one in zip(observed, each, strict=True)))
         found = {
             name: Resampled(
@@ -132,14 +142,14 @@ class PairedBootstrap:
             found[AUROC] = self._auroc(self._answers.score_asn[arm])
         return found
 
-    def _weighted(self, indicator_nsc: np.ndarray) -> np.ndarray:
-        """Return counts [D, S, C] of what is true of rows [N, S, C] in every draw."""
-        rows, *shape = indicator_nsc.shape
-        return (self._weight_dn @ indicator_nsc.reshape(rows, -1)).reshape(-1, *shape)
+    def _weighted(self, count_usc: np.ndarray) -> np.ndarray:
+        """Return counts [D, S, C] in every draw, from those of each unit."""
+        units, *shape = count_usc.shape
+        return (self._weight_du @ count_usc.reshape(units, -1)).reshape(-1, *shape)
 
     def _auroc(self, score_sn: np.ndarray) -> Resampled:
         positive_n = self._answers.label_n == 1
-        per_seed = [auroc(score_n, positive_n, self._weight_dn) for score_n in score_sn]
+        per_seed = [auroc(score_n, positive_n, self._weight_du, self.units) for score_n in score_sn]
         return Resampled(
             np.mean([one.value for one in per_seed], axis=0),
             (np.stack([one.draws for one in per_seed], axis=1) * self._weight_ds).sum(1),
@@ -159,13 +169,17 @@ def _indicators(answers: PredictionSet, arm: int) -> tuple[np.ndarray, np.ndarra
     return predicted_nsc * (pred_ns == answers.label_n[:, None])[:, :, None], predicted_nsc
 
 
-def auroc(score_n: np.ndarray, positive_n: np.ndarray, weight_dn: np.ndarray) -> Resampled:
+def auroc(
+    score_n: np.ndarray, positive_n: np.ndarray, weight_du: np.ndarray, units: Units | None = None
+) -> Resampled:
     """Return the area under the ROC curve: the share of pairs in which the positive row scores higher,
     ties one half.
 
-    The weights [D, N] are those of bootstrap draws. With one row left out it follows from that row's own
-    share of won pairs (the placement values of DeLong et al. 1988). NaN where a kind of row is missing.
+    The weights [D, U] are those of bootstrap draws; of rows, without units. With one row left out it
+    follows from that row's own share of won pairs (the placement values of DeLong et al. 1988). NaN where a
+    kind of row is missing.
     """
+    units = numbered(None, len(score_n)) if units is None else units
     _, level_n = np.unique(score_n, return_inverse=True)
     order = np.argsort(level_n, kind="stable")
     starts = np.flatnonzero(np.diff(level_n[order], prepend=-1))
@@ -180,7 +194,10 @@ def auroc(score_n: np.ndarray, positive_n: np.ndarray, weight_dn: np.ndarray) ->
         return np.divide(won_l, pairs_l, out=np.full(len(weight_ln), np.nan), where=pairs_l > 0)
 
     one_1n = np.ones((1, len(score_n)))
-    value = area(one_1n)[0]
+    value, draws = area(one_1n)[0], area(weight_du[:, units.of_n].astype(np.float64))
+    if units.grouped:
+        rest_u = [area((units.of_n != unit)[None].astype(np.float64))[0] for unit in range(units.count)]
+        return Resampled(np.asarray(value), draws, np.array(rest_u))
     yes_l, no_l = per_level(one_1n * positive_n)[0], per_level(one_1n * ~positive_n)[0]
     below_n = (no_l.cumsum() - no_l / 2)[level_n]  # negatives that a row scores above
     above_n = (yes_l[::-1].cumsum()[::-1] - yes_l / 2)[level_n]
@@ -188,15 +205,15 @@ def auroc(score_n: np.ndarray, positive_n: np.ndarray, weight_dn: np.ndarray) ->
     pairs_n = np.where(positive_n, (yes - 1) * no, yes * (no - 1))  # that remain without the row
     won_n = value * yes * no - np.where(positive_n, below_n, above_n)
     left_out_n = np.divide(won_n, pairs_n, out=np.full(len(won_n), np.nan), where=pairs_n > 0)
-    return Resampled(np.asarray(value), area(weight_dn.astype(np.float64)), left_out_n)
+    return Resampled(np.asarray(value), draws, left_out_n)
 
 
 def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:
     """Return the bias-corrected accelerated bootstrap interval (Efron 1987, with the acceleration from the
-    jackknife over rows: Efron & Tibshirani 1993, eq. 14.10 and 14.15). Draws and rows that are no number
+    jackknife over units: Efron & Tibshirani 1993, eq. 14.10 and 14.15). Draws and units that are no number
     are left out.
 
-    Draws that equal the value, of which few rows make many, count half below it and half above.
+    Draws that equal the value, of which few units make many, count half below it and half above.
     """
     value = float(resampled.value)
     draws = np.sort(resampled.draws[np.isfinite(resampled.draws)].astype(np.float64))
@@ -206,9 +223,9 @@ def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:
     edge = 1 / (2 * len(draws))
     bias = ndtri(np.clip(below + equal / 2, edge, 1 - edge))
     left_out = resampled.left_out[np.isfinite(resampled.left_out)].astype(np.float64)
-    pull_n = left_out.sum() / max(len(left_out), 1) - left_out
-    spread = (pull_n**2).sum() ** 1.5
-    acceleration = (pull_n**3).sum() / (6 * spread) if spread > 0 else 0.0
+    pull_u = left_out.sum() / max(len(left_out), 1) - left_out
+    spread = (pull_u**2).sum() ** 1.5
+    acceleration = (pull_u**3).sum() / (6 * spread) if spread > 0 else 0.0
     reach = bias + ndtri([(1 - level) / 2, (1 + level) / 2])
     at = ndtr(bias + reach / (1 - acceleration * reach))
     low, high = np.quantile(draws, at)
@@ -223,19 +240,22 @@ class SwapTest(NamedTuple):
 
 
 def swap_test(answers: PredictionSet, one: int, other: int, *, seed: int, swaps: int = SWAPS) -> SwapTest:
-    """Test the difference in macro-F1 by swapping the two arms' answers to each row at random.
+    """Test the difference in macro-F1 by swapping the two arms' answers to each unit at random.
 
     p = (1 + how many of the random swaps differ as much) / (1 + swaps) (Phipson & Smyth 2010), so it is never
     below 1 / (1 + swaps).
     """
-    differ_n = (answers.pred_asn[one] != answers.pred_asn[other]).any(0)
-    if not differ_n.any():
+    differ_u = answers.units.sums((answers.pred_asn[one] != answers.pred_asn[other]).any(0).astype(int)) > 0
+    if not differ_u.any():
         return SwapTest(1.0, np.ones(answers.classes))
-    mine, theirs = _indicators(answers, one), _indicators(answers, other)
+    mine, theirs = (
+        [answers.units.sums(counts) for counts in _indicators(answers, arm)] for arm in (one, other)
+    )
     actual_11c = _one_hot(answers.label_n[:, None], answers.classes).sum(0, keepdims=True)
     shape = mine[0].shape[1:]
-    # what each row would carry from the one arm over to the other; then what each arm has
-    carried = [(m - t)[differ_n].reshape(int(differ_n.sum()), -1) for m, t in zip(mine, theirs, strict=True)]
+    # what each unit would carry from the one arm over to the other; then what each arm has
+    units = int(differ_u.sum())
+    carried = [(m - t)[differ_u].reshape(units, -1) for m, t in zip(mine, theirs, strict=True)]
     (hits, predicted), (other_hits, other_predicted) = (
         [one.sum(0, keepdims=True) for one in each] for each in (mine, theirs)
     )
@@ -247,12 +267,11 @@ def swap_test(answers: PredictionSet, one: int, other: int, *, seed: int, swaps:
         return (a.f1_macro() - b.f1_macro()).mean(1), (a.f1() - b.f1()).mean(1)
 
     random = np.random.default_rng(seed)
-    rows = int(differ_n.sum())
-    observed, observed_c = difference(np.zeros((1, rows), dtype=np.float32))
+    observed, observed_c = difference(np.zeros((1, units), dtype=np.float32))
     as_much, as_much_c = 0, np.zeros(answers.classes)
-    step = max(1, CELLS // (rows + 4 * int(np.prod(shape))))
+    step = max(1, CELLS // (units + 4 * int(np.prod(shape))))
     for start in range(0, swaps, step):
-        swapped_pm = random.integers(0, 2, (min(step, swaps - start), rows), dtype=np.uint8)
+        swapped_pm = random.integers(0, 2, (min(step, swaps - start), units), dtype=np.uint8)
         drawn, drawn_c = difference(swapped_pm.astype(np.float32))
         as_much += int((np.abs(drawn) >= np.abs(observed) - 1e-7).sum())
         as_much_c += (np.abs(drawn_c) >= np.abs(observed_c) - 1e-7).sum(0)

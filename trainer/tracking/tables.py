@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.core.text import HIGH, LOW
+from trainer.data.duplicates import unit_numbers
 from trainer.tracking.schema import Duplicates, Images, Predictions, Projection, Quarantine, Samples
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def predictions(
             Predictions.PRED: names[pred_n],
             Predictions.CONFIDENCE: probabilities_nc[np.arange(len(pred_n)), pred_n].astype(np.float32),
             Predictions.PROBS: list(probabilities_nc.astype(np.float32)),
+            Predictions.UNIT: unit_numbers(manifest)[rows].astype(np.int32),
         }
     )
 

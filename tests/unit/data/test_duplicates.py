@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from tests.support.image_files import encoded, noise
 from trainer.core.errors import InputError
-from trainer.data.duplicates import check_leaks, duplicate_rows, indivisible_units, redundant_rows
+from trainer.data.duplicates import (
+    check_leaks,
+    duplicate_rows,
+    groups_drawn,
+    indivisible_units,
+    redundant_rows,
+    unit_numbers,
+)
 from trainer.data.load import load
 from trainer.data.manifest import Columns, Manifest, build_manifest
 
@@ -63,6 +71,14 @@ def test_bound_rows_are_those_that_share_an_image_or_a_group_in_any_number_of_st
         for j in range(n):
             together = i == j or (unit[i] == unit[j] != "")
             assert together == linked[i, j]
+
+
+def test_rows_of_a_group_and_copies_of_an_image_are_one_unit_and_groups_of_one_row_are_none() -> None:
+    manifest = replace(_manifest("abcbd", "ttttr"), group=("g", "", "", "h", "h"))
+    assert unit_numbers(manifest).tolist() == [0, 1, 2, 1, 1]
+    assert groups_drawn(manifest) == 3
+    alone = replace(_manifest("abcde", "ttttr"), group=("g", "", "h", "i", "i"))
+    assert groups_drawn(alone) is None
 
 
 def test_splits_that_are_drawn_never_divide_copies(tmp_path: Path) -> None:

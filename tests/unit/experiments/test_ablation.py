@@ -322,7 +322,7 @@ def test_two_classes_have_sensitivity_specificity_and_auroc_with_intervals() -> 
 
 def test_advice_names_the_chosen_cell_its_effect_against_both_and_the_classes_it_costs() -> None:
     table, classes = judged({(0, False): 0.6, (1, False): 0.8, (1, True): 0.55})
-    said = advise(table, classes, seeds=6, test_rows=600)
+    said = advise(table, classes, seeds=6, drawn="600 test rows")
     assert "The best on the validation rows is clip>=top69%, which keeps 60 rows." in said
     assert "against the baseline (p < 0.001 after Holm's correction)" in said
     assert "against keeping as many rows at random (p < 0.001)" in said
@@ -333,16 +333,16 @@ def test_advice_names_the_chosen_cell_its_effect_against_both_and_the_classes_it
 
 def test_advice_does_not_call_a_cell_helpful_that_only_looks_better() -> None:
     table, classes = judged({(0, False): 0.6, (1, False): 0.61, (1, True): 0.6}, rows=120)
-    said = advise(table, classes, seeds=6, test_rows=120)
+    said = advise(table, classes, seeds=6, drawn="120 test rows")
     assert "not enough to say that it helps" in said
     assert "nothing speaks against all rows" in said
 
 
 def test_advice_says_so_where_the_baseline_is_best_or_alone() -> None:
     table, classes = judged({(0, False): 0.8, (1, False): 0.6, (1, True): 0.7})
-    said = advise(table, classes, seeds=6, test_rows=600)
+    said = advise(table, classes, seeds=6, drawn="600 test rows")
     assert "there the baseline is best" in said
     assert "Keep all rows." in said
     assert "One cell is worse than the baseline" in said
     alone = table.iloc[:1]
-    assert "nothing but the baseline" in advise(alone, classes, seeds=6, test_rows=600)
+    assert "nothing but the baseline" in advise(alone, classes, seeds=6, drawn="600 test rows")

@@ -25,6 +25,7 @@ def data(*, shift: float = 0.0, rows: int = 400) -> tuple[Any, np.ndarray]:
     manifest = SimpleNamespace(
         classes=("normal", "pneumonia"),
         label_n=label,
+        content=[str(row) for row in range(rows)],
         group=[f"{part}{i // 6}" for i, part in enumerate(split)],
         rows=lambda part: np.flatnonzero(split == part),
     )

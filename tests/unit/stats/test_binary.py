@@ -135,9 +135,9 @@ def test_rows_of_a_group_count_as_fewer() -> None:
     together = t.wilson_of_groups(hit, np.repeat(np.arange(50), 4))
     patients = wilson(int(hit[::4].sum()), 50)
     assert alone.value == together.value
-    assert together.high - together.low == pytest.approx(patients.high - patients.low, rel=0.03)
+    assert together.high - together.low == pytest.approx(patients.high - patients.low, rel=0.05)
     everything = t.wilson_of_groups(np.ones(8, dtype=bool), np.repeat([0, 1], 4))
-    assert everything == pytest.approx(wilson(8, 8))
+    assert everything == pytest.approx(wilson(2, 2))  # two patients, not eight rows
 
 
 def test_the_difference_of_two_shares_is_newcombes() -> None:

@@ -82,12 +82,6 @@ def test_the_interval_of_a_temperature_is_about_that_of_the_bootstrap() -> None:
     assert twice == pytest.approx(found)
 
 
-def test_rows_without_a_unit_are_by_themselves() -> None:
-    numbers = t.unit_numbers(["a", "", "a", "", "b"])
-    assert numbers[0] == numbers[2]
-    assert len(set(numbers)) == 4
-
-
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=30))
 def test_accuracy_of_the_most_confident_is_that_of_all_orders_of_ties(rows: list[tuple[int, bool]]) -> None:

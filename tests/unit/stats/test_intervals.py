@@ -26,21 +26,6 @@ def test_accuracy_and_macro_f1_equal_scikit_learns(seed: int, classes: int, rows
     assert float(s.f1_macro(confusion)) == pytest.approx(expected)
 
 
-def test_the_bootstrap_over_cells_agrees_with_the_bootstrap_over_rows() -> None:
-    random = np.random.default_rng(0)
-    label = random.integers(4, size=300)
-    pred = np.where(random.random(300) < 0.7, label, random.integers(4, size=300))
-    f1 = s.bootstrap_f1_macro(s.confusion_matrix(label, pred, classes=4), seed=1, draws=4000)
-    by_rows = []
-    for _ in range(1500):
-        rows = random.integers(300, size=300)
-        by_rows.append(f1_score(label[rows], pred[rows], average="macro"))
-    low, high = np.quantile(by_rows, [0.025, 0.975])
-    assert f1.value == pytest.approx(f1_score(label, pred, average="macro"))
-    assert f1.low == pytest.approx(low, abs=0.01)
-    assert f1.high == pytest.approx(high, abs=0.01)
-
-
 @pytest.mark.parametrize(("right", "rows"), [(0, 5), (3, 3), (70, 100), (1, 1000)])
 def test_the_interval_of_a_share_equals_scipys(right: int, rows: int) -> None:
     expected = binomtest(right, rows).proportion_ci(method="wilson")

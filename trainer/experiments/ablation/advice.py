@@ -15,12 +15,13 @@ from trainer.tracking.schema import Ablation, AblationClasses, Verdict
 NAMED = 3  # classes, cells
 
 
-def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows: int) -> str:
+def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, drawn: str) -> str:
     """Return the paragraph.
 
     Args:
         table: ABLATION, with verdicts.
         classes: ABLATION_CLASSES.
+        drawn: what intervals are over, see `trainer.core.text.rows_drawn`.
     """
     rows = table.to_dict("records")
     several = table[Ablation.ENCODER].nunique() > 1
@@ -34,7 +35,7 @@ def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows:
     harmful = [row for row in rows if row[Ablation.VERDICT] == Verdict.HURTS]
     sentences = [
         f"{_count(tried, 'cell was', 'cells were')} held against training on all {chosen[Ablation.TRAIN]:,} "
-        f"rows, on {test_rows:,} test rows with {seeds} seeds each.",
+        f"rows, on {drawn} with {seeds} seeds each.",
         *_of_chosen(chosen, several),
         *_of_helpful(helpful, chosen, several),
     ]

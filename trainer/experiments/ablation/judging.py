@@ -35,12 +35,13 @@ FIGURES = (Ablation.F1_MACRO, Ablation.ACCURACY)
 
 
 class LabelledRows(NamedTuple):
-    """Class numbers of the training rows and of those that were answered."""
+    """Class numbers of the training rows and of those that were answered, and units of the latter."""
 
     train_n: np.ndarray
     val_n: np.ndarray
     test_n: np.ndarray
     corrupted_n: np.ndarray | None  # bool, of the training rows; None where nothing is known
+    test_unit_n: np.ndarray | None = None  # of the test rows, see `trainer.stats.units`
 
 
 class Judge:
@@ -60,7 +61,7 @@ class Judge:
         seed: int,
     ) -> None:
         self.cells, self.classes, self.seed = list(cells), list(classes), seed
-        self.label_n, self.val_label_n, self.test_label_n, self.spoiled_n = rows
+        self.label_n, self.val_label_n, self.test_label_n, self.spoiled_n, self.test_unit_n = rows
 
     def tables(
         self,
@@ -158,7 +159,8 @@ class Judge:
             pred_asn[arm_at[arm], seed_at[seed]] = pred_n
             if score_asn is not None:
                 score_asn[arm_at[arm], seed_at[seed]] = score_n
-        return PredictionSet(label_n, pred_asn, len(self.classes), score_asn)
+        unit_n = self.test_unit_n if column == CellPredictions.PRED_TEST else None
+        return PredictionSet(label_n, pred_asn, len(self.classes), score_asn, unit_n)
 
     def _described(self, cell: Cell) -> dict[str, Any]:
         row: dict[str, Any] = {

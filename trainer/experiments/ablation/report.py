@@ -51,9 +51,11 @@ def report(
         facts: further lines on what was compared; the one called ``Command`` is shown as code.
     """
     counts = figures[Ablated.COUNTS]
-    page = _Page(table, classes, seeds=figures[Ablated.SEEDS], test_rows=counts["test"])
+    groups = figures.get(Ablated.TEST_GROUPS)
+    drawn = text.rows_drawn(counts["test"], groups)
+    page = _Page(table, classes, seeds=figures[Ablated.SEEDS], drawn=drawn)
     page.add(f"# {literal(title)}", f"**In short:** {literal(figures[Ablated.ADVICE])}")
-    page.what_was_compared(facts, counts)
+    page.what_was_compared(facts, counts, groups)
     page.effects()
     page.cells()
     page.classes()
@@ -65,7 +67,7 @@ def report(
 class _Page:
     """Collects blocks of Markdown and the images that they show."""
 
-    def __init__(self, cells: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, test_rows: int) -> None:
+    def __init__(self, cells: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, drawn: str) -> None:
         self.blocks: list[str] = []
         self.images: dict[str, bytes] = {}
         self._rows: list[Row] = list(cells.to_dict("records"))
@@ -73,7 +75,7 @@ class _Page:
         self._encoders = list(dict.fromkeys(cells[Ablation.ENCODER]))
         self._several = len(self._encoders) > 1
         self._mean = "1 seed" if seeds == 1 else f"mean of {seeds} seeds"
-        self._test_rows = test_rows
+        self._drawn = drawn
 
     def add(self, *blocks: str) -> None:
         self.blocks += blocks
@@ -85,7 +87,7 @@ class _Page:
         self.add(f"![{image.alt}]({name}{number}.png)")
 
     def _basis(self, encoder: str) -> str:
-        basis = f"{self._test_rows:,} test rows, {self._mean}, 95 % intervals"
+        basis = f"{self._drawn}, {self._mean}, 95 % intervals"
         return f"{encoder}: {basis}" if self._several else basis
 
     def _by_encoder(self) -> Iterator[tuple[str, list[Row]]]:
@@ -100,17 +102,22 @@ class _Page:
 
     # --- what was compared --------------------------------------------------------------------
 
-    def what_was_compared(self, facts: Mapping[str, str], counts: Mapping[str, int]) -> None:
+    def what_was_compared(
+        self, facts: Mapping[str, str], counts: Mapping[str, int], groups: int | None
+    ) -> None:
         rows = ", ".join(f"{count:,} {split}" for split, count in counts.items())
         lines = [f"- {literal(name)}: {literal(text)}" for name, text in facts.items() if name != COMMAND]
         lines.append(f"- Rows: {rows}. Only training rows are filtered; all cells answer the same test rows.")
         lines.append(f"- Figures: of the test rows, {self._mean}.")
+        lines += [f"- {caution}" for caution in text.cautions(groups)]
+        drawn = "test rows" if groups is None else f"the {groups:,} groups of test rows"
+        each = "row by row" if groups is None else "group by group"
         self.add(
             "## What was compared",
             "\n".join(lines),
-            f"Intervals are 95 % intervals of a bootstrap that draws test rows and seeds {DRAWS:,} times "
+            f"Intervals are 95 % intervals of a bootstrap that draws {drawn} and seeds {DRAWS:,} times "
             "anew (BCa); those against random rows also hold what luck in choosing rows would do. P-values "
-            f"come from swapping the answers of both sides row by row at random, {SWAPS:,} times (against "
+            f"come from swapping the answers of both sides {each} at random, {SWAPS:,} times (against "
             "random rows the larger of this one and the interval's own), and Holm's correction for all "
             "cells, in which the one that validation chose has half of the weight, keeps the chance of even "
             f"one false alarm below {_percent(LEVEL)}.",

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trainer.core import text
 from trainer.core.config import command_line, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
@@ -224,6 +225,7 @@ class AblationStudy(Experiment[AblateConfig]):
 
     def judge(self, record: AblationRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return ABLATION and ABLATION_CLASSES."""
+        from trainer.data.duplicates import unit_numbers
         from trainer.experiments.ablation.judging import Judge, LabelledRows
 
         manifest = self.features.manifest
@@ -232,6 +234,7 @@ class AblationStudy(Experiment[AblateConfig]):
             val_n=manifest.label_n[manifest.rows("val")],
             test_n=manifest.label_n[manifest.rows("test")],
             corrupted_n=self.scored.spoiled_n,
+            test_unit_n=unit_numbers(manifest)[manifest.rows("test")],
         )
         specs = {
             (one.encoder, cell.number): one.specs[cell.number, False]
@@ -244,6 +247,7 @@ class AblationStudy(Experiment[AblateConfig]):
 
     def conclude(self, record: AblationRecord, writer: RunWriter) -> Figures:
         """Judge the cells, log what the pages show, say it. Returns the figures."""
+        from trainer.data.duplicates import groups_drawn
         from trainer.experiments.ablation import findings
         from trainer.experiments.ablation.advice import advise, most_telling
         from trainer.experiments.ablation.record import cells_as_runs
@@ -251,13 +255,16 @@ class AblationStudy(Experiment[AblateConfig]):
         manifest = self.features.manifest
         table, classes = self.judge(record)
         counts = {split: len(manifest.rows(split)) for split in ("train", "val", "test")}
+        groups = groups_drawn(manifest)
+        drawn = text.rows_drawn(counts["test"], groups)
         figures = {
             Ablated.SEEDS: self.config.seeds,
             Ablated.TRAINED: len(record.answers),
             Ablated.COUNTS: counts,
+            **({} if groups is None else {Ablated.TEST_GROUPS: groups}),
             **findings.figures_of_cells(table),
             **findings.figures_of_scores(self.scored, self.cells),
-            Ablated.ADVICE: advise(table, classes, seeds=self.config.seeds, test_rows=counts["test"]),
+            Ablated.ADVICE: advise(table, classes, seeds=self.config.seeds, drawn=drawn),
             **self.cost(),
             Ablated.CLASSES: list(manifest.classes),
         }

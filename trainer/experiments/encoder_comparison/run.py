@@ -224,6 +224,7 @@ def conclude(
         EncodersCompared.CHOSEN: methods[chosen].name,
         EncodersCompared.RECOMMENDED: found.name,
         EncodersCompared.RECOMMENDATION: found.verdict,
+        **comparison.drawn(),
         EncodersCompared.METHODS: of_methods,
         EncodersCompared.PAIRS: of_pairs,
         EncodersCompared.ENCODERS: rows,

@@ -20,20 +20,27 @@ ENCODER_FOLDER = 0.5
 class Judgement(NamedTuple):
     """Fine-tuned less frozen, in macro-F1."""
 
-    effect: Interval  # BCa bootstrap over rows and seeds, paired
-    p: float  # swap test over rows
+    effect: Interval  # BCa bootstrap over rows, or groups of rows, and seeds, paired
+    p: float  # swap test over the same
     verdict: Verdict
 
 
 def judge(
-    label_n: np.ndarray, frozen_n: np.ndarray, tuned_sn: np.ndarray, *, classes: int, seed: int
+    label_n: np.ndarray,
+    frozen_n: np.ndarray,
+    tuned_sn: np.ndarray,
+    *,
+    classes: int,
+    unit_n: np.ndarray | None = None,
+    seed: int,
 ) -> Judgement:
     """Compare the answers of one frozen head [N] with those of S fine-tuned ones [S, N], mean over seeds.
 
-    *Helps* and *hurts* want both: an interval on that side of zero, and p < 0.05.
+    *Helps* and *hurts* want both: an interval on that side of zero, and p < 0.05. Units ``unit_n`` are drawn
+    and swapped, see `trainer.stats.units`.
     """
     pred_2sn = np.stack([np.broadcast_to(frozen_n, tuned_sn.shape), tuned_sn])
-    both = PredictionSet(label_n, pred_2sn, classes)
+    both = PredictionSet(label_n, pred_2sn, classes, unit_n=unit_n)
     bootstrap = PairedBootstrap(both, seed=seed)
     frozen, tuned = (bootstrap.arm(arm)["f1_macro"] for arm in (0, 1))
     effect = tuned.minus(frozen).interval()
@@ -82,12 +89,12 @@ def first_and_last(curve_se: np.ndarray) -> tuple[float, float]:
     return float(curve_se[:, 0].mean()), float(curve_se[np.arange(len(curve_se)), last_s].mean())
 
 
-def words(judgement: Judgement, *, blocks: int, rows: int, seeds: int) -> str:
-    """Return the verdict as a sentence."""
+def words(judgement: Judgement, *, blocks: int, drawn: str, seeds: int) -> str:
+    """Return the verdict as a sentence; ``drawn``: what the interval is over."""
     value, low, high = judgement.effect
     what = f"Fine-tuning the last {blocks} block{'s' if blocks > 1 else ''}"
     figures = (
-        f"{value:+.3f} [{low:+.3f}, {high:+.3f}] of test macro-F1 (paired, n = {rows} rows, {seeds} "
+        f"{value:+.3f} [{low:+.3f}, {high:+.3f}] of test macro-F1 (paired, over {drawn}, {seeds} "
         f"seed{'s' if seeds > 1 else ''}, p = {judgement.p:.2g})"
     )
     if judgement.verdict == Verdict.HELPS:
@@ -95,6 +102,6 @@ def words(judgement: Judgement, *, blocks: int, rows: int, seeds: int) -> str:
     if judgement.verdict == Verdict.HURTS:
         return f"{what} hurts: {figures}. Keep the frozen encoder."
     return (
-        f"{what} makes no difference that {rows} test rows could show: {figures}"
+        f"{what} makes no difference that {drawn} could show: {figures}"
         f"{text.detectable(detectable_effect(low, high))}. The frozen head is the simpler one."
     )

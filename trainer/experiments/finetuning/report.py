@@ -16,7 +16,6 @@ from trainer.heads.ensemble import Ensemble
 from trainer.heads.head import Head
 from trainer.search.refit import Finalist
 from trainer.search.trial_log import TrialLog
-from trainer.stats import intervals
 from trainer.tracking.schema import FineTuned, Summary, Trials
 
 
@@ -42,13 +41,7 @@ class TunedAnswers(Evaluation):
 
     def frozen_figures(self) -> dict[str, Any]:
         """Return the frozen head on the test rows."""
-        rows = self.manifest.rows("test")
-        confusion = intervals.confusion_matrix(
-            self.manifest.label_n[rows],
-            self.probabilities[1][rows].argmax(1),
-            classes=len(self.manifest.classes),
-        )
-        f1 = intervals.bootstrap_f1_macro(confusion, seed=self.seed)
+        f1 = self.test_f1_macro(1)
         return {
             FineTuned.FROZEN_TEST_F1_MACRO: f1.value,
             FineTuned.FROZEN_TEST_F1_MACRO_CI95: [f1.low, f1.high],

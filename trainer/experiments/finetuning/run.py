@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.core import errors
+from trainer.core import errors, text
 from trainer.core.config import require_at_least
 from trainer.core.console import Bar, bar, say
 from trainer.core.errors import InputError
@@ -422,6 +422,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         self, answers: TunedAnswers, pred_sn: np.ndarray, outcome: Outcome
     ) -> tuple[judging.Judgement, str]:
         """Return whether fine-tuning helped, and where it did not, why; says both."""
+        from trainer.data.duplicates import groups_drawn, unit_numbers
         from trainer.experiments.finetuning import judging
 
         test, config = self.manifest.rows("test"), self.config
@@ -430,6 +431,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
             answers.probabilities[1][test].argmax(1),
             pred_sn,
             classes=len(self.manifest.classes),
+            unit_n=unit_numbers(self.manifest)[test],
             seed=config.seed,
         )
         why = ""
@@ -441,6 +443,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
                 epochs=config.epochs,
             )
         blocks, seeds = config.unfreeze_last, config.seeds
-        verdict = judging.words(judgement, blocks=blocks, rows=len(test), seeds=seeds)
+        drawn = text.rows_drawn(len(test), groups_drawn(self.manifest))
+        verdict = judging.words(judgement, blocks=blocks, drawn=drawn, seeds=seeds)
         say(f"{verdict} {why}".strip())
         return judgement, why

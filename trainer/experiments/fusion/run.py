@@ -314,6 +314,7 @@ def conclude(
         Fused.HIDDEN: config.hide_class_names,
         Fused.CUT: texts.cut,
         Fused.CHOSEN: methods[chosen].name,
+        **comparison.drawn(),
         Fused.METHODS: of_methods,
         Fused.PAIRS: of_pairs,
         Fused.ADVICE: said,

@@ -104,6 +104,9 @@ def select(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -
     """Choose heads by what they say of rows that they did not learn from, and train them on all rows that are
     not test.
 
+    Args:
+        unit_n: of the learning rows, see `trainer.stats.units`.
+
     Raises:
         NoResultError: no trial completed.
     """

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.data.duplicates import indivisible_units
+from trainer.data.duplicates import unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.experiments.inputs import learning_rows
 from trainer.experiments.sweep.config import SweepConfig
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from trainer.features.extract import Features
     from trainer.heads.resampling import Folds
 
@@ -66,7 +64,7 @@ def plan_validation(config: SweepConfig, manifest: Manifest, before: Mapping[str
     if before is not None and VALIDATION not in before:
         return Validation(0, 1, refit=False, seed=config.seed, recorded=False)
     learning, val = learning_rows(manifest), manifest.rows("val")
-    units = int(units_of(manifest, learning).max(initial=-1)) + 1
+    units = len(set(unit_numbers(manifest)[learning].tolist()))
     crossed = config.validate == "cv" or (
         config.validate == "auto" and config.refit and len(val) < FEW_ROWS and units >= config.folds
     )
@@ -95,14 +93,6 @@ def _learns(config: SweepConfig, rows: int) -> str:
     return f" The final head learns from all {rows} rows that are not test." if config.refit else ""
 
 
-def units_of(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
-    """Return int64 [N] from 0, equal for rows that must not be divided: of a group, or copies of an image."""
-    import numpy as np
-
-    unit = indivisible_units([manifest.content[r] for r in rows], [manifest.group[r] for r in rows])
-    return np.unique([name or f"\0{row}" for row, name in enumerate(unit)], return_inverse=True)[1]
-
-
 def folds_of(features: Features, validation: Validation, device: str) -> Folds:
     """Return the rows to learn from and to judge by, on the device that trains."""
     from trainer.experiments.inputs import training_data
@@ -111,7 +101,7 @@ def folds_of(features: Features, validation: Validation, device: str) -> Folds:
 
     learning = training_data(features, device, refit=True)
     manifest, rows = features.manifest, learning_rows(features.manifest)
-    unit_n = units_of(manifest, rows)
+    unit_n = unit_numbers(manifest)[rows]
     if not validation.crossed:
         return holdout(training_data(features, device), learning, unit_n)
     fold_rn = assign_folds(

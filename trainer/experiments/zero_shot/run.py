@@ -375,6 +375,7 @@ def conclude(
     writer.metrics(comparison.metrics())
     return {
         ZeroShot.COUNTS: {split: len(manifest.rows(split)) for split in ("train", "val", "test")},
+        **comparison.drawn(),
         ZeroShot.METHODS: of_methods,
         ZeroShot.PAIRS: of_pairs,
         ZeroShot.DRAWS: config.draws,
@@ -400,6 +401,7 @@ class Curve:
     pred_asn: np.ndarray  # int64 [1 + kinds × L, draws, N]: zero-shot, then kind by kind
     rows_l: list[int]  # training rows, mean over draws
     per_class_l: list[int]  # shots; of all rows the median over classes
+    unit_n: np.ndarray  # of the test rows, see `trainer.stats.units`
 
 
 def few_shot_answers(
@@ -440,7 +442,7 @@ def few_shot_answers(
     label_n = manifest.label_n[manifest.rows("train")]
     sizes_l[-1] = len(label_n)
     per_class = [*config.shots, int(np.median(np.bincount(label_n, minlength=len(manifest.classes))))]
-    return Curve(strengths, pred_asn, [round(size) for size in sizes_l], per_class)
+    return Curve(strengths, pred_asn, [round(size) for size in sizes_l], per_class, comparison.unit_n)
 
 
 def few_shot(
@@ -458,7 +460,9 @@ def few_shot(
     from trainer.tracking.tables import with_ends
 
     manifest, levels, per_class = features.manifest, [*config.shots, 0], curve.per_class_l
-    answers = PredictionSet(manifest.label_n[manifest.rows("test")], curve.pred_asn, len(manifest.classes))
+    answers = PredictionSet(
+        manifest.label_n[manifest.rows("test")], curve.pred_asn, len(manifest.classes), unit_n=curve.unit_n
+    )
     compared = PairedComparison(answers, seed=config.seed)
     zero = compared.arm(0)["f1_macro"]
     level_of_all = simultaneous_level(len(subjects) * len(levels))

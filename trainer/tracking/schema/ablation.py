@@ -109,6 +109,7 @@ class Ablated:
     SEEDS = "seeds"
     TRAINED = "trained"  # heads, with those of the random subsets
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    TEST_GROUPS = "test_groups"  # as Summary.TEST_GROUPS
     CELLS = "cells"
     BASELINE = "baseline_f1_macro"
     BASELINE_CI95 = "baseline_f1_macro_ci95"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 class Methods:
     """Columns of METHODS: one row per way to classify the same test rows. Figures are means over its heads,
-    with 95 % intervals (``_low``, ``_high``) over rows and heads."""
+    with 95 % intervals (``_low``, ``_high``) over rows, or groups of rows, and heads."""
 
     METHOD = "method"
     HOW = "how"  # as text: settings selected on the validation set
@@ -28,12 +28,12 @@ class MethodPairs:
     AGAINST = "against"
     EFFECT = "effect"  # on macro-F1, with _low and _high
     SIMULTANEOUS = "effect_simultaneous"  # its _low and _high that hold with 95 % for all rows together
-    EFFECT_P = "effect_p"  # swap test over rows
+    EFFECT_P = "effect_p"  # swap test over rows, or groups of rows
     EFFECT_P_HOLM = "effect_p_holm"
     ACCURACY = "accuracy"  # difference, with _low and _high
-    ONLY_METHOD = "only_method"  # int: test rows that only the method's first head classifies correctly
+    ONLY_METHOD = "only_method"  # test rows that only the method classifies correctly, mean over heads
     ONLY_AGAINST = "only_against"
-    MCNEMAR_P = "mcnemar_p"  # exact, of these two numbers
+    MCNEMAR_P = "mcnemar_p"  # exact, of these rows, or of groups of them
     MCNEMAR_P_HOLM = "mcnemar_p_holm"
 
 
@@ -53,7 +53,8 @@ class MethodClasses:
 
 class FewShot:
     """Columns of FEW_SHOT: one row per kind of head and number of images per class. Figures are of test
-    rows, means over draws, with 95 % intervals over draws and rows (``_low``, ``_high``)."""
+    rows, means over draws, with 95 % intervals over draws and rows, or groups of rows (``_low``,
+    ``_high``)."""
 
     KIND = "kind"  # as in METHODS
     SHOTS = "shots"  # int: training images of each class; the row of all training images has their median
@@ -64,7 +65,7 @@ class FewShot:
     VAL_F1_MACRO = "val_f1_macro"
     F1_MACRO = "f1_macro"
     EFFECT = "effect"  # on macro-F1, less zero-shot's
-    EFFECT_P = "effect_p"  # swap test over rows
+    EFFECT_P = "effect_p"  # swap test over rows, or groups of rows
     EFFECT_P_HOLM = "effect_p_holm"  # adjusted for all rows of the table
 
 
@@ -85,6 +86,7 @@ class ZeroShot:
     RUN_ID = "mlflow_run_id"
     STUDY = "study"
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    TEST_GROUPS = "test_groups"  # as Summary.TEST_GROUPS
     TEMPLATES = "templates"
     CLASS_NAMES = "class_names"  # {class: [names]}
     SCALE = "scale"  # logit scale of cosines, fitted on the validation set
@@ -112,6 +114,7 @@ class Fused:
     RUN_ID = "mlflow_run_id"
     STUDY = "study"
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    TEST_GROUPS = "test_groups"  # as Summary.TEST_GROUPS
     WITHOUT_CAPTION = "without_caption"  # {"train": n, "val": n, "test": n}
     NAMED = "captions_naming_their_class"  # {"train": share of its captions, …}
     HIDDEN = "class_names_hidden"  # bool: they were masked
@@ -150,6 +153,7 @@ class EncodersCompared:
     RUN_ID = "mlflow_run_id"
     STUDY = "study"
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
+    TEST_GROUPS = "test_groups"  # as Summary.TEST_GROUPS
     SEEDS = "seeds"
     MARGIN = "margin"  # of macro-F1: an encoder is as good as the best if it is shown to be less below it
     CHOSEN = "chosen"  # the best encoder on the validation set

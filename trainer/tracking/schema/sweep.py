@@ -54,6 +54,7 @@ class Predictions:
     CONFIDENCE_UNCALIBRATED = "confidence_uncalibrated"  # float32: before the head was calibrated; null where
     # it is not, and of heads other than "best"; sweeps of before have no such column
     PROBS = "probs"  # list of float32, in the order of the summary's "classes"
+    UNIT = "unit"  # int32: rows of one group and copies of one image share a number; intervals draw units
 
 
 class Projection:
@@ -146,6 +147,8 @@ class Summary:
     HELD_OUT_ROWS = "held_out_rows"  # how many these are
     TEMPERATURE = "temperature"  # with its _ci95: the divisor of logits that makes labels likeliest, fitted
     # there; of an ensemble, whose members have their own, that of its uncalibrated mean
+    TEST_GROUPS = "test_groups"  # how many the intervals of test figures draw; absent where they draw rows
+    TEST_ROWS_PER_CLASS = "test_rows_per_class"  # median over the classes that the test rows have
     # this and what follows up to BRIER_CHANGE of two classes only; NAME_ci95 beside what has an interval:
     TEST_AUROC = "test_auroc"
     TEST_AUROC_CI95 = "test_auroc_ci95"

@@ -64,13 +64,13 @@ EXPECTED = {
     Summary.EXPECTED_F1_MACRO_CI95: [0.82, 0.88],
     Summary.EXPECTED_ACCURACY: 0.86,
     Summary.EXPECTED_ACCURACY_CI95: [0.83, 0.89],
-    Summary.EXPECTED_OVER: "31 groups of 400 rows",
+    Summary.EXPECTED_OVER: "31 groups (400 rows)",
 }
 
 
 def test_what_to_expect_says_what_it_is_over_and_how_often_the_test_rows_were_seen() -> None:
     told = outlook({**EXPECTED, Summary.TEST_LESS_EXPECTED: [0.01, -0.03, 0.05], Summary.TEST_LOOKS: 3})
-    assert "95 % over 31 groups of 400 rows" in told
+    assert "95 % over 31 groups (400 rows)" in told
     assert "answered them 3 times" in told
     assert "times" not in outlook({**EXPECTED, Summary.TEST_LESS_EXPECTED: [0.01, -0.03, 0.05]})
 

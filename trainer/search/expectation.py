@@ -38,7 +38,7 @@ class Expectation(NamedTuple):
     @property
     def over(self) -> str:
         """Say what the intervals are over."""
-        return text.rows_drawn(self.rows, self.units if self.units < self.rows else None)
+        return text.rows_drawn(self.rows, self.units if self.units < self.rows else None, "rows")
 
 
 class LearningCurve(NamedTuple):

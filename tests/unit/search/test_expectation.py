@@ -87,7 +87,7 @@ def test_groups_widen_what_to_expect_and_stay_together() -> None:
     expected = expect(found_on(by), by, seed=0, refit=True)
     assert expected is not None
     assert expected.units == len(np.unique(unit_n)) < ROWS
-    assert expected.over == f"{expected.units} groups of {ROWS} rows"
+    assert expected.over == f"{expected.units} groups ({ROWS} rows)"
     assert expected.accuracy.low <= expected.accuracy.value <= expected.accuracy.high
     alone = folds()
     by_row = expect(found_on(alone), alone, seed=0, refit=True)

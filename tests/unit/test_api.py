@@ -153,6 +153,10 @@ def test_input_that_cannot_be_used_is_named(features: hr.FeatureTable, answering
         hr.load_dataset("nowhere")
     with pytest.raises(hr.InputError, match="device is 'tpu'"):
         hr.extract_features(hr.load_dataset(answering.images), "demo", device="tpu")
+    with pytest.raises(hr.InputError, match="features is 'cls5'; it must be one of pooled, cls4"):
+        hr.extract_features(hr.load_dataset(answering.images), "demo", features="cls5")  # type: ignore[arg-type]
+    with pytest.raises(hr.InputError, match="no argument 'drop'; it takes drop_duplicates and max_bad"):
+        hr.extract_features(hr.load_dataset(answering.images), "demo", drop=True)
     with pytest.raises(hr.InputError, match="no argument 'trails'; it takes space, timeout"):
         hr.run_sweep(features, trails=3)
     with pytest.raises(hr.InputError, match="--trials is 0"):

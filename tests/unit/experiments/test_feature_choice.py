@@ -11,6 +11,8 @@ import pytest
 from trainer.core.config import Recipe
 from trainer.core.errors import InputError
 from trainer.data.load import load
+from trainer.experiments.extraction.config import ExtractConfig
+from trainer.experiments.extraction.run import run as run_extraction
 from trainer.experiments.hardware import Plan
 from trainer.experiments.inputs import encoder_settings
 from trainer.experiments.sweep.config import SweepConfig
@@ -71,9 +73,14 @@ def test_of_equal_recipes_the_smallest_is_chosen(tmp_path: Path) -> None:
     assert chosen.vectors_nd.shape[1] == 2
 
 
-def test_flags_that_name_no_recipe_one_twice_or_several_where_one_is_expected_are_refused() -> None:
+def test_flags_that_name_no_recipe_one_twice_or_several_where_one_is_expected_are_refused(
+    tracking_uri: str,
+) -> None:
     for features in ((), ("cls4", "cls4")):
         with pytest.raises(InputError, match="name one recipe, or several once each"):
             check(SweepConfig(features=features))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"names 2 recipes\. A sweep chooses among several"):
         encoder_settings(SweepConfig(features=("pooled", "cls4")), "cpu")
+    shared = ExtractConfig(space="shared", features=("cls4",), tracking_uri=tracking_uri)
+    with pytest.raises(InputError, match="--space shared has no other --features than pooled"):
+        run_extraction(shared)

@@ -103,6 +103,8 @@ def test_the_command_ends_with_one_line_of_json_that_holds_every_promised_figure
     assert figures["test_accuracy_ci95"][0] <= figures["test_accuracy"] <= figures["test_accuracy_ci95"][1]
     assert figures["encoder_calls"] > 0
     assert re.search(r"found (\d+) = used \1 \+ quarantined 0", done.stderr)
+    # photographs of the demo come in series: test rows of one are drawn together
+    assert f"95 % over {figures['test_groups']} groups (" in " ".join(done.stderr.split())
 
 
 def test_a_sweep_is_a_tree_in_mlflow_with_every_table_beside_it(

@@ -48,6 +48,15 @@ def test_a_score_without_a_value_is_a_dash_and_never_nan() -> None:
     assert [text.score(0.8734), text.score(None), text.score(float("nan"))] == ["0.873", "–", "–"]
 
 
+def test_few_groups_and_few_rows_of_a_class_are_said() -> None:
+    assert text.rows_drawn(323, None) == "323 test rows"
+    assert text.rows_drawn(323, 24) == "24 groups (323 test rows)"
+    assert text.cautions(None, 5) == text.cautions(10) == []
+    few, small = text.cautions(9, 4.5)
+    assert "Only 9 groups" in few
+    assert "4.5 at the median class" in small
+
+
 def test_an_interval_stands_in_brackets_behind_its_score() -> None:
     assert text.interval(0.8734, (0.861, 0.8837)) == "0.873 [0.861, 0.884]"
     assert text.interval(0.8734, None) == "0.873"

@@ -84,7 +84,9 @@ def few_shot(
         "kind:N",
         title=None,
         scale=alt.Scale(domain=names, range=[*CATEGORIES[: len(kinds)], GREY]),
-        legend=alt.Legend(orient="top", columns=alt.ExprRef(f"{NARROW} ? 1 : 4"), labelLimit=260),
+        legend=alt.Legend(
+            orient="top", columns=alt.ExprRef(f"{NARROW} ? 1 : 4"), labelLimit=260, symbolOpacity=1
+        ),
     )
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
     flat = alt.Chart(level).encode(x=x, color=colour)
@@ -92,7 +94,9 @@ def few_shot(
     return alt.layer(
         flat.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
         flat.mark_line(strokeDash=[6, 4], strokeWidth=2).encode(y=y),
-        base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+        base.mark_area(opacity=min(0.14, 0.4 / len(kinds))).encode(
+            y=alt.Y("low:Q", title=title), y2="high:Q"
+        ),  # many bands lie upon each other
         base.mark_line(strokeWidth=2).encode(y=y),
         base.mark_point(size=70, filled=True, opacity=1).encode(
             y=y,

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run as sweep
 from trainer.experiments.zero_shot import run as zeroshot
 from trainer.experiments.zero_shot.config import ZeroShotConfig
-from trainer.experiments.zero_shot.run import SHARED, STARTED, TRAINED, run
+from trainer.experiments.zero_shot.run import CLOSED, SHARED, STARTED, TRAINED, run
 from trainer.tracking.schema import (
     Artifact,
     FewShot,
@@ -56,7 +57,7 @@ def test_zero_shot_and_heads_answer_the_same_rows_and_the_tables_fit_the_answers
     figures = run(config)
     json.dumps(figures, allow_nan=False)
     assert figures[ZeroShot.COUNTS] == {"train": 30, "val": 30, "test": 30}
-    assert set(figures[ZeroShot.CROSSING]) == {TRAINED, SHARED, STARTED}
+    assert set(figures[ZeroShot.CROSSING]) == {TRAINED, SHARED, STARTED, *CLOSED}
     said = capsys.readouterr().err
     assert "paired by row" in said
     assert "Trained head" in said
@@ -81,9 +82,11 @@ def test_zero_shot_and_heads_answer_the_same_rows_and_the_tables_fit_the_answers
     assert (classes[MethodClasses.TEST] == 10).all()
 
     curve = table(config, run_id, Artifact.FEW_SHOT)
-    assert curve[FewShot.ROWS].tolist() == [3, 6, 30] * 3
+    assert curve[FewShot.ROWS].tolist() == [3, 6, 30] * (3 + len(CLOSED))
     whole = curve[curve[FewShot.ALL]].set_index(FewShot.KIND)[FewShot.F1_MACRO]
-    assert whole.to_dict() == pytest.approx({name: by_name[name] for name in (TRAINED, SHARED, STARTED)})
+    assert whole.to_dict() == pytest.approx(
+        {name: by_name[name] for name in (TRAINED, SHARED, STARTED, *CLOSED)}
+    )
     samples = table(config, run_id, Artifact.SAMPLES)
     assert len(samples) == 30
     assert samples["thumbnail"].map(lambda one: isinstance(one, bytes)).all()
@@ -187,7 +190,17 @@ def test_what_is_said_of_a_crossing_says_where_it_is_or_that_there_is_none() -> 
     none = told(math.inf, 5.0, math.inf, 0.4, math.inf)
     assert "does not overtake zero-shot within these data" in none
     assert "5.0 to more than 16" in none
-    assert "less than 0.01 below is not shown" in none
+    assert "not shown to be level (less than 0.01 below)" in none
     assert "at 3.2 images per class" in told(3.2, 2.0, 7.0, 1.0, 8.0)
-    assert "less than 0.01 below is shown from 8 images on" in told(3.2, 2.0, 7.0, 1.0, 8.0)
+    assert "shown to be level (less than 0.01 below) from 8 images on" in told(3.2, 2.0, 7.0, 1.0, 8.0)
     assert "from 1 image per class on" in told(1.0, 1.0, 2.0, 1.0, 1.0)
+
+
+def test_a_study_of_a_version_without_closed_forms_goes_on_with_the_kinds_that_it_began_with() -> None:
+    record = pd.DataFrame({FewShotScores.DRAW: [-1, 0, 1], FewShotScores.KIND: TRAINED})
+    writer: Any = SimpleNamespace(study="old", read_table=lambda _: record)
+    subjects: Any = [SimpleNamespace(name=name) for name in (TRAINED, *CLOSED)]
+    features: Any = None
+    found, kinds = zeroshot.few_shot_record(ZeroShotConfig(draws=2), subjects, features, writer)
+    assert len(found) == 3
+    assert [one.name for one in kinds] == [TRAINED]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trainer.experiments.comparison import Comparison, Method
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
+    from trainer.heads.closed_form import ClosedForm
     from trainer.heads.few_shot_training import FewShotTask
     from trainer.stats.few_shot import Crossing
     from trainer.stats.paired_bootstrap import Resampled
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
 
 ZERO_SHOT, NAMES = "zero-shot", "zero-shot, names alone"
 TRAINED, SHARED, STARTED = "trained head", "trained head, shared space", "head started from text"
+CLOSED: dict[str, ClosedForm] = {  # on the features that trained heads learn from
+    "discriminant (GDA)": "gda",
+    "ridge regression": "ridge",
+    "nearest class mean": "mean",
+    "nearest neighbours": "neighbours",
+}
+SANITY = ("nearest class mean", "nearest neighbours")  # shown, not tested: they share none of the 5 %
 SWEEPS = "the sweep's head"
 ALL = -1  # in the record, the draw that is all training rows
 
@@ -127,7 +135,7 @@ class ZeroShotStudy(Experiment[ZeroShotConfig]):
         named, subjects, scale = prepared(
             features, self.pooled_nd, prompted.classes_ce, prompted.alone_ce, self.plan.device
         )
-        record = few_shot_record(self.config, subjects, features, writer)
+        record, subjects = few_shot_record(self.config, subjects, features, writer)
         methods = named + trained_methods(self.config, features, subjects, record)
         if self.swept is not None:
             methods.append(self.swept)
@@ -256,32 +264,38 @@ def prepared(
             Method(name, how, float(f1_macro(confusion)), softmax(scale * cosine_nc[test], axis=1)[None])
         )
 
-    def subject(name: str, x_nd: np.ndarray, start: Linear | None = None) -> FewShotTask:
+    def subject(
+        name: str, x_nd: np.ndarray, start: Linear | None = None, closed_form: ClosedForm | None = None
+    ) -> FewShotTask:
         train_x, val_x, test_x = (torch.as_tensor(x_nd[rows]).to(device) for rows in (train, val, test))
         train_y, val_y = (torch.as_tensor(manifest.label_n[rows]).to(device) for rows in (train, val))
-        return FewShotTask(name, Split(train_x, train_y), Split(val_x, val_y), test_x, classes, start)
+        learn, judge = Split(train_x, train_y), Split(val_x, val_y)
+        return FewShotTask(name, learn, judge, test_x, classes, start, closed_form)
 
     weight_cd = torch.as_tensor(scale * classes_ce).to(device)
     start = Linear(weight_cd, weight_cd.new_zeros(classes))
     subjects = [subject(TRAINED, pooled_nd), subject(SHARED, shared_nd), subject(STARTED, shared_nd, start)]
+    subjects += [subject(name, pooled_nd, closed_form=kind) for name, kind in CLOSED.items()]
     return methods[::-1], subjects, scale
 
 
 def few_shot_record(
     config: ZeroShotConfig, subjects: list[FewShotTask], features: Features, writer: RunWriter
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[FewShotTask]]:
     """Return FEW_SHOT_SCORES: validation macro-F1 of every draw, kind, number of shots and strength; what
-    is missing is trained, a draw at a time."""
+    is missing is trained, a draw at a time. And the kinds: a study goes on with those that it began with."""
     import numpy as np
     import pandas as pd
 
-    from trainer.heads.few_shot_training import STRENGTHS, scores
+    from trainer.heads.few_shot_training import scores
 
     found = writer.read_table(Artifact.FEW_SHOT_SCORES)
     record = pd.DataFrame() if found is None else found
     done = set(record[FewShotScores.DRAW]) if len(record) else set()
     missing = [draw for draw in (ALL, *range(config.draws)) if draw not in done]
     if done:
+        begun = set(record[FewShotScores.KIND])
+        subjects = [subject for subject in subjects if subject.name in begun]
         say(f"Resuming {writer.study}: {len(done - {ALL})} of {config.draws} draws are on record.")
     with bar("Few-shot heads", "draws") as progress:
         for number, draw in enumerate(missing):
@@ -292,8 +306,8 @@ def few_shot_record(
                     {
                         FewShotScores.DRAW: draw,
                         FewShotScores.KIND: subject.name,
-                        FewShotScores.SHOTS: np.repeat(shots, len(STRENGTHS)),
-                        FewShotScores.L2: np.tile(STRENGTHS, len(shots)),
+                        FewShotScores.SHOTS: np.repeat(shots, len(subject.strengths)),
+                        FewShotScores.L2: np.tile(subject.strengths, len(shots)),
                         FewShotScores.VAL_F1_MACRO: scores(subject, kept_ln).ravel(),
                     }
                 )
@@ -302,7 +316,7 @@ def few_shot_record(
             record = pd.concat([record, *frames], ignore_index=True)
             writer.table(Artifact.FEW_SHOT_SCORES, record)
             progress.update(number + 1, len(missing))
-    return record
+    return record, subjects
 
 
 def chosen_rows(config: ZeroShotConfig, features: Features, draw: int) -> np.ndarray:
@@ -331,6 +345,17 @@ def chosen_strength(record: pd.DataFrame, kind: str, shots: int) -> tuple[float,
 # --- the end: test rows are answered ----------------------------------------------------------
 
 
+def how(subject: FewShotTask, strength: float) -> str:
+    """Return what was chosen, in words."""
+    return {
+        None: f"l2 {strength:.2g}",
+        "gda": f"shrinkage {strength:.2g}",
+        "ridge": "strength by leave-one-out",
+        "mean": "nothing to choose",
+        "neighbours": f"{strength:.0f} neighbours",
+    }[subject.closed_form]
+
+
 def trained_methods(
     config: ZeroShotConfig, features: Features, subjects: list[FewShotTask], record: pd.DataFrame
 ) -> list[Method]:
@@ -343,7 +368,7 @@ def trained_methods(
         l2, val = chosen_strength(record, subject.name, 0)
         (head,) = heads(subject, chosen_rows(config, features, ALL), [l2])
         probability_nc = head.probabilities(subject.test_x_nd).cpu().numpy()
-        methods.append(Method(subject.name, f"l2 {l2:.2g}", val, probability_nc[None]))
+        methods.append(Method(subject.name, how(subject, l2), val, probability_nc[None]))
     return methods
 
 
@@ -360,7 +385,10 @@ def conclude(
 
     manifest = features.manifest
     place = {method.name: index for index, method in enumerate(methods)}
-    others = [place[TRAINED], *(index for name, index in place.items() if name not in (TRAINED, ZERO_SHOT))]
+    others = [
+        place[TRAINED],
+        *(index for name, index in place.items() if name not in (TRAINED, ZERO_SHOT, *SANITY)),
+    ]
     pairs = [(index, place[ZERO_SHOT]) for index in others] + [(place[STARTED], place[SHARED])]
     comparison = Comparison(methods, pairs, manifest, seed=config.seed)
     answered = few_shot_answers(config, features, subjects, record, comparison)
@@ -385,7 +413,7 @@ def conclude(
                 "shots": finite(found.shots),
                 "ci95": [finite(found.low), finite(found.high)],
                 "within": round(found.within, 4),
-                "as_good_from": finite(found.as_good_from),
+                **({} if kind in SANITY else {"as_good_from": finite(found.as_good_from)}),
             }
             for kind, found in crossings.items()
         },
@@ -465,7 +493,7 @@ def few_shot(
     )
     compared = PairedComparison(answers, seed=config.seed)
     zero = compared.arm(0)["f1_macro"]
-    level_of_all = simultaneous_level(len(subjects) * len(levels))
+    level_of_all = simultaneous_level(sum(one.name not in SANITY for one in subjects) * len(levels))
 
     def lower_end(difference: Resampled) -> float:
         interval = difference.interval(level_of_all)
@@ -473,7 +501,7 @@ def few_shot(
 
     rows, crossings = [], {}
     for number, subject in enumerate(subjects):
-        differences = []
+        differences, tested = [], subject.name not in SANITY
         for level, shots in enumerate(levels):
             arm = 1 + number * len(levels) + level
             score = compared.arm(arm)["f1_macro"]
@@ -490,7 +518,7 @@ def few_shot(
                     FewShot.VAL_F1_MACRO: val,
                     **with_ends(FewShot.F1_MACRO, score.interval()),
                     **with_ends(FewShot.EFFECT, differences[-1].interval()),
-                    FewShot.EFFECT_P: swap_test(answers, arm, 0, seed=config.seed).p,
+                    FewShot.EFFECT_P: swap_test(answers, arm, 0, seed=config.seed).p if tested else np.nan,
                 }
             )
         count = len(levels) if per_class[-1] > per_class[-2] else len(levels) - 1
@@ -562,9 +590,9 @@ def crossing_text(kind: str, found: Crossing, most: int, *, margin: float) -> st
         where = f"its mean overtakes zero-shot at {shots(found.shots)} images per class"
     if math.isfinite(found.as_good_from):
         images = "image" if found.as_good_from == 1 else "images"
-        shown = f"less than {margin:g} below is shown from {found.as_good_from:.0f} {images} on"
+        shown = f"shown to be level (less than {margin:g} below) from {found.as_good_from:.0f} {images} on"
     else:
-        shown = f"less than {margin:g} below is not shown for the most images"
+        shown = f"not shown to be level (less than {margin:g} below) with the most images"
     return (
         f"{kind.capitalize()}: {where} "
         f"(95 % of resampled curves: {shots(found.low)} to {shots(found.high)}); {shown}."

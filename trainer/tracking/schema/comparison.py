@@ -61,11 +61,13 @@ class FewShot:
     ALL = "all"  # bool: trained on all training rows, one draw
     ROWS = "rows"  # int: training rows
     DRAWS = "draws"  # int
-    L2 = "l2"  # strength of the penalty, chosen on validation rows for all draws together
+    L2 = (
+        "l2"  # penalty, shrinkage or neighbours, chosen on validation rows for all draws together; 0: none is
+    )
     VAL_F1_MACRO = "val_f1_macro"
     F1_MACRO = "f1_macro"
     EFFECT = "effect"  # on macro-F1, less zero-shot's
-    EFFECT_P = "effect_p"  # swap test over rows, or groups of rows
+    EFFECT_P = "effect_p"  # swap test over rows, or groups of rows; null for heads that are only shown
     EFFECT_P_HOLM = "effect_p_holm"  # adjusted for all rows of the table
 
 

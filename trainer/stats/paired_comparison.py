@@ -148,7 +148,7 @@ class PairedComparison:
         less, level = mine["f1_macro"].minus(theirs["f1_macro"]), simultaneous_level(comparisons)
         return MethodDifference(
             less.interval(),
-            widened(less.interval(level), rows=len(self.answers.label_n), level=level),
+            widened(less.interval(level), units=self.answers.units.count, level=level),
             test.p,
             mine["accuracy"].minus(theirs["accuracy"]).interval(),
             mcnemar(right_sn, other_right_sn, self.answers.unit_n),

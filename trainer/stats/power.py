@@ -24,17 +24,17 @@ def simultaneous_level(comparisons: int) -> float:
     return 1 - LEVEL / max(comparisons, 1)
 
 
-def least_error(rows: int) -> float:
-    """Return the standard error of a paired difference over so many rows, none of which differs: that of
-    Bonett and Price (2012, doi:10.3102/1076998611411915), which takes one more row to differ either way. A
-    bootstrap, which only draws rows that are there, would say 0."""
-    return math.sqrt(2) / (rows + 2)
+def least_error(units: int) -> float:
+    """Return the standard error of a paired difference over so many units, none of which differs: that of
+    Bonett and Price (2012, doi:10.3102/1076998611411915), which takes one more to differ either way. A
+    bootstrap, which only draws units that are there, would say 0."""
+    return math.sqrt(2) / (units + 2)
 
 
-def widened(interval: Interval, *, rows: int, level: float = 0.95) -> Interval:
-    """Return an interval of a paired difference over so many rows that is no narrower than `least_error`
+def widened(interval: Interval, *, units: int, level: float = 0.95) -> Interval:
+    """Return an interval of a paired difference over so many units that is no narrower than `least_error`
     allows at its level."""
-    reach = float(ndtri((1 + level) / 2)) * least_error(rows)
+    reach = float(ndtri((1 + level) / 2)) * least_error(units)
     value = interval.value
     return Interval(value, min(interval.low, value - reach), max(interval.high, value + reach))
 

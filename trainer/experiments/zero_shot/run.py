@@ -497,7 +497,7 @@ def few_shot(
 
     def lower_end(difference: Resampled) -> float:
         interval = difference.interval(level_of_all)
-        return widened(interval, rows=len(answers.label_n), level=level_of_all).low
+        return widened(interval, units=answers.units.count, level=level_of_all).low
 
     rows, crossings = [], {}
     for number, subject in enumerate(subjects):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import re
 import shlex
 import signal
@@ -383,15 +384,24 @@ def test_trials_that_were_killed_before_mlflow_showed_them_are_shown_by_the_resu
     assert _shown(client, parent.info.run_id) == list(range(6))
 
 
-def test_a_sweep_that_was_cut_off_hands_over_the_same_head_bit_for_bit(
+KILLED_AT_THE_END = """
+import os, pickle, signal, sys
+from trainer.experiments.sweep import run
+run.conclude = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+run.run(pickle.load(sys.stdin.buffer))
+"""
+
+
+@pytest.mark.kill
+def test_a_sweep_killed_before_its_end_hands_over_the_same_head_bit_for_bit(
     config: SweepConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(dataclasses.replace(config, study="whole", trials=12))
     cut = dataclasses.replace(config, study="cut", trials=12)
-    with monkeypatch.context() as patched:
-        patched.setattr("trainer.experiments.sweep.run.conclude", _interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(cut)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_THE_END], input=pickle.dumps(cut), cwd=REPO, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
     monkeypatch.setattr("trainer.search.refit.answers_again", _interrupted)  # they are on record
     resumed = run(cut)
     assert resumed["members"] == whole["members"]

@@ -491,8 +491,8 @@ def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
     tests = frame[AblationClasses.TEST]
     two = _of_two_classes(cell)
     layout.sentence(
-        f"Change of each class’s F1 by {text.plain(cell['name'], longest=110)}, 95 % intervals over rows and "
-        f"seeds; better or worse: p < 0.05 after Holm’s correction for {len(frame)} classes; n = "
+        f"Change of each class’s F1 by {text.plain(cell['name'], longest=110)}, 95 % intervals over rows or "
+        f"groups and seeds; better or worse: p < 0.05 after Holm’s correction for {len(frame)} classes; n = "
         f"{int(tests.min()):,} to {int(tests.max()):,} test rows per class.{f' {two}.' if two else ''}"
     )
 

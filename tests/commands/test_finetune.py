@@ -282,8 +282,8 @@ def test_the_effect_is_the_difference_in_macro_f1_and_turns_round_with_the_arms(
     assert one.effect.value == pytest.approx(f1[1] - f1[0], abs=1e-6)
     assert other.effect.value == pytest.approx(-one.effect.value, abs=1e-6)
     assert (one.verdict, other.verdict) == (Verdict.HELPS, Verdict.HURTS)
-    assert "helps: +0." in words(one, blocks=2, rows=400, seeds=1)
-    assert "Keep the frozen encoder" in words(other, blocks=2, rows=400, seeds=1)
+    assert "helps: +0." in words(one, blocks=2, drawn="400 test rows", seeds=1)
+    assert "Keep the frozen encoder" in words(other, blocks=2, drawn="400 test rows", seeds=1)
 
 
 def test_equal_answers_and_noise_are_called_unclear() -> None:
@@ -298,7 +298,9 @@ def test_equal_answers_and_noise_are_called_unclear() -> None:
         for draw in range(20)
     ]
     assert verdicts.count(Verdict.UNCLEAR) >= 18
-    assert "makes no difference that 300 test rows could show" in words(same, blocks=1, rows=300, seeds=2)
+    assert "makes no difference that 300 test rows could show" in words(
+        same, blocks=1, drawn="300 test rows", seeds=2
+    )
 
 
 def trained(train_loss: list[float], val_loss: list[float], f1: list[float]) -> TrainingProgress:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.honesty_checks.conformal_check import conformal_coverage
+from benchmarks.honesty_checks.confidence_check import conformal_coverage, false_alarms
 from benchmarks.honesty_checks.encoders_check import encoders
 from benchmarks.honesty_checks.expectation_check import expected_on_new_data
 from benchmarks.honesty_checks.groups_check import grouped_intervals, macro_f1, paired_tests
@@ -25,7 +25,7 @@ from benchmarks.honesty_checks.shares import Figures
 CHECKS: tuple[Callable[[], Figures], ...] = (
     *(expected_on_new_data, grouped_intervals, paired_tests, macro_f1, importance, encoders),
 )
-ON_FEATURES: tuple[Callable[[Path, int], Figures], ...] = (conformal_coverage,)
+ON_FEATURES: tuple[Callable[[Path, int], Figures], ...] = (conformal_coverage, false_alarms)
 
 
 def main() -> None:

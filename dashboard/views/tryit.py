@@ -42,6 +42,7 @@ class Answer(NamedTuple):
     label: str | None  # the true one, of a test row
     row: int | None  # of the map, of a test row
     key: Hashable
+    novel: bool | None  # unlike the training images; None: the head cannot tell
 
 
 def show(info: RunInfo) -> None:
@@ -155,6 +156,7 @@ def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
         None,
         None,
         key_of(info, data),
+        answer.novel,
     )
 
 
@@ -204,6 +206,7 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
         row[Samples.LABEL],
         int(number),
         ("tried", info.run_id, state.version(info, Artifact.SAMPLES), int(number)),
+        trying.row_is_novel(int(number)),
     )
 
 
@@ -234,7 +237,11 @@ def verdict(trying: Explainer, asked: Answer) -> None:
     with left:
         if asked.image is not None:
             st.image(asked.image, width=180, alt=text.clean(asked.name))
-        st.markdown(f"### {text.plain(classes[best], longest=40)}")
+        if asked.novel:
+            st.markdown("### None of these")
+            says_novel(trying, classes[best])
+        else:
+            st.markdown(f"### {text.plain(classes[best], longest=40)}")
         st.caption(
             f"{asked.probabilities_c[best]:.1%} likely, says the head. {text.plain(asked.name, longest=60)}"
         )
@@ -276,6 +283,16 @@ def prediction_set(trying: Explainer, asked: Answer) -> None:
     )
 
 
+def says_novel(trying: Explainer, best: str) -> None:
+    """What "none of these" means, and what the head would say."""
+    assert trying.recorded.novelty is not None
+    rate = trying.recorded.novelty.false_alarm_rate
+    st.caption(
+        f"Unlike the training images; {rate:.0%} of images like them are called so, too. Of its classes the "
+        f"head would say {text.plain(best, longest=40)}."
+    )
+
+
 def answers_of(classes: tuple[str, ...], asked: Answer) -> pd.DataFrame:
     """``class, by, probability``, the likeliest class first."""
     by = [(charts.HEAD, asked.probabilities_c)]
@@ -308,8 +325,8 @@ def says(classes: tuple[str, ...], asked: Answer, shown: int) -> None:
             f"({asked.zero_shot_c.max():.0%})."
         )
     layout.sentence(
-        f"Of one image (n = 1) the probabilities of {some}, as a share of the classes that the head knows: "
-        f"it cannot say “none of them”. {other}"
+        f"Of one image (n = 1) the probabilities of {some}, as a share of the classes that the head knows. "
+        f"{other}"
     )
 
 

@@ -84,7 +84,9 @@ def test_a_round_trip_gives_the_probabilities_that_the_sweep_recorded(
 def assert_sets(answering: Answering, out: Path, *, coverage: float) -> None:
     """The column holds the classes from the recorded threshold on, the most probable first."""
     recorded = read_head(*(answering.folder.joinpath(one).read_bytes() for one in HEAD))
+    assert recorded.novelty is not None
     for row in rows(out):
+        assert row["is_ood"] == str(float(row["ood_score"]) > recorded.novelty.threshold)
         found = json.loads(row["prediction_set"])
         likely = [name for name, p in said(row).items() if p >= recorded.thresholds[coverage]]
         assert found == (likely or [row["label_1"]])
@@ -95,14 +97,15 @@ def test_a_head_of_before_has_no_prediction_sets_and_says_so_when_asked(
 ) -> None:
     card, weights = (answering.folder.joinpath(one).read_bytes() for one in HEAD)
     described = json.loads(card)
-    del described["prediction_sets"]
+    del described["prediction_sets"], described["novelty"]
     old = read_head(json.dumps(described).encode(), weights)
     assert old.prediction_sets(np.ones((1, CLASSES))) is None
     monkeypatch.setattr(batch_predict, "load_best_head", lambda files: old)
     out, image = tmp_path / "out.csv", answering.images / "red" / "0.png"
     figures = predict(answering, image, out=out, run=answering.run_id, coverage=0.8)
     assert figures["coverage"] is figures["mean_set_size"] is None
-    assert "prediction_set" not in rows(out)[0]
+    assert figures["out_of_distribution"] is None
+    assert not {"prediction_set", "ood_score", "is_ood"} & set(rows(out)[0])
     assert "No prediction sets" in capsys.readouterr().err
 
 

@@ -18,7 +18,8 @@ from dashboard.charts.explain import HEAD, ZERO_SHOT, place, probabilities
 from dashboard.text import JOINER
 from tests.support import synthetic_runs
 from tests.support.pages import Showing, captions, charts, open_page, words
-from tests.support.trained_sweep import CLASSES, Answering
+from tests.support.trained_sweep import CLASSES, Answering, image
+from trainer.heads.novelty import NoveltyDetector
 from trainer.serving.explain import Explainer, original
 from trainer.tracking.schema import Artifact
 
@@ -64,6 +65,15 @@ def test_an_image_is_answered_with_neighbours_zero_shot_and_a_place(answered: An
     assert "Prediction set (90% coverage):" in told
     assert "of 12** have the label that the head gave" in told
     assert "openTSNE places the image" in told
+
+
+def test_an_image_unlike_the_training_images_is_none_of_these(
+    answered: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NoveltyDetector, "is_novel", lambda self, score_n: score_n > -np.inf)
+    told = words(drop(open_page(PAGE), ("mine.png", image(999, 0.1))))
+    assert "None of these" in told
+    assert "5% of images like them are called so, too" in told
 
 
 def test_of_several_images_the_bad_are_named_and_one_is_chosen(answered: Answering) -> None:

@@ -52,6 +52,20 @@ def figures(held_out: AnsweredRows, test: AnsweredRows, *, seed: int) -> dict[st
     return found
 
 
+def novelty_figures(test: AnsweredRows, novel_n: np.ndarray, *, false_alarm_rate: float) -> dict[str, Any]:
+    """Return and say `Summary`'s figures of the detector of unlike images: its verdicts [N] on test rows."""
+    alarms = wilson_of_groups(novel_n, test.unit_n)
+    say(
+        f"Unlike the training images: {text.interval(alarms.value, alarms[1:])} of the test rows, at a "
+        f"threshold for {false_alarm_rate:.0%} false alarms."
+    )
+    return {
+        Summary.OOD_FALSE_ALARM_RATE: false_alarm_rate,
+        Summary.TEST_OOD_FALSE_ALARMS: alarms.value,
+        Summary.TEST_OOD_FALSE_ALARMS + Summary.CI95: list(alarms[1:]),
+    }
+
+
 def set_figures(
     test: AnsweredRows, thresholds: Mapping[float, float], *, coverage: float, seed: int
 ) -> dict[str, Any]:

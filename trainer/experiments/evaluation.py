@@ -27,7 +27,9 @@ from trainer.experiments.inputs import learning_rows
 from trainer.features.extract import Features
 from trainer.features.projection import sample_rows, tsne
 from trainer.heads.ensemble import Ensemble, fit_temperature
+from trainer.heads.folds import assign_folds
 from trainer.heads.head import Head
+from trainer.heads.novelty import FOLDS, NoveltyDetector
 from trainer.search.expectation import Expectation
 from trainer.search.refit import Finalist
 from trainer.search.study import FinishedTrial, pareto_front
@@ -47,6 +49,7 @@ WHY_BELOW = (
     "person or series are on both sides of a fold (--groups keeps them together)."
 )
 USUAL_COVERAGE = 0.9  # of prediction sets
+MOST_MEASURED = 20_000  # rows that it learns from
 MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
 
 
@@ -188,6 +191,20 @@ class Evaluation:
         return set_thresholds(*self.held_out) if len(self.held_out.label_n) else {}
 
     @cached_property
+    def _novelty(self) -> NoveltyDetector | None:
+        """Return what knows images unlike the training images; None of an encoder that learned from the rows,
+        or with too few units for its false alarms."""
+        rows = learning_rows(self.manifest)
+        rows = np.sort(np.random.default_rng(self.seed).permutation(rows)[:MOST_MEASURED])
+        manifest, x_nd = self.manifest, np.asarray(self.features.vectors_nd, dtype=np.float32)
+        unit_n, label_n = unit_numbers(manifest)[rows], manifest.label_n[rows]
+        if not isinstance(self.heads[0].head, Ensemble) or len(set(unit_n.tolist())) < FOLDS:
+            return None
+        (fold_n,) = assign_folds(label_n, unit_n, folds=FOLDS, repeats=1, seed=self.seed)
+        found = NoveltyDetector.fit(x_nd[rows], label_n, unit_n, fold_n)
+        return found if math.isfinite(found.threshold) else None
+
+    @cached_property
     def _temperature(self) -> intervals.Interval | None:
         """Return the divisor with which the best head's uncalibrated answers are likeliest, or None."""
         rows = self._held_out_rows(self.heads[0])
@@ -245,6 +262,13 @@ class Evaluation:
         figures |= confidence_evaluation.set_figures(
             test, self._thresholds, coverage=self.coverage, seed=self.seed
         )
+        if self._novelty is not None:
+            score_n = self._novelty.scores(self.features.vectors_nd[self.manifest.rows("test")])
+            figures |= confidence_evaluation.novelty_figures(
+                test,
+                self._novelty.is_novel(score_n),
+                false_alarm_rate=self._novelty.false_alarm_rate,
+            )
         if len(classes) == 2:
             figures |= binary_evaluation.figures(
                 self.manifest,
@@ -344,7 +368,7 @@ class Evaluation:
         if self._thresholds:
             thresholds = {f"{coverage:.2f}": one for coverage, one in self._thresholds.items()}
             described["prediction_sets"] = {"coverage": self.coverage, "thresholds": thresholds}
-        card, weights = write_head(self.final_head, described)
+        card, weights = write_head(self.final_head, described, novelty=self._novelty)
         return {WEIGHTS: weights, CARD: card}
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trainer.core import atomic, errors
@@ -29,6 +29,7 @@ NO_SETS = (
     "No prediction sets: the record of this head has no thresholds for them. It was written before they "
     "were kept, or no labelled row was held out. Run the sweep again."
 )
+SET, IS_OOD = "prediction_set", "is_ood"  # columns of the CSV
 SHOWN = 20  # corrupt files listed on the terminal; the CSV and the results have all
 
 
@@ -57,10 +58,8 @@ def run(config: PredictConfig) -> dict[str, Any]:
         say(f"Bad: {path}: {reason}")
     if len(report.quarantined) > SHOWN:
         say(f"… and {len(report.quarantined) - SHOWN} more, all in {config.out}.")
-    sets = recorded.prediction_sets(probs_nc, coverage=config.coverage)
-    if sets is None and config.coverage is not None:
-        say(NO_SETS)
-    write_csv(config, features, recorded.classes, probs_nc, sets)
+    more = further_columns(config, recorded, features.vectors_nd, probs_nc)
+    write_csv(config, features, recorded.classes, probs_nc, more)
     taken = Counter(recorded.classes[c] for c in probs_nc.argmax(1)) if len(probs_nc) else Counter()
     figures = {
         **source,
@@ -75,8 +74,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
         Predicted.REUSED: report.reused,
         Predicted.ENCODER_CALLS: report.encoder_calls,
         Predicted.IMAGES_PER_S: round(report.used / took_s, 1),
-        Predicted.COVERAGE: (config.coverage or recorded.coverage) if sets is not None else None,
-        Predicted.SET_SIZE: round(sum(map(len, sets)) / len(sets), 3) if sets else None,
+        **further_figures(config, recorded, more),
         Predicted.OUT: str(config.out),
         Predicted.ELAPSED_S: round(time.time() - began, 3),
     }
@@ -91,6 +89,35 @@ def run(config: PredictConfig) -> dict[str, Any]:
             figures,
         )
     return figures
+
+
+def further_columns(
+    config: PredictConfig, recorded: RecordedHead, vectors_nd: np.ndarray, probs_nc: np.ndarray
+) -> dict[str, list[Any]]:
+    """Return the columns of the CSV that only some heads can fill, one value for each usable file."""
+    more: dict[str, list[Any]] = {}
+    sets = recorded.prediction_sets(probs_nc, coverage=config.coverage)
+    if sets is not None:
+        more[SET] = [json.dumps(one, ensure_ascii=False) for one in sets]
+    elif config.coverage is not None:
+        say(NO_SETS)
+    if recorded.novelty is not None:
+        score_n = recorded.novelty.scores(vectors_nd)
+        more["ood_score"] = [f"{score:.9g}" for score in score_n]
+        more[IS_OOD] = recorded.novelty.is_novel(score_n).tolist()
+    return more
+
+
+def further_figures(
+    config: PredictConfig, recorded: RecordedHead, more: Mapping[str, list[Any]]
+) -> dict[str, Any]:
+    """Return what `further_columns` come to."""
+    sizes = [len(json.loads(one)) for one in more.get(SET, [])]
+    return {
+        Predicted.COVERAGE: (config.coverage or recorded.coverage) if SET in more else None,
+        Predicted.SET_SIZE: round(sum(sizes) / len(sizes), 3) if sizes else None,
+        Predicted.OOD: sum(more[IS_OOD]) if IS_OOD in more else None,
+    }
 
 
 def check(config: PredictConfig) -> None:
@@ -192,12 +219,12 @@ def write_csv(
     features: Features,
     classes: tuple[str, ...],
     probs_nc: np.ndarray,
-    sets: Sequence[list[str]] | None,
+    more: Mapping[str, list[Any]],
 ) -> None:
     """Write the CSV atomically: usable files in order, then corrupt ones with their reasons.
 
     Args:
-        sets: prediction sets, or None for a file without them.
+        more: further columns, of the usable files.
 
     Raises:
         InputError: it cannot be written.
@@ -206,16 +233,13 @@ def write_csv(
 
     shown = min(config.top_k, len(classes))
     names = [f"{what}_{k + 1}" for k in range(shown) for what in ("label", "probability")]
-    more = [] if sets is None else ["prediction_set"]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["path", *names, *more, "error"])
     for i, (path, probs_c) in enumerate(zip(features.manifest.sample_id, probs_nc, strict=True)):
         best = (-probs_c).argsort(kind="stable")[:shown]
         values = [value for c in best for value in (classes[c], f"{probs_c[c]:.9g}")]
-        if sets is not None:
-            values.append(json.dumps(sets[i], ensure_ascii=False))
-        rows.writerow([path, *values, ""])
+        rows.writerow([path, *values, *(column[i] for column in more.values()), ""])
     for path, reason in features.report.quarantined:
         rows.writerow([path, *[""] * len([*names, *more]), reason])
     try:

@@ -43,6 +43,7 @@ class Explanation(NamedTuple):
     near: list[tuple[int, float]]  # training rows of the map and cosine, nearest first
     xy: tuple[float, float] | None
     thumbnail: bytes  # WebP
+    novel: bool | None = None  # unlike the training images; None of a head that cannot tell
 
 
 BAD = Explanation("", np.empty(0), None, [], None, b"")
@@ -98,7 +99,17 @@ class Explainer:
                 self.nearest(vector_d, neighbours),
                 self._place(vector_d),
                 thumbnail(decode(data, min_side=4 * SIDE), SIDE),
+                self.is_novel(vector_d),
             )
+
+    def is_novel(self, vector_d: np.ndarray) -> bool | None:
+        """Return whether features are unlike those of the training images; None if the head cannot tell."""
+        novelty = self.recorded.novelty
+        return None if novelty is None else bool(novelty.is_novel(novelty.scores(vector_d[None]))[0])
+
+    def row_is_novel(self, row: int) -> bool | None:
+        """Return the same of a row of the map. Needs no encoder."""
+        return None if self._vectors_nd is None else self.is_novel(self._vectors_nd[row])
 
     def nearest_to_row(self, row: int, *, neighbours: int = 12) -> list[tuple[int, float]]:
         """Return the training rows nearest to a row of the map, without the row itself. Needs no encoder."""

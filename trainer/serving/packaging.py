@@ -11,7 +11,19 @@ from pathlib import Path
 
 from trainer.features.hub import resolve
 from trainer.serving.predictor import ENCODER_FOLDER, EncoderUsed
-from trainer.serving.pyfunc import CONFIDENCE, ERROR, IMAGE, LABEL, PATH, PROBABILITIES, SET, TOP, TOP_K
+from trainer.serving.pyfunc import (
+    CONFIDENCE,
+    ERROR,
+    IMAGE,
+    IS_OOD,
+    LABEL,
+    PATH,
+    PROBABILITIES,
+    SCORE,
+    SET,
+    TOP,
+    TOP_K,
+)
 
 DATA = "head"  # folder below the model's data/
 MAX_ENCODER_BYTES = 64_000_000  # larger encoders are not included but resolved by name
@@ -92,6 +104,8 @@ def _signature():  # type: ignore[no-untyped-def]  # MLflow type, imported late
             ColSpec(Array(DataType.double), PROBABILITIES, required=False),
             ColSpec(Array(one), TOP, required=False),
             ColSpec(Array(DataType.string), SET, required=False),
+            ColSpec(DataType.double, SCORE, required=False),
+            ColSpec(DataType.boolean, IS_OOD, required=False),
             ColSpec(DataType.string, ERROR),
         ]),
         params=ParamSchema([ParamSpec("top_k", DataType.long, TOP_K)]),

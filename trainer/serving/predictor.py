@@ -30,6 +30,7 @@ from trainer.features.key import STORED_DTYPE, encoder_key, encoder_text
 from trainer.heads.ensemble import Ensemble, Member
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
+from trainer.heads.novelty import NoveltyDetector, RelativeDistance
 from trainer.heads.training_data import Scale
 from trainer.stats.conformal import prediction_sets
 
@@ -66,6 +67,7 @@ class RecordedHead:
     encoder: EncoderUsed | None  # None for precomputed features
     coverage: float = 0.0  # of its prediction sets, unless another one is asked for
     thresholds: Mapping[float, float] = field(default_factory=dict)  # by coverage; {}: it has no sets
+    novelty: NoveltyDetector | None = None
 
     def probabilities(self, vectors_nd: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 [N, C], of features float32 [N, D]."""
@@ -115,6 +117,7 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
             _encoder_used(described),
             float(sets.get("coverage", 0)),
             {float(coverage): float(one) for coverage, one in sets.get("thresholds", {}).items()},
+            _novelty(described, tensors),
         )
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise InputError(
@@ -123,13 +126,22 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
         ) from error
 
 
-def write_head(head: Ensemble, described: dict[str, Any]) -> tuple[bytes, bytes]:
+def write_head(
+    head: Ensemble, described: dict[str, Any], *, novelty: NoveltyDetector | None = None
+) -> tuple[bytes, bytes]:
     """Return ``head.json`` and ``head.safetensors``, which `read_head` reads.
 
     Args:
         described: what the card says beside the members.
+        novelty: how it knows images that are unlike the training images.
     """
     members, tensors = [], {}
+    if novelty is not None:
+        described = described | {
+            "novelty": {"threshold": novelty.threshold, "false_alarm_rate": novelty.false_alarm_rate}
+        }
+        for part in dataclasses.fields(novelty.distance):
+            tensors[f"novelty.{part.name}"] = getattr(novelty.distance, part.name).contiguous()
     for i, member in enumerate(head.members):
         for j, one in enumerate(member.heads):
             scale = {"scale.centre": one.scale.centre_d, "scale.matrix": one.scale.matrix}
@@ -164,6 +176,15 @@ def _ensemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> En
             Member(int(one["trial"]), float(one["weight"]), float(one["temperature"]), tuple(heads))
         )
     return Ensemble(tuple(members), float(described["temperature"]))
+
+
+def _novelty(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> NoveltyDetector | None:
+    if "novelty" not in described:
+        return None
+    names = (one.name for one in dataclasses.fields(RelativeDistance))
+    distance = RelativeDistance(*(tensors[f"novelty.{name}"] for name in names))
+    card = described["novelty"]
+    return NoveltyDetector(distance, float(card["threshold"]), float(card["false_alarm_rate"]))
 
 
 def _head(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Head:

@@ -21,7 +21,8 @@ from trainer.serving.predictor import Predictor
 
 IMAGE, PATH = "image", "path"  # input columns
 LABEL, CONFIDENCE, PROBABILITIES, TOP, ERROR = "label", "confidence", "probabilities", "top_k", "error"
-SET = "prediction_set"  # output column of heads that have sets
+SET = "prediction_set"  # this and the next two: output columns of heads that can fill them
+SCORE, IS_OOD = "ood_score", "is_ood"
 TOP_K = 5
 ENCODER, FOLDER = "HEADROOM_ENCODER", "HEADROOM_SERVE_FOLDER"
 IN_A_SERVER = "__pyfunc_model_path__"  # set by MLflow's scoring server (3.17, pyfunc/scoring_server)
@@ -42,7 +43,8 @@ class ServedModel:
     def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return one prediction per row: ``label, confidence, probabilities`` (in the order of the
         classes), ``top_k`` (a list of label and probability, the most probable first) and ``error``, "" if
-        there is none; of a head that has them also ``prediction_set`` (a list of classes).
+        there is none; of a head that has them also ``prediction_set`` (a list of classes), ``ood_score`` and
+        ``is_ood`` (unlike the training images).
 
         Args:
             rows: with a column ``image`` or ``path``, or both.
@@ -53,15 +55,17 @@ class ServedModel:
         inputs = [_input(image, path) for image, path in zip(images, paths, strict=True)]
         usable = [one for one in inputs if not isinstance(one, str)]
         predicted = self._predictor.predict(usable)
-        predictions = iter(zip(predicted.probabilities_nc, predicted.reasons, strict=True))
-        results = [(None, one) if isinstance(one, str) else next(predictions) for one in inputs]
+        answers = iter(zip(predicted.probabilities_nc, predicted.reasons, predicted.vectors_nd, strict=True))
+        none = np.empty(0)
+        results = [(none, one, none) if isinstance(one, str) else next(answers) for one in inputs]
+        table = [self._row(probs_c, reason, vector_d, top_k) for probs_c, reason, vector_d in results]
         # dtype object keeps None, which is null in JSON; NaN is not valid JSON
-        return pd.DataFrame([self._row(probs_c, reason, top_k) for probs_c, reason in results], dtype=object)
+        return pd.DataFrame(table, dtype=object)
 
-    def _row(self, probs_c: np.ndarray | None, reason: str, top_k: int) -> dict[str, Any]:
+    def _row(self, probs_c: np.ndarray, reason: str, vector_d: np.ndarray, top_k: int) -> dict[str, Any]:
         recorded = self._predictor.recorded
-        more = (SET,) if recorded.thresholds else ()
-        if probs_c is None or reason:
+        more = ((SET,) if recorded.thresholds else ()) + ((SCORE, IS_OOD) if recorded.novelty else ())
+        if reason:
             nothing = dict.fromkeys((LABEL, CONFIDENCE, PROBABILITIES, TOP, *more))
             return {**nothing, ERROR: reason}
         best = np.argsort(-probs_c, kind="stable")[: max(top_k, 1)]
@@ -73,7 +77,12 @@ class ServedModel:
             ERROR: "",
         }
         sets = recorded.prediction_sets(probs_c[None])
-        return row if sets is None else row | {SET: sets[0]}
+        if sets is not None:
+            row[SET] = sets[0]
+        if recorded.novelty is not None:
+            score_n = recorded.novelty.scores(vector_d[None])
+            row |= {SCORE: float(score_n[0]), IS_OOD: bool(recorded.novelty.is_novel(score_n)[0])}
+        return row
 
 
 def _input(image: Any, path: Any) -> bytes | Path | str:

@@ -148,6 +148,9 @@ def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
     assert told["label"].tolist()[0] == told["label"].tolist()[1]
     assert told["error"].tolist() == ["", "", pyfunc.NOTHING, pyfunc.NOTHING]
     assert told[pyfunc.SET][0][0] == told["label"][0]  # a set begins with the most probable class
+    assert told[pyfunc.IS_OOD].tolist()[0] in (True, False)
+    assert np.isfinite(told[pyfunc.SCORE][0])
+    assert told[pyfunc.SCORE].tolist()[2] is None
     assert served.predict(pd.DataFrame({"other": [1, 2]}))["error"].tolist() == [pyfunc.NOTHING] * 2
     assert len(served.predict(pd.DataFrame({"image": []}))) == 0
 

@@ -141,6 +141,10 @@ class Summary:
     COVERAGE_THRESHOLD = "coverage_threshold"  # probability from which a class belongs to a set
     TEST_COVERAGE = "test_coverage"  # share of test rows whose set holds the label
     TEST_SET_SIZE = "test_set_size"  # classes in a set, on average
+    OOD_FALSE_ALARM_RATE = (
+        "ood_false_alarm_rate"  # promised by the detector of unlike images, where there is one
+    )
+    TEST_OOD_FALSE_ALARMS = "test_ood_false_alarms"  # share of test rows that it takes for unlike
     HELD_OUT_ECE_TOP_LABEL = "held_out_ece_top_label"  # this and the next two: on rows that the final head
     HELD_OUT_LOG_LOSS = "held_out_log_loss"  # had not learned from, with which it was calibrated
     HELD_OUT_BRIER_SCORE = "held_out_brier_score"
@@ -213,6 +217,7 @@ class Predicted:
     IMAGES_PER_S = "images_per_s"  # predicted images / seconds from listing the files to the last prediction
     COVERAGE = "coverage"  # of the prediction sets; null where the head has no thresholds
     SET_SIZE = "mean_set_size"  # classes in a set, on average; null likewise
+    OOD = "out_of_distribution"  # images unlike the training images; null where the head cannot tell
     OUT = "out"
     ELAPSED_S = "elapsed_s"
 

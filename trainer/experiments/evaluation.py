@@ -50,6 +50,7 @@ WHY_BELOW = (
 )
 USUAL_COVERAGE = 0.9  # of prediction sets
 MOST_MEASURED = 20_000  # rows that it learns from
+WIDEST_MEASURED = 2048  # features: it inverts matrices of that size in every fold, and stores one
 MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
 
 
@@ -193,12 +194,14 @@ class Evaluation:
     @cached_property
     def _novelty(self) -> NoveltyDetector | None:
         """Return what knows images unlike the training images; None of an encoder that learned from the rows,
-        or with too few units for its false alarms."""
+        of wider features, or with too few units for its false alarms."""
         rows = learning_rows(self.manifest)
         rows = np.sort(np.random.default_rng(self.seed).permutation(rows)[:MOST_MEASURED])
         manifest, x_nd = self.manifest, np.asarray(self.features.vectors_nd, dtype=np.float32)
         unit_n, label_n = unit_numbers(manifest)[rows], manifest.label_n[rows]
         if not isinstance(self.heads[0].head, Ensemble) or len(set(unit_n.tolist())) < FOLDS:
+            return None
+        if x_nd.shape[1] > WIDEST_MEASURED:
             return None
         (fold_n,) = assign_folds(label_n, unit_n, folds=FOLDS, repeats=1, seed=self.seed)
         found = NoveltyDetector.fit(x_nd[rows], label_n, unit_n, fold_n)

@@ -112,7 +112,7 @@ def false_alarms(data: Rows, draws: int) -> Figures:
 
 
 def unlike(data: Rows, other: Rows) -> Figures:
-    """How well test rows of other data are told from those of this, by what is learned from the other rows."""
+    """How well test rows of other data are told from those of this, learned from train and val."""
     learn_n = data.split_n != "test"
     x, y = data.x_nd[learn_n], data.y_n[learn_n]
     fold_n = assign_folds(y, np.arange(len(y)), folds=novelty.FOLDS, repeats=1, seed=0)[0]

@@ -27,7 +27,7 @@ def test_rows_that_all_agree_show_little_where_they_are_few() -> None:
     assert widened(same, units=30).low < -0.05
     assert -0.01 < widened(same, units=500).low < 0
     assert widened(around(0.1, 0.2), units=500) == around(0.1, 0.2)
-    assert rows_to_tell(same, margin=0.01, units=30) > 100
+    assert rows_to_tell(same, margin=0.01, rows=30) > 100
 
 
 @pytest.mark.parametrize("comparisons", [1, 5])
@@ -51,8 +51,8 @@ def test_a_clear_loss_takes_fewer_rows_than_a_small_one_and_nothing_but_a_loss_o
     None
 ):
     needed = [
-        rows_to_tell(around(value, 0.02), margin=0.01, units=500) for value in (-0.05, -0.02, -0.005, 0.02)
+        rows_to_tell(around(value, 0.02), margin=0.01, rows=500) for value in (-0.05, -0.02, -0.005, 0.02)
     ]
     assert needed[0] < needed[1] < needed[2]
     assert needed[3] < needed[2]
-    assert math.isinf(rows_to_tell(around(0.0, 0.02), margin=0.0, units=500))
+    assert math.isinf(rows_to_tell(around(0.0, 0.02), margin=0.0, rows=500))

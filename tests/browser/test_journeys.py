@@ -35,6 +35,7 @@ def worst_confusion(uri: str, run_id: str) -> tuple[str, str, int]:
     return (*counts.index[-1], int(counts.iloc[-1]))
 
 
+@pytest.mark.slow
 def test_the_worst_confusion_of_a_sweep_is_found_from_home_lit_in_the_map_and_the_same_for_a_colleague(
     browser: Browser, address: str, tracking_uri: str
 ) -> None:

@@ -282,6 +282,7 @@ def test_the_same_cells_can_be_trained_on_several_encoders(images: AblateConfig,
     assert set(curves[Curves.TRIAL]) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_a_dry_run_scores_captions_without_any_labels_and_writes_nothing(
     config: AblateConfig, tmp_path: Path
 ) -> None:

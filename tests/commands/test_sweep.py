@@ -251,6 +251,7 @@ def test_a_sweep_ends_when_its_time_is_over_and_says_so_of_what_it_gave_up(
     assert trials[trials["state"] == "pruned"]["message"].str.contains("rung|--timeout").all()
 
 
+@pytest.mark.slow
 def test_a_trial_trained_again_alone_gives_the_curve_on_record(config: SweepConfig) -> None:
     config = dataclasses.replace(config, trials=24, at_once=6)
     figures = run(config)

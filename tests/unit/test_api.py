@@ -39,6 +39,7 @@ def features(answering: Answering) -> hr.FeatureTable:
     return hr.extract_features(data, encoder="demo", cache_dir=answering.cache, device="cpu")
 
 
+@pytest.mark.slow
 def test_examples(workplace: Path) -> None:
     found = doctest.DocTestFinder(exclude_empty=True).find(api, globs={"hr": hr})
     examples = {test.name.removeprefix("trainer.api") for test in found if test.examples}
@@ -59,6 +60,7 @@ def test_features_are_the_rows_of_the_data(features: hr.FeatureTable, answering:
     assert np.array_equal(features.frame()[["x0", "x255"]].to_numpy(), features.x[:, [0, 255]])
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_same_with_and_without_mlflow(workplace: Path) -> None:
     features = hr.extract_features(hr.load_dataset("images"), encoder="demo", device="cpu")
     in_memory = hr.run_sweep(features, trials=3, seeds=2)

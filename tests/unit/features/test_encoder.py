@@ -136,6 +136,7 @@ def test_an_unknown_device_is_refused(saved_clip: Path) -> None:
         ImageEncoder(saved_clip, device="tpu")
 
 
+@pytest.mark.slow
 def test_loading_is_silent(saved_clip: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path;"

@@ -14,7 +14,7 @@ CLASSES, FEATURES, ROWS, NEW_ROWS = 8, 48, 250, 20_000
 
 
 def expected_on_new_data(sets: int = 200) -> Figures:
-    """What a sweep of 16 trials with two seeds expects, against the macro-F1 and accuracy of its final head
+    """What a sweep of 12 trials with two seeds expects, against the macro-F1 and accuracy of its final head
     on 20,000 further rows; 250 rows of eight Gaussian classes, five folds. Beside it: the best trial's score
     with its interval over seeds, and the cross-fitted score without the gain from the folds to all rows."""
     told: dict[str, list[tuple[Any, float]]] = {}
@@ -69,7 +69,7 @@ def _searched(x_nd: np.ndarray, label_n: np.ndarray, *, seed: int) -> tuple[Any,
     unit_n = np.arange(len(label_n))
     folds = crossed(learning, assign_folds(label_n, unit_n, folds=5, repeats=1, seed=seed), unit_n)
     seeds = study.head_seeds(seed, 2)
-    settings = loop.SearchSettings(seeds=seeds, trials=16, batch_size=16, pruner="median")
+    settings = loop.SearchSettings(seeds=seeds, trials=12, batch_size=12, pruner="median")
     searching = study.Study(load_space(), seed=seed, pruner="median", path=8, halves=True)
     log, scores = trial_log.TrialLog(), {}
     for step in loop.search(searching, folds, settings):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from dashboard.frames import predictions as prediction_frames
 from trainer.stats.calibration import calibration_error, equal_mass_bins
-from trainer.stats.intervals import wilson, wilson_of_share
-from trainer.stats.selective import accuracy_kept
+from trainer.stats.intervals import wilson_of_groups
+from trainer.stats.selective import accuracy_kept, by_confidence
 from trainer.tracking.schema import Predictions
 
 MOST_POINTS = 120  # of a curve
@@ -15,19 +16,20 @@ EXAMPLE, SHARE = 0.9, 0.8  # confidence, and share answered, that the page speak
 
 
 def confidence(rows: pd.DataFrame) -> pd.DataFrame:
-    """``confidence`` of the answer to each row, and whether it is ``right``."""
+    """``confidence`` of the answer to each row, and whether it is ``right``; ``unit`` where known."""
     right = rows[Predictions.LABEL] == rows[Predictions.PRED]
-    return pd.DataFrame({"confidence": rows[Predictions.CONFIDENCE].astype(float), "right": right})
+    known = {Predictions.UNIT: rows[Predictions.UNIT]} if Predictions.UNIT in rows else {}
+    return pd.DataFrame({"confidence": rows[Predictions.CONFIDENCE].astype(float), "right": right, **known})
 
 
 def reliability(answers: pd.DataFrame) -> pd.DataFrame:
     """Bins of as many rows each (equal confidences share one): ``bin, confidence`` (mean), ``right`` (share),
-    ``low, high`` (Wilson's interval) and ``n``."""
+    ``low, high`` (Wilson's interval over rows or groups) and ``n``."""
     found = []
     bin_n = equal_mass_bins(answers["confidence"].to_numpy())
     for number, (_, inside) in enumerate(answers.groupby(bin_n), start=1):
-        hits, n = int(inside["right"].sum()), len(inside)
-        found.append((number, inside["confidence"].mean(), *wilson(hits, n), n))
+        share = wilson_of_groups(inside["right"].to_numpy(), prediction_frames.units(inside))
+        found.append((number, inside["confidence"].mean(), *share, len(inside)))
     return pd.DataFrame(found, columns=["bin", "confidence", "right", "low", "high", "n"])
 
 
@@ -45,13 +47,13 @@ def error(answers: pd.DataFrame) -> float:
 
 def answered(answers: pd.DataFrame) -> pd.DataFrame:
     """Accuracy where only the most confident rows are answered: ``share`` of rows answered, ``accuracy, low,
-    high`` (Wilson's interval, the threshold held as it is) and ``n``; rising, at most `MOST_POINTS` and the
-    point at `SHARE`."""
-    accuracy_n = accuracy_kept(answers["confidence"].to_numpy(), answers["right"].to_numpy())
-    rows = len(accuracy_n)
+    high`` (Wilson's interval over rows or groups, the threshold held as it is) and ``n``; rising, at most
+    `MOST_POINTS` and the point at `SHARE`."""
+    order_n, right_n = by_confidence(answers["confidence"].to_numpy(), answers["right"].to_numpy())
+    rows, unit_n = len(order_n), prediction_frames.units(answers)
     counts = np.linspace(1, rows, min(rows, MOST_POINTS)).round().astype(int)
     found = [
-        (n / rows, *wilson_of_share(float(accuracy_n[n - 1]), int(n)), n)
+        (n / rows, *wilson_of_groups(right_n[:n], None if unit_n is None else unit_n[order_n[:n]]), n)
         for n in np.unique(np.append(counts, share_count(rows)))
     ]
     return pd.DataFrame(found, columns=["share", "accuracy", "low", "high", "n"])

@@ -18,8 +18,7 @@ HOW = (
     "The confidence of an answer is the probability of its class. Rows are sorted by it and cut into ten "
     "bins of as many rows. ECE (expected calibration error) is the mean distance from the diagonal. In "
     "the other chart, more and more of the least confident rows are left unanswered; AURC is the error "
-    "rate averaged over all shares answered. Wilson intervals take rows as independent. Those of ECE and "
-    "AURC of the best head’s test rows are bootstrapped over groups, or rows without one."
+    "rate averaged over all shares answered. All intervals are over groups, or rows without one."
 )
 Kept = Callable[..., Any]
 

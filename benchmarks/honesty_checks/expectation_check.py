@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from benchmarks.honesty_checks.shares import Figures, progress
 
 CLASSES, FEATURES, ROWS, NEW_ROWS = 8, 48, 250, 20_000
+EPOCHS = 20
 
 
 def expected_on_new_data(sets: int = 200) -> Figures:
@@ -70,7 +72,9 @@ def _searched(x_nd: np.ndarray, label_n: np.ndarray, *, seed: int) -> tuple[Any,
     folds = crossed(learning, assign_folds(label_n, unit_n, folds=5, repeats=1, seed=seed), unit_n)
     seeds = study.head_seeds(seed, 2)
     settings = loop.SearchSettings(seeds=seeds, trials=12, batch_size=12, pruner="median")
-    searching = study.Study(load_space(), seed=seed, pruner="median", path=8, halves=True)
+    space = load_space()
+    space = dataclasses.replace(space, fixed={**space.fixed, "epochs": EPOCHS})
+    searching = study.Study(space, seed=seed, pruner="median", path=8, halves=True)
     log, scores = trial_log.TrialLog(), {}
     for step in loop.search(searching, folds, settings):
         log.add(step.ended)

@@ -34,11 +34,11 @@ def test_a_slider_moves_figures_and_images_and_a_link_brings_them_back(
     expect(page).to_have_url(re.compile("at=1"), timeout=WITHIN_MS)
     expect(main.get_by_role("img").first).to_be_visible()
     main.get_by_role("radio", name="val").click()
-    expect(main.get_by_text(re.compile("fitted on these very rows"))).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(re.compile("fitted on these rows"))).to_be_visible(timeout=WITHIN_MS)
     link = page.url.partition("/twoclass")[2]
     page = watched.open(f"twoclass{link}")
     expect(main.get_by_text(re.compile(r"specificity 1\.000"))).to_be_visible(timeout=WITHIN_MS)
-    expect(main.get_by_text(re.compile("fitted on these very rows"))).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(re.compile("fitted on these rows"))).to_be_visible(timeout=WITHIN_MS)
     watched.check()
 
 

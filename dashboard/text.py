@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from trainer.core.text import (
+    below_expected,
     brackets,
     cautions,
     change,
@@ -26,6 +27,7 @@ from trainer.core.text import (
 __all__ = [
     "JOINER",
     "ago",
+    "below_expected",
     "brackets",
     "cautions",
     "change",

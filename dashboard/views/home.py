@@ -275,20 +275,14 @@ def outlook(summary: dict[str, Any]) -> str:
     seen = f" Runs in this store had answered them {looks} times by then." if looks > 1 else ""
     return (
         f"Expected on new data: macro-F1 {f1}, accuracy {accuracy}, 95 % over "
-        f"{summary[Summary.EXPECTED_OVER]}. The test rows differ by {apart}.{seen}"
+        f"{summary[Summary.EXPECTED_OVER]}. On the test rows macro-F1 differs by {apart}.{seen}"
     )
 
 
 def below(summary: dict[str, Any]) -> str | None:
     """What to look at where the test rows are answered worse than expected by more than chance."""
-    less, low, high = summary[Summary.TEST_LESS_EXPECTED]
-    if high >= 0:
-        return None
-    return (
-        f"Test macro-F1 is below what was expected, by {text.interval(less, (low, high), text.signed)}. The "
-        "test rows may come from another source, time or mix of classes; or images of one person or series "
-        "are on both sides of a fold (`--groups` keeps them together). See Data quality."
-    )
+    said = text.below_expected(*summary[Summary.TEST_LESS_EXPECTED])
+    return None if said is None else f"{said} See Data quality."
 
 
 def against_frozen(summary: dict[str, Any]) -> None:

@@ -86,6 +86,22 @@ def p_equals(p: float) -> str:
     return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
 
 
+def below_expected(less: float, low: float, high: float) -> str | None:
+    """Say that the test rows score below what was expected by more than chance, and what to look at; None
+    where they do not.
+
+    Args:
+        less: test macro-F1 less the expected one, with its interval.
+    """
+    if high >= 0:
+        return None
+    return (
+        f"Test macro-F1 is {interval(-less, (-high, -low))} below what was expected. The test rows may come "
+        "from another source, time or mix of classes than train and val; or images of one person or series "
+        "are on both sides of a fold (--groups keeps them together)."
+    )
+
+
 def detectable(effect: float | None, comparisons: int = 1) -> str:
     """Format what a comparison that shows nothing could have shown, to follow its figures: ``; 0.028 or more
     would have shown (80 % power)``; "" where it is not known.

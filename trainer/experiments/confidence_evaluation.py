@@ -9,18 +9,14 @@ import numpy as np
 
 from trainer.core import text
 from trainer.core.console import say
-from trainer.data.duplicates import unit_numbers
-from trainer.data.manifest import Manifest
-from trainer.stats.binary import wilson_of_groups
 from trainer.stats.calibration import evaluate_calibration, mean_over_units, top_label
 from trainer.stats.conformal import prediction_sets
+from trainer.stats.intervals import wilson_of_groups
 from trainer.stats.selective import aurc
 from trainer.tracking.schema import Summary
 
 TEST = (Summary.TEST_ECE_TOP_LABEL, Summary.TEST_LOG_LOSS, Summary.TEST_BRIER_SCORE)
 HELD_OUT = (Summary.HELD_OUT_ECE_TOP_LABEL, Summary.HELD_OUT_LOG_LOSS, Summary.HELD_OUT_BRIER_SCORE)
-
-
 NO_SETS = "Prediction sets: none, because no labelled row was held out of the final head's training."
 
 
@@ -29,12 +25,7 @@ class AnsweredRows(NamedTuple):
 
     probability_nc: np.ndarray
     label_n: np.ndarray  # int64
-    unit_n: np.ndarray  # int64, the same for rows of one group and copies of an image
-
-    @classmethod
-    def of(cls, manifest: Manifest, rows: np.ndarray, probability_nc: np.ndarray) -> AnsweredRows:
-        """Return rows of a manifest with their probabilities, in the same order."""
-        return cls(probability_nc, manifest.label_n[rows], unit_numbers(manifest)[rows])
+    unit_n: np.ndarray  # int64, see `trainer.stats.units`
 
 
 def figures(held_out: AnsweredRows, test: AnsweredRows, *, seed: int) -> dict[str, Any]:

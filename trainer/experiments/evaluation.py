@@ -44,10 +44,6 @@ from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Predictions, Summary
 from trainer.tracking.writer import RunWriter
 
-WHY_BELOW = (
-    "The test rows may come from another source, time or mix of classes than train and val; or images of one "
-    "person or series are on both sides of a fold (--groups keeps them together)."
-)
 USUAL_COVERAGE = 0.9  # of prediction sets
 MOST_MEASURED = 20_000  # rows that it learns from
 WIDEST_MEASURED = 2048  # features: it inverts matrices of that size in every fold, and stores one
@@ -107,11 +103,8 @@ def expected_figures(expected: Expectation | None, tested: Mapping[str, Any]) ->
         return {}
     test = intervals.Interval(tested[Summary.TEST_F1_MACRO], *tested[Summary.TEST_F1_MACRO_CI95])
     less = difference(test, expected.f1_macro)
-    if less.high < 0:
-        say(
-            f"Warning: test macro-F1 is below what was expected, by {less.value:+.4f} [{less.low:+.4f}, "
-            f"{less.high:+.4f}]. {WHY_BELOW}"
-        )
+    if below := text.below_expected(*less):
+        say(f"Warning: {below}")
     return {
         Summary.EXPECTED_F1_MACRO: expected.f1_macro.value,
         Summary.EXPECTED_F1_MACRO_CI95: list(expected.f1_macro[1:]),
@@ -179,12 +172,17 @@ class Evaluation:
         return learning_rows(self.manifest)[finalist.held_out.rows]
 
     @cached_property
+    def _unit_n(self) -> np.ndarray:
+        """Return the unit of every row, see `trainer.stats.units`."""
+        return unit_numbers(self.manifest)
+
+    @cached_property
     def held_out(self) -> AnsweredRows:
         """What the best head says of rows that it did not learn from: with these it was calibrated."""
         return self._answered(self._held_out_rows(self.heads[0]))
 
     def _answered(self, rows: np.ndarray) -> AnsweredRows:
-        return AnsweredRows.of(self.manifest, rows, self.probabilities[0][rows])
+        return AnsweredRows(self.probabilities[0][rows], self.manifest.label_n[rows], self._unit_n[rows])
 
     @cached_property
     def _thresholds(self) -> dict[float, float]:
@@ -195,16 +193,16 @@ class Evaluation:
     def _novelty(self) -> NoveltyDetector | None:
         """Return what knows images unlike the training images; None of an encoder that learned from the rows,
         of wider features, or with too few units for its false alarms."""
+        x_nd = self.features.vectors_nd
+        if not isinstance(self.heads[0].head, Ensemble) or x_nd.shape[1] > WIDEST_MEASURED:
+            return None
         rows = learning_rows(self.manifest)
         rows = np.sort(np.random.default_rng(self.seed).permutation(rows)[:MOST_MEASURED])
-        manifest, x_nd = self.manifest, np.asarray(self.features.vectors_nd, dtype=np.float32)
-        unit_n, label_n = unit_numbers(manifest)[rows], manifest.label_n[rows]
-        if not isinstance(self.heads[0].head, Ensemble) or len(set(unit_n.tolist())) < FOLDS:
-            return None
-        if x_nd.shape[1] > WIDEST_MEASURED:
+        unit_n, label_n = self._unit_n[rows], self.manifest.label_n[rows]
+        if len(np.unique(unit_n)) < FOLDS:
             return None
         (fold_n,) = assign_folds(label_n, unit_n, folds=FOLDS, repeats=1, seed=self.seed)
-        found = NoveltyDetector.fit(x_nd[rows], label_n, unit_n, fold_n)
+        found = NoveltyDetector.fit(np.asarray(x_nd[rows], dtype=np.float32), label_n, unit_n, fold_n)
         return found if math.isfinite(found.threshold) else None
 
     @cached_property
@@ -228,7 +226,7 @@ class Evaluation:
         """Return labels, answers and units of the test rows, int [N] each."""
         rows = self.manifest.rows("test")
         pred_n = self.probabilities[place][rows].argmax(1)
-        return self.manifest.label_n[rows], pred_n, unit_numbers(self.manifest)[rows]
+        return self.manifest.label_n[rows], pred_n, self._unit_n[rows]
 
     @property
     def final_head(self) -> Ensemble:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -148,5 +147,6 @@ def _on(found: Sequence[CalibratedTrial], rows: np.ndarray, label_m: np.ndarray)
         p_mc = one.probability_mc[rows]
         score = f1_of(p_mc.argmax(1), label_m[rows], classes=p_mc.shape[1])
         loss = float(row_losses(p_mc, label_m[rows]).mean())
-        judged.append(dataclasses.replace(one, probability_mc=p_mc, f1_macro=score, log_loss=loss))
+        raw_mc = one.uncalibrated_mc[rows]
+        judged.append(CalibratedTrial(one.trial, one.temperature, p_mc, raw_mc, score, loss))
     return in_order(judged)

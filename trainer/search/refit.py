@@ -27,8 +27,8 @@ from trainer.heads.resampling import Folds
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
 from trainer.stats.calibration import row_losses
-from trainer.stats.influence import of_f1_macro, of_mean
-from trainer.stats.intervals import Interval, confusion_matrix, f1_macro
+from trainer.stats.influence import of_f1_macro
+from trainer.stats.intervals import Interval, confusion_matrix, f1_macro, mean_difference
 
 NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
 ALL_SEEDS = -1  # seed index of a head that is the mean over seeds
@@ -165,7 +165,7 @@ def choose(found: Sequence[CalibratedTrial], label_m: np.ndarray, unit_m: np.nda
     weight_k = greedy_weights(every_kmc, label_m, seed=seed)
     together_mc = mean_of(every_kmc, weight_k)
     lower_m = row_losses(best.probability_mc, label_m) - row_losses(together_mc, label_m)
-    gain = of_mean(lower_m).difference_interval(unit_m)
+    gain = mean_difference(lower_m, unit_m)
     f1, f1_of_best = (
         of_f1_macro(label_m, p_mc.argmax(1), classes=p_mc.shape[1])
         for p_mc in (together_mc, best.probability_mc)

@@ -7,7 +7,6 @@ of their squares (infinitesimal jackknife: Jaeckel 1972; Efron & Tibshirani 1993
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ from trainer.stats.intervals import (
     student_reach,
     wilson_of_share,
 )
-from trainer.stats.units import numbered
+from trainer.stats.units import error_of_influences, numbered
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,7 @@ class Linearised:
 
     def standard_error(self, unit_n: np.ndarray) -> float:
         """Return the standard error over units, see `trainer.stats.units`; NaN of one."""
-        units = numbered(unit_n, len(self.influence_n))
-        if units.count < 2:
-            return math.nan
-        total_u = units.sums(self.influence_n)
-        return float(np.sqrt(units.count / (units.count - 1) * (total_u**2).sum()))
+        return error_of_influences(self.influence_n, numbered(unit_n, len(self.influence_n)))
 
     def interval(self, unit_n: np.ndarray) -> Interval:
         """Return the score with its 95 % interval over units.

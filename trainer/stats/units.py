@@ -44,10 +44,15 @@ def numbered(unit_n: np.ndarray | None, rows: int) -> Units:
 def standard_error(value_n: np.ndarray, units: Units) -> float:
     """Return the standard error of the mean of values [N], units being drawn (the ultimate-cluster variance:
     Cochran 1977, "Sampling techniques", ch. 3); NaN with one unit."""
+    return error_of_influences((value_n - np.mean(value_n)) / len(value_n), units)
+
+
+def error_of_influences(influence_n: np.ndarray, units: Units) -> float:
+    """Return the standard error of what rows [N] have this influence on, units being drawn; NaN with one."""
     if units.count < 2:
         return float("nan")
-    beyond_u = units.sums(value_n - np.mean(value_n))
-    return float(np.sqrt(units.count / (units.count - 1) * (beyond_u**2).sum()) / len(value_n))
+    total_u = units.sums(influence_n)
+    return float(np.sqrt(units.count / (units.count - 1) * (total_u**2).sum()))
 
 
 def effective_rows(value_n: np.ndarray, unit_n: np.ndarray | None) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from trainer.features.projection import DEFAULT_PERPLEXITY, MIN_ROWS
+from trainer.features.projection import DEFAULT_PERPLEXITY, MIN_ROWS, NEIGHBOURS_BY
 from trainer.stats.vectors import unit_rows
 
 COMPONENTS = 50  # as for the map
@@ -38,7 +38,9 @@ class ProjectionTransform:
         reduced = self._pca.fit_transform(self._features_nd)
         how: dict[str, Any] = {"random_state": 0, "n_jobs": 1}
         perplexity = min(PERPLEXITY, (len(reduced) - 1) / 3)
-        affinities = PerplexityBasedNN(reduced, perplexity=perplexity, metric="cosine", **how)
+        affinities = PerplexityBasedNN(
+            reduced, perplexity=perplexity, metric="cosine", method=NEIGHBOURS_BY, **how
+        )
         self._embedding = TSNEEmbedding(self._xy_n2.copy(), affinities, **how)
 
     def transform(self, new_md: np.ndarray) -> np.ndarray:

@@ -286,13 +286,17 @@ def test_a_rerun_of_what_is_no_sweep_or_of_changed_data_is_refused(
         run(dataclasses.replace(config, rerun=figures["mlflow_run_id"]))
 
 
-def test_the_profile_adds_up_and_the_export_holds_every_trial(config: SweepConfig, tmp_path: Path) -> None:
+def test_the_profile_adds_up_and_the_export_holds_every_trial_of_a_resumed_study_too(
+    config: SweepConfig, tmp_path: Path
+) -> None:
     url = f"sqlite:///{tmp_path}/optuna.db"
     figures = run(dataclasses.replace(config, profile=True, export_optuna=url))
     spent = figures["profile"]["seconds"]
     assert figures["profile"]["search_s"] <= figures["elapsed_s"] + 0.5
     assert {"proposing", "training", "judging", "tables", "MLflow (beside)"} <= set(spent)
     assert len(optuna.load_study(study_name="study", storage=url).trials) == 6
+    run(dataclasses.replace(config, export_optuna=url, trials=8))  # resumed: those that are new are added
+    assert len(optuna.load_study(study_name="study", storage=url).trials) == 8
 
 
 def test_how_much_to_train_side_by_side_is_measured_once_and_remembered(

@@ -9,6 +9,7 @@ from typing import Any
 
 from trainer.core import atomic
 from trainer.core.errors import InputError
+from trainer.core.stand_ins import refuse_stand_in
 
 
 def read_cache(path: Path) -> dict[str, Any]:
@@ -29,6 +30,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        if path.is_file():
+            refuse_stand_in(path)
         raise InputError(f"{path} cannot be read as JSON: {error}. Fetch or save the model again.") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object. Fetch or save the model again.")

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.core.errors import InputError, first_line
+from trainer.core.stand_ins import refuse_stand_in
+from trainer.features.model_files import unread
 
 EXPECTED = (
     "Expected a linear layer of one output on the embeddings of CLIP B/32, B/16 (512 numbers) or L/14 (768), "
@@ -27,10 +29,11 @@ def load_aesthetic(where: str) -> AestheticHead:
     path = Path(os.path.expanduser(where))  # unlike Path.expanduser, accepts an unknown ~user
     if not path.is_file():
         path = _from_hub(where)
+    refuse_stand_in(path)
     try:
         tensors = _tensors(path)
     except Exception as error:  # both readers raise many types of exception
-        raise InputError(f"{where} cannot be read as weights: {first_line(error)}. {EXPECTED}.") from error
+        raise InputError(f"{where} cannot be read as weights: {unread(error)}. {EXPECTED}.") from error
     weights = [name for name in tensors if name.rpartition(".")[2] == "weight"]
     bias = tensors.get(weights[0].removesuffix("weight") + "bias") if len(weights) == 1 else None
     if (
@@ -48,13 +51,23 @@ def load_aesthetic(where: str) -> AestheticHead:
     return head
 
 
-def check_fits(head: AestheticHead, image_ne: np.ndarray, *, where: str, encoder: str) -> None:
-    """Check that a predictor fits the encoder.
+def check_predictor(where: str, folder: Path, *, encoder: str) -> None:
+    """Check that a predictor can be read and fits the encoder in ``folder``, before anything is encoded.
 
     Raises:
-        InputError: it expects embeddings of another length.
+        InputError: it cannot be used, or expects embeddings of another length than a CLIP gives.
     """
-    expected, given = len(head.weight_e), image_ne.shape[1]
+    from transformers import AutoConfig
+
+    head = load_aesthetic(where)
+    given = getattr(AutoConfig.from_pretrained(folder), "projection_dim", None)
+    if isinstance(given, int):
+        check_fits(head, given, where=where, encoder=encoder)
+
+
+def check_fits(head: AestheticHead, given: int, *, where: str, encoder: str) -> None:
+    """Raise InputError if a predictor expects embeddings of another length than is ``given``."""
+    expected = len(head.weight_e)
     if expected != given:
         raise InputError(
             f"{where} expects image embeddings of length {expected}; those of {encoder} have length {given}. "

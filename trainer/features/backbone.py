@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.core.errors import InputError, first_line
+from trainer.core.errors import InputError
 from trainer.features.families import Backbone
-from trainer.features.model_files import weight_files
+from trainer.features.model_files import unread, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -157,10 +157,16 @@ def _load(folder: Path, tower: Backbone) -> torch.nn.Module:
             model, info = loaded
     except Exception as error:  # damaged files, other shapes: the libraries raise many types
         raise InputError(
-            f"The weights in {folder} cannot be loaded as a {tower.part}: {first_line(error)}. Download or "
+            f"The weights in {folder} cannot be loaded as a {tower.part}: {unread(error)}. Download or "
             "save the model again."
         ) from error
     absent = sorted({*info["missing_keys"], *map(str, info["mismatched_keys"])})
+    if any(name.startswith(f"{tower.vector}.") for name in absent):
+        raise InputError(
+            f"{folder} has no {tower.vector}, the layer into the space that images and texts share: "
+            "the model was trained for something else, such as captions, or saved without it. Pass one for "
+            "retrieval, such as openai/clip-vit-base-patch32 or Salesforce/blip-itm-base-coco."
+        )
     if absent:  # transformers would initialise them randomly
         raise InputError(
             f"The weights in {folder} do not fill the {tower.part} that its config.json describes: "

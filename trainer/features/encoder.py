@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.core.errors import InputError
 from trainer.features.backbone import LoadedBackbone, catch_out_of_memory
 from trainer.features.families import Space, family_of
 from trainer.features.image_augmentation import jitter_and_flip
-from trainer.features.model_files import image_settings
+from trainer.features.model_files import image_settings, image_size
 from trainer.features.preprocessing import Preparation, Size, preparation
 
 if TYPE_CHECKING:
@@ -150,5 +151,20 @@ class ImageEncoder:
 
 
 def preparation_of(folder: Path) -> Preparation:
-    """Return the preprocessing of the model in ``folder``, without torch. Raises as :func:`preparation`."""
-    return preparation(image_settings(folder)[0], kind=family_of(folder).processor)
+    """Return the preprocessing of the model in ``folder``, without torch.
+
+    Raises:
+        InputError: as :func:`preparation`; it makes images of another size than the model takes.
+    """
+    family = family_of(folder)
+    settings, source = image_settings(folder)
+    prepared = preparation(settings, kind=family.processor)
+    takes = image_size(folder)
+    if family.side is not None and takes is not None and prepared.shape != takes:
+        (height, width), (high, wide) = prepared.shape, takes
+        raise InputError(
+            f"The image settings of {folder} ({source}) make images of {height} × {width} pixels, but its "
+            f"config.json describes a model for {high} × {wide}. They belong to different models: fetch both "
+            "files again from where the weights came from."
+        )
+    return prepared

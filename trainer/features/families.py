@@ -51,6 +51,8 @@ class Family:
     image: Backbone
     shared_image: Backbone | None = None
     text: Backbone | None = None
+    side: int | None = None  # pixels of its images if config.json names none; None: it takes any size
+    half: bool = False  # the image half of a model that has a text half, too
 
     def tower(self, space: Space) -> Backbone:
         """Return the image tower for ``space``.
@@ -59,6 +61,11 @@ class Family:
             InputError: the model has no text tower and so no shared space; it has no class token.
         """
         tower = self.shared_image if space == "shared" else self.image
+        if tower is None and self.half:
+            raise InputError(
+                f"This is only the image half of a {self.name}, so it has no space shared by images and "
+                f"texts. Pass the whole model, of model_type {self.name.lower()!r}."
+            )
         if tower is None:
             able = _names(one for one in FAMILIES.values() if one.text)
             raise InputError(
@@ -100,6 +107,7 @@ _CLIP = Family(
     "CLIP",
     "class token after the last layer norm (Radford et al. 2021)",
     "CLIP",
+    side=224,
     image=Backbone("CLIPVisionModel", "pooler_output", norms=("post_layernorm",)),
     # The whole model, because its halves read the projection width from another place of config.json.
     shared_image=Backbone("CLIPModel", "visual_projection", spare=("text_model",)),
@@ -109,6 +117,7 @@ _SIGLIP = Family(
     "SigLIP",
     "attention pooling (Zhai et al. 2023)",
     "Siglip",
+    side=224,
     image=Backbone("SiglipVisionModel", "pooler_output"),
     shared_image=Backbone("SiglipVisionModel", "pooler_output"),
     text=Backbone("SiglipTextModel", "pooler_output"),
@@ -117,6 +126,7 @@ _BLIP = Family(
     "BLIP",
     "class token after the last layer norm (Li et al. 2022)",
     "Blip",
+    side=384,
     # It normalises twice, as in its own code.
     image=Backbone(
         "BlipVisionModel",
@@ -144,12 +154,14 @@ _VIT = Family(
     "ViT",
     "class token after the last layer norm (Dosovitskiy et al. 2021)",
     "ViT",
+    side=224,
     image=Backbone("ViTModel", "last_hidden_state[:, 0]", {"add_pooling_layer": False}, norms=("layernorm",)),
 )
 _DEIT = Family(
     "DeiT",
     "class token after the last layer norm (Touvron et al. 2021)",
     "DeiT",
+    side=224,
     image=Backbone(
         "DeiTModel",
         "last_hidden_state[:, 0]",
@@ -164,13 +176,20 @@ _RESNET = Family(
     "ConvNext",
     image=Backbone("ResNetModel", "pooler_output"),
 )
+
+
+def _half(family: Family) -> Family:
+    """Return the family of image halves that were saved alone."""
+    return replace(family, shared_image=None, text=None, half=True)
+
+
 FAMILIES = {
     "clip": _CLIP,
-    "clip_vision_model": _CLIP,
+    "clip_vision_model": _half(_CLIP),
     "siglip": _SIGLIP,
-    "siglip_vision_model": _SIGLIP,
+    "siglip_vision_model": _half(_SIGLIP),
     "blip": _BLIP,
-    "blip_vision_model": _BLIP,
+    "blip_vision_model": _half(_BLIP),
     "dinov2": _DINOV2,
     "dinov3_vit": _DINOV3,
     "vit": _VIT,
@@ -197,6 +216,10 @@ def family_of(folder: Path) -> Family:
             if str(model_type).startswith("siglip2")
             else ""
         )
+        if model_type is None and "architecture" in read_json(folder / "config.json"):
+            hint = (
+                " Its config.json is one of timm, which is not read here; look for the transformers version."
+            )
         raise InputError(
             f"{folder} is a model of type {model_type!r}. The encoder must be one of these: {known}; such as "
             f"openai/clip-vit-base-patch32.{hint}"

@@ -35,6 +35,12 @@ def resolve(name: str) -> Path:
     local = Path(name).expanduser()
     if name == demo.NAME:
         folder = demo.ENCODER
+    elif local.is_file():
+        raise InputError(
+            f"{name} is a file. --encoder takes a folder that save_pretrained made, with config.json beside "
+            "the weights: weights alone do not say which model they belong to. The models of OpenAI's and "
+            "LAION's .pt files are on the Hugging Face hub, such as openai/clip-vit-base-patch32."
+        )
     elif local.is_dir():
         folder = local
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith("."):
@@ -42,9 +48,26 @@ def resolve(name: str) -> Path:
     else:
         raise InputError(f"There is no folder {name!r}, and it cannot be a Hugging Face id. {_CURES}.")
     if not (folder / "config.json").is_file():
-        raise InputError(f"{name} has no config.json, so it is not a saved model. {_CURES}.")
+        raise InputError(f"{name} has no config.json, so it is not a saved model. {_instead(folder)}.")
     family_of(folder)
     return folder
+
+
+def _instead(folder: Path) -> str:
+    """Return what to pass instead of a folder without config.json."""
+    if any(folder.glob("open_clip_*")):
+        return (
+            "It is one of open_clip, which is read only after conversion. Many have a version for "
+            "transformers, such as laion/CLIP-ViT-B-32-laion2B-s34B-b79K: pass that"
+        )
+    if (folder / "adapter_config.json").is_file():
+        return "It is an adapter (PEFT). Merge it into its model, save that, and pass its folder"
+    inside = [*folder.glob("*/config.json"), *folder.glob("snapshots/*/config.json")]
+    if inside:  # checkpoints of a training, a cache of the hub, a pipeline of several models
+        inside.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+        named = ", ".join(str(file.parent) for file in inside[:3])
+        return f"There is one in {named}{' and others' if len(inside) > 3 else ''}: pass that folder"
+    return _CURES
 
 
 def _from_hub(model_id: str) -> Path:

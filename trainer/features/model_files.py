@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, first_line
 from trainer.core.json_cache import read_json
+from trainer.core.stand_ins import refuse_stand_in
+from trainer.features.families import family_of
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -18,12 +23,81 @@ TOKENIZER_FILES = (
 )
 
 
+USUAL_SIDE = 224  # pixels
+IMAGE_PARTS = ("vision_config", "vision_config_dict")  # of config.json; the second is older
+OTHER_FORMATS = {  # files of a model that transformers does not load here, and what holds it
+    "flax_model.msgpack": "Flax",
+    "tf_model.h5": "TensorFlow",
+    "adapter_model.safetensors": "an adapter (PEFT): merge it into its model first",
+    "open_clip_pytorch_model.bin": "open_clip",
+    "open_clip_model.safetensors": "open_clip",
+    "model.fp16.safetensors": "a variant: rename it to model.safetensors",
+    "pytorch_model.fp16.bin": "a variant: rename it to pytorch_model.bin",
+}
+_UNSCALED = re.compile(r"I8|U8|I4|U4|F8_|F4")  # of safetensors: numbers that mean nothing without a scale
+
+
+def unread(error: Exception) -> str:
+    """Return why weights could not be read, without torch's advice to run what is in a pickle."""
+    reason = first_line(error)
+    if "weights_only" in reason:
+        return "it holds something else than plain tensors, or is damaged"
+    if "ignore_mismatched_sizes" in reason:
+        return "its tensors have other shapes than config.json describes"
+    return reason.rstrip(".")
+
+
 def weight_files(folder: Path) -> list[Path]:
     """Return the weight files that transformers would load: one, or the shards of an index.
 
     Raises:
-        InputError: there are no weights, or a shard is missing.
+        InputError: there are no weights, or a shard is missing; a file was not fetched; they are quantised.
     """
+    found = _weight_files(folder)
+    for file in found:
+        refuse_stand_in(file)
+        if file.suffix == ".safetensors":
+            _refuse_unscaled(file)
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    for part in (config, *(one for one in config.values() if isinstance(one, dict))):
+        if part.get("quantization_config"):
+            method = _method(part["quantization_config"])
+            raise InputError(
+                f"{folder} is quantised ({method}, by its config.json), and Headroom computes with plain "
+                "weights. Pass the model that it was made of."
+            )
+    return found
+
+
+def _method(quantisation: Any) -> str:
+    return str(quantisation.get("quant_method", "no method named") if isinstance(quantisation, dict) else "")
+
+
+def _refuse_unscaled(file: Path) -> None:
+    """Raise InputError for integers or 8-bit floats that stand for weights."""
+    for name, tensor in _header(file).items():
+        if isinstance(tensor, dict) and name.endswith(("weight", "bias", "weight_packed")):
+            dtype = str(tensor.get("dtype"))
+            if _UNSCALED.match(dtype):
+                raise InputError(
+                    f"{file} is quantised: {name} is stored as {dtype}. Headroom computes with plain "
+                    "weights. Pass the model that it was made of."
+                )
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """Return the names, types and shapes in a safetensors file; {} of a damaged one, refused on loading."""
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > file.stat().st_size:
+            return {}
+        with suppress(ValueError):
+            header = json.loads(opened.read(length))
+            return header if isinstance(header, dict) else {}
+    return {}
+
+
+def _weight_files(folder: Path) -> list[Path]:
     for name in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{name}.index.json"
         if (folder / name).is_file():
@@ -36,9 +110,10 @@ def weight_files(folder: Path) -> list[Path]:
                     f"{folder} lacks {absent[0]}, a part of its weights. Download the model again."
                 )
             return parts
+    other = [f"{name} is {kind}" for name, kind in OTHER_FORMATS.items() if (folder / name).is_file()]
     raise InputError(
-        f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin, whole or sharded. "
-        "Pass a folder made with save_pretrained."
+        f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin, whole or sharded"
+        f"{' (' + '; '.join(other) + ')' if other else ''}. Pass a folder made with save_pretrained."
     )
 
 
@@ -53,9 +128,31 @@ def image_settings(folder: Path) -> tuple[dict[str, Any], str]:
     combined = folder / "processor_config.json"
     if combined.is_file() and "image_processor" in read_json(combined):
         return read_json(combined)["image_processor"], combined.name
+    height, width = image_size(folder) or (USUAL_SIDE, USUAL_SIDE)
+    side: Any = height if height == width else [height, width]
+    return {"size": side, "crop_size": {"height": height, "width": width}}, "defaults"
+
+
+def image_size(folder: Path) -> tuple[int, int] | None:
+    """Return height and width of a model's images by its config.json, which leaves out what is usual.
+
+    None where it names none and the family takes any.
+
+    Raises:
+        InputError: the size is no whole number of pixels, nor two of them.
+    """
     config = read_json(folder / "config.json")
-    side = config.get("vision_config", config).get("image_size", 224)
-    return {"size": side, "crop_size": {"height": side, "width": side}}, "defaults"
+    part = next((config[name] for name in IMAGE_PARTS if isinstance(config.get(name), dict)), config)
+    size = part.get("image_size", family_of(folder).side)
+    pair = [size, size] if isinstance(size, int) else size
+    if pair is None:
+        return None
+    if not (isinstance(pair, list) and len(pair) == 2 and all(type(one) is int and one > 0 for one in pair)):
+        raise InputError(
+            f"{folder / 'config.json'} has the image_size {size!r}; expected a number of pixels. Fetch "
+            "or save the model again."
+        )
+    return pair[0], pair[1]
 
 
 def tokenizer_files(folder: Path) -> list[Path]:

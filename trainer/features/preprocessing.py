@@ -6,6 +6,7 @@ batches are copied to the device as bytes and normalised there (``Preparation.me
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,7 @@ KINDS = {
 # trainer.data.image_quality) must not depend on the encoder; with 512, most encoders, whose input is at most
 # 256, share one decoding with the measures.
 MIN_SIDE = 512
+MOST_PIXELS = 4096  # per side: a model of more is a damaged file
 CONVNEXT_WARPS_FROM = 384  # pixels; below, images are centre-cropped (Liu et al. 2022, published code)
 
 
@@ -112,7 +114,8 @@ def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
     if kind == "ConvNext" and shorter:
         side = shorter
         if side < CONVNEXT_WARPS_FROM:
-            shorter, crop = int(side / settings.get("crop_pct", 224 / 256)), crop or (side, side)
+            share = _number(settings.get("crop_pct", 224 / 256)) or 1.0
+            shorter, crop = _pixels(int(side / share)), crop or (side, side)
         else:
             exact, shorter = (side, side), None
     if not (exact or crop):
@@ -120,7 +123,7 @@ def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
             f"The encoder's image settings ({name}) give every image another size, so they cannot be "
             "encoded in batches. Set crop_size, or size with height and width, in preprocessor_config.json."
         )
-    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    factor = _number(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
     normalise = settings.get("do_normalize", True)
     mean = _three(settings.get("image_mean", usual.mean)) if normalise else (0.0, 0.0, 0.0)
     std = _three(settings.get("image_std", usual.std)) if normalise else (1.0, 1.0, 1.0)
@@ -128,7 +131,7 @@ def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
         exact=exact,
         shorter=shorter,
         crop=crop,
-        resample=int(settings.get("resample", usual.resample)),
+        resample=_filter(settings.get("resample", usual.resample)),
         mean=tuple(value / factor for value in mean),
         std=tuple(value / factor for value in std),
     )
@@ -137,24 +140,55 @@ def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
 def _resize(size: Any, usual: _Kind) -> tuple[Size | None, int | None]:
     """Return (exact, shorter); one of them is None."""
     if isinstance(size, dict) and "shortest_edge" in size and "longest_edge" not in size:
-        return None, int(size["shortest_edge"])
+        return None, _pixels(size["shortest_edge"])
     if isinstance(size, int) and not usual.square:
-        return None, size
+        return None, _pixels(size)
     return _size(size), None
 
 
 def _size(size: Any) -> Size:
     if isinstance(size, int):
-        return size, size
+        return _pixels(size), _pixels(size)
     if isinstance(size, dict) and {"height", "width"} <= set(size):
-        return int(size["height"]), int(size["width"])
+        return _pixels(size["height"]), _pixels(size["width"])
     if isinstance(size, list | tuple) and len(size) == 2:
-        return int(size[0]), int(size[1])
+        return _pixels(size[0]), _pixels(size[1])
     raise InputError(f"The encoder's image settings have the size {size!r}; expected height and width.")
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),) * 3
+    """Return a number for each channel; one given number counts for all."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if len(values) not in (1, 3):
+        raise InputError(f"The encoder's image settings have {len(values)} channels; expected three.")
+    return tuple(_number(one) for one in (values if len(values) == 3 else [*values] * 3))
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not value >= 0 or not math.isfinite(value):
+        raise InputError(f"The encoder's image settings hold {value!r} where a number of 0 or more belongs.")
+    return float(value)
+
+
+def _pixels(value: Any) -> int:
+    if type(value) is not int or not 0 < value <= MOST_PIXELS:
+        raise InputError(
+            f"The encoder's image settings have the size {value!r}; expected a number of pixels from 1 to "
+            f"{MOST_PIXELS}."
+        )
+    return value
+
+
+def _filter(value: Any) -> int:
+    """Return Pillow's number of a resampling filter, which some files name in words."""
+    names = {one.name.lower(): one for one in Image.Resampling}
+    known = names.get(value.lower()) if isinstance(value, str) else value
+    if type(known) is bool or known not in list(Image.Resampling):
+        raise InputError(
+            f"The encoder's image settings have the resample {value!r}; expected a number of Pillow's, or "
+            f"one of {', '.join(names)}."
+        )
+    return int(known)
 
 
 def _scaled(size_wh: tuple[int, int], shorter: int | None) -> Size:

@@ -13,9 +13,7 @@ DEFAULT_PERPLEXITY = 30
 OTHER_PERPLEXITIES = (10, 100)
 MORE_STEPS = 250  # optimisation steps from one map to the next; the first takes 750
 ONE_THREAD = 3000  # rows; below, threads do not pay off
-NEIGHBOURS_BY = (
-    "exact"  # at the few thousand rows of a map 6 times as quick as an approximate index
-)
+NEIGHBOURS_BY = "exact"  # at the few thousand rows of a map 6 times as quick as an approximate index
 
 
 def sample_rows(split_n: np.ndarray, *, at_most: int, seed: int) -> np.ndarray:

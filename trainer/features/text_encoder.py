@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.core.errors import InputError, first_line
-from trainer.core.json_cache import read_json
+from trainer.core.stand_ins import refuse_stand_in
 from trainer.features.backbone import LoadedBackbone
 from trainer.features.families import family_of
 from trainer.features.model_files import TOKENIZER_FILES, tokenizer_files
@@ -31,13 +31,16 @@ class Tokens:
         Raises:
             InputError: the model has no text tower, or no usable tokenizer.
         """
-        from transformers import AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer
 
         family = family_of(folder)
         family.text_tower()
         # Without these files transformers creates an empty tokenizer, which maps all texts to the same
         # tokens.
-        if not tokenizer_files(folder):
+        files = tokenizer_files(folder)
+        for file in files:
+            refuse_stand_in(file)
+        if not files:
             raise InputError(f"{folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}). Save it there too.")
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -45,7 +48,8 @@ class Tokens:
             raise InputError(
                 f"The tokenizer in {folder} cannot be loaded: {first_line(error)}. Download or save it again."
             ) from error
-        self.length = int(read_json(folder / "config.json")["text_config"]["max_position_embeddings"])
+        # not the raw JSON: published files leave out what equals the default
+        self.length = int(AutoConfig.from_pretrained(folder).text_config.max_position_embeddings)
         # SigLIP was trained on texts padded to the full length (Zhai et al. 2023, published code).
         self._padding = "max_length" if family.name == "SigLIP" else "longest"
         self._wanted = ("input_ids",) if family.name == "SigLIP" else ("input_ids", "attention_mask")

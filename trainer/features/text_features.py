@@ -26,6 +26,15 @@ class TextFeatures:
     encoded: int  # distinct texts encoded in this run
 
 
+def check_texts(settings: EncoderSettings) -> None:
+    """Load the tokenizer of the encoder, to be refused before images are encoded and not after.
+
+    Raises:
+        InputError: the encoder has no text tower, or no usable tokenizer.
+    """
+    Tokens(settings.folder)
+
+
 def encode_texts(
     texts: Sequence[str],
     settings: EncoderSettings,

@@ -6,27 +6,48 @@ from collections.abc import Sequence
 
 import optuna
 
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, first_line
 from trainer.search.space import Space
 from trainer.search.study import FinishedTrial, to_optuna
 
 
-def export_to_optuna(trials: Sequence[FinishedTrial], *, space: Space, study: str, url: str) -> None:
-    """Write trials as an Optuna study by that name.
+def check_export(url: str, study: str | None, *, resumed: bool) -> None:
+    """Refuse before the search what could not be written after it.
 
     Args:
         url: SQLAlchemy URL of the database, such as ``sqlite:///study.db``.
+        study: its name, if it has one yet.
+        resumed: whether the study has begun; it may have been exported then.
 
     Raises:
-        InputError: the database cannot be opened or already has a study of that name.
+        InputError: the database cannot be opened, or has another study of that name.
     """
-    try:
-        storage = optuna.storages.RDBStorage(url)
-        made = optuna.create_study(storage=storage, study_name=study, direction="maximize")
-    except optuna.exceptions.DuplicatedStudyError as error:
+    storage = _open(url)
+    if not resumed and study in optuna.get_all_study_names(storage):
         raise InputError(
             f"--export-optuna: {url} has a study {study} already. Delete it there, or name another file."
-        ) from error
+        )
+
+
+def export_to_optuna(trials: Sequence[FinishedTrial], *, space: Space, study: str, url: str) -> None:
+    """Write trials as an Optuna study by that name; of a resumed one, those that are not there yet.
+
+    Raises:
+        InputError: the database cannot be opened.
+    """
+    made = optuna.create_study(
+        storage=_open(url), study_name=study, direction="maximize", load_if_exists=True
+    )
+    known = len(made.trials)
+    in_order = sorted(trials, key=lambda trial: trial.number)
+    made.add_trials([to_optuna(trial, space) for trial in in_order[known:]])
+
+
+def _open(url: str) -> optuna.storages.RDBStorage:
+    try:
+        return optuna.storages.RDBStorage(url)
     except Exception as error:  # whatever SQLAlchemy and its drivers raise
-        raise InputError(f"--export-optuna: {url} cannot be written: {error}") from error
-    made.add_trials([to_optuna(trial, space) for trial in sorted(trials, key=lambda t: t.number)])
+        raise InputError(
+            f"--export-optuna: {url} cannot be written: {first_line(error)}. Expected the address of a "
+            "database, such as sqlite:///study.db."
+        ) from error

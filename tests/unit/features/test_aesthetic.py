@@ -195,9 +195,9 @@ def test_a_file_of_the_hub_that_cannot_be_fetched_is_refused_by_name() -> None:
 
 def test_a_predictor_for_another_encoder_is_refused_with_both_lengths() -> None:
     head = AestheticHead(np.zeros(512), 0.0)
-    check_fits(head, np.zeros((3, 512)), where="head.pth", encoder="some/clip")
+    check_fits(head, 512, where="head.pth", encoder="some/clip")
     with pytest.raises(
         InputError,
         match=r"head\.pth expects image embeddings of length 512; those of some/clip have length 768",
     ):
-        check_fits(head, np.zeros((3, 768)), where="head.pth", encoder="some/clip")
+        check_fits(head, 768, where="head.pth", encoder="some/clip")

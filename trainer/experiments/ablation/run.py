@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trainer.experiments.ablation.record import AblationRecord
     from trainer.experiments.ablation.scoring import ScoredRows
     from trainer.features.extract import Features
+    from trainer.features.settings import EncoderSettings
     from trainer.heads.head_config import HeadSpec
     from trainer.heads.training_data import TrainingData
     from trainer.tracking.writer import RunWriter
@@ -349,11 +350,16 @@ def read(config: AblateConfig, device: str, *, views: int) -> Features:
     Raises:
         InputError: data or encoder cannot be used; an image or a group stands in two splits.
     """
+
+    def prepared(manifest: Manifest) -> Manifest:
+        check_scoring(config, scoring_settings(config, device), manifest)
+        return corrupted(config, manifest)
+
     features = read_features(
         config,
         encoder_settings(config, device, views=views),
         to_train=not config.dry_run,
-        corrupt=lambda manifest: corrupted(config, manifest),
+        corrupt=prepared,
     )
     if config.views and features.views_vnd is None and not config.dry_run:
         raise InputError(f"--views is {config.views}, but {config.data} holds precomputed features. Drop it.")
@@ -378,6 +384,40 @@ def corrupted(config: AblateConfig, manifest: Manifest) -> Manifest:
     return manifest
 
 
+def scoring_settings(config: AblateConfig, device: str) -> EncoderSettings:
+    """Return with what the rows are scored, in the space that images and texts share."""
+    return encoder_settings(
+        config,
+        device,
+        encoder=config.score_encoder or encoder_settings(config, device).encoder,
+        space="shared",
+        max_bad=1.0,  # what cannot be read has left already
+        drop_duplicates=False,
+        measure=False,
+    )
+
+
+def check_scoring(config: AblateConfig, settings: EncoderSettings, manifest: Manifest) -> None:
+    """Refuse before images are encoded what could not score them.
+
+    Raises:
+        InputError: the aesthetic predictor cannot be used, or needs images; the tokenizer cannot be used.
+    """
+    from trainer.features.aesthetic import check_predictor
+    from trainer.features.families import family_of
+    from trainer.features.text_features import check_texts
+
+    if config.aesthetic is not None:
+        if manifest.images is None:
+            raise InputError(
+                f"--aesthetic {config.aesthetic} cannot be used: {config.data} holds precomputed "
+                "features, no images. Leave it out."
+            )
+        check_predictor(config.aesthetic, settings.folder, encoder=settings.encoder)
+    if manifest.images is not None and any(manifest.caption) and family_of(settings.folder).text is not None:
+        check_texts(settings)
+
+
 def score(config: AblateConfig, device: str, features: Features) -> ScoredRows:
     """Return every score that these training rows can have.
 
@@ -387,15 +427,7 @@ def score(config: AblateConfig, device: str, features: Features) -> ScoredRows:
     from trainer.experiments.ablation.scoring import ScoredRows, ScoringSettings
     from trainer.experiments.data_quality import Quality
 
-    settings = encoder_settings(
-        config,
-        device,
-        encoder=config.score_encoder or encoder_settings(config, device).encoder,
-        space="shared",
-        max_bad=1.0,  # what cannot be read has left already
-        drop_duplicates=False,
-        measure=False,
-    )
+    settings = scoring_settings(config, device)
     quality = Quality(features)
     quality.tell()
     with bar("Scoring", "images") as progress:

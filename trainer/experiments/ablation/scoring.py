@@ -130,7 +130,7 @@ class ScoredRows:
         head = load_aesthetic(where)
         if self._image_ne is None:
             raise InputError(f"--aesthetic {where} cannot be used: {self.why_not[AESTHETIC]}.")
-        check_fits(head, self._image_ne, where=where, encoder=self._how.encoder.encoder)
+        check_fits(head, self._image_ne.shape[1], where=where, encoder=self._how.encoder.encoder)
         return {AESTHETIC: scores.aesthetic_score(self._image_ne, head)}
 
     # --- labels -------------------------------------------------------------------------------

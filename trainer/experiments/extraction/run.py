@@ -11,11 +11,12 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments import base
 from trainer.experiments.extraction.config import ExtractConfig
-from trainer.experiments.inputs import encoder_settings, read_features, recipe_of
+from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, recipe_of
 from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 
 # Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
+    from trainer.data.manifest import Manifest
     from trainer.features.extract import ExtractReport, Features
     from trainer.features.settings import EncoderSettings
     from trainer.tracking.writer import RunWriter
@@ -46,7 +47,10 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         views=config.views,
         augment=config.augment,
     )
-    features = read_features(config, settings, to_train=False)
+    manifest = read_rows(config)
+    if config.captions:
+        check_captions(config, manifest, settings)
+    features = encode_rows(config, manifest, settings, to_train=False)
     texts = encode_captions(config, settings, features) if config.captions else {}
     report = features.report
     for path, reason in report.quarantined[:SHOWN]:
@@ -74,17 +78,23 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     return figures | {Extracted.QUARANTINE: quarantine}
 
 
-def encode_captions(config: ExtractConfig, settings: EncoderSettings, features: Features) -> dict[str, Any]:
-    """Encode the captions of the rows that were used. Returns the figures.
+def check_captions(config: ExtractConfig, manifest: Manifest, settings: EncoderSettings) -> None:
+    """Raise InputError where no row has a caption, or the encoder cannot read texts."""
+    from trainer.features.text_features import check_texts
 
-    Raises:
-        InputError: no row has a caption; the encoder has no text tower.
-    """
+    if not any(manifest.caption):
+        raise InputError(
+            f"{config.data} has no captions to encode. Give each image one (a column caption of a table, "
+            "or a metadata.csv beside the images), or leave --captions out."
+        )
+    check_texts(settings)
+
+
+def encode_captions(config: ExtractConfig, settings: EncoderSettings, features: Features) -> dict[str, Any]:
+    """Encode the captions of the rows that were used. Returns the figures."""
     from trainer.features.text_features import encode_texts
 
     captions = [caption for caption in features.manifest.caption if caption]
-    if not captions:
-        raise InputError(f"{config.data} has no captions to encode. Leave --captions out.")
     with bar("Encoding", "captions") as progress:
         texts = encode_texts(captions, settings, progress=progress.update)
     cut = int(texts.truncated_n.sum())

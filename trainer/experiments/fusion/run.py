@@ -52,6 +52,8 @@ def run(config: FuseConfig) -> Figures:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
+    from trainer.features.text_features import check_texts
+
     require_at_least(config, seed=0, seeds=1)
     plan = begin(config)
     manifest = read_rows(config)
@@ -62,6 +64,7 @@ def run(config: FuseConfig) -> Figures:
             "metadata.csv beside the images."
         )
     settings = encoder_settings(config, plan.device)
+    check_texts(settings)
     features = encode_rows(config, manifest, settings, to_train=True)
     texts = read_texts(config, settings, features)
     report_texts(config, features, texts)

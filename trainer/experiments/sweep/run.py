@@ -57,11 +57,14 @@ def run(config: SweepConfig) -> Figures:
         return rerun(config, config.rerun)
 
     from trainer.features.recipes import largest
+    from trainer.search.optuna_export import check_export, export_to_optuna
     from trainer.search.space import load_space
 
     with stopwatch.measure(SETTING_UP):
         plan = begin(config)
         before = recorded_identity(config, Kind.SWEEP)
+        if config.export_optuna is not None:
+            check_export(config.export_optuna, config.study, resumed=before is not None)
         space = load_space(config.space, views=config.views, recorded=recorded_lines(before))
         whole = largest(config.features)  # it contains the others, so images are encoded once
         settings = encoder_settings(config, plan.device, views=config.views, space=whole)
@@ -75,8 +78,6 @@ def run(config: SweepConfig) -> Figures:
     sweep = Sweep(config, plan, features, folds, space, validation, stopwatch, recipe_scores=scores)
     figures = sweep.run()
     if config.export_optuna is not None:
-        from trainer.search.optuna_export import export_to_optuna
-
         finished = sweep.trial_log.finished
         export_to_optuna(finished, space=space, study=sweep.study, url=config.export_optuna)
         say(f"The study is in {config.export_optuna}: optuna-dashboard {config.export_optuna}")

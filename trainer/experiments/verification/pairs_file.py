@@ -74,7 +74,9 @@ def read(
 
 def parse(text: str, path: Path) -> tuple[int, list[Line]]:
     """Return pairs of each kind in a fold (0: there are no folds), and the pairs."""
-    rows = [(n, _fields(line)) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    rows = [(n, _fields(line)) for n, line in enumerate(text.splitlines(), start=1) if line.strip(", \t")]
+    if rows and "," in text and len(rows[0][1]) > 1 and not rows[0][1][1].isdecimal():
+        rows.pop(0)  # a table's column names
     folds, per_fold = 1, 0
     if rows and len(rows[0][1]) <= 2 and all(field.isdecimal() for field in rows[0][1]):
         header = [int(field) for field in rows.pop(0)[1]]
@@ -89,7 +91,9 @@ def parse(text: str, path: Path) -> tuple[int, list[Line]]:
 
 
 def _fields(line: str) -> list[str]:
-    return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+    """Return the fields of a line: of a table (blank ones end a pair of one person), by tabs or by blanks."""
+    mark = "\t" if "\t" in line else "," if "," in line else None
+    return [field.strip() for field in line.split(mark) if field.strip()]
 
 
 def _line(number: int, fields: list[str], path: Path) -> Line:
@@ -98,7 +102,7 @@ def _line(number: int, fields: list[str], path: Path) -> Line:
     if len(fields) != 4 or not (fields[1].isdecimal() and fields[3].isdecimal()):
         raise InputError(
             f"--pairs {path}, line {number} is no pair. Write name, photo, photo, or name, photo, other "
-            "name, photo, parted by tabs or blanks; photos count from 1."
+            "name, photo, parted by tabs, commas or blanks; photos are numbers, from 1, not file names."
         )
     return Line(number, (fields[0], fields[2]), (int(fields[1]), int(fields[3])))
 

@@ -10,12 +10,13 @@ from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows
 from trainer.experiments.verification.config import VerifyConfig
 from trainer.tracking.schema import Artifact, Kind, PairMethod, Verified
 
 # Heavy rooms (torch, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
+    from trainer.data.manifest import Manifest
     from trainer.experiments.verification.identify import Identified
     from trainer.experiments.verification.protocol import Protocol
     from trainer.experiments.verification.record import VerificationRecord
@@ -198,14 +199,20 @@ def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
 
     # a person's photos may stand in several splits of the data: splits are of no importance here
     reading = dataclasses.replace(config, allow_leaks=True)
-    features = read_features(reading, encoder_settings(config, device), to_train=False)
-    manifest = features.manifest
-    if config.pairs is not None:
+
+    def pairs_of(manifest: Manifest) -> tuple[Protocol, int]:
+        assert config.pairs is not None
         names = [manifest.classes[label] if label >= 0 else "" for label in manifest.label_n]
         missing = [bad.path for bad in manifest.quarantined]
-        drawn, left_out = pairs_file.read(
-            config.pairs, manifest.sample_id, names, missing=missing, seed=config.seed
-        )
+        return pairs_file.read(config.pairs, manifest.sample_id, names, missing=missing, seed=config.seed)
+
+    manifest = read_rows(reading)
+    if config.pairs is not None:
+        pairs_of(manifest)  # a file that does not fit is refused before images are encoded
+    features = encode_rows(reading, manifest, encoder_settings(config, device), to_train=False)
+    manifest = features.manifest
+    if config.pairs is not None:
+        drawn, left_out = pairs_of(manifest)
         if left_out:
             say(f"Left out: {left_out} pairs of {config.pairs}, of which a photo cannot be used.")
         if protocol.people_of(drawn, manifest.label_n, 0, seed=config.seed) is None:

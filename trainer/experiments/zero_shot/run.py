@@ -63,6 +63,7 @@ def run(config: ZeroShotConfig) -> Figures:
     if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
         raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
     from trainer.features import prompts
+    from trainer.features.text_features import check_texts
 
     plan = begin(config)
     templates = prompts.read_templates(config.templates)
@@ -71,6 +72,7 @@ def run(config: ZeroShotConfig) -> Figures:
     recipe_of(config)  # before anything is encoded
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
     settings = encoder_settings(config, plan.device, space="shared")
+    check_texts(settings)
     features = encode_rows(config, manifest, settings, to_train=True)
     pooled_nd, calls = encode_pooled(config, settings, features)
     prompted = Prompted(templates, names, *encode_class_names(settings, features, templates, names))

@@ -1,0 +1,27 @@
+"""Files that stand where another should be: it was never fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.core.errors import InputError
+
+_STAND_INS = {  # first bytes, in lower case
+    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull` where it came from",
+    b"<!doctype html": "a web page: the download was refused, or needs a login",
+    b"<html": "a web page: the download was refused, or needs a login",
+}
+
+
+def stand_in(begins: bytes) -> str | None:
+    """Return what a file is that begins so, and what to do; None of what may be the file itself."""
+    start = begins[:64].lstrip().lower()
+    return next((meaning for known, meaning in _STAND_INS.items() if start.startswith(known)), None)
+
+
+def refuse_stand_in(path: Path) -> None:
+    """Raise InputError for a file that stands in the place of one that was never fetched."""
+    with path.open("rb") as file:
+        meaning = stand_in(file.read(64))
+    if meaning:
+        raise InputError(f"{path} is {meaning}, or download the file again.")

@@ -95,7 +95,8 @@ def _signature():  # type: ignore[no-untyped-def]  # MLflow type, imported late
     one = Object([Property(LABEL, DataType.string), Property("probability", DataType.double)])
     return ModelSignature(
         inputs=Schema([
-            ColSpec(DataType.binary, IMAGE, required=False),
+            # not binary: MLflow 3.17 would decode base64 in some payloads only, and no data URL
+            ColSpec(DataType.string, IMAGE, required=False),
             ColSpec(DataType.string, PATH, required=False),
         ]),
         outputs=Schema([

@@ -3,14 +3,18 @@
 MLflow imports this module from the copy of the code in the model, so predictions stay the same as when it was
 logged. Nothing is unpickled: the weights are safetensors.
 
-A row has an ``image`` (an image file's bytes, base64 in JSON) or a ``path``. A server reads paths only in
+A row has an ``image`` (an image file's bytes; in JSON as base64, with or without ``data:image/…;base64,``) or
+a ``path``. A server reads paths only in
 the folder HEADROOM_SERVE_FOLDER. HEADROOM_ENCODER is the location of the encoder if it is not included in the
 model and has moved.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,13 @@ TOP_K = 5
 ENCODER, FOLDER = "HEADROOM_ENCODER", "HEADROOM_SERVE_FOLDER"
 IN_A_SERVER = "__pyfunc_model_path__"  # set by MLflow's scoring server (3.17, pyfunc/scoring_server)
 NOTHING = "neither an image nor a path"
+NO_COLUMN = (
+    f"There is no row with {IMAGE!r} or {PATH!r}. Send rows such as "
+    f'{{"dataframe_records": [{{"{IMAGE}": "<base64>"}}]}}; every row has the same names.'
+)
+NO_BASE64 = f"the {IMAGE} is text that is not base64; send the file's bytes as base64, or its {PATH}"
+_DATA_URL = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)
+_TF_BYTES = re.compile(r"\{'b64': '([^']*)'\}")  # TensorFlow Serving's {"b64": …} as MLflow 3.17 hands it on
 
 
 def load(path: str) -> ServedModel:
@@ -49,7 +60,15 @@ class ServedModel:
         Args:
             rows: with a column ``image`` or ``path``, or both.
             params: ``top_k``.
+
+        Raises:
+            MlflowException: there is neither column, which a server answers with status 400.
         """
+        if not {IMAGE, PATH} & set(rows.columns):
+            from mlflow.exceptions import MlflowException
+            from mlflow.protos.databricks_pb2 import BAD_REQUEST
+
+            raise MlflowException(NO_COLUMN, error_code=BAD_REQUEST)
         top_k = int((params or {}).get("top_k", TOP_K))
         images, paths = (rows.get(name, pd.Series(index=rows.index, dtype=object)) for name in (IMAGE, PATH))
         inputs = [_input(image, path) for image, path in zip(images, paths, strict=True)]
@@ -89,6 +108,8 @@ def _input(image: Any, path: Any) -> bytes | Path | str:
     """Return the image of a row, or an error message as text."""
     if isinstance(image, bytes | bytearray) and image:
         return bytes(image)
+    if isinstance(image, str) and image:
+        return _decoded(image)
     if not isinstance(path, str) or not path:
         return NOTHING
     allowed = os.environ.get(FOLDER)
@@ -96,3 +117,14 @@ def _input(image: Any, path: Any) -> bytes | Path | str:
         return f"a server reads no paths; send the {IMAGE}" if IN_A_SERVER in os.environ else Path(path)
     real = Path(path).resolve()
     return real if real.is_relative_to(Path(allowed).resolve()) else "outside of the folder that is served"
+
+
+def _decoded(image: str) -> bytes | str:
+    """Return the bytes that base64 stands for, plain, URL-safe or as a data URL; or an error message."""
+    quoted = _TF_BYTES.fullmatch(image)
+    text = _DATA_URL.sub("", "".join((quoted[1] if quoted else image).split()), count=1)
+    plain = text.translate(str.maketrans("-_", "+/")).rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True) or NOTHING
+    except (binascii.Error, ValueError):
+        return NO_BASE64

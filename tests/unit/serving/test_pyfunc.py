@@ -14,10 +14,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.scoring_server import invocations
 
 from tests.support.image_files import encoded, noise
 from tests.support.trained_sweep import CLASSES, Answering
@@ -137,6 +140,11 @@ def served(answering: Answering) -> ServedModel:
     return ServedModel(Predictor.from_folder(answering.folder / "model" / "data" / "head", device="cpu"))
 
 
+@pytest.fixture(scope="module")
+def loaded(answering: Answering) -> mlflow.pyfunc.PyFuncModel:
+    return mlflow.pyfunc.load_model(str(answering.folder / "model"))
+
+
 def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
     served: ServedModel, answering: Answering, tmp_path: Path
 ) -> None:
@@ -151,8 +159,59 @@ def test_rows_have_bytes_or_paths_or_say_that_they_have_neither(
     assert told[pyfunc.IS_OOD].tolist()[0] in (True, False)
     assert np.isfinite(told[pyfunc.SCORE][0])
     assert told[pyfunc.SCORE].tolist()[2] is None
-    assert served.predict(pd.DataFrame({"other": [1, 2]}))["error"].tolist() == [pyfunc.NOTHING] * 2
     assert len(served.predict(pd.DataFrame({"image": []}))) == 0
+
+
+def test_an_image_may_come_as_base64_of_any_kind(served: ServedModel, answering: Answering) -> None:
+    read = (answering.images / "red" / "0.png").read_bytes()
+    plain = base64.b64encode(read).decode()
+    ways = [
+        *(read, plain, plain.rstrip("="), base64.urlsafe_b64encode(read).decode()),
+        *(base64.encodebytes(read).decode(), f"data:image/png;base64,{plain}", f"{{'b64': '{plain}'}}"),
+    ]
+    told = served.predict(pd.DataFrame({"image": ways}))
+    assert told["error"].tolist() == [""] * len(ways)
+    assert len({tuple(one) for one in told["probabilities"]}) == 1
+
+
+@pytest.mark.parametrize("text", ["red/0.png", "http://a/b.png", "data:image/png,abc", "é"])
+def test_text_that_is_no_image_is_told_what_was_expected(served: ServedModel, text: str) -> None:
+    (error,) = served.predict(pd.DataFrame({"image": [text]}))["error"]
+    assert "not base64" in error or "not an image" in error
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"dataframe_records": [{"image": "IMAGE"}, {"image": "IMAGE"}]},
+        {"dataframe_records": [{"image": "URL"}, {"image": "IMAGE"}]},
+        {"dataframe_split": {"columns": ["image"], "data": [["IMAGE"], ["URL"]]}},
+        {"instances": [{"image": "IMAGE"}, {"image": "URL"}]},
+        {"instances": [{"image": {"b64": "IMAGE"}}, {"image": {"b64": "IMAGE"}}]},
+        {"inputs": {"image": ["IMAGE", "URL"]}},
+        {"dataframe_records": [{"picture": "IMAGE"}, {"picture": "IMAGE"}]},
+        {"instances": ["IMAGE", "IMAGE"]},
+        {"inputs": ["IMAGE"]},
+        {"dataframe_records": []},
+    ],
+)
+def test_every_payload_of_mlflow_is_answered_row_by_row_or_refused_with_a_sentence(
+    loaded: mlflow.pyfunc.PyFuncModel, answering: Answering, payload: dict
+) -> None:
+    plain = image(answering.images / "red" / "0.png")["image"]
+    text = json.dumps(payload).replace("IMAGE", plain).replace("URL", f"data:image/png;base64,{plain}")
+    schema = loaded.metadata.get_input_schema()
+    answerable = '"image"' in text
+    if not answerable:
+        with pytest.raises(MlflowException, match="no row with 'image' or 'path'") as refused:
+            invocations(text.encode(), "application/json", loaded, schema)
+        assert refused.value.get_http_status_code() == 400
+        return
+    answer = invocations(text.encode(), "application/json", loaded, schema)
+    assert answer.status == 200
+    first, second = json.loads(answer.response)["predictions"]
+    assert first == second
+    assert first["error"] == ""
 
 
 def test_a_server_may_be_given_one_folder(

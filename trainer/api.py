@@ -187,8 +187,8 @@ def extract_features(
     """Give every row its vector, from the cache or from the encoder. Each image is encoded once.
 
     Args:
-        encoder: ``demo``, a Hugging Face id or a local folder. None: ``demo`` for the data ``demo``, else
-            openai/clip-vit-base-patch32. Ready features need none.
+        encoder: ``demo``, a Hugging Face id or a local folder; several joined by ``+`` are concatenated.
+            None: ``demo`` for the data ``demo``, else openai/clip-vit-base-patch32. Ready features need none.
         features: what an image's vector is: "pooled", "cls4" or "cls4+patch", as the command line has them.
         cache_dir: where vectors are kept; None: ``.cache/headroom`` in the working directory (of a checkout:
             in the checkout).

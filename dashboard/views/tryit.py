@@ -59,7 +59,7 @@ def show(info: RunInfo) -> None:
     except ValueError as error:  # the trainer's InputError: one paragraph for people
         st.error(text.plain(error, longest=800), icon=":material/broken_image:")
         return
-    sources = [OWN, ROW] if trying.recorded.encoder else [ROW]
+    sources = [OWN, ROW] if trying.recorded.encoders else [ROW]
     if len(sources) == 1:
         st.info(
             "This sweep learned from ready features: no encoder is known that would turn an image of yours "
@@ -212,7 +212,7 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
 
 def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None, np.ndarray | None]:
     """The row's own image and zero-shot's answer to it, where the file is at hand."""
-    if trying.recorded.encoder is None:
+    if not trying.recorded.encoders:
         return None, None
     from trainer.serving.explain import original
 
@@ -311,7 +311,8 @@ def says(classes: tuple[str, ...], asked: Answer, shown: int) -> None:
     some = f"{shown} of {len(classes)} classes" if shown < len(classes) else f"all {shown} classes"
     if asked.zero_shot_c is None:
         other = (
-            "No zero-shot stands beside it: the encoder knows no texts, or the image itself is not at hand."
+            "No zero-shot stands beside it: the encoder knows no texts or is one of several, or the image "
+            "itself is not at hand."
         )
     else:
         name = classes[int(asked.zero_shot_c.argmax())]

@@ -14,9 +14,11 @@ from mlflow import MlflowClient
 from tests.support.image_files import encoded
 from tests.support.tiny_encoders import save_tiny
 from trainer.core.errors import InputError
+from trainer.data import demo
 from trainer.experiments.encoder_comparison.config import EncodersConfig
-from trainer.experiments.encoder_comparison.run import choices, names, run
-from trainer.features import encoder_cost
+from trainer.experiments.encoder_comparison.run import choices, measure_costs, names, run
+from trainer.features import encoder_cost, hub
+from trainer.features.encoder_cost import Cost
 from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind, Methods, Tag
 
 FAMILIES = ["vit", "resnet", "dinov2", "siglip", "deit"]
@@ -127,3 +129,33 @@ def test_flags_that_make_no_comparison_are_refused(change: dict[str, object], sa
 def test_encoders_whose_names_end_alike_keep_their_whole_names() -> None:
     assert names(EncodersConfig(encoders=("a/x", "b/y/"))) == ["x", "y"]
     assert names(EncodersConfig(encoders=("a/x", "b/x"))) == ["a/x", "b/x"]
+    assert names(EncodersConfig(encoders=("a/x", "a/x+b/y"))) == ["x", "x + y"]
+
+
+def test_joined_encoders_cost_what_their_parts_cost_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Cost("cpu", 4, 10, 32, 16, 100.0, 7), Cost("cpu", 6, 20, 64, 8, 50.0, 5)
+    measured: list[Path] = []
+
+    def cost_of(folder: Path, **_: object) -> Cost:
+        measured.append(folder)
+        return one if folder == demo.ENCODER else other
+
+    monkeypatch.setattr(encoder_cost, "cost_of", cost_of)
+    monkeypatch.setattr(hub, "resolve", lambda name: demo.ENCODER if name == "demo" else Path(name))
+    config = EncodersConfig(encoders=("demo", "b", "demo+b"))
+    costs = measure_costs(config, "cpu", _Nowhere())  # type: ignore[arg-type]
+    assert len(measured) == 2
+    assert costs[:2] == [one, other]
+    assert costs[2][:5] == ("cpu", 10, 30, 64, 8)
+    assert costs[2].images_per_s == pytest.approx(1 / (1 / 100 + 1 / 50))
+    assert costs[2].peak_bytes == 12
+
+
+class _Nowhere:
+    """A run that keeps nothing."""
+
+    def read_file(self, name: str) -> None:
+        return None
+
+    def file(self, name: str, data: bytes) -> None:
+        pass

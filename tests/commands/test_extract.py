@@ -210,6 +210,9 @@ def test_captions_and_views_are_encoded_when_asked_for(tmp_path: Path) -> None:
     assert (again["encoded"], again["captions_encoded"], again["encoder_calls"]) == (0, 0, 0)
     stronger = _extract(*options, "--views", 2, "--augment.flip", 0.9)[1]
     assert 0 < stronger["encoded"] < 16  # views of training images alone
+    code, _, said = _extract(*options, "--encoder", "demo+other")
+    assert code == 2
+    assert "names 2 encoders. Images and texts share a space of one." in said
     code, _, said = _extract(*options, "--augment.hue", 0.9)
     assert code == 2
     assert "--augment.hue is 0.9" in said

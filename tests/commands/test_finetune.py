@@ -202,6 +202,7 @@ def test_a_run_that_is_done_is_not_trained_again(
         ("layer_decay", 1.5, "--layer-decay is 1.5; it must be between 0 and 1"),
         ("seeds", 0, "--seeds is 0; it must be at least 1"),
         ("features", ("cls4",), "trains the encoder's own output. Pass --features pooled"),
+        ("encoder", "demo+other", "names 2 encoders.* last blocks of one. Pass one, such as --encoder demo"),
         ("checkpoint_s", -1.0, "--checkpoint-s is -1.0; it must be 0 or more"),
     ],
 )

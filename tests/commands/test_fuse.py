@@ -107,6 +107,8 @@ def test_data_without_captions_is_refused(config: FuseConfig) -> None:
     (Path(config.data) / "metadata.csv").unlink()
     with pytest.raises(InputError, match="has no captions"):
         run(config)
+    with pytest.raises(InputError, match="Captions are encoded by the text tower of one"):
+        run(dataclasses.replace(config, encoder="demo+other"))
 
 
 # --- the forms --------------------------------------------------------------------------------

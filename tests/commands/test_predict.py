@@ -147,22 +147,27 @@ def test_what_is_in_the_cache_is_not_encoded_again(answering: Answering, tmp_pat
     assert figures["reused"] == figures["predicted"]
 
 
-def test_the_chosen_recipe_makes_the_round_trip_and_another_encoder_by_the_same_name_is_refused(
+def test_a_recipe_of_two_encoders_makes_the_round_trip_and_another_encoder_by_the_same_name_is_refused(
     tracking_uri: str, tmp_path: Path
 ) -> None:
-    encoder = save_tiny("vit", tmp_path / "encoder")
-    swept = small.sweep(tmp_path, encoder=str(encoder), dtype="float32", features=("cls4", "cls4+patch"))
+    other, encoder = save_tiny("dinov2", tmp_path / "a+b"), save_tiny("vit", tmp_path / "encoder")
+    swept = small.sweep(
+        tmp_path, encoder=f"{other}+{encoder}", dtype="float32", features=("cls4", "cls4+patch")
+    )
     summary = json.loads((swept.folder / Artifact.SUMMARY).read_text())
     scores = summary[Summary.FEATURES_SCORES]
     assert set(scores) == {"cls4", "cls4+patch"}
     assert scores[summary[Summary.FEATURES]] == max(scores.values())
-    assert f"float32, {summary[Summary.FEATURES]}, key" in predict(
-        swept, swept.images, out=tmp_path / "out.csv", top_k=CLASSES
-    )["encoder"]  # fmt: skip
+    answered = predict(swept, swept.images, out=tmp_path / "out.csv", top_k=CLASSES)
+    assert answered["encoder"].count(f"(float32, {summary[Summary.FEATURES]}, key") == 2
+    assert f") + {encoder} (" in answered["encoder"]
     assert largest_difference(swept, tmp_path / "out.csv") < 1e-5
     served = Predictor.from_folder(swept.folder / "model" / "data" / "head", device="cpu")
     alone = served.predict([swept.images / "red" / "3.png"]).probabilities_nc[0]
     assert np.abs(swept.probabilities()["red/3.png"] - alone).max() < 1e-5
+    assert [folder.name for folder in served.folders] == ["encoder", "encoder_2"]  # carried by the model
+    with pytest.raises(InputError, match=r"needs 2 encoders, and .* names 1\. Name them"):
+        predict(swept, swept.images, out=tmp_path / "out2.csv", encoder=str(encoder))
     again = run_sweep(SweepConfig(tracking_uri=swept.uri, rerun=swept.run_id, device="cpu"))
     assert max(again["apart"].values()) <= 1e-6  # also of the chosen recipe
     weights = load_file(encoder / "model.safetensors")

@@ -161,6 +161,7 @@ def test_the_head_of_a_sweep_is_compared_by_what_it_said(config: ZeroShotConfig,
         ({"templates": Path("/no/such/file")}, "--templates"),
         ({"class_names": Path("/no/such/file")}, "--class-names"),
         ({"head": "0" * 32}, "0000"),
+        ({"encoder": "demo+other"}, "names 2 encoders.* Pass one, such as --encoder demo"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name_before_anything_is_written(

@@ -44,8 +44,8 @@ class DataConfig(CommonConfig):
     file of precomputed features."""
     encoder: str | None = None
     """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
-    ResNet. Default: `demo` for `--data demo`, else openai/clip-vit-base-patch32. Precomputed features need
-    none."""
+    ResNet. Several joined by + are concatenated, such as `demo+path/to/model`. Default: `demo` for
+    `--data demo`, else openai/clip-vit-base-patch32. Precomputed features need none."""
     features: tuple[Recipe, ...] = ("pooled",)
     """What an image's vector is. pooled: the encoder's own output. cls4: the class tokens of its last four
     layers. cls4+patch: these and the mean of the patch tokens. A sweep chooses among several by

@@ -34,7 +34,7 @@ from trainer.search.expectation import Expectation
 from trainer.search.refit import Finalist
 from trainer.search.study import FinishedTrial, pareto_front
 from trainer.serving.packaging import pack, registered_name
-from trainer.serving.predictor import CARD, WEIGHTS, RecordedHead, encoder_used, read_head, write_head
+from trainer.serving.predictor import CARD, WEIGHTS, RecordedHead, encoders_used, read_head, write_head
 from trainer.stats import intervals
 from trainer.stats.binary import difference
 from trainer.stats.calibration import temperature_interval
@@ -340,8 +340,8 @@ class Evaluation:
 
     def _log_model(self, writer: RunWriter, head_files: dict[str, bytes]) -> str | None:
         """The best head as MLflow serves it, and in its registry. None where no encoder is known."""
-        used = read_head(head_files[CARD], head_files[WEIGHTS]).encoder
-        if used is None:
+        used = read_head(head_files[CARD], head_files[WEIGHTS]).encoders
+        if not used:
             return None
         with tempfile.TemporaryDirectory() as scratch:
             writer.folder(Artifact.MODEL, pack(Path(scratch), head_files, used))
@@ -362,7 +362,7 @@ class Evaluation:
         described: dict[str, Any] = {
             "classes": list(self.manifest.classes),
             "encoder": self.features.report.encoder,
-            "encoder_folder": _folder(self.features.report.encoder),
+            "encoder_folder": _folders(self.features.report.encoder),
             "trial": best.trial,
             "seed": best.seed_index,
         }
@@ -380,9 +380,13 @@ def _half(vectors_nd: np.ndarray) -> torch.Tensor:
     return half if torch.equal(half.float(), vectors) else vectors
 
 
-def _folder(encoder: str) -> str | None:
-    """Where the encoder lies, whatever folder a later command is begun in; None of an id, or of `demo`."""
-    used = encoder_used(encoder)
-    if used is None or used.name == demo.NAME or not Path(used.name).expanduser().is_dir():
-        return None
-    return str(Path(used.name).expanduser().resolve())
+def _folders(encoder: str) -> str | list[str | None] | None:
+    """Where the encoder lies, whatever folder a later command is begun in; None of an id, or of `demo`. Of
+    several encoders it is a list."""
+    folders = [
+        str(Path(used.name).expanduser().resolve())
+        if used.name != demo.NAME and Path(used.name).expanduser().is_dir()
+        else None
+        for used in encoders_used(encoder)
+    ]
+    return folders if len(folders) > 1 else next(iter(folders), None)

@@ -126,6 +126,21 @@ def read_rows(config: DataConfig) -> Manifest:
     return manifest
 
 
+def require_one_encoder(config: DataConfig, reason: str) -> None:
+    """Raise InputError with the ``reason`` for an ``--encoder`` that joins several.
+
+    Args:
+        reason: what needs a single one, as a sentence.
+    """
+    from trainer.features.hub import encoder_names
+
+    if config.encoder is not None and len(names := encoder_names(config.encoder)) > 1:
+        raise InputError(
+            f"--encoder {config.encoder} names {len(names)} encoders. {reason} Pass one, such as --encoder "
+            f"{names[0]}."
+        )
+
+
 def require_images(config: DataConfig, manifest: Manifest, reason: str) -> None:
     """Raise InputError with the ``reason`` for data that comes as features."""
     if manifest.features_nd is not None:

@@ -6,6 +6,7 @@ import multiprocessing
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +44,19 @@ def cost_of(
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(_measured, folder, device, dtype, space, batch_size).result()
+
+
+def sum_of(costs: Sequence[Cost]) -> Cost:
+    """Return what encoders cost that all encode every image, loaded together."""
+    return Cost(
+        costs[0].device,
+        sum(one.dimension for one in costs),
+        sum(one.parameters for one in costs),
+        max(one.side for one in costs),
+        min(one.batch_size for one in costs),
+        1 / sum(1 / one.images_per_s for one in costs),
+        sum(one.peak_bytes for one in costs),
+    )
 
 
 def _measured(folder: Path, device: str, dtype: str, space: Space, batch_size: int | None) -> Cost:

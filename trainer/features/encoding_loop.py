@@ -58,6 +58,17 @@ class Work:
     )  # time of the encoding thread by stage
     messages: list[str] = field(default_factory=list)  # for the user
 
+    def add(self, other: Work) -> None:
+        """Add the work of another encoder on the same rows."""
+        self.bad |= other.bad
+        self.encoded = max(self.encoded, other.encoded)
+        self.calls += other.calls
+        self.batch_size = min(self.batch_size or other.batch_size, other.batch_size or self.batch_size)
+        self.processes = max(self.processes, other.processes)
+        self.messages += other.messages
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] += seconds
+
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
         began = time.perf_counter()

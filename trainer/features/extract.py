@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -12,18 +14,22 @@ from trainer.core.config import Recipe
 from trainer.core.errors import InputError, TooManyBadFiles
 from trainer.data.duplicates import duplicate_rows, redundant_rows
 from trainer.data.manifest import Manifest, Quarantined
+from trainer.features.concatenation import concatenate_vectors
 from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing
 from trainer.features.families import family_of
 from trainer.features.image_measures import lookup_measures, measures_store
-from trainer.features.key import encoder_text
-from trainer.features.recipes import prefix
+from trainer.features.key import BETWEEN, encoder_text
+from trainer.features.recipes import PARTS, prefix
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
 
 
 @dataclass(frozen=True)
 class ExtractReport:
-    """Report of an extraction. ``found == used + len(quarantined) + dropped_duplicates``."""
+    """Report of an extraction. ``found == used + len(quarantined) + dropped_duplicates``.
+
+    Of several encoders, calls and seconds are those of all.
+    """
 
     found: int  # rows and quarantined files together
     used: int  # rows that have a vector
@@ -31,14 +37,16 @@ class ExtractReport:
     dropped_duplicates: int  # rows dropped because another has the same image
     duplicates: int  # rows, used or dropped, with the image of an earlier row
     reused: int  # rows whose vector was cached, or encoded for another row
-    encoded: int  # distinct images encoded in this run; reused + encoded == used + dropped_duplicates
+    encoded: int  # distinct images encoded in this run, of several encoders by the one that had most to do;
+    # reused + encoded == used + dropped_duplicates
     encoder_calls: int  # forward passes, including those that measured the batch size
     elapsed_s: float
     batch_size: int  # images per batch; 0 if nothing was encoded
     processes: int  # decoding processes; 0: threads
     share: dict[str, float]  # of elapsed_s that the encoding thread spent on: load, decode (it waited for
     # images), transfer, encode, write (it waited for the disk)
-    encoder: str  # name, dtype, recipe unless pooled, and key; "ready features" for precomputed features
+    encoder: str  # name, dtype, recipe unless pooled, and key, of several joined by " + "; "ready features"
+    # for precomputed features
     warnings: tuple[str, ...]  # such as damaged shards
 
 
@@ -53,6 +61,7 @@ class Features:
     measures_nm: np.ndarray | None
     report: ExtractReport
     views_vnd: np.ndarray | None = None  # float32 [V, N, D], views 1…V of the N rows of train
+    widths: tuple[int, ...] = ()  # of each encoder's part of D; () for precomputed features
 
 
 def extract(
@@ -62,9 +71,12 @@ def extract(
 
     Corrupt images are removed from the rows and listed in ``quarantined``. Encoded images are cached at once,
     so an interrupted run resumes. If everything is cached, neither torch nor transformers is imported.
+    Several encoders follow one another, each with a preprocessing and a cache of its own; their vectors are
+    joined by :func:`concatenate_vectors`.
 
     Args:
-        progress: called with (distinct images done, distinct images), first at the start.
+        progress: called with (distinct images done, distinct images), first at the start; of several
+            encoders each image counts once for each.
 
     Raises:
         InputError: the encoder is not available or returns invalid vectors; the cache cannot be written.
@@ -85,51 +97,99 @@ def extract(
         )
         return Features(kept, kept.features_nd, None, report)
     settings.check()
-    keys = [settings.key(view) for view in range(settings.views + 1)]
     cache = settings.cache_dir / "features"
-    stores = [FeatureStore(cache, key) for key in keys]
     measures = measures_store(cache) if settings.measure else None
-    work = encode_missing(
-        manifest, stores, LazyEncoder(settings), settings, measures=measures, progress=progress
-    )
+    encoders = [_OneEncoder(part, cache) for part in settings.parts]
+    work = Work()
+    for number, one in enumerate(encoders):
+        shown = progress and partial(_shown, progress, number, len(encoders))
+        work.add(one.encode(manifest, measures, shown))
     _check_bad(manifest, work.bad, settings.max_bad)
     manifest = _without(manifest, work.bad)
     kept = _distinct(manifest, settings.drop_duplicates)
-    _, vectors_nd = stores[0].lookup(kept.content)
-    warnings = [warning for store in stores for warning in store.warnings]
+    parts = [one.vectors(kept) for one in encoders]
+    warnings = [warning for one in encoders for warning in one.warnings]
     warnings += (measures.warnings if measures else []) + work.messages
-    if keys[0].fields["preprocessing_source"] == "defaults":
-        usual = family_of(settings.folder).name
-        warnings.append(
-            f"{settings.encoder} has no preprocessor_config.json; the defaults of {usual} were used."
+    report = _report(
+        manifest, kept, work, encoder=_described(settings), warnings=warnings, elapsed_s=_since(started)
+    )
+    return Features(
+        kept,
+        concatenate_vectors(parts),
+        lookup_measures(measures, kept.content),
+        report,
+        _views(kept, encoders, settings.views),
+        tuple(part_nd.shape[1] for part_nd in parts),
+    )
+
+
+class _OneEncoder:
+    """The stores of one encoder, of view 0, 1, …, and how they are filled."""
+
+    def __init__(self, settings: EncoderSettings, cache: Path) -> None:
+        self._settings = settings
+        self.keys = [settings.key(view) for view in range(settings.views + 1)]
+        self._stores = [FeatureStore(cache, key) for key in self.keys]
+
+    def encode(
+        self,
+        manifest: Manifest,
+        measures: FeatureStore | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> Work:
+        lazy = LazyEncoder(self._settings)
+        return encode_missing(
+            manifest, self._stores, lazy, self._settings, measures=measures, progress=progress
         )
-    encoder = _described(settings)
-    measures_nm = lookup_measures(measures, kept.content)
-    views_vnd = _views(kept, stores[1:]) if settings.views else None
-    report = _report(manifest, kept, work, encoder=encoder, warnings=warnings, elapsed_s=_since(started))
-    return Features(kept, vectors_nd, measures_nm, report, views_vnd)
+
+    def vectors(self, manifest: Manifest, view: int = 0) -> np.ndarray:
+        """Return the vectors of a view: float32 [N, D]."""
+        return self._stores[view].lookup(manifest.content)[1]
+
+    @property
+    def warnings(self) -> list[str]:
+        warnings = [warning for store in self._stores for warning in store.warnings]
+        if self.keys[0].fields["preprocessing_source"] == "defaults":
+            usual = family_of(self._settings.folder).name
+            warnings.append(
+                f"{self._settings.encoder} has no preprocessor_config.json; the defaults of {usual} were "
+                "used."
+            )
+        return warnings
+
+
+def _shown(progress: Callable[[int, int], None], number: int, encoders: int, done: int, images: int) -> None:
+    progress(number * images + done, encoders * images)
 
 
 def with_recipe(features: Features, settings: EncoderSettings, recipe: Recipe) -> Features:
-    """Return what :func:`extract` would with another recipe, which the space of ``settings`` contains."""
+    """Return what :func:`extract` would with another recipe, which the space of ``settings`` contains.
+
+    Vectors of several encoders may differ from it in the last bit.
+    """
     if recipe == settings.space:
         return features
+
+    def shortened(vectors_nd: np.ndarray) -> np.ndarray:
+        parts = np.split(vectors_nd, np.cumsum(features.widths)[:-1], axis=1)
+        return concatenate_vectors([prefix(part_nd, recipe, of=settings.space) for part_nd in parts])
+
     views_vnd = features.views_vnd
+    widths = [width // PARTS[settings.space] * PARTS[recipe] for width in features.widths]
     return replace(
         features,
-        vectors_nd=prefix(features.vectors_nd, recipe, of=settings.space),
-        views_vnd=None if views_vnd is None else prefix(views_vnd, recipe, of=settings.space),
+        vectors_nd=shortened(features.vectors_nd),
+        views_vnd=None if views_vnd is None else np.stack([shortened(view_nd) for view_nd in views_vnd]),
+        widths=tuple(widths),
         report=replace(features.report, encoder=_described(replace(settings, space=recipe))),
     )
 
 
 def _described(settings: EncoderSettings) -> str:
     """Return ``ExtractReport.encoder``."""
-    return encoder_text(
-        settings.encoder,
-        dtype=settings.compute_dtype,
-        space=settings.space,
-        digest=settings.key().digest,
+    return BETWEEN.join(
+        encoder_text(part.encoder, dtype=part.compute_dtype, space=part.space, digest=part.key().digest)
+        for part in settings.parts
     )
 
 
@@ -137,10 +197,14 @@ def _since(started: float) -> float:
     return time.perf_counter() - started
 
 
-def _views(manifest: Manifest, stores: Sequence[FeatureStore]) -> np.ndarray:
-    """Return the views of the training rows: float32 [V, N, D]."""
-    train = [manifest.content[row] for row in manifest.rows("train")]
-    return np.stack([store.lookup(train)[1] for store in stores])
+def _views(manifest: Manifest, encoders: Sequence[_OneEncoder], views: int) -> np.ndarray | None:
+    """Return the views of the training rows, float32 [V, N, D]; None without any."""
+    if not views:
+        return None
+    train = manifest.take(manifest.rows("train"))
+    return np.stack(
+        [concatenate_vectors([one.vectors(train, view) for one in encoders]) for view in range(1, views + 1)]
+    )
 
 
 def _without(manifest: Manifest, bad: dict[int, str]) -> Manifest:

@@ -1,4 +1,4 @@
-"""Resolve ``--encoder`` to the folder of a saved model, without transformers."""
+"""Resolve ``--encoder`` to the folders of saved models, without transformers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from trainer.data import demo
 from trainer.features.families import family_of
 from trainer.features.model_files import weight_files
 
+JOIN = "+"  # between the names of encoders whose features are concatenated
 HUB_TIMEOUT_S = 5  # fail within seconds without a network
 _CURES = (
     "Pass a local folder made with save_pretrained, set HF_ENDPOINT to a mirror, put a copy into the Hugging "
@@ -24,14 +25,36 @@ def default_encoder(data: str) -> str:
     return demo.NAME if data == demo.NAME else "openai/clip-vit-base-patch32"
 
 
+def encoder_names(text: str) -> tuple[str, ...]:
+    """Return the encoders that ``--encoder`` names: ``A+B`` are two, unless that is the name of a folder.
+
+    Raises:
+        InputError: a name is missing or repeated.
+    """
+    pieces, names, at = text.split(JOIN), [], 0
+    while at < len(pieces):  # the longest name of a folder first, because a folder's name may contain a +
+        ends = range(len(pieces), at + 1, -1)
+        end = next((e for e in ends if Path(JOIN.join(pieces[at:e])).expanduser().is_dir()), at + 1)
+        names.append(JOIN.join(pieces[at:end]).strip())
+        at = end
+    if len(names) > 1 and ("" in names or len(set(names)) < len(names)):
+        raise InputError(
+            f"--encoder {text} must name each encoder once, with one + between two, such as "
+            "demo+path/to/model."
+        )
+    return tuple(names)
+
+
 def resolve(name: str) -> Path:
-    """Return the folder of a model: ``demo``, a local folder or a Hugging Face id.
+    """Return the folder of a single model: ``demo``, a local folder or a Hugging Face id.
 
     An id is downloaded only if it is not in the local cache.
 
     Raises:
-        InputError: it cannot be found or downloaded, or is not supported.
+        InputError: it cannot be found or downloaded, or is not supported; several are named.
     """
+    if len(names := encoder_names(name)) > 1:
+        raise InputError(f"{name} names {len(names)} encoders, where one is needed. Pass {names[0]} alone.")
     local = Path(name).expanduser()
     if name == demo.NAME:
         folder = demo.ENCODER

@@ -19,6 +19,7 @@ FEATURES_VERSION = "2"  # increase when this package changes its results
 STORED_DTYPE = "float16"  # of an encoder's vectors
 STORED_DTYPES = ("float16", "float32", "uint16")  # uint16: bits of bfloat16, which numpy lacks
 DTYPES = ("float32", "bfloat16")
+BETWEEN = " + "  # between the texts of encoders whose vectors are concatenated
 
 
 @dataclass(frozen=True)

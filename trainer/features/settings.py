@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 from trainer.core.errors import InputError
 from trainer.features.backbone import pick_dtype
 from trainer.features.families import Space
-from trainer.features.hub import resolve
+from trainer.features.hub import encoder_names, resolve
 from trainer.features.image_augmentation import Augmentation, AugmentationSpec
 from trainer.features.key import EncoderKey, encoder_key
 
@@ -22,7 +22,8 @@ class EncoderSettings:
     """An encoder and how to use it.
 
     Attributes:
-        encoder: ``demo``, a local folder or a Hugging Face id; unused for precomputed features.
+        encoder: ``demo``, a local folder or a Hugging Face id, or several joined by ``+``, whose features are
+            concatenated; unused for precomputed features.
         cache_dir: folder of the feature cache. One process at a time encodes with one encoder.
         device: "auto", "cpu", "cuda".
         dtype: compute type: "float32", "bfloat16", or "auto": bfloat16 if ``device`` supports it natively.
@@ -61,8 +62,13 @@ class EncoderSettings:
         self.augmentation.how.check()
 
     @cached_property
+    def parts(self) -> tuple[EncoderSettings, ...]:
+        """The settings of each encoder. Raises InputError for names that cannot be."""
+        return tuple(replace(self, encoder=name) for name in encoder_names(self.encoder))
+
+    @cached_property
     def folder(self) -> Path:
-        """Folder of the encoder. Raises InputError if it is not available."""
+        """Folder of the encoder. Raises InputError if it is not available, or if there are several."""
         return resolve(self.encoder)
 
     @cached_property

@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.core import atomic, errors
@@ -18,11 +18,13 @@ from trainer.tracking.schema import Artifact, Predicted
 
 # Heavy packages (torch, transformers, MLflow) are imported on use.
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from trainer.data.manifest import Manifest
     from trainer.features.extract import Features
-    from trainer.serving.predictor import EncoderUsed, RecordedHead
+    from trainer.serving.predictor import RecordedHead
     from trainer.tracking.reader import RunFiles
 
 NO_SETS = (
@@ -43,14 +45,16 @@ def run(config: PredictConfig) -> dict[str, Any]:
     began = time.time()
     check(config)
     from trainer.data.file_list import read_files
-    from trainer.serving.predictor import folder_of
+    from trainer.features.key import BETWEEN
+    from trainer.serving.predictor import folders_of
 
-    recorded, encoder, source = find_head(config)
-    used = recorded.encoder_used()
-    encoder = str(folder_of(used, cache_dir=config.cache_dir, instead=encoder))
-    say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {used.name} ({used.dtype}).")
+    recorded, model, source = find_head(config)
+    used = recorded.require_encoders()
+    folders = folders_of(used, cache_dir=config.cache_dir, instead=config.encoder, model=model)
+    named = BETWEEN.join(one.name for one in used)
+    say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {named} ({used[0].dtype}).")
     started = time.time()
-    features = encode(config, read_files(config.images), used._replace(name=encoder))
+    features = encode(config, read_files(config.images), recorded, folders)
     probs_nc = recorded.probabilities(features.vectors_nd)
     took_s = time.time() - started
     report = features.report
@@ -64,7 +68,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     figures = {
         **source,
         Predicted.TRIAL: recorded.trial,
-        Predicted.ENCODER: str(used),
+        Predicted.ENCODER: BETWEEN.join(map(str, used)),
         Predicted.FOUND: report.found,
         Predicted.PREDICTED: report.used,
         Predicted.BAD: len(report.quarantined),
@@ -133,8 +137,8 @@ def check(config: PredictConfig) -> None:
         raise InputError(f"--out {config.out} is a folder; pass the name of a file.")
 
 
-def find_head(config: PredictConfig) -> tuple[RecordedHead, str | None, dict[str, Any]]:
-    """Return the head, the location of its encoder (None: as logged), and the source for the results.
+def find_head(config: PredictConfig) -> tuple[RecordedHead, Path | None, dict[str, Any]]:
+    """Return the head, the folder of its model (None: of a sweep), and the source for the results.
 
     Raises:
         InputError: there is no such head, or it was trained on precomputed features.
@@ -144,16 +148,14 @@ def find_head(config: PredictConfig) -> tuple[RecordedHead, str | None, dict[str
 
     if config.model_uri is not None:
         from trainer.serving.packaging import DATA
-        from trainer.serving.predictor import ENCODER_FOLDER, read_folder
+        from trainer.serving.predictor import read_folder
 
         folder = download(config.tracking_uri, config.model_uri, flag="--model-uri") / "data" / DATA
-        carried = folder / ENCODER_FOLDER
-        encoder = config.encoder or (str(carried) if carried.is_dir() else None)
-        return read_folder(folder), encoder, {Predicted.RUN_ID: None, Predicted.MODEL: config.model_uri}
+        return read_folder(folder), folder, {Predicted.RUN_ID: None, Predicted.MODEL: config.model_uri}
     run_id = config.run or newest_sweep(config)
     recorded = load_best_head(RunFiles(config.tracking_uri, run_id))
-    recorded.encoder_used()
-    return recorded, config.encoder, {Predicted.RUN_ID: run_id, Predicted.MODEL: None}
+    recorded.require_encoders()
+    return recorded, None, {Predicted.RUN_ID: run_id, Predicted.MODEL: None}
 
 
 def newest_sweep(config: PredictConfig) -> str:
@@ -163,7 +165,7 @@ def newest_sweep(config: PredictConfig) -> str:
 
     for run_id in finished_runs(config.tracking_uri, config.experiment):
         try:
-            if load_best_head(RunFiles(config.tracking_uri, run_id)).encoder is not None:
+            if load_best_head(RunFiles(config.tracking_uri, run_id)).encoders:
                 say(f"Sweep {run_id}, the newest (--run takes another).")
                 return run_id
         except InputError:
@@ -191,13 +193,17 @@ def load_best_head(files: RunFiles) -> RecordedHead:
     return recorded
 
 
-def encode(config: PredictConfig, found: Manifest, used: EncoderUsed) -> Features:
-    """Extract the features of all usable files, as in training."""
+def encode(
+    config: PredictConfig, found: Manifest, recorded: RecordedHead, folders: Sequence[Path]
+) -> Features:
+    """Extract the features of all usable files, as in training, with the encoders in ``folders``."""
     from trainer.features.extract import extract
+    from trainer.features.hub import JOIN
     from trainer.features.settings import EncoderSettings
 
+    used = recorded.encoders[0]  # all were used with the same flags
     settings = EncoderSettings(
-        encoder=used.name,
+        encoder=JOIN.join(map(str, folders)),
         cache_dir=config.cache_dir,
         device=config.device,
         dtype=used.dtype,

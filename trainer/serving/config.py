@@ -22,7 +22,8 @@ class PredictConfig(CommonConfig):
     model_uri: str | None = None
     """Logged model to use instead of a sweep: models:/NAME/VERSION or runs:/RUN_ID/model."""
     encoder: str | None = None
-    """Folder or Hugging Face id of the sweep's encoder, if it has moved."""
+    """Folder or Hugging Face id of the sweep's encoder, if it has moved; of several, joined by + in the
+    sweep's order."""
     out: Path = Path("predictions.csv")
     """Output CSV; an existing file is replaced."""
     top_k: int = 3

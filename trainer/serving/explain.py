@@ -39,7 +39,7 @@ class Explanation(NamedTuple):
 
     reason: str  # why the image is corrupt, else ""; the other fields are then empty
     probabilities_c: np.ndarray
-    zero_shot_c: np.ndarray | None  # probabilities; None if the encoder has no text tower
+    zero_shot_c: np.ndarray | None  # probabilities; None without a text tower, and of several encoders
     near: list[tuple[int, float]]  # training rows of the map and cosine, nearest first
     xy: tuple[float, float] | None
     thumbnail: bytes  # WebP
@@ -120,7 +120,8 @@ class Explainer:
         ]
 
     def zero_shot(self, data: bytes) -> np.ndarray | None:
-        """Return zero-shot probabilities; None if the encoder has no text tower or the image is corrupt."""
+        """Return zero-shot probabilities; None without a text tower, of several encoders, or if the image is
+        corrupt."""
         with self._lock:
             return self._zero_shot(data)
 
@@ -171,7 +172,9 @@ class Explainer:
     @cached_property
     def _names(self) -> tuple[ImageEncoder, np.ndarray, float] | None:
         """Encoder into the shared space, class vectors there, and the logit scale."""
-        folder, used = self._predictor.folder, self.recorded.encoder_used()
+        if len(self.recorded.encoders) > 1:  # each has a shared space of its own
+            return None
+        (folder,), (used,) = self._predictor.folders, self.recorded.require_encoders()
         if family_of(folder).shared_image is None:
             return None
         from trainer.features.text_encoder import TextEncoder

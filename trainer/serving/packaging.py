@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from trainer.features.hub import resolve
-from trainer.serving.predictor import ENCODER_FOLDER, EncoderUsed
+from trainer.serving.predictor import EncoderUsed, carried_folder
 from trainer.serving.pyfunc import (
     CONFIDENCE,
     ERROR,
@@ -36,12 +36,12 @@ NEEDED = (
 )
 
 
-def pack(folder: Path, head_files: Mapping[str, bytes], used: EncoderUsed) -> Path:
+def pack(folder: Path, head_files: Mapping[str, bytes], encoders: Sequence[EncoderUsed]) -> Path:
     """Create the model in the new ``folder`` and return its path.
 
     Args:
         head_files: ``head.json`` and ``head.safetensors``.
-        used: the encoder; included if not larger than `MAX_ENCODER_BYTES`.
+        encoders: of the head; each is included if not larger than `MAX_ENCODER_BYTES`.
     """
     import mlflow.pyfunc
 
@@ -49,12 +49,13 @@ def pack(folder: Path, head_files: Mapping[str, bytes], used: EncoderUsed) -> Pa
     data.mkdir(parents=True)
     for name, content in head_files.items():
         (data / name).write_bytes(content)
-    encoder = resolve(used.name)
-    files = [file for file in encoder.iterdir() if file.is_file()]
-    if sum(file.stat().st_size for file in files) <= MAX_ENCODER_BYTES:
-        (data / ENCODER_FOLDER).mkdir()
-        for file in files:
-            shutil.copyfile(file, data / ENCODER_FOLDER / file.name)
+    for number, used in enumerate(encoders):
+        files = [file for file in resolve(used.name).iterdir() if file.is_file()]
+        if sum(file.stat().st_size for file in files) <= MAX_ENCODER_BYTES:
+            carried = carried_folder(data, number)
+            carried.mkdir()
+            for file in files:
+                shutil.copyfile(file, carried / file.name)
     model = folder / "model"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about a missing input example

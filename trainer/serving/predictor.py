@@ -24,9 +24,10 @@ from trainer.core.config import Recipe
 from trainer.core.errors import InputError
 from trainer.data.decode import MAX_PIXELS, DecodeError, decode_sized
 from trainer.data.files import problem
+from trainer.features.concatenation import concatenate_vectors
 from trainer.features.encoder import ImageEncoder
-from trainer.features.hub import resolve
-from trainer.features.key import STORED_DTYPE, encoder_key, encoder_text
+from trainer.features.hub import encoder_names, resolve
+from trainer.features.key import BETWEEN, STORED_DTYPE, encoder_key, encoder_text
 from trainer.heads.ensemble import Ensemble, Member
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
@@ -38,14 +39,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH = 32  # images per batch
-ENCODER_FOLDER = "encoder"  # folder of a model with its encoder, if small
+ENCODER_FOLDER = "encoder"  # folder of a model with its encoder, if small; of the second: encoder_2
 CARD, WEIGHTS = "head.json", "head.safetensors"
 # what `encoder_text` writes
-_USED = re.compile(r"(.+) \((float32|bfloat16)(?:, (cls4|cls4\+patch))?, key ([0-9a-f]{16})\)", re.DOTALL)
+_USED = re.compile(r"(.+?) \((float32|bfloat16)(?:, (cls4|cls4\+patch))?, key ([0-9a-f]{16})\)", re.DOTALL)
 
 
 class EncoderUsed(NamedTuple):
-    """The logged encoder of a sweep."""
+    """A logged encoder of a sweep."""
 
     name: str  # demo, a Hugging Face id, or a folder
     dtype: str  # compute type
@@ -64,7 +65,7 @@ class RecordedHead:
     classes: tuple[str, ...]
     trial: int
     seed: int  # index; -1 for the mean over all seeds
-    encoder: EncoderUsed | None  # None for precomputed features
+    encoders: tuple[EncoderUsed, ...]  # whose vectors are concatenated; () for precomputed features
     coverage: float = 0.0  # of its prediction sets, unless another one is asked for
     thresholds: Mapping[float, float] = field(default_factory=dict)  # by coverage; {}: it has no sets
     novelty: NoveltyDetector | None = None
@@ -93,14 +94,14 @@ class RecordedHead:
         rows = zip(order_nc, inside_nc, strict=True)
         return [[self.classes[c] for c in order_c[inside_c]] for order_c, inside_c in rows]
 
-    def encoder_used(self) -> EncoderUsed:
-        """Return the encoder. Raises InputError for a head trained on precomputed features."""
-        if self.encoder is None:
+    def require_encoders(self) -> tuple[EncoderUsed, ...]:
+        """Return the encoders. Raises InputError for a head trained on precomputed features."""
+        if not self.encoders:
             raise InputError(
                 "This head was trained on precomputed features, so it cannot classify images. Run a sweep on "
                 "images."
             )
-        return self.encoder
+        return self.encoders
 
 
 def read_head(card: bytes, weights: bytes) -> RecordedHead:
@@ -114,7 +115,7 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
             tuple(described["classes"]),
             int(described["trial"]),
             int(described["seed"]),
-            _encoder_used(described),
+            _encoders_of(described),
             float(sets.get("coverage", 0)),
             {float(coverage): float(one) for coverage, one in sets.get("thresholds", {}).items()},
             _novelty(described, tensors),
@@ -193,37 +194,67 @@ def _head(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Head:
     return Head(HeadSpec(**fields), Scale(centre_d, matrix, described["unit_norm"]), tensors)
 
 
-def encoder_used(encoder: str) -> EncoderUsed | None:
-    """Parse ``ExtractReport.encoder``; None for precomputed features."""
-    found = _USED.fullmatch(encoder)
-    if found is None:
-        return None
-    return EncoderUsed(found[1], found[2], found[4], cast("Recipe", found[3] or "pooled"))
+def encoders_used(text: str) -> tuple[EncoderUsed, ...]:
+    """Parse ``ExtractReport.encoder``; () for precomputed features."""
+    found = list(_USED.finditer(text))
+    return tuple(
+        EncoderUsed(one[1].removeprefix(BETWEEN), one[2], one[4], cast("Recipe", one[3] or "pooled"))
+        for one in found
+    )
 
 
-def _encoder_used(described: dict[str, Any]) -> EncoderUsed | None:
-    used, folder = encoder_used(described["encoder"]), described.get("encoder_folder")
-    if used is None or not folder or not Path(folder).is_dir():
-        return used  # older sweeps have only the name, which may be relative
-    return used._replace(name=folder)
+def _encoders_of(described: dict[str, Any]) -> tuple[EncoderUsed, ...]:
+    used, folders = encoders_used(described["encoder"]), described.get("encoder_folder")
+    if not isinstance(folders, list):  # of one encoder
+        folders = [folders] * len(used)
+    return tuple(
+        # older sweeps have only the name, which may be relative
+        one._replace(name=folder) if folder and Path(folder).is_dir() else one
+        for one, folder in zip(used, folders, strict=True)
+    )
 
 
-def folder_of(used: EncoderUsed, *, cache_dir: Path | None = None, instead: str | Path | None = None) -> Path:
-    """Return the folder of the logged encoder, after checking its key.
+def folders_of(
+    encoders: Sequence[EncoderUsed],
+    *,
+    cache_dir: Path | None = None,
+    instead: str | Path | None = None,
+    model: Path | None = None,
+) -> list[Path]:
+    """Return the folders of the logged encoders, after checking their keys.
 
     Args:
         cache_dir: cache of the hash of the weights; None: compute it.
-        instead: other location of the same encoder.
+        instead: other location of the same encoder; of several, joined by ``+`` in their order.
+        model: folder of a model that may carry the encoders.
 
     Raises:
-        InputError: it is not available, or its weights or settings differ.
+        InputError: one is not available, or its weights or settings differ; ``instead`` names more or fewer.
     """
-    folder = resolve(str(instead or used.name))
+    if instead is not None:
+        names = encoder_names(str(instead))
+    else:
+        places = [model and carried_folder(model, number) for number in range(len(encoders))]
+        names = tuple(
+            str(place) if place and place.is_dir() else one.name
+            for one, place in zip(encoders, places, strict=True)
+        )
+    if len(names) != len(encoders):
+        plural = "s" if len(encoders) > 1 else ""
+        raise InputError(
+            f"The head needs {len(encoders)} encoder{plural}, and {instead} names {len(names)}. Name them in "
+            f"this order, joined by +: {BETWEEN.join(map(str, encoders))}."
+        )
+    return [_checked_folder(one, name, cache_dir) for one, name in zip(encoders, names, strict=True)]
+
+
+def _checked_folder(used: EncoderUsed, name: str, cache_dir: Path | None) -> Path:
+    folder = resolve(name)
     with tempfile.TemporaryDirectory() as scratch:
         key = encoder_key(folder, dtype=used.dtype, space=used.recipe, cache_dir=cache_dir or Path(scratch))
     if key.digest[:16] != used.key:
         raise InputError(
-            f"{instead or used.name} is not the encoder of this head: its key is "
+            f"{name} is not the encoder of this head: its key is "
             f"{key.digest[:16]}, expected {used.key}. Its weights or settings have changed, or this "
             "is another version of Headroom. Restore it, or run the sweep again."
         )
@@ -250,7 +281,7 @@ class BatchPrediction(NamedTuple):
 
 
 class Predictor:
-    """A loaded head with its encoder. Thread-safe."""
+    """A loaded head with its encoders. Thread-safe."""
 
     def __init__(
         self,
@@ -259,21 +290,28 @@ class Predictor:
         encoder: str | Path | None = None,
         device: str = "auto",
         cache_dir: Path | None = None,
+        model: Path | None = None,
     ) -> None:
-        """Load the encoder. Arguments and errors as :func:`folder_of`."""
-        used = recorded.encoder_used()
+        """Load the encoders. Arguments and errors as :func:`folders_of`."""
+        used = recorded.require_encoders()
         self.recorded = recorded
-        self.folder = folder_of(used, cache_dir=cache_dir, instead=encoder)
-        self._encoder = ImageEncoder(self.folder, device=device, dtype=used.dtype, space=used.recipe)
+        self.folders = folders_of(used, cache_dir=cache_dir, instead=encoder, model=model)
+        self._encoders = [
+            ImageEncoder(folder, device=device, dtype=one.dtype, space=one.recipe)
+            for folder, one in zip(self.folders, used, strict=True)
+        ]
 
     @classmethod
     def from_folder(
         cls, folder: Path, *, encoder: str | Path | None = None, device: str = "auto"
     ) -> Predictor:
-        """Load a folder with ``head.json``, ``head.safetensors`` and optionally the encoder."""
-        recorded = read_folder(folder)
-        carried = folder / ENCODER_FOLDER
-        return cls(recorded, encoder=encoder or (carried if carried.is_dir() else None), device=device)
+        """Load a folder with ``head.json``, ``head.safetensors`` and optionally encoders.
+
+        Args:
+            encoder: location of the encoders that the head was trained with, if they have moved; of several,
+                joined by ``+``.
+        """
+        return cls(read_folder(folder), encoder=encoder, device=device, model=folder)
 
     @classmethod
     def from_run(
@@ -284,12 +322,12 @@ class Predictor:
         encoder: str | Path | None = None,
         device: str = "auto",
     ) -> Predictor:
-        """Return the best head of a sweep, with its encoder.
+        """Return the best head of a sweep, with its encoders.
 
         Args:
             run_id: of the sweep, in MLflow.
             tracking_uri: the store; None: as :func:`trainer.open_run`.
-            encoder: location of the encoder, if it has moved.
+            encoder: location of the encoder, if it has moved; of several, joined by ``+``.
             device: "auto", "cpu" or "cuda".
 
         Raises:
@@ -316,7 +354,8 @@ class Predictor:
             images: the bytes of image files, or their paths.
             max_pixels: larger images are refused.
         """
-        prepared, reasons = [], []
+        prepared: list[list[np.ndarray]] = []  # of each usable image, for each encoder
+        reasons = []
         for image in images:
             try:
                 image = Path(image) if isinstance(image, str) else image
@@ -325,17 +364,19 @@ class Predictor:
             except DecodeError as error:
                 reasons.append(error.reason)
         good = np.array([not reason for reason in reasons], dtype=bool)
-        vectors_nd = encode_prepared(self._encoder, prepared)
+        vectors_nd = concatenate_vectors(
+            [encode_prepared(one, [image[i] for image in prepared]) for i, one in enumerate(self._encoders)]
+        )
         width = vectors_nd.shape[1] if len(prepared) else 0
         every_nd = np.full((len(images), width), np.nan, dtype=np.float32)
         every_nc = np.full((len(images), len(self.recorded.classes)), np.nan, dtype=np.float32)
         every_nd[good], every_nc[good] = vectors_nd, self.recorded.probabilities(vectors_nd)
         return BatchPrediction(every_nc, every_nd, reasons, self.classes)
 
-    def _prepare(self, image: bytes | Path, max_pixels: int) -> np.ndarray:
+    def _prepare(self, image: bytes | Path, max_pixels: int) -> list[np.ndarray]:
         if isinstance(image, Path) and (why := problem(image)):
             raise DecodeError(why)
-        return prepare_image(self._encoder, image, max_pixels=max_pixels)
+        return [prepare_image(one, image, max_pixels=max_pixels) for one in self._encoders]
 
 
 def read_folder(folder: Path) -> RecordedHead:
@@ -344,6 +385,11 @@ def read_folder(folder: Path) -> RecordedHead:
         return read_head((folder / CARD).read_bytes(), (folder / WEIGHTS).read_bytes())
     except OSError as error:
         raise InputError(f"{folder} has no head of Headroom: {error.strerror} ({error.filename}).") from error
+
+
+def carried_folder(folder: Path, number: int) -> Path:
+    """Return where a model in ``folder`` has its encoder ``number``, from 0 on, if it carries it."""
+    return folder / (f"{ENCODER_FOLDER}_{number + 1}" if number else ENCODER_FOLDER)
 
 
 def prepare_image(encoder: ImageEncoder, image: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:

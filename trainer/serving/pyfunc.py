@@ -6,7 +6,7 @@ logged. Nothing is unpickled: the weights are safetensors.
 A row has an ``image`` (an image file's bytes; in JSON as base64, with or without ``data:image/…;base64,``) or
 a ``path``. A server reads paths only in
 the folder HEADROOM_SERVE_FOLDER. HEADROOM_ENCODER is the location of the encoder if it is not included in the
-model and has moved.
+model and has moved; of several, all of them joined by +.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ from trainer.data.manifest import Manifest
 from trainer.features import encoding_loop
 from trainer.features.encoder import ImageEncoder
 from trainer.features.extract import Features, extract
+from trainer.features.hub import encoder_names, resolve
 from trainer.features.settings import EncoderSettings
+from trainer.stats.vectors import unit_rows
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,51 @@ def test_a_second_run_encodes_nothing_and_gives_the_same(pictures: Path, model: 
     second = _extract(pictures, model, tmp_path)
     assert np.array_equal(first.vectors_nd, second.vectors_nd)
     assert (second.report.reused, second.report.encoded, second.report.encoder_calls) == (20, 0, 0)
+
+
+def test_encoders_that_are_joined_share_their_caches_and_weigh_alike(
+    pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    other = save_tiny_clip(tmp_path / "b+c", seed=1)  # a + in a folder's name joins nothing
+    alone = [_extract(pictures, one, tmp_path, views=1) for one in (model, other)]
+    seen: list[tuple[int, int]] = []
+    joined = Path(f"{model}+{other}")
+    both = _extract(pictures, joined, tmp_path, views=1, progress=lambda *one: seen.append(one))
+    assert both.report.encoder_calls == 0
+    assert both.report.encoder == " + ".join(one.report.encoder for one in alone)
+    assert both.widths == (WIDTH, WIDTH)
+    expected_nd = np.concatenate([unit_rows(one.vectors_nd) for one in alone], axis=1)
+    assert np.array_equal(both.vectors_nd, expected_nd)
+    views = [one.views_vnd for one in alone]
+    assert both.views_vnd is not None
+    assert np.array_equal(both.views_vnd[0], np.concatenate([unit_rows(one[0]) for one in views], axis=1))
+    third = save_tiny_clip(tmp_path / "third", seed=2)
+    report = _extract(
+        pictures, Path(f"{model}+{third}"), tmp_path, progress=lambda *one: seen.append(one)
+    ).report
+    assert (report.encoded, report.encoder_calls, report.reused) == (20, 5, 0)
+    assert seen[-1] == (40, 40)
+
+
+def test_a_bad_image_leaves_the_rows_of_all_encoders_once(
+    pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    (pictures / "a" / "broken.png").write_bytes(b"no image")
+    other = save_tiny_clip(tmp_path / "other", seed=1)
+    features = _extract(pictures, Path(f"{model}+{other}"), tmp_path, max_bad=0.2)
+    assert [one.path for one in features.report.quarantined] == ["a/broken.png"]
+    assert features.vectors_nd.shape == (20, 2 * WIDTH)
+
+
+@pytest.mark.parametrize("text", ["demo+", "+demo", "demo+demo", "demo++demo"])
+def test_names_of_encoders_that_cannot_be_joined_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="must name each encoder once"):
+        encoder_names(text)
+
+
+def test_what_needs_a_single_encoder_says_so() -> None:
+    with pytest.raises(InputError, match=r"names 2 encoders, where one is needed. Pass demo alone"):
+        resolve("demo+other")
 
 
 def test_a_second_run_imports_neither_torch_nor_transformers(

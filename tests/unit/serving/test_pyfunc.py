@@ -233,5 +233,5 @@ def test_a_head_knows_what_its_record_says(answering: Answering) -> None:
     card = (answering.folder / "head" / "head.json").read_bytes()
     recorded = read_head(card, (answering.folder / "head" / "head.safetensors").read_bytes())
     assert recorded.classes == tuple(sorted(CLASSES))
-    assert recorded.encoder is not None
-    assert (recorded.encoder.name, recorded.encoder.dtype) == ("demo", "float32")
+    (used,) = recorded.encoders
+    assert (used.name, used.dtype) == ("demo", "float32")

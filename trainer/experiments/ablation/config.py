@@ -36,7 +36,7 @@ class AblateConfig(StudyConfig):
     encoders: tuple[str, ...] = ()
     """Additional encoders for the same cells."""
     score_encoder: str | None = None
-    """CLIP model for CLIP and aesthetic scores. Default: the encoder."""
+    """CLIP model for CLIP and aesthetic scores. Default: the encoder, if it is a single one."""
     aesthetic: str | None = None
     """LAION's linear aesthetic predictor: a .pth or .safetensors file, or owner/name/file of the hub."""
     captions_count: Literal["best", "mean", "worst"] = "best"

@@ -98,6 +98,8 @@ class ScoredRows:
         why = ""
         if self.manifest.images is None:
             why = "the data holds precomputed features, no images"
+        elif len(self._how.encoder.parts) > 1:
+            why = f"{self._how.encoder.encoder} are several encoders; pass a CLIP as --score-encoder"
         elif family_of(self._how.encoder.folder).shared_image is None:
             why = f"{self._how.encoder.encoder} shares no space with texts; pass a CLIP as --score-encoder"
         if why:

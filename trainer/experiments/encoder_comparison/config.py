@@ -12,7 +12,7 @@ class EncodersConfig(StudyConfig):
     """Which encoders, on what."""
 
     encoders: tuple[str, ...] = ("demo",)
-    """Two or more encoders, as for --encoder of other commands."""
+    """Two or more encoders, as for --encoder of other commands: `demo path/to/model demo+path/to/model`."""
     seeds: int = 5
     """Probes per encoder, each trained on another 90 % of the training rows, the same for all encoders."""
     margin: float = 0.01

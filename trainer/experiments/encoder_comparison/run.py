@@ -109,7 +109,13 @@ def check_encoders(config: EncodersConfig) -> None:
 
 def names(config: EncodersConfig) -> list[str]:
     """Return what the tables call the encoders: the ends of their names, or all of them where ends repeat."""
-    ends = [encoder.rstrip("/").rpartition("/")[2] for encoder in config.encoders]
+    from trainer.features.hub import encoder_names
+    from trainer.features.key import BETWEEN
+
+    def end(encoder: str) -> str:
+        return BETWEEN.join(name.rstrip("/").rpartition("/")[2] for name in encoder_names(encoder))
+
+    ends = [end(encoder) for encoder in config.encoders]
     return ends if len(set(ends)) == len(ends) else list(config.encoders)
 
 
@@ -117,25 +123,29 @@ def names(config: EncodersConfig) -> list[str]:
 
 
 def measure_costs(config: EncodersConfig, device: str, writer: RunWriter) -> list[Cost]:
-    """Return what each encoder costs, from the record where it was measured before."""
+    """Return what each encoder costs, from the record where it was measured before.
+
+    Of encoders that are joined, each is measured by itself.
+    """
     from trainer.features.backbone import pick_dtype
-    from trainer.features.encoder_cost import Cost, cost_of
-    from trainer.features.hub import resolve
+    from trainer.features.encoder_cost import Cost, cost_of, sum_of
+    from trainer.features.hub import encoder_names, resolve
 
     dtype = pick_dtype(config.dtype, device)
     size = None if config.batch_size == "auto" else config.batch_size
     known = json.loads(writer.read_file(COSTS) or "{}")
+    single = list(dict.fromkeys(name for encoder in config.encoders for name in encoder_names(encoder)))
     with bar("Measuring", "encoders") as progress:
-        for number, encoder in enumerate(config.encoders):
-            progress.update(number, len(config.encoders), encoder)
+        for number, encoder in enumerate(single):
+            progress.update(number, len(single), encoder)
             if encoder not in known:
                 cost = cost_of(
                     resolve(encoder), device=device, dtype=dtype, space=recipe_of(config), batch_size=size
                 )
                 known[encoder] = list(cost)
                 writer.file(COSTS, json.dumps(known).encode())
-        progress.update(len(config.encoders), len(config.encoders))
-    return [Cost(*known[encoder]) for encoder in config.encoders]
+        progress.update(len(single), len(single))
+    return [sum_of([Cost(*known[name]) for name in encoder_names(encoder)]) for encoder in config.encoders]
 
 
 def choices(label_n: np.ndarray, *, seeds: int, seed: int) -> np.ndarray:

@@ -11,7 +11,13 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments import base
 from trainer.experiments.extraction.config import ExtractConfig
-from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, recipe_of
+from trainer.experiments.inputs import (
+    encode_rows,
+    encoder_settings,
+    read_rows,
+    recipe_of,
+    require_one_encoder,
+)
 from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 
 # Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
@@ -33,6 +39,8 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     """
     began = time.time()
     require_at_least(config, seed=0)
+    if config.captions or config.space == "shared":
+        require_one_encoder(config, "Images and texts share a space of one.")
     from trainer.features.backbone import pick_device
     from trainer.tracking import database
 

@@ -16,7 +16,12 @@ from trainer.core.errors import InputError
 from trainer.experiments.base import Figures, begin
 from trainer.experiments.child_runs import TrialExperiment
 from trainer.experiments.finetuning.config import FinetuneConfig
-from trainer.experiments.inputs import encoder_settings, read_features, require_images
+from trainer.experiments.inputs import (
+    encoder_settings,
+    read_features,
+    require_images,
+    require_one_encoder,
+)
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Verdict
 
 if TYPE_CHECKING:
@@ -57,6 +62,7 @@ def run(config: FinetuneConfig) -> Figures:
 def check(config: FinetuneConfig) -> None:
     """Raises InputError for a flag that makes no sense."""
     require_at_least(config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0)
+    require_one_encoder(config, "Fine-tuning trains the last blocks of one.")
     if config.features != ("pooled",):
         raise InputError("Fine-tuning trains the encoder's own output. Pass --features pooled.")
     if not config.lrs:

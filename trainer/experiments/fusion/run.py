@@ -12,7 +12,13 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.fusion.config import FuseConfig
-from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, require_images
+from trainer.experiments.inputs import (
+    encode_rows,
+    encoder_settings,
+    read_rows,
+    require_images,
+    require_one_encoder,
+)
 from trainer.tracking.schema import Fused, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -55,6 +61,7 @@ def run(config: FuseConfig) -> Figures:
     from trainer.features.text_features import check_texts
 
     require_at_least(config, seed=0, seeds=1)
+    require_one_encoder(config, "Captions are encoded by the text tower of one.")
     plan = begin(config)
     manifest = read_rows(config)
     require_images(config, manifest, "Fusion needs images with captions.")

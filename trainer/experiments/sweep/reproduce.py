@@ -13,7 +13,7 @@ import yaml
 from trainer.core import errors
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encoder_settings, read_features, recipe_of
 from trainer.experiments.recorded_head import recorded_head
 from trainer.experiments.sweep.validation import folds_of, plan_validation
 from trainer.tracking.schema import Artifact, Curves, Metric, Summary
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from trainer.experiments.sweep.config import SweepConfig
+    from trainer.features.extract import Features
 
 ALIKE = 1e-6  # the most that a validation curve may differ from its record
 
@@ -47,8 +48,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     then = _as_recorded(config, recorded)
     number, spec, epochs = recorded_head(files, flag="--rerun")
     device = pick_device(then.device)
-    settings = encoder_settings(then, device, views=then.views)
-    features = read_features(then, settings, to_train=True)
+    features = _features_as_recorded(then, recorded, device)
     if features.manifest.digest != recorded["identity"]["data digest"]:
         raise InputError(
             f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."
@@ -88,16 +88,26 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
 
 def _as_recorded(config: SweepConfig, recorded: dict[str, Any]) -> SweepConfig:
     """Return the flags of the record, with the chosen recipe and this command's places and device."""
-    from trainer.serving.predictor import encoder_used
+    from trainer.serving.predictor import encoders_used
 
-    command, used = recorded["command"], encoder_used(recorded["identity"]["encoder"])
+    command, used = recorded["command"], encoders_used(recorded["identity"]["encoder"])
     here = ("tracking_uri", "cache_dir", "device", "experiment", "rerun", "profile", "export_optuna")
     known = {field.name: field for field in dataclasses.fields(config)}
     then = {name: value for name, value in command.items() if name in known and name not in here}
-    then["features"] = ("pooled",) if used is None else (used.recipe,)
+    then["features"] = (used[0].recipe,) if used else ("pooled",)
     if then.get("space") is not None:
         then["space"] = Path(then["space"])
     return dataclasses.replace(config, **then)
+
+
+def _features_as_recorded(then: SweepConfig, recorded: dict[str, Any], device: str) -> Features:
+    """Return the features of the chosen recipe, as the sweep made them: from the largest of its recipes."""
+    from trainer.features.extract import with_recipe
+    from trainer.features.recipes import largest
+
+    whole = largest(recorded["command"].get("features", ["pooled"]))
+    settings = encoder_settings(then, device, views=then.views, space=whole)
+    return with_recipe(read_features(then, settings, to_train=True), settings, recipe_of(then))
 
 
 def _apart(values_se: np.ndarray, record: pd.DataFrame, metric: str) -> float:

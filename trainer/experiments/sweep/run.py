@@ -205,16 +205,16 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
         NoResultError: no trial completed.
     """
     from trainer.experiments.evaluation import Evaluation
-    from trainer.serving.predictor import encoder_used
+    from trainer.serving.predictor import encoders_used
 
     config, plan, folds, trial_log = sweep.config, sweep.plan, sweep.folds, sweep.trial_log
     selection = select(config, plan, folds, trial_log)
     answers = Evaluation(sweep.features, selection.finalists, seed=config.seed, coverage=config.coverage)
     answers.log(writer)
-    used = encoder_used(sweep.features.report.encoder)
+    used = encoders_used(sweep.features.report.encoder)
     figures = {
         **summarise(config, plan, folds, trial_log, selection.expected, answers),
-        **({Summary.FEATURES: used.recipe} if used else {}),
+        **({Summary.FEATURES: used[0].recipe} if used else {}),
         **({Summary.FEATURES_SCORES: sweep.recipe_scores} if sweep.recipe_scores else {}),
         Summary.VALIDATION: sweep.validation.text,
         Summary.REFIT: config.refit,

@@ -13,7 +13,14 @@ from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
-from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows, recipe_of, require_images
+from trainer.experiments.inputs import (
+    encode_rows,
+    encoder_settings,
+    read_rows,
+    recipe_of,
+    require_images,
+    require_one_encoder,
+)
 from trainer.experiments.zero_shot.config import ZeroShotConfig
 from trainer.tracking.schema import (
     Artifact,
@@ -60,6 +67,7 @@ def run(config: ZeroShotConfig) -> Figures:
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
     require_at_least(config, seed=0, draws=2, margin=0)
+    require_one_encoder(config, "Zero-shot takes the class names through the text tower of one.")
     if not config.shots or min(config.shots) < 1 or list(config.shots) != sorted(set(config.shots)):
         raise InputError(f"--shots is {config.shots}; give rising numbers, each at least 1, such as 1 2 4 8.")
     from trainer.features import prompts

@@ -151,7 +151,12 @@ def _rows(manifest: Manifest) -> pd.DataFrame:
 
 
 def load_dataset(
-    data: str | Path, *, seed: int = 0, groups: str | None = None, allow_leaks: bool = False
+    data: str | Path,
+    *,
+    seed: int = 0,
+    groups: str | None = None,
+    allow_leaks: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Read the rows that ``--data`` of a command reads. Images are hashed, not decoded.
 
@@ -160,6 +165,7 @@ def load_dataset(
         seed: draws the splits that the data does not bring.
         groups: regular expression; what it finds in a name, such as a patient, stays in one split.
         allow_leaks: accept an image or a group that is in train and in test.
+        columns: names of columns by role (image, label, caption, group); None: found by their names.
 
     Raises:
         InputError: there is no such data, it cannot be read as rows, or a group is in two splits.
@@ -171,7 +177,11 @@ def load_dataset(
     """
     from trainer.experiments.inputs import read_rows
 
-    config = DataConfig(data=str(data), seed=seed, groups=groups, allow_leaks=allow_leaks)
+    unknown = sorted(set(columns or {}) - {"image", "label", "caption", "group"})
+    if unknown:
+        raise InputError(f"columns has {unknown[0]!r}; it takes image, label, caption and group.")
+    flags: dict[str, Any] = {f"{role}_column": column for role, column in (columns or {}).items()}
+    config = DataConfig(data=str(data), seed=seed, groups=groups, allow_leaks=allow_leaks, **flags)
     return Dataset(config, read_rows(config))
 
 

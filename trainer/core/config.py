@@ -42,6 +42,15 @@ class DataConfig(CommonConfig):
     table; .tar shards or a folder of them; a folder written by save_to_disk of the datasets library, or
     `hf:owner/name` (`hf:owner/name:config`) for a dataset of the Hugging Face hub; an .npz or .safetensors
     file of precomputed features."""
+    label_column: str | None = None
+    """Column with the class, in a table, in metadata.csv or .jsonl, or in a Hugging Face dataset. Default:
+    found by its name, such as label, class, target or diagnosis. none: read no labels."""
+    image_column: str | None = None
+    """Column with the path of the image, or with the image itself."""
+    caption_column: str | None = None
+    """Column with the caption."""
+    group_column: str | None = None
+    """Column with the group, such as a patient, whose images stay in one split."""
     encoder: str | None = None
     """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
     ResNet. Several joined by + are concatenated, such as `demo+path/to/model`. Default: `demo` for

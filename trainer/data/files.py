@@ -39,15 +39,20 @@ class FileSlice:
 
 def printable(text: str) -> str:
     """Return a file name as printable text; bytes that are not UTF-8 become ``\\xNN``."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(text).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a surrogate pair, as JSON can hold
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def problem(path: Path) -> str:
     """Return why a file cannot be opened, "" if it can. Uses ``stat`` only: opening a pipe could block."""
     try:
         status = path.stat()
+    except ValueError:  # a zero byte, half a surrogate pair
+        return "not a file name"
     except OSError as error:
-        if path.is_symlink():
+        if os.path.islink(path):
             return "a broken link"
         return "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
     if not stat.S_ISREG(status.st_mode):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from trainer.data import files
 from trainer.data.manifest import Columns, Manifest, Quarantined
 from trainer.data.metadata import ImageMetadata, read_metadata
 from trainer.data.split import canonical_split, manifest_with_splits
+from trainer.data.table_columns import BY_NAME, ColumnChoice, listed
 
 
 class _ImageFile(NamedTuple):
@@ -22,7 +23,7 @@ class _ImageFile(NamedTuple):
     split: str  # "" where the folder has no split folders
 
 
-def read(root: Path, *, name: str, seed: int) -> Manifest:
+def read(root: Path, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) -> Manifest:
     """Read class folders, or ``train val test`` folders of class folders, with optional metadata.
 
     A ``metadata.csv`` or ``metadata.jsonl`` in the root or in a split folder may add caption and
@@ -38,7 +39,7 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     """
     found, quarantined = _find(root)
     found, split_folders = _assign_splits(found, name)
-    entries, has_labels = read_metadata(root, split_folders)
+    entries, has_labels, unused = read_metadata(root, split_folders, chosen)
     found, content, bad = _hash(found)
     quarantined += bad
     present = {"/".join(row.parts) for row in found} | {row.path for row in quarantined}
@@ -50,7 +51,7 @@ def read(root: Path, *, name: str, seed: int) -> Manifest:
     if not found:
         raise InputError(_no_images_message(name, quarantined))
     sample_id = ["/".join(row.parts) for row in found]
-    label = _labels(found, entries, has_labels=has_labels, name=name)
+    label = _labels(found, entries, has_labels=has_labels, name=name, unused=unused)
     blank = ImageMetadata(source="")
     columns = Columns(
         sample_id=sample_id,
@@ -138,7 +139,12 @@ def _hash(found: list[_ImageFile]) -> tuple[list[_ImageFile], list[str], list[Qu
 
 
 def _labels(
-    found: list[_ImageFile], entries: dict[str, ImageMetadata], *, has_labels: bool, name: str
+    found: list[_ImageFile],
+    entries: dict[str, ImageMetadata],
+    *,
+    has_labels: bool,
+    name: str,
+    unused: Sequence[str] = (),
 ) -> list[str]:
     """Return class names, from the metadata's label column if there is one, else from the folders."""
     if has_labels:
@@ -154,6 +160,8 @@ def _labels(
             for row in found
         ]
         cure = "Put each image into a folder named after its class, or add metadata.csv (file_name, label)."
+        if unused:
+            cure = f"If one of the columns {listed(unused)} is the label, name it: --label-column."
     without = ["/".join(row.parts) for row, one in zip(found, label, strict=True) if not one]
     if without:
         raise InputError(f"{name}: {len(without)} images have no class, such as {without[0]!r}. {cure}")

@@ -64,6 +64,8 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
             images=manifest.images,
             features_nd=manifest.features_nd,
             corrupted=manifest.corrupted,
+            notes=manifest.notes,
+            unused=manifest.unused,
         ),
         quarantined=manifest.quarantined,
         drawn_splits=manifest.drawn_splits,

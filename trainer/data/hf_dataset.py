@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from trainer.core.errors import InputError, first_line
 from trainer.data import files, table_columns
 from trainer.data.manifest import Columns, Manifest, Quarantined, StoredImage
 from trainer.data.split import canonical_split, manifest_with_splits, parse_split
+from trainer.data.table_columns import BY_NAME, ColumnChoice
 
 if TYPE_CHECKING:  # takes half a second to import
     from datasets import Dataset
@@ -63,6 +64,7 @@ class _Rows:
     group: list[str] = field(default_factory=list)
     split: list[str] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)  # columns without a role
 
 
 def is_saved(path: Path) -> bool:
@@ -72,15 +74,16 @@ def is_saved(path: Path) -> bool:
     )
 
 
-def read(path: Path, *, name: str, seed: int) -> Manifest:
+def read(path: Path, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) -> Manifest:
     """Read a folder written by ``save_to_disk``.
 
-    Images are the first column of type Image, or a column of bytes with the name of an image column. Other
-    columns are named as in a table; a single ClassLabel is the label under any name. Several splits are kept;
+    Images are the column of type Image, or a column of bytes with the name of an image column. Other columns
+    are named as in a table; a single ClassLabel is the label under any name. Several splits are kept;
     a single split (or a Dataset) is split. Rows without an image are quarantined.
 
     Raises:
-        InputError: the folder is unreadable, has no images, several possible label columns or unknown splits.
+        InputError: the folder is unreadable, has no images, several possible image or label columns, several
+            labels per image, or unknown splits.
     """
     import datasets
 
@@ -90,10 +93,10 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         raise InputError(
             f"{name} was written by save_to_disk and cannot be read ({first_line(error)}). Write it again."
         ) from error
-    return _manifest(data if isinstance(data, dict) else {"": data}, name=name, seed=seed)
+    return _manifest(data if isinstance(data, dict) else {"": data}, name=name, seed=seed, chosen=chosen)
 
 
-def read_hub(spec: str, *, seed: int) -> Manifest:
+def read_hub(spec: str, *, seed: int, chosen: ColumnChoice = BY_NAME) -> Manifest:
     """Read ``hf:NAME`` or ``hf:NAME:CONFIG``: a dataset of the hub, or a local folder laid out like one.
 
     ``load_dataset`` downloads it once and writes Arrow files to its cache (HF_HOME). If the hub does not
@@ -114,7 +117,7 @@ def read_hub(spec: str, *, seed: int) -> Manifest:
         parts = datasets.load_dataset(name, config or None)
     except Exception as error:  # no network, name, access or disk: the library raises many types
         raise InputError(f"The dataset {name!r} cannot be loaded ({_reason(error)}). {_CURES}.") from error
-    return _manifest(parts, name=spec, seed=seed)
+    return _manifest(parts, name=spec, seed=seed, chosen=chosen)
 
 
 def _hub_answers(name: str) -> bool:
@@ -139,7 +142,7 @@ def _reason(error: Exception) -> str:
 # --- rows -------------------------------------------------------------------------------------
 
 
-def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
+def _manifest(parts: dict[str, Dataset], *, name: str, seed: int, chosen: ColumnChoice) -> Manifest:
     """Build a manifest from the rows of all splits."""
     foreign = [part for part in parts if canonical_split(part) is None]
     if len(parts) > 1 and foreign:
@@ -150,7 +153,7 @@ def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
         )
     rows = _Rows()
     for part, dataset in parts.items():
-        _add(rows, part, dataset, name, given=part if len(parts) > 1 else "")
+        _add(rows, part, dataset, name, given=part if len(parts) > 1 else "", chosen=chosen)
     if not rows.sample_id:
         first = "; ".join(f"{row}: {reason}" for row, reason in rows.quarantined[:3])
         raise InputError(f"{name} has no row with a usable image{f' ({first})' if first else ''}.")
@@ -162,25 +165,28 @@ def _manifest(parts: dict[str, Dataset], *, name: str, seed: int) -> Manifest:
         caption=rows.caption,
         group=rows.group,
         images=rows.images,
+        unused=rows.unused,
     )
     return manifest_with_splits(name, columns, quarantined=rows.quarantined, seed=seed)
 
 
-def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> None:
+def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str, chosen: ColumnChoice) -> None:
     """Add the rows of one split. Arrow files are hashed one by one, not kept in memory.
 
     Args:
         given: the split of all rows; "" if a column may name it.
     """
-    column, names = _columns(dataset, name)
+    column, names = _columns(dataset, chosen, name)
+    rows.unused = table_columns.unused(dataset.features, column)
     paths = [Path(one["filename"]) for one in dataset.cache_files]
     image_column = column.pop("image")
     text = {
         role: [value for path in paths for value in table_columns.column_as_text(_table(path)[own])]
         for role, own in column.items()
+        if role != "label"
     }
     blank = [""] * len(dataset)
-    label = table_columns.class_names(text.get("label", blank), names)
+    label = _labels(paths, column.get("label"), names, name) or blank
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
     sample_id = _ids(part, text.get("id", blank))
     at = 0
@@ -201,27 +207,52 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str) -> 
             at += 1
 
 
-def _columns(dataset: Dataset, name: str) -> tuple[dict[str, str], Sequence[str] | None]:
+def _labels(paths: list[Path], column: str | None, names: Sequence[str] | None, name: str) -> list[str]:
+    if column is None:
+        return []
+    values = (value for path in paths for value in _table(path)[column].to_pylist())
+    label = [
+        table_columns.label_of(one, where=f"{name}: row {row}") for row, one in enumerate(values, start=1)
+    ]
+    return table_columns.class_names(label, names, name=name)
+
+
+def _columns(
+    dataset: Dataset, chosen: ColumnChoice, name: str
+) -> tuple[dict[str, str], Sequence[str] | None]:
     """Return the columns by role, and the names of numeric labels."""
     import datasets
 
     kinds = dataset.features
-    schema = kinds.arrow_schema
-    image = next((one for one, kind in kinds.items() if isinstance(kind, datasets.Image)), None)
-    image_column = image or table_columns.image_bytes_column(schema)
+    in_bytes = [f.name for f in kinds.arrow_schema if table_columns.holds_bytes(f.type)]
+    images = [one for one, kind in kinds.items() if isinstance(kind, datasets.Image)]
+    images = images or [one for one in in_bytes if table_columns.is_image(one) or one == chosen.image]
+    image_column = table_columns.image_bytes_column(images, chosen, name)
     if image_column is None:
+        address = table_columns.web_addresses(kinds)
         cure = _RESHAPE.format("make one with cast_column(…, Image())")
+        if address and chosen.image is None:
+            cure = f"Download the images of {address!r} with img2dataset, and pass the folder of its shards"
         raise InputError(
-            f"{name} has the columns {', '.join(map(repr, kinds))}, and none is of the type Image. {cure}."
+            f"{name} has the columns {table_columns.listed(kinds)}, and none is of the type Image. {cure}."
         )
-    column = table_columns.by_role(f.name for f in schema if not table_columns.holds_bytes(f.type))
     classes = {one: kind.names for one, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
-    if "label" not in column and len(classes) > 1:
-        cure = _RESHAPE.format("rename the one to use to label")
-        raise InputError(f"{name} has several labels: {', '.join(map(repr, classes))}. {cure}.")
-    if "label" not in column and classes:
-        (column["label"],) = classes
+    small = [one for one in kinds if one not in in_bytes]
+    chosen = replace(chosen, image=None, label=chosen.label or _typed_label(small, list(classes), name))
+    column = table_columns.by_role(small, chosen, name=name)
     return column | {"image": image_column}, classes.get(column.get("label", ""))
+
+
+def _typed_label(present: list[str], classes: list[str], name: str) -> str | None:
+    """Return the only ClassLabel; None if there is none, or a column that is called label."""
+    if not classes or "label" in map(table_columns.plain, present):
+        return None
+    if len(classes) > 1:
+        raise InputError(
+            f"{name} has several labels: {table_columns.listed(classes)}. Name the one to use: "
+            "--label-column."
+        )
+    return classes[0]
 
 
 def _ids(part: str, given: list[str]) -> list[str]:

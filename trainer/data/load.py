@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.core.errors import InputError
 from trainer.data import arrays, demo, folder, hf_dataset, shards, table
+from trainer.data.class_names import notes_on_classes
 from trainer.data.files import EXTENSIONS
 from trainer.data.manifest import Manifest
+from trainer.data.table_columns import BY_NAME, ColumnChoice
 
 EXPECTED = (
     "--data takes demo; a folder of images (one sub-folder per class, optionally below train/ val/ test/); a "
@@ -19,37 +22,52 @@ EXPECTED = (
 HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
 
 
-def load(data: str, *, seed: int) -> Manifest:
+def load(data: str, *, seed: int, columns: ColumnChoice = BY_NAME) -> Manifest:
     """Read what ``--data`` names. Images are hashed, not decoded.
 
     Args:
         data: ``demo``; the path of a folder, a table, tar shards or precomputed features; or ``hf:`` and a
             name. The prefix ensures that a mistyped path causes no network request.
         seed: for splits that the data does not have.
+        columns: columns that are to be read whatever their names.
 
     Raises:
         InputError: it does not exist or cannot be read.
     """
+    manifest = _read(data, seed=seed, columns=columns)
+    notes = (*manifest.notes, *notes_on_classes(manifest.classes))
+    return replace(manifest, notes=notes)
+
+
+def _read(data: str, *, seed: int, columns: ColumnChoice) -> Manifest:
+    if data.startswith(hf_dataset.PREFIX):
+        return hf_dataset.read_hub(data, seed=seed, chosen=columns)
+    path = Path(data).expanduser()
+    kind = path.suffix.lower()
+    if data != demo.NAME:
+        if path.is_dir() and not _is_shards(path):
+            reader = hf_dataset if hf_dataset.is_saved(path) else folder
+            return reader.read(path, name=data, seed=seed, chosen=columns)
+        if path.is_file() and kind in table.SUFFIXES:
+            return table.read(path, name=data, seed=seed, chosen=columns)
+    if columns != BY_NAME:
+        raise InputError(
+            f"{data!r} has no columns to choose from: {' and '.join(columns.flags())} are for tables, "
+            "folders with "
+            "metadata, and datasets of Hugging Face."
+        )
     if data == demo.NAME:
         return demo.read()
-    if data.startswith(hf_dataset.PREFIX):
-        return hf_dataset.read_hub(data, seed=seed)
-    path = Path(data).expanduser()
-    if path.is_dir():
-        reader = hf_dataset if hf_dataset.is_saved(path) else shards if _is_shards(path) else folder
-        return reader.read(path, name=data, seed=seed)
-    if not path.exists():
-        hint = (
-            f" On the Hugging Face hub? Pass {hf_dataset.PREFIX}{data}." if HUB_NAME.fullmatch(data) else ""
-        )
-        raise InputError(
-            f"There is no file or folder {data!r}. {EXPECTED}. Check the spelling and the path.{hint}"
-        )
-    kind = path.suffix.lower()
-    for reader, suffixes in ((arrays, arrays.SUFFIXES), (table, table.SUFFIXES), (shards, (shards.SUFFIX,))):
-        if path.is_file() and kind in suffixes:
-            return reader.read(path, name=data, seed=seed)
-    raise InputError(f"{data!r} is not a supported kind of data. {EXPECTED}.")
+    if path.is_dir() or (path.is_file() and kind == shards.SUFFIX):
+        return shards.read(path, name=data, seed=seed)
+    if path.is_file() and kind in arrays.SUFFIXES:
+        return arrays.read(path, name=data, seed=seed)
+    if path.exists():
+        raise InputError(f"{data!r} is not a supported kind of data. {EXPECTED}.")
+    hint = f" On the Hugging Face hub? Pass {hf_dataset.PREFIX}{data}." if HUB_NAME.fullmatch(data) else ""
+    raise InputError(
+        f"There is no file or folder {data!r}. {EXPECTED}. Check the spelling and the path.{hint}"
+    )
 
 
 def _is_shards(path: Path) -> bool:

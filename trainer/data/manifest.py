@@ -12,6 +12,8 @@ import numpy as np
 
 from trainer.core.errors import InputError
 from trainer.core.text import natural_key
+from trainer.data.class_names import check_class_names
+from trainer.data.table_columns import listed
 
 SPLITS = ("train", "val", "test")
 
@@ -44,6 +46,8 @@ class Columns:
     images: Sequence[StoredImage | bytes] | None = None
     features_nd: np.ndarray | None = None  # float32 [N, D]
     corrupted: Sequence[str] | None = None
+    notes: Sequence[str] = ()  # as of a Manifest
+    unused: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Manifest:
     # Known corruption of each row ("" = clean, None = unknown); used to score filters, never for training or
     # selection.
     corrupted: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()  # what the reader guessed or found odd, a sentence each
+    unused: tuple[str, ...] = ()  # names of columns or arrays that were not read
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -141,6 +147,8 @@ def build_manifest(
         digest=_digest(sorted(rows)),
         drawn_splits=drawn_splits,
         corrupted=None if columns.corrupted is None else tuple(columns.corrupted),
+        notes=tuple(columns.notes),
+        unused=tuple(columns.unused),
     )
 
 
@@ -156,7 +164,8 @@ def check_trainable(manifest: Manifest) -> None:
     """Raise InputError for data on which no head can be trained, selected and tested.
 
     Raises:
-        InputError: no rows; rows without a label; one class only; a class with too few rows for the
+        InputError: no rows; rows without a label; one class only; classes that are none (see
+            :func:`check_class_names`); a class with too few rows for the
             splits (three if all splits were drawn, two if val was drawn from train, else one training row);
             no val or no test rows.
     """
@@ -166,19 +175,29 @@ def check_trainable(manifest: Manifest) -> None:
     if len(without):
         raise InputError(
             f"{manifest.name} has {len(without)} rows without a label, such as "
-            f"{manifest.sample_id[without[0]]!r}. Add labels, or remove these rows."
+            f"{manifest.sample_id[without[0]]!r}. {_label_cure(manifest, len(without))}"
         )
     if len(manifest.classes) < 2:
         raise InputError(
             f"{manifest.name} has a single class, {manifest.classes[0]!r}; a classifier needs two or more. "
             "Give one folder (or one label) per class."
         )
+    check_class_names(manifest.name, manifest.classes, manifest.label_n)
     _check_classes(manifest)
     for split in ("val", "test"):
         if len(manifest.rows(split)) == 0:
             raise InputError(
                 f"{manifest.name} has no {split} rows. Add some, or omit all splits to draw 70/15/15."
             )
+
+
+def _label_cure(manifest: Manifest, without: int) -> str:
+    if without < len(manifest) or not manifest.unused:
+        return "Add labels, or remove these rows."
+    return (
+        f"No column has the name of a label; the others are {listed(manifest.unused)}. If one of them is the "
+        "label, name it: --label-column."
+    )
 
 
 def _check_classes(manifest: Manifest) -> None:

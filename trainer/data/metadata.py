@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import csv
-import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from trainer.core.errors import InputError
-from trainer.data.table_columns import CAPTIONS_JOINED_BY
+import pyarrow as arrow
+
+from trainer.core.errors import InputError, first_line
+from trainer.data.delimited import TextTable, read_json_lines, read_separated
+from trainer.data.table_columns import (
+    BY_NAME,
+    ColumnChoice,
+    as_text,
+    by_role,
+    file_id,
+    label_of,
+    listed,
+    plain,
+)
+from trainer.data.table_columns import unused as unused_columns
 
 NAMES = ("metadata.csv", "metadata.jsonl")
 
@@ -24,67 +38,97 @@ class ImageMetadata:
     group: str = ""
 
 
-def read_metadata(root: Path, folders: Iterable[str] = ()) -> tuple[dict[str, ImageMetadata], bool]:
+class FolderMetadata(NamedTuple):
+    """Metadata of the images of a folder."""
+
+    entries: dict[str, ImageMetadata]  # by path below the folder
+    has_labels: bool  # whether a label column gives the classes
+    unused: list[str]  # columns without a role
+
+
+def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice = BY_NAME) -> FolderMetadata:
     """Read the metadata of ``root`` and of ``folders`` below it.
 
     ``file_name`` is relative to the folder of the metadata file. Several captions are joined by " | ".
-    Columns other than file_name, label, caption, captions and group are ignored.
-
-    Returns:
-        entries by path below ``root``; and whether any file has a label column.
+    Columns are found as in a table. A label column that is neither called label nor chosen counts only where
+    images are not in several class folders.
 
     Raises:
-        InputError: the file is unreadable, lacks ``file_name``, or has an image twice.
+        InputError: the file is unreadable, lacks ``file_name``, has an image twice or several labels per
+            image; a column is chosen, and there is no metadata.
     """
     entries: dict[str, ImageMetadata] = {}
-    has_labels = False
+    has_labels = maybe_labels = False
+    unused: list[str] = []
     for folder in ("", *folders):
         for path in (root / folder / name for name in NAMES):
             if not path.is_file():
                 continue
-            for record in _records(path):
-                sample_id = "/".join([folder, *Path(_text(record["file_name"])).parts]).lstrip("/")
+            table = _read(path)
+            column = _columns(path, table, chosen)
+            firm = chosen.label is not None or plain(column.get("label", "")) == "label"
+            has_labels, maybe_labels = has_labels or firm, maybe_labels or "label" in column
+            unused += unused_columns(table.names, column)
+            for row, record in enumerate(_records(table, column), start=1):
+                if not record["image"]:
+                    raise InputError(
+                        f"{path}: row {row} has no file_name. Each row needs file_name and any of label, "
+                        "caption, "
+                        "group."
+                    )
+                sample_id = _sample_id(root, folder, as_text(record["image"]))
                 if sample_id in entries:
                     raise InputError(
                         f"{path} names {sample_id!r}, which is already in {entries[sample_id].source}. Keep "
                         "one line per image; several captions go into metadata.jsonl as a list, captions."
                     )
-                has_labels = has_labels or "label" in record
                 entries[sample_id] = ImageMetadata(
                     source=path.name,
-                    label=_text(record.get("label")),
-                    caption=_text(record.get("caption")) or _text(record.get("captions")),
-                    group=_text(record.get("group")),
+                    label=label_of(record["label"], where=f"{path}: row {row}"),
+                    caption=as_text(record["caption"]),
+                    group=as_text(record["group"]),
                 )
-    return entries, has_labels
-
-
-def _records(path: Path) -> Iterator[dict]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a byte-order mark
-            rows: Iterable = csv.DictReader(file) if path.suffix == ".csv" else _json_lines(file)
-            for number, row in enumerate(rows, start=1):
-                if not isinstance(row, dict) or not row.get("file_name"):
-                    raise InputError(
-                        f"{path}: row {number} has no file_name. Each row needs file_name and any of label, "
-                        "caption, group."
-                    )
-                yield row
-    except (OSError, ValueError, csv.Error) as error:
-        if isinstance(error, InputError):
-            raise
+    if chosen != BY_NAME and not entries:
         raise InputError(
-            f"{path} cannot be read: {error}. Expected UTF-8 text with a file_name column."
+            f"{' and '.join(chosen.flags())} need a table or a metadata file, and {root} has neither "
+            "metadata.csv "
+            "nor metadata.jsonl."
+        )
+    in_folders = {Path(one).parts[:-1][1 if one.split("/")[0] in {*folders} else 0 :] for one in entries}
+    return FolderMetadata(entries, has_labels or (maybe_labels and len(in_folders) <= 1), unused)
+
+
+def _read(path: Path) -> TextTable:
+    try:
+        return read_json_lines(path) if path.suffix == ".jsonl" else read_separated(path, BY_NAME)
+    except (OSError, ValueError, csv.Error, arrow.ArrowException) as error:
+        raise InputError(
+            f"{path} cannot be read: {first_line(error)}. Expected UTF-8 text with a file_name column."
         ) from error
 
 
-def _json_lines(file: Iterable[str]) -> Iterator[object]:
-    return (json.loads(line) for line in file if line.strip())
+def _columns(path: Path, table: TextTable, chosen: ColumnChoice) -> dict[str, str]:
+    column = by_role(table.names, chosen, name=str(path))
+    image = column.get("image") or file_id(table.names)
+    if image is None:
+        raise InputError(
+            f"{path} has the columns {listed(table.names)}, and none is file_name. Each row needs file_name "
+            "and any "
+            "of label, caption, group."
+        )
+    return {**column, "image": image}
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return CAPTIONS_JOINED_BY.join(_text(part) for part in value)
-    return str(value).strip()
+def _records(table: TextTable, column: dict[str, str]) -> Iterator[dict[str, object]]:
+    """Yield image, label, caption and group of each row."""
+    roles = ("image", "label", "caption", "group")
+    values = [table.values(column[role]) if role in column else [None] * table.rows for role in roles]
+    return (dict(zip(roles, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def _sample_id(root: Path, folder: str, given: str) -> str:
+    """Return the path below ``root``. Backslashes are slashes where a file is called so."""
+    slashed = given.replace("\\", "/")
+    if slashed != given and not os.path.lexists(root / folder / given):
+        given = slashed
+    return "/".join([folder, *Path(given).parts]).lstrip("/")

@@ -71,6 +71,13 @@ def complete_splits(
             label_n[train], [group[int(i)] for i in train], seed=seed, fractions=VAL_FROM_TRAIN
         )
         return split_n, ("val",)
+    if "" in present:
+        without = np.flatnonzero(split_n == "")
+        raise InputError(
+            f"{name} has {len(without)} rows without a split, such as row {without[0] + 1}, and others with "
+            "one. "
+            "Give every row train, val or test, or leave the splits out (70/15/15 are drawn)."
+        )
     absent = [split for split in SPLITS if split not in present]
     given = " and ".join(split for split in SPLITS if split in present)
     raise InputError(

@@ -6,25 +6,35 @@ import csv
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as arrow
-import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as parquet
 
 from trainer.core.errors import InputError
 from trainer.data import files, table_columns
+from trainer.data.delimited import TextTable, read_json_lines, read_separated
+from trainer.data.image_paths import ImagePaths
 from trainer.data.manifest import Columns, Manifest, Quarantined, rows_by_value
 from trainer.data.split import manifest_with_splits, parse_split
+from trainer.data.table_columns import BY_NAME, ColumnChoice
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 EXPECTED = (
     "A table has one row per image and a header: path (or, in Parquet, image with the bytes), label and, "
     "if you have them, caption, group, split, sample_id"
+)
+DOWNLOAD = (
+    "Headroom downloads nothing: download the images with img2dataset, and pass the folder of its shards or "
+    "a "
+    "table of the local paths."
+)
+TEXT = (
+    "Text is UTF-8: save it so (in Excel: CSV UTF-8), or convert it, for example with "
+    "`iconv -f windows-1252 -t utf-8`"
 )
 
 
@@ -54,32 +64,32 @@ class _Rows:
     content: list[str] = field(default_factory=list)
     at: list[int] = field(default_factory=list)  # rows of the table
     quarantined: list[Quarantined] = field(default_factory=list)
+    hint: str = ""  # what was tried for rows without a file
 
 
-def read(path: Path, *, name: str, seed: int) -> Manifest:
+def read(path: Path, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) -> Manifest:
     """Read one table.
 
-    Paths are relative to the folder of the table. A TSV of two columns without a header is caption, path (as
-    in Conceptual Captions). Several captions of an image, in a list or in several rows, are joined by " | ".
-    Rows without an image file are quarantined. Without splits 70/15/15 are drawn. Image bytes are hashed and
-    read again on demand, not kept in memory.
+    Paths are relative to the folder of the table (see :class:`ImagePaths`). Two columns of a TSV without a
+    header are caption and path (as in Conceptual Captions). Several captions of an image, in a list or in
+    several rows, are joined by " | ". Rows without an image file are quarantined. Without splits 70/15/15 are
+    drawn. Image bytes are hashed and read again on demand, not kept in memory.
 
     Raises:
-        InputError: the table is unreadable, has no image column, URLs, an unknown split, or contradictory
-            rows of one image.
+        InputError: the table is unreadable, has no image column, URLs, several labels per image, an unknown
+            split, or contradictory rows of one image.
     """
-    try:
-        table, stored = _small_columns(path)
-    except (OSError, ValueError, csv.Error, arrow.ArrowException) as error:
-        raise InputError(f"{name} cannot be read: {error}. {EXPECTED}; text is UTF-8.") from error
-    column = _columns(table.column_names + ([stored] if stored else []), name)
-    if table.num_rows == 0:
+    table, stored = _read(path, chosen, name)
+    column = _columns(table.names, chosen, name, stored=stored)
+    if table.rows == 0:
         raise InputError(f"{name} has no rows. {EXPECTED}.")
     text = {
-        role: table_columns.column_as_text(table.column(one)) for role, one in column.items() if one != stored
+        role: [table_columns.as_text(value) for value in table.values(one)]
+        for role, one in column.items()
+        if role != "label" and one != stored
     }
-    label = _class_names(table, column.get("label"), text.get("label"))
-    blank = [""] * table.num_rows
+    label = _labels(table, column.get("label"), path, name)
+    blank = [""] * table.rows
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
     if stored:
         rows = _from_cells(path, stored, text.get("id"))
@@ -88,73 +98,110 @@ def read(path: Path, *, name: str, seed: int) -> Manifest:
         caption = _caption_of_each(text["image"], caption, (label, group, split), name)
     if not rows.sample_id:
         raise InputError(
-            f"{name}: none of its {table.num_rows} rows has a usable image{_such_as(rows)}. {EXPECTED}."
+            f"{name}: none of its {table.rows} rows has a usable image{_such_as(rows)}. {EXPECTED}."
         )
-    columns = Columns(
-        sample_id=rows.sample_id,
-        label=[label[at] for at in rows.at],
-        split=[parse_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at],
-        content=rows.content,
-        caption=[caption[at] for at in rows.at],
-        group=[group[at] for at in rows.at],
-        images=rows.images,
+    return manifest_with_splits(
+        name,
+        Columns(
+            sample_id=rows.sample_id,
+            label=[label[at] for at in rows.at],
+            split=[parse_split(split[at], where=f"{name}: row {at + 1}") for at in rows.at],
+            content=rows.content,
+            caption=[caption[at] for at in rows.at],
+            group=[group[at] for at in rows.at],
+            images=rows.images,
+            notes=[*table.notes, *([rows.hint] if rows.hint else [])],
+            unused=table_columns.unused([*table.names, *([stored] if stored else [])], column),
+        ),
+        quarantined=rows.quarantined,
+        seed=seed,
     )
-    return manifest_with_splits(name, columns, quarantined=rows.quarantined, seed=seed)
 
 
 # --- reading ----------------------------------------------------------------------------------
 
 
-def _small_columns(path: Path) -> tuple[arrow.Table, str | None]:
+def _read(path: Path, chosen: ColumnChoice, name: str) -> tuple[TextTable, str | None]:
     """Return the table without image bytes, and the name of the column that has them, if any."""
     kind = path.suffix.lower()
-    if kind == ".parquet":
-        with parquet.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            small = [f.name for f in schema if not table_columns.holds_bytes(f.type)]
-            return file.read(small), table_columns.image_bytes_column(schema)
-    if kind == ".jsonl":
-        return arrow.json.read_json(path), None
-    separator = "\t" if kind == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = next(csv.reader(file, delimiter=separator), [])
-    headless = kind == ".tsv" and len(first) == 2 and not _known(first)
-    names = ["caption", "path"] if headless else None
-    return arrow.csv.read_csv(
-        path,
-        read_options=arrow.csv.ReadOptions(column_names=names),
-        parse_options=arrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        convert_options=arrow.csv.ConvertOptions(
-            column_types={one: arrow.string() for one in names or first},  # keeps the class "007"
-            strings_can_be_null=False,
-        ),
-    ), None
+    try:
+        if kind == ".parquet":
+            return _parquet(path, chosen, name)
+        return (read_json_lines(path) if kind == ".jsonl" else read_separated(path, chosen)), None
+    except InputError as error:
+        raise InputError(f"{name} cannot be read. {error}") from error
+    except (OSError, ValueError, csv.Error, arrow.ArrowException) as error:
+        wrong_bytes = isinstance(error, UnicodeDecodeError) or "UTF8" in str(error)
+        raise InputError(f"{name} cannot be read: {error}. {TEXT if wrong_bytes else EXPECTED}.") from error
 
 
-def _known(names: Sequence[str]) -> bool:
-    return any(one.lower() in known for one in names for known in table_columns.NAMES.values())
+def _parquet(path: Path, chosen: ColumnChoice, name: str) -> tuple[TextTable, str | None]:
+    with parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        bytes_in = [f.name for f in schema if table_columns.holds_bytes(f.type)]
+        images = [one for one in bytes_in if table_columns.is_image(one) or one == chosen.image]
+        stored = table_columns.image_bytes_column(images, chosen, name)
+        small = file.read([f.name for f in schema if f.name not in bytes_in]) if bytes_in else file.read()
+
+    def values(one: str) -> list[Any]:
+        return small.column(small.column_names.index(one)).to_pylist()
+
+    return TextTable(small.column_names, small.num_rows, values), stored
 
 
-def _columns(present: Sequence[str], name: str) -> dict[str, str]:
-    """Return the columns by role."""
-    column = table_columns.by_role(present)
-    if "image" not in column:
-        raise InputError(
-            f"{name} has the columns {', '.join(map(repr, present))} and no image column. {EXPECTED}."
-        )
-    return column
+def _columns(
+    present: Sequence[str], chosen: ColumnChoice, name: str, *, stored: str | None
+) -> dict[str, str]:
+    """Return the columns by role.
+
+    Args:
+        stored: the column of image bytes.
+    """
+    if stored:
+        named = replace(chosen, image=None)
+        return {**table_columns.by_role(present, named, name=name), "image": stored}
+    column = table_columns.by_role(present, chosen, name=name)
+    if "image" in column:
+        return column
+    address = table_columns.web_addresses(present)
+    if address:
+        raise InputError(f"{name} has web addresses in the column {address!r}. {DOWNLOAD}")
+    taken = {one for role, one in column.items() if role != "id"}
+    by_id = table_columns.file_id(one for one in present if one not in taken)
+    if by_id:
+        return {**column, "image": by_id}
+    first = " The first line seems to be a row: add a header." if any(map(_looks_like_file, present)) else ""
+    raise InputError(
+        f"{name} has the columns {table_columns.listed(present)} and no image column.{first} Name it with "
+        f"--image-column. {EXPECTED}."
+    )
 
 
-def _class_names(table: arrow.Table, column: str | None, label: list[str] | None) -> list[str]:
+def _looks_like_file(name: str) -> bool:
+    return Path(name).suffix.lower() in files.EXTENSIONS
+
+
+def _labels(table: TextTable, column: str | None, path: Path, name: str) -> list[str]:
     """Return labels as names. Hugging Face writes numbers, with their names in the file's metadata."""
-    if column is None or label is None:
-        return [""] * table.num_rows
-    notes = (table.schema.metadata or {}).get(b"huggingface")
-    names = None
-    if notes:
-        features = json.loads(notes).get("info", {}).get("features", {})
-        names = features.get(column, {}).get("names")
-    return table_columns.class_names(label, names)
+    if column is None:
+        return [""] * table.rows
+    label = [
+        table_columns.label_of(value, where=f"{name}: row {row}")
+        for row, value in enumerate(table.values(column), start=1)
+    ]
+    return table_columns.class_names(label, _recorded_names(path, column), name=name)
+
+
+def _recorded_names(path: Path, column: str) -> list[str] | None:
+    """Return the class names that the datasets library writes into a Parquet file; None without."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    try:
+        notes = json.loads((parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}"))
+        names = notes["info"]["features"][column]["names"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return list(map(str, names)) if isinstance(names, list) else None
 
 
 @lru_cache(maxsize=8)  # several threads read rows mostly in order
@@ -169,6 +216,8 @@ def _row_group(path: Path, column: str, index: int) -> arrow.ChunkedArray:
 def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
     """Hash every image in the file, one row group at a time."""
     rows, at = _Rows(), 0
+    if names is not None and ("" in names or len(set(names)) < len(names)):  # such as one id per scene
+        names = None
     with parquet.ParquetFile(path) as file:
         for index in range(file.num_row_groups):
             for row, cell in enumerate(file.read_row_group(index, [column]).column(0)):
@@ -188,30 +237,24 @@ def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
 def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
     address = next((one for one in names if one.startswith(("http://", "https://"))), None)
     if address:
-        raise InputError(
-            f"{name} has URLs, such as {address}. Headroom downloads nothing: download the images "
-            "with img2dataset, and pass the folder of its shards or a table of the local paths."
-        )
-    rows = _Rows()
+        raise InputError(f"{name} has URLs, such as {address}. {DOWNLOAD}")
+    rows, paths = _Rows(), ImagePaths(folder)
     seen: dict[str, int] = {}
     distinct = [one for at, one in enumerate(names) if seen.setdefault(one, at) == at]
-    paths = [folder / one for one in distinct]
-    problems = [
-        files.problem(path) if one else "no path in this row"
-        for one, path in zip(distinct, paths, strict=True)
-    ]
-    usable = [i for i, wrong in enumerate(problems) if not wrong]
-    hashes = dict(zip(usable, files.hash_images([paths[i] for i in usable]), strict=True))
+    found = [paths.find(one) for one in distinct]
+    usable = [i for i, (_, wrong) in enumerate(found) if not wrong]
+    hashes = dict(zip(usable, files.hash_images([found[i][0] for i in usable]), strict=True))
     for i, one in enumerate(distinct):
         result = hashes.get(i)
         if isinstance(result, str):
             rows.sample_id.append(files.printable(one))
-            rows.images.append(paths[i])
+            rows.images.append(found[i][0])
             rows.content.append(result)
             rows.at.append(seen[one])
         else:
-            reason = problems[i] or f"cannot be read: {result.strerror}"  # type: ignore[union-attr]
+            reason = found[i][1] or f"cannot be read: {result.strerror}"  # type: ignore[union-attr]
             rows.quarantined.append(Quarantined(files.printable(one) or f"row {seen[one] + 1}", reason))
+    rows.hint = paths.summary()
     return rows
 
 
@@ -238,4 +281,4 @@ def _caption_of_each(
 
 def _such_as(rows: _Rows) -> str:
     first = "; ".join(f"{path}: {reason}" for path, reason in rows.quarantined[:3])
-    return f" ({first})" if first else ""
+    return (f" ({first})" if first else "") + (f". {rows.hint}" if rows.hint else "")

@@ -111,10 +111,16 @@ def read_rows(config: DataConfig) -> Manifest:
     """
     from trainer.data.groups import check_group_leaks, drop_shared_groups, with_groups
     from trainer.data.load import load
+    from trainer.data.table_columns import ColumnChoice
 
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
-    manifest = load(config.data, seed=config.seed)
+    columns = ColumnChoice(
+        config.image_column, config.label_column, config.caption_column, config.group_column
+    )
+    manifest = load(config.data, seed=config.seed, columns=columns)
+    for note in manifest.notes:
+        say(f"Note: {note}")
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
     if config.drop_shared_groups:

@@ -233,10 +233,10 @@ def test_an_image_without_its_label_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("metadata.csv", "name,label\n0.png,a\n", "row 1 has no file_name"),
+        ("metadata.csv", "name,label\n0.png,a\n", "none is file_name"),
         ("metadata.csv", "file_name\na/0.png\na/0.png\n", "is already in"),
         ("metadata.jsonl", '{"file_name": "a/0.png"}\n{"file', "cannot be read"),
-        ("metadata.jsonl", "[1]\n", "row 1 has no file_name"),
+        ("metadata.jsonl", "[1]\n", "line 1 is no JSON object"),
         ("metadata.csv", "file_name,caption\na/0.png,\udce9\n", "cannot be read"),
     ],
 )

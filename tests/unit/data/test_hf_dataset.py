@@ -191,7 +191,7 @@ def test_an_image_whose_file_is_gone_or_another_is_an_error_of_the_disk(tmp_path
                 .add_column("coarse", [0] * 4)
                 .cast_column("coarse", CAT_OR_DOG)
             ),
-            r"several labels: 'fine', 'coarse'.*rename",
+            r"several labels: 'fine', 'coarse'.*--label-column",
         ),
         (
             lambda: datasets.DatasetDict(train=rows(range(4)), test=rows(range(4)), extra=rows(range(4))),

@@ -3,8 +3,9 @@
 The policy, whose version is part of the key of every cached vector: refuse images of more than MAX_PIXELS or
 with an aspect ratio above MAX_ASPECT; decode fully; scale 16 bits to 8 (never clip); apply the EXIF
 orientation; take the first frame; composite transparency on white; convert CMYK and other modes to RGB.
-Colour profiles are ignored. A JPEG for an encoder is decoded at 1/2, 1/4 or 1/8 of its size if that leaves
-512 pixels and twice the encoder's input: several times faster, with nearly the same result.
+Colour profiles are ignored. DICOM is read by :mod:`trainer.data.dicom`. A JPEG for an encoder is decoded at
+1/2, 1/4 or 1/8 of its size if that leaves 512 pixels and twice the encoder's input: several times faster,
+with nearly the same result.
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from trainer.data import dicom
+from trainer.data.formats import DICOM, HEIC, PILLOW_FORMATS, describe_bytes
 from trainer.data.manifest import StoredImage
 
 DECODE_POLICY = "2"
 MAX_PIXELS = 120_000_000  # a 108-megapixel phone photo passes; as RGB it takes 360 MB at most
 MAX_ASPECT = 200  # encoders resize the *shorter* side: 1 × 30,000 would become 224 × 6.7 million
-# Other readers of Pillow start programs (EPS) or are rarely tested.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS: tuple[str, ...] = PILLOW_FORMATS
 
 Image.init()  # registers all readers now, because it is not thread-safe
+if HEIC.installed:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    FORMATS += ("HEIF",)
 # Pillow's warnings (damaged EXIF, more than 89 megapixels) are handled here or harmless.
 warnings.filterwarnings("ignore", module="PIL")
+warnings.filterwarnings("ignore", module="pydicom")
 
 # EXIF 2.3, tag 0x0112: transpose method by orientation.
 _ORIENTATION = {
@@ -78,7 +86,7 @@ def decode_sized(
         data = image if isinstance(image, bytes) else image.read_bytes()
         if not data:
             raise DecodeError("empty file")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        with _open(data, max_pixels) as opened:
             width, height = opened.size
             if width * height > max_pixels:
                 raise DecodeError(
@@ -88,8 +96,8 @@ def decode_sized(
                 raise DecodeError(
                     f"too narrow: {width} x {height} pixels, the aspect limit is 1:{MAX_ASPECT}"
                 )
-            if min_side is not None:
-                opened.draft(None, (min_side, min_side))  # no effect on other formats
+            if min_side is not None and opened.format != "HEIF":  # there it would be an embedded thumbnail
+                opened.draft(None, (min_side, min_side))  # no effect on formats other than JPEG
             drafted = opened.size != (width, height)
             opened.load()
             orientation = _orientation(opened)
@@ -104,9 +112,15 @@ def decode_sized(
     except Image.DecompressionBombError as error:
         raise DecodeError(f"too large: the limit is {MAX_PIXELS:,} pixels") from error
     except Image.UnidentifiedImageError as error:
-        raise DecodeError(f"not an image (begins with {data[:8]!r})") from error
+        raise DecodeError(f"not an image that can be read ({describe_bytes(data)})") from error
     except Exception as error:  # Pillow raises many types on damaged files
         raise DecodeError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    if DICOM.installed and dicom.is_dicom(data):
+        return Image.fromarray(dicom.decode_dicom(data, max_pixels=max_pixels))
+    return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def thumbnail(image_hwc: np.ndarray, side: int = 64) -> bytes:

@@ -17,15 +17,14 @@ import pyarrow.compute as compute
 import pyarrow.csv
 
 from trainer.core.errors import InputError, first_line
-from trainer.data import table_columns
-from trainer.data.files import EXTENSIONS
+from trainer.data import formats, table_columns
 from trainer.data.table_columns import ColumnChoice
 
 SEPARATORS = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a vertical bar"}
 HEADLESS = ["caption", "path"]  # as Conceptual Captions is written
 HEADLESS_LOOKED_AT = 100  # lines
 BLOCK, MOST_BLOCK = 1 << 20, (1 << 31) - 1  # bytes that are parsed at once; a row must fit into one block
-_EXTENSION = rf"\.(?:{'|'.join(one[1:] for one in sorted(EXTENSIONS))})"
+_EXTENSION = rf"\.(?:{'|'.join(one[1:] for one in sorted(formats.extensions()))})"
 _NAMES_FILE = re.compile(rf"{_EXTENSION}\b", re.IGNORECASE)
 _IS_FILE = re.compile(rf"{_EXTENSION}(#\d+)?\s*$", re.IGNORECASE)
 _CAPTION_NUMBER = re.compile(r"#\d+\s*$")  # Flickr8k: 1000268201.jpg#0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.core.errors import InputError
-from trainer.data import files
-from trainer.data.folder import walk
+from trainer.data import files, formats
+from trainer.data.listing import kinds_of_files, list_files
 from trainer.data.manifest import Columns, Manifest, Quarantined, build_manifest
 
 
@@ -24,12 +26,15 @@ def read_files(paths: Sequence[Path]) -> Manifest:
     if not paths:
         raise InputError("No images to predict. Pass image files or folders.")
     seen: dict[str, tuple[Path, str]] = {}  # name → path, why it cannot be opened
-    for path, problem in _walk_all(paths):
+    passed_over: Counter[str] = Counter()
+    for path, problem in _list_all(paths, passed_over):
         seen.setdefault(os.fspath(path), (path, problem))
     if not seen:
+        others = kinds_of_files(passed_over)
         raise InputError(
-            f"There is no image in {', '.join(map(_name, paths[:3]))}. Recognised extensions: "
-            f"{', '.join(sorted(files.EXTENSIONS))}."
+            f"There is no image in {', '.join(map(_name, paths[:3]))}"
+            f"{f', but other files: {others}' if others else ''}. {formats.cures(passed_over)} Recognised "
+            f"extensions: {', '.join(sorted(formats.extensions()))}."
         )
     usable = [path for path, problem in seen.values() if not problem]
     hashed = dict(zip(usable, files.hash_images(usable), strict=True))
@@ -41,7 +46,7 @@ def read_files(paths: Sequence[Path]) -> Manifest:
         for path, why in hashed.items()
         if isinstance(why, OSError)
     ]
-    return build_manifest(
+    manifest = build_manifest(
         "the images",
         Columns(
             sample_id=names,
@@ -52,12 +57,16 @@ def read_files(paths: Sequence[Path]) -> Manifest:
         ),
         quarantined=bad,
     )
+    return replace(manifest, passed_over=dict(passed_over))
 
 
-def _walk_all(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+def _list_all(paths: Sequence[Path], passed_over: Counter[str]) -> Iterator[tuple[Path, str]]:
+    """Yield files and why they cannot be opened; count the others in folders by extension."""
     for path in paths:
         if path.is_dir():
-            yield from walk(path, {os.path.realpath(path)})
+            listing = list_files(path)
+            passed_over.update(listing.passed_over)
+            yield from ((image.path, image.problem) for image in listing.images)
         elif os.path.lexists(path):
             yield path, files.problem(path)
         else:

@@ -12,10 +12,6 @@ from pathlib import Path
 
 from trainer.data.manifest import StoredImage
 
-EXTENSIONS = frozenset(
-    f".{name}"
-    for name in "jpg jpeg jpe jfif png apng webp bmp dib gif tif tiff ppm pgm pbm pnm".split()  # noqa: SIM905
-)
 HASH_THREADS = 8  # hashing waits for the disk and releases the GIL
 
 
@@ -46,18 +42,27 @@ def printable(text: str) -> str:
 
 
 def problem(path: Path) -> str:
-    """Return why a file cannot be opened, "" if it can. Uses ``stat`` only: opening a pipe could block."""
+    """Return why a file cannot be opened, "" if it can."""
+    return size_and_problem(path)[1]
+
+
+def size_and_problem(file: Path | os.DirEntry[str]) -> tuple[int, str]:
+    """Return the size of a file in bytes, and why it cannot be opened, "" if it can.
+
+    Uses ``stat`` only: opening a pipe could block.
+    """
     try:
-        status = path.stat()
+        status = file.stat()
     except ValueError:  # a zero byte, half a surrogate pair
-        return "not a file name"
+        return 0, "not a file name"
     except OSError as error:
-        if os.path.islink(path):
-            return "a broken link"
-        return "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        if os.path.islink(file):
+            return 0, "a broken link"
+        gone = isinstance(error, FileNotFoundError)
+        return 0, "no such file" if gone else f"cannot be read: {error.strerror}"
     if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    return "" if status.st_size else "empty file"
+        return 0, "not a regular file"
+    return status.st_size, "" if status.st_size else "empty file"
 
 
 def hash_images(images: Sequence[StoredImage]) -> list[str | OSError]:

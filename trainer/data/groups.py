@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
             seed=seed,
             name=manifest.name,
         )
-    return build_manifest(
+    grouped = build_manifest(
         manifest.name,
         Columns(
             sample_id=manifest.sample_id,
@@ -70,6 +71,7 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
         quarantined=manifest.quarantined,
         drawn_splits=manifest.drawn_splits,
     )
+    return replace(grouped, passed_over=manifest.passed_over, notes=manifest.notes)
 
 
 def groups_across_splits(manifest: Manifest) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from trainer.data import files
+from trainer.data import files, formats
 
 MISSING = (
     "no such file",
@@ -66,7 +66,7 @@ class ImagePaths:
             said.append(
                 f"{self.missing[0]!r} was looked for in {self.folder} and its sub-folders, as it is and with "
                 "the "
-                f"extensions {', '.join(sorted(files.EXTENSIONS))}; {there}."
+                f"extensions {', '.join(sorted(formats.extensions()))}; {there}."
             )
         return " ".join(said)
 
@@ -118,7 +118,7 @@ def _image_files(root: Path, depth: int, within: str = "") -> Iterator[str]:
         if entry.is_dir():
             if depth and not (entry.is_symlink() and _leads_in(entry.path, root)):
                 yield from _image_files(root, depth - 1, f"{path}/")
-        elif Path(entry.name).suffix.lower() in files.EXTENSIONS:
+        elif Path(entry.name).suffix.lower() in formats.extensions():
             yield path
 
 

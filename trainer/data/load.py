@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.core.errors import InputError
-from trainer.data import arrays, demo, folder, hf_dataset, shards, table
+from trainer.data import arrays, demo, folder, formats, hf_dataset, shards, table
 from trainer.data.class_names import notes_on_classes
-from trainer.data.files import EXTENSIONS
+from trainer.data.listing import SHARD, Listing, list_files
 from trainer.data.manifest import Manifest
 from trainer.data.table_columns import BY_NAME, ColumnChoice
 
@@ -44,32 +44,33 @@ def _read(data: str, *, seed: int, columns: ColumnChoice) -> Manifest:
         return hf_dataset.read_hub(data, seed=seed, chosen=columns)
     path = Path(data).expanduser()
     kind = path.suffix.lower()
-    if data != demo.NAME:
-        if path.is_dir() and not _is_shards(path):
-            reader = hf_dataset if hf_dataset.is_saved(path) else folder
-            return reader.read(path, name=data, seed=seed, chosen=columns)
-        if path.is_file() and kind in table.SUFFIXES:
-            return table.read(path, name=data, seed=seed, chosen=columns)
+    listing = None
+    if data != demo.NAME and path.is_dir():
+        if hf_dataset.is_saved(path):
+            return hf_dataset.read(path, name=data, seed=seed, chosen=columns)
+        listing = list_files(path)
+        if listing.images or not listing.shards:
+            return folder.read(path, listing, name=data, seed=seed, chosen=columns)
+    if data != demo.NAME and path.is_file() and kind in table.SUFFIXES:
+        return table.read(path, name=data, seed=seed, chosen=columns)
     if columns != BY_NAME:
         raise InputError(
             f"{data!r} has no columns to choose from: {' and '.join(columns.flags())} are for tables, "
-            "folders with "
-            "metadata, and datasets of Hugging Face."
+            "folders with metadata, and datasets of Hugging Face."
         )
     if data == demo.NAME:
         return demo.read()
-    if path.is_dir() or (path.is_file() and kind == shards.SUFFIX):
-        return shards.read(path, name=data, seed=seed)
+    if listing is not None:
+        return shards.read(path, listing, name=data, seed=seed)
+    if path.is_file() and kind == SHARD:
+        return shards.read(path.parent, Listing(shards=[path]), name=data, seed=seed)
     if path.is_file() and kind in arrays.SUFFIXES:
         return arrays.read(path, name=data, seed=seed)
+    if path.exists() and kind in formats.ARCHIVES:
+        raise InputError(f"{data!r} is an archive. {formats.UNPACK}")
     if path.exists():
         raise InputError(f"{data!r} is not a supported kind of data. {EXPECTED}.")
     hint = f" On the Hugging Face hub? Pass {hf_dataset.PREFIX}{data}." if HUB_NAME.fullmatch(data) else ""
     raise InputError(
         f"There is no file or folder {data!r}. {EXPECTED}. Check the spelling and the path.{hint}"
     )
-
-
-def _is_shards(path: Path) -> bool:
-    """Return whether a folder has tar files and no images."""
-    return bool(shards.find_shards(path)) and not any(p.suffix.lower() in EXTENSIONS for p in path.iterdir())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -70,8 +70,11 @@ class Manifest:
     # Known corruption of each row ("" = clean, None = unknown); used to score filters, never for training or
     # selection.
     corrupted: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()  # what the reader guessed or found odd, a sentence each
+    # Files that are no rows and no quarantined ones, by extension ("" for none): not counted as found.
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what the reader passed over, guessed or found odd, a sentence each
     unused: tuple[str, ...] = ()  # names of columns or arrays that were not read
+    dropped_conflicts: int = 0  # rows that were read and dropped, because copies had another label
 
     def __len__(self) -> int:
         return len(self.sample_id)

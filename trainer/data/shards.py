@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from trainer.core.errors import InputError
-from trainer.data import files
+from trainer.data import files, formats
+from trainer.data.layout import Folder, Place, understand
+from trainer.data.listing import SHARD, SIDECARS, ImageFile, Listing
 from trainer.data.manifest import Columns, Manifest, Quarantined
-from trainer.data.split import canonical_split, manifest_with_splits, parse_split
+from trainer.data.sidecars import MAX_BYTES, notes_of
+from trainer.data.split import canonical_split, manifest_with_splits, parse_split, split_in_name
 
-SUFFIX = ".tar"
-MAX_TEXT_BYTES = 1 << 20  # larger .json, .txt and .cls members are ignored
 EXPECTED = (
     "A shard is a tar of files that share a key: 000001.jpg with, if you have them, 000001.txt (caption), "
     "000001.cls (label) and 000001.json (label, caption, group, split)"
@@ -27,125 +29,212 @@ class _Sample(NamedTuple):
     """The members of one key."""
 
     sample_id: str
-    image: files.FileSlice | None
+    key: str  # printable
+    image: files.FileSlice
     content: str
     notes: dict[str, str]
-    split: str
+    split: str  # of the shard's folder or name
 
 
-def find_shards(path: Path) -> list[Path]:
-    """Return the shards of a path: the file itself, or those in a folder and its sub-folders."""
-    if path.is_file():
-        return [path] if path.suffix.lower() == SUFFIX else []
-    inside = [p for pattern in ("*.tar", "*/*.tar") for p in path.glob(pattern) if not p.name.startswith(".")]
-    return sorted(inside)
+@dataclass
+class _Members:
+    """What a shard has of one key, by the suffix that follows the key: ``.jpg``, ``.input.jpg``."""
+
+    images: dict[str, tuple[files.FileSlice, str]] = field(default_factory=dict)  # and their SHA-256
+    texts: dict[str, bytes] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+
+    def image(self) -> str | None:
+        """Return the suffix of the key's image: the plain one, else the only one; None without either."""
+        plain = [suffix for suffix in self.images if suffix.count(".") == 1]
+        return plain[0] if plain else next(iter(self.images)) if len(self.images) == 1 else None
+
+    def texts_by_kind(self) -> dict[str, bytes]:
+        """Return the texts by extension: ``.caption.txt`` is the ``.txt`` where there is no plain one."""
+        plain = {f".{suffix.rpartition('.')[2]}": text for suffix, text in self.texts.items()}
+        return plain | {suffix: text for suffix, text in self.texts.items() if suffix.count(".") == 1}
 
 
-def read(path: Path, *, name: str, seed: int) -> Manifest:
+def read(root: Path, listing: Listing, *, name: str, seed: int) -> Manifest:
     """Read the shards by name. Files of one key are one row; a key without an image is quarantined.
 
-    Complete images of a truncated shard are used; the shard is quarantined. The split is that of the folder
-    (train, val, test), else of the .json, else drawn.
+    Complete images of a truncated shard are used; the shard is quarantined. A shard's split is that of its
+    folder or its name (train, val, test), else the .json says it, else it is drawn. Where no .cls or .json
+    says a label, folders within the shards are the classes, as `trainer.data.layout` reads them.
+
+    Args:
+        listing: the shards, in ``root``.
 
     Raises:
         InputError: there are no images, or a split is unknown.
     """
     samples: list[_Sample] = []
     quarantined: list[Quarantined] = []
-    for shard in find_shards(path):
-        folder = shard.parent.name if path not in (shard, shard.parent) else ""
-        for one in _samples(shard, canonical_split(folder) or "", quarantined):
-            if one.image is None:
-                quarantined.append(Quarantined(one.sample_id, "a key without an image"))
-            else:
-                samples.append(one)
+    passed_over = listing.passed_over - Counter({SHARD: len(listing.shards)})
+    sidecars: dict[Folder, set[str]] = {}
+    for shard, split in zip(listing.shards, _splits(listing.shards, root), strict=True):
+        where = "/".join(files.printable(part) for part in shard.relative_to(root).with_suffix("").parts)
+        for key, members in _members(shard, quarantined).items():
+            folder = PurePosixPath(key).parts[:-1]
+            sidecars.setdefault(folder, set()).update(
+                PurePosixPath(key).name + kind for kind in members.texts
+            )
+            sample = _sample(where, files.printable(key), members, split, quarantined)
+            passed_over.update(_not_used(members, sample is not None))
+            if sample is not None:
+                samples.append(sample)
     if not samples:
         first = "; ".join(f"{where}: {reason}" for where, reason in quarantined[:3])
         raise InputError(f"{name} holds no usable images{f' ({first})' if first else ''}. {EXPECTED}.")
+    places = _places(samples, sidecars, name)
     columns = Columns(
         sample_id=[one.sample_id for one in samples],
-        label=[one.notes.get("label", "") for one in samples],
+        label=[one.notes.get("label", "") or place.label for one, place in zip(samples, places, strict=True)],
         split=[
             parse_split(one.split or one.notes.get("split", ""), where=f"{name}: {one.sample_id}")
-            for one in samples
+            or place.split
+            for one, place in zip(samples, places, strict=True)
         ],
         content=[one.content for one in samples],
         caption=[one.notes.get("caption", "") for one in samples],
         group=[one.notes.get("group", "") for one in samples],
-        images=[one.image for one in samples if one.image is not None],
+        images=[one.image for one in samples],
     )
-    return manifest_with_splits(name, columns, quarantined=quarantined, seed=seed)
+    manifest = manifest_with_splits(name, columns, quarantined=quarantined, seed=seed)
+    return replace(manifest, passed_over=dict(passed_over))
 
 
-def _samples(shard: Path, split: str, quarantined: list[Quarantined]) -> Iterator[_Sample]:
-    """Yield one sample per key. Members of a key are adjacent, as webdataset requires."""
+def _splits(shards: Sequence[Path], root: Path) -> list[str]:
+    """Return the split of each shard by its folder, else by names like imagenet-train-0.tar; "" for none."""
+    folders = [shard.relative_to(root).parts[:-1] for shard in shards]
+    of_folder = [next(filter(None, map(canonical_split, reversed(parts))), "") for parts in folders]
+    if any(of_folder):
+        return of_folder
+    for names in ([parts[-1] if parts else "" for parts in folders], [shard.stem for shard in shards]):
+        found = [split_in_name(one) for one in names]
+        several = {one.split for one in found if one is not None}
+        if (
+            None not in found
+            and len(several) > 1
+            and len({one.rest for one in found if one is not None}) == 1
+        ):
+            return [one.split for one in found if one is not None]
+    return [""] * len(shards)
+
+
+# --- members ----------------------------------------------------------------------------------
+
+
+def _members(shard: Path, quarantined: list[Quarantined]) -> dict[str, _Members]:
+    """Return the members of a shard by key. Those of a key need not stand side by side."""
+    found: dict[str, _Members] = {}
     wrong = files.problem(shard)
     if wrong:
         quarantined.append(Quarantined(shard.name, wrong))
-        return
-    current: _Sample | None = None
+        return found
     whole = 0
     try:
         with tarfile.open(shard, "r:") as tar, shard.open("rb") as raw:
             end = 0
             for member in tar:
                 end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-                if not member.isreg():
+                path = PurePosixPath(member.name)
+                if not member.isreg() or any(
+                    part.startswith(".") or part == "__MACOSX" for part in path.parts
+                ):
                     continue
-                key, suffix = _key(member.name)
-                if current is None or current.sample_id != f"{shard.stem}/{key}":
-                    if current is not None:
-                        yield current
-                    current = _Sample(f"{shard.stem}/{files.printable(key)}", None, "", {}, split)
-                data = _data(raw, member)
+                stem, _, suffix = path.name.partition(".")  # as in webdataset
+                _add(
+                    found.setdefault(str(path.parent / stem), _Members()),
+                    f".{suffix.lower()}",
+                    shard,
+                    member,
+                    raw,
+                )
                 whole += 1
-                current = _with_member(current, shard, member, suffix, data)
             raw.seek(end)
             # tarfile accepts an archive without an end marker
             if len(raw.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
                 raise tarfile.ReadError("no end marker")
     except (OSError, tarfile.TarError, EOFError) as error:
-        quarantined.append(Quarantined(shard.name, f"truncated or damaged after {whole} files: {error}"))
-    if current is not None:
-        yield current
+        quarantined.append(Quarantined(shard.name, _damage(shard, whole, error)))
+    return found
 
 
-def _key(name: str) -> tuple[str, str]:
-    """Return key and suffix. As in webdataset, the key ends at the first dot of the file name."""
-    path = PurePosixPath(name)
-    stem, _, suffix = path.name.partition(".")
-    return str(path.parent / stem), f".{suffix.lower()}"
+def _damage(shard: Path, whole: int, error: Exception) -> str:
+    if whole == 0 and shard.is_file():
+        with shard.open("rb") as raw:
+            return f"truncated, damaged or no tar ({formats.describe_bytes(raw.read(512))})"
+    return f"truncated or damaged after {whole} files: {error}"
 
 
-def _data(raw: io.BufferedReader, member: tarfile.TarInfo) -> bytes:
+def _add(
+    members: _Members, suffix: str, shard: Path, member: tarfile.TarInfo, raw: io.BufferedReader
+) -> None:
+    """Read a member and add it to those of its key."""
     raw.seek(member.offset_data)
     data = raw.read(member.size)
     if len(data) < member.size:
         raise tarfile.ReadError(f"{member.name} is truncated")
-    return data
-
-
-def _with_member(sample: _Sample, shard: Path, member: tarfile.TarInfo, suffix: str, data: bytes) -> _Sample:
-    if suffix in files.EXTENSIONS and sample.image is None:
+    kind = f".{suffix.rpartition('.')[2]}"
+    if kind in formats.extensions():
         image = files.FileSlice(shard, member.offset_data, member.size)
-        return sample._replace(image=image, content=hashlib.sha256(data).hexdigest())
-    if len(data) > MAX_TEXT_BYTES:
-        return sample
-    text = data.decode("utf-8", "replace").strip()
-    values = {".txt": {"caption": text}, ".cls": {"label": text}, ".json": _json(text)}.get(suffix, {})
-    return sample._replace(notes=values | sample.notes if suffix == ".json" else sample.notes | values)
+        members.images[suffix] = image, hashlib.sha256(data).hexdigest()
+    elif kind in SIDECARS and len(data) <= MAX_BYTES:
+        members.texts[suffix] = data
+    else:
+        members.others.append(suffix)
 
 
-def _json(text: str) -> dict[str, str]:
-    """Return label, caption, group and split. A .txt or .cls takes precedence."""
+def _sample(
+    where: str, key: str, members: _Members, split: str, quarantined: list[Quarantined]
+) -> _Sample | None:
+    """Return the row of a key; without a single image the key is quarantined."""
+    sample_id = f"{where}/{key}"
+    suffix = members.image()
+    if suffix is not None:
+        image, content = members.images[suffix]
+        return _Sample(sample_id, key, image, content, notes_of(members.texts_by_kind()), split)
+    if members.images:
+        reason = (
+            f"one of {len(members.images)} images of one key, which ends at the first dot of a name. Rename "
+            "the files so that only the extension follows a dot"
+        )
+        quarantined += [Quarantined(sample_id + other, reason) for other in members.images]
+    else:
+        only = ", ".join(sorted({*members.texts, *members.others}))
+        quarantined.append(Quarantined(sample_id, f"a key without an image (it has {only})"))
+    return None
+
+
+def _not_used(members: _Members, used: bool) -> Iterator[str]:
+    """Yield the extensions of the members that are neither in a row nor quarantined."""
+    if used:
+        yield from (
+            f".{one.rpartition('.')[2]}"
+            for one in [*members.images, *members.others]
+            if one != members.image()
+        )
+
+
+def _places(samples: Sequence[_Sample], sidecars: dict[Folder, set[str]], name: str) -> list[Place]:
+    """Return split and class by the folders within shards, if these are classes and no row has a label."""
+    nothing = [Place("", "")] * len(samples)
+    folders = [PurePosixPath(one.key).parts[:-1] for one in samples]
+    if len(set(folders)) < 2 or any(one.notes.get("label") for one in samples):
+        return nothing
+    images: dict[Folder, list[ImageFile]] = {}
+    for one, folder in zip(samples, folders, strict=True):
+        path = PurePosixPath(one.key)
+        images.setdefault(folder, []).append(ImageFile(Path(path), path.parts, one.image.size, ""))
     try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    if not isinstance(value, dict):
-        return {}
-    return {
-        key: str(value[key]).strip()
-        for key in ("label", "caption", "group", "split")
-        if value.get(key) is not None
-    }
+        layout = understand(images, sidecars, name)
+    except InputError:
+        return nothing
+    if (
+        layout.problem
+        or layout.passed_over
+        or len({place.label for place in layout.places.values()} - {""}) < 2
+    ):
+        return nothing
+    return [layout.places[folder] for folder in folders]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +26,8 @@ SPELLINGS = {
     "test": "test",
     "testing": "test",
 }
+# Words that say nothing of what a folder holds: "training_set" is "training".
+FILLERS = ("set", "sets", "data", "dataset", "images", "image", "imgs", "img", "folder", "split")
 VAL_FROM_TRAIN = (0.85, 0.15, 0.0)  # if the data has train and test
 
 
@@ -90,6 +94,30 @@ def complete_splits(
 def canonical_split(name: str) -> str | None:
     """Return train, val or test for a spelling of it, else None."""
     return SPELLINGS.get(name.strip().lower())
+
+
+class SplitName(NamedTuple):
+    """The split that a name speaks of."""
+
+    split: str
+    rest: tuple[str, ...]  # the other words of the name: ("seg",) of seg_train
+
+
+def split_in_name(name: str) -> SplitName | None:
+    """Return the split that a name speaks of, None for none: seg_train, training_set, TestData, val2017."""
+    words = words_of_name(name)
+    splits = {SPELLINGS[word] for word in words if word in SPELLINGS}
+    if len(splits) != 1:
+        return None
+    rest = tuple(word for word in words if word not in SPELLINGS and word not in FILLERS)
+    return SplitName(splits.pop(), rest)
+
+
+def words_of_name(name: str) -> list[str]:
+    """Return the words of a file's or folder's name in lower case, without digits."""
+    words = " ".join(re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))).lower()
+    glued = rf"\b({'|'.join(SPELLINGS)})({'|'.join(FILLERS)})\b"  # trainset, testdata
+    return re.sub(glued, r"\1 \2", words).split()
 
 
 def parse_split(given: str, *, where: str) -> str:

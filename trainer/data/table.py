@@ -15,7 +15,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from trainer.core.errors import InputError
-from trainer.data import files, table_columns
+from trainer.data import files, formats, table_columns
 from trainer.data.delimited import TextTable, read_json_lines, read_separated
 from trainer.data.image_paths import ImagePaths
 from trainer.data.manifest import Columns, Manifest, Quarantined, rows_by_value
@@ -178,7 +178,7 @@ def _columns(
 
 
 def _looks_like_file(name: str) -> bool:
-    return Path(name).suffix.lower() in files.EXTENSIONS
+    return Path(name).suffix.lower() in formats.extensions()
 
 
 def _labels(table: TextTable, column: str | None, path: Path, name: str) -> list[str]:

@@ -68,6 +68,22 @@ def test_grey_with_alpha_lies_on_white() -> None:
     assert decode(encoded(image)).tolist() == [[[255, 255, 255]]]
 
 
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000"])
+def test_newer_formats_are_read(kind: str) -> None:
+    image = np.full((32, 48, 3), (200, 30, 60), np.uint8)
+    assert np.abs(decode(encoded(image, kind=kind)).astype(int) - image).max() < 8
+
+
+def test_a_turned_avif_is_turned_once() -> None:
+    image = np.zeros((32, 48, 3), np.uint8)
+    image[:, :24] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = decode(encoded(image, kind="AVIF", exif=exif))
+    assert out.shape == (48, 32, 3)
+    assert out[:20].min() > 200 > 50 > out[28:].max()
+
+
 def test_cmyk_becomes_rgb() -> None:
     out = decode(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), kind="JPEG"))
     assert out.shape == (8, 8, 3)
@@ -104,7 +120,16 @@ def test_a_strip_that_would_explode_when_scaled_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "empty"), (b"<html>404</html>", "not an image"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image")],
+    [
+        (b"", "empty"),
+        (b"\n<!DOCTYPE html>", "an HTML page"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x18ftypmp42", "a video"),
+        (bytes(128) + b"DICM", "DICOM"),
+        (b"nothing known", "begins with b'nothing '"),
+    ],
 )
 def test_what_is_no_image_is_refused_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(DecodeError, match=reason):

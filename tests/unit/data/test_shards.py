@@ -84,7 +84,7 @@ def test_a_key_without_an_image_and_a_shard_that_is_none_are_quarantined(tmp_pat
     shard(tmp_path / "00000.tar", samples(0, 4) | {"lonely.txt": b"no image"})
     (tmp_path / "00001.tar").write_bytes(b"not a tar at all" * 100)
     quarantined = dict(load(str(tmp_path), seed=0).quarantined)
-    assert quarantined["00000/lonely"] == "a key without an image"
+    assert quarantined["00000/lonely"] == "a key without an image (it has .txt)"
     assert "damaged" in quarantined["00001.tar"]
 
 

@@ -72,6 +72,8 @@ class DataConfig(CommonConfig):
     "Data quality" and the search for near-duplicates. Images that are already cached are not measured."""
     drop_duplicates: bool = False
     """Keep one row per duplicated image, preferring the test row."""
+    label_conflicts: Literal["warn", "drop", "refuse"] = "warn"
+    """If copies of an image have different labels: warn, drop all of its rows, or refuse the data."""
     allow_leaks: bool = False
     """Accept images or groups that are in both train and test."""
     groups: str | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -78,6 +80,41 @@ def redundant_rows(manifest: Manifest) -> np.ndarray:
         rank = [SPLIT_PRIORITY.index(str(manifest.split_n[row])) for row in rows]
         redundant_n[np.delete(rows, int(np.argmin(rank)))] = True
     return redundant_n
+
+
+def label_conflicts(manifest: Manifest) -> list[np.ndarray]:
+    """Return the rows of each image that occurs with several labels, in order of first appearance."""
+    conflicts = []
+    for rows in duplicate_rows(manifest.content):
+        label_r = manifest.label_n[rows]
+        if len(set(label_r[label_r >= 0].tolist())) > 1:
+            conflicts.append(rows)
+    return conflicts
+
+
+def drop_label_conflicts(manifest: Manifest, conflicts: Sequence[np.ndarray]) -> Manifest:
+    """Return the manifest without the rows of the conflicts, with their number and another digest."""
+    dropped = np.concatenate(conflicts)
+    kept = manifest.take(np.setdiff1d(np.arange(len(manifest)), dropped))
+    digest = hashlib.sha256(f"{manifest.digest} without label conflicts".encode()).hexdigest()
+    return replace(kept, digest=digest, dropped_conflicts=manifest.dropped_conflicts + len(dropped))
+
+
+def describe_label_conflicts(manifest: Manifest, conflicts: Sequence[np.ndarray]) -> str:
+    """Return a sentence with the number of conflicts and examples."""
+    what = "image" if manifest.images is not None else "vector"
+    several = f"{len(conflicts):,} {what}s occur" if len(conflicts) > 1 else f"1 {what} occurs"
+    named = [
+        " and ".join(f"{manifest.sample_id[row]} ({_label(manifest, row)})" for row in rows[:3])
+        for rows in conflicts[:3]
+    ]
+    more = "; …" if len(conflicts) > 3 else ""
+    return f"{several} with several labels: {'; '.join(named)}{more}."
+
+
+def _label(manifest: Manifest, row: int) -> str:
+    number = manifest.label_n[row]
+    return manifest.classes[number] if number >= 0 else "no label"
 
 
 def check_leaks(manifest: Manifest) -> None:

@@ -106,9 +106,13 @@ def encode_rows(
 def read_rows(config: DataConfig) -> Manifest:
     """Read the rows with their groups, none of which is in two splits unless that is allowed.
 
+    Says how the data was understood: classes, splits, what was passed over.
+
     Raises:
-        InputError: the data cannot be read; a group is divided; a flag is out of its range.
+        InputError: the data cannot be read; a group is divided; copies of an image have different labels and
+            that is refused; a flag is out of its range.
     """
+    from trainer.data.dataset_summary import notices, summarise
     from trainer.data.groups import check_group_leaks, drop_shared_groups, with_groups
     from trainer.data.load import load
     from trainer.data.table_columns import ColumnChoice
@@ -119,10 +123,12 @@ def read_rows(config: DataConfig) -> Manifest:
         config.image_column, config.label_column, config.caption_column, config.group_column
     )
     manifest = load(config.data, seed=config.seed, columns=columns)
-    for note in manifest.notes:
-        say(f"Note: {note}")
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
+    say(summarise(manifest))
+    for notice in notices(manifest):
+        say(notice)
+    manifest = _without_label_conflicts(config, manifest)
     if config.drop_shared_groups:
         whole, manifest = manifest, drop_shared_groups(manifest)
         if len(manifest) < len(whole):
@@ -145,6 +151,23 @@ def require_one_encoder(config: DataConfig, reason: str) -> None:
             f"--encoder {config.encoder} names {len(names)} encoders. {reason} Pass one, such as --encoder "
             f"{names[0]}."
         )
+
+
+def _without_label_conflicts(config: DataConfig, manifest: Manifest) -> Manifest:
+    """Warn of copies of an image with different labels, drop them or refuse them, as the flag says."""
+    from trainer.data.duplicates import describe_label_conflicts, drop_label_conflicts, label_conflicts
+
+    conflicts = label_conflicts(manifest)
+    if not conflicts:
+        return manifest
+    found = describe_label_conflicts(manifest, conflicts)
+    if config.label_conflicts == "refuse":
+        raise InputError(f"{config.data}: {found} Correct or remove them, or pass --label-conflicts drop.")
+    if config.label_conflicts == "drop":
+        say(f"Dropped: {found}")
+        return drop_label_conflicts(manifest, conflicts)
+    say(f"Warning: {found} Pass --label-conflicts drop to leave them out.")
+    return manifest
 
 
 def require_images(config: DataConfig, manifest: Manifest, reason: str) -> None:
@@ -194,7 +217,8 @@ def _report(report: ExtractReport, *, encoded: bool) -> None:
         say(f"Warning: {warning}")
     say(
         f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
-        f"duplicates {report.dropped_duplicates}."
+        f"duplicates {report.dropped_duplicates}"
+        + (f" + dropped label conflicts {report.dropped_conflicts}." if report.dropped_conflicts else ".")
         + (f" {report.duplicates} of the rows repeat another one's image." if report.duplicates else "")
     )
     if encoded:

@@ -26,9 +26,10 @@ from trainer.features.store import FeatureStore
 
 @dataclass(frozen=True)
 class ExtractReport:
-    """Report of an extraction. ``found == used + len(quarantined) + dropped_duplicates``.
+    """Report of an extraction.
 
-    Of several encoders, calls and seconds are those of all.
+    ``found == used + len(quarantined) + dropped_duplicates + dropped_conflicts``. Of several encoders, calls
+    and seconds are those of all.
     """
 
     found: int  # rows and quarantined files together
@@ -48,6 +49,7 @@ class ExtractReport:
     encoder: str  # name, dtype, recipe unless pooled, and key, of several joined by " + "; "ready features"
     # for precomputed features
     warnings: tuple[str, ...]  # such as damaged shards
+    dropped_conflicts: int = 0  # rows dropped before encoding because a copy has another label
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def _distinct(manifest: Manifest, drop: bool) -> Manifest:
 
 def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
     quarantined = _without(manifest, bad).quarantined if bad else manifest.quarantined
-    found = len(manifest) + len(manifest.quarantined)
+    found = _found(manifest)
     if found and len(quarantined) / found > max_bad:
         first = "; ".join(f"{path}: {reason}" for path, reason in quarantined[:5])
         raise TooManyBadFiles(
@@ -228,6 +230,10 @@ def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
             f"be used, more than the {max_bad:.1%} that --max-bad allows. The first: {first}. Repair or "
             "remove them, or raise --max-bad."
         )
+
+
+def _found(manifest: Manifest) -> int:
+    return len(manifest) + len(manifest.quarantined) + manifest.dropped_conflicts
 
 
 def _report(
@@ -240,7 +246,7 @@ def _report(
     elapsed_s: float,
 ) -> ExtractReport:
     return ExtractReport(
-        found=len(manifest) + len(manifest.quarantined),
+        found=_found(manifest),
         used=len(kept),
         quarantined=manifest.quarantined,
         dropped_duplicates=len(manifest) - len(kept),
@@ -254,4 +260,5 @@ def _report(
         share={what: seconds / elapsed_s for what, seconds in work.seconds.items()},
         encoder=encoder,
         warnings=tuple(warnings),
+        dropped_conflicts=manifest.dropped_conflicts,
     )

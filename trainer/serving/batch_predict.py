@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from trainer.data.manifest import Manifest
-    from trainer.features.extract import Features
+    from trainer.features.extract import ExtractReport, Features
     from trainer.serving.predictor import RecordedHead
     from trainer.tracking.reader import RunFiles
 
@@ -44,7 +45,6 @@ def run(config: PredictConfig) -> dict[str, Any]:
     """
     began = time.time()
     check(config)
-    from trainer.data.file_list import read_files
     from trainer.features.key import BETWEEN
     from trainer.serving.predictor import folders_of
 
@@ -54,14 +54,12 @@ def run(config: PredictConfig) -> dict[str, Any]:
     named = BETWEEN.join(one.name for one in used)
     say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {named} ({used[0].dtype}).")
     started = time.time()
-    features = encode(config, read_files(config.images), recorded, folders)
+    listed = list_images(config)
+    features = encode(config, listed, recorded, folders)
     probs_nc = recorded.probabilities(features.vectors_nd)
     took_s = time.time() - started
     report = features.report
-    for path, reason in report.quarantined[:SHOWN]:
-        say(f"Bad: {path}: {reason}")
-    if len(report.quarantined) > SHOWN:
-        say(f"… and {len(report.quarantined) - SHOWN} more, all in {config.out}.")
+    say_bad(config, report)
     more = further_columns(config, recorded, features.vectors_nd, probs_nc)
     write_csv(config, features, recorded.classes, probs_nc, more)
     taken = Counter(recorded.classes[c] for c in probs_nc.argmax(1)) if len(probs_nc) else Counter()
@@ -73,6 +71,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
         Predicted.PREDICTED: report.used,
         Predicted.BAD: len(report.quarantined),
         Predicted.BAD_FILES: [{"path": path, "reason": reason} for path, reason in report.quarantined],
+        Predicted.PASSED_OVER: dict(listed.passed_over),
         Predicted.COUNTS: dict(taken.most_common()),
         Predicted.CLASSES: list(recorded.classes),
         Predicted.REUSED: report.reused,
@@ -82,8 +81,10 @@ def run(config: PredictConfig) -> dict[str, Any]:
         Predicted.OUT: str(config.out),
         Predicted.ELAPSED_S: round(time.time() - began, 3),
     }
+    others = sum(listed.passed_over.values())
     say(
-        f"Found {report.found} = predicted {report.used} + bad {len(report.quarantined)}, "
+        f"Found {report.found} = predicted {report.used} + bad {len(report.quarantined)}"
+        f"{f' (and passed over {others:,} other files)' if others else ''}, "
         f"{figures[Predicted.IMAGES_PER_S]:g} images/s. Predictions: {config.out}"
     )
     if len(report.quarantined) > config.max_bad * report.found:
@@ -93,6 +94,33 @@ def run(config: PredictConfig) -> dict[str, Any]:
             figures,
         )
     return figures
+
+
+def list_images(config: PredictConfig) -> Manifest:
+    """Return the images as rows; says how many there are by extension, and what was passed over.
+
+    Raises:
+        InputError: there are none.
+    """
+    from trainer.data.dataset_summary import notices
+    from trainer.data.file_list import read_files
+    from trainer.data.listing import kinds_of_files
+
+    listed = read_files(config.images)
+    paths = [*listed.sample_id, *(path for path, _ in listed.quarantined)]
+    kinds = Counter(os.path.splitext(path)[1].lower() for path in paths)
+    say(f"Images: {kinds_of_files(kinds)}.")
+    for notice in notices(listed):
+        say(notice)
+    return listed
+
+
+def say_bad(config: PredictConfig, report: ExtractReport) -> None:
+    """Name the files that cannot be used."""
+    for path, reason in report.quarantined[:SHOWN]:
+        say(f"Bad: {path}: {reason}")
+    if len(report.quarantined) > SHOWN:
+        say(f"… and {len(report.quarantined) - SHOWN} more, all in {config.out}.")
 
 
 def further_columns(

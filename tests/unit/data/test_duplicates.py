@@ -14,9 +14,12 @@ from tests.support.image_files import encoded, noise
 from trainer.core.errors import InputError
 from trainer.data.duplicates import (
     check_leaks,
+    describe_label_conflicts,
+    drop_label_conflicts,
     duplicate_rows,
     groups_drawn,
     indivisible_units,
+    label_conflicts,
     redundant_rows,
     unit_numbers,
 )
@@ -51,6 +54,20 @@ def test_an_image_in_train_and_test_is_refused_and_both_rows_are_named() -> None
     with pytest.raises(InputError, match=r"toy: 1 images .*row1 and row3.*--drop-duplicates.*--allow-leaks"):
         check_leaks(_manifest("abcb", "rrvt"))
     check_leaks(_manifest("abbccd", "rrrttv"))
+
+
+def test_copies_with_different_labels_are_conflicts_and_are_dropped_whole() -> None:
+    manifest = _manifest("aabbcacd", "rrrtrrvv")  # labels a, b, a, b …
+    conflicts = label_conflicts(manifest)
+    assert [rows.tolist() for rows in conflicts] == [[0, 1, 5], [2, 3]]
+    assert describe_label_conflicts(manifest, conflicts[:1]) == (
+        "1 vector occurs with several labels: row0 (a) and row1 (b) and row5 (b)."
+    )
+    kept = drop_label_conflicts(manifest, conflicts)
+    assert kept.sample_id == ("row4", "row6", "row7")
+    assert (kept.dropped_conflicts, kept.digest != manifest.digest) == (5, True)
+    unlabelled = replace(manifest, label_n=np.full(len(manifest), -1))
+    assert label_conflicts(unlabelled) == []
 
 
 @given(

@@ -75,6 +75,7 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         figures = {
             Extracted.RUN_ID: writer.run_id,
             **figures_of(report),
+            Extracted.PASSED_OVER: dict(features.manifest.passed_over),
             **texts,
             **quality.figures(),
             Extracted.ELAPSED_S: round(time.time() - began, 3),
@@ -124,6 +125,7 @@ def figures_of(report: ExtractReport) -> dict[str, Any]:
         Extracted.USED: report.used,
         Extracted.QUARANTINED: len(report.quarantined),
         Extracted.DROPPED: report.dropped_duplicates,
+        Extracted.DROPPED_CONFLICTS: report.dropped_conflicts,
         Extracted.DUPLICATES: report.duplicates,
         Extracted.REUSED: report.reused,
         Extracted.ENCODED: report.encoded,

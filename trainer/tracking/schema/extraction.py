@@ -53,7 +53,7 @@ class Duplicates:
 class Extracted:
     """Keys of an extraction's SUMMARY and of the last line that ``trainer.extract`` prints.
 
-    ``found == used + quarantined + dropped_duplicates``, always.
+    ``found == used + quarantined + dropped_duplicates + dropped_conflicts``, always.
     """
 
     RUN_ID = "mlflow_run_id"
@@ -61,6 +61,8 @@ class Extracted:
     USED = "used"
     QUARANTINED = "quarantined"
     DROPPED = "dropped_duplicates"
+    DROPPED_CONFLICTS = "dropped_conflicts"  # rows of images with several labels; absent in older runs
+    PASSED_OVER = "passed_over"  # {".heic": files that are no rows, …}; absent in older runs
     DUPLICATES = "duplicates"  # rows, used or dropped, whose image another row before them shows
     REUSED = "reused"
     ENCODED = "encoded"

@@ -210,6 +210,7 @@ class Predicted:
     PREDICTED = "predicted"
     BAD = "bad"
     BAD_FILES = "bad_files"  # [{"path": …, "reason": …}]
+    PASSED_OVER = "passed_over"  # {".heic": files in the given folders that are no readable images, …}
     COUNTS = "counts"  # {class: images predicted as it}
     CLASSES = "classes"
     REUSED = "reused"  # images whose vector was in the cache

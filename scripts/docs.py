@@ -33,6 +33,7 @@ DOCS = ROOT / "docs"
 END = "<!-- end of generated part -->"
 PART = re.compile(rf"(<!-- generated: (\w+) ?(\S*) -->\n).*?({re.escape(END)})", re.DOTALL)
 CONFIGS = {  # of each command: where its flags are defined
+    "check": "trainer.check:CheckConfig",
     "sweep": "trainer.sweep:SweepConfig",
     "extract": "trainer.extract:ExtractConfig",
     "ablate": "trainer.ablate:AblateConfig",

@@ -14,6 +14,7 @@ from pathlib import Path
 import trainer
 
 COMMANDS = {
+    "check": "read your data, train nothing, say what looks wrong",
     "sweep": "search for the best head on frozen features",
     "extract": "encode images into the cache; find corrupt files and duplicates",
     "ablate": "does filtering or augmenting the training set help?",

@@ -1,0 +1,1 @@
+"""Check data and encoder before anything is trained."""

@@ -1,0 +1,109 @@
+"""What looks wrong in the rows of a data set, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from trainer.core.errors import InputError
+from trainer.data.duplicates import (
+    check_leaks,
+    describe_label_conflicts,
+    duplicate_rows,
+    label_conflicts,
+    unit_numbers,
+)
+from trainer.data.groups import check_group_leaks
+from trainer.data.manifest import Manifest, check_trainable
+from trainer.stats.intervals import wilson
+
+FEW_OF_A_CLASS = 5  # test rows: below, a class's recall says next to nothing
+UNEVEN = 20  # times as many rows of the largest class as of the smallest
+ASSUMED = 0.8  # accuracy for which the precision of the test rows is told
+
+
+class Finding(NamedTuple):
+    """A thing that looks wrong."""
+
+    severity: Literal["error", "warning"]  # error: a sweep refuses
+    text: str  # what it is, and what to do
+
+
+def of_rows(manifest: Manifest, *, allow_leaks: bool, drop_duplicates: bool) -> Iterator[Finding]:
+    """Yield what looks wrong in the rows, errors first.
+
+    Args:
+        allow_leaks, drop_duplicates: as the flags of every command.
+    """
+    checks: list[Callable[[Manifest], None]] = [check_trainable]
+    if not allow_leaks:
+        checks += [check_group_leaks] + ([] if drop_duplicates else [check_leaks])
+    for check in checks:
+        try:
+            check(manifest)
+        except InputError as error:
+            yield Finding("error", str(error))
+    conflicts = label_conflicts(manifest)
+    if conflicts:
+        found = describe_label_conflicts(manifest, conflicts)
+        yield Finding("warning", f"{found} Pass --label-conflicts drop to leave them out.")
+    copies = sum(len(rows) - 1 for rows in duplicate_rows(manifest.content))
+    if copies:
+        yield Finding(
+            "warning",
+            f"{copies:,} rows repeat another one's {'image' if manifest.images is not None else 'vector'}. Pass "
+            "--drop-duplicates to keep one of each.",
+        )
+    yield from _of_classes(manifest)
+    if manifest.features_nd is not None:
+        yield from _of_vectors(manifest.features_nd)
+
+
+def _of_classes(manifest: Manifest) -> Iterator[Finding]:
+    labelled_n = manifest.label_n[manifest.label_n >= 0]
+    if len(manifest.classes) < 2 or not len(labelled_n):
+        return
+    count_c = np.bincount(labelled_n, minlength=len(manifest.classes))
+    if count_c.min() and count_c.max() > UNEVEN * count_c.min():
+        most, least = manifest.classes[int(count_c.argmax())], manifest.classes[int(count_c.argmin())]
+        yield Finding(
+            "warning",
+            f"The classes are uneven: {most} has {count_c.max():,} rows, {least} {count_c.min():,}. Read macro-F1 "
+            "rather than accuracy; the search also tries class weights.",
+        )
+    tested = manifest.label_n[manifest.rows("test")]
+    tested_c = np.bincount(tested[tested >= 0], minlength=len(manifest.classes))
+    few = [manifest.classes[i] for i in np.flatnonzero(tested_c < FEW_OF_A_CLASS)]
+    if few and len(tested):
+        named = ", ".join(few[:5]) + (" …" if len(few) > 5 else "")
+        yield Finding(
+            "warning",
+            f"{len(few)} of {len(manifest.classes)} classes have fewer than {FEW_OF_A_CLASS} test rows ({named}): "
+            "their figures will be uncertain. Add test rows.",
+        )
+
+
+def _of_vectors(features_nd: np.ndarray) -> Iterator[Finding]:
+    constant = int((features_nd.max(0) == features_nd.min(0)).sum()) if len(features_nd) else 0
+    if constant:
+        yield Finding(
+            "warning",
+            f"{constant:,} of {features_nd.shape[1]:,} features have the same value in every row, so they tell "
+            "nothing apart.",
+        )
+
+
+def precision_of_test(manifest: Manifest) -> str:
+    """Say how well the test rows can tell an accuracy; groups and copies count once."""
+    rows = manifest.rows("test")
+    if not len(rows):
+        return "Test rows: none."
+    units = len(np.unique(unit_numbers(manifest)[rows]))
+    _, low, high = wilson(round(ASSUMED * units), units)
+    apart = "" if units == len(rows) else f" in {units:,} groups"
+    return (
+        f"Test rows: {len(rows):,}{apart}. An accuracy of {ASSUMED:.2f} would be known to "
+        f"[{low:.3f}, {high:.3f}] (95 %)."
+    )

@@ -1,0 +1,202 @@
+"""Read everything, train nothing: what was understood, what it would take, what looks wrong."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trainer.core import text
+from trainer.core.config import command_line
+from trainer.core.console import bar, say
+from trainer.core.errors import InputError, NoResultError
+from trainer.experiments.checking.config import CheckConfig
+from trainer.experiments.inputs import encoder_settings, read_rows
+
+# Heavy rooms (torch, transformers) are imported where they are entered.
+if TYPE_CHECKING:
+    from trainer.data.manifest import Manifest
+    from trainer.experiments.checking.findings import Finding
+    from trainer.experiments.checking.images import Decoding
+    from trainer.features.settings import EncoderSettings
+
+BYTES_PER_NUMBER = 2  # of a cached vector: float16
+TRIED = 16  # images with which the encoder is timed
+
+
+def run(config: CheckConfig) -> dict[str, Any]:
+    """Check data and encoder, and say what was found. Returns the figures.
+
+    Raises:
+        InputError: the data cannot be read.
+        NoResultError: a sweep would refuse data or encoder; with the figures.
+    """
+    from dataclasses import replace
+
+    from trainer.data.manifest import SPLITS
+    from trainer.experiments.checking import findings
+
+    lenient = replace(config, allow_leaks=True, label_conflicts="warn")  # told below, with all the rest
+    manifest = read_rows(lenient)
+    say(findings.precision_of_test(manifest))
+    found = list(
+        findings.of_rows(
+            manifest, allow_leaks=config.allow_leaks, drop_duplicates=config.drop_duplicates
+        )
+    )
+    figures: dict[str, Any] = {
+        "rows": len(manifest),
+        "classes": {
+            name: int((manifest.label_n == number).sum()) for number, name in enumerate(manifest.classes)
+        },
+        "splits": {split: len(manifest.rows(split)) for split in SPLITS},
+        "drawn_splits": list(manifest.drawn_splits),
+        "captions": sum(map(bool, manifest.caption)),
+        "groups": len(set(manifest.group) - {""}),
+        "passed_over": dict(manifest.passed_over),
+        "quarantined": [{"path": path, "reason": reason} for path, reason in manifest.quarantined],
+    }
+    if manifest.images is not None:
+        figures |= _check_images(config, manifest, found)
+    else:
+        assert manifest.features_nd is not None
+        figures["features"] = manifest.features_nd.shape[1]
+    found.sort(key=lambda one: one.severity)
+    _tell(config, found)
+    figures["findings"] = [one._asdict() for one in found]
+    errors = sum(one.severity == "error" for one in found)
+    if errors:
+        raise NoResultError(f"A sweep would refuse {config.data}, for the reasons above.", figures)
+    return figures
+
+
+class Encoding(NamedTuple):
+    """What encoding would take."""
+
+    side: int  # pixels
+    numbers: int  # of a vector
+    images_per_s: float  # of the encoder alone
+    missing: int  # distinct images that are not cached
+
+
+def _check_images(config: CheckConfig, manifest: Manifest, found: list[Finding]) -> dict[str, Any]:
+    """Decode the images and try the encoder; adds to ``found``. Returns the figures."""
+    from trainer.experiments.checking import images
+    from trainer.experiments.checking.findings import Finding
+    from trainer.features.backbone import pick_device
+
+    encoding: Encoding | None = None
+    settings = None
+    try:
+        settings = encoder_settings(config, pick_device(config.device), space=config.features[0])
+        encoding = _try_encoder(settings, manifest)
+        found += _of_captions(settings, manifest)
+    except InputError as error:
+        found.append(Finding("error", str(error)))
+    with bar("Reading", "images") as progress:
+        decoding = images.decode_all(manifest, min_side=None, progress=progress.update)
+    say(images.describe(decoding))
+    side = None if encoding is None else encoding.side
+    found += images.of_images(decoding, side=side, max_bad=config.max_bad)
+    told = {
+        "images": len(decoding.size_m2),
+        "bad": [{"path": path, "reason": reason} for path, reason in decoding.bad.items()],
+    }
+    if encoding is None or settings is None:
+        return told
+    return told | _estimate(settings, encoding, decoding, found)
+
+
+def _try_encoder(settings: EncoderSettings, manifest: Manifest) -> Encoding:
+    """Load the encoder and time a batch.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    import numpy as np
+
+    from trainer.features.encoder import ImageEncoder
+    from trainer.features.store import FeatureStore
+
+    store = FeatureStore(settings.cache_dir / "features", settings.key())
+    missing = sum(content not in store for content in set(manifest.content))
+    encoder = ImageEncoder(
+        settings.folder, device=settings.device, dtype=settings.compute_dtype, space=settings.space
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (TRIED, 3, *encoder.shape), dtype=np.uint8)
+    encoder.forward(noise)
+    began = time.perf_counter()
+    vectors_nd = encoder.forward(noise)
+    return Encoding(
+        encoder.shape[0], vectors_nd.shape[1], TRIED / (time.perf_counter() - began), missing
+    )
+
+
+def _of_captions(settings: EncoderSettings, manifest: Manifest) -> list[Finding]:
+    """Return what looks wrong in the captions, where the encoder reads texts."""
+    from trainer.data.table_columns import split_captions
+    from trainer.experiments.checking.findings import Finding
+    from trainer.features.families import family_of
+    from trainer.features.text_encoder import Tokens
+
+    captions = [one for caption in manifest.caption for one in split_captions(caption) if one]
+    if not captions or family_of(settings.folder).text is None:
+        return []
+    tokens = Tokens(settings.folder)
+    cut = int(tokens.is_truncated(captions).sum())
+    if not cut:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{cut:,} of {len(captions):,} captions are longer than the {tokens.length} tokens that the encoder "
+            "sees: their end does not count.",
+        )
+    ]
+
+
+def _estimate(
+    settings: EncoderSettings, encoding: Encoding, decoding: Decoding, found: list[Finding]
+) -> dict[str, Any]:
+    """Say what encoding would take; adds to ``found`` if the disk has no room. Returns the figures."""
+    from trainer.experiments.checking.findings import Finding
+
+    decoded_per_s = (len(decoding.size_m2) + len(decoding.bad)) / decoding.elapsed_s
+    seconds = encoding.missing / min(decoded_per_s, encoding.images_per_s)
+    needed = encoding.missing * encoding.numbers * BYTES_PER_NUMBER
+    free = shutil.disk_usage(_existing(settings.cache_dir)).free
+    say(
+        f"Encoder: {settings.encoder}, {encoding.side} pixels per side, vectors of {encoding.numbers:,} numbers, "
+        f"{encoding.images_per_s:.0f} images per second ({settings.compute_dtype}). {encoding.missing:,} images "
+        f"are not cached: about {text.duration(seconds)}, {needed / 2**20:,.1f} MiB of the "
+        f"{free / 2**30:,.1f} GiB that are free in {settings.cache_dir}."
+    )
+    if needed > free:
+        found.append(
+            Finding("error", f"The cache needs {needed / 2**30:,.1f} GiB. Pass a --cache-dir with more room.")
+        )
+    return {
+        "encoder": settings.encoder,
+        "not_cached": encoding.missing,
+        "encoding_s": round(seconds, 1),
+        "cache_bytes": needed,
+        "free_bytes": free,
+    }
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder.resolve(), *folder.resolve().parents) if one.is_dir())
+
+
+def _tell(config: CheckConfig, found: list[Finding]) -> None:
+    errors = sum(one.severity == "error" for one in found)
+    warnings = len(found) - errors
+    if not found:
+        say(f"Nothing looks wrong. Go on: {command_line('trainer.sweep', config)}")
+        return
+    say(f"Looks wrong: {errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}.")
+    for one in found:
+        say(f"  {one.severity.capitalize()}: {one.text}")
+    if not errors:
+        say(f"A sweep would run: {command_line('trainer.sweep', config)}")

@@ -53,7 +53,8 @@ def of_rows(manifest: Manifest, *, allow_leaks: bool, drop_duplicates: bool) -> 
     if copies:
         yield Finding(
             "warning",
-            f"{copies:,} rows repeat another one's {'image' if manifest.images is not None else 'vector'}. Pass "
+            f"{copies:,} rows repeat another one's {'image' if manifest.images is not None else 'vector'}. "
+            "Pass "
             "--drop-duplicates to keep one of each.",
         )
     yield from _of_classes(manifest)
@@ -70,7 +71,8 @@ def _of_classes(manifest: Manifest) -> Iterator[Finding]:
         most, least = manifest.classes[int(count_c.argmax())], manifest.classes[int(count_c.argmin())]
         yield Finding(
             "warning",
-            f"The classes are uneven: {most} has {count_c.max():,} rows, {least} {count_c.min():,}. Read macro-F1 "
+            f"The classes are uneven: {most} has {count_c.max():,} rows, {least} {count_c.min():,}. Read "
+            "macro-F1 "
             "rather than accuracy; the search also tries class weights.",
         )
     tested = manifest.label_n[manifest.rows("test")]
@@ -80,7 +82,8 @@ def _of_classes(manifest: Manifest) -> Iterator[Finding]:
         named = ", ".join(few[:5]) + (" …" if len(few) > 5 else "")
         yield Finding(
             "warning",
-            f"{len(few)} of {len(manifest.classes)} classes have fewer than {FEW_OF_A_CLASS} test rows ({named}): "
+            f"{len(few)} of {len(manifest.classes)} classes have fewer than {FEW_OF_A_CLASS} test rows "
+            f"({named}): "
             "their figures will be uncertain. Add test rows.",
         )
 
@@ -90,7 +93,8 @@ def _of_vectors(features_nd: np.ndarray) -> Iterator[Finding]:
     if constant:
         yield Finding(
             "warning",
-            f"{constant:,} of {features_nd.shape[1]:,} features have the same value in every row, so they tell "
+            f"{constant:,} of {features_nd.shape[1]:,} features have the same value in every row, so they "
+            "tell "
             "nothing apart.",
         )
 

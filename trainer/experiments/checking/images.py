@@ -89,6 +89,7 @@ def of_images(decoding: Decoding, *, side: int | None, max_bad: float) -> Iterat
         if small:
             yield Finding(
                 "warning",
-                f"{small:,} of {total:,} images have less than half the {side} pixels per side that the encoder "
+                f"{small:,} of {total:,} images have less than half the {side} pixels per side that the "
+                "encoder "
                 "sees: they are enlarged.",
             )

@@ -41,9 +41,7 @@ def run(config: CheckConfig) -> dict[str, Any]:
     manifest = read_rows(lenient)
     say(findings.precision_of_test(manifest))
     found = list(
-        findings.of_rows(
-            manifest, allow_leaks=config.allow_leaks, drop_duplicates=config.drop_duplicates
-        )
+        findings.of_rows(manifest, allow_leaks=config.allow_leaks, drop_duplicates=config.drop_duplicates)
     )
     figures: dict[str, Any] = {
         "rows": len(manifest),
@@ -128,9 +126,7 @@ def _try_encoder(settings: EncoderSettings, manifest: Manifest) -> Encoding:
     encoder.forward(noise)
     began = time.perf_counter()
     vectors_nd = encoder.forward(noise)
-    return Encoding(
-        encoder.shape[0], vectors_nd.shape[1], TRIED / (time.perf_counter() - began), missing
-    )
+    return Encoding(encoder.shape[0], vectors_nd.shape[1], TRIED / (time.perf_counter() - began), missing)
 
 
 def _of_captions(settings: EncoderSettings, manifest: Manifest) -> list[Finding]:
@@ -150,7 +146,8 @@ def _of_captions(settings: EncoderSettings, manifest: Manifest) -> list[Finding]
     return [
         Finding(
             "warning",
-            f"{cut:,} of {len(captions):,} captions are longer than the {tokens.length} tokens that the encoder "
+            f"{cut:,} of {len(captions):,} captions are longer than the {tokens.length} tokens that the "
+            "encoder "
             "sees: their end does not count.",
         )
     ]
@@ -167,8 +164,10 @@ def _estimate(
     needed = encoding.missing * encoding.numbers * BYTES_PER_NUMBER
     free = shutil.disk_usage(_existing(settings.cache_dir)).free
     say(
-        f"Encoder: {settings.encoder}, {encoding.side} pixels per side, vectors of {encoding.numbers:,} numbers, "
-        f"{encoding.images_per_s:.0f} images per second ({settings.compute_dtype}). {encoding.missing:,} images "
+        f"Encoder: {settings.encoder}, {encoding.side} pixels per side, vectors of {encoding.numbers:,} "
+        "numbers, "
+        f"{encoding.images_per_s:.0f} images per second ({settings.compute_dtype}). {encoding.missing:,} "
+        "images "
         f"are not cached: about {text.duration(seconds)}, {needed / 2**20:,.1f} MiB of the "
         f"{free / 2**30:,.1f} GiB that are free in {settings.cache_dir}."
     )

@@ -2,7 +2,7 @@
 
     python -m trainer.check --data DATA [--encoder ENCODER]
 
-Reads and decodes every image, loads the encoder, and writes nothing. Exit code 1 if a sweep would refuse the
+Reads and decodes every image, loads the encoder, and records nothing. Exit code 1 if a sweep would refuse the
 data or the encoder. The last line on stdout is one JSON object.
 """
 

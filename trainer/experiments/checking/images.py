@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -20,27 +21,24 @@ class Decoding(NamedTuple):
     """What decoding showed."""
 
     size_m2: np.ndarray  # int64 [M, 2], width and height of each distinct usable image, pixels
-    bad: dict[str, str]  # name → reason
+    bad: dict[str, str]  # name → reason, of files that cannot be read and of images that cannot be decoded
     elapsed_s: float
 
 
-def decode_all(manifest: Manifest, *, min_side: int | None, progress: Callable[[int, int], None]) -> Decoding:
-    """Decode each distinct image as for encoding.
+def decode_all(manifest: Manifest, *, progress: Callable[[int, int], None]) -> Decoding:
+    """Decode each distinct image in full.
 
     Args:
-        min_side: as of `trainer.data.decode.decode_sized`.
         progress: called with (distinct images done, distinct images).
     """
-    import time
-
     assert manifest.images is not None
     images = manifest.images
     rows = [rows[0] for rows in rows_by_value(manifest.content).values()]
-    sizes, bad, began = [], {}, time.perf_counter()
+    sizes, bad, began = [], dict(manifest.quarantined), time.perf_counter()
 
     def size_of(row: int) -> tuple[int, int] | str:
         try:
-            decoded = decode_sized(images[row], min_side=min_side)
+            decoded = decode_sized(images[row])
         except DecodeError as error:
             return error.reason
         return decoded.width, decoded.height
@@ -62,8 +60,9 @@ def describe(decoding: Decoding) -> str:
         return "Images: none can be decoded."
     by_area = decoding.size_m2[np.argsort(decoding.size_m2.prod(1), kind="stable")]
     small, middle, large = (" × ".join(map(str, by_area[at])) for at in (0, len(by_area) // 2, -1))
+    sizes = f"all {small} pixels" if small == large else f"{small} to {large} pixels (median {middle})"
     return (
-        f"Images: {len(by_area):,} distinct, {small} to {large} pixels (median {middle}), decoded at "
+        f"Images: {len(by_area):,} distinct, {sizes}, decoded at "
         f"{len(by_area) / decoding.elapsed_s:.0f} per second."
     )
 
@@ -78,8 +77,8 @@ def of_images(decoding: Decoding, *, side: int | None, max_bad: float) -> Iterat
     total = len(decoding.size_m2) + len(decoding.bad)
     if decoding.bad:
         named = "; ".join(f"{name}: {reason}" for name, reason in list(decoding.bad.items())[:NAMED])
-        several = len(decoding.bad) > NAMED
-        text = f"{len(decoding.bad):,} of {total:,} images cannot be decoded ({named}{'; …' if several else ''})."
+        more = "; …" if len(decoding.bad) > NAMED else ""
+        text = f"{len(decoding.bad):,} of {total:,} images cannot be used ({named}{more})."
         if len(decoding.bad) > max_bad * total:
             yield Finding("error", f"{text} Repair or remove them, or raise --max-bad.")
         else:

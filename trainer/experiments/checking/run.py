@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,7 +54,6 @@ def run(config: CheckConfig) -> dict[str, Any]:
         "captions": sum(map(bool, manifest.caption)),
         "groups": len(set(manifest.group) - {""}),
         "passed_over": dict(manifest.passed_over),
-        "quarantined": [{"path": path, "reason": reason} for path, reason in manifest.quarantined],
     }
     if manifest.images is not None:
         figures |= _check_images(config, manifest, found)
@@ -93,7 +93,7 @@ def _check_images(config: CheckConfig, manifest: Manifest, found: list[Finding])
     except InputError as error:
         found.append(Finding("error", str(error)))
     with bar("Reading", "images") as progress:
-        decoding = images.decode_all(manifest, min_side=None, progress=progress.update)
+        decoding = images.decode_all(manifest, progress=progress.update)
     say(images.describe(decoding))
     side = None if encoding is None else encoding.side
     found += images.of_images(decoding, side=side, max_bad=config.max_bad)
@@ -117,8 +117,10 @@ def _try_encoder(settings: EncoderSettings, manifest: Manifest) -> Encoding:
     from trainer.features.encoder import ImageEncoder
     from trainer.features.store import FeatureStore
 
-    store = FeatureStore(settings.cache_dir / "features", settings.key())
-    missing = sum(content not in store for content in set(manifest.content))
+    cached: Container[str] = ()
+    if (settings.cache_dir / "features").is_dir():
+        cached = FeatureStore(settings.cache_dir / "features", settings.key())
+    missing = sum(content not in cached for content in set(manifest.content))
     encoder = ImageEncoder(
         settings.folder, device=settings.device, dtype=settings.compute_dtype, space=settings.space
     )

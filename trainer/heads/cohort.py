@@ -1,7 +1,7 @@
 """Heads of one shape, trained together epoch by epoch: scores, best weights and early stopping.
 
-How an epoch is trained is the business of the two kinds of cohort: `trainer.heads.minibatch_cohort` and
-`trainer.heads.logistic_cohort`.
+How an epoch is trained is the business of the kinds of cohort: `trainer.heads.minibatch_cohort`,
+`trainer.heads.logistic_cohort` and `trainer.heads.closed_form_cohort`.
 """
 
 from __future__ import annotations

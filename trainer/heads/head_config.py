@@ -14,7 +14,8 @@ Scheduler = Literal[
 ClassWeight = Literal["none", "balanced", "effective"]
 Scaling = Literal["centre", "standardise", "unit_norm", "whiten"]
 Output = Literal["linear", "cosine"]
-Solver = Literal["descent", "lbfgs", "gda"]
+Solver = Literal["descent", "lbfgs", "gda", "ridge"]
+CLOSED_FORMS = ("gda", "ridge")  # solvers of a single step
 Weights = Literal["best", "last"]
 Start = Literal["own", "given"]
 
@@ -39,7 +40,8 @@ class HeadSpec:
     With ``solver="lbfgs"`` a linear head is a logistic regression, fitted to its optimum on all rows at once;
     of the fields only ``scaling``, ``l2``, ``label_smoothing``, ``class_weight`` and ``epochs`` (the most
     iterations) apply then. With ``solver="gda"`` it is a Gaussian discriminant in closed form, of
-    ``scaling``, ``shrinkage`` and ``class_weight`` ("balanced": even priors).
+    ``scaling``, ``shrinkage`` and ``class_weight`` ("balanced": even priors); with ``solver="ridge"`` a ridge
+    regression on class indicators, of ``scaling``, ``l2`` and ``class_weight``.
 
     Raises:
         ValueError: a value outside its range; the message names the field.
@@ -62,7 +64,8 @@ class HeadSpec:
     start: Start = (
         "own"  # lbfgs: given, from `TrainingData.start`; then l2 pulls the weights there, not to zero
     )
-    l2: float = 0.1  # lbfgs: strength λ of λ/2·‖W‖² beside the mean loss; scikit-learn's C is 1 / (n·λ)
+    l2: float = 0.1  # lbfgs, ridge: strength λ of λ/2·‖W‖² beside the mean loss, of ridge half the squared
+    # error; scikit-learn's C is 1 / (n·λ), its alpha n·λ
     shrinkage: float = 0.3  # gda: share of a sphere in the covariance within classes; 1 is the nearest mean
     optimizer: Optimizer = "adamw"
     lr: float = 1e-3
@@ -147,7 +150,7 @@ class HeadSpec:
 
     def steps(self, rows: int) -> int:
         """Return the optimiser steps that training on so many rows takes without stopping early."""
-        if self.solver == "gda":
+        if self.solver in CLOSED_FORMS:
             return 1
         return self.epochs * (1 if self.solver == "lbfgs" else -(-rows // self.batch_size))
 

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.heads.closed_form_cohort import DiscriminantCohort, RidgeCohort
 from trainer.heads.cohort import Cohort
-from trainer.heads.discriminant_cohort import DiscriminantCohort
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.logistic_cohort import LogisticCohort
@@ -35,6 +35,7 @@ KINDS: dict[str, type[Cohort]] = {
     "descent": MinibatchCohort,
     "lbfgs": LogisticCohort,
     "gda": DiscriminantCohort,
+    "ridge": RidgeCohort,
 }
 LEAST_ROUNDED = 16**3  # multiplications; torch computes smaller products exactly, whatever is asked
 
@@ -128,8 +129,8 @@ class Population:
     def train(self, until_epoch: int, *, progress: Callable[[int], None] | None = None) -> None:
         """Train every running head up to ``until_epoch`` epochs, or to its own end.
 
-        A logistic regression or a discriminant is always trained to its end: it takes little, and half-way
-        it says nothing.
+        A head that is fitted to its optimum is always trained to its end: it takes little, and half-way it
+        says nothing.
 
         Args:
             progress: told, epoch by epoch, how many head-epochs (one head, one seed) were added.
@@ -204,7 +205,7 @@ def train_together(
         ]
 
     # a search for an exact optimum needs exact products; few and large, they use all cores by themselves
-    for _, cohort in running(LogisticCohort, DiscriminantCohort):
+    for _, cohort in running(LogisticCohort, DiscriminantCohort, RidgeCohort):
         train(cohort, threading.Event())
     for precision in get_args(Precision):
         with products_in(precision):

@@ -17,7 +17,7 @@ from optuna.distributions import (
 )
 
 from trainer.core.errors import InputError
-from trainer.heads.head_config import HeadSpec
+from trainer.heads.head_config import CLOSED_FORMS, HeadSpec
 
 DEFAULT_SPACE = Path(__file__).with_name("space.yaml")
 EXPECTED = "a fixed value, {choice: [a, b]}, {uniform: [low, high]}, {log: [low, high]} or {int: [low, high]}"
@@ -40,7 +40,7 @@ def _descends(params: Params) -> bool:
 
 
 def _has_loss(params: Params) -> bool:
-    return params.get("solver") != "gda"
+    return params.get("solver") not in CLOSED_FORMS
 
 
 def _where(name: str, *values: Any) -> Callable[[Params], bool]:
@@ -51,7 +51,7 @@ def _where(name: str, *values: Any) -> Callable[[Params], bool]:
 CONDITIONING = ("depth", "solver", "output", "optimizer", "scheduler", "class_weight")
 CONDITIONS: dict[str, Callable[[Params], bool]] = {
     "solver": _is_linear,
-    "l2": _where("solver", "lbfgs"),
+    "l2": _where("solver", "lbfgs", "ridge"),
     "shrinkage": _where("solver", "gda"),
     "output": _descends,
     "cosine_scale": _where("output", "cosine"),

@@ -7,8 +7,9 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
+from trainer.heads.closed_form_cohort import INDICATOR_SCALE
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
-from trainer.heads.head_config import HeadSpec
+from trainer.heads.head_config import ClassWeight, HeadSpec
 from trainer.heads.population import Population
 from trainer.heads.resampling import Folds, crossed, holdout
 from trainer.heads.training_data import TrainingData, to_training_data
@@ -22,6 +23,7 @@ SPECS = [
         HeadSpec(epochs=EPOCHS, batch_size=32, class_weight="balanced", output="cosine"),
         HeadSpec(solver="lbfgs", l2=0.01, epochs=300),
         HeadSpec(solver="gda", shrinkage=0.2, scaling="standardise"),
+        HeadSpec(solver="ridge", l2=0.05, class_weight="balanced"),
     )
 ]
 
@@ -70,6 +72,39 @@ def test_it_is_a_loop_over_heads_and_folds(repeats: int) -> None:
             assert outcome.val_accuracy_s[index] == pytest.approx(right, abs=1e-9)
             loss = -said[seed][np.arange(len(labels)), labels].mean()
             assert outcome.val_loss_s[index] == pytest.approx(loss, abs=1e-9)
+
+
+@pytest.mark.parametrize("class_weight", ["none", "balanced"])
+@pytest.mark.parametrize("features", [6, 90])  # fewer and more than rows
+def test_folded_ridge_regressions_are_those_of_the_normal_equations(
+    features: int, class_weight: ClassWeight
+) -> None:
+    random = np.random.default_rng(1)
+    y = random.choice(CLASSES, size=ROWS, p=[0.6, 0.3, 0.1])
+    x = 3 + random.normal(size=(CLASSES, features))[y] + random.normal(size=(ROWS, features))
+    data = to_training_data((x, y), (x[:0], y[:0]), classes=CLASSES, dtype=torch.float64)
+    by_fold = crossed(data, random.permutation(ROWS)[None] % 5)
+    strengths = (1e-3, 0.1, 10.0)
+    specs = [
+        judged_at_its_end(HeadSpec(solver="ridge", l2=l2, class_weight=class_weight)) for l2 in strengths
+    ]
+    population = FoldedPopulation(specs, by_fold.parts, seeds=[0])
+    population.train(1)
+    for part, out in zip(population.populations, by_fold.judged, strict=True):
+        kept = np.setdiff1d(np.arange(ROWS), out)
+        centred = x[kept] - x[kept].mean(0)
+        factor = 1 / np.sqrt((centred**2).mean())
+        z, target = factor * centred, np.eye(CLASSES)[y[kept]]
+        weight = np.ones(len(kept)) if class_weight == "none" else 1 / np.bincount(y[kept])[y[kept]]
+        weight /= weight.sum()
+        mean, level = weight @ z, weight @ target
+        covariance = (z - mean).T @ (weight[:, None] * (z - mean))
+        along = (z - mean).T @ (weight[:, None] * (target - level))
+        for index, l2 in enumerate(strengths):
+            coefficients = np.linalg.solve(covariance + l2 * np.eye(features), along)
+            expected = level + (factor * (x[out] - x[kept].mean(0)) - mean) @ coefficients
+            logits = part.head(index, seed_index=0).logits(torch.from_numpy(x[out]))
+            np.testing.assert_allclose(logits.numpy() / INDICATOR_SCALE, expected, atol=1e-8)
 
 
 def test_what_is_held_out_is_the_mean_over_seeds_of_heads_that_had_not_learned_the_row() -> None:

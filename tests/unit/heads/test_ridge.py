@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from trainer.heads.closed_form import CHOICES, ClosedForm, fit
 from trainer.heads.nearest import NearestMean, NearestRows
-from trainer.heads.ridge import STRENGTHS, RidgeFit, ridge_head
+from trainer.heads.ridge import STRENGTHS, RidgePath, ridge_head
 
 CLASSES = 3
 
@@ -26,15 +26,27 @@ def clouds(rows: int = 40, features: int = 7, seed: int = 0) -> tuple[torch.Tens
 def test_a_row_left_out_is_given_what_a_fit_without_it_gives(features: int) -> None:
     x, y = clouds(features=features)
     target = torch.nn.functional.one_hot(y, CLASSES).double()
-    penalties = torch.tensor([0.01, 1.0, 300.0], dtype=torch.float64)
-    found = RidgeFit.of(x, target, penalties)
-    for number, penalty in enumerate(penalties.tolist()):
+    path = RidgePath.of(x, target, torch.ones(len(x)))
+    for penalty in (0.01, 1.0, 300.0):
         whole = Ridge(alpha=penalty).fit(x, target)
-        np.testing.assert_allclose(found.heads[number](x), whole.predict(x), atol=1e-8)
+        np.testing.assert_allclose(path.head(penalty / len(x))(x), whole.predict(x), atol=1e-8)
+        left_out = path.left_out(x, target, penalty / len(x))
         for row in range(len(x)):
             rest = np.arange(len(x)) != row
             brute = Ridge(alpha=penalty).fit(x[rest], target[rest]).predict(x[row : row + 1])[0]
-            np.testing.assert_allclose(found.left_out_snc[number, row], brute, atol=1e-8)
+            np.testing.assert_allclose(left_out[row], brute, atol=1e-8)
+
+
+@pytest.mark.parametrize("features", [7, 60])
+def test_a_row_counts_as_often_as_it_weighs(features: int) -> None:
+    x, y = clouds(features=features)
+    target = torch.nn.functional.one_hot(y, CLASSES).double()
+    often = torch.from_numpy(np.random.default_rng(2).integers(4, size=len(x)))  # 0: left out
+    rows = torch.repeat_interleave(torch.arange(len(x)), often)
+    weighted = RidgePath.of(x, target, often).head(0.1)
+    repeated = RidgePath.of(x[rows], target[rows], torch.ones(len(rows))).head(0.1)
+    for ours, theirs in zip(weighted, repeated, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)
 
 
 def test_the_strength_with_the_least_error_on_rows_left_out_is_chosen() -> None:

@@ -246,6 +246,7 @@ def test_a_study_begins_with_linear_heads_of_many_strengths() -> None:
         ("depth: {choice: [1, 2]}", set()),
         ("solver: descent", set()),
         ("solver: gda", {"gda"}),
+        ("solver: {choice: [ridge, gda]}", {"gda"}),
         ("solver: {choice: [lbfgs, descent]}", {"lbfgs"}),
     ],
 )
@@ -254,6 +255,17 @@ def test_a_study_begins_with_no_linear_head_that_the_space_has_not(
 ) -> None:
     (tmp_path / "space.yaml").write_text(lines + "\n")
     assert {params["solver"] for params in linear_path(load_space(tmp_path / "space.yaml"))} == kinds
+
+
+def test_a_ridge_regression_is_searched_where_the_space_names_it(tmp_path: Path) -> None:
+    assert not load_space().allows("solver", "ridge")
+    (tmp_path / "space.yaml").write_text("depth: 0\nsolver: {choice: [ridge, descent]}\n")
+    proposals = Study(load_space(tmp_path / "space.yaml"), seed=0, pruner="none").ask(16)
+    found = [proposal for proposal in proposals if proposal.spec.solver == "ridge"]
+    assert 0 < len(found) < 16
+    assert {"l2", "scaling", "class_weight"} <= set(found[0].params)
+    assert not {"shrinkage", "label_smoothing", "lr", "output"} & set(found[0].params)
+    assert len({proposal.spec.l2 for proposal in found}) == len(found)
 
 
 def test_a_shrinkage_that_the_space_fixes_is_the_only_one(tmp_path: Path) -> None:

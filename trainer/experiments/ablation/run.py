@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trainer.tracking.writer import RunWriter
 
 FEWEST_SEEDS = 6
+FITTED = {"lbfgs": "logistic regression", "gda": "discriminant", "ridge": "ridge regression"}
 VIEWS = 2  # augmented views of each training image, where there are images
 LINEAR = {"lr": 3e-3, "epochs": 40}
 MLP = {"hidden": (128,), "dropout": 0.2, "lr": 1e-3, "epochs": 40}
@@ -333,7 +334,7 @@ def views_of(config: AblateConfig, spec: HeadSpec) -> int:
     """
     if spec.solver != "descent":
         if config.views:
-            kind = "logistic regression" if spec.solver == "lbfgs" else "discriminant"
+            kind = FITTED[spec.solver]
             raise InputError(
                 f"--views is {config.views}, but the head of {config.head} is a {kind}, which "
                 "is fitted to the images themselves. Pass --views 0, or --head linear."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,7 +116,7 @@ def _try_encoder(settings: EncoderSettings, manifest: Manifest) -> Encoding:
     from trainer.features.encoder import ImageEncoder
     from trainer.features.store import FeatureStore
 
-    cached: Container[str] = ()
+    cached: FeatureStore | frozenset[str] = frozenset()
     if (settings.cache_dir / "features").is_dir():
         cached = FeatureStore(settings.cache_dir / "features", settings.key())
     missing = sum(content not in cached for content in set(manifest.content))

@@ -1,17 +1,19 @@
 """Decode images to RGB.
 
 The policy, whose version is part of the key of every cached vector: refuse images of more than MAX_PIXELS or
-with an aspect ratio above MAX_ASPECT; decode fully; scale 16 bits to 8 (never clip); apply the EXIF
-orientation; take the first frame; composite transparency on white; convert CMYK and other modes to RGB.
-Colour profiles are ignored. DICOM is read by :mod:`trainer.data.dicom`. A JPEG for an encoder is decoded at
-1/2, 1/4 or 1/8 of its size if that leaves 512 pixels and twice the encoder's input: several times faster,
-with nearly the same result.
+with an aspect ratio above MAX_ASPECT; decode fully; scale 16 bits to 8 (never clip; before that, data that
+uses fewer bits is scaled by :mod:`trainer.data.bit_depth`); apply the EXIF orientation; take the first frame;
+composite transparency on white; convert CMYK and other modes to RGB. Colour profiles are ignored. DICOM is
+read by :mod:`trainer.data.dicom`. A JPEG for an encoder is decoded at 1/2, 1/4 or 1/8 of its size if that
+leaves 512 pixels and twice the encoder's input: several times faster, with nearly the same result.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +84,38 @@ def decode_sized(
     Raises:
         DecodeError: truncated, not an image, too large, or pixels without a known range.
     """
+    with _opened(image, max_pixels) as opened:
+        width, height = opened.size
+        if min_side is not None and opened.format != "HEIF":  # there it would be an embedded thumbnail
+            opened.draft(None, (min_side, min_side))  # no effect on formats other than JPEG
+        drafted = opened.size != (width, height)
+        opened.load()
+        orientation = _orientation(opened)
+        upright = _upright(_to_rgb(opened), orientation)
+        if not drafted:
+            width, height = upright.size
+        elif orientation in _TRANSPOSED:
+            width, height = height, width
+        return Decoded(np.array(upright), width, height)
+
+
+def decode_16_bits(image: StoredImage | bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
+    """Return the values of a 16-bit greyscale image, int [H, W], upright; None for another image.
+
+    Raises as :func:`decode_sized`.
+    """
+    with _opened(image, max_pixels) as opened:
+        if not _is_16_bits(opened):
+            return None
+        opened.load()
+        pixels_hw = np.asarray(_upright(opened, _orientation(opened)))
+        _check_16_bits(pixels_hw)
+        return pixels_hw
+
+
+@contextmanager
+def _opened(image: StoredImage | bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Open an image of an allowed size; what the block raises is a DecodeError."""
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
         if not data:
@@ -96,17 +130,7 @@ def decode_sized(
                 raise DecodeError(
                     f"too narrow: {width} x {height} pixels, the aspect limit is 1:{MAX_ASPECT}"
                 )
-            if min_side is not None and opened.format != "HEIF":  # there it would be an embedded thumbnail
-                opened.draft(None, (min_side, min_side))  # no effect on formats other than JPEG
-            drafted = opened.size != (width, height)
-            opened.load()
-            orientation = _orientation(opened)
-            upright = _upright(_to_rgb(opened), orientation)
-            if not drafted:
-                width, height = upright.size
-            elif orientation in _TRANSPOSED:
-                width, height = height, width
-            return Decoded(np.array(upright), width, height)
+            yield opened
     except DecodeError:
         raise
     except Image.DecompressionBombError as error:
@@ -152,7 +176,7 @@ def degrade_to_thumbnail(image_hwc: np.ndarray, side: int) -> bytes:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":
+    if _is_16_bits(image):
         return _from_16_bits(np.asarray(image)).convert("RGB")
     if image.mode == "F":
         raise DecodeError("floating-point pixels have no known range; save the image with 8 or 16 bits")
@@ -163,10 +187,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_16_bits(pixels_hw: np.ndarray) -> Image.Image:
-    """Scale 0…65535 to 0…255: ``convert("RGB")`` would clip everything above 255 to white."""
+def _is_16_bits(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode == "I"
+
+
+def _check_16_bits(pixels_hw: np.ndarray) -> None:
     if pixels_hw.min() < 0 or pixels_hw.max() > 65535:
         raise DecodeError("32-bit pixels have no known range; save the image with 8 or 16 bits")
+
+
+def _from_16_bits(pixels_hw: np.ndarray) -> Image.Image:
+    """Scale 0…65535 to 0…255: ``convert("RGB")`` would clip everything above 255 to white."""
+    _check_16_bits(pixels_hw)
     return Image.fromarray(np.round(pixels_hw / 257.0).astype(np.uint8))
 
 

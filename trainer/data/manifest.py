@@ -75,6 +75,7 @@ class Manifest:
     notes: tuple[str, ...] = ()  # what the reader passed over, guessed or found odd, a sentence each
     unused: tuple[str, ...] = ()  # names of columns or arrays that were not read
     dropped_conflicts: int = 0  # rows that were read and dropped, because copies had another label
+    bits: int | None = None  # that 16-bit images use, see trainer.data.bit_depth; None: there are none
 
     def __len__(self) -> int:
         return len(self.sample_id)

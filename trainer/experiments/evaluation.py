@@ -365,6 +365,7 @@ class Evaluation:
             "encoder_folder": _folders(self.features.report.encoder),
             "trial": best.trial,
             "seed": best.seed_index,
+            "bits": self.manifest.bits,
         }
         if self._thresholds:
             thresholds = {f"{coverage:.2f}": one for coverage, one in self._thresholds.items()}

@@ -112,6 +112,7 @@ def read_rows(config: DataConfig) -> Manifest:
         InputError: the data cannot be read; a group is divided; copies of an image have different labels and
             that is refused; a flag is out of its range.
     """
+    from trainer.data.bit_depth import BIT_DEPTHS, with_used_bits
     from trainer.data.dataset_summary import notices, summarise
     from trainer.data.groups import check_group_leaks, drop_shared_groups, with_groups
     from trainer.data.load import load
@@ -125,6 +126,7 @@ def read_rows(config: DataConfig) -> Manifest:
     manifest = load(config.data, seed=config.seed, columns=columns)
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
+    manifest = with_used_bits(manifest, cache_file=config.cache_dir / BIT_DEPTHS)
     say(summarise(manifest))
     for notice in notices(manifest):
         say(notice)

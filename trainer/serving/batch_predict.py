@@ -54,7 +54,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     named = BETWEEN.join(one.name for one in used)
     say(f"Head: trial {recorded.trial}, {len(recorded.classes)} classes, of {named} ({used[0].dtype}).")
     started = time.time()
-    listed = list_images(config)
+    listed = list_images(config, recorded.bits)
     features = encode(config, listed, recorded, folders)
     probs_nc = recorded.probabilities(features.vectors_nd)
     took_s = time.time() - started
@@ -96,17 +96,25 @@ def run(config: PredictConfig) -> dict[str, Any]:
     return figures
 
 
-def list_images(config: PredictConfig) -> Manifest:
+def list_images(config: PredictConfig, bits: int | None) -> Manifest:
     """Return the images as rows; says how many there are by extension, and what was passed over.
+
+    Args:
+        bits: as `RecordedHead` has them.
 
     Raises:
         InputError: there are none.
     """
+    from trainer.data.bit_depth import BIT_DEPTHS, with_bits, with_used_bits
     from trainer.data.dataset_summary import notices
     from trainer.data.file_list import read_files
     from trainer.data.listing import kinds_of_files
 
     listed = read_files(config.images)
+    if bits is None:
+        listed = with_used_bits(listed, cache_file=config.cache_dir / BIT_DEPTHS)
+    else:
+        listed = with_bits(listed, bits)
     paths = [*listed.sample_id, *(path for path, _ in listed.quarantined)]
     kinds = Counter(os.path.splitext(path)[1].lower() for path in paths)
     say(f"Images: {kinds_of_files(kinds)}.")

@@ -17,6 +17,7 @@ from safetensors.numpy import load
 
 from trainer.core.errors import InputError
 from trainer.data import demo
+from trainer.data.bit_depth import scaled
 from trainer.data.decode import DecodeError, decode, thumbnail
 from trainer.data.files import problem
 from trainer.features.encoder import ImageEncoder
@@ -98,7 +99,7 @@ class Explainer:
                 self._zero_shot(data),
                 self.nearest(vector_d, neighbours),
                 self._place(vector_d),
-                thumbnail(decode(data, min_side=4 * SIDE), SIDE),
+                thumbnail(decode(scaled(data, self.recorded.bits), min_side=4 * SIDE), SIDE),
                 self.is_novel(vector_d),
             )
 
@@ -162,7 +163,8 @@ class Explainer:
             return None
         encoder, classes_ce, scale = self._names
         try:
-            prepared = prepare_image(encoder, data, max_pixels=MAX_UPLOAD_PIXELS)
+            image = scaled(data, self.recorded.bits, max_pixels=MAX_UPLOAD_PIXELS)
+            prepared = prepare_image(encoder, image, max_pixels=MAX_UPLOAD_PIXELS)
         except DecodeError:
             return None
         logits_c = scale * (unit_rows(encode_prepared(encoder, [prepared])) @ classes_ce.T)[0]

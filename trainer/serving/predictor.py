@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 
 from trainer.core.config import Recipe
 from trainer.core.errors import InputError
+from trainer.data.bit_depth import FULL, scaled
 from trainer.data.decode import MAX_PIXELS, DecodeError, decode_sized
 from trainer.data.files import problem
 from trainer.features.concatenation import concatenate_vectors
@@ -69,6 +70,7 @@ class RecordedHead:
     coverage: float = 0.0  # of its prediction sets, unless another one is asked for
     thresholds: Mapping[float, float] = field(default_factory=dict)  # by coverage; {}: it has no sets
     novelty: NoveltyDetector | None = None
+    bits: int | None = FULL  # that 16-bit images use; None: it learned from none, so each is read by itself
 
     def probabilities(self, vectors_nd: np.ndarray) -> np.ndarray:
         """Return class probabilities, float32 [N, C], of features float32 [N, D]."""
@@ -119,6 +121,7 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
             float(sets.get("coverage", 0)),
             {float(coverage): float(one) for coverage, one in sets.get("thresholds", {}).items()},
             _novelty(described, tensors),
+            described.get("bits", FULL),  # absent in a version that knew no other
         )
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise InputError(
@@ -376,6 +379,8 @@ class Predictor:
     def _prepare(self, image: bytes | Path, max_pixels: int) -> list[np.ndarray]:
         if isinstance(image, Path) and (why := problem(image)):
             raise DecodeError(why)
+        if self.recorded.bits != FULL:
+            image = scaled(image, self.recorded.bits, max_pixels=max_pixels)
         return [prepare_image(one, image, max_pixels=max_pixels) for one in self._encoders]
 
 

@@ -74,4 +74,4 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit) as stopped:
         main(["swep"])
     assert stopped.value.code == 2
-    assert "'swep' is not a command. Commands: sweep, extract" in capsys.readouterr().err
+    assert "'swep' is not a command. Commands: check, sweep, extract" in capsys.readouterr().err

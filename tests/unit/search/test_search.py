@@ -18,7 +18,7 @@ from trainer.heads.resampling import Folds, holdout
 from trainer.heads.training_data import to_training_data
 from trainer.search import refit
 from trainer.search.loop import SearchSettings, SearchStep, TrialRecord, search
-from trainer.search.optuna_export import export_to_optuna
+from trainer.search.optuna_export import check_export, export_to_optuna
 from trainer.search.space import CONDITIONS, Space, head_spec, load_space
 from trainer.search.study import FinishedTrial, Pruner, Study, linear_path, pareto_front, rungs
 from trainer.search.trial_log import TrialLog, best_trials, finished_trials
@@ -314,10 +314,13 @@ def test_a_study_can_be_read_by_optuna_where_it_was_exported_to(quick_space: Spa
     assert [t.state.name.lower() for t in loaded.trials] == [
         {"failed": "fail"}.get(t.state, t.state) for t in sorted(trial_log.finished, key=lambda t: t.number)
     ]
+    export_to_optuna(trial_log.finished, space=quick_space, study="birds", url=url)  # of a resumed study
+    assert len(optuna.load_study(study_name="birds", storage=url).trials) == 24
+    check_export(url, "birds", resumed=True)
     with pytest.raises(InputError, match="birds already"):
-        export_to_optuna(trial_log.finished, space=quick_space, study="birds", url=url)
+        check_export(url, "birds", resumed=False)
     with pytest.raises(InputError, match="nowhere"):
-        export_to_optuna([], space=quick_space, study="x", url="sqlite:////nowhere/at/all.db")
+        check_export("sqlite:////nowhere/at/all.db", None, resumed=False)
 
 
 def _through_parquet(frame: pd.DataFrame) -> pd.DataFrame:

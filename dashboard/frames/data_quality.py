@@ -14,6 +14,7 @@ from trainer.tracking.schema import (
 
 SPLITS = ("train", "val", "test")
 NO_LABEL = "(no label)"
+LABEL_A, LABEL_B = "label_a", "label_b"  # of a pair of rows
 AGREEMENT = Scores.SCORE_PREFIX + "agreement"
 
 
@@ -51,7 +52,7 @@ def doubtful(scores: pd.DataFrame, most: int) -> pd.DataFrame:
 def reasons(quarantine: pd.DataFrame) -> pd.DataFrame:
     """How many files were quarantined for what: ``reason, n``, the most frequent first.
 
-    A reason is told up to its particulars: "not an image (begins with …)" is "not an image".
+    A reason is told up to its particulars: "not an image that can be read (HTML …)" ends before the bracket.
     """
     kinds = quarantine[Quarantine.REASON].str.split(r": | \(", n=1, regex=True).str[0]
     return kinds.value_counts().rename_axis("reason").reset_index(name="n")
@@ -119,3 +120,18 @@ def duplicate_counts(pairs: pd.DataFrame, near: dict[str, int]) -> pd.DataFrame:
     rows = [(b, int(copies.get(b, 0)), int(near.get(b, 0))) for b in Duplicates.BETWEEN]
     frame = pd.DataFrame(rows, columns=["between", Duplicates.SAME, Duplicates.NEAR])
     return frame[frame[[Duplicates.SAME, Duplicates.NEAR]].sum(axis=1) > 0].reset_index(drop=True)
+
+
+def with_labels(pairs: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """DUPLICATES with the labels of both rows, "" for none: ``label_a, label_b``."""
+    label = images.drop_duplicates(Images.SAMPLE_ID).set_index(Images.SAMPLE_ID)[Images.LABEL]
+    a, b = (pairs[name].map(label).fillna("") for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B))
+    return pairs.assign(**{LABEL_A: a, LABEL_B: b})
+
+
+def label_conflicts(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Copies whose labels differ: ``sample_id_a, label_a, sample_id_b, label_b``, from `with_labels`."""
+    known = (pairs[LABEL_A] != "") & (pairs[LABEL_B] != "")
+    differ = (pairs[Duplicates.KIND] == Duplicates.SAME) & known & (pairs[LABEL_A] != pairs[LABEL_B])
+    columns = [Duplicates.SAMPLE_ID_A, LABEL_A, Duplicates.SAMPLE_ID_B, LABEL_B]
+    return pairs.loc[differ, columns].reset_index(drop=True)

@@ -14,6 +14,7 @@ from dashboard.frames import data_quality
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import gallery, layout, state
 from dashboard.ui.pages import DATA_QUALITY as PAGE
+from trainer.core.text import files_by_extension
 from trainer.tracking.schema import Artifact, Duplicates, Extracted, Images, Kind, Quarantine, Scores
 
 COMMAND = "python -m trainer.extract --data path/to/images"
@@ -110,11 +111,15 @@ def account(info: RunInfo, summary: dict[str, Any]) -> None:
         ("Near-duplicates", near, f"{summary[Extracted.NEAR_LEAKS]:,} of test or val in train"),
     ]
     layout.metric_row((label, text.count(value), below) for label, value, below in cells)
+    conflicts = summary.get(Extracted.DROPPED_CONFLICTS, 0)
+    dropped = f" + dropped label conflicts {conflicts:,}" if conflicts else ""
     layout.sentence(
         f"{text.plain(info.data, longest=60)}: found {summary[Extracted.FOUND]:,} = used "
         f"{summary[Extracted.USED]:,} + quarantined {summary[Extracted.QUARANTINED]:,} + dropped duplicates "
-        f"{summary[Extracted.DROPPED]:,}. Encoder: {text.plain(summary[Extracted.ENCODER])}."
+        f"{summary[Extracted.DROPPED]:,}{dropped}. Encoder: {text.plain(summary[Extracted.ENCODER])}."
     )
+    if others := files_by_extension(summary.get(Extracted.PASSED_OVER, {})):
+        layout.sentence(f"Passed over, not counted as found: {text.plain(others, longest=200)}.")
 
 
 def unusable(info: RunInfo) -> None:
@@ -152,6 +157,7 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     if pairs is None or images is None:
         layout.empty("This extraction logged no pairs.")
         return
+    pairs = data_quality.with_labels(pairs, images)
     counts = data_quality.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
     left_out = summary[Extracted.NOT_COMPARED]
     without = f" {text.count(left_out, 'row')} took no part, not having been measured." if left_out else ""
@@ -192,6 +198,23 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
         "first, each row with its nearest; click another line of the table for others. Near means a like "
         f"perceptual hash and a like vector; likeness is the vectors’ cosine.{without}"
     )
+    label_conflicts(pairs)
+
+
+def label_conflicts(pairs: pd.DataFrame) -> None:
+    """Copies of an image whose labels differ."""
+    conflicts = data_quality.label_conflicts(pairs)
+    if conflicts.empty:
+        return
+    layout.sentence(
+        f"**{text.count(len(conflicts), 'pair')} of copies with different labels.** "
+        "Correct the labels, or pass --label-conflicts drop."
+    )
+    shown = pd.DataFrame(
+        {name: [text.clean(value, longest=200) for value in conflicts[name]] for name in conflicts.columns}
+    )
+    st.dataframe(shown, hide_index=True, height=_height(len(shown)))
+    layout.export(conflicts, name="label_conflicts")
 
 
 def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
@@ -201,6 +224,10 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
             for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B):
                 gallery.image(thumbnails.get(pair[name]), width=OF_A_PAIR, name=pair[name])
         how = f"near, likeness {pair[Duplicates.SIMILARITY]:.3f}" if near else "same bytes"
+        labels = [pair[data_quality.LABEL_A], pair[data_quality.LABEL_B]]
+        if all(labels) and labels[0] != labels[1]:
+            one, other = (text.plain(label, longest=24) for label in labels)
+            how += f"; labels differ: {one} and {other}"
         ids = (
             text.plain(pair[name], longest=60) for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B)
         )

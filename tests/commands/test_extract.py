@@ -52,6 +52,7 @@ def images(tmp_path: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{i}.png").write_bytes(encoded(noise(min(i, 9))))
     (tmp_path / "images" / "a" / "zero.png").touch()
+    (tmp_path / "images" / "README.md").touch()
     return tmp_path / "images"
 
 
@@ -67,6 +68,9 @@ def test_everything_found_is_accounted_for_and_a_second_run_encodes_nothing(
     assert (first["encoded"], first["reused"]) == (10, 2)
     assert first["quarantine"] == [{"path": "a/zero.png", "reason": "empty file"}]
     assert "a/zero.png: empty file" in said
+    assert "Classes (2): a 6, b 6 · train/val/test 8/2/2 (drawn) · captions – · groups –" in said
+    assert "Warning: 1 image occurs with several labels: a/10.png (a) and b/11.png (b)" in said
+    assert (first["dropped_conflicts"], first["passed_over"]) == (0, {".md": 1})
     again = _extract(*options)[1]
     assert (again["encoded"], again["reused"], again["encoder_calls"]) == (0, 12, 0)
 

@@ -95,6 +95,20 @@ def test_duplicates_are_counted_leaks_first_and_only_where_there_are_some() -> N
     assert counts.to_numpy().tolist() == [["test/train", 1, 4], ["val/val", 0, 2], ["train/train", 1, 0]]
 
 
+def test_copies_with_different_labels_are_conflicts() -> None:
+    frame = images([1.0] * 5).assign(label=["a", "b", "a", "", "b"])
+    pairs = pd.DataFrame(
+        [(0, 1, Duplicates.SAME), (0, 2, Duplicates.SAME), (0, 3, Duplicates.SAME), (0, 4, Duplicates.NEAR)],
+        columns=["a", "b", Duplicates.KIND],
+    )
+    ids = frame[Images.SAMPLE_ID]
+    pairs = pairs.assign(
+        **{Duplicates.SAMPLE_ID_A: pairs["a"].map(ids), Duplicates.SAMPLE_ID_B: pairs["b"].map(ids)}
+    )
+    conflicts = data_quality.label_conflicts(data_quality.with_labels(pairs, frame))
+    assert conflicts.to_numpy().tolist() == [["train/0", "a", "train/1", "b"]]
+
+
 # --- store ------------------------------------------------------------------------------------
 
 
@@ -146,6 +160,10 @@ def test_the_page_accounts_for_everything_and_shows_leaks_first(showing: Showing
     assert len(tables[1]) == 3
     assert tables[2]["between"].tolist() == ["test/train", "train/train"]
     assert "likeness 0.990" in said
+    assert "1 pair of copies with different labels" in said
+    assert tables[3].to_numpy().tolist() == [["digit-0000", "0", "digit-0002", "2"]]
+    assert "same bytes; labels differ" not in said  # the pair is in train/train
+    assert "4 .heic, 1 .dcm" in said
     assert len(app.get("image")) >= 2 * 2 + 16
 
 

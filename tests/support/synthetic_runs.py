@@ -176,6 +176,7 @@ def _tables(run: Any, rows: int, measured: bool, hostile: bool) -> None:
         Extracted.USED: rows,
         Extracted.QUARANTINED: 3,
         Extracted.DROPPED: 2,
+        Extracted.PASSED_OVER: {".heic": 4, ".dcm": 1},
         Extracted.DUPLICATES: 3,
         Extracted.ENCODED: rows,
         Extracted.NEAR_DUPLICATES: {"test/train": 2, "train/train": 2},

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 NONE = "–"
 LOW, HIGH = "_low", "_high"  # suffixes of the columns with the bounds of an interval
+KINDS_SHOWN = 6  # extensions of files that are named
 FEW_GROUPS = 10  # below, intervals and tests that draw groups are rough
 FEW_PER_CLASS = 5  # test rows of a class below which its F1 says little
 
@@ -127,6 +128,16 @@ def duration(seconds: float | None, *, short: bool = False) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // below} {part}"
     return f"{whole} s"
+
+
+def files_by_extension(count: Mapping[str, int]) -> str:
+    """Format numbers of files by extension: ``30 .heic, 3 .dcm, 2 without an extension``; "" for none."""
+    ordered = sorted(count.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{n:,} {kind or 'without an extension'}" for kind, n in ordered[:KINDS_SHOWN]]
+    rest = ordered[KINDS_SHOWN:]
+    if rest:
+        named.append(f"{sum(n for _, n in rest):,} of {len(rest)} other kinds")
+    return ", ".join(named)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

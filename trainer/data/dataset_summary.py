@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.core.text import NONE
+from trainer.core.text import NONE, files_by_extension
 from trainer.data import formats
-from trainer.data.listing import kinds_of_files
 from trainer.data.manifest import SPLITS, Manifest
 
 CLASSES_SHOWN = 8  # of more, the largest and the smallest are named
@@ -52,7 +51,7 @@ def passed_over_files(manifest: Manifest) -> str:
     if not manifest.passed_over:
         return ""
     cures = formats.cures(manifest.passed_over)
-    return f"Passed over: {kinds_of_files(manifest.passed_over)}.{f' {cures}' if cures else ''}"
+    return f"Passed over: {files_by_extension(manifest.passed_over)}.{f' {cures}' if cures else ''}"
 
 
 def _classes(manifest: Manifest) -> str:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.core.errors import InputError
+from trainer.core.text import files_by_extension
 from trainer.data import files, formats
-from trainer.data.listing import kinds_of_files, list_files
+from trainer.data.listing import list_files
 from trainer.data.manifest import Columns, Manifest, Quarantined, build_manifest
 
 
@@ -30,7 +31,7 @@ def read_files(paths: Sequence[Path]) -> Manifest:
     for path, problem in _list_all(paths, passed_over):
         seen.setdefault(os.fspath(path), (path, problem))
     if not seen:
-        others = kinds_of_files(passed_over)
+        others = files_by_extension(passed_over)
         raise InputError(
             f"There is no image in {', '.join(map(_name, paths[:3]))}"
             f"{f', but other files: {others}' if others else ''}. {formats.cures(passed_over)} Recognised "

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.core.errors import InputError
+from trainer.core.text import files_by_extension
 from trainer.data import files, formats
 from trainer.data.layout import Folder, Layout, understand
-from trainer.data.listing import SIDECARS, ImageFile, Listing, kinds_of_files
+from trainer.data.listing import SIDECARS, ImageFile, Listing
 from trainer.data.manifest import Columns, Manifest, Quarantined
 from trainer.data.metadata import NAMES, ImageMetadata, read_metadata
 from trainer.data.sidecars import MAX_BYTES, notes_of
@@ -174,7 +175,7 @@ def _passed_over(root: Path, listing: Listing, layout: Layout) -> dict[str, int]
 def _no_images_message(name: str, quarantined: Sequence[Quarantined], listing: Listing) -> str:
     reasons = "; ".join(f"{path}: {reason}" for path, reason in quarantined[:3])
     detail = f" {len(quarantined)} files were found and cannot be used, such as {reasons}." if reasons else ""
-    others = kinds_of_files(listing.passed_over)
+    others = files_by_extension(listing.passed_over)
     others = f" It has other files ({others})." if others else ""
     cures = formats.cures(listing.passed_over)
     known = ", ".join(sorted(formats.extensions()))

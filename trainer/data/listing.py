@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,6 @@ _SYSTEM = frozenset(
         *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
     }
 )
-SHOWN = 6  # kinds of files that are named
 
 
 class ImageFile(NamedTuple):
@@ -97,13 +95,3 @@ def _leads_out(link: str, seen: set[str]) -> bool:
         return False
     seen.add(real)
     return True
-
-
-def kinds_of_files(count: Mapping[str, int]) -> str:
-    """Format numbers of files by extension: ``30 .heic, 3 .dcm, 2 without an extension``; "" for none."""
-    ordered = sorted(count.items(), key=lambda item: (-item[1], item[0]))
-    named = [f"{n:,} {kind or 'without an extension'}" for kind, n in ordered[:SHOWN]]
-    rest = ordered[SHOWN:]
-    if rest:
-        named.append(f"{sum(n for _, n in rest):,} of {len(rest)} other kinds")
-    return ", ".join(named)

@@ -153,13 +153,15 @@ class Quality:
 
     @cached_property
     def _same(self) -> list[tuple[int, int]]:
-        """For each row that can go, the one with the same image that stays, and itself."""
-        again_n = redundant_rows(self._manifest)
-        return [
+        """For each row that can go, the one with the same image that stays, and itself; those whose labels
+        differ come first."""
+        again_n, label_n = redundant_rows(self._manifest), self._manifest.label_n
+        pairs = [
             (rows[~again_n[rows]][0], row)
             for rows in duplicate_rows(self._manifest.content)
             for row in rows[again_n[rows]]
         ]
+        return sorted(pairs, key=lambda pair: bool(label_n[pair[0]] == label_n[pair[1]]))
 
     def _alike(self, between: str) -> Iterator[Pairs]:
         one, other = between.split("/")

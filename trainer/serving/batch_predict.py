@@ -14,6 +14,7 @@ from trainer.core import atomic, errors
 from trainer.core.config import check_coverage, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
+from trainer.core.text import files_by_extension
 from trainer.serving.config import PredictConfig
 from trainer.tracking.schema import Artifact, Predicted
 
@@ -108,7 +109,6 @@ def list_images(config: PredictConfig, bits: int | None) -> Manifest:
     from trainer.data.bit_depth import BIT_DEPTHS, with_bits, with_used_bits
     from trainer.data.dataset_summary import notices
     from trainer.data.file_list import read_files
-    from trainer.data.listing import kinds_of_files
 
     listed = read_files(config.images)
     if bits is None:
@@ -117,7 +117,7 @@ def list_images(config: PredictConfig, bits: int | None) -> Manifest:
         listed = with_bits(listed, bits)
     paths = [*listed.sample_id, *(path for path, _ in listed.quarantined)]
     kinds = Counter(os.path.splitext(path)[1].lower() for path in paths)
-    say(f"Images: {kinds_of_files(kinds)}.")
+    say(f"Images: {files_by_extension(kinds)}.")
     for notice in notices(listed):
         say(notice)
     return listed

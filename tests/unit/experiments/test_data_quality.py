@@ -60,7 +60,7 @@ def test_copies_are_paired_with_the_row_that_stays_and_do_not_count_as_near() ->
     figures = found.figures()
     assert figures[Extracted.SAME_BYTES] == {"test/train": 2}
     (copies,) = found.pairs
-    assert copies.rows_p2.tolist() == [[12, 0], [12, 7]]
+    assert copies.rows_p2.tolist() == [[12, 7], [12, 0]]  # labels of 12 and 7 differ
     assert set(figures[Extracted.NEAR_DUPLICATES]) == set(Duplicates.BETWEEN)
     assert sum(figures[Extracted.NEAR_DUPLICATES].values()) == figures[Extracted.NEAR_LEAKS] == 0
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -157,6 +157,7 @@ def load_dataset(
     groups: str | None = None,
     allow_leaks: bool = False,
     columns: Mapping[str, str] | None = None,
+    label_conflicts: Literal["warn", "drop", "refuse"] = "warn",
 ) -> Dataset:
     """Read the rows that ``--data`` of a command reads. Images are hashed, not decoded.
 
@@ -166,9 +167,12 @@ def load_dataset(
         groups: regular expression; what it finds in a name, such as a patient, stays in one split.
         allow_leaks: accept an image or a group that is in train and in test.
         columns: names of columns by role (image, label, caption, group); None: found by their names.
+        label_conflicts: if copies of an image have different labels: "warn", "drop" all of its rows, or
+            "refuse" the data.
 
     Raises:
-        InputError: there is no such data, it cannot be read as rows, or a group is in two splits.
+        InputError: there is no such data, it cannot be read as rows, a group is in two splits, or copies with
+            different labels are refused.
 
     Example:
         >>> data = hr.load_dataset("images")
@@ -181,7 +185,14 @@ def load_dataset(
     if unknown:
         raise InputError(f"columns has {unknown[0]!r}; it takes image, label, caption and group.")
     flags: dict[str, Any] = {f"{role}_column": column for role, column in (columns or {}).items()}
-    config = DataConfig(data=str(data), seed=seed, groups=groups, allow_leaks=allow_leaks, **flags)
+    config = DataConfig(
+        data=str(data),
+        seed=seed,
+        groups=groups,
+        allow_leaks=allow_leaks,
+        label_conflicts=label_conflicts,
+        **flags,
+    )
     return Dataset(config, read_rows(config))
 
 

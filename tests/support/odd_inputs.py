@@ -265,6 +265,24 @@ def images_and_masks(root: Path) -> str:
     return str(root)
 
 
+def classes_times_splits(root: Path) -> str:
+    put(root, "cat_train", "cat_test", "dog_train", "dog_test")
+    return str(root)
+
+
+def competition(root: Path) -> str:
+    """Kaggle's cassava leaves: flat folders, labels in a table."""
+    flat_splits(root)
+    (root / "train.csv").write_text("image_id,label\n")
+    return str(root)
+
+
+def parquet_alone(root: Path) -> str:
+    for i in range(2):
+        (root / f"train-{i}.parquet").write_bytes(b"PAR1")
+    return str(root)
+
+
 # --- B: keys of shards ---------------------------------------------------------------------------
 
 
@@ -478,6 +496,9 @@ CASES = [
     Case("tiny_imagenet_train", "D", tiny_imagenet_train, Read({"n01": 3, "n02": 3})),
     Case("flat_test", "D", flat_test, Refused("'test' holds 3 images in no folders", "/train alone")),
     Case("flat_splits", "D", flat_splits, Refused("look like splits", "rename the folders")),
+    Case("classes_times_splits", "D", classes_times_splits, Refused("a class and a split", "train/cat")),
+    Case("competition", "D", competition, Refused("look like splits", "pass it", "/train.csv")),
+    Case("parquet_alone", "D", parquet_alone, Refused("2 .parquet", "/train-0.parquet (several", "hf:")),
     Case("flat_splits_with_labels", "D", flat_splits_with_labels, Read({"a": 4, "b": 2})),
     Case("colour_and_grey", "D", colour_and_grey, Refused("'apple', 'grape'", "/color)", "metadata.csv")),
     Case(

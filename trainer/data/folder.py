@@ -16,6 +16,7 @@ from trainer.data.manifest import Columns, Manifest, Quarantined
 from trainer.data.metadata import NAMES, ImageMetadata, read_metadata
 from trainer.data.sidecars import MAX_BYTES, notes_of
 from trainer.data.split import manifest_with_splits
+from trainer.data.table import SUFFIXES as TABLES
 from trainer.data.table_columns import BY_NAME, ColumnChoice, listed
 
 _BLANK = ImageMetadata(source="")
@@ -51,9 +52,9 @@ def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnCh
     quarantined = [*_unusable(listing, layout), *quarantined]
     quarantined += _without_a_file(entries, found, quarantined)
     if not found:
-        raise InputError(_no_images_message(name, quarantined, listing))
+        raise InputError(_no_images_message(name, quarantined, listing) + _tables(root, name))
     if layout.problem and not has_labels:
-        raise InputError(layout.problem)
+        raise InputError(layout.problem + _tables(root, name))
     from_sidecars = layout.sidecars and not has_labels
     if from_sidecars:
         entries |= _read_sidecars(found)
@@ -63,7 +64,7 @@ def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnCh
         sample_id=sample_id,
         label=[one.label for one in noted]
         if from_sidecars
-        else _labels(found, layout, noted if has_labels else None, name, unused),
+        else _labels(found, layout, noted if has_labels else None, root, name, unused),
         split=[layout.places[image.parts[:-1]].split for image in found],
         content=content,
         caption=[one.caption for one in noted],
@@ -139,6 +140,7 @@ def _labels(
     found: Sequence[ImageFile],
     layout: Layout,
     noted: Sequence[ImageMetadata] | None,
+    root: Path,
     name: str,
     unused: Sequence[str],
 ) -> list[str]:
@@ -155,8 +157,19 @@ def _labels(
             cure = f"If one of the columns {listed(unused)} is the label, name it: --label-column."
     without = ["/".join(image.parts) for image, one in zip(found, label, strict=True) if not one]
     if without:
+        cure += _tables(root, name)
         raise InputError(f"{name}: {len(without)} images have no class, such as {without[0]!r}. {cure}")
     return label
+
+
+def _tables(root: Path, name: str) -> str:
+    """Name the tables in the folder, which may have the labels, as a sentence; "" for none."""
+    found = [path.name for path in sorted(root.iterdir()) if path.suffix.lower() in TABLES]
+    found = [one for one in found if one not in NAMES and not one.startswith(".")]
+    if not found:
+        return ""
+    several = f" (several Parquet files: hf:{name})" if found[-1].endswith(".parquet") and found[1:] else ""
+    return f" Does {found[0]!r} have the labels? Then pass it: {name.rstrip('/')}/{found[0]}{several}."
 
 
 def _passed_over(root: Path, listing: Listing, layout: Layout) -> dict[str, int]:

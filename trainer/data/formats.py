@@ -86,5 +86,5 @@ def describe_bytes(data: bytes) -> str:
     for offset, sign, name in _SIGNATURES:
         if data[offset : offset + len(sign)] == sign or (offset == 0 and head.startswith(sign)):
             extra = next((one for one in EXTRAS if one.format == name and not one.installed), None)
-            return f"{name}: {extra.cure}" if extra else name
+            return extra.cure if extra else name
     return f"begins with {data[:8]!r}"

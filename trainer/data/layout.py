@@ -64,8 +64,7 @@ def understand(
     Raises:
         InputError: split folders stand beside other folders.
     """
-    tree = _Tree(images)
-    layout = Layout()
+    tree, layout, name = _Tree(images), Layout(), name.rstrip("/") or name
     top = tree.through(())
     _pass_over_copies(tree, top, layout, name)
     for folder in tree.children(top):
@@ -295,6 +294,11 @@ def _problem(tree: _Tree, roots: Mapping[Folder, str], name: str) -> str:
                 f"{tree.count(unlabelled):,} images have none. Move it out of this folder and classify the "
                 "images with predict; if it is a class, rename the folder."
             )
+        if not any(roots.values()) and _are_classes_times_splits(folders):
+            return (
+                f"{name}: the names of {_named(folders)} hold a class and a split. Move them into split "
+                "folders, such as train/cat and test/cat."
+            )
         if same := _same_inside(tree, folders):
             return (
                 f"{name}: {_named(folders)} hold the same folders, {_sorted(same)}, so either level may be "
@@ -338,6 +342,17 @@ def _same_inside(tree: _Tree, folders: Sequence[Folder]) -> set[str]:
         return set()
     same, all_names = set.intersection(*inside), set.union(*inside)
     return same if len(same) > 1 and len(same) >= SAME_SHARE * len(all_names) else set()
+
+
+def _are_classes_times_splits(folders: Sequence[Folder]) -> bool:
+    """Return whether every folder is called after a class and a split: cat_train, cat_test, dog_train …"""
+    splits: dict[tuple[str, ...], set[str]] = {}
+    for folder in folders:
+        named = split_in_name(folder[-1])
+        if named is None:
+            return False
+        splits.setdefault(named.rest, set()).add(named.split)
+    return len(splits) > 1 and all(len(one) > 1 for one in splits.values())
 
 
 def _plain(name: str) -> str:

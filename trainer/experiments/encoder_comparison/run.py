@@ -11,7 +11,13 @@ from trainer.core.console import bar, say
 from trainer.core.errors import InputError
 from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.encoder_comparison.config import EncodersConfig
-from trainer.experiments.inputs import encoder_settings, read_features, recipe_of, require_images
+from trainer.experiments.inputs import (
+    encode_rows,
+    encoder_settings,
+    read_rows,
+    recipe_of,
+    require_images,
+)
 from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
@@ -38,12 +44,13 @@ def run(config: EncodersConfig) -> Figures:
     require_at_least(config, seed=0, seeds=1, margin=0)
     check_encoders(config)
     plan = begin(config)
+    manifest = read_rows(config)
+    require_images(config, manifest, "Comparing encoders needs the images.")
     read = []
     for encoder in config.encoders:
         say(f"\n{encoder}")
         settings = encoder_settings(config, plan.device, encoder=encoder)
-        read.append(read_features(config, settings, to_train=True))
-    require_images(config, read[0].manifest, "Comparing encoders needs the images.")
+        read.append(encode_rows(config, manifest, settings, to_train=True))
     return EncoderComparison(config, plan, read[0], read).run()
 
 

@@ -73,8 +73,7 @@ def with_used_bits(manifest: Manifest, *, cache_file: Path) -> Manifest:
     if colour and _use(manifest, colour, cache_file).largest < 1 << 14:
         notes.append(
             f"{len(colour):,} 16-bit colour images use 14 bits or fewer, and are read too dark: only the "
-            "upper 8 "
-            "bits of colour are read. Save them with 8 bits."
+            "upper 8 bits of colour are read. Save them with 8 bits."
         )
     if grey:
         use = _use(manifest, grey, cache_file)
@@ -88,8 +87,7 @@ def with_used_bits(manifest: Manifest, *, cache_file: Path) -> Manifest:
         elif use.dark >= DARK:
             notes.append(
                 f"{use.dark:.0%} of the 16-bit images stay below 4,096, and are nearly black beside the "
-                "others, as "
-                "all are read as 0–65,535. Save images of one bit depth, or with 8 bits."
+                "others, as all are read as 0–65,535. Save images of one bit depth, or with 8 bits."
             )
     return replace(manifest, notes=(*manifest.notes, *notes))
 

@@ -34,8 +34,7 @@ def check_class_names(name: str, classes: Sequence[str], label_n: np.ndarray) ->
             raise InputError(
                 several_labels(
                     f"{name} has the label {proven[0]!r}, and {' and '.join(map(repr, parts[:3]))} are "
-                    "labels, too "
-                    f"({len(joined)} such labels)"
+                    f"labels, too ({len(joined)} such labels)"
                 )
             )
     number = _numbers(classes)
@@ -45,10 +44,8 @@ def check_class_names(name: str, classes: Sequence[str], label_n: np.ndarray) ->
     if rows < FEW_ROWS * len(classes):
         raise InputError(
             f"{name} has {len(classes)} different numbers as labels, from {number.min():g} to "
-            f"{number.max():g}, for "
-            f"{rows} rows: that looks like a quantity. Headroom learns classes. Divide it into ranges, or "
-            "name "
-            "another column with --label-column."
+            f"{number.max():g}, for {rows} rows: that looks like a quantity. Headroom learns classes. Divide "
+            "it into ranges, or name another column with --label-column."
         )
 
 
@@ -67,8 +64,7 @@ def notes_on_classes(classes: Sequence[str]) -> list[str]:
         if joined:
             notes.append(
                 f"{len(joined)} classes have a {separator!r} in their name, such as {joined[0]!r}. Each is "
-                "one "
-                "class: several labels per image are not supported."
+                "one class: several labels per image are not supported."
             )
     number = _numbers(classes)
     if number is not None and len(number) > MANY_NUMBERS:
@@ -76,8 +72,7 @@ def notes_on_classes(classes: Sequence[str]) -> list[str]:
         if not counting:
             notes.append(
                 f"The {len(classes)} classes are numbers from {number.min():g} to {number.max():g}. If they "
-                "are a "
-                "quantity, such as an age, a classifier ignores their order."
+                "are a quantity, such as an age, a classifier ignores their order."
             )
     return notes
 

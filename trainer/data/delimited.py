@@ -128,8 +128,7 @@ def read_separated(path: Path, chosen: ColumnChoice) -> TextTable:
         if cell is not None:
             raise InputError(
                 f"{path.name}: a quote is not closed, so that lines became one cell: {cell[:80]!r}. Write "
-                "two "
-                "quotes for one inside a cell, or remove it."
+                "two quotes for one inside a cell, or remove it."
             ) from None
         return _text_table(table, dialect.notes)
     note = "Quotes are part of the values: otherwise lines between them would be lost."
@@ -144,8 +143,7 @@ def _encoding(path: Path) -> str:
     if b"\0" in start:
         raise InputError(
             f"{path.name} is no UTF-8 text: it has zero bytes, as UTF-16 without a mark or a spreadsheet "
-            "has. "
-            "Save it as CSV in UTF-8."
+            "has. Save it as CSV in UTF-8."
         )
     return "utf-8"
 
@@ -258,8 +256,7 @@ def _headless(path: Path, encoding: str, start: list[str]) -> TextTable:
             if len(row) != 2:
                 raise InputError(
                     f"{path.name}: line {number} has {len(row)} columns, the first has 2. A table without a "
-                    "header "
-                    "is one caption, a tab and one path per line."
+                    "header is one caption, a tab and one path per line."
                 )
             rows.append(row)
     named = [

@@ -65,8 +65,7 @@ class ImagePaths:
             there = f"there is, for example, {self._files[0]!r}" if self._files else "no image file is there"
             said.append(
                 f"{self.missing[0]!r} was looked for in {self.folder} and its sub-folders, as it is and with "
-                "the "
-                f"extensions {', '.join(sorted(formats.extensions()))}; {there}."
+                f"the extensions {', '.join(sorted(formats.extensions()))}; {there}."
             )
         return " ".join(said)
 

@@ -73,8 +73,7 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
                 if not record["image"]:
                     raise InputError(
                         f"{path}: row {row} has no file_name. Each row needs file_name and any of label, "
-                        "caption, "
-                        "group."
+                        "caption, group."
                     )
                 sample_id = _sample_id(root, folder, as_text(record["image"]))
                 if sample_id in entries:
@@ -91,8 +90,7 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
     if chosen != BY_NAME and not entries:
         raise InputError(
             f"{' and '.join(chosen.flags())} need a table or a metadata file, and {root} has neither "
-            "metadata.csv "
-            "nor metadata.jsonl."
+            "metadata.csv nor metadata.jsonl."
         )
     in_folders = {Path(one).parts[:-1][1 if one.split("/")[0] in {*folders} else 0 :] for one in entries}
     return FolderMetadata(entries, has_labels or (maybe_labels and len(in_folders) <= 1), unused)
@@ -113,8 +111,7 @@ def _columns(path: Path, table: TextTable, chosen: ColumnChoice) -> dict[str, st
     if image is None:
         raise InputError(
             f"{path} has the columns {listed(table.names)}, and none is file_name. Each row needs file_name "
-            "and any "
-            "of label, caption, group."
+            "and any of label, caption, group."
         )
     return {**column, "image": image}
 

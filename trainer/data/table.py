@@ -29,8 +29,7 @@ EXPECTED = (
 )
 DOWNLOAD = (
     "Headroom downloads nothing: download the images with img2dataset, and pass the folder of its shards or "
-    "a "
-    "table of the local paths."
+    "a table of the local paths."
 )
 TEXT = (
     "Text is UTF-8: save it so (in Excel: CSV UTF-8), or convert it, for example with "

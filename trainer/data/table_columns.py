@@ -131,8 +131,7 @@ def _by_name(present: Sequence[str], role: str, name: str) -> str | None:
         if len(matches) > 1 and "label" not in matches:
             raise InputError(
                 f"{name} has several columns that may be the label: "
-                f"{listed(own[one][0] for one in matches)}. "
-                "Name the one to use: --label-column."
+                f"{listed(own[one][0] for one in matches)}. Name the one to use: --label-column."
             )
     if not matches:
         return None
@@ -233,8 +232,7 @@ def several_labels(what: str) -> str:
     """Return the sentences that refuse data with several labels per image."""
     return (
         f"{what}. Several labels per image are not supported: give each image one. To read the images "
-        "without "
-        f"labels, as extract needs them: --label-column {NO_COLUMN}."
+        f"without labels, as extract needs them: --label-column {NO_COLUMN}."
     )
 
 

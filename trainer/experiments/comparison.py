@@ -18,10 +18,11 @@ from trainer.data.duplicates import groups_drawn, unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.projection import sample_rows
-from trainer.stats.macro_f1 import rows_per_class
-from trainer.stats.paired_bootstrap import PredictionSet, holm
+from trainer.stats.macro_f1 import least_rows, rows_per_class
+from trainer.stats.paired_bootstrap import PredictionSet, holm, share_interval
 from trainer.stats.paired_comparison import MethodDifference, PairedComparison
 from trainer.stats.power import detectable_effect
+from trainer.stats.units import numbered
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric, Summary
 from trainer.tracking.writer import RunWriter
@@ -80,6 +81,7 @@ class Comparison:
     def methods_table(self) -> pd.DataFrame:
         """Return the METHODS table: one row per method with its figures and intervals."""
         rows = []
+        of_f1 = least_rows(self.manifest.label_n[self.rows], numbered(self.unit_n, len(self.rows)))
         for place, method in enumerate(self.methods):
             arm = self.compared.arm(place)
             rows.append(
@@ -89,8 +91,8 @@ class Comparison:
                     Methods.HEADS: len(method.probability_snc),
                     Methods.CHOSEN: place == self.chosen,
                     Methods.VAL_F1_MACRO: method.val_f1_macro,
-                    **tables.with_ends(Methods.F1_MACRO, arm["f1_macro"].interval()),
-                    **tables.with_ends(Methods.ACCURACY, arm["accuracy"].interval()),
+                    **tables.with_ends(Methods.F1_MACRO, share_interval(arm["f1_macro"], of_f1)),
+                    **tables.with_ends(Methods.ACCURACY, share_interval(arm["accuracy"])),
                 }
             )
         return pd.DataFrame(rows)

@@ -19,11 +19,12 @@ import numpy as np
 from scipy.special import expit
 
 from trainer.stats.calibration import calibration_error, draw_weights, equal_mass_bins, reflected
-from trainer.stats.intervals import Interval, wilson_of_groups
+from trainer.stats.intervals import Z95, Interval, wilson_of_groups, wilson_of_share
 from trainer.stats.roc import Roc, area, roc, tar_at_far
 
 DRAWS = 1000
 TINY = 1e-38  # probabilities below are none that float32 tells apart
+FLAT = 1e-9  # width of an interval below which no draw differs
 COOLEST, HOTTEST = 0.02, 50.0
 
 
@@ -106,6 +107,31 @@ def weights(rows: BinaryRows, *, seed: int, draws: int = DRAWS) -> Iterator[np.n
     return draw_weights(rows.unit_n, seed=seed, draws=draws, strata=strata)
 
 
+def auroc_interval(value: float, positives: int, negatives: int) -> Interval:
+    """Return an area under the ROC curve with the 95 % interval of Newcombe (2006, "Confidence intervals for
+    an effect size measure based on the Mann-Whitney statistic. Part 2", method 5).
+
+    It holds for few rows of a class and for areas near 1, where draws hardly differ.
+
+    Args:
+        positives: independent rows, or units, of the positive class; likewise ``negatives``.
+    """
+    from scipy.optimize import brentq  # slow to import
+
+    more = (positives + negatives) / 2 - 1
+
+    def reach(area: float) -> float:
+        variance = area * (1 - area) * (1 + more * ((1 - area) / (2 - area) + area / (1 + area)))
+        return Z95 * math.sqrt(max(variance, 0.0) / (positives * negatives))
+
+    def beyond(area: float) -> float:
+        return abs(area - value) - reach(area)
+
+    low = 0.0 if value <= FLAT else brentq(beyond, 0.0, value - FLAT / 2)
+    high = 1.0 if value >= 1 - FLAT else brentq(beyond, value + FLAT / 2, 1.0)
+    return Interval(value, float(low), float(high))
+
+
 def difference(one: Interval, other: Interval) -> Interval:
     """Return ``one - other`` of two independent shares, from their Wilson intervals (Newcombe 1998, "Interval
     estimation for the difference between independent proportions", method 10)."""
@@ -124,7 +150,8 @@ class Uncalibrated(NamedTuple):
 class BinaryReport(NamedTuple):
     """Metrics of the log-odds on test rows, with 95 % intervals.
 
-    Those of `auroc`, `auprc`, `on_curve`, losses and their changes are percentiles over draws. Those of the
+    That of `auroc` is Newcombe's. Those of `auprc`, `on_curve`, losses and their changes are percentiles over
+    draws, Wilson's where no draw differs. Those of the
     calibration error are reflected at its value (basic bootstrap): drawing rows adds to an error that is
     never negative, so its percentiles lie too high; where the value itself is mostly chance they end at it.
     A change is calibrated less uncalibrated, paired by row.
@@ -185,14 +212,34 @@ def evaluate_binary(
     val_specificity = wilson_of_groups(
         (val.log_odds_n < threshold)[~val.positive_n], val.unit_n[~val.positive_n]
     )
+    intervals = {name: _interval(name, values) for name, values in found.items()}
     return BinaryReport(
         threshold=threshold,
         temperature=temperature,
         val_specificity=val_specificity.value,
         specificity_change=difference(of_kind["specificity"], val_specificity),
         **of_kind,
-        **{name: _interval(name, values) for name, values in found.items()},
+        **(intervals | _of_few_rows(intervals, test)),
     )
+
+
+def _of_few_rows(found: dict[str, Interval], rows: BinaryRows) -> dict[str, Interval]:
+    """Return the intervals that draws make too narrow where a class has few rows.
+
+    That of the AUROC is Newcombe's, joined with the draws' where rows have groups. Where no draw differs,
+    those of the AUPRC and of a sensitivity are Wilson's for the units of the positive class.
+    """
+    positives, negatives = (len(np.unique(rows.unit_n[of])) for of in (rows.positive_n, ~rows.positive_n))
+    auroc = auroc_interval(found["auroc"].value, positives, negatives)
+    if len(np.unique(rows.unit_n)) < len(rows.unit_n):
+        drawn = found["auroc"]
+        auroc = Interval(auroc.value, min(auroc.low, drawn.low), max(auroc.high, drawn.high))
+    flat = {
+        name: wilson_of_share(found[name].value, positives)
+        for name in ("auprc", "on_curve")
+        if found[name].high - found[name].low < FLAT
+    }
+    return {"auroc": auroc, **flat}
 
 
 def _measure(

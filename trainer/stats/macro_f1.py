@@ -61,7 +61,7 @@ def macro_f1_interval(
     value = float(atoms.f1_macro(atoms.count_k[None])[0])
     error = _jackknife_error(atoms, units.count)
     if error < ROUNDING or not ROUNDING < value < 1 - ROUNDING:
-        return wilson_of_share(value, _least_rows(label_n, units))
+        return wilson_of_share(value, least_rows(label_n, units))
     random = np.random.default_rng(seed)
     drawn_dk = random.multinomial(units.count, atoms.count_k / units.count, size=draws)
     mean = np.concatenate([atoms.f1_macro(part) for part in _parts(drawn_dk)]).mean()
@@ -115,7 +115,7 @@ def _parts(drawn_dk: np.ndarray) -> Iterator[np.ndarray]:
         yield drawn_dk[start : start + step].astype(np.float64)
 
 
-def _least_rows(label_n: np.ndarray, units: Units) -> int:
+def least_rows(label_n: np.ndarray, units: Units) -> int:
     """Return the rows of a test set with as many classes, each as small as the smallest here; at most as many
     as there are units."""
     pairs = np.unique(np.stack([label_n, units.of_n]), axis=1)

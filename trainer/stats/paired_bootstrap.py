@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from trainer.stats.intervals import Interval, ratio
+from trainer.stats.intervals import Interval, ratio, wilson_of_share
 from trainer.stats.units import Units, numbered
 
 DRAWS = 2000
@@ -230,6 +230,19 @@ def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:
     at = ndtr(bias + reach / (1 - acceleration * reach))
     low, high = np.quantile(draws, at)
     return Interval(value, float(low), float(high))
+
+
+def share_interval(one: Resampled, rows: float | None = None) -> Interval:
+    """Return the BCa interval of a share (0 to 1) of one arm. Where no draw differs, as when all answers are
+    right, draws say nothing, and it is Wilson's interval.
+
+    Args:
+        rows: independent rows that the share is of; None: as many as there are units.
+    """
+    found = one.interval()
+    if found.high - found.low > ROUNDING:
+        return found
+    return wilson_of_share(float(np.clip(found.value, 0, 1)), len(one.left_out) if rows is None else rows)
 
 
 class SwapTest(NamedTuple):

@@ -174,3 +174,38 @@ def test_log_odds_stay_apart_where_probabilities_are_nearly_one() -> None:
     found = t.log_odds(probability)
     assert found[0] > found[1] > found[2] == 0
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(1, 49), (3, 50), (10, 10), (500, 500)])
+def test_the_interval_of_an_auroc_has_a_width_at_the_edge_and_is_symmetric(
+    positives: int, negatives: int
+) -> None:
+    best = t.auroc_interval(1.0, positives, negatives)
+    assert best.high == 1.0
+    assert 0 < best.low < 1
+    for value in (0.0, 0.2, 0.5, 0.9, 0.999):
+        one, mirrored = (t.auroc_interval(area, positives, negatives) for area in (value, 1 - value))
+        assert one.low <= value <= one.high
+        assert (one.low, one.high) == pytest.approx((1 - mirrored.high, 1 - mirrored.low), abs=1e-6)
+
+
+def test_the_interval_of_an_auroc_covers_the_truth_with_three_positives() -> None:
+    random = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        yes, no = random.normal(2.326, 1, 3), random.normal(0, 1, 50)  # AUROC 0.95
+        found = t.auroc_interval(float((yes[:, None] > no).mean()), 3, 50)
+        covered += found.low <= 0.95 <= found.high
+    assert covered >= 180
+
+
+def test_one_positive_test_row_above_all_others_leaves_doubt() -> None:
+    random = np.random.default_rng(0)
+    rows = t.BinaryRows(
+        np.arange(30) < 1, np.where(np.arange(30) < 1, 5.0, random.normal(-3, 1, 30)), np.arange(30)
+    )
+    report = t.evaluate_binary(rows, rows, specificity=0.9, seed=0)
+    assert report.auroc.value == report.auprc.value == report.on_curve.value == 1
+    assert report.auroc.low < 0.6
+    assert report.auprc.low < 0.3
+    assert report.on_curve.low < 0.3

@@ -23,6 +23,7 @@ from trainer.stats.paired_bootstrap import (
     holm,
     interval_beyond_optimism,
     selection_optimism,
+    share_interval,
     swap_test,
 )
 
@@ -470,3 +471,12 @@ def test_without_any_spread_only_no_difference_is_likely() -> None:
     still = np.zeros(10)
     assert interval_beyond_optimism(Resampled(np.array(0.0), still, still), luck=0)[1] == 1.0
     assert interval_beyond_optimism(Resampled(np.array(0.2), still + 0.2, still), luck=0)[1] == 0.0
+
+
+def test_the_interval_of_an_arm_that_has_all_rows_right_has_a_width() -> None:
+    label_n = np.arange(12) % 3
+    answers = PredictionSet(label_n, np.stack([label_n[None], label_n[None]]), 3)
+    arm = PairedBootstrap(answers, seed=0).arm(0)
+    assert share_interval(arm["accuracy"]) == pytest.approx((1, 0.758, 1), abs=1e-3)
+    assert share_interval(arm["f1_macro"], 6).low == pytest.approx(0.610, abs=1e-3)
+    assert arm["f1_macro"].minus(arm["f1_macro"]).interval() == (0, 0, 0)

@@ -25,6 +25,7 @@ from trainer.stats.paired_bootstrap import (
     holm,
     interval_beyond_optimism,
     selection_optimism,
+    share_interval,
     swap_test,
 )
 from trainer.tracking.schema import Ablation, AblationClasses, CellPredictions, Verdict
@@ -124,7 +125,7 @@ class Judge:
             own = at[cell.number, False]
             figures = base if cell.number == BASELINE else bootstrap.arm(own)
             row = self._described(cell) | {Ablation.VAL_F1_MACRO: float(val[own].mean())}
-            row |= _figures(figures)
+            row |= _figures(figures, self.label_n)
             swapped: SwapTest | None = None
             if cell.number != BASELINE:
                 swapped = swap_test(test, own, at[BASELINE, False], seed=self.seed)
@@ -132,7 +133,7 @@ class Judge:
                 row[Ablation.EFFECT_P] = swapped.p
             if (cell.number, True) in at:
                 other = bootstrap.arm(at[cell.number, True])["f1_macro"]
-                row |= with_ends(Ablation.RANDOM_F1_MACRO, other.interval())
+                row |= with_ends(Ablation.RANDOM_F1_MACRO, share_interval(other))
                 over, p = interval_beyond_optimism(figures["f1_macro"].minus(other), luck=luck(cell.kept))
                 row |= with_ends(Ablation.OVER_RANDOM, over)
                 row[Ablation.OVER_RANDOM_P] = max(
@@ -258,14 +259,20 @@ def verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _figures(figures: dict[str, Resampled]) -> dict[str, Any]:
+def _figures(figures: dict[str, Resampled], label_n: np.ndarray) -> dict[str, Any]:
+    """Return every figure of a cell with its interval.
+
+    Args:
+        label_n: int [N], of the test rows.
+    """
     row: dict[str, Any] = {}
     for name in FIGURES:
-        row |= with_ends(name, figures[name].interval())
+        row |= with_ends(name, share_interval(figures[name]))
     if AUROC in figures:
-        row |= with_ends(Ablation.AUROC, figures[AUROC].interval())
-        row |= with_ends(Ablation.SPECIFICITY, figures["recall"].of_class(0).interval())
-        row |= with_ends(Ablation.SENSITIVITY, figures["recall"].of_class(1).interval())
+        no, yes = np.bincount(label_n, minlength=2)
+        row |= with_ends(Ablation.AUROC, share_interval(figures[AUROC], min(no, yes)))
+        row |= with_ends(Ablation.SPECIFICITY, share_interval(figures["recall"].of_class(0), no))
+        row |= with_ends(Ablation.SENSITIVITY, share_interval(figures["recall"].of_class(1), yes))
     return row
 
 

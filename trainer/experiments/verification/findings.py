@@ -12,7 +12,7 @@ import pandas as pd
 from trainer.core import text
 from trainer.experiments.verification.identify import Identified
 from trainer.stats import roc as analysis
-from trainer.stats.paired_bootstrap import Resampled, holm
+from trainer.stats.paired_bootstrap import Resampled, holm, share_interval
 from trainer.stats.power import detectable_effect
 from trainer.stats.roc import ACCURACY, AUC, EER, FEWEST_ERRORS, TAR, PersonBootstrap, VerificationPairs
 from trainer.tracking.schema import Candidates, PairMethod, Verified
@@ -44,7 +44,7 @@ def figures(
             **_with_interval(Verified.ACCURACY, found[ACCURACY]),
             Verified.ACCURACY: folded.mean,
             Verified.ACCURACY_SE: _plain(folded.standard_error),
-            Verified.TAR_AT: {f"{far:g}": _bounds(found.get(f"{TAR}{far:g}")) for far in FARS},
+            Verified.TAR_AT: {f"{far:g}": _share_bounds(found.get(f"{TAR}{far:g}")) for far in FARS},
             Verified.FOLD_ACCURACY: folded.accuracy_f.tolist(),
             Verified.THRESHOLDS: folded.threshold_f.tolist(),
         }
@@ -204,8 +204,12 @@ def _of(figures: Mapping[str, Any], name: str) -> str:
 
 
 def _with_interval(name: str, one: Resampled) -> dict[str, Any]:
-    value, low, high = (float(bound) for bound in one.interval())
+    value, low, high = (float(bound) for bound in share_interval(one))
     return {name: value, name + Verified.CI95: [low, high]}
+
+
+def _share_bounds(one: Resampled | None) -> list[float] | None:
+    return None if one is None else [float(bound) for bound in share_interval(one)]
 
 
 def _bounds(one: Resampled | None) -> list[float] | None:

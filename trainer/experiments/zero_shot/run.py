@@ -492,7 +492,7 @@ def few_shot(
     import pandas as pd
 
     from trainer.stats.few_shot import crossing
-    from trainer.stats.paired_bootstrap import PredictionSet, holm, swap_test
+    from trainer.stats.paired_bootstrap import PredictionSet, holm, share_interval, swap_test
     from trainer.stats.paired_comparison import PairedComparison
     from trainer.stats.power import simultaneous_level, widened
     from trainer.tracking.tables import with_ends
@@ -526,7 +526,7 @@ def few_shot(
                     FewShot.DRAWS: 1 if shots == 0 else config.draws,
                     FewShot.L2: l2,
                     FewShot.VAL_F1_MACRO: val,
-                    **with_ends(FewShot.F1_MACRO, score.interval()),
+                    **with_ends(FewShot.F1_MACRO, share_interval(score)),
                     **with_ends(FewShot.EFFECT, differences[-1].interval()),
                     FewShot.EFFECT_P: swap_test(answers, arm, 0, seed=config.seed).p if tested else np.nan,
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from trainer.core.errors import InputError, first_line
 from trainer.stats.vectors import unit_rows
 
 PLACEHOLDER = "{}"
+_PLACEHOLDER = re.compile(r"\{(?:c|class|classname|class_name|label|name)\}")  # of other programs
+_CODE = re.compile(r"\d|^\s*[A-Za-z]?\s*$")
 NAME_ONLY = (PLACEHOLDER,)
 # The first seven are the best for CLIP on ImageNet according to its authors (notebook in
 # github.com/openai/CLIP); the others are more general.
@@ -31,7 +34,7 @@ TEMPLATES = (
 
 
 def read_templates(path: Path | None) -> tuple[str, ...]:
-    """Read templates: one per line, with {} for the class name; lines that begin with # are ignored.
+    """Read templates: one per line, with {} (or {c}) for the class name; lines that begin with # are ignored.
 
     Raises:
         InputError: the file cannot be read, is empty, or a line has no {}.
@@ -39,7 +42,7 @@ def read_templates(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return TEMPLATES
     lines = [line.strip() for line in _text(path, "--templates").splitlines()]
-    templates = tuple(line for line in lines if line and not line.startswith("#"))
+    templates = tuple(_PLACEHOLDER.sub(PLACEHOLDER, one) for one in lines if one and not one.startswith("#"))
     if not templates:
         raise InputError(
             f"--templates {path}: the file is empty. Write one template per line: a photo of a {{}}."
@@ -53,25 +56,16 @@ def read_templates(path: Path | None) -> tuple[str, ...]:
 def read_class_names(path: Path | None, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the names of every class.
 
-    They are those of the file (YAML or JSON: class → name or list of names), else the label with spaces for
+    They are those of the file (YAML or JSON: class → name or list of names; or as many names as there are
+    classes, in their order, one per line as CLIP_benchmark writes them), else the label with spaces for
     underscores.
 
     Raises:
         InputError: the file cannot be read, has an unknown class, or a class without a name.
     """
-    given: Any = {}
+    given: Mapping[str, Any] = {}
     if path is not None:
-        try:
-            given = yaml.safe_load(_text(path, "--class-names"))
-        except yaml.YAMLError as error:
-            raise InputError(
-                f"--class-names {path} is not valid YAML or JSON: {first_line(error)}."
-            ) from error
-        if not isinstance(given, Mapping):
-            raise InputError(
-                f"--class-names {path}: expected lines such as `{classes[0]}: [name, other name]`."
-            )
-        given = {str(key): value for key, value in given.items()}
+        given = _given_names(path, classes)
         unknown = sorted(set(given) - set(classes))
         if unknown:
             raise InputError(
@@ -79,6 +73,36 @@ def read_class_names(path: Path | None, classes: Sequence[str]) -> dict[str, tup
                 f"{', '.join(classes[:20])}{' …' if len(classes) > 20 else ''}."
             )
     return {name: _names(name, given.get(name, name.replace("_", " ")), path) for name in classes}
+
+
+def _given_names(path: Path, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the names in a file by class."""
+    text = _text(path, "--class-names")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        given: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        if len(lines) != len(classes):
+            raise InputError(
+                f"--class-names {path} is not valid YAML or JSON: {first_line(error)}."
+            ) from error
+        given = lines
+    if isinstance(given, Mapping):
+        return {str(key): value for key, value in given.items()}
+    in_order = given if isinstance(given, list) else lines
+    if len(in_order) != len(classes):
+        raise InputError(
+            f"--class-names {path}: expected lines such as `{classes[0]}: [name, other name]`, or a name per "
+            f"line for each of the {len(classes)} classes in their order; it has {len(in_order)}."
+        )
+    return dict(zip(classes, in_order, strict=True))
+
+
+def codes(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the names that look like codes (with digits, or of one letter), as WordNet ids and class numbers
+    do; none where most names are words."""
+    found = [of_class[0] for of_class in names.values() if _CODE.search(of_class[0])]
+    return found if 2 * len(found) > len(names) else []
 
 
 def _names(of_class: str, given: object, path: Path | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trainer.core.errors import InputError
-from trainer.features.prompts import TEMPLATES, class_vectors, read_class_names, read_templates
+from trainer.features.prompts import TEMPLATES, class_vectors, codes, read_class_names, read_templates
 from trainer.stats.vectors import unit_rows
 
 CLASSES = ("cat", "road_sign")
@@ -46,9 +46,39 @@ def test_classes_have_the_names_of_the_file_or_their_own(tmp_path: Path) -> None
     assert read_class_names(path, ("7",)) == {"7": ("seven",)}
 
 
+def test_templates_of_other_programs_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "templates.txt"
+    path.write_text("a photo of a {c}.\nart of {classname}\n")
+    assert read_templates(path) == ("a photo of a {}.", "art of {}")
+
+
+@pytest.mark.parametrize(
+    "content", ["tabby cat\nsign: stop\n", "- tabby cat\n- 'sign: stop'\n", "tabby cat\n\n[x\n"]
+)
+def test_a_name_per_line_is_in_the_order_of_the_classes(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "classnames.txt"
+    path.write_text(content)
+    names = read_class_names(path, CLASSES)
+    assert names["cat"] == ("tabby cat",)
+    assert names["road_sign"] in {("sign: stop",), ("[x",)}
+
+
+def test_names_that_are_codes_are_found_where_most_are() -> None:
+    def found(*names: str) -> list[str]:
+        return codes({name: (name,) for name in names})
+
+    assert found("n01440764", "n01443537") == ["n01440764", "n01443537"]
+    assert found("0", "1", "2") == ["0", "1", "2"]
+    assert found("001.Black footed Albatross", "002.Laysan Albatross") != []
+    assert found("a", "b", "c") == ["a", "b", "c"]
+    assert found("boeing 747", "cat", "dog") == []
+    assert found("犬", "猫") == []
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("cat\n", "for each of the 2 classes in their order; it has 1"),
         ("dog: hound\n", "'dog' is not a class"),
         ("cat: []\n", "'cat' needs a name"),
         ("cat: ['', kitten]\n", "'cat' needs a name"),

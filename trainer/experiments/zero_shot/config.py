@@ -13,9 +13,10 @@ class ZeroShotConfig(StudyConfig):
     """What to compare, on what."""
 
     templates: Path | None = None
-    """Text file of prompts, one per line, with {} for the class name. Default: an ensemble of ten."""
+    """Text file of prompts, one per line, with {} or {c} for the class name. Default: an ensemble of ten."""
     class_names: Path | None = None
-    """YAML or JSON file of more descriptive names per class: `cat: [cat, kitten]`."""
+    """YAML or JSON file of more descriptive names per class: `cat: [cat, kitten]`; or one name per line, in
+    the order of the classes."""
     head: str | None = None
     """Run id of a sweep on the same data, whose best head is also compared."""
     shots: tuple[int, ...] = (1, 2, 4, 8, 16)

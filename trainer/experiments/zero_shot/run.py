@@ -79,6 +79,7 @@ def run(config: ZeroShotConfig) -> Figures:
     require_images(config, manifest, "Zero-shot needs images, and an encoder that knows texts.")
     recipe_of(config)  # before anything is encoded
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))
+    warn_of_codes(prompts.codes(names))
     settings = encoder_settings(config, plan.device, space="shared")
     check_texts(settings)
     features = encode_rows(config, manifest, settings, to_train=True)
@@ -86,6 +87,15 @@ def run(config: ZeroShotConfig) -> Figures:
     prompted = Prompted(templates, names, *encode_class_names(settings, features, templates, names))
     swept = head_of_sweep(config, features) if config.head is not None else None
     return ZeroShotStudy(config, plan, features, prompted, pooled_nd, calls, swept).run()
+
+
+def warn_of_codes(codes: list[str]) -> None:
+    """Say that zero-shot reads names that are no words."""
+    if codes:
+        say(
+            f"Warning: {len(codes)} class names look like codes, such as {codes[0]!r}, which no text encoder "
+            "knows: zero-shot will look worse than it is. Give names in words with --class-names."
+        )
 
 
 @dataclass(frozen=True)
@@ -604,6 +614,6 @@ def crossing_text(kind: str, found: Crossing, most: int, *, margin: float) -> st
     else:
         shown = f"not shown to be level (less than {margin:g} below) with the most images"
     return (
-        f"{kind.capitalize()}: {where} "
-        f"(95 % of resampled curves: {shots(found.low)} to {shots(found.high)}); {shown}."
+        f"{kind.capitalize()}: {where} (95 % of resampled curves: {shots(found.low)} to "
+        f"{shots(found.high)}); {shown}."
     )

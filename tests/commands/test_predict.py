@@ -228,8 +228,10 @@ def test_no_name_of_a_file_breaks_the_answer(answering: Answering, tmp_path: Pat
     os.mkfifo(images / "pipe.png")  # opening it would wait for ever
     (images / "loop.png").symlink_to("loop.png")
     (images / "again").symlink_to(images)
+    (images / "photo.xcf").touch()
     figures = predict(answering, images, images, out=tmp_path / "out.csv", max_bad=1.0)
     assert (figures["found"], figures["predicted"], figures["bad"]) == (9, 7, 2)
+    assert figures["passed_over"] == {".xcf": 1}
     told = [row["path"] for row in rows(tmp_path / "out.csv")]
     assert len(set(told)) == 9
     json.dumps(figures).encode()

@@ -270,6 +270,12 @@ def classes_times_splits(root: Path) -> str:
     return str(root)
 
 
+def other_people_in_test(root: Path) -> str:
+    """VGGFace2."""
+    put(root, "train/ann", "train/bob", "test/cyd", "test/dee")
+    return str(root)
+
+
 def competition(root: Path) -> str:
     """Kaggle's cassava leaves: flat folders, labels in a table."""
     flat_splits(root)
@@ -497,6 +503,7 @@ CASES = [
     Case("flat_test", "D", flat_test, Refused("'test' holds 3 images in no folders", "/train alone")),
     Case("flat_splits", "D", flat_splits, Refused("look like splits", "rename the folders")),
     Case("classes_times_splits", "D", classes_times_splits, Refused("a class and a split", "train/cat")),
+    Case("other_people_in_test", "D", other_people_in_test, Read({"ann": 3, "bob": 3, "cyd": 3, "dee": 3})),
     Case("competition", "D", competition, Refused("look like splits", "pass it", "/train.csv")),
     Case("parquet_alone", "D", parquet_alone, Refused("2 .parquet", "/train-0.parquet (several", "hf:")),
     Case("flat_splits_with_labels", "D", flat_splits_with_labels, Read({"a": 4, "b": 2})),

@@ -63,10 +63,13 @@ def read_files(paths: Sequence[Path]) -> Manifest:
 
 def _list_all(paths: Sequence[Path], passed_over: Counter[str]) -> Iterator[tuple[Path, str]]:
     """Yield files and why they cannot be opened; count the others in folders by extension."""
+    counted: set[str] = set()
     for path in paths:
         if path.is_dir():
             listing = list_files(path)
-            passed_over.update(listing.passed_over)
+            if os.path.realpath(path) not in counted:  # a folder may be given twice
+                passed_over.update(listing.passed_over)
+            counted.add(os.path.realpath(path))
             yield from ((image.path, image.problem) for image in listing.images)
         elif os.path.lexists(path):
             yield path, files.problem(path)

@@ -309,15 +309,14 @@ def _problem(tree: _Tree, roots: Mapping[Folder, str], name: str) -> str:
 
 
 def _split_problem(tree: _Tree, roots: Mapping[Folder, str], name: str) -> str:
-    """Return which split has no classes, or none of those of train."""
+    """Return which split has no class folders, or a single one that is no class of train."""
     classes = {root: tree.names(root) for root in roots}
     most = max(roots, key=lambda root: (roots[root] == "train", len(classes[root])))
     for root in roots:
-        if root == most or classes[root] & classes[most] or not classes[most]:
+        several = len(classes[root]) > 1  # other classes: people to verify who are not in train
+        if root == most or several or classes[root] & classes[most] or not classes[most]:
             continue
-        within = (
-            f"the folders {_some(sorted(classes[root], key=natural_key))}" if classes[root] else "no folders"
-        )
+        within = f"the folder {_sorted(classes[root])}" if classes[root] else "no folders"
         return (
             f"{name}: {'/'.join(root)!r} holds {tree.count(root):,} images in {within}, but none of the "
             f"classes of {'/'.join(most)!r} ({_sorted(classes[most])}). If these images have no labels, pass "

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.honesty_checks.auroc_check import auroc
 from benchmarks.honesty_checks.confidence_check import Rows, conformal_coverage, false_alarms, read, unlike
 from benchmarks.honesty_checks.encoders_check import encoders
 from benchmarks.honesty_checks.expectation_check import expected_on_new_data
@@ -24,7 +25,7 @@ from benchmarks.honesty_checks.importance_check import importance
 from benchmarks.honesty_checks.shares import Figures
 
 CHECKS: tuple[Callable[[], Figures], ...] = (
-    *(expected_on_new_data, grouped_intervals, paired_tests, macro_f1, importance, encoders),
+    *(expected_on_new_data, grouped_intervals, paired_tests, macro_f1, auroc, importance, encoders),
 )
 ON_DATA: tuple[Callable[[Rows, int], Figures], ...] = (conformal_coverage, false_alarms)
 

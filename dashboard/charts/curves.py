@@ -89,6 +89,10 @@ def curves(
     if len(raw):  # an empty layer has no extent, and Vega warns
         layers.append(_faint(raw, axes))
     layers += _means(bands, axes)
+    singles = bands[bands.groupby("group")["epoch"].transform("nunique") == 1]
+    if len(singles):  # a line of one point is not drawn
+        single_points = singles.rename(columns={"mean": "value"})
+        layers.append(_points(single_points, axes, (1.0, 0.12), size=60, filled=True))
     if len(best):
         layers.append(_points(best, axes, (0.85, 0.05), size=34, filled=True, shape="diamond"))
     if len(raw):

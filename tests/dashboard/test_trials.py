@@ -211,6 +211,18 @@ def test_an_empty_layer_is_left_out_of_the_curves() -> None:
     assert len(chart.to_dict()["layer"]) == 2  # the mean and its hover points
 
 
+def test_a_curve_of_one_step_is_drawn_as_a_point() -> None:
+    lines = trial_frames.lines(
+        CURVES[(CURVES["trial"] == 0) & (CURVES["epoch"] == CURVES["epoch"].min())],
+        "val",
+        "loss",
+        trial_frames.one_group(TRIALS, "all"),
+    )
+    options = CurveOptions(order=["all"], palette=["#2A86D1"], title="loss", legend="", extent=(0.0, 2.0))
+    chart = curves_chart(trial_frames.bands(lines), lines.head(0), lines.head(0), options).to_dict()
+    assert [layer["mark"]["type"] for layer in chart["layer"]] == ["line", "point", "point"]
+
+
 @pytest.mark.parametrize("count", [2, 10, 20, 40, 100])
 def test_a_confusion_matrix_draws_figures_only_where_they_can_be_read(count: int) -> None:
     classes = [f"class {i}" for i in range(count)]

@@ -13,7 +13,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from trainer.charts.labels import distinct, fitted
+from trainer.charts.fonts import undrawable
+from trainer.charts.labels import distinct, fitted, visible
 from trainer.charts.palette import BLUE, GREY, RED, ink
 
 MOST_IN_CELLS = 20  # classes up to which the cells hold their figures
@@ -29,18 +30,25 @@ class Matrix(NamedTuple):
 
 
 def count_matrix(confusion: np.ndarray, names: Sequence[str], *, title: str) -> alt.LayerChart:
-    """Draw counts [C, C], true class by row, as a chart of its own.
+    """Draw counts [C, C], true class by row, as a chart of its own, for a file.
 
     Args:
-        names: of the C classes, whatever characters they have.
+        names: of the C classes, whatever characters they have; one that no font can draw is a number.
     """
+    names, title = [visible(name) for name in names], visible(title)
+    lost = undrawable([*names, title])
+    names = [f"class {i}" if name in lost else name for i, name in enumerate(names, start=1)]
+    title = title if title not in lost else "".join("□" if undrawable([c]) else c for c in title)
     classes, side = distinct(names, 30), int(np.clip(150 + 26 * len(names), 300, 900))
     label, pred = np.nonzero(confusion)
     cells = pd.DataFrame({"label": np.take(classes, label), "pred": np.take(classes, pred)})
     cells = cells.assign(n=confusion[label, pred], share=confusion[label, pred] / confusion.sum(1)[label])
     ground, tiles, figures = answers(cells, classes, shade="share", figure="n", side=side, dark=False)
     key = "Blue: correct. Orange: errors, drawn stronger. Shade: share of the label's rows."
-    says = alt.Title(fitted(title, 90), subtitle=key + (" Numbers: counts." if figures else ""))
+    below = [key + (" Numbers: counts." if figures else "")]
+    if lost:
+        below.append("Names that no installed font can draw are numbered in the order of the classes.")
+    says = alt.Title(fitted(title, 90), subtitle=below)
     return whole([ground, tiles, *figures], classes, side).properties(width=side, title=says)
 
 

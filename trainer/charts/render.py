@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import altair as alt
+
+from trainer.charts.fonts import FAMILY, font_folder
 
 SCALE = 1.5  # pixels of a PNG for each of the chart
 LOOK: dict[str, Any] = {
     "background": "white",
     "padding": 12,
-    "font": "DejaVu Sans",
+    "font": FAMILY,
     "view": {"stroke": None},
     "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "gridColor": "#DDE1E6"},
     "legend": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
@@ -49,7 +49,7 @@ def _converter() -> Any:
     stars nor Arabic."""
     import vl_convert
 
-    matplotlib = find_spec("matplotlib")  # not imported
-    if matplotlib is not None and matplotlib.origin is not None:
-        vl_convert.register_font_directory(str(Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"))
+    folder = font_folder()
+    if folder is not None:
+        vl_convert.register_font_directory(str(folder))
     return vl_convert

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from trainer.charts import fonts
 from trainer.charts.confusion import MOST_IN_CELLS, count_matrix
 from trainer.charts.labels import distinct
 from trainer.charts.render import pdf, png, svg
@@ -40,7 +41,19 @@ def test_the_confusion_image_is_a_png_even_for_hostile_class_names() -> None:
     assert image.startswith(b"\x89PNG")
 
 
-def test_a_name_in_any_script_is_written_as_it_is_and_no_two_are_alike() -> None:
+def test_a_name_that_no_font_can_draw_is_numbered_and_a_note_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "_in_a_system_font", lambda characters: False)
+    monkeypatch.setattr(fonts.sys, "platform", "linux")
+    names = ["кошка", "猫", "🐈 cat", "قطة"]
+    written = words(count_matrix(np.eye(4, dtype=int), names, title="猫 study"))
+    assert {"кошка", "class 2", "class 3", "قطة", "□ study"} <= set(written)
+    assert any("numbered in the order of the classes" in one for one in written)
+
+
+def test_a_name_in_any_script_is_written_as_it_is_and_no_two_are_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fonts, "_in_a_system_font", lambda characters: True)
     names = distinct(HOSTILE, 30)
     assert len(set(names)) == len(HOSTILE)
     written = words(count_matrix(np.eye(len(HOSTILE), dtype=int), HOSTILE, title="matrix"))

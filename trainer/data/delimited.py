@@ -63,9 +63,10 @@ def read_json_lines(path: Path) -> TextTable:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
-            for key, value in _json_object(line, f"{path.name}: line {number}"):
+            for key, value in _json_object(line, f"{path.name}: line {number}").items():
                 column = columns.setdefault(key, [])
-                column += [None] * (rows - len(column))
+                if len(column) < rows:
+                    column += [None] * (rows - len(column))
                 column.append(value)
             rows += 1
     for column in columns.values():
@@ -73,30 +74,31 @@ def read_json_lines(path: Path) -> TextTable:
     return TextTable(list(columns), rows, columns.__getitem__)
 
 
-def _json_object(line: str, where: str) -> list[tuple[str, Any]]:
+def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(line, object_pairs_hook=_Pairs)
+        value = _DECODER.decode(line)
     except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise InputError(f"{where} {error}") from None
         raise InputError(
             f"{where} is not JSON ({first_line(error)}). Write one JSON object per line."
         ) from error
-    if not isinstance(value, _Pairs):
+    if not isinstance(value, dict):
         raise InputError(f'{where} is no JSON object. Write one object per line: {{"path": …, "label": …}}.')
-    names = [key for key, _ in value]
-    twice = next((key for key in names if names.count(key) > 1), None)
-    if twice is not None:
-        raise InputError(f"{where} has the name {twice!r} twice. Rename or remove one of them.")
-    return [(key, _unpaired(inner)) for key, inner in value]
+    return value
 
 
-class _Pairs(list):
-    """Names and values of a JSON object, as written."""
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these names and values; of one name twice JSON would keep the last value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"has the name {twice!r} twice. Rename or remove one of them.")
+    return found
 
 
-def _unpaired(value: Any) -> Any:
-    if isinstance(value, _Pairs):
-        return {key: _unpaired(inner) for key, inner in value}
-    return [_unpaired(inner) for inner in value] if isinstance(value, list) else value
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct)  # json.loads would make one for each line
 
 
 # --- separated values -------------------------------------------------------------------------

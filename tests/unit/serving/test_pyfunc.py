@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server import invocations
+from PIL import Image
 
 from tests.support.image_files import encoded, noise
 from tests.support.trained_sweep import CLASSES, Answering
@@ -28,6 +30,8 @@ from trainer.serving import pyfunc
 from trainer.serving.packaging import registered_name
 from trainer.serving.predictor import Predictor, read_head
 from trainer.serving.pyfunc import ServedModel
+from trainer.tracking.reader import RunFiles
+from trainer.tracking.schema import Artifact
 
 START_WITHIN_S = 120
 
@@ -235,3 +239,21 @@ def test_a_head_knows_what_its_record_says(answering: Answering) -> None:
     assert recorded.classes == tuple(sorted(CLASSES))
     (used,) = recorded.encoders
     assert (used.name, used.dtype) == ("demo", "float32")
+
+
+def test_a_16_bit_image_is_read_with_the_bits_of_the_training_images(answering: Answering) -> None:
+    files = RunFiles(answering.uri, answering.run_id)
+    recorded = read_head(files.read(Artifact.HEAD_CARD), files.read(Artifact.HEAD_WEIGHTS))
+    assert recorded.bits is None  # it learned from images of 8 bits
+    grey = noise(3)[..., 0]
+    plain, dark = (encoded(Image.fromarray(one)) for one in (grey, np.uint16(grey) * 16))
+    answers = {
+        bits: Predictor(dataclasses.replace(recorded, bits=bits)).predict([dark, plain]).probabilities_nc
+        for bits in (None, 12, 16)
+    }
+    for bits, (of_dark, of_plain) in answers.items():
+        assert np.allclose(of_dark, of_plain, atol=0.05) == (bits != 16)
+    too_bright = encoded(Image.fromarray(np.uint16(grey) * 256))
+    assert (
+        "uses 12 bits" in Predictor(dataclasses.replace(recorded, bits=12)).predict([too_bright]).reasons[0]
+    )

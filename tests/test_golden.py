@@ -333,7 +333,28 @@ def test_help_names_the_flags_their_choices_and_defaults_of_before(
     module, *rest = command.split()
     words = [sys.executable, "-m", f"trainer.{module}", *rest, "--help"]
     told = subprocess.run(words, cwd=REPO, capture_output=True, text=True, check=True).stdout
-    assert set(VALUES["flags"][command]) <= set(flags_in(told))  # others may have come
+    before = VALUES["flags"][command]
+    assert without_choices(before) <= without_choices(flags_in(told))  # others may have come
+    known = choices_of(flags_in(told))
+    for name, choices in choices_of(before).items():
+        assert choices <= known[name], name
+
+
+CHOICES = re.compile(r"\{([^{}]*)\}")
+
+
+def without_choices(flags: Sequence[str]) -> set[str]:
+    """Flags with their defaults; which choices they have is not in it."""
+    return {CHOICES.sub("{}", flag) for flag in flags}
+
+
+def choices_of(flags: Sequence[str]) -> dict[str, set[str]]:
+    """By what a flag is called, its choices."""
+    return {
+        CHOICES.sub("{}", flag): set(found[1].split(","))
+        for flag in flags
+        if (found := CHOICES.search(flag)) is not None
+    }
 
 
 def flags_in(told: str) -> list[str]:

@@ -30,6 +30,7 @@ from trainer.core.errors import InputError
 from trainer.core.locations import default_cache_dir, default_tracking_uri
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.stats.intervals import Interval
+from trainer.stats.objective import Objective, objective_named
 from trainer.tracking.schema import Artifact, Curves, Predictions, Summary, Trials, TrialState
 
 if TYPE_CHECKING:
@@ -262,13 +263,14 @@ def _device(name: str) -> Any:
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The trial with the highest validation macro-F1. Scores are from 0 to 1, with 95 % intervals."""
+    """The best trial by the objective. Scores have 95 % intervals."""
 
     trial: int
     params: Mapping[str, Any]
     val_f1_macro: Interval  # mean over seeds; the interval is NaN for one seed
     test_f1_macro: Interval  # of the final head, the interval over test rows, or groups of them
     test_accuracy: Interval
+    val_score: Interval  # as val_f1_macro, by the objective of the search
 
 
 @dataclass(frozen=True, repr=False)
@@ -292,7 +294,12 @@ class SweepResult:
 
     def __repr__(self) -> str:
         best = self.best
-        return f"SweepResult({len(self.trials)} trials, best {best.trial}: {best.val_f1_macro.value:.3f})"
+        return f"SweepResult({len(self.trials)} trials, best {best.trial}: {best.val_score.value:.3f})"
+
+    @property
+    def objective(self) -> Objective:
+        """The score that trials were chosen by."""
+        return objective_named(self.summary.get(Summary.OBJECTIVE, ""))
 
     @cached_property
     def best(self) -> BestTrial:
@@ -301,7 +308,10 @@ class SweepResult:
 
         number = self.summary[Summary.BEST_TRIAL]
         row = self.trials[self.trials[Trials.TRIAL] == number].iloc[0]
-        scores = (Summary.BEST_VAL_F1_MACRO, Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY)
+        scores = (
+            *(Summary.BEST_VAL_F1_MACRO, Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY),
+            Summary.BEST + self.objective.column,
+        )
         return BestTrial(number, params_of(row.to_dict()), *(self._interval(name) for name in scores))
 
     def _interval(self, name: str) -> Interval:
@@ -323,14 +333,20 @@ class SweepResult:
     def frame(self) -> pd.DataFrame:
         """The completed trials, the best first."""
         complete = self.trials[self.trials[Trials.STATE] == TrialState.COMPLETE]
-        return complete.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable", ignore_index=True)
+        return complete.sort_values(
+            [self.objective.column, Trials.VAL_LOSS],
+            ascending=[not self.objective.up, True],
+            kind="stable",
+            ignore_index=True,
+        )
 
     def plot(self) -> alt.LayerChart:
-        """Validation macro-F1 of every trial and the best so far, as an Altair chart."""
+        """Validation score of every trial and the best so far, as an Altair chart."""
         from dashboard.charts.progress import best_so_far
         from dashboard.frames import trials
 
-        return best_so_far(trials.best_so_far(self.trials))
+        objective = self.objective
+        return best_so_far(trials.best_so_far(self.trials, objective), title=objective.title)
 
 
 def run_sweep(
@@ -392,15 +408,18 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
 
     steps.check(config)
     check_trainable(features.manifest)
-    space, trial_log = load_space(config.space), TrialLog()
-    plan = Plan.of(config)
-    folds = folds_of(features, plan_validation(config, features.manifest, None), plan.device)
+    objective = objective_named(config.objective)
+    space, trial_log = load_space(config.space), TrialLog(objective=objective)
+    plan, validation = Plan.of(config), plan_validation(config, features.manifest, None)
+    folds = folds_of(features, validation, plan.device, objective)
     settings = steps.search_settings(config, plan, folds)
     with bar("Searching", "trials") as progress:
         for _ in steps.run_trials(config, settings, space, folds, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
     selection = steps.select(config, plan, folds, trial_log)
-    answers = Evaluation(features, selection.finalists, seed=config.seed, coverage=config.coverage)
+    answers = Evaluation(
+        *(features, selection.finalists), seed=config.seed, coverage=config.coverage, objective=objective
+    )
     return SweepResult(
         trials=trial_log.trials,
         curves=trial_log.curves,

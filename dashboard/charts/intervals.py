@@ -46,30 +46,35 @@ def differences(base: alt.Chart, value: str, title: str) -> list[alt.Chart]:
     return [zero_rule(value, title), lines, dots]
 
 
-def best_trials(best: pd.DataFrame, *, height: int = 300) -> alt.LayerChart:
-    """`trials.top`: a dot and its 95 % interval per trial, best on top."""
+def best_trials(best: pd.DataFrame, *, title: str, most: float = 1, height: int = 300) -> alt.LayerChart:
+    """`trials.top`: a dot and its 95 % interval per trial, best on top.
+
+    Args:
+        title: of the score, such as macro-F1.
+        most: the upper end of what it can be.
+    """
     frame = best.assign(name=best["trial"].astype(str))
     y = alt.Y(
         "name:N", sort=list(frame["name"]), title="trial", axis=alt.Axis(labelOverlap=False, labelFlush=False)
     )
-    low, high = frame["val_f1_macro"].min(), frame["val_f1_macro"].max()
-    reach = (frame["val_f1_macro_high"] - frame["val_f1_macro_low"]).median() / 2
+    low, high = frame["score"].min(), frame["score"].max()
+    reach = (frame["high"] - frame["low"]).median() / 2
     # room for the usual interval; a much wider one is cut, not the dots squeezed
     margin = max(0.25 * (high - low), 0 if pd.isna(reach) else 1.2 * reach) or 0.01
-    scale = alt.Scale(domain=[max(low - margin, 0), min(high + margin, 1)], nice=False)
-    x = alt.X("val_f1_macro:Q", title="validation macro-F1", scale=scale)
+    scale = alt.Scale(domain=[max(low - margin, 0), min(high + margin, most)], nice=False)
+    x = alt.X("score:Q", title=f"validation {title}", scale=scale)
     base = alt.Chart(frame).encode(
         y=y,
         tooltip=[
             alt.Tooltip("trial:Q", format="d"),
-            alt.Tooltip("val_f1_macro:Q", title="macro-F1", format=".3f"),
-            *tooltip_ends(".3f", "val_f1_macro_low", "val_f1_macro_high"),
+            alt.Tooltip("score:Q", title=title, format=".3f"),
+            *tooltip_ends(".3f"),
             alt.Tooltip("seeds:Q", title="n (seeds)", format="d"),
         ],
     )
-    ends = base.transform_filter("isValid(datum.val_f1_macro_low)")
+    ends = base.transform_filter("isValid(datum.low)")
     lines = ends.mark_rule(strokeWidth=2, color=BLUE, opacity=0.55, clip=True).encode(
-        x=alt.X("val_f1_macro_low:Q", title="validation macro-F1", scale=scale), x2="val_f1_macro_high:Q"
+        x=alt.X("low:Q", title=f"validation {title}", scale=scale), x2="high:Q"
     )
     dots = base.mark_circle(size=55, color=BLUE, opacity=1).encode(x=x)
     return (lines + dots).properties(height=height)

@@ -16,8 +16,12 @@ STATES = {
 }
 
 
-def best_so_far(frame: pd.DataFrame, *, height: int = 300) -> alt.LayerChart:
-    """`frames.best_so_far`: a dot per trial, a step line for the best complete one so far."""
+def best_so_far(frame: pd.DataFrame, *, title: str, height: int = 300) -> alt.LayerChart:
+    """`frames.best_so_far`: a dot per trial, a step line for the best complete one so far.
+
+    Args:
+        title: of the score, such as macro-F1.
+    """
     states = [state for state in STATES if state in set(frame["state"])]
     x = alt.X(
         "done:Q",
@@ -29,7 +33,7 @@ def best_so_far(frame: pd.DataFrame, *, height: int = 300) -> alt.LayerChart:
     base = alt.Chart(frame)
     dots = base.mark_circle(size=42, opacity=0.75).encode(
         x=x,
-        y=alt.Y("score:Q", title="validation macro-F1", scale=y_scale),
+        y=alt.Y("score:Q", title=f"validation {title}", scale=y_scale),
         color=alt.Color(
             "state:N",
             title=None,
@@ -38,7 +42,7 @@ def best_so_far(frame: pd.DataFrame, *, height: int = 300) -> alt.LayerChart:
         ),
         tooltip=[
             alt.Tooltip("trial:Q", title="trial", format="d"),
-            alt.Tooltip("score:Q", title="macro-F1", format=".3f"),
+            alt.Tooltip("score:Q", title=title, format=".3f"),
             alt.Tooltip("best:Q", title="best so far", format=".3f"),
             alt.Tooltip("state:N", title="state"),
         ],

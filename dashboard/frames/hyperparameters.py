@@ -13,6 +13,7 @@ from dashboard import text
 from dashboard.frames.trials import mean_interval
 from dashboard.runs import foreign
 from trainer.stats import intervals
+from trainer.stats import objective as searched
 from trainer.tracking.schema import PARAM_PREFIX, Trials, TrialState
 
 SCORE, LOW, HIGH, STATE, TRIAL = "score", "low", "high", "state", "trial"
@@ -35,9 +36,15 @@ class Objective(NamedTuple):
     column: str  # of TRIALS
     title: str
     up: bool  # higher is better
+    most: float = np.inf  # upper end of what it can be
 
 
-OURS = Objective(Trials.VAL_F1_MACRO, "validation macro-F1", up=True)
+def ours(chosen_by: searched.Objective) -> Objective:
+    """What makes a trial of a sweep of ours good."""
+    return Objective(chosen_by.column, f"validation {chosen_by.title}", up=chosen_by.up, most=chosen_by.most)
+
+
+OURS = ours(searched.F1)
 
 
 class Parameter(NamedTuple):
@@ -79,10 +86,11 @@ class Correlation(NamedTuple):
     n: int
 
 
-def objectives(trials: pd.DataFrame) -> dict[str, Objective]:
+def objectives(trials: pd.DataFrame, chosen_by: searched.Objective = searched.F1) -> dict[str, Objective]:
     """What may be looked at; of another program's runs every metric that it logged."""
-    if OURS.column in trials:
-        return {OURS.title: OURS}
+    if chosen_by.column in trials:
+        known = ours(chosen_by)
+        return {known.title: known}
     metrics = sorted(name for name in trials.columns if name.startswith(foreign.METRIC_PREFIX))
     found = [(name, name.removeprefix(foreign.METRIC_PREFIX)) for name in metrics]
     return {
@@ -99,12 +107,13 @@ def tidy(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     """TRIALS with the same columns whoever wrote them: ``trial, state, score, low, high, rank`` and what else
     there is. ``rank`` counts complete trials alone, from 1.
 
-    Ends of the interval are cut to [0, 1], where the score itself lies.
+    Ends of the interval are cut to where the score itself lies.
     """
-    ours = objective.column == OURS.column
+    columns = {LOW: objective.column + Trials.LOW, HIGH: objective.column + Trials.HIGH}
+    known = not objective.column.startswith(foreign.METRIC_PREFIX)
     ends = {
-        end: trials[column].astype(float).clip(0, 1) if ours else np.nan
-        for end, column in ((LOW, Trials.VAL_F1_MACRO_LOW), (HIGH, Trials.VAL_F1_MACRO_HIGH))
+        end: trials[column].astype(float).clip(0, objective.most) if known else np.nan
+        for end, column in columns.items()
     }
     score = pd.to_numeric(trials[objective.column]).astype(float)
     score = score.where(np.isfinite(score) & (trials[STATE] != TrialState.RUNNING))
@@ -182,11 +191,12 @@ def _skewness(numbers: np.ndarray) -> float:
 
 
 def best_first(frame: pd.DataFrame, *, up: bool) -> pd.DataFrame:
-    """Complete trials before others, the best first, those without a score last."""
+    """Complete trials before others, the best first, those without a score last; of equal scores the lower
+    validation loss, where it is known."""
     other = frame[STATE] != TrialState.COMPLETE
     losses = frame[SCORE] * (-1 if up else 1)
-    keys = pd.DataFrame({"other": other, "loss": losses})
-    return frame.loc[keys.sort_values(["other", "loss"], kind="stable", na_position="last").index]
+    keys = pd.DataFrame({"other": other, "loss": losses, "tie": frame.get(Trials.VAL_LOSS, 0.0)})
+    return frame.loc[keys.sort_values(["other", "loss", "tie"], kind="stable", na_position="last").index]
 
 
 def thin(frame: pd.DataFrame, *, up: bool, most: int = MOST_LINES, always: int = ALWAYS) -> pd.DataFrame:
@@ -374,7 +384,7 @@ def best_so_far(frame: pd.DataFrame, *, up: bool) -> pd.DataFrame:
     return ended[["done", "seconds", TRIAL, STATE, SCORE, "best"]].reset_index(drop=True)
 
 
-def yardstick(frame: pd.DataFrame) -> Yardstick | None:
+def yardstick(frame: pd.DataFrame, *, up: bool = True) -> Yardstick | None:
     """The best logistic regression, else the best linear head, of the complete trials of a sweep of ours."""
     complete = frame[(frame[STATE] == TrialState.COMPLETE) & frame[SCORE].notna()]
     for name, column, simple in (
@@ -382,7 +392,7 @@ def yardstick(frame: pd.DataFrame) -> Yardstick | None:
         ("linear head", PARAM_PREFIX + "depth", 0),
     ):
         if column in complete and len(found := complete[complete[column] == simple]):
-            best = found.sort_values(SCORE, ascending=False, kind="stable").iloc[0]
+            best = best_first(found, up=up).iloc[0]
             ends = None if pd.isna(best[LOW]) else (float(best[LOW]), float(best[HIGH]))
             return Yardstick(name, int(best[TRIAL]), float(best[SCORE]), ends)
     return None

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dashboard import text
 from trainer.stats.intervals import student_reach
+from trainer.stats.objective import F1, Objective
 from trainer.tracking.schema import (
     PARAM_PREFIX,
     Curves,
@@ -44,39 +45,49 @@ def _differ(values: pd.Series) -> bool:
     return values.astype(str).nunique() > 1  # other programs log lists, too
 
 
-def top(trials: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The ``count`` best complete trials, best first; trials of any state while none is complete.
+def top(trials: pd.DataFrame, count: int, objective: Objective = F1) -> pd.DataFrame:
+    """The ``count`` best complete trials, best first, with ``score, low, high`` by the objective; trials of
+    any state while none is complete.
 
-    Intervals are cut to [0, 1], where the score itself lies (those over two seeds go far beyond).
+    Intervals are cut to where the score itself lies (those over two seeds go far beyond).
     """
     complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
-    chosen = complete if len(complete) else trials
-    best = chosen.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable").head(count)
-    ends = [Trials.VAL_F1_MACRO_LOW, Trials.VAL_F1_MACRO_HIGH]
-    return best.assign(**{end: best[end].astype(float).clip(0, 1) for end in ends})
+    best = best_first(complete if len(complete) else trials, objective).head(count)
+    column, most = objective.column, objective.most
+    ends = {"low": best[column + Trials.LOW], "high": best[column + Trials.HIGH]}
+    return best.assign(
+        score=best[column], **{end: value.astype(float).clip(0, most) for end, value in ends.items()}
+    )
+
+
+def best_first(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Trials by score; of equal ones the lower validation loss is first, then the earlier trial."""
+    ascending = [not objective.up, True]
+    return trials.sort_values([objective.column, Trials.VAL_LOSS], ascending=ascending, kind="stable")
 
 
 def interval_over(trials: pd.DataFrame) -> str:
     """What the intervals of the scores are over; studies of earlier versions know seeds alone."""
-    error = trials.get(Trials.VAL_F1_MACRO_UNIT_SE)
+    error = trials.get(Trials.VAL_F1_MACRO_UNIT_SE)  # where it is known, that of any objective is
     return "seeds" if error is None or error.isna().all() else "judged rows (groups) and seeds"
 
 
-def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
+def best_so_far(trials: pd.DataFrame, objective: Objective = F1) -> pd.DataFrame:
     """Trials in the order in which they ended: ``done`` (from 1), ``score``, ``best``, trial and state.
 
     Trials without a score (failed, running) are left out.
     """
-    ended = trials[trials[Trials.STATE] != TrialState.RUNNING].dropna(subset=[Trials.VAL_F1_MACRO])
+    ended = trials[trials[Trials.STATE] != TrialState.RUNNING].dropna(subset=[objective.column])
     ended = ended.sort_values(Trials.FINISHED_S, kind="stable")
-    complete = ended[Trials.VAL_F1_MACRO].where(ended[Trials.STATE] == TrialState.COMPLETE)
+    complete = ended[objective.column].where(ended[Trials.STATE] == TrialState.COMPLETE)
+    best = complete.cummax() if objective.up else complete.cummin()
     return pd.DataFrame(
         {
             "done": np.arange(1, len(ended) + 1),
             "trial": ended[Trials.TRIAL].to_numpy(),
             "state": ended[Trials.STATE].to_numpy(),
-            "score": ended[Trials.VAL_F1_MACRO].to_numpy(),
-            "best": complete.cummax().ffill().to_numpy(),
+            "score": ended[objective.column].to_numpy(),
+            "best": best.ffill().to_numpy(),
         }
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trainer.stats.objective import F1, Objective, objective_named
 from trainer.tracking.schema import (
     CHILDREN,
     SCHEMA_VERSION,
@@ -34,11 +35,11 @@ class Figures:
     complete: int | None = None
     pruned: int | None = None
     failed: int | None = None
-    best_val: float | None = None  # macro-F1
+    best_val: float | None = None  # by the objective
     best_val_ci95: Interval | None = None
     test: float | None = None  # macro-F1 of the chosen head
     test_ci95: Interval | None = None
-    best_so_far: tuple[float, ...] = ()  # best val macro-F1 as trials completed; () where not on record
+    best_so_far: tuple[float, ...] = ()  # best_val as trials completed; () where not on record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,12 @@ class RunInfo:
     artifact_uri: str
     ended_ms: int | None
     schema: int = SCHEMA_VERSION  # of the Headroom that wrote it
+    objective_name: str = F1.name  # of a sweep
+
+    @property
+    def objective(self) -> Objective:
+        """The score that a sweep chose by."""
+        return objective_named(self.objective_name)
 
     @property
     def ours(self) -> bool:
@@ -82,6 +89,11 @@ def kind_of(run: Any) -> Kind | None:
     """What an MLflow run of this program is; ``None`` for another program's."""
     kind = run.data.tags.get(Tag.KIND)
     return Kind(kind) if kind in set(Kind) - set(CHILDREN) else None
+
+
+def objective_of(run: Any) -> Objective:
+    """The score that an MLflow run of this program chose by; macro-F1 where none is on record."""
+    return objective_named(run.data.params.get(Summary.OBJECTIVE, "")) if kind_of(run) else F1
 
 
 def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunInfo:
@@ -109,28 +121,30 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunI
         artifact_uri=run.info.artifact_uri,
         ended_ms=run.info.end_time,
         schema=int(_number(tags.get(Tag.SCHEMA)) or SCHEMA_VERSION),
+        objective_name=objective_of(run).name,
     )
 
 
-def final_figures(summary: dict[str, Any]) -> Figures:
+def final_figures(summary: dict[str, Any], objective: Objective) -> Figures:
     """Figures of a finished sweep."""
+    best = Summary.BEST + objective.column
     return Figures(
         trials=summary.get(Summary.TRIALS),
         complete=summary.get(Summary.COMPLETE),
         pruned=summary.get(Summary.PRUNED),
         failed=summary.get(Summary.FAILED),
-        best_val=summary.get(Summary.BEST_VAL_F1_MACRO),
-        best_val_ci95=_interval(summary.get(Summary.BEST_VAL_F1_MACRO_CI95)),
+        best_val=summary.get(best),
+        best_val_ci95=_interval(summary.get(best + Summary.CI95)),
         test=summary.get(Summary.TEST_F1_MACRO),
         test_ci95=_interval(summary.get(Summary.TEST_F1_MACRO_CI95)),
         best_so_far=tuple(summary.get(Summary.BEST_SO_FAR, ())),
     )
 
 
-def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None) -> Figures:
+def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None, objective: Objective) -> Figures:
     """Figures of a sweep that runs or was cut short: MLflow's metrics, and the trials it has recorded."""
-    best = metrics.get(Metric.BEST_VAL_F1_MACRO)
-    ends = [metrics.get(Metric.BEST_VAL_F1_MACRO_LOW), metrics.get(Metric.BEST_VAL_F1_MACRO_HIGH)]
+    name = Metric.BEST + objective.column
+    best, ends = metrics.get(name), [metrics.get(name + end) for end in (Trials.LOW, Trials.HIGH)]
     scores = Figures(best_val=None if pd.isna(best) else best, best_val_ci95=_interval(ends))
     if trials is None:
         return scores
@@ -141,7 +155,7 @@ def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None) -> Fi
         complete=int(states.get(TrialState.COMPLETE, 0)),
         pruned=int(states.get(TrialState.PRUNED, 0)),
         failed=int(states.get(TrialState.FAILED, 0)),
-        best_so_far=spark(trials),
+        best_so_far=spark(trials, objective),
     )
 
 
@@ -174,10 +188,11 @@ def _duration_s(run: Any, heartbeat: float | None, state: RunState, now: float) 
     return float(max(end - run.info.start_time / 1000, 0.0))
 
 
-def spark(trials: pd.DataFrame) -> tuple[float, ...]:
+def spark(trials: pd.DataFrame, objective: Objective = F1) -> tuple[float, ...]:
     """The best score as trials completed, for a table: `Summary.SPARK_POINTS` values at most, evenly spread,
     the last one included."""
     complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
-    best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy(dtype=float)
+    score = complete.sort_values(Trials.FINISHED_S)[objective.column]
+    best = (score.cummax() if objective.up else score.cummin()).to_numpy(dtype=float)
     kept = np.unique(np.linspace(0, len(best) - 1, min(Summary.SPARK_POINTS, len(best))).round().astype(int))
     return tuple(best[kept].tolist())

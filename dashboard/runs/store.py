@@ -22,7 +22,15 @@ import pandas as pd
 
 from dashboard.runs import artifacts, foreign
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import Figures, RunInfo, describe, figures_so_far, final_figures, kind_of
+from dashboard.runs.run_info import (
+    Figures,
+    RunInfo,
+    describe,
+    figures_so_far,
+    final_figures,
+    kind_of,
+    objective_of,
+)
 from trainer.tracking.schema import SWEEP_KINDS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
@@ -172,8 +180,8 @@ class Store:
             # A sweep that was resumed has the summary of its earlier end until it ends again.
             summary = self._summary(run) if run.info.status == "FINISHED" else None
             if summary:
-                return final_figures(summary)
+                return final_figures(summary, objective_of(run))
             trials = artifacts.read_table(run.info.artifact_uri, Artifact.TRIALS)
         except StoreProblem:  # the run's own page tells; the list must stand
             trials = None
-        return figures_so_far(run.data.metrics, trials)
+        return figures_so_far(run.data.metrics, trials, objective_of(run))

@@ -11,28 +11,27 @@ from dashboard import text
 from dashboard.frames import trials as trial_frames
 from dashboard.runs import foreign
 from dashboard.ui import layout
+from trainer.stats.objective import ACCURACY, F1, OBJECTIVES, Objective
 from trainer.tracking.schema import PARAM_PREFIX, Trials, TrialState
 
 
-def show(trials: pd.DataFrame, count: int) -> None:
+def show(trials: pd.DataFrame, count: int, objective: Objective) -> None:
     """The leaderboard: scores with intervals, and the hyperparameters that were searched."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader("Leaderboard", width="content")
         st.space("stretch")
         everything = st.toggle("All hyperparameters", key="all_params", bind="query-params")
-    best = trial_frames.top(trials, count)
+    best = trial_frames.top(trials, count, objective)
     names = trial_frames.parameters(trials, varying=not everything)
-    shown = best[[Trials.TRIAL, Trials.VAL_F1_MACRO]].assign(
-        ci95=[
-            text.span(ends) or "one seed"
-            for ends in zip(best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH], strict=True)
-        ]
+    shown = best[[Trials.TRIAL, objective.column]].assign(
+        ci95=[text.span(ends) or "one seed" for ends in zip(best["low"], best["high"], strict=True)]
     )
-    shown = shown.join(best[[Trials.VAL_ACCURACY, *names, Trials.BEST_EPOCH, Trials.PARAMETERS]])
+    others = [one.column for one in (F1, ACCURACY) if one is not objective]
+    shown = shown.join(best[[*others, *names, Trials.BEST_EPOCH, Trials.PARAMETERS]])
     st.dataframe(shown, hide_index=True, column_config=_columns(shown), height="content", placeholder="–")
     states = f"{len(best)} best of {int((trials[Trials.STATE] == TrialState.COMPLETE).sum())} complete trials"
     layout.sentence(
-        f"The {states} by validation macro-F1, each a mean over seeds with a 95 % interval over "
+        f"The {states} by validation {objective.title}, each a mean over seeds with a 95 % interval over "
         f"{trial_frames.interval_over(trials)}. Overlapping intervals: the order may be chance."
     )
 
@@ -40,9 +39,11 @@ def show(trials: pd.DataFrame, count: int) -> None:
 def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     fixed: dict[str, Any] = {
         Trials.TRIAL: st.column_config.NumberColumn("trial", width="small"),
-        Trials.VAL_F1_MACRO: st.column_config.NumberColumn("val macro-F1", format="%.3f"),
+        **{
+            one.column: st.column_config.NumberColumn(f"val {one.title}", format="%.3f")
+            for one in OBJECTIVES.values()
+        },
         "ci95": st.column_config.TextColumn("95 % interval"),
-        Trials.VAL_ACCURACY: st.column_config.NumberColumn("val accuracy", format="%.3f"),
         Trials.BEST_EPOCH: st.column_config.NumberColumn("best epoch", format="%.1f"),
         Trials.PARAMETERS: st.column_config.NumberColumn("weights", format="localized"),
     }

@@ -8,6 +8,7 @@ from dashboard import text
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
+from trainer.stats.objective import F1
 from trainer.tracking.schema import RunState
 
 
@@ -41,8 +42,9 @@ def _pick(infos: list[RunInfo], info: RunInfo) -> None:
 
 def _card(info: RunInfo) -> None:
     info = next((found for found in state.sweeps() if found.run_id == info.run_id), info)
+    score = "F1" if info.objective is F1 else info.objective.title
     facts = {
-        "val F1": text.interval(info.figures.best_val, info.figures.best_val_ci95) if info.ours else "",
+        f"val {score}": text.interval(info.figures.best_val, info.figures.best_val_ci95) if info.ours else "",
         "test F1": text.interval(info.figures.test, info.figures.test_ci95) if info.ours else "",
         "trials": _trials(info),
         "data": info.data,

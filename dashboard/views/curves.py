@@ -17,11 +17,13 @@ from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from dashboard.ui.chart_spec import Drawing, drawing
+from trainer.stats.objective import Objective
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, RunState, Trials, TrialState
 
 MOST_RAW = 100  # faint lines; more are slow to draw, and become fields that are darker where more of them run
 NAMES = {  # our series, in the order in which people ask for them
     ("val", "f1_macro"): "validation macro-F1",
+    ("val", "balanced_accuracy"): "validation balanced accuracy",
     ("val", "loss"): "validation loss",
     ("train", "loss"): "training loss",
     ("val", "accuracy"): "validation accuracy",
@@ -90,7 +92,7 @@ def show_asked(
     shown = state.kept((version, asked, number), lambda: figures_of(drawn, asked, marked, step=step))
     field = FIELD.format(info.run_id, asked.series)
     draw(shown, asked, key=f"curves-{info.run_id}-{number}", field=field)
-    offer(drawn, field)
+    offer(drawn, field, info.objective)
     if marked is not None:
         card(info, drawn.trials, marked, field)
     tracks(shown)
@@ -245,7 +247,7 @@ def clicked(event: Any, field: str) -> None:
             st.session_state[field] = place
 
 
-def offer(drawn: Drawn, field: str) -> None:
+def offer(drawn: Drawn, field: str, objective: Objective) -> None:
     """The trials of the clicked field, the best first, to choose one of."""
     place = st.session_state.get(field)
     if place is None:
@@ -253,8 +255,8 @@ def offer(drawn: Drawn, field: str) -> None:
     here = drawn.lines[drawn.lines[Curves.EPOCH] == place["epoch"]]
     here = here[here[Curves.VALUE].between(place["low"], place["high"])]
     found = drawn.trials[drawn.trials[Trials.TRIAL].isin(here[Curves.TRIAL])]
-    if Trials.VAL_F1_MACRO in found:
-        found = found.sort_values(Trials.VAL_F1_MACRO, ascending=False)
+    if objective.column in found:
+        found = trial_frames.best_first(found, objective)
     numbers = found[Trials.TRIAL].astype(int).tolist()
     if not numbers:
         return

@@ -19,6 +19,7 @@ from dashboard.runs.store import NEWEST
 from dashboard.ui import layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from trainer.core.locations import default_tracking_uri
+from trainer.stats.objective import ACCURACY, AUROC, F1, Objective
 from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import (
     Ablated,
@@ -154,7 +155,10 @@ def ablation_row(info: RunInfo, summary: dict[str, Any]) -> dict[str, Any]:
 SWEEP_COLUMNS: dict[str, Any] = {
     "trials": st.column_config.NumberColumn("trials", width="small", help="proposed so far"),
     "best so far": st.column_config.LineChartColumn(
-        width="small", help="best val macro-F1 as trials completed, each line over its own range"
+        width="small", help="best validation score as trials completed, each line over its own range"
+    ),
+    "best val score": st.column_config.TextColumn(
+        help="best trial by its sweep's objective, mean over seeds [95 % interval]"
     ),
     "best val macro-F1": st.column_config.TextColumn(help="best trial, mean over seeds [95 % interval]"),
     "test macro-F1": st.column_config.TextColumn(help="the chosen head on the test rows [95 % interval]"),
@@ -163,7 +167,8 @@ SWEEP_COLUMNS: dict[str, Any] = {
 
 
 def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
-    """The table of runs as people read it."""
+    """The table of runs as people read it; each score is named where not all of them are macro-F1."""
+    mixed = any(info.objective is not F1 for info in infos)
     return pd.DataFrame(
         {
             "state": STATE_MARKS[info.state],
@@ -175,13 +180,19 @@ def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
             "pruned": info.figures.pruned,
             "failed": info.figures.failed,
             "best so far": list(info.figures.best_so_far) or None,
-            "best val macro-F1": text.interval(info.figures.best_val, info.figures.best_val_ci95),
+            "best val score" if mixed else "best val macro-F1": best_score(info, named=mixed),
             "test macro-F1": text.interval(info.figures.test, info.figures.test_ci95),
             "started": info.started,
             "took": text.duration(info.duration_s),
         }
         for info in infos
     ).astype(dict.fromkeys(("trials", "complete", "pruned", "failed"), "Int64"))
+
+
+def best_score(info: RunInfo, *, named: bool) -> str:
+    """The best trial's score, with what it is a score of."""
+    score = text.interval(info.figures.best_val, info.figures.best_val_ci95)
+    return f"{info.objective.title} {score}" if named and info.figures.best_val is not None else score
 
 
 def results(info: RunInfo) -> None:
@@ -193,7 +204,8 @@ def results(info: RunInfo) -> None:
     elif info.ours:
         summary = state.summary(info)
         above = layout.Place(HEADLINE_HEIGHT)
-        progress(trials, ("progress", info.run_id, state.version(info, Artifact.TRIALS)))
+        version = ("progress", info.run_id, state.version(info, Artifact.TRIALS))
+        progress(trials, version, info.objective)
         with above:
             headline(info, summary)
             if summary.get(FineTuned.EFFECT):
@@ -201,12 +213,12 @@ def results(info: RunInfo) -> None:
             if Summary.TEST_LESS_EXPECTED in summary:
                 if warning := below(summary):
                     st.warning(warning, icon=":material/warning:")
-                layout.sentence(outlook(summary))
+                layout.sentence(outlook(summary, info.objective))
             if Summary.MEMBERS in summary:
-                layout.sentence(final_head(summary))
-            if summary.get(Summary.FRESH_VAL_F1_MACRO) is not None:
-                layout.sentence(how_it_held(summary))
-        leaderboard.show(trials, BEST)
+                layout.sentence(final_head(summary, info.objective))
+            if summary.get(Summary.FRESH + info.objective.column) is not None:
+                layout.sentence(how_it_held(summary, info.objective))
+        leaderboard.show(trials, BEST, info.objective)
     else:
         leaderboard.show_foreign(trials)
 
@@ -214,9 +226,14 @@ def results(info: RunInfo) -> None:
 def headline(info: RunInfo, summary: dict[str, Any]) -> None:
     """The figures that the command printed last, or those so far."""
     counts = summary.get(Summary.COUNTS, {})
+    objective = info.objective
     cells = [
         expected(summary)
-        or ("Best val macro-F1", text.score(info.figures.best_val), text.ends(info.figures.best_val_ci95)),
+        or (
+            f"Best val {objective.title}",
+            text.score(info.figures.best_val),
+            text.ends(info.figures.best_val_ci95),
+        ),
         ("Test macro-F1", text.score(info.figures.test), text.ends(info.figures.test_ci95)),
         (
             "Test accuracy",
@@ -235,15 +252,13 @@ def headline(info: RunInfo, summary: dict[str, Any]) -> None:
         ),
         ("Took", text.duration(info.duration_s, short=True), _speed(summary.get(Summary.TRIALS_PER_S))),
     ]
-    if summary.get(Summary.TEST_AUROC) is not None:
-        cells.insert(
-            3,
-            (
-                "Test AUROC",
-                text.score(summary[Summary.TEST_AUROC]),
-                text.ends(summary.get(Summary.TEST_AUROC_CI95)),
-            ),
-        )
+    also = {Summary.TEST_AUROC: AUROC.title}
+    if objective not in (F1, ACCURACY):
+        also[Summary.TEST + objective.metric] = objective.title
+    for name, title in also.items():
+        if summary.get(name) is not None:
+            ends = text.ends(summary.get(name + Summary.CI95))
+            cells.insert(3, (f"Test {title}", text.score(summary[name]), ends))
     layout.metric_row(cells)
     if Summary.TEST_F1_MACRO in summary and counts:
         layout.sentence(basis(summary))
@@ -265,7 +280,7 @@ def expected(summary: dict[str, Any]) -> tuple[str, str, str] | None:
     return "Expected macro-F1", text.score(summary[Summary.EXPECTED_F1_MACRO]), ends
 
 
-def outlook(summary: dict[str, Any]) -> str:
+def outlook(summary: dict[str, Any], objective: Objective = F1) -> str:
     """What to expect on new data, and how the test rows compare with that."""
     accuracy = text.interval(summary[Summary.EXPECTED_ACCURACY], summary[Summary.EXPECTED_ACCURACY_CI95])
     f1 = text.interval(summary[Summary.EXPECTED_F1_MACRO], summary[Summary.EXPECTED_F1_MACRO_CI95])
@@ -273,8 +288,11 @@ def outlook(summary: dict[str, Any]) -> str:
     apart = text.interval(less, ends, text.signed)
     looks = summary.get(Summary.TEST_LOOKS, 1)
     seen = f" Runs in this store had answered them {looks} times by then." if looks > 1 else ""
+    name, other = Summary.EXPECTED + objective.metric, ""
+    if objective not in (F1, ACCURACY) and summary.get(name) is not None:
+        other = f", {objective.title} {text.interval(summary[name], summary[name + Summary.CI95])}"
     return (
-        f"Expected on new data: macro-F1 {f1}, accuracy {accuracy}, 95 % over "
+        f"Expected on new data: macro-F1 {f1}, accuracy {accuracy}{other}, 95 % over "
         f"{summary[Summary.EXPECTED_OVER]}. On the test rows macro-F1 differs by {apart}.{seen}"
     )
 
@@ -312,32 +330,35 @@ def against_frozen(summary: dict[str, Any]) -> None:
     )
 
 
-def final_head(summary: dict[str, Any]) -> str:
+def final_head(summary: dict[str, Any], objective: Objective = F1) -> str:
     """What the sweep hands over: its trials, what judged them, and what it learned from."""
     shares = [(int(number), share) for number, share in summary[Summary.MEMBERS].items()]
     shares.sort(key=lambda pair: -pair[1])
     members = ", ".join(f"{number} ({share:.0%})" for number, share in shares)
     who = f"trial {shares[0][0]}" if len(shares) == 1 else f"an ensemble of the trials {members}"
     rows = "train and val" if summary[Summary.REFIT] else "train"
+    score = text.score(summary.get(Summary.HELD_OUT + objective.metric))
     return (
-        f"Final head: {who}. It learned from {rows}; macro-F1 on rows that its heads had not learned from: "
-        f"{text.score(summary[Summary.HELD_OUT_F1_MACRO])} ({summary[Summary.VALIDATION]})."
+        f"Final head: {who}. It learned from {rows}; {objective.title} on rows that its heads had not "
+        f"learned from: {score} ({summary[Summary.VALIDATION]})."
     )
 
 
-def how_it_held(summary: dict[str, Any]) -> str:
+def how_it_held(summary: dict[str, Any], objective: Objective) -> str:
     """What is left of the best score with other random numbers: luck of seeds, and nothing else."""
-    ends = summary[Summary.FRESH_VAL_F1_MACRO_CI95]
-    fresh = text.interval(summary[Summary.FRESH_VAL_F1_MACRO], ends)
+    name = Summary.FRESH + objective.column
+    ends = summary[name + Summary.CI95]
+    fresh = text.interval(summary[name], ends)
     if ends[0] is not None and ends[1] - ends[0] < 1e-9:
         fresh += " (no seed changed anything, so this says nothing about luck in choosing)"
     leads = [
         f"{text.interval(lead, ends, text.signed)} to the {name} trial"
         for name, (lead, *ends) in summary.get(Summary.FRESH_LEAD, {}).items()
     ]
+    selected = text.score(summary.get(Summary.BEST + objective.column))
     return (
-        f"Luck of seeds: selected with macro-F1 {text.score(summary.get(Summary.BEST_VAL_F1_MACRO))}, the "
-        f"best trial has {fresh} with {text.count(summary[Summary.FRESH_SEEDS], 'fresh seed')}"
+        f"Luck of seeds: selected with {objective.title} {selected}, the best trial has {fresh} with "
+        f"{text.count(summary[Summary.FRESH_SEEDS], 'fresh seed')}"
         + (f"; difference {'; '.join(leads)} (seed by seed)." if leads else ".")
     )
 
@@ -346,10 +367,15 @@ def _speed(per_s: float | None) -> str:
     return "" if per_s is None else f"{text.value(per_s)} trials per s"
 
 
-def progress(trials: pd.DataFrame, version: Hashable) -> None:
+def progress(trials: pd.DataFrame, version: Hashable, objective: Objective) -> None:
+    title = objective.title
+
     def figures() -> tuple[pd.DataFrame, pd.DataFrame, Drawing, Drawing]:
-        frame, best = trial_frames.best_so_far(trials), trial_frames.top(trials, BEST)
-        return frame, best, drawing(progress_charts.best_so_far(frame)), drawing(intervals.best_trials(best))
+        frame = trial_frames.best_so_far(trials, objective)
+        best = trial_frames.top(trials, BEST, objective)
+        race = progress_charts.best_so_far(frame, title=title)
+        top = intervals.best_trials(best, title=title, most=objective.most)
+        return frame, best, drawing(race), drawing(top)
 
     frame, best, race, top = state.kept(version, figures)
     if frame.empty:
@@ -357,10 +383,10 @@ def progress(trials: pd.DataFrame, version: Hashable) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.subheader("Best so far")
-        layout.draw(race, alt_text=f"Best macro-F1 so far against {len(frame)} trials")
+        layout.draw(race, alt_text=f"Best {title} so far against {len(frame)} trials")
     with right:
         st.subheader("Best trials")
-        layout.draw(top, alt_text=f"Macro-F1 of the {len(best)} best trials with 95 % intervals")
+        layout.draw(top, alt_text=f"Validation {title} of the {len(best)} best trials with 95 % intervals")
     left_out = len(trials) - len(frame)
     without = f"; {text.count(left_out, 'trial')} without a score not drawn" if left_out else ""
     layout.sentence(

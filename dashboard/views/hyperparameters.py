@@ -61,7 +61,7 @@ def show(info: RunInfo) -> None:
         live = info.state == RunState.LIVE
         layout.empty("No trial has ended yet." if live else "No trial ended in this run.")
         return
-    objectives = hyper.objectives(trials)
+    objectives = hyper.objectives(trials, info.objective)
     if not objectives:
         layout.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
         return
@@ -391,7 +391,7 @@ def best_so_far(page: TrialsPage) -> None:
     if frame[SCORE].isna().all():
         layout.empty("No trial has ended yet.")
         return
-    measure = hyper.yardstick(page.frame) if page.info.ours else None
+    measure = hyper.yardstick(page.frame, up=page.objective.up) if page.info.ours else None
     extent = hyper.race_extent(frame, measure, up=page.objective.up)
     timed = bool(frame["seconds"].notna().any())
     columns = st.columns(2, gap="medium") if timed else [st.container()]
@@ -426,12 +426,14 @@ def against_yardstick(frame: pd.DataFrame, page: TrialsPage, measure: hyper.Yard
         return ""
     score = text.interval(measure.score, measure.ends)
     told = f"Dashed: the best {measure.name}, {score} (trial {measure.trial})"
-    complete = (frame[STATE] == TrialState.COMPLETE) & (frame[SCORE] > measure.score)
-    if not complete.any():
+    up = page.objective.up
+    better = frame[SCORE] > measure.score if up else frame[SCORE] < measure.score
+    beaten = better & (frame[STATE] == TrialState.COMPLETE)
+    if not beaten.any():
         return f"{told}; no other head has beaten it."
-    first = frame[complete].iloc[0]
+    first = frame[beaten].iloc[0]
     took = "" if pd.isna(first["seconds"]) else f" and {text.duration(float(first['seconds']))}"
-    best = hyper.best_first(page.frame, up=True).iloc[0]
+    best = hyper.best_first(page.frame, up=up).iloc[0]
     return (
         f"{told}; it was first beaten after {text.count(int(first['done']), 'trial')}{took}, and the best is "
         f"{text.interval(best[SCORE], (best[hyper.LOW], best[hyper.HIGH]))} (95 % over {page.over})."
@@ -481,7 +483,9 @@ def early_score(page: TrialsPage, reached: pd.DataFrame) -> None:
         page,
         page.kept(
             "early score",
-            lambda: drawing(charts.early_and_late(chosen, rung=int(rung or options[0]), title="macro-F1")),
+            lambda: drawing(
+                charts.early_and_late(chosen, rung=int(rung or options[0]), title=page.info.objective.title)
+            ),
             rung,
         ),
         chosen.drop(columns="last"),

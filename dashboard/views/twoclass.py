@@ -38,7 +38,7 @@ def show(info: RunInfo) -> None:
         )
         return
     st.warning(NO_DEVICE, icon=":material/medical_information:")
-    if Summary.TEST_AUROC in summary:
+    if Summary.POSITIVE in summary:
         headline(summary)
         warn_of_shift(summary)
     else:

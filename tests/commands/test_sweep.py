@@ -423,7 +423,11 @@ def _shown(client: MlflowClient, run_id: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [({"seeds": 3}, "seeds was 2 and is 3"), ({"space": None}, "space: width")]
+    ("change", "named"),
+    [
+        ({"seeds": 3, "objective": "nll"}, "objective was 'f1' and is 'nll'\n.*seeds was 2 and is 3"),
+        ({"space": None}, "space: width"),
+    ],
 )
 def test_a_study_refuses_to_go_on_with_something_changed(
     config: SweepConfig, change: dict[str, Any], named: str

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from dashboard.views.home import below, final_head, outlook
 from tests.support import synthetic_runs, trained_ablation
 from tests.support.pages import open_page, restart, words
-from trainer.tracking.schema import Summary
+from trainer.tracking.schema import Artifact, Summary
 
 
 def test_ablations_stand_below_the_sweeps_with_the_effect_of_the_chosen_cell(
@@ -42,6 +44,36 @@ def test_the_list_draws_the_best_so_far_of_sweeps_and_of_nothing_else(
         assert list(sparks[name]) == sorted(sparks[name])
         assert len(sparks[name]) > 1
     assert sparks["other"] is None
+
+
+def test_scores_have_the_name_of_the_objective_of_their_sweep(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Home, its leaderboard, the card at the side and the page of trials; a run without a name: macro-F1."""
+    monkeypatch.setenv("HEADROOM_TRACKING_URI", tracking_uri)
+    synthetic_runs.sweep(tracking_uri, name="older", started=1e9)
+    app = open_page("views/home.py")
+    assert "best val macro-F1" in app.dataframe[0].value
+    assert "by validation macro-F1" in words(app)
+    run_id = synthetic_runs.sweep(tracking_uri, name="by loss", state="interrupted", trials=30)
+    client = MlflowClient(tracking_uri)
+    path = synthetic_runs.folder_of(client.get_run(run_id).info.artifact_uri) / Artifact.TRIALS
+    trials = pd.read_parquet(path)
+    loss = pd.Series([0.9 - 0.01 * number for number in trials["trial"]])
+    trials.assign(val_loss=loss, val_loss_low=loss - 0.1, val_loss_high=loss + 0.1).to_parquet(path)
+    client.log_param(run_id, "objective", "nll")
+    client.log_metric(run_id, "best_val_loss", 0.71)
+    restart()
+    app = open_page("views/home.py", run=run_id)
+    scores = app.dataframe[0].value.set_index("run")["best val score"]
+    assert scores["by loss"] == "log-loss 0.710"
+    assert scores["older"].startswith("macro-F1 0.")
+    assert [one.value for one in app.metric if one.label == "Best val log-loss"] == ["0.710"]
+    assert "by validation log-loss" in words(app)
+    assert "val log-loss" in words(app)
+    board = app.dataframe[-1].value["val_loss"].tolist()
+    assert board == sorted(board)
+    assert "coloured by validation log-loss" in words(open_page("views/hyperparameters.py", run=run_id))
 
 
 JUDGED = {Summary.HELD_OUT_F1_MACRO: 0.924, Summary.VALIDATION: "5-fold cross-validation"}

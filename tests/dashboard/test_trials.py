@@ -141,8 +141,8 @@ def test_a_few_values_make_few_bins_and_a_bin_of_one_value_is_no_range() -> None
 def test_intervals_of_scores_stay_between_nought_and_one() -> None:
     wide = TRIALS.assign(val_f1_macro_low=-0.3, val_f1_macro_high=1.7)
     best = trial_frames.top(wide, 5)
-    assert set(best["val_f1_macro_low"]) == {0.0}
-    assert set(best["val_f1_macro_high"]) == {1.0}
+    assert set(best["low"]) == {0.0}
+    assert set(best["high"]) == {1.0}
 
 
 def test_one_exploding_loss_does_not_flatten_all_other_curves() -> None:

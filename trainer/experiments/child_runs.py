@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trainer.core.console import say
 from trainer.experiments.base import C, Experiment
+from trainer.stats.objective import F1, Objective
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Curves, Metric, Trials, TrialState
 
@@ -36,6 +37,11 @@ class TrialExperiment(Experiment[C]):
     trial_log: TrialLog
     mirror: Mirror
 
+    @property
+    def objective(self) -> Objective:
+        """The score by which trials are ranked."""
+        return F1
+
     @contextmanager
     def recording(self, writer: RunWriter) -> Iterator[None]:
         from trainer.search.trial_log import TrialLog, read_answers
@@ -46,6 +52,7 @@ class TrialExperiment(Experiment[C]):
                 writer.read_table(Artifact.TRIALS),
                 writer.read_table(Artifact.CURVES),
                 read_answers(kept) if kept else None,
+                objective=self.objective,
             )
             self.mirror.follow(self.trial_log)
             yield
@@ -57,11 +64,13 @@ class Tables(NamedTuple):
     trials: pd.DataFrame
     curves: pd.DataFrame
     began: float
+    objective: Objective = F1
 
     def without(self, trials: set[int]) -> Tables:
         """Return the rows of all other trials."""
         trials_kept = self.trials[~self.trials[Trials.TRIAL].isin(trials)]
-        return Tables(trials_kept, self.curves[~self.curves[Curves.TRIAL].isin(trials)], self.began)
+        curves_kept = self.curves[~self.curves[Curves.TRIAL].isin(trials)]
+        return self._replace(trials=trials_kept, curves=curves_kept)
 
 
 class Mirror:
@@ -99,7 +108,7 @@ class Mirror:
             Exception: what went wrong in the thread, as it was raised there. The tables are safe.
         """
         with self._news:
-            self._tables = Tables(trial_log.trials, trial_log.curves, trial_log.began)
+            self._tables = Tables(trial_log.trials, trial_log.curves, trial_log.began, trial_log.objective)
             self._on_record = {trial.number for trial in trial_log.finished}
             self._news.notify_all()
         self._wait(lambda: self.behind <= MOST_BEHIND)
@@ -163,9 +172,12 @@ class Mirror:
 
     def _write(self, tables: Tables) -> None:
         """Log the best score so far first: as long as children are missing, it may be."""
-        complete = tables.trials[tables.trials[Trials.STATE] == TrialState.COMPLETE]
-        best = float(complete[Trials.VAL_F1_MACRO].max())
-        self._writer.metrics({Metric.BEST_VAL_F1_MACRO: best}, step=len(tables.trials))
+        from trainer.search.trial_log import best_row
+
+        best = best_row(tables.trials, tables.objective) or {}
+        columns = dict.fromkeys((Trials.VAL_F1_MACRO, tables.objective.column))
+        scores = {Metric.BEST + column: float(best.get(column, math.nan)) for column in columns}
+        self._writer.metrics(scores, step=len(tables.trials))
         for child in children(tables.without(self._writer.shown)):
             if self._stopped:
                 return
@@ -178,9 +190,11 @@ def children(tables: Tables) -> Iterator[ChildRun]:
     """Yield the trials as MLflow shows them, means over seeds, in the order of TRIALS."""
     from trainer.search.trial_log import finished_trials
 
-    trials, curves, began = tables
+    trials, curves, began, objective = tables
+    columns = dict.fromkeys((Trials.VAL_F1_MACRO, objective.column))
+    scores = [column + end for column in columns for end in ("", Trials.LOW, Trials.HIGH)]
     means = mean_curves(curves)
-    for row, trial in zip(trials.to_dict("records"), finished_trials(trials), strict=True):
+    for row, trial in zip(trials.to_dict("records"), finished_trials(trials, objective), strict=True):
         steps, shown = range(1, int(row[Trials.EPOCHS]) + 1), epochs_shown(int(row[Trials.EPOCHS]))
         of_trial = means.get(trial.number, {})
         yield ChildRun(
@@ -193,9 +207,7 @@ def children(tables: Tables) -> Iterator[ChildRun]:
                 for name, at in of_trial.items()
             },
             final={
-                Metric.BEST_VAL_F1_MACRO: row[Trials.VAL_F1_MACRO],
-                Metric.BEST_VAL_F1_MACRO_LOW: row[Trials.VAL_F1_MACRO_LOW],
-                Metric.BEST_VAL_F1_MACRO_HIGH: row[Trials.VAL_F1_MACRO_HIGH],
+                **{Metric.BEST + name: row[name] for name in scores},
                 Metric.BEST_EPOCH: row[Trials.BEST_EPOCH],
             },
             started_ms=int((began + row[Trials.STARTED_S]) * 1000),

@@ -36,10 +36,11 @@ from trainer.search.study import FinishedTrial, pareto_front
 from trainer.serving.packaging import pack, registered_name
 from trainer.serving.predictor import CARD, WEIGHTS, RecordedHead, encoders_used, read_head, write_head
 from trainer.stats import intervals
-from trainer.stats.binary import difference
-from trainer.stats.calibration import temperature_interval
+from trainer.stats.binary import BinaryRows, auroc_of, difference, log_odds
+from trainer.stats.calibration import evaluate_calibration, temperature_interval
 from trainer.stats.conformal import set_thresholds
 from trainer.stats.macro_f1 import macro_f1_interval, rows_per_class
+from trainer.stats.objective import ACCURACY, AUROC, F1, NLL, Objective
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Predictions, Summary
 from trainer.tracking.writer import RunWriter
@@ -50,18 +51,19 @@ WIDEST_MEASURED = 2048  # features: it inverts matrices of that size in every fo
 MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
 
 
-def fresh_seed_figures(f1_macro: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Figures of the heads trained with fresh seeds: validation macro-F1 [S] by name, the best first."""
-    best_s = f1_macro["best"]
-    mean, _ = intervals.mean_over_seeds(best_s)
+def fresh_seed_figures(scores: Mapping[str, np.ndarray], objective: Objective) -> dict[str, Any]:
+    """Figures of the heads trained with fresh seeds: validation scores [S] by name, the best first."""
+    best_s = scores["best"]
+    mean, _ = intervals.mean_over_seeds(best_s, most=objective.most)
     leads = {
         name: _plain(intervals.paired_difference(best_s, other_s))
-        for name, other_s in f1_macro.items()
+        for name, other_s in scores.items()
         if name != "best"
     }
+    fresh = Summary.FRESH + objective.column
     return {
-        Summary.FRESH_VAL_F1_MACRO: mean.value,
-        Summary.FRESH_VAL_F1_MACRO_CI95: _plain(mean)[1:],
+        fresh: mean.value,
+        fresh + Summary.CI95: _plain(mean)[1:],
         Summary.FRESH_SEEDS: len(best_s),
         Summary.FRESH_LEAD: leads,
     }
@@ -72,32 +74,39 @@ def _plain(interval: intervals.Interval) -> list[float | None]:
     return [None if math.isnan(bound) else bound for bound in interval]
 
 
-def report_selection_bias(selected: float, fresh: dict[str, Any]) -> None:
+def report_selection_bias(selected: float, fresh: dict[str, Any], objective: Objective) -> None:
     """Say what is left of the best score with other random numbers: luck of seeds, and nothing else."""
-    low, high = fresh[Summary.FRESH_VAL_F1_MACRO_CI95]
+    name = Summary.FRESH + objective.column
+    low, high = fresh[name + Summary.CI95]
     interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
     say(
-        f"Luck of seeds: the best trial was selected with macro-F1 {selected:.4f} and has "
-        f"{fresh[Summary.FRESH_VAL_F1_MACRO]:.4f}{interval} with {fresh[Summary.FRESH_SEEDS]} fresh seeds."
+        f"Luck of seeds: the best trial was selected with {objective.title} {selected:.4f} and has "
+        f"{fresh[name]:.4f}{interval} with {fresh[Summary.FRESH_SEEDS]} fresh seeds."
     )
-    for name, (lead, low, high) in fresh[Summary.FRESH_LEAD].items():
+    for other, (lead, low, high) in fresh[Summary.FRESH_LEAD].items():
         sure = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
-        say(f"  its lead over the {name} trial, seed by seed: {lead:+.4f}{sure}")
+        apart = "its lead over" if objective.up else "less that of"
+        say(f"  {apart} the {other} trial, seed by seed: {lead:+.4f}{sure}")
 
 
-def report_expectation(expected: Expectation | None) -> None:
+def report_expectation(expected: Expectation | None, objective: Objective) -> None:
     """Say what to expect on new data, before the test rows are answered."""
     if expected is None:
         say("Expected on new data: unknown. The rows are fewer than five groups, too few to say.")
         return
-    f1, accuracy = (f"{one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" for one in expected[:2])
+    titled = [("macro-F1", expected.f1_macro), ("accuracy", expected.accuracy)]
+    if expected.objective is not None:
+        titled.append((objective.title, expected.objective))
+    scores = ", ".join(f"{title} {one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" for title, one in titled)
     say(
-        f"Expected on new data: macro-F1 {f1}, accuracy {accuracy} (95 % over {expected.over}: answers "
-        "by heads that had not learned the row, chosen on other rows)."
+        f"Expected on new data: {scores} (95 % over {expected.over}: answers by heads that had not learned "
+        "the row, chosen on other rows)."
     )
 
 
-def expected_figures(expected: Expectation | None, tested: Mapping[str, Any]) -> dict[str, Any]:
+def expected_figures(
+    expected: Expectation | None, tested: Mapping[str, Any], objective: Objective
+) -> dict[str, Any]:
     """What was to expect, beside the figures of the test rows; said where these fall below it."""
     if expected is None:
         return {}
@@ -105,7 +114,12 @@ def expected_figures(expected: Expectation | None, tested: Mapping[str, Any]) ->
     less = difference(test, expected.f1_macro)
     if below := text.below_expected(*less):
         say(f"Warning: {below}")
+    other: dict[str, Any] = {}
+    if expected.objective is not None:
+        name, (value, *ends) = Summary.EXPECTED + objective.metric, expected.objective
+        other = {name: value, name + Summary.CI95: ends}
     return {
+        **other,
         Summary.EXPECTED_F1_MACRO: expected.f1_macro.value,
         Summary.EXPECTED_F1_MACRO_CI95: list(expected.f1_macro[1:]),
         Summary.EXPECTED_ACCURACY: expected.accuracy.value,
@@ -139,9 +153,16 @@ class Evaluation:
     """
 
     def __init__(
-        self, features: Features, heads: Sequence[Finalist], *, seed: int, coverage: float = USUAL_COVERAGE
+        self,
+        features: Features,
+        heads: Sequence[Finalist],
+        *,
+        seed: int,
+        coverage: float = USUAL_COVERAGE,
+        objective: Objective = F1,
     ) -> None:
         self.features, self.heads, self.seed, self.coverage = features, heads, seed, coverage
+        self.objective = objective
         self.manifest = features.manifest
         self.probabilities = [self._answer(finalist) for finalist in heads]
         self.uncalibrated = self._before_calibration(heads[0])  # probabilities of the best head, or None
@@ -228,6 +249,22 @@ class Evaluation:
         pred_n = self.probabilities[place][rows].argmax(1)
         return self.manifest.label_n[rows], pred_n, self._unit_n[rows]
 
+    def held_out_score(self) -> dict[str, float]:
+        """Return the best head's score by the objective on rows that it did not learn from."""
+        probability_nc, label_n, _ = self.held_out
+        score = self.objective.of(label_n, probability_nc).value if len(label_n) else math.nan
+        return {Summary.HELD_OUT + self.objective.metric: score} if math.isfinite(score) else {}
+
+    def _test_score(self) -> intervals.Interval:
+        """Return the best head's score by the objective on the test rows."""
+        probability_nc, label_n, unit_n = test = self._answered(self.manifest.rows("test"))
+        if self.objective is NLL:
+            return evaluate_calibration(*test, seed=self.seed).log_loss
+        if self.objective is AUROC and len(self.manifest.classes) == 2 and len(set(label_n.tolist())) == 2:
+            rows = BinaryRows(label_n == 1, log_odds(probability_nc), unit_n)
+            return auroc_of(rows, seed=self.seed)
+        return self.objective.interval(self.objective.of(label_n, probability_nc), unit_n)
+
     @property
     def final_head(self) -> Ensemble:
         """What is handed over."""
@@ -251,9 +288,15 @@ class Evaluation:
             Summary.TEST_ROWS_PER_CLASS: rows_per_class(label_n),
             **({} if groups is None else {Summary.TEST_GROUPS: groups}),
         }
+        also = ""
+        if self.objective not in (F1, ACCURACY):
+            name, (value, *ends) = Summary.TEST + self.objective.metric, self._test_score()
+            if math.isfinite(value):  # an area under the ROC curve is none of rows of one class
+                figures |= {name: value, name + Summary.CI95: ends}
+                also = f", {self.objective.title} {text.interval(value, ends)}"
         say(
             f"Test: macro-F1 {text.interval(f1.value, f1[1:])}, accuracy "
-            f"{text.interval(accuracy.value, accuracy[1:])} (95 % over "
+            f"{text.interval(accuracy.value, accuracy[1:])}{also} (95 % over "
             f"{text.rows_drawn(len(label_n), groups)})."
         )
         for caution in text.cautions(groups, figures[Summary.TEST_ROWS_PER_CLASS]):

@@ -18,8 +18,8 @@ from torch import Tensor
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.losses import balanced_class_weights, effective_class_weights
-from trainer.heads.metrics import class_counts, f1_from_counts
-from trainer.heads.outcome import CURVE_METRICS, Outcome
+from trainer.heads.metrics import balanced_accuracy_from_counts, class_counts, f1_from_counts
+from trainer.heads.outcome import Outcome, curve_metrics
 from trainer.heads.training_data import TrainingData
 
 EVALUATION_CELLS = 4_000_000  # logits held at once while evaluating, to bound memory
@@ -44,7 +44,7 @@ class Cohort(ABC):
     """
 
     OF_HEADS: tuple[str, ...] = (  # tensors whose last axis is K
-        *("patience_k", "epochs_k", "takes_last_k", "active_sk", "best_f1_sk", "best_epoch_sk", "ran_sk"),
+        *("patience_k", "epochs_k", "takes_last_k", "active_sk", "best_score_sk", "best_epoch_sk", "ran_sk"),
     )
     OF_ROWS_OF_HEADS: tuple[str, ...] = ("class_weight_kc", "kept_kn")  # whose first axis is K
 
@@ -69,13 +69,14 @@ class Cohort(ABC):
 
         shape = (len(seeds), len(specs))
         self.active_sk = torch.ones(shape, dtype=torch.bool, device=x.device)
-        self.best_f1_sk = torch.full(shape, -1.0, dtype=torch.float64, device=x.device)
+        self.best_score_sk = torch.full(shape, -torch.inf, dtype=torch.float64, device=x.device)
         self.best_epoch_sk = torch.zeros(shape, dtype=torch.int64, device=x.device)
         self.ran_sk = torch.zeros(shape, dtype=torch.int64, device=x.device)  # epochs trained
         self.failed: set[int] = set()
         # the records below stay whole: curves [S, E], and where those stood who have left
+        self.curve_metrics = curve_metrics(data.objective)
         self.curves = {
-            head: np.full((len(CURVE_METRICS), len(seeds), spec.epochs), np.nan)
+            head: np.full((len(self.curve_metrics), len(seeds), spec.epochs), np.nan)
             for head, spec in specs.items()
         }
         self.counts: dict[int, list[np.ndarray]] | None = (
@@ -144,18 +145,29 @@ class Cohort(ABC):
         self.ran_sk += self.active_sk
         finite_sk = torch.isfinite(train_loss_sk)
         if len(self.data.val.y_n):
-            val_loss_sk, val_f1_sk, val_accuracy_sk = self._validate()
-            finite_sk &= torch.isfinite(val_loss_sk)
+            measured = self._validate()
+            finite_sk &= torch.isfinite(measured["val_loss"])
         else:  # all rows are learned from
-            val_loss_sk = val_f1_sk = val_accuracy_sk = torch.full_like(self.best_f1_sk, torch.nan)
-        self._record(train_loss_sk, val_loss_sk, val_f1_sk, val_accuracy_sk, lr_sk)
-        watched_sk = torch.where(self.takes_last_k, train_loss_sk, val_loss_sk.to(train_loss_sk))
-        self._judge(watched_sk, val_f1_sk, finite_sk=finite_sk)
+            unknown_sk = torch.full_like(self.best_score_sk, torch.nan)
+            measured = dict.fromkeys(self.curve_metrics, unknown_sk)
+        measured |= {"train_loss": train_loss_sk, "lr": lr_sk}
+        self._record(measured)
+        watched_sk = torch.where(self.takes_last_k, train_loss_sk, measured["val_loss"].to(train_loss_sk))
+        self._judge(watched_sk, self._score(measured), finite_sk=finite_sk)
         self._let_go()
         return trained
 
+    def _score(self, measured: dict[str, Tensor]) -> Tensor:
+        """Return by what the best epoch is chosen, higher is better: [S, K]. An area under a ROC curve is not
+        known by epoch; the loss stands in for it."""
+        column = self.data.objective.column
+        if column in measured and self.data.objective.up:
+            return measured[column]
+        return -measured["val_loss"].to(self.best_score_sk)
+
     @torch.no_grad()
-    def _validate(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _validate(self) -> dict[str, Tensor]:
+        """Return the values of the validation curves, [S, K] each."""
         y_n = self.data.val.y_n
         seeds, heads = self.active_sk.shape
         chunk = max(1, EVALUATION_CELLS // (seeds * heads * self.data.classes))
@@ -177,18 +189,21 @@ class Cohort(ABC):
             ):
                 self.counts[head].append(counts_3sc.swapaxes(0, 1))
         accuracy_sk = (pred_skn == y_n).double().mean(-1)
-        return loss_sk.expand(seeds, -1), f1_sk.expand(seeds, -1), accuracy_sk.expand(seeds, -1)
+        found = {"val_loss": loss_sk, "val_f1_macro": f1_sk, "val_accuracy": accuracy_sk}
+        if "val_balanced_accuracy" in self.curve_metrics:
+            found["val_balanced_accuracy"] = balanced_accuracy_from_counts(*counts_ac).view(loss_sk.shape)
+        return {name: value_sk.expand(seeds, -1) for name, value_sk in found.items()}
 
-    def _record(self, *measured_sk: Tensor) -> None:
-        """Append an epoch's values to the curves, in the order of `CURVE_METRICS`."""
-        seen_msk = torch.stack([value_sk.double() for value_sk in measured_sk])
+    def _record(self, measured: dict[str, Tensor]) -> None:
+        """Append an epoch's values to the curves."""
+        seen_msk = torch.stack([measured[name].double() for name in self.curve_metrics])
         shown = torch.where(self.active_sk, seen_msk, torch.nan).cpu().numpy()
         for position, head in enumerate(self.heads):
             if self.epoch <= self.specs[head].epochs:
                 self.curves[head][:, :, self.epoch - 1] = shown[:, :, position]
 
-    def _judge(self, watched_sk: Tensor, val_f1_sk: Tensor, *, finite_sk: Tensor) -> None:
-        """Keep the best weights; stop seeds that are out of patience, epochs or numbers.
+    def _judge(self, watched_sk: Tensor, score_sk: Tensor, *, finite_sk: Tensor) -> None:
+        """Keep the best weights by the score; stop seeds that are out of patience, epochs or numbers.
 
         ``watched_sk`` is the loss that a scheduler may watch: of a head that keeps its last weights the
         training loss, so that it does the same where there are no validation rows.
@@ -198,8 +213,8 @@ class Cohort(ABC):
             for head, bad in zip(self.heads, (~finite_sk & self.active_sk).any(0).tolist(), strict=True)
             if bad
         }
-        better_sk = ((val_f1_sk > self.best_f1_sk) | self.takes_last_k) & self.active_sk & finite_sk
-        self.best_f1_sk = torch.where(better_sk, val_f1_sk, self.best_f1_sk)
+        better_sk = ((score_sk > self.best_score_sk) | self.takes_last_k) & self.active_sk & finite_sk
+        self.best_score_sk = torch.where(better_sk, score_sk, self.best_score_sk)
         self.best_epoch_sk = torch.where(better_sk, self.epoch, self.best_epoch_sk)
         if bool(better_sk.any()):
             choose = better_sk[: len(self.best_weights[0]), :, None, None]
@@ -292,7 +307,7 @@ class Cohort(ABC):
     def outcome(self, head: int) -> Outcome:
         """Return what a head has reached so far."""
         _, best_epoch_s, ran = self._stands(head)
-        curves = dict(zip(CURVE_METRICS, self.curves[head][:, :, :ran], strict=True))
+        curves = dict(zip(self.curve_metrics, self.curves[head][:, :, :ran], strict=True))
 
         def at_best(metric: str) -> np.ndarray:
             if best_epoch_s.min() < 1:
@@ -306,6 +321,8 @@ class Cohort(ABC):
             val_loss_s=at_best("val_loss"),
             failed=head in self.failed,
             curves=curves,
+            objective=self.data.objective,
+            other_score_s=at_best(other) if (other := "val_balanced_accuracy") in curves else None,
         )
 
     def head(self, head: int, seed_index: int) -> Head:

@@ -10,10 +10,11 @@ import torch
 
 from trainer.heads.ensemble import mean_log_probability
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.metrics import f1_from_counts
+from trainer.heads.metrics import balanced_accuracy_from_counts, f1_from_counts
 from trainer.heads.outcome import Outcome
 from trainer.heads.population import Population, Precision, train_together
 from trainer.heads.training_data import TrainingData
+from trainer.stats.objective import AUROC
 
 
 def judged_at_its_end(spec: HeadSpec) -> HeadSpec:
@@ -25,7 +26,9 @@ class FoldedPopulation:
     """A `Population` for each part, of the same heads and seeds.
 
     Its scores are those of one pass over all rows that are judged: a macro-F1 is computed once, from the
-    counts of all parts, and not averaged over them. Of one part it is that part's population.
+    counts of all parts, and not averaged over them. Of one part it is that part's population. An area under
+    the ROC curve is not known by epoch: it is computed when `outcome` is asked for, of the weights that are
+    kept so far.
 
     Args:
         specs: K configurations. With several parts they keep their last weights, so that no part chooses an
@@ -52,6 +55,7 @@ class FoldedPopulation:
         self.populations = [
             Population(specs, part, seeds=seeds, precision=precision, slab_bytes=slab_bytes) for part in parts
         ]
+        self._auroc: dict[int, tuple[int, np.ndarray]] = {}  # of a head: epochs so far, and of each seed
 
     @classmethod
     def gathered(cls, parts: Sequence[tuple[FoldedPopulation, int]]) -> FoldedPopulation:
@@ -80,8 +84,29 @@ class FoldedPopulation:
     def outcome(self, head: int) -> Outcome:
         """Return what configuration ``head`` has reached so far on the judged rows of all parts."""
         outcomes = [population.outcome(head) for population in self.populations]
-        if len(outcomes) == 1:
-            return outcomes[0]
+        found = outcomes[0] if len(outcomes) == 1 else self._pooled(head, outcomes)
+        if found.objective is not AUROC:
+            return found
+        epochs, area_s = self._auroc.get(head, (-1, np.array([])))
+        if epochs != found.epochs:
+            area_s = self._areas(head)
+            self._auroc[head] = found.epochs, area_s
+        return dataclasses.replace(found, other_score_s=area_s)
+
+    def _areas(self, head: int) -> np.ndarray:
+        """Return the area under the ROC curve of the judged rows of all parts, of each seed: float64 [S]."""
+        of_parts = [
+            [one.logits(part.data.val.x_nd).double().softmax(1) for one in part.heads(head)]
+            for part in self.populations
+        ]
+        label_m = torch.cat([part.data.val.y_n for part in self.populations]).cpu().numpy()
+        area_s = []
+        for of_seed in zip(*of_parts, strict=True):
+            p_mc = torch.cat(of_seed).cpu().numpy()
+            area_s.append(AUROC.of(label_m, p_mc).value if np.isfinite(p_mc).all() else np.nan)
+        return np.resize(area_s, self.populations[0].seeds)  # one where seeds change nothing
+
+    def _pooled(self, head: int, outcomes: Sequence[Outcome]) -> Outcome:
         epochs = max(outcome.epochs for outcome in outcomes)
         share_p = np.array([float(len(population.data.val.y_n)) for population in self.populations])
         share_p /= share_p.sum()
@@ -91,7 +116,10 @@ class FoldedPopulation:
             lasting = [_extended(outcome.curves[metric], epochs, axis=1) for outcome in outcomes]
             curves[metric] = np.tensordot(share_p, np.stack(lasting), axes=1)
         counts = [_extended(population.counts(head), epochs, axis=2) for population in self.populations]
-        curves["val_f1_macro"] = f1_from_counts(*torch.from_numpy(sum(counts))).numpy()
+        pooled = torch.from_numpy(sum(counts))
+        curves["val_f1_macro"] = f1_from_counts(*pooled).numpy()
+        if (balanced := "val_balanced_accuracy") in curves:
+            curves[balanced] = balanced_accuracy_from_counts(*pooled).numpy()
         ended_s = np.full(len(outcomes[0].best_epoch_s), epochs)
         return Outcome(
             best_epoch_s=ended_s,
@@ -100,6 +128,8 @@ class FoldedPopulation:
             val_loss_s=curves["val_loss"][:, -1],
             failed=any(outcome.failed for outcome in outcomes),
             curves=curves,
+            objective=self.data.objective,
+            other_score_s=curves[balanced][:, -1] if balanced in curves else None,
         )
 
     def held_out(self, head: int, *, judged: Sequence[np.ndarray]) -> np.ndarray:

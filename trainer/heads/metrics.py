@@ -29,6 +29,13 @@ def f1_from_counts(hits: Tensor, predicted: Tensor, actual: Tensor) -> Tensor:
     return f1.sum(-1) / (doubled > 0).sum(-1)
 
 
+def balanced_accuracy_from_counts(hits: Tensor, predicted: Tensor, actual: Tensor) -> Tensor:
+    """Return the balanced accuracy, float64 [...], from counts [..., C]: the mean recall of the classes that
+    occur among the targets, as scikit-learn's ``balanced_accuracy_score``."""
+    recall = hits.double() / actual.double().clamp_min(1)
+    return recall.sum(-1) / (actual > 0).sum(-1)
+
+
 def f1_macro(pred_an: Tensor, target_n: Tensor, *, classes: int) -> Tensor:
     """Return the macro-F1 of each head: float64 [A]."""
     return f1_from_counts(*class_counts(pred_an, target_n, classes=classes))

@@ -54,7 +54,7 @@ class MinibatchCohort(Cohort):
         order_sn = common_random_numbers.sample_order(self.seeds, epoch=self.epoch, rows=rows).to(y_n.device)
         shares_tsk = self._mixup_shares()
         views_sn = self._views()
-        total_sk = torch.zeros_like(self.best_f1_sk, dtype=self.smoothing_k.dtype)
+        total_sk = torch.zeros_like(self.best_score_sk, dtype=self.smoothing_k.dtype)
         parameters = self.stack.parameters()
         for p in parameters:
             p.requires_grad_(True)
@@ -118,9 +118,9 @@ class MinibatchCohort(Cohort):
         scaled = [self.data.scaled(feed.scaling) for feed in self.stack.feeds]
         return self.stack.forward([one.val_x_nd[start:stop].unsqueeze(0) for one in scaled])
 
-    def _judge(self, watched_sk: Tensor, val_f1_sk: Tensor, *, finite_sk: Tensor) -> None:
+    def _judge(self, watched_sk: Tensor, score_sk: Tensor, *, finite_sk: Tensor) -> None:
         self.plateau.step(watched_sk)
-        super()._judge(watched_sk, val_f1_sk, finite_sk=finite_sk)
+        super()._judge(watched_sk, score_sk, finite_sk=finite_sk)
 
     # --- weights, leaving and joining ---------------------------------------------------------
 

@@ -9,6 +9,7 @@ import numpy as np
 from trainer.heads.folded_population import judged_at_its_end
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import TrainingData
+from trainer.stats.objective import Objective
 
 
 class Folds(NamedTuple):
@@ -32,6 +33,11 @@ class Folds(NamedTuple):
     def judged_labels(self) -> np.ndarray:
         """Their labels: int64 [M]."""
         return self.learning.train.y_n.cpu().numpy()[self.judged_rows]
+
+    @property
+    def objective(self) -> Objective:
+        """The score that heads are chosen by."""
+        return self.parts[0].objective
 
     @property
     def crossed(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.heads.head_config import Scaling
+from trainer.stats.objective import F1, Objective
 
 LEAST_VARIANCE = 1e-4  # whitening: directions with less than this share of the largest variance are left out
 
@@ -75,6 +77,9 @@ class TrainingData:
         start: where heads begin that ask for it (``HeadSpec.start``), on unscaled features.
         pooled: the validation rows are one part of several, and scores are of all of them together: heads
             keep the counts of their classes.
+
+    Attributes:
+        objective: the score that the validation rows are judged by, see `judged_by`.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class TrainingData:
     ) -> None:
         self.train, self.val, self.classes, self.views_vnd = train, val, classes, views_vnd
         self.start, self.pooled = start, pooled
+        self.objective: Objective = F1
         self._scaled: dict[str, Scaled] = {}
 
     @property
@@ -105,7 +111,7 @@ class TrainingData:
         """Return one part: some of the training rows to learn from, others to be judged on."""
         x_nd, y_n = self.train
         rows_t, rows_v = (torch.from_numpy(rows).to(y_n.device) for rows in (train, val))
-        return TrainingData(
+        part = TrainingData(
             Split(x_nd[rows_t], y_n[rows_t]),
             Split(x_nd[rows_v], y_n[rows_v]),
             classes=self.classes,
@@ -113,6 +119,13 @@ class TrainingData:
             start=self.start,
             pooled=True,
         )
+        return part.judged_by(self.objective)
+
+    def judged_by(self, objective: Objective) -> TrainingData:
+        """Return the same rows, for a search by another score than macro-F1."""
+        same = copy.copy(self)
+        same.objective = objective
+        return same
 
     def scaled(self, scaling: Scaling) -> Scaled:
         """Return the rows under a scaling; computed once."""

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 
 from trainer.core import text
-from trainer.heads.ensemble import mean_of
+from trainer.heads.ensemble import fit_temperature, mean_of
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
 from trainer.heads.folds import assign_folds
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.resampling import Folds
 from trainer.heads.training_data import TrainingData
-from trainer.search.refit import CalibratedTrial, choose, f1_of, in_order
+from trainer.search.refit import CalibratedTrial, choose, in_order, judged
 from trainer.search.space import head_spec
-from trainer.stats.calibration import row_losses
-from trainer.stats.influence import Linearised, of_accuracy, of_f1_macro
+from trainer.stats.influence import Linearised
 from trainer.stats.intervals import Interval
+from trainer.stats.objective import ACCURACY, F1, Objective
 
 PARTS = 5  # of the rows, each answered by what is chosen on the others
 MOST_ROWS = 3000  # up to which as many smaller training sets are drawn; of more rows one is enough
@@ -33,6 +33,7 @@ class Expectation(NamedTuple):
     gain: float  # of accuracy, already added: from the rows of a part to all
     units: int  # what the intervals are over: groups, or rows where there are none
     rows: int
+    objective: Interval | None = None  # where it is neither of the first two
 
     @property
     def over(self) -> str:
@@ -43,9 +44,25 @@ class Expectation(NamedTuple):
 class LearningCurve(NamedTuple):
     """What one head answers to the M judged rows, having learned from all rows of a part and from fewer."""
 
-    pred_rm: np.ndarray  # int64 [R, M], of R repeats
-    fewer_km: np.ndarray  # int64 [K, M], of K smaller training sets
+    logits_rmc: np.ndarray  # [R, M, C], of R repeats
+    fewer_kmc: np.ndarray  # [K, M, C], of K smaller training sets
     weight: float  # the gain from a part to all rows, in units of that from fewer rows to a part
+
+    def gain(self, objective: Objective, label_m: np.ndarray) -> Linearised:
+        """Return what a score gains from a part to all rows."""
+        more, fewer = (
+            Linearised.mean([_score_of_logits(one_mc, objective, label_m) for one_mc in every])
+            for every in (self.logits_rmc, self.fewer_kmc)
+        )
+        return (more - fewer) * self.weight
+
+
+def _score_of_logits(logits_mc: np.ndarray, objective: Objective, label_m: np.ndarray) -> Linearised:
+    if objective.of_predictions:
+        return objective.of(label_m, logits_mc)
+    log_mc = torch.from_numpy(logits_mc).double()
+    temperature = fit_temperature(log_mc, torch.from_numpy(label_m))  # as that of every candidate
+    return objective.of(label_m, (log_mc / temperature).softmax(1).numpy())
 
 
 def expect(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int, refit: bool) -> Expectation | None:
@@ -58,24 +75,23 @@ def expect(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int, refit: 
     unit_m = folds.unit_n[folds.judged_rows]
     if len(np.unique(unit_m)) < PARTS:
         return None
-    label_m, classes = folds.judged_labels, folds.learning.classes
-    pred_m = predictions_of_procedure(found, folds, seed=seed)
+    label_m = folds.judged_labels
+    answer_mc = answers_of_procedure(found, folds, seed=seed)
     curve = learning_curve(found, folds, seed=seed) if refit else None
-    scores, gain = [], 0.0
-    for of in (of_f1_macro, of_accuracy):
-        score = of(label_m, pred_m, classes=classes)
-        if curve is not None:
-            more = Linearised.mean([of(label_m, one, classes=classes) for one in curve.pred_rm])
-            fewer = Linearised.mean([of(label_m, one, classes=classes) for one in curve.fewer_km])
-            step = (more - fewer) * curve.weight
-            score, gain = score + step, step.value
-        scores.append(score.interval(unit_m))
-    f1, accuracy = scores
-    return Expectation(f1, accuracy, gain, len(np.unique(unit_m)), len(label_m))
+    nothing = Linearised(0.0, np.zeros(len(label_m)))
+
+    def expected(objective: Objective) -> tuple[Interval, float]:
+        gain = nothing if curve is None else curve.gain(objective, label_m)
+        return objective.interval(objective.of(label_m, answer_mc) + gain, unit_m), gain.value
+
+    (f1, _), (accuracy, gain) = expected(F1), expected(ACCURACY)
+    other = None if folds.objective in (F1, ACCURACY) else expected(folds.objective)[0]
+    return Expectation(f1, accuracy, gain, len(np.unique(unit_m)), len(label_m), other)
 
 
-def predictions_of_procedure(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int) -> np.ndarray:
-    """Return what the search answers to each judged row if that row has no part in the choice: int64 [M].
+def answers_of_procedure(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int) -> np.ndarray:
+    """Return the probabilities [M, C] that the search gives each judged row if that row has no part in the
+    choice.
 
     The best of many scores is partly luck: the rows that chose it say too much good of it. So the rows of
     each of `PARTS` parts are answered by what is chosen on the others, by the rule of the final head
@@ -83,14 +99,15 @@ def predictions_of_procedure(found: Sequence[CalibratedTrial], folds: Folds, *, 
     """
     label_m, unit_m = folds.judged_labels, folds.unit_n[folds.judged_rows]
     part_m = _divided(folds, folds.judged_rows, seed=seed)
-    pred_m = np.empty(len(label_m), dtype=np.int64)
+    answer_mc = np.empty((len(label_m), folds.learning.classes))
     for part in np.unique(part_m):
         inside, outside = np.flatnonzero(part_m == part), np.flatnonzero(part_m != part)
-        choice = choose(_on(found, outside, label_m), label_m[outside], unit_m[outside], seed=seed)
+        others = _on(found, outside, label_m, folds.objective)
+        choice = choose(others, label_m[outside], unit_m[outside], folds.objective, seed=seed)
         by_number = {one.trial.number: one.probability_mc[inside] for one in found}
         answers_kmc = np.stack([by_number[number] for number in choice.weights])
-        pred_m[inside] = mean_of(answers_kmc, list(choice.weights.values())).argmax(1)
-    return pred_m
+        answer_mc[inside] = mean_of(answers_kmc, list(choice.weights.values()))
+    return answer_mc
 
 
 def learning_curve(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int) -> LearningCurve | None:
@@ -121,17 +138,17 @@ def learning_curve(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int)
 
 
 def _answers(spec: HeadSpec, parts: Sequence[TrainingData], folds: Folds) -> np.ndarray:
-    """Return int64 [K, M], the classes that a head predicts on the judged rows of K times all parts."""
+    """Return [K, M, C], the logits of a head on the judged rows of K times all parts."""
     population = FoldedPopulation([spec], parts, seeds=(0,))
     population.train(spec.epochs)
     with torch.inference_mode():
-        pred = [
-            one.heads(0)[0].logits(one.data.val.x_nd).argmax(1).cpu().numpy()
-            for one in population.populations
-        ]
+        logits = [one.heads(0)[0].logits(one.data.val.x_nd).cpu().numpy() for one in population.populations]
     row = np.concatenate([*folds.judged] * (len(parts) // len(folds.parts)))
     in_order_of_rows = np.argsort(row, kind="stable")
-    return np.concatenate(pred)[in_order_of_rows].reshape(len(folds.judged_rows), -1).T
+    logits_mkc = np.concatenate(logits)[in_order_of_rows].reshape(
+        len(folds.judged_rows), -1, folds.learning.classes
+    )
+    return logits_mkc.swapaxes(0, 1)
 
 
 def _divided(folds: Folds, rows: np.ndarray, *, seed: int) -> np.ndarray:
@@ -140,13 +157,17 @@ def _divided(folds: Folds, rows: np.ndarray, *, seed: int) -> np.ndarray:
     return assign_folds(label_n, folds.unit_n[rows], folds=PARTS, repeats=1, seed=seed)[0]
 
 
-def _on(found: Sequence[CalibratedTrial], rows: np.ndarray, label_m: np.ndarray) -> list[CalibratedTrial]:
+def _on(
+    found: Sequence[CalibratedTrial], rows: np.ndarray, label_m: np.ndarray, objective: Objective
+) -> list[CalibratedTrial]:
     """Return the candidates as these rows alone rank them."""
-    judged = []
-    for one in found:
-        p_mc = one.probability_mc[rows]
-        score = f1_of(p_mc.argmax(1), label_m[rows], classes=p_mc.shape[1])
-        loss = float(row_losses(p_mc, label_m[rows]).mean())
-        raw_mc = one.uncalibrated_mc[rows]
-        judged.append(CalibratedTrial(one.trial, one.temperature, p_mc, raw_mc, score, loss))
-    return in_order(judged)
+    return in_order(
+        [
+            judged(
+                *(one.trial, one.temperature, one.probability_mc[rows], one.uncalibrated_mc[rows]),
+                label_m[rows],
+                objective,
+            )
+            for one in found
+        ]
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from trainer.core.stopwatch import Stopwatch
 from trainer.heads.folded_population import FoldedPopulation
@@ -18,7 +19,7 @@ from trainer.heads.population import Precision
 from trainer.heads.resampling import Folds
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial, Proposal, Pruner, Study, rungs
-from trainer.stats.influence import of_f1_macro
+from trainer.stats.objective import F1
 
 State = Literal["running", "complete", "pruned", "failed"]
 PROPOSING, TRAINING, JUDGING = "proposing", "training", "judging"  # names on the stopwatch
@@ -35,10 +36,11 @@ class TrialRecord:
     parameters: int  # weights and biases of one head
     started: float
     finished: float | None
-    rungs: Mapping[int, float] = field(default_factory=dict)  # score at each rung reached so far
+    rungs: Mapping[int, float] = field(default_factory=dict)  # score by the objective at each rung so far
     message: str = ""
     held_out_mc: np.ndarray | None = None  # of a complete trial, see `FoldedPopulation.held_out`
-    unit_error: float = math.nan  # standard error of the score over the judged rows (groups)
+    unit_error: float = math.nan  # standard error of macro-F1 over the judged rows (groups)
+    objective_unit_error: float = math.nan  # the same of the score by the objective
 
 
 class SearchStep(NamedTuple):
@@ -168,7 +170,8 @@ def _judge(
     for trial in batch:
         if trial.proposal.number in scores:
             trial.rungs[epoch] = scores[trial.proposal.number]
-    to_prune = set(study.to_prune(scores, epoch=epoch))
+    better = {number: folds.objective.utility(score) for number, score in scores.items()}
+    to_prune = set(study.to_prune(better, epoch=epoch))
     ended, surviving = [], []
     for trial in batch:
         if trial.slot not in running:
@@ -185,11 +188,14 @@ def _judge(
 
 
 def _answered(record: TrialRecord, trial: _Trial, folds: Folds) -> TrialRecord:
-    """Add what the trial says of the judged rows, and how far its score could be off with other rows."""
+    """Add what the trial says of the judged rows, and how far its scores could be off with other rows."""
     said_mc = trial.population.held_out(trial.slot, judged=folds.judged)
-    score = of_f1_macro(folds.judged_labels, said_mc.argmax(1), classes=said_mc.shape[1])
-    error = score.standard_error(folds.unit_n[folds.judged_rows])
-    return dataclasses.replace(record, held_out_mc=said_mc, unit_error=error)
+    label_m, unit_m, objective = folds.judged_labels, folds.unit_n[folds.judged_rows], folds.objective
+    error = F1.of(label_m, said_mc).standard_error(unit_m)
+    own_error = error
+    if objective is not F1:
+        own_error = objective.of(label_m, softmax(said_mc.astype(np.float64), axis=1)).standard_error(unit_m)
+    return dataclasses.replace(record, held_out_mc=said_mc, unit_error=error, objective_unit_error=own_error)
 
 
 def _record(trial: _Trial, state: State, message: str = "") -> TrialRecord:
@@ -214,13 +220,15 @@ def _tell(study: Study, records: Sequence[TrialRecord], stopwatch: Stopwatch) ->
     with stopwatch.measure(PROPOSING):
         for record in records:
             assert record.state != "running"
+            better = record.outcome.objective.utility
             study.tell(
                 FinishedTrial(
                     number=record.number,
                     params=record.params,
                     state=record.state,
-                    score=record.outcome.score,
-                    rungs=record.rungs,
+                    score=better(record.outcome.score),
+                    rungs={epoch: better(score) for epoch, score in record.rungs.items()},
                     parameters=record.parameters,
+                    log_loss=record.outcome.log_loss,
                 )
             )

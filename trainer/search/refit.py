@@ -6,6 +6,7 @@ are on record with the best trials, so that a study that was interrupted decides
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,8 +28,8 @@ from trainer.heads.resampling import Folds
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
 from trainer.stats.calibration import row_losses
-from trainer.stats.influence import of_f1_macro
-from trainer.stats.intervals import Interval, confusion_matrix, f1_macro, mean_difference
+from trainer.stats.intervals import Interval, mean_difference
+from trainer.stats.objective import F1, NLL, Objective
 
 NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
 ALL_SEEDS = -1  # seed index of a head that is the mean over seeds
@@ -61,6 +62,7 @@ class CalibratedTrial:
     temperature: float
     probability_mc: np.ndarray  # of the judged rows, calibrated
     uncalibrated_mc: np.ndarray
+    score: float  # higher is better: `Objective.utility`
     f1_macro: float
     log_loss: float
 
@@ -71,14 +73,15 @@ class Choice(NamedTuple):
     weights: dict[int, float]  # trials and their weights, the heaviest first
     probability_mc: np.ndarray  # of the judged rows
     f1_macro: float
+    score: float  # by the objective, as it is shown
     gain: Interval  # how much lower the ensemble's log-loss is than the best trial's
-    lead: Interval  # how much higher its macro-F1 is
+    lead: Interval  # how much higher its score is; of a log-loss how much lower
 
 
 def choose_finalists(trials: Sequence[FinishedTrial]) -> dict[str, FinishedTrial]:
     """Return the best completed trial, and for comparison the best of every other depth.
 
-    All are selected by mean validation macro-F1; ties go to the earlier trial.
+    All are selected by `ranking`.
     """
     ranked = ranking(trials)
     chosen: dict[str, FinishedTrial] = {"best": ranked[0]} if ranked else {}
@@ -90,30 +93,36 @@ def choose_finalists(trials: Sequence[FinishedTrial]) -> dict[str, FinishedTrial
 
 
 def ranking(trials: Sequence[FinishedTrial]) -> list[FinishedTrial]:
-    """Return the completed trials, the best first."""
-    return sorted((t for t in trials if t.state == "complete"), key=lambda t: (-t.score, t.number))
+    """Return the completed trials, the best first: by score; ties go to the lower validation loss, then to
+    the earlier trial."""
+    complete = (trial for trial in trials if trial.state == "complete")
+    return sorted(complete, key=lambda trial: (-trial.score, trial.log_loss, trial.number))
 
 
-def describe(choice: Choice, *, crossed: bool) -> str:
+def describe(choice: Choice, objective: Objective, *, crossed: bool) -> str:
     """Say what is handed over, and why."""
     rows = "out of fold" if crossed else "on the validation rows"
-    compared = (
-        f"log-loss {choice.gain.value:.4f} [{choice.gain.low:+.4f}, {choice.gain.high:+.4f}] lower, macro-F1 "
-        f"{choice.lead.value:+.4f} [{choice.lead.low:+.4f}, {choice.lead.high:+.4f}]"
-    )
+    gain, lead = choice.gain, choice.lead
+    compared = f"log-loss {gain.value:.4f} [{gain.low:+.4f}, {gain.high:+.4f}] lower"
+    if objective is not NLL:
+        compared += f", {objective.title} {lead.value:+.4f} [{lead.low:+.4f}, {lead.high:+.4f}]"
+    score = f"{choice.score:.4f} {objective.title} {rows}"
     if len(choice.weights) > 1:
         return (
-            f"Final head: an ensemble of {len(choice.weights)} trials, {choice.f1_macro:.4f} macro-F1 {rows}."
-            f" Against the best of them: {compared}."
+            f"Final head: an ensemble of {len(choice.weights)} trials, {score}. Against the best of them: "
+            f"{compared}."
         )
     return (
-        f"Final head: trial {next(iter(choice.weights))}, {choice.f1_macro:.4f} macro-F1 {rows}. An ensemble "
-        f"is not better by more than chance: {compared}."
+        f"Final head: trial {next(iter(choice.weights))}, {score}. An ensemble is not better by more than "
+        f"chance: {compared}."
     )
 
 
 def candidates(
-    trials: Sequence[FinishedTrial], held_out: Mapping[int, np.ndarray], label_m: np.ndarray
+    trials: Sequence[FinishedTrial],
+    held_out: Mapping[int, np.ndarray],
+    label_m: np.ndarray,
+    objective: Objective = F1,
 ) -> list[CalibratedTrial]:
     """Return the trials whose answers to rows that they did not learn from are known, `in_order`.
 
@@ -128,16 +137,30 @@ def candidates(
         log_mc = torch.from_numpy(held_out[trial.number].astype(np.float32))
         temperature = fit_temperature(log_mc, torch.from_numpy(label_m))
         p_mc, raw_mc = ((log_mc / heat).softmax(1).numpy() for heat in (temperature, 1.0))
-        score = f1_of(p_mc.argmax(1), label_m, classes=p_mc.shape[1])
-        loss = float(row_losses(p_mc, label_m).mean())
-        found.append(CalibratedTrial(trial, temperature, p_mc, raw_mc, score, loss))
+        found.append(judged(trial, temperature, p_mc, raw_mc, label_m, objective))
     return in_order(found)
 
 
+def judged(
+    trial: FinishedTrial,
+    temperature: float,
+    probability_mc: np.ndarray,
+    uncalibrated_mc: np.ndarray,
+    label_m: np.ndarray,
+    objective: Objective,
+) -> CalibratedTrial:
+    """Return a trial with its scores on the judged rows, or on some of them."""
+    f1, score = (one.of(label_m, probability_mc).value for one in (F1, objective))
+    # an area under the ROC curve is none where all rows are of one class
+    better = -math.inf if math.isnan(score) else objective.utility(score)
+    loss = float(row_losses(probability_mc, label_m).mean())
+    return CalibratedTrial(trial, temperature, probability_mc, uncalibrated_mc, better, f1, loss)
+
+
 def in_order(found: Sequence[CalibratedTrial]) -> list[CalibratedTrial]:
-    """Return candidates with the best first: by macro-F1; ties go to the lower log-loss, then to the earlier
+    """Return candidates with the best first: by score; ties go to the lower log-loss, then to the earlier
     trial."""
-    return sorted(found, key=lambda one: (-one.f1_macro, one.log_loss, one.trial.number))
+    return sorted(found, key=lambda one: (-one.score, one.log_loss, one.trial.number))
 
 
 def answers_again(
@@ -150,11 +173,18 @@ def answers_again(
     }
 
 
-def choose(found: Sequence[CalibratedTrial], label_m: np.ndarray, unit_m: np.ndarray, *, seed: int) -> Choice:
+def choose(
+    found: Sequence[CalibratedTrial],
+    label_m: np.ndarray,
+    unit_m: np.ndarray,
+    objective: Objective = F1,
+    *,
+    seed: int,
+) -> Choice:
     """Return what is handed over: the greedy ensemble where it is the better one, else the best candidate.
 
-    The ensemble is better where its log-loss is lower by more than chance, and its macro-F1 is not lower by
-    more than chance: 95 % intervals of the paired differences, over units.
+    The ensemble is better where its log-loss is lower by more than chance, and its score by the objective is
+    not worse by more than chance: 95 % intervals of the paired differences, over units.
 
     Args:
         label_m: int64 [M], of the judged rows.
@@ -166,16 +196,16 @@ def choose(found: Sequence[CalibratedTrial], label_m: np.ndarray, unit_m: np.nda
     together_mc = mean_of(every_kmc, weight_k)
     lower_m = row_losses(best.probability_mc, label_m) - row_losses(together_mc, label_m)
     gain = mean_difference(lower_m, unit_m)
-    f1, f1_of_best = (
-        of_f1_macro(label_m, p_mc.argmax(1), classes=p_mc.shape[1])
-        for p_mc in (together_mc, best.probability_mc)
-    )
-    lead = (f1 - f1_of_best).difference_interval(unit_m)
+    score, score_of_best = (objective.of(label_m, p_mc) for p_mc in (together_mc, best.probability_mc))
+    ahead = score - score_of_best if objective.up else score_of_best - score
+    lead = ahead.difference_interval(unit_m)
     if not (gain.low > 0 and lead.high >= 0):
-        return Choice({best.trial.number: 1.0}, best.probability_mc, best.f1_macro, gain, lead)
+        shown = objective.utility(best.score)
+        return Choice({best.trial.number: 1.0}, best.probability_mc, best.f1_macro, shown, gain, lead)
     order = sorted(np.flatnonzero(weight_k).tolist(), key=lambda k: -weight_k[k])
     weights = {found[k].trial.number: float(weight_k[k]) for k in order}
-    return Choice(weights, together_mc, f1.value, gain, lead)
+    f1 = score if objective is F1 else F1.of(label_m, together_mc)
+    return Choice(weights, together_mc, f1.value, score.value, gain, lead)
 
 
 def hand_over(
@@ -248,9 +278,9 @@ def _final_heads(
 def scores_with_fresh_seeds(
     chosen: dict[str, FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
 ) -> dict[str, np.ndarray]:
-    """Return the validation macro-F1 [S] of each configuration with fresh seeds; seeds are paired."""
+    """Return the score [S] of each configuration with fresh seeds, by the objective; seeds are paired."""
     population = _trained(list(chosen.values()), folds, seeds=seeds, precision=precision)
-    return {name: population.outcome(index).val_f1_macro_s for index, name in enumerate(chosen)}
+    return {name: population.outcome(index).score_s for index, name in enumerate(chosen)}
 
 
 def _trained(
@@ -260,8 +290,3 @@ def _trained(
     population = FoldedPopulation(specs, folds.parts, seeds=seeds, precision=precision)
     population.train(max(spec.epochs for spec in specs))
     return population
-
-
-def f1_of(pred_n: np.ndarray, label_n: np.ndarray, *, classes: int) -> float:
-    """Return the macro-F1 of predictions [N]."""
-    return float(f1_macro(confusion_matrix(label_n, pred_n, classes=classes)))

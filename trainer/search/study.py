@@ -21,7 +21,6 @@ from trainer.search.space import Params, Space, head_spec
 from trainer.search.tpe import Observation, propose, quasi_random
 
 Pruner = Literal["median", "halving", "none"]
-Objective = Literal["f1", "f1+size"]
 State = Literal["complete", "pruned", "failed"]
 
 STRENGTHS = 12  # penalties of the logistic regressions at the start of a study, for each scaling
@@ -49,9 +48,10 @@ class FinishedTrial:
     number: int
     params: Mapping[str, Any]
     state: State
-    score: float
+    score: float  # higher is better: `Objective.utility`
     rungs: Mapping[int, float]  # score at each rung reached
     parameters: int = 0
+    log_loss: float = math.inf  # validation loss; of equal scores the lower one is better
 
 
 def rungs(epochs: int, pruner: Pruner) -> list[int]:
@@ -101,7 +101,7 @@ def _first(line: Any) -> Any:
 
 
 class Study:
-    """Search a `Space` for the highest validation macro-F1.
+    """Search a `Space` for the highest score: of an objective where less is better, its negative.
 
     Linear heads of many strengths come first (`linear_path`), then points of a quasi-random
     sequence, then proposals of the Parzen estimator (`trainer.search.tpe`). Optuna's pruners decide at rungs.
@@ -110,7 +110,7 @@ class Study:
         path: number of linear heads at the start, at most `PATH_LENGTH`.
         halves: trials below the median of those that reached a rung together are pruned, too. Optuna's median
             pruner compares with trials that have ended, of which the first batches have none.
-        objective: "f1+size" ranks trials by Pareto fronts of macro-F1 and head size, and prunes none.
+        sized: rank trials by Pareto fronts of score and head size, and prune none.
     """
 
     def __init__(
@@ -120,14 +120,14 @@ class Study:
         seed: int,
         pruner: Pruner,
         path: int = PATH_LENGTH,
-        objective: Objective = "f1",
+        sized: bool = False,
         halves: bool = False,
     ) -> None:
-        self.space, self.seed, self.objective = space, seed, objective
+        self.space, self.seed, self.sized = space, seed, sized
         self.halves = halves and pruner == "median"
         self.path = linear_path(space)[:path]
         self._optuna = optuna.create_study(direction="maximize", pruner=_pruner(pruner, space.max_epochs))
-        self._prunes = objective == "f1" and pruner != "none"
+        self._prunes = not sized and pruner != "none"
         self._running: dict[int, optuna.Trial] = {}
         self._finished: dict[int, FinishedTrial] = {}
         self._proposed: dict[int, Params] = {}
@@ -179,18 +179,22 @@ class Study:
     def _observations(self) -> list[Observation]:
         """Return all proposed trials by number. Unfinished ones count as bad, so they are not repeated."""
         value = self._values()
+        worst = min((one for one in value.values() if one > -math.inf), default=-1.0)
         return [
-            Observation(params, value.get(number, -1.0)) for number, params in sorted(self._proposed.items())
+            Observation(params, value.get(number, min(worst, -1.0)))
+            for number, params in sorted(self._proposed.items())
         ]
 
     def _values(self) -> dict[int, float]:
-        """Return the objective by trial, higher is better; pruned trials rank below all completed ones."""
+        """Return what is maximised by trial; pruned trials rank below all completed ones."""
         valid = {n: t for n, t in self._finished.items() if t.state != "failed" and math.isfinite(t.score)}
-        if self.objective == "f1+size":
+        if self.sized:
             rank = _front_ranks([(t.score, t.parameters) for t in valid.values()])
             value = dict(zip(valid, (-float(r) for r in rank), strict=True))
         else:
-            value = {n: t.score - (t.state == "pruned") for n, t in valid.items()}
+            scores = [t.score for t in valid.values()]
+            below = max(1.0, max(scores, default=0.0) - min(scores, default=0.0))
+            value = {n: t.score - below * (t.state == "pruned") for n, t in valid.items()}
         return {number: value.get(number, -math.inf) for number in self._finished}
 
     def to_prune(self, scores: Mapping[int, float], *, epoch: int) -> list[int]:

@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load, save
 
+from trainer.heads.outcome import Outcome
 from trainer.search.loop import TrialRecord
 from trainer.search.refit import choose_finalists, ranking
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial
 from trainer.stats.intervals import mean_over_seeds, score_over_units_and_seeds
+from trainer.stats.objective import F1, Objective
 from trainer.tracking.schema import PARAM_PREFIX, Curves, Trials
 
 MOST_CANDIDATES = 25  # trials of whose answers the final head is made
@@ -27,6 +29,7 @@ SPLIT_AND_METRIC = {
     "val_loss": ("val", "loss"),
     "val_f1_macro": ("val", "f1_macro"),
     "val_accuracy": ("val", "accuracy"),
+    "val_balanced_accuracy": ("val", "balanced_accuracy"),
 }
 
 
@@ -37,28 +40,41 @@ def trials_frame(records: Iterable[TrialRecord], *, began: float) -> pd.DataFram
 
 def _trial_row(record: TrialRecord, began: float) -> dict[str, Any]:
     outcome = record.outcome
-    score, error = mean_over_seeds(outcome.val_f1_macro_s)
-    if math.isfinite(record.unit_error):
-        score = score_over_units_and_seeds(score.value, record.unit_error, error)
+    others: dict[str, Any] = {}
+    if outcome.objective is not F1:
+        others = _score_columns(outcome, outcome.objective, outcome.score_s, record.objective_unit_error)
     return {
         Trials.TRIAL: record.number,
         Trials.STATE: record.state,
         Trials.SEEDS: len(outcome.val_f1_macro_s),
         Trials.EPOCHS: outcome.epochs,
         Trials.BEST_EPOCH: float(outcome.best_epoch_s.mean()),
-        Trials.VAL_F1_MACRO: math.nan if outcome.failed else score.value,
-        Trials.VAL_F1_MACRO_SE: error,
-        Trials.VAL_F1_MACRO_UNIT_SE: record.unit_error,
-        Trials.VAL_F1_MACRO_LOW: score.low,
-        Trials.VAL_F1_MACRO_HIGH: score.high,
+        **_score_columns(outcome, F1, outcome.val_f1_macro_s, record.unit_error),
         Trials.VAL_ACCURACY: float(outcome.val_accuracy_s.mean()),
         Trials.VAL_LOSS: float(outcome.val_loss_s.mean()),
+        **others,
         Trials.PARAMETERS: record.parameters,
         Trials.STARTED_S: record.started - began,
         Trials.FINISHED_S: math.nan if record.finished is None else record.finished - began,
         Trials.RUNGS: json.dumps(record.rungs),
         Trials.MESSAGE: record.message,
         **{PARAM_PREFIX + name: value for name, value in record.params.items()},
+    }
+
+
+def _score_columns(
+    outcome: Outcome, objective: Objective, score_s: np.ndarray, unit_error: float
+) -> dict[str, float]:
+    """Return a score [S] of a trial, its standard errors and its interval, under their names in TRIALS."""
+    score, error = mean_over_seeds(score_s, most=objective.most)
+    if math.isfinite(unit_error):
+        score = score_over_units_and_seeds(score.value, unit_error, error, most=objective.most)
+    return {
+        objective.column: math.nan if outcome.failed else score.value,
+        objective.column + Trials.SE: error,
+        objective.column + Trials.UNIT_SE: unit_error,
+        objective.column + Trials.LOW: score.low,
+        objective.column + Trials.HIGH: score.high,
     }
 
 
@@ -91,6 +107,7 @@ class TrialLog:
         trials, curves: tables of an earlier process, ``None`` for a new study. Trials that were running then
             are in `interrupted` with their configuration only: they are run again.
         held_out: what the best trials said of rows that they did not learn from, by number.
+        objective: what ranks the trials.
     """
 
     def __init__(
@@ -98,8 +115,11 @@ class TrialLog:
         trials: pd.DataFrame | None = None,
         curves: pd.DataFrame | None = None,
         held_out: Mapping[int, np.ndarray] | None = None,
+        *,
+        objective: Objective = F1,
     ) -> None:
-        self.finished = [] if trials is None else finished_trials(trials)
+        self.objective = objective
+        self.finished = [] if trials is None else finished_trials(trials, objective)
         self.interrupted = [] if trials is None else _unfinished(trials)
         numbers = [trial.number for trial in self.finished]
         self.trials = _of_trials(trials, numbers)
@@ -125,7 +145,7 @@ class TrialLog:
         """Add finished records."""
         self.trials, self.curves = self.with_records(records)
         numbers = [record.number for record in records]
-        self.finished += finished_trials(_of_trials(self.trials, numbers)) if records else []
+        self.finished += finished_trials(_of_trials(self.trials, numbers), self.objective) if records else []
         self.held_out |= {one.number: one.held_out_mc for one in records if one.held_out_mc is not None}
         if len(self.held_out) > LEAST_CANDIDATES:
             cells = next(iter(self.held_out.values())).size
@@ -137,19 +157,16 @@ class TrialLog:
         return sum(trial.state == state for trial in self.finished)
 
     def best(self) -> dict[Hashable, Any] | None:
-        """Return the row of TRIALS of the best completed trial; ties go to the earlier trial."""
-        if not len(self.trials):
-            return None
-        complete = self.trials[self.trials[Trials.STATE] == "complete"]
-        ranked = complete.sort_values(Trials.VAL_F1_MACRO, ascending=False, kind="stable")
-        return None if ranked.empty else ranked.iloc[0].to_dict()
+        """Return the row of TRIALS of the best completed trial, as `ranking` has it."""
+        return best_row(self.trials, self.objective) if len(self.trials) else None
 
     def best_so_far(self, *, points: int) -> list[float]:
-        """Return the running maximum of the score, thinned evenly to ``points`` with the last included."""
+        """Return the best score so far by trial, thinned evenly to ``points`` with the last included."""
         if not len(self.trials):
             return []
         complete = self.trials[self.trials[Trials.STATE] == "complete"]
-        best = complete.sort_values(Trials.FINISHED_S)[Trials.VAL_F1_MACRO].cummax().to_numpy()
+        score = complete.sort_values(Trials.FINISHED_S)[self.objective.column]
+        best = (score.cummax() if self.objective.up else score.cummin()).to_numpy()
         index = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
         return [round(float(value), 4) for value in best[index]]
 
@@ -175,20 +192,33 @@ def best_trials(trials: Sequence[FinishedTrial], *, cells: int) -> list[Finished
     return list({trial.number: trial for trial in chosen}.values())
 
 
+def best_row(trials: pd.DataFrame, objective: Objective) -> dict[Hashable, Any] | None:
+    """Return the row of TRIALS of the best completed trial: by score, then the lower loss, then the earlier
+    one."""
+    complete = trials[trials[Trials.STATE] == "complete"]
+    ranked = complete.sort_values(
+        [objective.column, Trials.VAL_LOSS], ascending=[not objective.up, True], kind="stable"
+    )
+    return None if ranked.empty else ranked.iloc[0].to_dict()
+
+
 def _of_trials(table: pd.DataFrame | None, numbers: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame() if table is None else table[table[Trials.TRIAL].isin(numbers)]
 
 
-def finished_trials(trials: pd.DataFrame) -> list[FinishedTrial]:
+def finished_trials(trials: pd.DataFrame, objective: Objective = F1) -> list[FinishedTrial]:
     """Return the finished trials of a TRIALS table."""
     return [
         FinishedTrial(
             number=int(row[Trials.TRIAL]),
             params=params_of(row),
             state=row[Trials.STATE],
-            score=float(row[Trials.VAL_F1_MACRO]),
-            rungs={int(epoch): score for epoch, score in json.loads(row[Trials.RUNGS]).items()},
+            score=objective.utility(float(row[objective.column])),
+            rungs={
+                int(epoch): objective.utility(score) for epoch, score in json.loads(row[Trials.RUNGS]).items()
+            },
             parameters=int(row[Trials.PARAMETERS]),
+            log_loss=float(row.get(Trials.VAL_LOSS, math.inf)),
         )
         for row in trials[trials[Trials.STATE] != "running"].to_dict("records")
     ]

@@ -132,6 +132,16 @@ def auroc_interval(value: float, positives: int, negatives: int) -> Interval:
     return Interval(value, float(low), float(high))
 
 
+def auroc_of(rows: BinaryRows, *, seed: int) -> Interval:
+    """Return the area under the ROC curve of rows, as `evaluate_binary` does."""
+    everyone = np.ones((1, len(rows.positive_n)))
+    areas = [
+        area(roc(rows.log_odds_n, rows.positive_n, weight_ln))
+        for weight_ln in (everyone, *weights(rows, seed=seed))
+    ]
+    return _auroc_of_few_rows(_interval("auroc", np.concatenate(areas)), rows)
+
+
 def difference(one: Interval, other: Interval) -> Interval:
     """Return ``one - other`` of two independent shares, from their Wilson intervals (Newcombe 1998, "Interval
     estimation for the difference between independent proportions", method 10)."""
@@ -223,17 +233,23 @@ def evaluate_binary(
     )
 
 
+def _auroc_of_few_rows(drawn: Interval, rows: BinaryRows) -> Interval:
+    """Return Newcombe's interval; joined with the one by draws where rows have groups."""
+    positives, negatives = (len(np.unique(rows.unit_n[of])) for of in (rows.positive_n, ~rows.positive_n))
+    auroc = auroc_interval(drawn.value, positives, negatives)
+    if len(np.unique(rows.unit_n)) == len(rows.unit_n):
+        return auroc
+    return Interval(auroc.value, min(auroc.low, drawn.low), max(auroc.high, drawn.high))
+
+
 def _of_few_rows(found: dict[str, Interval], rows: BinaryRows) -> dict[str, Interval]:
     """Return the intervals that draws make too narrow where a class has few rows.
 
     That of the AUROC is Newcombe's, joined with the draws' where rows have groups. Where no draw differs,
     those of the AUPRC and of a sensitivity are Wilson's for the units of the positive class.
     """
-    positives, negatives = (len(np.unique(rows.unit_n[of])) for of in (rows.positive_n, ~rows.positive_n))
-    auroc = auroc_interval(found["auroc"].value, positives, negatives)
-    if len(np.unique(rows.unit_n)) < len(rows.unit_n):
-        drawn = found["auroc"]
-        auroc = Interval(auroc.value, min(auroc.low, drawn.low), max(auroc.high, drawn.high))
+    positives = len(np.unique(rows.unit_n[rows.positive_n]))
+    auroc = _auroc_of_few_rows(found["auroc"], rows)
     flat = {
         name: wilson_of_share(found[name].value, positives)
         for name in ("auprc", "on_curve")

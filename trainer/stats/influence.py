@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from trainer.stats.calibration import row_losses
 from trainer.stats.intervals import (
     Z95,
     Interval,
@@ -92,3 +93,49 @@ def of_f1_macro(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Lin
     hit_n = label_n == pred_n
     adds_n = (2 * hit_n - f1_c[label_n]) / either_c[label_n] - f1_c[pred_n] / either_c[pred_n]
     return Linearised(float(f1_macro(confusion)), adds_n / (either_c > 0).sum())
+
+
+def of_balanced_accuracy(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Linearised:
+    """Return the balanced accuracy: the mean recall of the classes that occur among the labels, as
+    scikit-learn's ``balanced_accuracy_score``."""
+    hit_n = (label_n == pred_n).astype(np.float64)
+    rows_c = np.bincount(label_n, minlength=classes)
+    recall_c = ratio(np.bincount(label_n, hit_n, minlength=classes), rows_c)
+    occurring = (rows_c > 0).sum()
+    return Linearised(
+        float(recall_c.sum() / occurring), (hit_n - recall_c[label_n]) / (rows_c[label_n] * occurring)
+    )
+
+
+def of_log_loss(label_n: np.ndarray, probability_nc: np.ndarray) -> Linearised:
+    """Return the mean of -log p of each row's label."""
+    return of_mean(row_losses(probability_nc, label_n))
+
+
+def of_auroc(label_n: np.ndarray, probability_nc: np.ndarray) -> Linearised:
+    """Return the area under the ROC curve: of two classes that of the second, of more the mean over classes,
+    each against all others.
+
+    As scikit-learn's ``roc_auc_score`` (``multi_class="ovr"``, ``average="macro"``), which refuses rows
+    without one of the classes: here the mean is over those that have rows, NaN where all rows are of one. The
+    area is the share of pairs of one row of the class and one other in which the first is ranked higher; ties
+    count half. The influence of a row is that of its pairs (DeLong et al. 1988).
+    """
+    from scipy.stats import rankdata  # slow to import
+
+    classes = probability_nc.shape[1]
+    judged = [1] if classes == 2 else range(classes)
+    areas = []
+    for one in judged:
+        own_n, score_n = label_n == one, probability_nc[:, one]
+        own, others = int(own_n.sum()), int((~own_n).sum())
+        if not own or not others:
+            continue
+        # of each row, the rows of the other kind that it is ranked above
+        above_n = rankdata(score_n)
+        above_n[own_n] -= rankdata(score_n[own_n])
+        above_n[~own_n] -= rankdata(score_n[~own_n])
+        right_n = np.where(own_n, above_n / others, 1 - above_n / own)  # share of its pairs
+        area = float(right_n[own_n].mean())
+        areas.append(Linearised(area, (right_n - area) / np.where(own_n, own, others)))
+    return Linearised.mean(areas) if areas else Linearised(float("nan"), np.zeros(len(label_n)))

@@ -13,6 +13,7 @@ from trainer.heads.head_config import ClassWeight, HeadSpec
 from trainer.heads.population import Population
 from trainer.heads.resampling import Folds, crossed, holdout
 from trainer.heads.training_data import TrainingData, to_training_data
+from trainer.stats.objective import ACCURACY, AUROC, BALANCED, NLL, OBJECTIVES, Objective
 
 CLASSES, ROWS, EPOCHS, SEEDS = 3, 75, 7, (3, 4)
 SPECS = [
@@ -105,6 +106,49 @@ def test_folded_ridge_regressions_are_those_of_the_normal_equations(
             expected = level + (factor * (x[out] - x[kept].mean(0)) - mean) @ coefficients
             logits = part.head(index, seed_index=0).logits(torch.from_numpy(x[out]))
             np.testing.assert_allclose(logits.numpy() / INDICATOR_SCALE, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES.values()), ids=list(OBJECTIVES))
+def test_each_objective_is_computed_once_from_the_answers_of_all_parts(objective: Objective) -> None:
+    x, y = rows()
+    fold_rn = np.random.default_rng(0).permutation(ROWS)[None] % 5
+    by = crossed(learning().judged_by(objective), fold_rn)
+    population = FoldedPopulation(SPECS[1:], by.parts, seeds=SEEDS)
+    for epochs in (2, EPOCHS):
+        population.train(epochs)
+        for head in range(len(SPECS) - 1):
+            outcome = population.outcome(head)
+            for index in range(len(SEEDS)):
+                p_nc = np.zeros((ROWS, CLASSES))
+                for part, out in zip(population.populations, by.judged, strict=True):
+                    one = part.heads(head)
+                    p_nc[out] = one[min(index, len(one) - 1)].logits(torch.from_numpy(x[out])).softmax(1)
+                assert outcome.score_s[index] == pytest.approx(objective.of(y, p_nc).value, abs=1e-6)
+            assert outcome.score == pytest.approx(outcome.score_s.mean())
+
+
+@pytest.mark.parametrize(
+    ("objective", "curve", "sign"),
+    [
+        (ACCURACY, "val_accuracy", 1),
+        (BALANCED, "val_balanced_accuracy", 1),
+        (NLL, "val_loss", -1),
+        (AUROC, "val_loss", -1),
+    ],
+)
+def test_with_a_holdout_the_epoch_is_the_best_by_the_objective(
+    objective: Objective, curve: str, sign: int
+) -> None:
+    x, y = rows()
+    data = to_training_data((x[:45], y[:45]), (x[45:], y[45:]), classes=CLASSES).judged_by(objective)
+    spec = HeadSpec(hidden=(16,), epochs=12, batch_size=8, lr=0.03, patience=12)
+    population = FoldedPopulation([spec], [data], seeds=SEEDS)
+    population.train(12)
+    outcome = population.outcome(0)
+    assert outcome.best_epoch_s.tolist() == ((sign * outcome.curves[curve]).argmax(1) + 1).tolist()
+    for index, one in enumerate(population.populations[0].heads(0)):
+        p_nc = one.logits(data.val.x_nd).softmax(1).numpy()
+        assert outcome.score_s[index] == pytest.approx(objective.of(y[45:], p_nc).value, abs=1e-5)
 
 
 def test_what_is_held_out_is_the_mean_over_seeds_of_heads_that_had_not_learned_the_row() -> None:

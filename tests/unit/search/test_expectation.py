@@ -11,7 +11,7 @@ from trainer.heads.folded_population import FoldedPopulation
 from trainer.heads.folds import assign_folds
 from trainer.heads.resampling import Folds, crossed, holdout
 from trainer.heads.training_data import to_training_data
-from trainer.search.expectation import PARTS, expect, learning_curve, predictions_of_procedure
+from trainer.search.expectation import PARTS, answers_of_procedure, expect, learning_curve
 from trainer.search.refit import CalibratedTrial, candidates, choose
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
@@ -48,7 +48,7 @@ def test_luck_in_choosing_does_not_count() -> None:
     trials = [FinishedTrial(number, GDA, "complete", 0.5, {}) for number in said]
     found = candidates(trials, said, by.judged_labels)
     assert choose(found, by.judged_labels, np.arange(ROWS), seed=0).f1_macro > 0.40
-    pred_m = predictions_of_procedure(found, by, seed=0)
+    pred_m = answers_of_procedure(found, by, seed=0).argmax(1)
     assert (pred_m == by.judged_labels).mean() == pytest.approx(1 / CLASSES, abs=0.08)
 
 
@@ -56,22 +56,22 @@ def test_a_row_is_answered_by_what_is_chosen_without_it() -> None:
     """With one candidate there is nothing to choose; the answers are its own."""
     by = folds()
     found = found_on(by)
-    assert np.array_equal(predictions_of_procedure(found, by, seed=0), found[0].probability_mc.argmax(1))
+    assert np.array_equal(answers_of_procedure(found, by, seed=0), found[0].probability_mc)
 
 
 def test_the_learning_curve_is_that_of_discriminants_on_smaller_parts() -> None:
     by, (x, y) = folds(), blobs()
     curve = learning_curve(found_on(by), by, seed=0)
     assert curve is not None
-    assert curve.fewer_km.shape == (PARTS, ROWS)
-    assert np.array_equal(curve.pred_rm[0], found_on(by)[0].probability_mc.argmax(1))
+    assert curve.fewer_kmc.shape == (PARTS, ROWS, CLASSES)
+    assert np.array_equal(curve.logits_rmc[0].argmax(1), found_on(by)[0].probability_mc.argmax(1))
     for judged in by.judged:
         kept = np.setdiff1d(np.arange(ROWS), judged)
         part_n = assign_folds(y[kept], kept, folds=PARTS, repeats=1, seed=0)[0]
         for draw in range(PARTS):
             rows = kept[part_n != draw]
             reference = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.3).fit(x[rows], y[rows])
-            assert np.array_equal(curve.fewer_km[draw][judged], reference.predict(x[judged]))
+            assert np.array_equal(curve.fewer_kmc[draw][judged].argmax(1), reference.predict(x[judged]))
     few, part = ROWS * 0.64, ROWS * 0.8
     assert curve.weight == pytest.approx((1 / part - 1 / ROWS) / (1 / few - 1 / part), rel=0.05)
 

@@ -21,7 +21,8 @@ from trainer.search.loop import SearchSettings, SearchStep, TrialRecord, search
 from trainer.search.optuna_export import check_export, export_to_optuna
 from trainer.search.space import CONDITIONS, Space, head_spec, load_space
 from trainer.search.study import FinishedTrial, Pruner, Study, linear_path, pareto_front, rungs
-from trainer.search.trial_log import TrialLog, best_trials, finished_trials
+from trainer.search.trial_log import TrialLog, best_row, best_trials, finished_trials
+from trainer.stats.objective import F1, NLL
 
 QUICK = """
 width: {choice: [8, 16]}
@@ -295,14 +296,14 @@ def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]
 def test_small_heads_are_sought_where_size_counts() -> None:
     space = load_space()
     found = {}
-    for objective in ("f1", "f1+size"):
-        study = Study(space, seed=0, pruner="none", path=0, objective=objective)  # type: ignore[arg-type]
+    for sized in (False, True):
+        study = Study(space, seed=0, pruner="none", path=0, sized=sized)
         for number, proposal in enumerate(study.ask(48)):
             size = proposal.spec.parameters(features=512, classes=10)
             score = 0.8 + size / 1e7  # larger heads are a little better
             study.tell(FinishedTrial(number, proposal.params, "complete", score, {}, parameters=size))
-        found[objective] = np.median([p.spec.parameters(features=512, classes=10) for p in study.ask(32)])
-    assert found["f1+size"] < found["f1"]
+        found[sized] = np.median([p.spec.parameters(features=512, classes=10) for p in study.ask(32)])
+    assert found[True] < found[False]
 
 
 def test_a_study_can_be_read_by_optuna_where_it_was_exported_to(quick_space: Space, tmp_path: Path) -> None:
@@ -383,6 +384,69 @@ def test_a_candidate_is_judged_as_its_record_says(quick_space: Space) -> None:
         assert candidate.f1_macro == pytest.approx(candidate.trial.score, abs=1e-9)
         assert candidate.probability_mc.shape == (60, 3)
     assert [one.f1_macro for one in found] == sorted((one.f1_macro for one in found), reverse=True)
+
+
+def test_of_equal_scores_the_lower_log_loss_decides_then_the_earlier_trial() -> None:
+    losses = {0: 0.5, 1: 0.3, 2: 0.3, 3: 0.9}
+    trials = [
+        FinishedTrial(number, {"depth": 0}, "complete", 0.9 if number == 3 else 0.8, {}, log_loss=loss)
+        for number, loss in losses.items()
+    ]
+    assert [trial.number for trial in refit.ranking(trials)] == [3, 1, 2, 0]
+    table = pd.DataFrame(
+        {
+            "trial": list(losses),
+            "state": "complete",
+            "val_f1_macro": [0.8, 0.8, 0.8, 0.7],
+            "val_loss": list(losses.values()),
+        }
+    )
+    best = best_row(table, F1)
+    assert best is not None
+    assert best["trial"] == 1
+
+
+def test_candidates_of_one_score_are_told_apart_by_their_log_loss() -> None:
+    label_m = np.arange(40) % 2
+    guess_mc = np.random.default_rng(0).normal(size=(40, 2))
+    guess_mc[:, 0] = guess_mc[:, 1] + np.where(label_m == 0, 0.1, -0.1)  # all right, some hardly
+    trials = [FinishedTrial(number, {}, "complete", 1.0, {}) for number in range(2)]
+    clear_mc = np.where(np.arange(2) == label_m[:, None], 0.0, -9.0)
+    guess_mc[:5] = clear_mc[:5] = clear_mc[:5, ::-1]  # five errors each
+    guess_mc[5:9] *= 3
+    found = refit.candidates(trials, {0: guess_mc, 1: clear_mc}, label_m)
+    assert found[0].f1_macro == found[1].f1_macro
+    assert found[0].log_loss < found[1].log_loss
+    assert [one.trial.number for one in found] == [1, 0]
+
+
+def test_a_search_for_a_low_log_loss_ranks_by_it_and_shows_it_as_it_is(quick_space: Space) -> None:
+    folds = blobs()
+    part = folds.parts[0].judged_by(NLL)
+    by_loss = holdout(part, folds.learning.judged_by(NLL))
+    trial_log = TrialLog(objective=NLL)
+    settings = SearchSettings(seeds=(0, 1), trials=32, batch_size=8, pruner="halving")
+    study = Study(quick_space, seed=0, pruner="halving", path=8)
+    for step in search(study, by_loss, settings):
+        trial_log.add(step.ended)
+    table = trial_log.trials
+    complete = table[table["state"] == "complete"]
+    best = trial_log.best()
+    assert best is not None
+    assert best["val_loss"] == complete["val_loss"].min()
+    assert best["val_loss_low"] < best["val_loss"] < best["val_loss_high"]
+    assert trial_log.best_so_far(points=5)[-1] == round(best["val_loss"], 4)
+    ranked = refit.ranking(trial_log.finished)
+    assert ranked[0].score == -best["val_loss"]
+    # what is pruned, and what has not ended, is worse than all that is complete
+    values = study._values()
+    pruned = [one.number for one in trial_log.finished if one.state == "pruned"]
+    assert pruned
+    assert max(values[number] for number in pruned) <= min(values[n] for n in complete["trial"])
+    again = finished_trials(_through_parquet(table), NLL)
+    recorded = {one.number: (one.score, one.rungs) for one in trial_log.finished}
+    assert {one.number: (one.score, one.rungs) for one in again} == recorded
+    assert not table["rungs"].str.contains(": -").any()  # what is stored is the log-loss itself
 
 
 def test_answers_that_are_not_on_record_are_found_again(quick_space: Space) -> None:

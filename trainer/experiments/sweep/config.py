@@ -22,7 +22,7 @@ class SweepConfig(StudyConfig):
     timeout: float | None = None
     """Seconds after which no further training starts; unfinished trials are pruned."""
     target: float | None = None
-    """Validation macro-F1 (0 to 1, mean over seeds) that ends the search."""
+    """Validation score by --objective (mean over seeds) that ends the search once it is reached."""
     validate: Literal["auto", "holdout", "cv"] = "auto"
     """Rows that judge the trials: the validation rows (holdout), or all rows but the test rows, fold by fold
     (cv). auto: cv where there are fewer than 2,000 validation rows."""
@@ -34,8 +34,11 @@ class SweepConfig(StudyConfig):
     """Train the final head on all rows but the test rows."""
     coverage: float = 0.9
     """Share of images whose true class the prediction sets of the final head shall hold (0.5 to 0.99)."""
-    objective: Literal["f1", "f1+size"] = "f1"
-    """f1+size: look for small heads as well as good ones, and report which ones no other beats in both."""
+    objective: Literal["f1", "f1+size", "accuracy", "balanced", "auroc", "nll"] = "f1"
+    """Score that trials and the final head are chosen by; of equal scores the lower log-loss decides. f1:
+    macro-F1. balanced: balanced accuracy, the mean recall of the classes. auroc: area under the ROC curve; of
+    several classes each against the rest, averaged. nll: log-loss, lower is better. f1+size: macro-F1, and
+    look for small heads as well as good ones and report which ones no other beats in both."""
     pruner: Literal["median", "halving", "none"] = "median"
     """Pruner that stops unpromising trials early."""
     at_once: int = 16

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trainer.core.console import say
 from trainer.experiments.sweep.validation import Validation, folds_of
+from trainer.stats.objective import objective_named
 
 if TYPE_CHECKING:
     from trainer.core.config import Recipe
@@ -27,7 +28,8 @@ def score_recipes(
     validation: Validation,
     plan: Plan,
 ) -> dict[str, float]:
-    """Return the macro-F1 of each recipe that ``config`` names, on the rows that judge the trials.
+    """Return the score by the objective of each recipe that ``config`` names, on the rows that judge the
+    trials.
 
     It is that of a logistic regression with the best of `STRENGTHS`, trained on the parts that train the
     trials, so never on test rows.
@@ -40,12 +42,14 @@ def score_recipes(
     from trainer.heads.head_config import HeadSpec
 
     scores: dict[str, float] = {}
+    objective = objective_named(config.objective)
     for recipe in config.features:
-        folds = folds_of(with_recipe(features, settings, recipe), validation, plan.device)
+        folds = folds_of(with_recipe(features, settings, recipe), validation, plan.device, objective)
         specs = [folds.as_judged(HeadSpec(solver="lbfgs", l2=l2, epochs=ITERATIONS)) for l2 in STRENGTHS]
         population = FoldedPopulation(specs, folds.parts, seeds=[0], precision=plan.precision)
         population.train(ITERATIONS)
-        scores[recipe] = round(max(population.outcome(k).score for k in range(len(specs))), 6)
+        best = max((population.outcome(k).score for k in range(len(specs))), key=objective.utility)
+        scores[recipe] = round(best, 6)
     return scores
 
 
@@ -58,7 +62,7 @@ def choose_recipe(
     *,
     before: Mapping[str, Any] | None,
 ) -> tuple[Features, dict[str, float]]:
-    """Return the features of the recipe with the highest score, of equals the smallest, and all scores.
+    """Return the features of the recipe with the best score, of equals the smallest, and all scores.
 
     Args:
         features: of the space of ``settings``, which contains the others.
@@ -70,8 +74,9 @@ def choose_recipe(
     recorded = (before or {}).get(FEATURES, {})
     known = set(recorded) == set(config.features)
     scores = recorded if known else score_recipes(features, settings, config, validation, plan)
-    best = max(scores, key=lambda recipe: (scores[recipe], -PARTS[cast("Recipe", recipe)]))
+    objective = objective_named(config.objective)
+    best = max(scores, key=lambda recipe: (objective.utility(scores[recipe]), -PARTS[cast("Recipe", recipe)]))
     listed = ", ".join(f"{recipe} {score:.3f}" for recipe, score in scores.items())
     rows = "out-of-fold" if validation.crossed else "validation"
-    say(f"Features: {best}, the best by {rows} macro-F1 of logistic regressions ({listed}).")
+    say(f"Features: {best}, the best by {rows} {objective.title} of logistic regressions ({listed}).")
     return with_recipe(features, settings, cast("Recipe", best)), scores

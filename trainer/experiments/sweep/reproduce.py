@@ -16,6 +16,7 @@ from trainer.core.errors import InputError
 from trainer.experiments.inputs import encoder_settings, read_features, recipe_of
 from trainer.experiments.recorded_head import recorded_head
 from trainer.experiments.sweep.validation import folds_of, plan_validation
+from trainer.stats.objective import objective_named
 from trainer.tracking.schema import Artifact, Curves, Metric, Summary
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
             f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."
         )
     validation = plan_validation(then, features.manifest, recorded["identity"])
-    folds = folds_of(features, validation, device)
+    folds = folds_of(features, validation, device, objective_named(then.objective))
     population = FoldedPopulation(
         [folds.as_judged(spec)],
         folds.parts,

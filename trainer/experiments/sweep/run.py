@@ -24,6 +24,7 @@ from trainer.experiments.sweep.trials import (
     summarise,
 )
 from trainer.experiments.sweep.validation import VALIDATION, Validation, folds_of, plan_validation
+from trainer.stats.objective import Objective, objective_named
 from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
@@ -73,13 +74,14 @@ def run(config: SweepConfig) -> Figures:
         scores: dict[str, float] = {}
         if len(config.features) > 1:
             features, scores = choose_recipe(features, settings, config, validation, plan, before=before)
-        folds = folds_of(features, validation, plan.device)
+        folds = folds_of(features, validation, plan.device, objective_named(config.objective))
     config = dataclasses.replace(config, refit=validation.refit)
     sweep = Sweep(config, plan, features, folds, space, validation, stopwatch, recipe_scores=scores)
     figures = sweep.run()
     if config.export_optuna is not None:
         finished = sweep.trial_log.finished
-        export_to_optuna(finished, space=space, study=sweep.study, url=config.export_optuna)
+        url, objective = config.export_optuna, sweep.objective
+        export_to_optuna(finished, space=space, study=sweep.study, url=url, objective=objective)
         say(f"The study is in {config.export_optuna}: optuna-dashboard {config.export_optuna}")
     return figures
 
@@ -111,13 +113,17 @@ class Sweep(TrialExperiment[SweepConfig]):
     recipe_scores: dict[str, float] = field(default_factory=dict)  # where it was chosen among several
 
     @property
+    def objective(self) -> Objective:
+        return objective_named(self.config.objective)
+
+    @property
     def about(self) -> str:
         return f"{self.config.trials} trials × {self.config.seeds} seeds"
 
     def settings(self) -> Figures:
         config = self.config
         return {
-            "direction": "maximize",
+            "direction": "maximize",  # of a log-loss its negative
             "objective": config.objective,
             "precision": self.plan.precision,
             "views": config.views,
@@ -193,9 +199,10 @@ def state_of(trial_log: TrialLog) -> str:
     counts = f"{trial_log.count('pruned')} pruned, {trial_log.count('failed')} failed"
     if best is None:
         return counts
-    low, high = best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH]
+    column, title = trial_log.objective.column, trial_log.objective.title
+    low, high = best[column + Trials.LOW], best[column + Trials.HIGH]
     interval = f" [{low:.4f}, {high:.4f}]" if low == low else ""  # one seed has no interval: NaN
-    return f"{counts}, best val macro-F1 {best[Trials.VAL_F1_MACRO]:.4f}{interval}"
+    return f"{counts}, best val {title} {best[column]:.4f}{interval}"
 
 
 def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
@@ -209,7 +216,12 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
 
     config, plan, folds, trial_log = sweep.config, sweep.plan, sweep.folds, sweep.trial_log
     selection = select(config, plan, folds, trial_log)
-    answers = Evaluation(sweep.features, selection.finalists, seed=config.seed, coverage=config.coverage)
+    answers = Evaluation(
+        *(sweep.features, selection.finalists),
+        seed=config.seed,
+        coverage=config.coverage,
+        objective=sweep.objective,
+    )
     answers.log(writer)
     used = encoders_used(sweep.features.report.encoder)
     figures = {
@@ -220,12 +232,14 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
         Summary.REFIT: config.refit,
         Summary.MODEL: answers.model_uri,
     }
+    objective = sweep.objective
     tested = (
-        *(Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.FRESH_VAL_F1_MACRO),
+        *(Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.FRESH + objective.column),
         *Summary.OF_CALIBRATION,
         *Summary.OF_TWO_CLASSES,
+        Summary.TEST + objective.metric,
     )
-    writer.metrics({name: figures[name] for name in tested if name in figures})
+    writer.metrics({name: figures[name] for name in dict.fromkeys(tested) if name in figures})
     return figures
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.core import errors
@@ -12,6 +12,7 @@ from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.stopwatch import Stopwatch
 from trainer.experiments.sweep.config import SweepConfig
+from trainer.stats.objective import F1, OBJECTIVES, objective_named
 from trainer.tracking.schema import Summary, Trials
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
 
+WITH_SIZE = "f1+size"  # the objective that looks for small heads, too
 RECORDING = "tables"  # name on the stopwatch
 
 
@@ -34,8 +36,13 @@ def check(config: SweepConfig) -> None:
         named = " ".join(config.features)
         raise InputError(f"--features is {named!r}; name one recipe, or several once each.")
     check_coverage(config.coverage)
-    if config.target is not None and not 0 < config.target <= 1:
-        raise InputError(f"--target is {config.target}; it must be a macro-F1 above 0 and at most 1.")
+    objective = objective_named(config.objective)
+    if config.objective not in (*OBJECTIVES, WITH_SIZE):
+        allowed = ", ".join((*OBJECTIVES, WITH_SIZE))
+        raise InputError(f"--objective is {config.objective!r}; it must be one of {allowed}.")
+    if config.target is not None and not 0 < config.target <= objective.most:
+        most = f" and at most {objective.most:g}" if objective.up else ""
+        raise InputError(f"--target is {config.target}; it must be a {objective.title} above 0{most}.")
     if config.timeout is not None and config.timeout <= 0:
         raise InputError(f"--timeout is {config.timeout}; it must be a number of seconds above 0.")
 
@@ -72,7 +79,7 @@ def run_trials(
         seed=config.seed,
         pruner=config.pruner,
         path=config.trials // 2,
-        objective=config.objective,
+        sized=config.objective == WITH_SIZE,
         halves=folds.crossed,  # each of these trials takes several times as long
     )
     study.recall(trial_log.finished)
@@ -82,8 +89,10 @@ def run_trials(
     def should_stop() -> str:
         if config.timeout is not None and time.time() - started > config.timeout:
             return f"Given up when the {config.timeout:g} s of --timeout were over."
-        best = trial_log.best()
-        if config.target is not None and best is not None and best[Trials.VAL_F1_MACRO] >= config.target:
+        best, objective = trial_log.best(), trial_log.objective
+        if config.target is None or best is None:
+            return ""
+        if objective.utility(best[objective.column]) >= objective.utility(config.target):
             return f"Given up when another trial had reached the --target of {config.target:g}."
         return ""
 
@@ -129,11 +138,12 @@ def select(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -
     unknown = [trial for trial in best if trial.number not in held_out]
     if unknown:  # the record of a version that did not keep them
         held_out |= refit.answers_again(unknown, folds, seeds=seeds, precision=plan.precision)
-    found = refit.candidates(best, held_out, folds.judged_labels)
-    choice = refit.choose(found, folds.judged_labels, folds.unit_n[folds.judged_rows], seed=config.seed)
-    say(refit.describe(choice, crossed=folds.crossed))
+    objective, label_m = folds.objective, folds.judged_labels
+    found = refit.candidates(best, held_out, label_m, objective)
+    choice = refit.choose(found, label_m, folds.unit_n[folds.judged_rows], objective, seed=config.seed)
+    say(refit.describe(choice, objective, crossed=folds.crossed))
     expected = expect(found, folds, seed=config.seed, refit=config.refit)
-    evaluation.report_expectation(expected)
+    evaluation.report_expectation(expected, objective)
     heads = refit.hand_over(found, choice, folds, seeds=seeds, precision=plan.precision, refit=config.refit)
     return Selection(heads, expected)
 
@@ -151,8 +161,9 @@ def fresh_seeds(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialL
         return {}
     seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
     scores = refit.scores_with_fresh_seeds(chosen, folds, seeds=seeds, precision=plan.precision)
-    fresh = evaluation.fresh_seed_figures(scores)
-    evaluation.report_selection_bias(chosen["best"].score, fresh)
+    objective = folds.objective
+    fresh = evaluation.fresh_seed_figures(scores, objective)
+    evaluation.report_selection_bias(objective.utility(chosen["best"].score), fresh, objective)
     return fresh
 
 
@@ -170,23 +181,35 @@ def summarise(
     best = trial_log.best()
     assert best is not None
     fresh = fresh_seeds(config, plan, folds, trial_log) if config.fresh_seeds else {}
-    tested = answers.test_figures()
+    tested, objective = answers.test_figures(), folds.objective
+    best_score, other = Summary.BEST + objective.column, {}
+    if objective is not F1:
+        other = {
+            best_score: best[objective.column],
+            best_score + Summary.CI95: _known(best, objective.column),
+            **answers.held_out_score(),
+        }
     figures = {
+        Summary.OBJECTIVE: config.objective,
         Summary.TRIALS: len(trial_log.finished),
         **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
         Summary.MEMBERS: {str(trial): share for trial, share in answers.final_head.shares.items()},
         Summary.HELD_OUT_F1_MACRO: answers.heads[0].val_f1_macro,
-        **evaluation.expected_figures(expected, tested),
+        **evaluation.expected_figures(expected, tested, objective),
         Summary.BEST_TRIAL: int(best[Trials.TRIAL]),
         Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
-        Summary.BEST_VAL_F1_MACRO_CI95: [
-            None if bound != bound else bound
-            for bound in (best[Trials.VAL_F1_MACRO_LOW], best[Trials.VAL_F1_MACRO_HIGH])
-        ],
+        Summary.BEST_VAL_F1_MACRO_CI95: _known(best, Trials.VAL_F1_MACRO),
+        **other,
         Summary.BEST_SO_FAR: trial_log.best_so_far(points=Summary.SPARK_POINTS),
         **fresh,
         **tested,
     }
-    if config.objective == "f1+size":
+    if config.objective == WITH_SIZE:
         figures[Summary.FRONT] = evaluation.front_of(trial_log.finished)
     return figures
+
+
+def _known(row: Mapping[Hashable, Any], column: str) -> list[float | None]:
+    """Return the ends of a score's interval for JSON, which has no NaN."""
+    ends = row[column + Trials.LOW], row[column + Trials.HIGH]
+    return [None if end != end else end for end in ends]

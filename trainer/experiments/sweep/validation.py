@@ -12,6 +12,7 @@ from trainer.data.duplicates import unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.experiments.inputs import learning_rows
 from trainer.experiments.sweep.config import SweepConfig
+from trainer.stats.objective import AUROC, F1, Objective
 
 if TYPE_CHECKING:
     from trainer.features.extract import Features
@@ -93,17 +94,27 @@ def _learns(config: SweepConfig, rows: int) -> str:
     return f" The final head learns from all {rows} rows that are not test." if config.refit else ""
 
 
-def folds_of(features: Features, validation: Validation, device: str) -> Folds:
-    """Return the rows to learn from and to judge by, on the device that trains."""
+def folds_of(features: Features, validation: Validation, device: str, objective: Objective = F1) -> Folds:
+    """Return the rows to learn from and to judge by, on the device that trains.
+
+    Raises:
+        InputError: the rows that judge are all of one class, and the objective compares classes.
+    """
     from trainer.experiments.inputs import training_data
     from trainer.heads.folds import assign_folds
     from trainer.heads.resampling import crossed, holdout
 
-    learning = training_data(features, device, refit=True)
+    learning = training_data(features, device, refit=True).judged_by(objective)
     manifest, rows = features.manifest, learning_rows(features.manifest)
     unit_n = unit_numbers(manifest)[rows]
+    judged = rows if validation.crossed else manifest.rows("val")
+    if objective is AUROC and len(set(manifest.label_n[judged].tolist())) < 2:
+        raise InputError(
+            f"--objective auroc compares classes, and the {len(judged)} rows that judge the trials are of "
+            "one class. Pass another --objective, or rows of two classes."
+        )
     if not validation.crossed:
-        return holdout(training_data(features, device), learning, unit_n)
+        return holdout(training_data(features, device).judged_by(objective), learning, unit_n)
     fold_rn = assign_folds(
         manifest.label_n[rows],
         unit_n,

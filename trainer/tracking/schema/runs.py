@@ -153,10 +153,14 @@ class Metric:
     VAL_LOSS = "val_loss"
     VAL_F1_MACRO = "val_f1_macro"
     VAL_ACCURACY = "val_accuracy"
+    VAL_BALANCED_ACCURACY = "val_balanced_accuracy"  # only where it is the objective
     LR = "lr"
-    BEST_VAL_F1_MACRO = "best_val_f1_macro"  # on a sweep: best so far, step = finished trials
+    BEST_VAL_F1_MACRO = "best_val_f1_macro"  # on a sweep: of the best trial so far, step = finished trials
     BEST_VAL_F1_MACRO_LOW = "best_val_f1_macro_low"
     BEST_VAL_F1_MACRO_HIGH = "best_val_f1_macro_high"
+    # of another objective than macro-F1 the same three of it: best_val_accuracy, best_val_balanced_accuracy,
+    # best_val_auroc or best_val_loss; at the end of a sweep also what `Summary` has of it
+    BEST = "best_"
     BEST_EPOCH = "best_epoch"
     TEST_F1_MACRO = "test_f1_macro"  # on a sweep, of the selected head
     TEST_ACCURACY = "test_accuracy"

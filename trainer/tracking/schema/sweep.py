@@ -22,10 +22,16 @@ class Trials:
     VAL_F1_MACRO_HIGH = "val_f1_macro_high"
     VAL_ACCURACY = "val_accuracy"
     VAL_LOSS = "val_loss"
+    # this and the next: only where they are the objective. Beside the column of another objective than
+    # macro-F1 (--objective accuracy, balanced, auroc, nll: the loss) there are the same four of it:
+    # val_accuracy_se, val_accuracy_unit_se, val_accuracy_low and val_accuracy_high, for example.
+    VAL_BALANCED_ACCURACY = "val_balanced_accuracy"
+    VAL_AUROC = "val_auroc"  # of several classes one against the rest, averaged over classes
+    SE, UNIT_SE, LOW, HIGH = "_se", "_unit_se", "_low", "_high"  # endings of these
     PARAMETERS = "parameters"  # int: weights and biases in one head
     STARTED_S = "started_s"  # seconds since the sweep began
     FINISHED_S = "finished_s"
-    RUNGS = "rungs"  # JSON {epoch: score}, used for pruning on resume
+    RUNGS = "rungs"  # JSON {epoch: score by the objective}, used for pruning on resume
     MESSAGE = "message"  # why it failed or where it was pruned, else ""
 
 
@@ -36,7 +42,8 @@ class Curves:
     SEED = "seed"  # int16: 0 … seeds-1
     EPOCH = "epoch"  # int16, from 1
     SPLIT = "split"  # "train" | "val"
-    METRIC = "metric"  # "loss" | "f1_macro" | "accuracy" | "lr" (lr is logged under train)
+    METRIC = "metric"  # "loss" | "f1_macro" | "accuracy" | "balanced_accuracy" (only where it is the
+    # objective) | "lr" (lr is logged under train)
     VALUE = "value"  # float32
 
 
@@ -102,10 +109,11 @@ class Summary:
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
+    OBJECTIVE = "objective"  # --objective; sweeps of before have none: macro-F1
     VALIDATION = "validation"  # what judged the trials: "holdout", or "5-fold cross-validation"
     REFIT = "refit"  # whether the final head learned from all rows but the test rows
     FEATURES = "features"  # what the vectors are: pooled, cls4 or cls4+patch; not of precomputed ones
-    FEATURES_SCORES = "features_scores"  # {recipe: macro-F1} where it was chosen among several
+    FEATURES_SCORES = "features_scores"  # {recipe: score by the objective} where it was chosen among several
     MEMBERS = "members"  # {trial: weight} of the final head, the heaviest first
     HELD_OUT_F1_MACRO = "held_out_f1_macro"  # of the final head, on rows that it had not learned from
     # what to expect of the final head on new data, from rows that it had not learned from:
@@ -118,14 +126,18 @@ class Summary:
     TEST_LOOKS = (
         "test_looks"  # how often the test rows were answered by runs of this store, this one included
     )
-    BEST_TRIAL = "best_trial"  # with the highest validation macro-F1: the next; MEMBERS may be others
+    BEST_TRIAL = "best_trial"  # by the objective; the next is its macro-F1. MEMBERS may be others
     BEST_VAL_F1_MACRO = "best_val_f1_macro"
     BEST_VAL_F1_MACRO_CI95 = "best_val_f1_macro_ci95"
-    # the best configuration retrained with fresh seeds (--fresh-seeds):
+    # the best configuration retrained with fresh seeds (--fresh-seeds), by the objective:
     FRESH_VAL_F1_MACRO = "fresh_val_f1_macro"  # mean over those seeds
     FRESH_VAL_F1_MACRO_CI95 = "fresh_val_f1_macro_ci95"  # t-interval; [null, null] for one seed
     FRESH_SEEDS = "fresh_seeds"  # how many
     FRESH_LEAD = "fresh_lead"  # {head name: [difference best - it, low, high]}, paired by seed
+    # Of another objective than macro-F1, with _ci95 beside each: these before the column of TRIALS, as in
+    BEST, FRESH = "best_", "fresh_"  # best_val_accuracy and fresh_val_loss;
+    HELD_OUT, EXPECTED, TEST = "held_out_", "expected_", "test_"  # before accuracy, balanced_accuracy, auroc
+    # or log_loss: of the final head, what to expect of it, and on test rows
     FRONT = "front"  # --objective f1+size: [{"trial", "val_f1_macro", "parameters"}], the smallest head first
     PROFILE = "profile"  # --profile: seconds by stage
     TEST_F1_MACRO = "test_f1_macro"
@@ -154,7 +166,7 @@ class Summary:
     TEST_GROUPS = "test_groups"  # how many the intervals of test figures draw; absent where they draw rows
     TEST_ROWS_PER_CLASS = "test_rows_per_class"  # median over the classes that the test rows have
     # this and what follows up to BRIER_CHANGE of two classes only; NAME_ci95 beside what has an interval:
-    TEST_AUROC = "test_auroc"
+    TEST_AUROC = "test_auroc"  # with --objective auroc of more classes, too: each against the rest, averaged
     TEST_AUROC_CI95 = "test_auroc_ci95"
     POSITIVE = "positive"  # the positive class: the second of CLASSES
     TEST_PREVALENCE = "test_prevalence"  # its share of the test rows, and the AUPRC of chance
@@ -182,7 +194,7 @@ class Summary:
     ELAPSED_S = "elapsed_s"
     TRIALS_PER_S = "trials_per_s"
     # only in the file, not printed:
-    BEST_SO_FAR = "best_so_far"  # best val macro-F1 as trials completed: [at most SPARK_POINTS]
+    BEST_SO_FAR = "best_so_far"  # best score by the objective as trials completed: [at most SPARK_POINTS]
     CLASSES = "classes"  # list of class names, in the order of Predictions.PROBS
     COUNTS = "counts"  # {"train": n, "val": n, "test": n}
     DIMENSION = "dimension"  # features per row

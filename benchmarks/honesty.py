@@ -19,13 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.honesty_checks.auroc_check import auroc
 from benchmarks.honesty_checks.confidence_check import Rows, conformal_coverage, false_alarms, read, unlike
 from benchmarks.honesty_checks.encoders_check import encoders
-from benchmarks.honesty_checks.expectation_check import expected_on_new_data
+from benchmarks.honesty_checks.expectation_check import expected_by_objective, expected_on_new_data
 from benchmarks.honesty_checks.groups_check import grouped_intervals, macro_f1, paired_tests
 from benchmarks.honesty_checks.importance_check import importance
 from benchmarks.honesty_checks.shares import Figures
 
 CHECKS: tuple[Callable[[], Figures], ...] = (
-    *(expected_on_new_data, grouped_intervals, paired_tests, macro_f1, auroc, importance, encoders),
+    *(expected_on_new_data, expected_by_objective),
+    *(grouped_intervals, paired_tests, macro_f1, auroc, importance, encoders),
 )
 ON_DATA: tuple[Callable[[Rows, int], Figures], ...] = (conformal_coverage, false_alarms)
 

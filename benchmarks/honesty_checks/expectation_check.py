@@ -28,6 +28,35 @@ def expected_on_new_data(sets: int = 200) -> Figures:
     return {name: _coverage(pairs) for name, pairs in told.items()} | {"sets": sets}
 
 
+def expected_by_objective(sets: int = 100) -> Figures:
+    """The same for searches by log-loss, AUROC and balanced accuracy: what is expected of that score."""
+    told: dict[str, list[tuple[Any, float]]] = {}
+    jobs = [(name, number) for number in range(sets) for name in ("nll", "auroc", "balanced")]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+        for done, pairs in enumerate(processes.map(_of_one_objective, jobs)):
+            for name, pair in pairs.items():
+                told.setdefault(name, []).append(pair)
+            progress("expected by objective", done + 1, len(jobs))
+    return {name: _coverage(pairs) for name, pairs in told.items()} | {"sets": sets}
+
+
+def _of_one_objective(job: tuple[str, int]) -> dict[str, tuple[Any, float]]:
+    import torch
+
+    from trainer.stats.objective import objective_named
+
+    torch.set_num_threads(1)
+    name, number = job
+    objective = objective_named(name)
+    (x_nd, label_n), (new_nd, new_label_n) = _gaussian_classes(np.random.default_rng(number))
+    final, expected, uncorrected, _ = _searched(x_nd, label_n, seed=number, objective=name)
+    truth = objective.of(new_label_n, final.probabilities(torch.as_tensor(new_nd)).numpy()).value
+    return {
+        f"expected_{objective.metric}": (expected.objective, truth),
+        f"without_learning_curve_{objective.metric}": (uncorrected.objective, truth),
+    }
+
+
 def _of_one_set(number: int) -> dict[str, tuple[Any, float]]:
     """Return intervals with what they should cover."""
     import torch
@@ -58,7 +87,9 @@ def _gaussian_classes(random: np.random.Generator) -> list[tuple[np.ndarray, np.
     return drawn
 
 
-def _searched(x_nd: np.ndarray, label_n: np.ndarray, *, seed: int) -> tuple[Any, Any, Any, np.ndarray]:
+def _searched(
+    x_nd: np.ndarray, label_n: np.ndarray, *, seed: int, objective: str = "f1"
+) -> tuple[Any, Any, Any, np.ndarray]:
     """Return the final head of a cross-validated search, what it expects with and without the learning curve,
     and the scores of the best trial by seed."""
     from trainer.heads.folds import assign_folds
@@ -66,8 +97,10 @@ def _searched(x_nd: np.ndarray, label_n: np.ndarray, *, seed: int) -> tuple[Any,
     from trainer.heads.training_data import to_training_data
     from trainer.search import expectation, loop, refit, study, trial_log
     from trainer.search.space import load_space
+    from trainer.stats.objective import objective_named
 
-    learning = to_training_data((x_nd, label_n), (x_nd[:0], label_n[:0]), classes=CLASSES)
+    score = objective_named(objective)
+    learning = to_training_data((x_nd, label_n), (x_nd[:0], label_n[:0]), classes=CLASSES).judged_by(score)
     unit_n = np.arange(len(label_n))
     folds = crossed(learning, assign_folds(label_n, unit_n, folds=5, repeats=1, seed=seed), unit_n)
     seeds = study.head_seeds(seed, 2)
@@ -75,13 +108,13 @@ def _searched(x_nd: np.ndarray, label_n: np.ndarray, *, seed: int) -> tuple[Any,
     space = load_space()
     space = dataclasses.replace(space, fixed={**space.fixed, "epochs": EPOCHS})
     searching = study.Study(space, seed=seed, pruner="median", path=8, halves=True)
-    log, scores = trial_log.TrialLog(), {}
+    log, scores = trial_log.TrialLog(objective=score), {}
     for step in loop.search(searching, folds, settings):
         log.add(step.ended)
-        scores |= {record.number: record.outcome.val_f1_macro_s for record in step.ended}
+        scores |= {record.number: record.outcome.score_s for record in step.ended}
     best = trial_log.best_trials(log.finished, cells=label_n.size * CLASSES)
-    found = refit.candidates(best, log.held_out, folds.judged_labels)
-    choice = refit.choose(found, folds.judged_labels, unit_n, seed=seed)
+    found = refit.candidates(best, log.held_out, folds.judged_labels, score)
+    choice = refit.choose(found, folds.judged_labels, unit_n, score, seed=seed)
     heads = refit.hand_over(found, choice, folds, seeds=seeds, precision="float32", refit=True)
     expected, uncorrected = (expectation.expect(found, folds, seed=seed, refit=r) for r in (True, False))
     return heads[0].head, expected, uncorrected, scores[refit.ranking(log.finished)[0].number]

@@ -59,6 +59,21 @@ def test_all_that_looks_wrong_is_told_at_once_and_a_refusal_has_its_exit_code(
     assert all(one["text"] in said for one in figures["findings"])
 
 
+def test_flags_are_judged_as_a_sweep_judges_them_and_joined_encoders_add_up(
+    images: Path, tmp_path: Path, saved_clip: Path
+) -> None:
+    shutil.copy(images / "cat" / "0.png", images / "dog" / "a_cat.png")
+    joined = ["--data", images, "--encoder", f"demo+{saved_clip}", "--cache-dir", tmp_path / "cache"]
+    code, figures, said = _check(*joined, "--label-conflicts", "refuse")
+    assert code == 1
+    assert [one["severity"] for one in figures["findings"] if "several labels" in one["text"]] == ["error"]
+    assert figures["cache_bytes"] == 80 * (256 + 32) * 2
+    assert said.count("with several labels") == 1
+    code, figures, _ = _check(*joined, "--label-conflicts", "drop", "--drop-duplicates")
+    assert code == 0
+    assert not [one for one in figures["findings"] if "several labels" in one["text"]]
+
+
 def test_ready_features_are_checked_too(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     arrays = {

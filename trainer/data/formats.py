@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
 
+from trainer.core.stand_ins import BLANK, stand_in
+
 # Other readers of Pillow start programs (EPS) or are rarely tested.
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
 _OF_PILLOW = (
@@ -49,7 +51,6 @@ _SIGNATURES = (
     *((4, b"ftyp" + brand, "AVIF") for brand in (b"avif", b"avis")),
     (4, b"ftyp", "a video (MP4 or MOV)"),
     (128, b"DICM", DICOM.format),
-    (0, b"version https://git-lfs", "a git-lfs pointer: fetch the images with `git lfs pull`"),
     (0, b"<svg", "SVG"),
     (0, b"<?xml", "XML"),
     (0, b"%PDF", "PDF"),
@@ -80,9 +81,9 @@ def cures(kinds: Iterable[str]) -> str:
 
 def describe_bytes(data: bytes) -> str:
     """Return what bytes are that are no readable image, by how they begin."""
-    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head[:14].lower() == b"<!doctype html" or head[:5].lower() == b"<html":
-        return "an HTML page: probably a failed download"
+    if meaning := stand_in(data):
+        return meaning
+    head = data[:512].lstrip(BLANK)
     for offset, sign, name in _SIGNATURES:
         if data[offset : offset + len(sign)] == sign or (offset == 0 and head.startswith(sign)):
             extra = next((one for one in EXTRAS if one.format == name and not one.installed), None)

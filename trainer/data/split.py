@@ -79,15 +79,13 @@ def complete_splits(
         without = np.flatnonzero(split_n == "")
         raise InputError(
             f"{name} has {len(without)} rows without a split, such as row {without[0] + 1}, and others with "
-            "one. "
-            "Give every row train, val or test, or leave the splits out (70/15/15 are drawn)."
+            "one. Give every row train, val or test, or leave the splits out (70/15/15 are drawn)."
         )
     absent = [split for split in SPLITS if split not in present]
     given = " and ".join(split for split in SPLITS if split in present)
     raise InputError(
-        f"{name} has {given} but no {' and no '.join(absent)}. Give train "
-        "and test (val is drawn from train), all three, or no splits (70/15/15 are drawn): for a folder, "
-        "pass the train folder itself."
+        f"{name} has {given} but no {' and no '.join(absent)}. Give train and test (val is drawn from "
+        "train), all three, or no splits (70/15/15 are drawn): for a folder, pass the train folder itself."
     )
 
 

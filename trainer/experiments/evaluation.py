@@ -85,7 +85,7 @@ def report_selection_bias(selected: float, fresh: dict[str, Any], objective: Obj
     )
     for other, (lead, low, high) in fresh[Summary.FRESH_LEAD].items():
         sure = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
-        apart = "its lead over" if objective.up else "less that of"
+        apart = "its lead over" if objective.up else f"its {objective.title} less that of"
         say(f"  {apart} the {other} trial, seed by seed: {lead:+.4f}{sure}")
 
 

@@ -106,15 +106,31 @@ def encode_rows(
 def read_rows(config: DataConfig) -> Manifest:
     """Read the rows with their groups, none of which is in two splits unless that is allowed.
 
-    Says how the data was understood: classes, splits, what was passed over.
+    Raises:
+        InputError: as of `understand_rows`; a group is divided; copies of an image have different labels and
+            that is refused.
+    """
+    from trainer.data.groups import check_group_leaks, drop_shared_groups
+
+    manifest = _without_label_conflicts(config, understand_rows(config))
+    if config.drop_shared_groups:
+        whole, manifest = manifest, drop_shared_groups(manifest)
+        if len(manifest) < len(whole):
+            say(f"Left out: {len(whole) - len(manifest)} rows whose group also stands in test or val.")
+    elif not config.allow_leaks:
+        check_group_leaks(manifest)
+    return manifest
+
+
+def understand_rows(config: DataConfig) -> Manifest:
+    """Read the rows as they are, and say how they were understood: classes, splits, what was passed over.
 
     Raises:
-        InputError: the data cannot be read; a group is divided; copies of an image have different labels and
-            that is refused; a flag is out of its range.
+        InputError: the data cannot be read; a flag is out of its range.
     """
     from trainer.data.bit_depth import BIT_DEPTHS, with_used_bits
     from trainer.data.dataset_summary import notices, summarise
-    from trainer.data.groups import check_group_leaks, drop_shared_groups, with_groups
+    from trainer.data.groups import with_groups
     from trainer.data.load import load
     from trainer.data.table_columns import ColumnChoice
 
@@ -130,13 +146,6 @@ def read_rows(config: DataConfig) -> Manifest:
     say(summarise(manifest))
     for notice in notices(manifest):
         say(notice)
-    manifest = _without_label_conflicts(config, manifest)
-    if config.drop_shared_groups:
-        whole, manifest = manifest, drop_shared_groups(manifest)
-        if len(manifest) < len(whole):
-            say(f"Left out: {len(whole) - len(manifest)} rows whose group also stands in test or val.")
-    elif not config.allow_leaks:
-        check_group_leaks(manifest)
     return manifest
 
 

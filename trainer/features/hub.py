@@ -10,7 +10,7 @@ from typing import Any
 from trainer.core.errors import InputError, first_line
 from trainer.data import demo
 from trainer.features.families import family_of
-from trainer.features.model_files import weight_files
+from trainer.features.model_files import find_weights
 
 JOIN = "+"  # between the names of encoders whose features are concatenated
 HUB_TIMEOUT_S = 5  # fail within seconds without a network
@@ -118,7 +118,7 @@ def _cached(model_id: str) -> Path | None:
 
     try:
         folder = Path(snapshot_download(model_id, local_files_only=True))
-        weight_files(folder)
+        find_weights(folder)
     except (OSError, ValueError):  # missing, incomplete or invalid id: reported by the download
         return None
     return folder if (folder / "config.json").is_file() else None

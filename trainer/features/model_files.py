@@ -53,7 +53,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         InputError: there are no weights, or a shard is missing; a file was not fetched; they are quantised.
     """
-    found = _weight_files(folder)
+    found = find_weights(folder)
     for file in found:
         refuse_stand_in(file)
         if file.suffix == ".safetensors":
@@ -97,7 +97,8 @@ def _header(file: Path) -> dict[str, Any]:
     return {}
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def find_weights(folder: Path) -> list[Path]:
+    """Return the same without looking into them. Raises InputError: there are none, or a shard is missing."""
     for name in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{name}.index.json"
         if (folder / name).is_file():

@@ -259,3 +259,18 @@ def test_a_model_of_timm_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architecture": "vit_base_patch16_224"}')
     with pytest.raises(InputError, match="one of timm"):
         resolve(str(tmp_path))
+
+
+def test_a_cached_model_that_is_quantised_is_named_and_not_asked_for_again(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    commit, repo = "0" * 40, tmp_path / "hub" / "models--some--clip"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(commit)
+    _config(model, quantization_config={"quant_method": "gptq"})
+    shutil.copytree(model, repo / "snapshots" / commit)
+    with pytest.raises(InputError, match=r"is quantised \(gptq"):
+        ImageEncoder(resolve("some/clip"), device="cpu")

@@ -415,7 +415,8 @@ def check_scoring(config: AblateConfig, settings: EncoderSettings, manifest: Man
                 "features, no images. Leave it out."
             )
         check_predictor(config.aesthetic, settings.folder, encoder=settings.encoder)
-    if manifest.images is not None and any(manifest.caption) and family_of(settings.folder).text is not None:
+    captions = manifest.images is not None and any(manifest.caption)
+    if captions and len(settings.parts) == 1 and family_of(settings.folder).text is not None:
         check_texts(settings)
 
 

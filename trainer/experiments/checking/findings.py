@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from trainer.core.config import DataConfig
 from trainer.core.errors import InputError
 from trainer.data.duplicates import (
     check_leaks,
@@ -24,38 +25,43 @@ UNEVEN = 20  # times as many rows of the largest class as of the smallest
 ASSUMED = 0.8  # accuracy for which the precision of the test rows is told
 
 
+Severity = Literal["error", "warning"]
+
+
 class Finding(NamedTuple):
     """A thing that looks wrong."""
 
-    severity: Literal["error", "warning"]  # error: a sweep refuses
+    severity: Severity  # error: a sweep refuses
     text: str  # what it is, and what to do
 
 
-def of_rows(manifest: Manifest, *, allow_leaks: bool, drop_duplicates: bool) -> Iterator[Finding]:
+def of_rows(manifest: Manifest, config: DataConfig) -> Iterator[Finding]:
     """Yield what looks wrong in the rows, errors first.
 
     Args:
-        allow_leaks, drop_duplicates: as the flags of every command.
+        config: the flags that allow or drop some of it.
     """
     checks: list[Callable[[Manifest], None]] = [check_trainable]
-    if not allow_leaks:
-        checks += [check_group_leaks] + ([] if drop_duplicates else [check_leaks])
+    if not (config.allow_leaks or config.drop_shared_groups):
+        checks.append(check_group_leaks)
+    if not (config.allow_leaks or config.drop_duplicates):
+        checks.append(check_leaks)
     for check in checks:
         try:
             check(manifest)
         except InputError as error:
             yield Finding("error", str(error))
     conflicts = label_conflicts(manifest)
-    if conflicts:
+    if conflicts and config.label_conflicts != "drop":
         found = describe_label_conflicts(manifest, conflicts)
-        yield Finding("warning", f"{found} Pass --label-conflicts drop to leave them out.")
+        severity: Severity = "error" if config.label_conflicts == "refuse" else "warning"
+        yield Finding(severity, f"{found} Pass --label-conflicts drop to leave them out.")
     copies = sum(len(rows) - 1 for rows in duplicate_rows(manifest.content))
-    if copies:
+    if copies and not config.drop_duplicates:
         yield Finding(
             "warning",
             f"{copies:,} rows repeat another one's {'image' if manifest.images is not None else 'vector'}. "
-            "Pass "
-            "--drop-duplicates to keep one of each.",
+            "Pass --drop-duplicates to keep one of each.",
         )
     yield from _of_classes(manifest)
     if manifest.features_nd is not None:
@@ -72,8 +78,7 @@ def _of_classes(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"The classes are uneven: {most} has {count_c.max():,} rows, {least} {count_c.min():,}. Read "
-            "macro-F1 "
-            "rather than accuracy; the search also tries class weights.",
+            "macro-F1 rather than accuracy; the search also tries class weights.",
         )
     tested = manifest.label_n[manifest.rows("test")]
     tested_c = np.bincount(tested[tested >= 0], minlength=len(manifest.classes))
@@ -83,8 +88,7 @@ def _of_classes(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"{len(few)} of {len(manifest.classes)} classes have fewer than {FEW_OF_A_CLASS} test rows "
-            f"({named}): "
-            "their figures will be uncertain. Add test rows.",
+            f"({named}): their figures will be uncertain. Add test rows.",
         )
 
 
@@ -94,8 +98,7 @@ def _of_vectors(features_nd: np.ndarray) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"{constant:,} of {features_nd.shape[1]:,} features have the same value in every row, so they "
-            "tell "
-            "nothing apart.",
+            "tell nothing apart.",
         )
 
 

@@ -62,8 +62,8 @@ def describe(decoding: Decoding) -> str:
     small, middle, large = (" × ".join(map(str, by_area[at])) for at in (0, len(by_area) // 2, -1))
     sizes = f"all {small} pixels" if small == large else f"{small} to {large} pixels (median {middle})"
     return (
-        f"Images: {len(by_area):,} distinct, {sizes}, decoded at "
-        f"{len(by_area) / decoding.elapsed_s:.0f} per second."
+        f"Images: {len(by_area):,} distinct, {sizes}, decoded at {len(by_area) / decoding.elapsed_s:.0f} per "
+        "second."
     )
 
 
@@ -89,6 +89,5 @@ def of_images(decoding: Decoding, *, side: int | None, max_bad: float) -> Iterat
             yield Finding(
                 "warning",
                 f"{small:,} of {total:,} images have less than half the {side} pixels per side that the "
-                "encoder "
-                "sees: they are enlarged.",
+                "encoder sees: they are enlarged.",
             )

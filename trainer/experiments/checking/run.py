@@ -12,7 +12,7 @@ from trainer.core.config import command_line
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError, NoResultError
 from trainer.experiments.checking.config import CheckConfig
-from trainer.experiments.inputs import encoder_settings, read_rows
+from trainer.experiments.inputs import encoder_settings, understand_rows
 
 # Heavy rooms (torch, transformers) are imported where they are entered.
 if TYPE_CHECKING:
@@ -32,17 +32,12 @@ def run(config: CheckConfig) -> dict[str, Any]:
         InputError: the data cannot be read.
         NoResultError: a sweep would refuse data or encoder; with the figures.
     """
-    from dataclasses import replace
-
     from trainer.data.manifest import SPLITS
     from trainer.experiments.checking import findings
 
-    lenient = replace(config, allow_leaks=True, label_conflicts="warn")  # told below, with all the rest
-    manifest = read_rows(lenient)
+    manifest = understand_rows(config)
     say(findings.precision_of_test(manifest))
-    found = list(
-        findings.of_rows(manifest, allow_leaks=config.allow_leaks, drop_duplicates=config.drop_duplicates)
-    )
+    found = list(findings.of_rows(manifest, config))
     figures: dict[str, Any] = {
         "rows": len(manifest),
         "classes": {
@@ -82,27 +77,25 @@ def _check_images(config: CheckConfig, manifest: Manifest, found: list[Finding])
     from trainer.experiments.checking import images
     from trainer.experiments.checking.findings import Finding
     from trainer.features.backbone import pick_device
+    from trainer.features.recipes import largest
 
-    encoding: Encoding | None = None
-    settings = None
+    encodings: list[Encoding] = []
     try:
-        settings = encoder_settings(config, pick_device(config.device), space=config.features[0])
-        encoding = _try_encoder(settings, manifest)
+        settings = encoder_settings(config, pick_device(config.device), space=largest(config.features))
+        encodings = [_try_encoder(one, manifest) for one in settings.parts]
         found += _of_captions(settings, manifest)
     except InputError as error:
         found.append(Finding("error", str(error)))
     with bar("Reading", "images") as progress:
         decoding = images.decode_all(manifest, progress=progress.update)
     say(images.describe(decoding))
-    side = None if encoding is None else encoding.side
+    side = max((one.side for one in encodings), default=None)
     found += images.of_images(decoding, side=side, max_bad=config.max_bad)
     told = {
         "images": len(decoding.size_m2),
         "bad": [{"path": path, "reason": reason} for path, reason in decoding.bad.items()],
     }
-    if encoding is None or settings is None:
-        return told
-    return told | _estimate(settings, encoding, decoding, found)
+    return told | _estimate(settings, encodings, decoding, found) if encodings else told
 
 
 def _try_encoder(settings: EncoderSettings, manifest: Manifest) -> Encoding:
@@ -138,7 +131,7 @@ def _of_captions(settings: EncoderSettings, manifest: Manifest) -> list[Finding]
     from trainer.features.text_encoder import Tokens
 
     captions = [one for caption in manifest.caption for one in split_captions(caption) if one]
-    if not captions or family_of(settings.folder).text is None:
+    if not captions or len(settings.parts) > 1 or family_of(settings.folder).text is None:
         return []
     tokens = Tokens(settings.folder)
     cut = int(tokens.is_truncated(captions).sum())
@@ -148,29 +141,29 @@ def _of_captions(settings: EncoderSettings, manifest: Manifest) -> list[Finding]
         Finding(
             "warning",
             f"{cut:,} of {len(captions):,} captions are longer than the {tokens.length} tokens that the "
-            "encoder "
-            "sees: their end does not count.",
+            "encoder sees: their end does not count.",
         )
     ]
 
 
 def _estimate(
-    settings: EncoderSettings, encoding: Encoding, decoding: Decoding, found: list[Finding]
+    settings: EncoderSettings, encodings: list[Encoding], decoding: Decoding, found: list[Finding]
 ) -> dict[str, Any]:
     """Say what encoding would take; adds to ``found`` if the disk has no room. Returns the figures."""
     from trainer.experiments.checking.findings import Finding
 
     decoded_per_s = (len(decoding.size_m2) + len(decoding.bad)) / decoding.elapsed_s
-    seconds = encoding.missing / min(decoded_per_s, encoding.images_per_s)
-    needed = encoding.missing * encoding.numbers * BYTES_PER_NUMBER
+    seconds = sum(one.missing / min(decoded_per_s, one.images_per_s) for one in encodings)
+    needed = sum(one.missing * one.numbers for one in encodings) * BYTES_PER_NUMBER
+    sides, missing = " and ".join(str(one.side) for one in encodings), max(one.missing for one in encodings)
+    images_per_s = 1 / sum(1 / one.images_per_s for one in encodings)
     free = shutil.disk_usage(_existing(settings.cache_dir)).free
     say(
-        f"Encoder: {settings.encoder}, {encoding.side} pixels per side, vectors of {encoding.numbers:,} "
-        "numbers, "
-        f"{encoding.images_per_s:.0f} images per second ({settings.compute_dtype}). {encoding.missing:,} "
-        "images "
-        f"are not cached: about {text.duration(seconds)}, {needed / 2**20:,.1f} MiB of the "
-        f"{free / 2**30:,.1f} GiB that are free in {settings.cache_dir}."
+        f"Encoder: {settings.encoder}, {sides} pixels per side, vectors of "
+        f"{sum(one.numbers for one in encodings):,} "
+        f"numbers, {images_per_s:.0f} images per second ({settings.compute_dtype}). "
+        f"{missing:,} images are not cached: about {text.duration(seconds)}, {needed / 2**20:,.1f} "
+        f"MiB of the {free / 2**30:,.1f} GiB that are free in {settings.cache_dir}."
     )
     if needed > free:
         found.append(
@@ -178,7 +171,7 @@ def _estimate(
         )
     return {
         "encoder": settings.encoder,
-        "not_cached": encoding.missing,
+        "not_cached": missing,
         "encoding_s": round(seconds, 1),
         "cache_bytes": needed,
         "free_bytes": free,

@@ -39,7 +39,7 @@ def _wordless(folder: Path) -> str:
         ("fuse", ["--encoder", "WORDLESS"], True, "has no tokenizer"),
         ("zeroshot", ["--encoder", "WORDLESS"], False, "has no tokenizer"),
         ("ablate", ["--encoder", "WORDLESS"], True, "has no tokenizer"),
-        ("ablate", ["--encoder", "demo", "--aesthetic", "PAGE"], False, "is a web page"),
+        ("ablate", ["--encoder", "demo", "--aesthetic", "PAGE"], False, "is an HTML page"),
         (
             "ablate",
             ["--encoder", "demo", "--aesthetic", "HEAD"],

@@ -7,10 +7,11 @@ from pathlib import Path
 from trainer.core.errors import InputError
 
 BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte-order mark, and what may stand before a page
+_PAGE = "an HTML page: the download gave a web page, because it was refused or needs a login. Fetch it again"
 _STAND_INS = {  # first bytes, in lower case
-    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull` where it came from",
-    b"<!doctype html": "an HTML page: the download gave a web page, because it was refused or needs a login",
-    b"<html": "an HTML page: the download gave a web page, because it was refused or needs a login",
+    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull` where it came from, or fetch it again",
+    b"<!doctype html": _PAGE,
+    b"<html": _PAGE,
 }
 
 
@@ -25,4 +26,4 @@ def refuse_stand_in(path: Path) -> None:
     with path.open("rb") as file:
         meaning = stand_in(file.read(512))
     if meaning:
-        raise InputError(f"{path} is {meaning}. Or fetch the file again.")
+        raise InputError(f"{path} is {meaning}.")

@@ -4,7 +4,8 @@
     python scripts/requirements.py --check   # exit code 1 if one is out of date
     .venv/bin/python scripts/requirements.py --lock    # also write requirements.lock; needs uv
 
-requirements.txt has what Headroom needs, requirements-dev.txt what its tests and docs need besides.
+requirements.txt has what Headroom needs, requirements-dev.txt what its tests and docs need besides,
+every extra among it.
 requirements.lock has both with hashes and exact versions, those of the environment that runs this script, in
 which the tests pass. It lacks torch and what only torch needs, because builds for CPUs and for GPUs share a
 version, but not a hash.
@@ -30,7 +31,7 @@ def files() -> dict[Path, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     own = f"{project['name']}["
-    dev = [line for line in extras["dev"] if not line.startswith(own)] + extras["docs"]
+    dev = [line for name in extras for line in extras[name] if not line.startswith(own)]
     return {
         ROOT / "requirements.txt": _text(project["dependencies"]),
         ROOT / "requirements-dev.txt": _text(sorted(dev, key=str.lower)),

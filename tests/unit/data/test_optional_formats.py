@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,35 @@ from trainer.data.dataset_summary import passed_over_files
 from trainer.data.decode import DecodeError, decode
 from trainer.data.load import load
 
-needs_heic = pytest.mark.skipif(not formats.HEIC.installed, reason="needs pillow-heif (the extra heic)")
-needs_dicom = pytest.mark.skipif(not formats.DICOM.installed, reason="needs pydicom (the extra dicom)")
+
+@pytest.fixture
+def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As where neither package is installed."""
+    for extra in formats.EXTRAS:
+        monkeypatch.setitem(vars(extra), "installed", False)
+    formats.extensions.cache_clear()
+    yield
+    formats.extensions.cache_clear()
 
 
-@pytest.mark.skipif(formats.HEIC.installed, reason="pillow-heif is installed")
-def test_without_the_package_photos_are_counted_and_the_package_is_named(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("without_extras")
+@pytest.mark.parametrize(
+    ("extension", "cure"),
+    [
+        ("heic", "HEIC is read once pillow-heif is installed (the extra 'heic')."),
+        ("dcm", "DICOM is read once pydicom is installed (the extra 'dicom')."),
+    ],
+)
+def test_without_the_package_files_are_counted_and_the_package_is_named(
+    tmp_path: Path, extension: str, cure: str
+) -> None:
     class_folders(tmp_path, {"a": 2, "b": 2})
-    (tmp_path / "a" / "IMG_1.HEIC").write_bytes(b"x")
+    (tmp_path / "a" / f"IMG_1.{extension.upper()}").write_bytes(b"x")
     manifest = load(str(tmp_path), seed=0)
     assert len(manifest) == 4
-    told = passed_over_files(manifest)
-    assert told == "Passed over: 1 .heic. HEIC is read once pillow-heif is installed (the extra 'heic')."
+    assert passed_over_files(manifest) == f"Passed over: 1 .{extension}. {cure}"
 
 
-@needs_heic
 def test_a_turned_heic_is_read_like_a_jpeg(tmp_path: Path) -> None:
     image = np.zeros((32, 64, 3), np.uint8)
     image[:, :32] = 255
@@ -76,7 +91,6 @@ def dicom(values: np.ndarray, *, stored_bits: int = 12, **fields: Any) -> bytes:
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
 
 
-@needs_dicom
 def test_12_bits_span_black_to_white() -> None:
     out = decode(dicom(RAMP))
     assert out.shape == (16, 16, 3)
@@ -84,13 +98,11 @@ def test_12_bits_span_black_to_white() -> None:
     assert np.abs(out[..., 1].ravel().astype(int) - np.arange(256)).max() <= 1
 
 
-@needs_dicom
 def test_monochrome1_is_inverted() -> None:
     inverted = decode(dicom(RAMP, PhotometricInterpretation="MONOCHROME1"))
     assert np.array_equal(inverted, 255 - decode(dicom(RAMP)))
 
 
-@needs_dicom
 def test_values_are_rescaled_before_the_window_is_applied() -> None:
     hounsfield = RAMP.astype(np.int16)
     fields = {
@@ -106,13 +118,11 @@ def test_values_are_rescaled_before_the_window_is_applied() -> None:
     assert abs(int(out[values == 32][0]) - 123) <= 2
 
 
-@needs_dicom
 def test_colours_are_kept() -> None:
     image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     assert np.array_equal(decode(dicom(image, stored_bits=8)), image)
 
 
-@needs_dicom
 def test_a_damaged_file_gives_a_reason() -> None:
     for data in (dicom(RAMP)[:-100], dicom(RAMP, Rows=0), bytes(128) + b"DICM"):
         with pytest.raises(DecodeError):

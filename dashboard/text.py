@@ -11,6 +11,7 @@ from trainer.core.text import (
     brackets,
     cautions,
     change,
+    count,
     detectable,
     duration,
     figure,
@@ -99,15 +100,6 @@ def span(ends: Sequence[float | None] | None, form: Callable[[float | None], str
 def ends(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
     """``95 % 0.861 – 0.884``, for below a figure."""
     return f"95 % {span(ends, form)}" if known(ends) else ""
-
-
-def count(number: int | None, noun: str = "") -> str:
-    """``1,797 images``; a noun is given in the singular and takes an s."""
-    if number is None:
-        return "–"
-    if not noun:
-        return f"{number:,}"
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def value(number: object) -> str:

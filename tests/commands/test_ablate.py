@@ -243,7 +243,7 @@ def test_twenty_test_images_planted_into_train_are_caught_before_any_training(
     folder = Path(images.data)
     for path in sorted((folder / "test").rglob("*.png"))[:20]:
         shutil.copy(path, folder / "train" / path.parent.name / f"stolen_{path.name}")
-    with pytest.raises(InputError, match="20 images of test or val are also in train"):
+    with pytest.raises(InputError, match="20 duplicates between train and val or test"):
         run(images)
     assert runs_of(images.tracking_uri) == []
 
@@ -252,7 +252,7 @@ def test_a_person_who_stands_in_two_splits_is_refused_and_can_be_left_out_of_tra
     images: AblateConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     grouped = dataclasses.replace(images, groups=r"(person\d+)_")
-    with pytest.raises(InputError, match="6 groups are in more than one split"):
+    with pytest.raises(InputError, match="6 groups in more than one split"):
         run(grouped)
     by_split = dataclasses.replace(images, groups=r"(person\d+_[a-z]+)_", drop_shared_groups=True)
     run(by_split)

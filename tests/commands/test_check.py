@@ -50,7 +50,7 @@ def test_all_that_looks_wrong_is_told_at_once_and_a_refusal_has_its_exit_code(
     assert code == 1
     errors = [one["text"] for one in figures["findings"] if one["severity"] == "error"]
     warnings = [one["text"] for one in figures["findings"] if one["severity"] == "warning"]
-    assert any("are also in train" in text for text in errors)
+    assert any("between train and val or test" in text for text in errors)
     assert any("no-encoder" in text for text in errors)
     assert any("with several labels" in text for text in warnings)
     assert any("2 of" in text and "cannot be used" in text for text in warnings)

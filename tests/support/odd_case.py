@@ -15,6 +15,7 @@ class Read:
     splits: Mapping[str, int] | None = None  # rows of each split; None: not looked at
     captions: int | None = None  # rows that have one; None: not looked at
     quarantined: int = 0
+    conflicts: int = 0  # images that have several labels
     passed_over: Mapping[str, int] = field(default_factory=dict)  # files by extension
     says: tuple[str, ...] = ()  # words of the summary or the notices
 

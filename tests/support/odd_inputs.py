@@ -386,12 +386,57 @@ def an_archive_beside_what_came_out_of_it(root: Path) -> str:
     return str(root)
 
 
+def labels_in_other_keys(root: Path) -> str:
+    """Shards whose .json files say ``y`` and ``TEXT``, as converters of other projects write them."""
+    members = {}
+    for i in range(8):
+        members[f"{i}.png"] = image(str(i))
+        members[f"{i}.json"] = json.dumps({"y": "ab"[i % 2], "TEXT": f"word {i}"}).encode()
+    tar(root / "0.tar", members)
+    return str(root)
+
+
+def labels_in_an_unknown_key(root: Path) -> str:
+    """The last image's .json lacks the key."""
+    members = {}
+    for i in range(9):
+        members[f"{i}.png"] = image(str(i))
+        members[f"{i}.json"] = json.dumps({"beast": "ab"[i % 2]} if i < 8 else {}).encode()
+    tar(root / "0.tar", members)
+    return str(root)
+
+
+def labels_in_an_unknown_key_of_files(root: Path) -> str:
+    img2dataset_files(root)
+    for file in root.glob("*/?.json"):
+        file.write_text(json.dumps({"beast": "ab"[int(file.stem) % 2]}))
+    return str(root)
+
+
+def several_labels_in_json(root: Path) -> str:
+    tar(root / "0.tar", {**keyed("0", "1"), "2.png": image("2"), "2.json": b'{"label": ["a", "b"]}'})
+    return str(root)
+
+
+def deeply_nested_json(root: Path) -> str:
+    tar(root / "0.tar", {**keyed("0", "1"), "0.json": b"[" * 100_000})
+    return str(root)
+
+
 # --- E: one image, two labels --------------------------------------------------------------------
 
 
 def two_labels(root: Path) -> str:
     put(root, "cat", "dog", count=4)
     (root / "dog" / "again.png").write_bytes((root / "cat" / "0.png").read_bytes())
+    return str(root)
+
+
+def two_labels_in_shards(root: Path) -> str:
+    """The same photograph under other keys of other shards, once in each class."""
+    members = keyed("0", "1", "2", "3")
+    tar(root / "0.tar", members)
+    tar(root / "1.tar", {"9.png": members["0.png"], "9.cls": b"b", "8.png": image("8"), "8.cls": b"a"})
     return str(root)
 
 
@@ -469,7 +514,7 @@ CASES = [
         copy_inside,
         Read(
             {"no": 3, "yes": 3},
-            says=("Passed over: brain_tumor_dataset (6 images that stand beside it, too)",),
+            says=("Passed over: brain_tumor_dataset (6 images, copies of those beside it)",),
         ),
     ),
     Case("copy_of_splits_inside", "D", copy_of_splits_inside, Read({"a": 6, "b": 6})),
@@ -552,7 +597,44 @@ CASES = [
         an_archive_beside_what_came_out_of_it,
         Read({"cat": 3, "dog": 3}, passed_over={".tar": 1}),
     ),
-    Case("two_labels", "E", two_labels, Read({"cat": 4, "dog": 5})),
+    Case("labels_in_other_keys", "F", labels_in_other_keys, Read({"a": 4, "b": 4}, captions=8)),
+    Case(
+        "labels_in_an_unknown_key",
+        "F",
+        labels_in_an_unknown_key,
+        Read({"a": 4, "b": 4}),
+        flags={"label": "beast"},
+    ),
+    Case(
+        "a_key_that_is_not_there",
+        "F",
+        labels_in_other_keys,
+        Refused("--label-column is 'beast'", "'y', 'TEXT'"),
+        flags={"label": "beast"},
+    ),
+    Case(
+        "labels_in_an_unknown_key_of_files",
+        "F",
+        labels_in_an_unknown_key_of_files,
+        Read({"a": 4, "b": 4}, captions=8, passed_over={".json": 2}),
+        flags={"label": "beast"},
+    ),
+    Case(
+        "images_in_a_column_of_shards",
+        "F",
+        labels_in_other_keys,
+        Refused("--image-column is for tables"),
+        flags={"image": "jpg"},
+    ),
+    Case("several_labels_in_json", "I", several_labels_in_json, Refused("0/2 has the labels 'a', 'b'")),
+    Case(
+        "deeply_nested_json",
+        "K",
+        deeply_nested_json,
+        Read({"a": 1, "b": 1}, says=("1 .json file not read, such as that of '0/0'",)),
+    ),
+    Case("two_labels", "E", two_labels, Read({"cat": 4, "dog": 5}, conflicts=1)),
+    Case("two_labels_in_shards", "E", two_labels_in_shards, Read({"a": 3, "b": 3}, conflicts=1)),
     Case(
         "phone_photos",
         "G",

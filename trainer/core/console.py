@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False)
+LOG_EVERY_S = 1.0  # between lines of progress in a log: quick work has only the last one
 
 
 def say(text: str) -> None:
@@ -32,7 +33,8 @@ def say(text: str) -> None:
 
 def rate(per_s: float) -> str:
     """Format a rate per second, or per minute below 1 per second."""
-    return f"{per_s:,.3g}/s" if per_s >= 1 else f"{60 * per_s:.3g}/min"
+    rounded = float(f"{per_s if per_s >= 1 else 60 * per_s:.3g}")
+    return f"{rounded:,{'.0f' if rounded >= 100 else ''}}/{'s' if per_s >= 1 else 'min'}".replace(".0/", "/")
 
 
 def left(seconds: float) -> str:
@@ -50,11 +52,12 @@ class RateColumn(ProgressColumn):
 
 
 class Bar:
-    """Progress bar on a terminal; in a file or CI log, one line per 10 %."""
+    """Progress bar on a terminal; in a file or CI log, at most one line per 10 % and per second."""
 
     def __init__(self, title: str, unit: str, progress: Progress | None, task: TaskID | None) -> None:
         self._title, self._unit, self._progress, self._task = title, unit, progress, task
         self._tenths = 0
+        self._last = 0.0  # time of the last line, or of the first update
         self._first: tuple[float, int] | None = (
             None  # time and count at the first update; resumed work starts above 0
         )
@@ -66,10 +69,10 @@ class Bar:
             return
         now = time.monotonic()
         if self._first is None:
-            self._first = now, done
+            self._first, self._last = (now, done), now
         tenths = math.floor(10 * done / total) if total else 10
-        if tenths > self._tenths:
-            self._tenths = tenths
+        if tenths > self._tenths and (now >= self._last + LOG_EVERY_S or done >= total):
+            self._tenths, self._last = tenths, now
             began, had = self._first
             pace = (done - had) / (now - began) if done > had and now > began else None
             behind = [note] if note else []

@@ -130,6 +130,15 @@ def duration(seconds: float | None, *, short: bool = False) -> str:
     return f"{whole} s"
 
 
+def count(number: int | None, noun: str = "") -> str:
+    """Format ``1,797 images``; a noun is given in the singular and takes an s."""
+    if number is None:
+        return NONE
+    if not noun:
+        return f"{number:,}"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def files_by_extension(count: Mapping[str, int]) -> str:
     """Format numbers of files by extension: ``30 .heic, 3 .dcm, 2 without an extension``; "" for none."""
     ordered = sorted(count.items(), key=lambda item: (-item[1], item[0]))

@@ -217,6 +217,6 @@ def _check_seen_in_train(label: list[str], *, n_train: int, name: str) -> None:
     unseen = sorted(set(label[n_train:]) - set(label[:n_train]))
     if unseen:
         raise InputError(
-            f"{name}: {len(unseen)} classes of val or test have no training row, such as "
-            f"{', '.join(map(repr, unseen[:5]))}. Add training rows or remove these classes."
+            f"{name}: no training row of {listed(unseen, most=5)}, which val or test have. "
+            "Add training rows or remove these classes."
         )

@@ -34,7 +34,8 @@ def check_class_names(name: str, classes: Sequence[str], label_n: np.ndarray) ->
             raise InputError(
                 several_labels(
                     f"{name} has the label {proven[0]!r}, and {' and '.join(map(repr, parts[:3]))} are "
-                    f"labels, too ({len(joined)} such labels)"
+                    f"labels, too"
+                    f"{f' ({len(joined)} such labels)' if joined[1:] else ''}"
                 )
             )
     number = _numbers(classes)
@@ -63,8 +64,9 @@ def notes_on_classes(classes: Sequence[str]) -> list[str]:
         joined, _ = _joined(classes, separator)
         if joined:
             notes.append(
-                f"{len(joined)} classes have a {separator!r} in their name, such as {joined[0]!r}. Each is "
-                "one class: several labels per image are not supported."
+                f"{separator!r} in the name of {joined[0]!r}"
+                f"{f' and {len(joined) - 1} more classes' if joined[1:] else ''}: each name is one class. "
+                "Several labels per image are not supported."
             )
     number = _numbers(classes)
     if number is not None and len(number) > MANY_NUMBERS:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from trainer.core.errors import InputError
+from trainer.core.text import count
 from trainer.data.manifest import Manifest, rows_by_value
 
 SPLIT_PRIORITY = ("test", "val", "train")  # which duplicate is kept first
@@ -131,7 +132,7 @@ def check_leaks(manifest: Manifest) -> None:
     if pairs:
         named = "; ".join(f"{a} and {b}" for a, b in pairs[:5]) + ("; …" if len(pairs) > 5 else "")
         raise InputError(
-            f"{manifest.name}: {len(pairs)} images of test or val are also in train ({named}), so scores "
-            "would be too high. Remove them, pass --drop-duplicates (removes the training rows), or "
+            f"{manifest.name}: {count(len(pairs), 'duplicate')} between train and val or test ({named}), so "
+            "scores would be too high. Remove them, pass --drop-duplicates (removes the training rows), or "
             "--allow-leaks to accept them."
         )

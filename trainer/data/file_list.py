@@ -35,7 +35,7 @@ def read_files(paths: Sequence[Path]) -> Manifest:
         raise InputError(
             f"There is no image in {', '.join(map(_name, paths[:3]))}"
             f"{f', but other files: {others}' if others else ''}. {formats.cures(passed_over)} Recognised "
-            f"extensions: {', '.join(sorted(formats.extensions()))}."
+            f"extensions: {formats.described_extensions()}."
         )
     usable = [path for path, problem in seen.values() if not problem]
     hashed = dict(zip(usable, files.hash_images(usable), strict=True))

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.core.errors import InputError
-from trainer.core.text import files_by_extension
+from trainer.core.text import count, files_by_extension
 from trainer.data import files, formats
 from trainer.data.layout import Folder, Layout, understand
 from trainer.data.listing import SIDECARS, ImageFile, Listing
-from trainer.data.manifest import Columns, Manifest, Quarantined
+from trainer.data.manifest import Columns, Manifest, Quarantined, first_reasons
 from trainer.data.metadata import NAMES, ImageMetadata, read_metadata
-from trainer.data.sidecars import MAX_BYTES, notes_of
+from trainer.data.sidecars import MAX_BYTES, SidecarReader
 from trainer.data.split import manifest_with_splits
 from trainer.data.table import SUFFIXES as TABLES
 from trainer.data.table_columns import BY_NAME, ColumnChoice, listed
@@ -35,7 +35,8 @@ def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnCh
 
     Args:
         listing: the files in ``root``.
-        chosen: columns of the metadata that are to be read whatever their names.
+        chosen: columns of the metadata, or keys of the .json files beside the images, that are to be read
+            whatever their names.
 
     Raises:
         InputError: no images; images without a class; folders that can be read in several ways, or an
@@ -48,6 +49,11 @@ def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnCh
     layout = understand(by_folder, listing.sidecars, name)
     below = ["/".join(folder) for folder in layout.metadata if folder]
     entries, has_labels, unused = read_metadata(root, below, chosen)
+    if chosen != BY_NAME and not entries and not layout.sidecars:
+        raise InputError(
+            f"{' and '.join(chosen.flags())} need a table, a metadata file or .json files beside the images, "
+            f"and {root} has none of them."
+        )
     found, content, quarantined = _hash(layout, by_folder)
     quarantined = [*_unusable(listing, layout), *quarantined]
     quarantined += _without_a_file(entries, found, quarantined)
@@ -57,7 +63,9 @@ def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnCh
         raise InputError(layout.problem + _tables(root, name))
     from_sidecars = layout.sidecars and not has_labels
     if from_sidecars:
-        entries |= _read_sidecars(found)
+        reader = SidecarReader(name, chosen)
+        entries |= _read_sidecars(found, reader)
+        layout.notes += reader.notes_on_files()
     sample_id = ["/".join(image.parts) for image in found]
     noted = [entries.get(one, _BLANK) for one in sample_id]
     columns = Columns(
@@ -116,7 +124,7 @@ def _without_a_file(
     ]
 
 
-def _read_sidecars(found: Sequence[ImageFile]) -> dict[str, ImageMetadata]:
+def _read_sidecars(found: Sequence[ImageFile], reader: SidecarReader) -> dict[str, ImageMetadata]:
     """Return what the text files beside the images say, by the image's name."""
     entries = {}
     for image in found:
@@ -128,11 +136,13 @@ def _read_sidecars(found: Sequence[ImageFile]) -> dict[str, ImageMetadata]:
                     texts[kind] = file.read(MAX_BYTES)
             except OSError:  # most have some of them only
                 continue
-        notes = notes_of(texts)
-        entries["/".join(image.parts)] = ImageMetadata(
+        sample_id = "/".join(image.parts)
+        notes = reader.notes(texts, where=sample_id)
+        entries[sample_id] = ImageMetadata(
             source="the files beside the images",
             **{note: notes.get(note, "") for note in ("label", "caption", "group")},
         )
+    reader.check()
     return entries
 
 
@@ -158,7 +168,9 @@ def _labels(
     without = ["/".join(image.parts) for image, one in zip(found, label, strict=True) if not one]
     if without:
         cure += _tables(root, name)
-        raise InputError(f"{name}: {len(without)} images have no class, such as {without[0]!r}. {cure}")
+        raise InputError(
+            f"{name}: {count(len(without), 'image')} without a class, such as {without[0]!r}. {cure}"
+        )
     return label
 
 
@@ -174,25 +186,25 @@ def _tables(root: Path, name: str) -> str:
 
 def _passed_over(root: Path, listing: Listing, layout: Layout) -> dict[str, int]:
     """Return how many files of each extension were not read."""
-    count = Counter(listing.passed_over)
+    kinds = Counter(listing.passed_over)
     for folder in {(), *layout.metadata}:
         for path in (root.joinpath(*folder, name) for name in NAMES):
             if path.is_file():
-                count[path.suffix] -= 1
+                kinds[path.suffix] -= 1
     if layout.sidecars:
         for folder in layout.places:
-            count.subtract(Path(one).suffix.lower() for one in listing.sidecars.get(folder, ()))
-    return dict(+count)
+            kinds.subtract(Path(one).suffix.lower() for one in listing.sidecars.get(folder, ()))
+    return dict(+kinds)
 
 
 def _no_images_message(name: str, quarantined: Sequence[Quarantined], listing: Listing) -> str:
-    reasons = "; ".join(f"{path}: {reason}" for path, reason in quarantined[:3])
-    detail = f" {len(quarantined)} files were found and cannot be used, such as {reasons}." if reasons else ""
+    reasons = first_reasons(quarantined)
+    detail = f" {count(len(quarantined), 'file')} cannot be used: {reasons}." if reasons else ""
     others = files_by_extension(listing.passed_over)
     others = f" It has other files ({others})." if others else ""
     cures = formats.cures(listing.passed_over)
-    known = ", ".join(sorted(formats.extensions()))
     return (
         f"{name} holds no usable images.{detail}{others}{f' {cures}' if cures else ''} Expected one folder "
-        f"per class with images in it ({known}), optionally below train/, val/ and test/."
+        f"per class with images in it ({formats.described_extensions()}), optionally below train/, val/ and "
+        "test/."
     )

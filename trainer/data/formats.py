@@ -71,6 +71,16 @@ def extensions() -> frozenset[str]:
     return own.union(*(extra.extensions for extra in EXTRAS if extra.installed))
 
 
+def described_extensions() -> str:
+    """Return the common extensions, and how many more there are, for messages."""
+    common = [
+        one
+        for one in (".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".heic", ".dcm")
+        if one in extensions()
+    ]
+    return f"{', '.join(common)} and {len(extensions()) - len(common)} more"
+
+
 def cures(kinds: Iterable[str]) -> str:
     """Return how files with these extensions could be read, as sentences; "" if they hold no images."""
     present = set(kinds)

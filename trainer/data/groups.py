@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from trainer.core.errors import InputError
+from trainer.core.text import count
 from trainer.data.duplicates import SPLIT_PRIORITY, indivisible_units
 from trainer.data.manifest import SPLITS, Columns, Manifest, build_manifest, rows_by_value
 from trainer.data.split import complete_splits
@@ -97,10 +98,9 @@ def check_group_leaks(manifest: Manifest) -> None:
         for name, rows in list(shared.items())[:5]
     )
     raise InputError(
-        f"{manifest.name}: {len(shared)} groups are in more than one split ({named}"
+        f"{manifest.name}: {count(len(shared), 'group')} in more than one split ({named}"
         f"{'; …' if len(shared) > 5 else ''}), so scores would be too high. Pass --drop-shared-groups "
-        f"(keeps a "
-        "group's test rows, or else its val rows), or --allow-leaks to accept them."
+        "(keeps a group's test rows, or else its val rows), or --allow-leaks to accept them."
     )
 
 

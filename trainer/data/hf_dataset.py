@@ -15,7 +15,7 @@ import pyarrow.compute as compute
 
 from trainer.core.errors import InputError, first_line
 from trainer.data import files, table_columns
-from trainer.data.manifest import Columns, Manifest, Quarantined, StoredImage
+from trainer.data.manifest import Columns, Manifest, Quarantined, StoredImage, first_reasons
 from trainer.data.split import canonical_split, manifest_with_splits, parse_split
 from trainer.data.table_columns import BY_NAME, ColumnChoice
 
@@ -155,7 +155,7 @@ def _manifest(parts: dict[str, Dataset], *, name: str, seed: int, chosen: Column
     for part, dataset in parts.items():
         _add(rows, part, dataset, name, given=part if len(parts) > 1 else "", chosen=chosen)
     if not rows.sample_id:
-        first = "; ".join(f"{row}: {reason}" for row, reason in rows.quarantined[:3])
+        first = first_reasons(rows.quarantined)
         raise InputError(f"{name} has no row with a usable image{f' ({first})' if first else ''}.")
     columns = Columns(
         sample_id=rows.sample_id,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from trainer.core.text import count
 from trainer.data import files, formats
 
 MISSING = (
@@ -60,12 +61,12 @@ class ImagePaths:
         said = []
         if self.guessed:
             given, found = next(iter(self.guessed.items()))
-            said.append(f"{len(self.guessed):,} paths were completed, such as {given!r} to {found!r}.")
+            said.append(f"{count(len(self.guessed), 'path')} completed, such as {given!r} to {found!r}.")
         if self.missing:
             there = f"there is, for example, {self._files[0]!r}" if self._files else "no image file is there"
             said.append(
                 f"{self.missing[0]!r} was looked for in {self.folder} and its sub-folders, as it is and with "
-                f"the extensions {', '.join(sorted(formats.extensions()))}; {there}."
+                f"the extensions {formats.described_extensions()}; {there}."
             )
         return " ".join(said)
 

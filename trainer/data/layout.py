@@ -169,7 +169,7 @@ def _pass_over_copies(tree: _Tree, top: Folder, layout: Layout, name: str) -> No
         outer = {one for child in same for one in _files(tree, (*top, child), len(top))}
         copies = set(_files(tree, inner, len(inner)))
         if copies <= outer:
-            _pass_over(tree, folder, layout, "images that stand beside it, too")
+            _pass_over(tree, folder, layout, "images, copies of those beside it")
         else:
             raise InputError(
                 f"{name}: {'/'.join(folder)!r} holds folders that also stand beside it "

@@ -53,17 +53,17 @@ def _read(data: str, *, seed: int, columns: ColumnChoice) -> Manifest:
             return folder.read(path, listing, name=data, seed=seed, chosen=columns)
     if data != demo.NAME and path.is_file() and kind in table.SUFFIXES:
         return table.read(path, name=data, seed=seed, chosen=columns)
+    if data != demo.NAME and path.is_file() and kind == SHARD:
+        listing, path = Listing(shards=[path]), path.parent
+    if listing is not None:
+        return shards.read(path, listing, name=data, seed=seed, chosen=columns)
     if columns != BY_NAME:
         raise InputError(
             f"{data!r} has no columns to choose from: {' and '.join(columns.flags())} are for tables, "
-            "folders with metadata, and datasets of Hugging Face."
+            "shards, folders with metadata, and datasets of Hugging Face."
         )
     if data == demo.NAME:
         return demo.read()
-    if listing is not None:
-        return shards.read(path, listing, name=data, seed=seed)
-    if path.is_file() and kind == SHARD:
-        return shards.read(path.parent, Listing(shards=[path]), name=data, seed=seed)
     if path.is_file() and kind in arrays.SUFFIXES:
         return arrays.read(path, name=data, seed=seed)
     if path.exists() and kind in formats.ARCHIVES:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.core.text import natural_key
+from trainer.core.text import count, natural_key
 from trainer.data.class_names import check_class_names
 from trainer.data.table_columns import listed
 
@@ -31,6 +31,18 @@ class Quarantined(NamedTuple):
 
     path: str
     reason: str
+
+
+def first_reasons(quarantined: Iterable[tuple[str, str]], *, most: int = 3) -> str:
+    """Return the first reasons, each with a file and how many more it holds of; "" for none."""
+    path_of: dict[str, list[str]] = {}
+    for path, reason in quarantined:
+        path_of.setdefault(reason, []).append(path)
+    named = [
+        f"{paths[0]}{f' and {len(paths) - 1:,} more' if paths[1:] else ''}: {reason}"
+        for reason, paths in list(path_of.items())[:most]
+    ]
+    return "; ".join(named) + ("; …" if len(path_of) > most else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +186,11 @@ def check_trainable(manifest: Manifest) -> None:
             no val or no test rows.
     """
     if len(manifest) == 0:
-        raise InputError(f"{manifest.name} has no usable rows{_first_reasons(manifest)}.")
+        raise InputError(f"{manifest.name} has no usable rows{_unusable(manifest)}.")
     without = np.flatnonzero(manifest.label_n < 0)
     if len(without):
         raise InputError(
-            f"{manifest.name} has {len(without)} rows without a label, such as "
+            f"{manifest.name} has {count(len(without), 'row')} without a label, such as "
             f"{manifest.sample_id[without[0]]!r}. {_label_cure(manifest, len(without))}"
         )
     if len(manifest.classes) < 2:
@@ -233,6 +245,6 @@ def _digest(rows: list[tuple[str, ...]]) -> str:
     return digest.hexdigest()
 
 
-def _first_reasons(manifest: Manifest) -> str:
-    first = "; ".join(f"{path}: {reason}" for path, reason in manifest.quarantined[:3])
-    return f" ({len(manifest.quarantined)} files could not be used, such as {first})" if first else ""
+def _unusable(manifest: Manifest) -> str:
+    first = first_reasons(manifest.quarantined)
+    return f" ({count(len(manifest.quarantined), 'file')} could not be used: {first})" if first else ""

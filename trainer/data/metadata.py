@@ -55,7 +55,7 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
 
     Raises:
         InputError: the file is unreadable, lacks ``file_name``, has an image twice or several labels per
-            image; a column is chosen, and there is no metadata.
+            image; a chosen column is absent.
     """
     entries: dict[str, ImageMetadata] = {}
     has_labels = maybe_labels = False
@@ -87,11 +87,6 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
                     caption=as_text(record["caption"]),
                     group=as_text(record["group"]),
                 )
-    if chosen != BY_NAME and not entries:
-        raise InputError(
-            f"{' and '.join(chosen.flags())} need a table or a metadata file, and {root} has neither "
-            "metadata.csv nor metadata.jsonl."
-        )
     in_folders = {Path(one).parts[:-1][1 if one.split("/")[0] in {*folders} else 0 :] for one in entries}
     return FolderMetadata(entries, has_labels or (maybe_labels and len(in_folders) <= 1), unused)
 

@@ -15,9 +15,10 @@ from trainer.core.errors import InputError
 from trainer.data import files, formats
 from trainer.data.layout import Folder, Place, understand
 from trainer.data.listing import SHARD, SIDECARS, ImageFile, Listing
-from trainer.data.manifest import Columns, Manifest, Quarantined
-from trainer.data.sidecars import MAX_BYTES, notes_of
+from trainer.data.manifest import Columns, Manifest, Quarantined, first_reasons
+from trainer.data.sidecars import MAX_BYTES, SidecarReader
 from trainer.data.split import canonical_split, manifest_with_splits, parse_split, split_in_name
+from trainer.data.table_columns import BY_NAME, ColumnChoice
 
 EXPECTED = (
     "A shard is a tar of files that share a key: 000001.jpg with, if you have them, 000001.txt (caption), "
@@ -55,7 +56,7 @@ class _Members:
         return plain | {suffix: text for suffix, text in self.texts.items() if suffix.count(".") == 1}
 
 
-def read(root: Path, listing: Listing, *, name: str, seed: int) -> Manifest:
+def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) -> Manifest:
     """Read the shards by name. Files of one key are one row; a key without an image is quarantined.
 
     Complete images of a truncated shard are used; the shard is quarantined. A shard's split is that of its
@@ -64,10 +65,13 @@ def read(root: Path, listing: Listing, *, name: str, seed: int) -> Manifest:
 
     Args:
         listing: the shards, in ``root``.
+        chosen: keys of the .json members that are to be read whatever their names.
 
     Raises:
-        InputError: there are no images, or a split is unknown.
+        InputError: there are no images; a split is unknown; an image has several labels; a chosen key is
+            in no .json member.
     """
+    reader = SidecarReader(name, chosen)
     samples: list[_Sample] = []
     quarantined: list[Quarantined] = []
     passed_over = listing.passed_over - Counter({SHARD: len(listing.shards)})
@@ -79,13 +83,14 @@ def read(root: Path, listing: Listing, *, name: str, seed: int) -> Manifest:
             sidecars.setdefault(folder, set()).update(
                 PurePosixPath(key).name + kind for kind in members.texts
             )
-            sample = _sample(where, files.printable(key), members, split, quarantined)
+            sample = _sample(where, files.printable(key), members, split, reader, quarantined)
             passed_over.update(_not_used(members, sample is not None))
             if sample is not None:
                 samples.append(sample)
     if not samples:
-        first = "; ".join(f"{where}: {reason}" for where, reason in quarantined[:3])
+        first = first_reasons(quarantined)
         raise InputError(f"{name} holds no usable images{f' ({first})' if first else ''}. {EXPECTED}.")
+    reader.check()
     places = _places(samples, sidecars, name)
     columns = Columns(
         sample_id=[one.sample_id for one in samples],
@@ -101,7 +106,7 @@ def read(root: Path, listing: Listing, *, name: str, seed: int) -> Manifest:
         images=[one.image for one in samples],
     )
     manifest = manifest_with_splits(name, columns, quarantined=quarantined, seed=seed)
-    return replace(manifest, passed_over=dict(passed_over))
+    return replace(manifest, passed_over=dict(passed_over), notes=tuple(reader.notes_on_files()))
 
 
 def _splits(shards: Sequence[Path], root: Path) -> list[str]:
@@ -187,14 +192,20 @@ def _add(
 
 
 def _sample(
-    where: str, key: str, members: _Members, split: str, quarantined: list[Quarantined]
+    where: str,
+    key: str,
+    members: _Members,
+    split: str,
+    reader: SidecarReader,
+    quarantined: list[Quarantined],
 ) -> _Sample | None:
     """Return the row of a key; without a single image the key is quarantined."""
     sample_id = f"{where}/{key}"
     suffix = members.image()
     if suffix is not None:
         image, content = members.images[suffix]
-        return _Sample(sample_id, key, image, content, notes_of(members.texts_by_kind()), split)
+        notes = reader.notes(members.texts_by_kind(), where=sample_id)
+        return _Sample(sample_id, key, image, content, notes, split)
     if members.images:
         reason = (
             f"one of {len(members.images)} images of one key, which ends at the first dot of a name. Rename "

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.core.errors import InputError
+from trainer.core.text import count
 from trainer.data.duplicates import indivisible_units
 from trainer.data.manifest import SPLITS, Columns, Manifest, Quarantined, build_manifest, rows_by_value
 
@@ -78,8 +79,9 @@ def complete_splits(
     if "" in present:
         without = np.flatnonzero(split_n == "")
         raise InputError(
-            f"{name} has {len(without)} rows without a split, such as row {without[0] + 1}, and others with "
-            "one. Give every row train, val or test, or leave the splits out (70/15/15 are drawn)."
+            f"{name} has {count(len(without), 'row')} without a split, such as row {without[0] + 1}, and "
+            "others with one. Give every row train, val or test, or leave the splits out (70/15/15 are "
+            "drawn)."
         )
     absent = [split for split in SPLITS if split not in present]
     given = " and ".join(split for split in SPLITS if split in present)

@@ -18,7 +18,7 @@ from trainer.core.errors import InputError
 from trainer.data import files, formats, table_columns
 from trainer.data.delimited import TextTable, read_json_lines, read_separated
 from trainer.data.image_paths import ImagePaths
-from trainer.data.manifest import Columns, Manifest, Quarantined, rows_by_value
+from trainer.data.manifest import Columns, Manifest, Quarantined, first_reasons, rows_by_value
 from trainer.data.split import manifest_with_splits, parse_split
 from trainer.data.table_columns import BY_NAME, ColumnChoice
 
@@ -279,5 +279,5 @@ def _caption_of_each(
 
 
 def _such_as(rows: _Rows) -> str:
-    first = "; ".join(f"{path}: {reason}" for path, reason in rows.quarantined[:3])
-    return (f" ({first})" if first else "") + (f". {rows.hint}" if rows.hint else "")
+    first = first_reasons(rows.quarantined)
+    return (f" ({first})" if first else "") + (f". {rows.hint.rstrip('.')}" if rows.hint else "")

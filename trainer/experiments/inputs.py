@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from trainer.core import text
 from trainer.core.config import DataConfig, Recipe
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
@@ -116,7 +117,8 @@ def read_rows(config: DataConfig) -> Manifest:
     if config.drop_shared_groups:
         whole, manifest = manifest, drop_shared_groups(manifest)
         if len(manifest) < len(whole):
-            say(f"Left out: {len(whole) - len(manifest)} rows whose group also stands in test or val.")
+            left_out = text.count(len(whole) - len(manifest), "row")
+            say(f"Left out: {left_out} whose group is also in test or val.")
     elif not config.allow_leaks:
         check_group_leaks(manifest)
     return manifest

@@ -13,7 +13,7 @@ import numpy as np
 from trainer.core.config import Recipe
 from trainer.core.errors import InputError, TooManyBadFiles
 from trainer.data.duplicates import duplicate_rows, redundant_rows
-from trainer.data.manifest import Manifest, Quarantined
+from trainer.data.manifest import Manifest, Quarantined, first_reasons
 from trainer.features.concatenation import concatenate_vectors
 from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing
 from trainer.features.families import family_of
@@ -224,11 +224,10 @@ def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
     quarantined = _without(manifest, bad).quarantined if bad else manifest.quarantined
     found = _found(manifest)
     if found and len(quarantined) / found > max_bad:
-        first = "; ".join(f"{path}: {reason}" for path, reason in quarantined[:5])
         raise TooManyBadFiles(
             f"{manifest.name}: {len(quarantined)} of {found} files ({len(quarantined) / found:.1%}) cannot "
-            f"be used, more than the {max_bad:.1%} that --max-bad allows. The first: {first}. Repair or "
-            "remove them, or raise --max-bad."
+            f"be used, more than the {max_bad:.1%} that --max-bad allows. Reasons: "
+            f"{first_reasons(quarantined)}. Repair or remove them, or raise --max-bad."
         )
 
 

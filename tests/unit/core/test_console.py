@@ -30,6 +30,29 @@ def test_a_log_has_a_line_every_tenth_with_the_rate_and_the_time_left(
     assert said[-1] == "Encoding: 100/100 images"
 
 
+def test_quick_work_has_no_more_than_a_line_per_second(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", said.append)
+    shown = console.Bar("Reading", "images", None, None)
+    for done in range(0, 101):
+        clock[0] = done / 50
+        shown.update(done, 100)
+    assert said == [
+        "Reading: 50/100 images  (50/s, 0:01 left)",
+        "Reading: 100/100 images",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("per_s", "words"),
+    [(135_210.0, "135,000/s"), (123.4, "123/s"), (48.0, "48/s"), (1.234, "1.23/s"), (0.5, "30/min")],
+)
+def test_a_rate_has_three_digits(per_s: float, words: str) -> None:
+    assert console.rate(per_s) == words
+
+
 def test_what_was_done_before_does_not_make_the_rate_better(
     clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,7 +62,7 @@ def test_what_was_done_before_does_not_make_the_rate_better(
     resumed.update(800, 1000)
     clock[0] = 1000.0
     resumed.update(900, 1000)
-    assert said == ["Sweep: 800/1000 trials", "Sweep: 900/1000 trials  (6/min, 16:40 left)"]
+    assert said == ["Sweep: 900/1000 trials  (6/min, 16:40 left)"]
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])

@@ -120,7 +120,7 @@ FLAWS = {
     r"train_y has shape \(10, 1\)": {"train_x": X, "train_y": Y[:, None]},
     r"train_y has shape \(10,\) and type float64": {"train_x": X, "train_y": Y + 0.5},
     r"test_x has 3": {"train_x": X, "train_y": Y, "test_x": X[:, :3], "test_y": Y},
-    r"no training row, such as '7'": {"train_x": X, "train_y": Y, "test_x": X, "test_y": Y + 7},
+    r"no training row of '7'": {"train_x": X, "train_y": Y, "test_x": X, "test_y": Y + 7},
     r"classes holds 1 names, but labels run from 0 to 1": {"train_x": X, "train_y": Y, "classes": ["a"]},
     r"has train and val but no test": {"train_x": X, "train_y": Y, "val_x": X, "val_y": Y},
     r"cannot be read as \.npz": {"train_x": X, "train_y": np.array([{}] * 10)},

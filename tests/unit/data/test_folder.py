@@ -86,7 +86,7 @@ def test_a_folder_beside_the_split_folders_is_refused_not_guessed(tmp_path: Path
 def test_images_without_a_class_are_refused(tmp_path: Path) -> None:
     class_folders(tmp_path, {"a": 1})
     (tmp_path / "loose.png").write_bytes(encoded(noise(9)))
-    with pytest.raises(InputError, match=r"1 images have no class, such as 'loose\.png'"):
+    with pytest.raises(InputError, match=r"1 image without a class, such as 'loose\.png'"):
         _load(tmp_path)
 
 
@@ -225,7 +225,7 @@ def test_an_image_without_its_label_is_refused(tmp_path: Path) -> None:
     class_folders(tmp_path, {"a": 2})
     _write_csv(tmp_path / "metadata.csv", [{"file_name": "a/0.png", "label": "cat"}])
     with pytest.raises(
-        InputError, match=r"1 images have no class, such as 'a/1\.png'. Fill in the label column"
+        InputError, match=r"1 image without a class, such as 'a/1\.png'. Fill in the label column"
     ):
         _load(tmp_path)
 

@@ -201,7 +201,10 @@ def test_an_image_whose_file_is_gone_or_another_is_an_error_of_the_disk(tmp_path
             lambda: datasets.DatasetDict(train=rows(range(4)), validation=rows(range(4))),
             "train and val but no test",
         ),
-        (lambda: rows(range(4), image=(datasets.Image(), [None] * 4)), r"no row with.*row/00000000: neither"),
+        (
+            lambda: rows(range(4), image=(datasets.Image(), [None] * 4)),
+            r"no row with.*row/00000000 and 3 more: neither",
+        ),
         (
             lambda: rows(range(4), split=(datasets.Value("string"), ["holdout"] * 4)),
             "row/00000000 is in the split 'holdout'",

@@ -12,6 +12,7 @@ from tests.support.odd_case import Case, Refused
 from trainer.core.errors import InputError
 from trainer.data.dataset_summary import notices, summarise
 from trainer.data.decode import decode
+from trainer.data.duplicates import label_conflicts
 from trainer.data.load import load
 from trainer.data.manifest import check_trainable
 from trainer.data.table_columns import ColumnChoice
@@ -38,6 +39,7 @@ def test_it_gets_its_verdict(case: Case, tmp_path: Path) -> None:
         assert sum(map(bool, manifest.caption)) == expected.captions
     assert len(manifest.quarantined) == expected.quarantined, manifest.quarantined
     assert manifest.passed_over == expected.passed_over
+    assert len(label_conflicts(manifest)) == expected.conflicts
     told = "\n".join([summarise(manifest), *notices(manifest)])
     absent = [word for word in expected.says if word not in told]
     assert not absent, f"{absent} not in: {told}"

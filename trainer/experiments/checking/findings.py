@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from trainer.core import text
 from trainer.core.config import DataConfig
 from trainer.core.errors import InputError
 from trainer.data.duplicates import (
@@ -58,10 +59,11 @@ def of_rows(manifest: Manifest, config: DataConfig) -> Iterator[Finding]:
         yield Finding(severity, f"{found} Pass --label-conflicts drop to leave them out.")
     copies = sum(len(rows) - 1 for rows in duplicate_rows(manifest.content))
     if copies and not config.drop_duplicates:
+        what = "image" if manifest.images is not None else "vector"
         yield Finding(
             "warning",
-            f"{copies:,} rows repeat another one's {'image' if manifest.images is not None else 'vector'}. "
-            "Pass --drop-duplicates to keep one of each.",
+            f"{text.count(copies, 'duplicate')}: rows with the {what} of another row. Pass --drop-duplicates "
+            "to keep one of each.",
         )
     yield from _of_classes(manifest)
     if manifest.features_nd is not None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.data.decode import DecodeError, decode_sized
-from trainer.data.manifest import Manifest, rows_by_value
+from trainer.data.manifest import Manifest, first_reasons, rows_by_value
 from trainer.experiments.checking.findings import Finding
 from trainer.features.image_loader import THREADS
 
@@ -76,9 +76,8 @@ def of_images(decoding: Decoding, *, side: int | None, max_bad: float) -> Iterat
     """
     total = len(decoding.size_m2) + len(decoding.bad)
     if decoding.bad:
-        named = "; ".join(f"{name}: {reason}" for name, reason in list(decoding.bad.items())[:NAMED])
-        more = "; …" if len(decoding.bad) > NAMED else ""
-        text = f"{len(decoding.bad):,} of {total:,} images cannot be used ({named}{more})."
+        named = first_reasons(decoding.bad.items(), most=NAMED)
+        text = f"{len(decoding.bad):,} of {total:,} images cannot be used ({named})."
         if len(decoding.bad) > max_bad * total:
             yield Finding("error", f"{text} Repair or remove them, or raise --max-bad.")
         else:
@@ -89,5 +88,5 @@ def of_images(decoding: Decoding, *, side: int | None, max_bad: float) -> Iterat
             yield Finding(
                 "warning",
                 f"{small:,} of {total:,} images have less than half the {side} pixels per side that the "
-                "encoder sees: they are enlarged.",
+                "encoder sees, and will be enlarged.",
             )

@@ -112,6 +112,23 @@ def one_class_in_a_small_split(root: Path) -> str:
     return str(root)
 
 
+def one_folder(root: Path) -> str:
+    """A single folder of images is no class."""
+    put(root, "images", count=4)
+    return str(root)
+
+
+def one_folder_in_splits(root: Path) -> str:
+    put(root, "train/images", "test/images", count=4)
+    return str(root)
+
+
+def side_by_side(root: Path) -> str:
+    put(root, ".", count=4)
+    (root / "labels.csv").write_text("id,breed\n")
+    return str(root)
+
+
 def wrapper(root: Path) -> str:
     put(root, "chest_xray/chest_xray/normal", "chest_xray/chest_xray/pneumonia")
     return str(root)
@@ -494,6 +511,16 @@ CASES = [
         Read({"blood_test": 3, "bullet_train": 3, "test_tube": 3}),
     ),
     Case("one_class_in_a_small_split", "D", one_class_in_a_small_split, Read({"cat": 15, "dog": 6})),
+    Case(
+        "one_folder", "D", one_folder, Read({}, says=("No classes: all images are in one folder, 'images'",))
+    ),
+    Case("one_folder_in_splits", "D", one_folder_in_splits, Refused("has no labels")),
+    Case(
+        "side_by_side",
+        "D",
+        side_by_side,
+        Read({}, says=("side by side. Does 'labels.csv' have",), passed_over={".csv": 1}),
+    ),
     Case("wrapper", "D", wrapper, Read({"normal": 3, "pneumonia": 3})),
     Case(
         "wrapped_splits",

@@ -43,9 +43,9 @@ class DataConfig(CommonConfig):
     `hf:owner/name` (`hf:owner/name:config`) for a dataset of the Hugging Face hub; an .npz or .safetensors
     file of precomputed features."""
     label_column: str | None = None
-    """Column with the class, in a table, in metadata.csv or .jsonl, or in a Hugging Face dataset; in shards, the
-    key of the .json files. Default: found by its name, such as label, class, target or diagnosis. none: read
-    no labels."""
+    """Column with the class, in a table, in metadata.csv or .jsonl, or in a Hugging Face dataset; in shards,
+    the key of the .json files. Default: found by its name, such as label, class, target or diagnosis. none:
+    read no labels."""
     image_column: str | None = None
     """Column with the path of the image, or with the image itself."""
     caption_column: str | None = None

@@ -154,7 +154,10 @@ def _labels(
     name: str,
     unused: Sequence[str],
 ) -> list[str]:
-    """Return class names, from the metadata's label column if there is one, else from the folders."""
+    """Return class names, from the metadata's label column if there is one, else from the folders.
+
+    A single folder is not a class: its images have no labels.
+    """
     if noted is not None:
         label = [one.label for one in noted]
         cure = (
@@ -162,6 +165,9 @@ def _labels(
         )
     else:
         label = [layout.places[image.parts[:-1]].label for image in found]
+        if len(set(label)) == 1:
+            layout.notes.append(_no_classes(label[0]) + _tables(root, name))
+            return [""] * len(label)
         cure = "Put each image into a folder named after its class, or add metadata.csv (file_name, label)."
         if unused:
             cure = f"If one of the columns {listed(unused)} is the label, name it: --label-column."
@@ -172,6 +178,11 @@ def _labels(
             f"{name}: {count(len(without), 'image')} without a class, such as {without[0]!r}. {cure}"
         )
     return label
+
+
+def _no_classes(folder: str) -> str:
+    where = f"in one folder, {folder!r}" if folder else "side by side"
+    return f"No classes: all images are {where}."
 
 
 def _tables(root: Path, name: str) -> str:

@@ -188,10 +188,12 @@ def check_trainable(manifest: Manifest) -> None:
     if len(manifest) == 0:
         raise InputError(f"{manifest.name} has no usable rows{_unusable(manifest)}.")
     without = np.flatnonzero(manifest.label_n < 0)
+    if len(without) == len(manifest):
+        raise InputError(f"{manifest.name} has no labels, and a classifier needs them. {_cure(manifest)}")
     if len(without):
         raise InputError(
             f"{manifest.name} has {count(len(without), 'row')} without a label, such as "
-            f"{manifest.sample_id[without[0]]!r}. {_label_cure(manifest, len(without))}"
+            f"{manifest.sample_id[without[0]]!r}. Add labels, or remove these rows."
         )
     if len(manifest.classes) < 2:
         raise InputError(
@@ -207,9 +209,12 @@ def check_trainable(manifest: Manifest) -> None:
             )
 
 
-def _label_cure(manifest: Manifest, without: int) -> str:
-    if without < len(manifest) or not manifest.unused:
-        return "Add labels, or remove these rows."
+def _cure(manifest: Manifest) -> str:
+    if not manifest.unused:
+        return (
+            "Put the images into one folder per class, or give each a label in a table or in a metadata.csv "
+            "(file_name, label)."
+        )
     return (
         f"No column has the name of a label; the others are {listed(manifest.unused)}. If one of them is the "
         "label, name it: --label-column."

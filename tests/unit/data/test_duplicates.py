@@ -51,7 +51,9 @@ def test_of_copies_a_test_row_stays_before_a_val_row_before_the_first() -> None:
 
 
 def test_an_image_in_train_and_test_is_refused_and_both_rows_are_named() -> None:
-    with pytest.raises(InputError, match=r"toy: 1 duplicate .*row1 and row3.*--drop-duplicates.*--allow-leaks"):
+    with pytest.raises(
+        InputError, match=r"toy: 1 duplicate .*row1 and row3.*--drop-duplicates.*--allow-leaks"
+    ):
         check_leaks(_manifest("abcb", "rrvt"))
     check_leaks(_manifest("abbccd", "rrrttv"))
 

@@ -95,6 +95,12 @@ def rows_of(folder: Path, chosen: random.Random, odd: bool) -> list[dict[str, st
     return rows
 
 
+def images_of(rows: list[dict[str, str]]) -> int:
+    """How many images rows stand for: several rows of one path are several captions of one image."""
+    paths = [row["path"].strip() for row in rows]
+    return paths.count("") + len({*paths} - {""})
+
+
 def written_csv(
     folder: Path, chosen: random.Random, odd: bool, *, separator: str = ","
 ) -> tuple[Path, Path, int]:
@@ -104,7 +110,7 @@ def written_csv(
         table = csv.DictWriter(opened, list(rows[0]), delimiter=separator)
         table.writeheader()
         table.writerows(rows)
-    return file, file, len(rows)
+    return file, file, images_of(rows)
 
 
 def written_tsv(folder: Path, chosen: random.Random, odd: bool) -> tuple[Path, Path, int]:
@@ -114,13 +120,13 @@ def written_tsv(folder: Path, chosen: random.Random, odd: bool) -> tuple[Path, P
 def written_jsonl(folder: Path, chosen: random.Random, odd: bool) -> tuple[Path, Path, int]:
     rows = rows_of(folder, chosen, odd)
     (folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder / "t.jsonl", folder / "t.jsonl", len(rows)
+    return folder / "t.jsonl", folder / "t.jsonl", images_of(rows)
 
 
 def written_parquet(folder: Path, chosen: random.Random, odd: bool) -> tuple[Path, Path, int]:
     rows = rows_of(folder, chosen, odd)
     parquet.write_table(arrow.Table.from_pylist(rows), folder / "t.parquet")
-    return folder / "t.parquet", folder / "t.parquet", len(rows)
+    return folder / "t.parquet", folder / "t.parquet", images_of(rows)
 
 
 def written_folder(folder: Path, chosen: random.Random, odd: bool) -> tuple[Path, Path, int]:

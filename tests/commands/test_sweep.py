@@ -108,6 +108,13 @@ def test_the_command_ends_with_one_line_of_json_that_holds_every_promised_figure
     assert f"95 % over {figures['test_groups']} groups (" in " ".join(done.stderr.split())
 
 
+def test_how_the_data_were_read_is_said_and_on_record(demo_sweep: DemoSweep) -> None:
+    run = MlflowClient(demo_sweep.uri).get_run(json.loads(demo_sweep.done.stdout)["mlflow_run_id"])
+    understood = run.data.tags[Tag.DATA_SUMMARY]
+    assert understood.startswith("Classes (12): ")
+    assert understood in demo_sweep.done.stderr
+
+
 def test_a_sweep_is_a_tree_in_mlflow_with_every_table_beside_it(
     swept: tuple[SweepConfig, dict[str, Any]],
 ) -> None:

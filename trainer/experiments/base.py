@@ -116,7 +116,9 @@ class Experiment(ABC, Generic[C]):
             InputError: the study exists and is something else.
         """
         identity = self.identity()
-        opened = open_run(self.config, identity, kind=self.kind, module=self.module, about=self.about)
+        opened = open_run(
+            self.config, identity, self.manifest, kind=self.kind, module=self.module, about=self.about
+        )
         with opened as writer, self.recording(writer):
             figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
             done = self.on_record(figures, writer)
@@ -137,7 +139,9 @@ def report_looks(looks: int) -> None:
     say(f"Runs in this store have answered these test rows {often}.")
 
 
-def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str, about: str) -> RunWriter:
+def open_run(
+    config: StudyConfig, identity: Figures, manifest: Manifest, *, kind: Kind, module: str, about: str
+) -> RunWriter:
     """A new parent run, or that of the study to resume.
 
     Args:
@@ -148,6 +152,8 @@ def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str,
     Raises:
         InputError: the study exists and is something else.
     """
+    from trainer.data.dataset_summary import summarise
+
     close_lost_runs(config)
     earlier = _earlier(config, kind)
     if config.study is not None and earlier is not None:
@@ -157,6 +163,7 @@ def open_run(config: StudyConfig, identity: Figures, *, kind: Kind, module: str,
     say(f"Study {study}: {about}. `--study {study}` resumes it.")
     tags = {
         Tag.DIGEST: str(identity["data digest"]),
+        Tag.DATA_SUMMARY: summarise(manifest),
         Tag.ENCODER: str(identity["encoder"]),
         Tag.COMMAND: command_line(module, config, study=study),
         Tag.IDENTITY: json.dumps(identity),

@@ -140,9 +140,12 @@ def figures_of(report: ExtractReport) -> dict[str, Any]:
 
 def open_run(config: ExtractConfig, features: Features) -> RunWriter:
     """Open a run of its own in the same experiment as the sweeps."""
+    from trainer.data.dataset_summary import summarise
+
     base.close_lost_runs(config)
     tags = {
         Tag.DIGEST: features.manifest.digest,
+        Tag.DATA_SUMMARY: summarise(features.manifest),
         Tag.ENCODER: features.report.encoder,
         Tag.COMMAND: command_line("trainer.extract", config),
     }

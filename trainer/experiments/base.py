@@ -134,9 +134,12 @@ class Experiment(ABC, Generic[C]):
 
 
 def report_looks(looks: int) -> None:
-    """Say how often the test rows have been answered: the best of many looks is luck, too."""
-    often = "for the first time" if looks == 1 else f"{looks} times"
-    say(f"Runs in this store have answered these test rows {often}.")
+    """Say how often the test rows have been answered, if that was before: the best of many is luck, too."""
+    if looks > 1:
+        say(
+            f"These test rows have been evaluated {looks} times in this store: the best of several test "
+            "scores is too high."
+        )
 
 
 def open_run(

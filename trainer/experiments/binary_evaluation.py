@@ -79,24 +79,23 @@ def _say(found: dict[str, Any], change: Interval, *, val: BinaryRows, test: Bina
         return text.interval(found[name], found[name + Summary.CI95])
 
     say(
-        f"{found[Summary.POSITIVE]} on {len(test.positive_n)} test rows, of which "
-        f"{found[Summary.TEST_PREVALENCE]:.1%} are: AUROC {told(Summary.TEST_AUROC)}, AUPRC "
+        f"Positive class {found[Summary.POSITIVE]} ({found[Summary.TEST_PREVALENCE]:.0%} of "
+        f"{len(test.positive_n):,} test rows): AUROC {told(Summary.TEST_AUROC)}, AUPRC "
         f"{told(Summary.TEST_AUPRC)}."
     )
     say(
-        f"  from a probability of {found[Summary.THRESHOLD]:.3f} on, which gives a specificity of "
-        f"{found[Summary.VAL_SPECIFICITY]:.1%} on the {int((~val.positive_n).sum())} others among validation "
-        f"rows: sensitivity {told(Summary.TEST_SENSITIVITY)}, specificity {told(Summary.TEST_SPECIFICITY)}"
+        f"  Threshold {found[Summary.THRESHOLD]:.3f}: sensitivity {told(Summary.TEST_SENSITIVITY)}, "
+        f"specificity {told(Summary.TEST_SPECIFICITY)} (on {int((~val.positive_n).sum())} validation "
+        f"negatives {found[Summary.VAL_SPECIFICITY]:.3f})."
     )
     if found[Summary.SPECIFICITY_CHANGE][2] < 0:
         say(
-            "  Warning: that is less specific than on the validation rows, beyond chance. The test rows "
-            "differ from the validation rows; neither threshold nor temperature can be taken "
-            "over from there unchecked."
+            "  Warning: the validation threshold does not transfer: the test rows differ from the validation "
+            "rows. Choose threshold and temperature on rows like those you will classify."
         )
-    sure = "" if change.low > 0 or change.high < 0 else ", which may be chance"
+    sure = "" if change.low > 0 or change.high < 0 else ", not significant"
     say(
-        f"  calibration error {told(Summary.TEST_ECE)}, after temperature scaling "
-        f"(T = {found[Summary.TEMPERATURE]:.2f}) {told(Summary.TEST_ECE_CALIBRATED)}: "
-        f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]{sure}"
+        f"  ECE {told(Summary.TEST_ECE)}, calibrated (T = {found[Summary.TEMPERATURE]:.2f}) "
+        f"{told(Summary.TEST_ECE_CALIBRATED)}: difference "
+        f"{text.interval(change.value, change[1:], text.change)}{sure}."
     )

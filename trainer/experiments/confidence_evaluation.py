@@ -47,8 +47,8 @@ def novelty_figures(test: AnsweredRows, novel_n: np.ndarray, *, false_alarm_rate
     """Return and say `Summary`'s figures of the detector of unlike images: its verdicts [N] on test rows."""
     alarms = wilson_of_groups(novel_n, test.unit_n)
     say(
-        f"Unlike the training images: {text.interval(alarms.value, alarms[1:])} of the test rows, at a "
-        f"threshold for {false_alarm_rate:.0%} false alarms."
+        f"Flagged as unlike the training images: {text.interval(alarms.value, alarms[1:])} of "
+        f"the test rows (threshold for {false_alarm_rate:.0%} false alarms)."
     )
     return {
         Summary.OOD_FALSE_ALARM_RATE: false_alarm_rate,
@@ -74,9 +74,9 @@ def set_figures(
     covered = wilson_of_groups(inside_nc[np.arange(len(label_n)), label_n], unit_n)
     size = mean_over_units(inside_nc.sum(1), unit_n, seed=seed)
     say(
-        f"Prediction sets for {coverage:.0%} coverage hold the true class of "
-        f"{text.interval(covered.value, covered[1:])} of the test rows, with "
-        f"{size.value:.2f} [{size.low:.2f}, {size.high:.2f}] classes on average."
+        f"Prediction sets for {coverage:.0%} coverage: they hold the true class of "
+        f"{text.interval(covered.value, covered[1:])} of the test rows, with {size.value:.2f} "
+        "classes on average."
     )
     return {
         Summary.COVERAGE: coverage,

@@ -77,31 +77,25 @@ def _plain(interval: intervals.Interval) -> list[float | None]:
 def report_selection_bias(selected: float, fresh: dict[str, Any], objective: Objective) -> None:
     """Say what is left of the best score with other random numbers: luck of seeds, and nothing else."""
     name = Summary.FRESH + objective.column
-    low, high = fresh[name + Summary.CI95]
-    interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+    again = text.interval(fresh[name], fresh[name + Summary.CI95])
     say(
-        f"Luck of seeds: the best trial was selected with {objective.title} {selected:.4f} and has "
-        f"{fresh[name]:.4f}{interval} with {fresh[Summary.FRESH_SEEDS]} fresh seeds."
+        f"Retrained with {text.count(fresh[Summary.FRESH_SEEDS], 'new seed')}: {objective.title} {again} "
+        f"(selected with {text.score(selected)})."
     )
-    for other, (lead, low, high) in fresh[Summary.FRESH_LEAD].items():
-        sure = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
-        apart = "its lead over" if objective.up else f"its {objective.title} less that of"
-        say(f"  {apart} the {other} trial, seed by seed: {lead:+.4f}{sure}")
+    for other, (lead, *ends) in fresh[Summary.FRESH_LEAD].items():
+        say(f"  Difference to the {other} trial, seed by seed: {text.interval(lead, ends, text.change)}")
 
 
 def report_expectation(expected: Expectation | None, objective: Objective) -> None:
     """Say what to expect on new data, before the test rows are answered."""
     if expected is None:
-        say("Expected on new data: unknown. The rows are fewer than five groups, too few to say.")
+        say("Expected on new data: unknown (fewer than five groups of rows).")
         return
     titled = [("macro-F1", expected.f1_macro), ("accuracy", expected.accuracy)]
     if expected.objective is not None:
         titled.append((objective.title, expected.objective))
-    scores = ", ".join(f"{title} {one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" for title, one in titled)
-    say(
-        f"Expected on new data: {scores} (95 % over {expected.over}: answers by heads that had not learned "
-        "the row, chosen on other rows)."
-    )
+    scores = ", ".join(f"{title} {text.interval(one.value, one[1:])}" for title, one in titled)
+    say(f"Expected on new data: {scores} (95 % over {expected.over}).")
 
 
 def expected_figures(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from trainer.core import text
 from trainer.heads.ensemble import (
     Ensemble,
     Member,
@@ -103,18 +104,19 @@ def describe(choice: Choice, objective: Objective, *, crossed: bool) -> str:
     """Say what is handed over, and why."""
     rows = "out of fold" if crossed else "on the validation rows"
     gain, lead = choice.gain, choice.lead
-    compared = f"log-loss {gain.value:.4f} [{gain.low:+.4f}, {gain.high:+.4f}] lower"
+    lower = text.interval(-gain.value, (-gain.high, -gain.low), text.change)
+    compared = f"log-loss {lower}"
     if objective is not NLL:
-        compared += f", {objective.title} {lead.value:+.4f} [{lead.low:+.4f}, {lead.high:+.4f}]"
-    score = f"{choice.score:.4f} {objective.title} {rows}"
+        compared += f", {objective.title} {text.interval(lead.value, lead[1:], text.change)}"
+    score = f"{objective.title} {text.score(choice.score)} {rows}"
     if len(choice.weights) > 1:
         return (
-            f"Final head: an ensemble of {len(choice.weights)} trials, {score}. Against the best of them: "
-            f"{compared}."
+            f"Final head: an ensemble of {len(choice.weights)} trials, {score}. Against the best single "
+            f"trial: {compared}."
         )
     return (
-        f"Final head: trial {next(iter(choice.weights))}, {score}. An ensemble is not better by more than "
-        f"chance: {compared}."
+        f"Final head: trial {next(iter(choice.weights))}, {score}. An ensemble is not significantly better: "
+        f"{compared}."
     )
 
 

@@ -49,7 +49,7 @@ def test_the_second_class_is_looked_for_and_every_figure_has_its_interval(
     assert found[Summary.TEST_SENSITIVITY] == pytest.approx(called[manifest.label_n[test] == 1].mean())
     said = capsys.readouterr().err
     assert "AUROC 0." in said
-    assert "calibration error" in said
+    assert "ECE" in said
     assert "differ from the validation rows" not in said
 
 

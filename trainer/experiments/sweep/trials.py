@@ -157,7 +157,7 @@ def fresh_seeds(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialL
 
     chosen = refit.choose_finalists(trial_log.finished)
     if not head_spec(dict(chosen["best"].params)).is_random:
-        say(f"Luck of seeds: none. The best trial, {chosen['best'].number}, is deterministic.")
+        say(f"Retraining with new seeds changes nothing: trial {chosen['best'].number} is deterministic.")
         return {}
     seeds = head_seeds(config.seed, config.fresh_seeds, first=config.seeds)
     scores = refit.scores_with_fresh_seeds(chosen, folds, seeds=seeds, precision=plan.precision)

@@ -429,6 +429,18 @@ def _shown(client: MlflowClient, run_id: str) -> list[int]:
     return sorted(int(child.data.tags[Tag.TRIAL]) for child in found)
 
 
+def test_a_study_with_a_long_space_goes_on(config: SweepConfig, tmp_path: Path) -> None:
+    rates = [round(1e-4 + 1e-7 * step, 8) for step in range(5_000)]
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump({**QUICK, "lr": {"choice": rates}}))
+    first = run(dataclasses.replace(config, trials=2))
+    more = run(dataclasses.replace(config, trials=3))
+    assert (first["mlflow_run_id"], more["trials"]) == (more["mlflow_run_id"], 3)
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump({**QUICK, "lr": {"choice": rates[1:]}}))
+    with pytest.raises(InputError, match="cannot be resumed like this") as refusal:
+        run(dataclasses.replace(config, trials=4))
+    assert len(str(refusal.value)) < 1_000
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

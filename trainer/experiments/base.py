@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trainer.features.extract import Features
 
 C = TypeVar("C", bound=StudyConfig)
+SETTING_SHOWN = 300  # characters of a setting that a message quotes
 Figures = dict[str, Any]  # names of the schema → what JSON can hold
 
 
@@ -160,7 +161,7 @@ def open_run(
     close_lost_runs(config)
     earlier = _earlier(config, kind)
     if config.study is not None and earlier is not None:
-        refuse_change(config.study, before=json.loads(earlier.tags[Tag.IDENTITY]), now=identity)
+        refuse_change(config.study, before=_identity(earlier), now=identity)
         return RunWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or new_study_name(config.data)
     say(f"Study {study}: {about}. `--study {study}` resumes it.")
@@ -177,7 +178,22 @@ def open_run(
 def recorded_identity(config: StudyConfig, kind: Kind) -> Figures | None:
     """Return what the study to resume has on record as what must not change; None of a new one."""
     earlier = _earlier(config, kind)
-    return None if earlier is None else json.loads(earlier.tags[Tag.IDENTITY])
+    return None if earlier is None else _identity(earlier)
+
+
+def _identity(earlier: StudyRun) -> Figures:
+    """Return what the study began with.
+
+    Raises:
+        InputError: it was killed before that was written, or the record is damaged.
+    """
+    try:
+        return json.loads(earlier.tags[Tag.IDENTITY])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"The study {earlier.tags.get(Tag.STUDY)} has no record of the settings that it began with, so "
+            "it cannot be resumed. Pass another --study."
+        ) from error
 
 
 def _earlier(config: StudyConfig, kind: Kind) -> StudyRun | None:
@@ -214,7 +230,7 @@ def refuse_change(study: str, *, before: Figures, now: Figures) -> None:
     """
     now = json.loads(json.dumps(now))  # the same round trip as the record: tuples become lists
     changed = [
-        f"  {name} was {before.get(name)!r} and is {now.get(name)!r}"
+        f"  {name} was {_shown(before.get(name))} and is {_shown(now.get(name))}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     ]
@@ -224,6 +240,11 @@ def refuse_change(study: str, *, before: Figures, now: Figures) -> None:
             f"The study {study} cannot be resumed like this:\n{lines}\nGo back to what it began with, or "
             "pass another --study."
         )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SETTING_SHOWN else f"{text[:SETTING_SHOWN]} …"
 
 
 def close_lost_runs(config: CommonConfig) -> None:

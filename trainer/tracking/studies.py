@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from trainer.tracking.children import close_unfinished_children
 from trainer.tracking.client import connect, find_experiment, runs, tag_filter
+from trainer.tracking.long_tags import whole
 from trainer.tracking.schema import Kind, RunState, Stopped, Tag, run_state
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def find_study(tracking_uri: str, experiment: str, study: str, *, kind: Kind = K
         return None
     for run in runs(client, found.experiment_id, where=tag_filter(Tag.KIND, kind)):
         if run.data.tags.get(Tag.STUDY) == study:  # not in the filter, which cannot quote every name
-            return StudyRun(run.info.run_id, state_of(run), run.data.tags, run.data.params)
+            return StudyRun(run.info.run_id, state_of(run), whole(client, run), run.data.params)
     return None
 
 

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from trainer.core import atomic
 from trainer.core.console import say
 from trainer.core.errors import InputError, first_line
-from trainer.tracking import schema
+from trainer.tracking import long_tags, schema
 from trainer.tracking.children import (
     STATUS,
     ChildRun,
@@ -85,8 +85,11 @@ class RunWriter:
         own = {Tag.SCHEMA: SCHEMA_VERSION, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
         all_tags = {Tag.KIND: Kind.SWEEP, **tags, **own}
         experiment_id = open_experiment(client, experiment)
-        run = client.create_run(experiment_id, tags=_texts(all_tags), run_name=cut(study, NAME_LENGTH))
+        short, long = long_tags.stored(all_tags)
+        run = client.create_run(experiment_id, tags=short, run_name=cut(study, NAME_LENGTH))
         writer = cls(client, run, claim=_claim(run))
+        for artifact, content in long.items():
+            writer.file(artifact, content)
         writer.file(Artifact.CONFIG, config_yaml.encode())
         writer._log(writer.run_id, params=params)
         writer._heart.start()
@@ -209,7 +212,7 @@ class RunWriter:
             run = self._client.create_run(
                 self._run.info.experiment_id,
                 start_time=child.started_ms,
-                tags=_texts(tags_of(child, self._run)),
+                tags=long_tags.stored(tags_of(child, self._run))[0],
                 run_name=cut(child.name, NAME_LENGTH),
             )
         self._log(run.info.run_id, params=child.params, metrics=list(metrics_of(child)))
@@ -273,7 +276,7 @@ class RunWriter:
                 stopped = Stopped(str(labels[Tag.STOPPED]))
                 close_unfinished_children(self._client, self._run, stopped=stopped, ended_ms=int(now * 1000))
             _clear_labels(self._client, self.run_id)  # closed as lost, perhaps, while the machine slept
-            for tag, text in _texts({**labels, Tag.HEARTBEAT: now}).items():
+            for tag, text in long_tags.stored({**labels, Tag.HEARTBEAT: now})[0].items():
                 self._client.set_tag(self.run_id, tag, text)
             self._client.set_terminated(self.run_id, status)
         if self._claim is not None:
@@ -315,10 +318,3 @@ def _clear_labels(client: MlflowClient, run_id: str) -> None:
     """Remove the tags of a stopped run."""
     for tag in {Tag.STOPPED, Tag.ERROR} & client.get_run(run_id).data.tags.keys():
         client.delete_tag(run_id, tag)
-
-
-def _texts(tags: Mapping[str, object]) -> dict[str, str]:
-    """Return tags as MLflow takes them: text, not longer than its limit."""
-    from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
-
-    return {tag: cut(value, MAX_TAG_VAL_LENGTH) for tag, value in tags.items()}

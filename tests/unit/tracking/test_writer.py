@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -45,12 +46,18 @@ time.sleep(600)
 """
 
 
-def start(uri: str, *, study: str = "a study", params: Mapping[str, object] | None = None) -> RunWriter:
+def start(
+    uri: str,
+    *,
+    study: str = "a study",
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> RunWriter:
     return RunWriter.start(
         tracking_uri=uri,
         experiment=EXPERIMENT,
         study=study,
-        tags={Tag.DATA: "demo"},
+        tags={Tag.DATA: "demo", **(tags or {})},
         params=params or {"trials": 2},
         config_yaml="seeds: 3\n",
     )
@@ -164,6 +171,16 @@ def test_texts_longer_than_mlflow_takes_are_cut_with_an_ellipsis(tracking_uri: s
     run = run_of(tracking_uri, writer.run_id)
     assert run.data.params["space"] == "x" * 5_999 + "…"
     assert run.data.tags[Tag.STUDY] == "s" * 7_999 + "…"
+
+
+def test_what_is_read_back_is_an_artifact_where_mlflow_would_cut_it(tracking_uri: str) -> None:
+    identity = json.dumps({"prompts": ["a photo of a rare bird"] * 10_000})
+    long = {Tag.IDENTITY: identity, Tag.COMMAND: "python -m trainer.sweep " + "é" * 20_000}
+    with start(tracking_uri, study="long", tags=long) as writer:
+        assert run_of(tracking_uri, writer.run_id).data.tags[Tag.IDENTITY] == Artifact.of_tag(Tag.IDENTITY)
+    found = find_study(tracking_uri, EXPERIMENT, "long")
+    assert found is not None
+    assert {tag: found.tags[tag] for tag in long} == long
 
 
 def test_tables_read_back_as_they_were_written_and_the_last_one_counts(tracking_uri: str) -> None:

@@ -53,6 +53,10 @@ class Tag:
     ERROR = "headroom.error"  # error message
 
 
+# Where one of these is longer than MLflow allows, its value is the path of the artifact that holds it.
+LONG_TAGS = (Tag.COMMAND, Tag.IDENTITY)
+
+
 class Stopped(StrEnum):
     """Values of ``Tag.STOPPED``."""
 
@@ -142,6 +146,12 @@ class Artifact:
     CONFUSION_PNG = "confusion_matrix.png"
     CONFIG = "config.yaml"
     SUMMARY = "summary.json"  # the results that the command prints
+    TAGS = "tags"  # a folder: tags that are longer than MLflow allows, see LONG_TAGS
+
+    @staticmethod
+    def of_tag(tag: str) -> str:
+        """Return where a tag is that is longer than MLflow allows."""
+        return f"{Artifact.TAGS}/{tag}.txt"
 
 
 PARAM_PREFIX = "param."  # hyperparameter columns of TRIALS: param.lr, param.width, …

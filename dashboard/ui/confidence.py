@@ -16,9 +16,9 @@ from trainer.tracking.schema import Summary
 
 HOW = (
     "The confidence of an answer is the probability of its class. Rows are sorted by it and cut into ten "
-    "bins of as many rows. ECE (expected calibration error) is the mean distance from the diagonal. In "
-    "the other chart, more and more of the least confident rows are left unanswered; AURC is the error "
-    "rate averaged over all shares answered. All intervals are over groups, or rows without one."
+    "bins of as many rows. ECE (expected calibration error) is the mean distance from the diagonal.",
+    "In the other chart, more and more of the least confident rows are left unanswered; AURC is the error "
+    "rate averaged over all shares answered. All intervals are over groups, or rows without one.",
 )
 Kept = Callable[..., Any]
 
@@ -37,8 +37,7 @@ def show(rows: pd.DataFrame, split: str, summary: dict[str, Any], kept: Kept, *c
         reliability(answers, split, summary, kept, *choices)
     with right:
         answered(answers, split, summary, kept, *choices)
-    with st.expander("How is this computed?"):
-        st.markdown(HOW)
+    layout.how(*HOW)
 
 
 def reliability(

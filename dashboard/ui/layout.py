@@ -341,5 +341,16 @@ def metric_row(cells: Iterable[tuple[str, str, str]]) -> None:
 
 
 def sentence(words: str) -> None:
-    """The one sentence under a chart that says what it shows. Foreign words in it must be `plain`."""
+    """Write below a chart what it shows, in at most 40 words. Foreign words in it must be `plain`."""
     st.caption(words)
+
+
+def verdict(words: str) -> None:
+    """Write what a page or a chart comes to, in at most 20 words, in bold. Foreign words must be `plain`."""
+    st.markdown(f"**{words}**")
+
+
+def how(*paragraphs: str) -> None:
+    """Write how a result was computed, for who asks: paragraphs of at most 60 words each, folded away."""
+    with st.expander("How is this computed?"):
+        st.markdown("\n\n".join(paragraphs))

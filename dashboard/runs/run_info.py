@@ -31,7 +31,10 @@ Interval = tuple[float, float]
 class Figures:
     """Counts and scores of a sweep. ``None``: not known, or not yet."""
 
-    trials: int | None = None
+    trials: int | None = None  # proposed so far
+    budget: int | None = None  # --trials
+    running: int = 0
+    spent_s: float | None = None  # on the trials that have ended, until the last of them
     complete: int | None = None
     pruned: int | None = None
     failed: int | None = None
@@ -40,6 +43,27 @@ class Figures:
     test: float | None = None  # macro-F1 of the chosen head
     test_ci95: Interval | None = None
     best_so_far: tuple[float, ...] = ()  # best_val as trials completed; () where not on record
+
+    @property
+    def total(self) -> int | None:
+        """How many trials there are to be."""
+        return None if self.trials is None else max(self.trials, self.budget or 0)
+
+    @property
+    def ended(self) -> int | None:
+        return None if self.trials is None else self.trials - self.running
+
+    @property
+    def per_s(self) -> float | None:
+        """Trials that ended per second."""
+        return self.ended / self.spent_s if self.ended and self.spent_s else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until all trials have ended, at the pace so far."""
+        if self.total is None or self.ended is None or self.per_s is None:
+            return None
+        return (self.total - self.ended) / self.per_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,17 +165,28 @@ def final_figures(summary: dict[str, Any], objective: Objective) -> Figures:
     )
 
 
-def figures_so_far(metrics: dict[str, float], trials: pd.DataFrame | None, objective: Objective) -> Figures:
+def budget_of(run: Any) -> int | None:
+    """Return how many trials an MLflow run of this program is to have; ``None`` where it is not on record."""
+    found = _number(run.data.tags.get(Tag.BUDGET)) or _number(run.data.params.get(Summary.TRIALS))
+    return None if found is None else int(found)
+
+
+def figures_so_far(run: Any, trials: pd.DataFrame | None) -> Figures:
     """Figures of a sweep that runs or was cut short: MLflow's metrics, and the trials it has recorded."""
+    metrics, objective = run.data.metrics, objective_of(run)
     name = Metric.BEST + objective.column
     best, ends = metrics.get(name), [metrics.get(name + end) for end in (Trials.LOW, Trials.HIGH)]
     scores = Figures(best_val=None if pd.isna(best) else best, best_val_ci95=_interval(ends))
     if trials is None:
         return scores
     states = trials[Trials.STATE].value_counts()
+    spent_s = trials.loc[trials[Trials.STATE] != TrialState.RUNNING, Trials.FINISHED_S].max()
     return replace(
         scores,
         trials=len(trials),
+        budget=budget_of(run),
+        running=int(states.get(TrialState.RUNNING, 0)),
+        spent_s=None if pd.isna(spent_s) else float(spent_s),
         complete=int(states.get(TrialState.COMPLETE, 0)),
         pruned=int(states.get(TrialState.PRUNED, 0)),
         failed=int(states.get(TrialState.FAILED, 0)),

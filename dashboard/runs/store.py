@@ -184,4 +184,4 @@ class Store:
             trials = artifacts.read_table(run.info.artifact_uri, Artifact.TRIALS)
         except StoreProblem:  # the run's own page tells; the list must stand
             trials = None
-        return figures_so_far(run.data.metrics, trials, objective_of(run))
+        return figures_so_far(run, trials)

@@ -22,6 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from trainer.core.text import left, rate
+
 console = Console(stderr=True, highlight=False)
 LOG_EVERY_S = 1.0  # between lines of progress in a log: quick work has only the last one
 
@@ -29,19 +31,6 @@ LOG_EVERY_S = 1.0  # between lines of progress in a log: quick work has only the
 def say(text: str) -> None:
     """Print one line to stderr, without markup."""
     console.print(text, markup=False, soft_wrap=True)
-
-
-def rate(per_s: float) -> str:
-    """Format a rate per second, or per minute below 1 per second."""
-    rounded = float(f"{per_s if per_s >= 1 else 60 * per_s:.3g}")
-    return f"{rounded:,{'.0f' if rounded >= 100 else ''}}/{'s' if per_s >= 1 else 'min'}".replace(".0/", "/")
-
-
-def left(seconds: float) -> str:
-    """Format a remaining time: ``2:05 left``, ``1:02:05 left``."""
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{whole:02} left" if hours else f"{minutes}:{whole:02} left"
 
 
 class RateColumn(ProgressColumn):

@@ -1,4 +1,4 @@
-"""Format scores, intervals, p-values and durations; sort names in natural order."""
+"""Format scores, intervals, p-values, durations and rates; sort names in natural order."""
 
 from __future__ import annotations
 
@@ -137,6 +137,19 @@ def count(number: int | None, noun: str = "") -> str:
     if not noun:
         return f"{number:,}"
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def rate(per_s: float) -> str:
+    """Format a rate per second, or per minute below 1 per second."""
+    rounded = float(f"{per_s if per_s >= 1 else 60 * per_s:.3g}")
+    return f"{rounded:,{'.0f' if rounded >= 100 else ''}}/{'s' if per_s >= 1 else 'min'}".replace(".0/", "/")
+
+
+def left(seconds: float) -> str:
+    """Format a remaining time: ``2:05 left``, ``1:02:05 left``."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole:02} left" if hours else f"{minutes}:{whole:02} left"
 
 
 def files_by_extension(count: Mapping[str, int]) -> str:

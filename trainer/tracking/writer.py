@@ -192,6 +192,11 @@ class RunWriter:
         entries = [Metric(k, float(v), now_ms, step) for k, v in values.items() if math.isfinite(v)]
         self._log(self.run_id, metrics=entries)
 
+    def budget(self, trials: int) -> None:
+        """Note how many trials the sweep is to have, those of earlier starts included."""
+        with self._lock:
+            self._client.set_tag(self.run_id, Tag.BUDGET, str(trials))
+
     def looked(self) -> int:
         """Note that this run has answered the test rows. Returns how often runs on the same data have."""
         tags = self._run.data.tags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.core import console
+from trainer.core import console, text
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_quick_work_has_no_more_than_a_line_per_second(
     [(135_210.0, "135,000/s"), (123.4, "123/s"), (48.0, "48/s"), (1.234, "1.23/s"), (0.5, "30/min")],
 )
 def test_a_rate_has_three_digits(per_s: float, words: str) -> None:
-    assert console.rate(per_s) == words
+    assert text.rate(per_s) == words
 
 
 def test_what_was_done_before_does_not_make_the_rate_better(
@@ -67,4 +67,4 @@ def test_what_was_done_before_does_not_make_the_rate_better(
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])
 def test_the_time_left_is_as_on_a_clock(seconds: float, words: str) -> None:
-    assert console.left(seconds) == f"{words} left"
+    assert text.left(seconds) == f"{words} left"

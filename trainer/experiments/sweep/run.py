@@ -164,6 +164,7 @@ class Sweep(TrialExperiment[SweepConfig]):
 
         config, trial_log = self.config, self.trial_log
         before = len(trial_log.finished)
+        writer.budget(config.trials)
         if before or trial_log.interrupted:
             say(
                 f"Resuming {writer.study}: {before} of {config.trials} trials are on record, "

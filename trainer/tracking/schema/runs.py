@@ -48,6 +48,7 @@ class Tag:
     HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the last heartbeat
     STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
     TEST_LOOKS = "headroom.test_looks"  # how often this run has answered the test rows
+    BUDGET = "headroom.trials"  # of a sweep: --trials of its latest start
     TRIAL = "headroom.trial"  # a child's trial number; of an ablation its row in ABLATION
     TRIAL_STATE = "headroom.trial_state"  # a child's TrialState
     ERROR = "headroom.error"  # error message

@@ -17,9 +17,11 @@ from trainer.core.text import (
     figure,
     interval,
     known,
+    left,
     natural_key,
     p_equals,
     p_value,
+    rate,
     rows_drawn,
     score,
     signed,
@@ -27,6 +29,7 @@ from trainer.core.text import (
 
 __all__ = [
     "JOINER",
+    "NO_WIDTH",
     "ago",
     "below_expected",
     "brackets",
@@ -40,17 +43,24 @@ __all__ = [
     "figure",
     "interval",
     "known",
+    "left",
     "natural_key",
+    "no_width",
+    "over_seeds",
     "p_equals",
     "p_value",
     "plain",
+    "rate",
     "rows_drawn",
     "score",
+    "short_encoder",
+    "short_path",
     "signed",
     "span",
     "value",
 ]
 
+NO_WIDTH = 1e-9  # of an interval
 LONGEST = 80  # characters of a name; the rest is cut with an ellipsis
 
 # Streamlit renders Markdown in headings, captions, metric labels and options, and an image in Markdown is
@@ -102,6 +112,16 @@ def ends(ends: Sequence[float | None] | None, form: Callable[[float | None], str
     return f"95 % {span(ends, form)}" if known(ends) else ""
 
 
+def over_seeds(value: float | None, ends: Sequence[float | None] | None) -> str:
+    """Format a score with its interval over seeds: ``0.698 [0.690, 0.706]``, or ``0.698 (deterministic)``."""
+    return f"{score(value)} (deterministic)" if no_width(ends) else interval(value, ends)
+
+
+def no_width(ends: Sequence[float | None] | None) -> bool:
+    """Return whether nothing varied, so that an interval says nothing."""
+    return known(ends) and ends[1] - ends[0] < NO_WIDTH
+
+
 def value(number: object) -> str:
     """A hyperparameter: three significant digits where it is a number."""
     if isinstance(number, bool) or not isinstance(number, int | float):
@@ -111,6 +131,18 @@ def value(number: object) -> str:
     text = f"{number:.3g}"
     mantissa, _, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else text
+
+
+def short_path(data: object, *, longest: int = 30) -> str:
+    """Return the last part of a path, of several the last part of each: ``chest_xray`` of a long one."""
+    parts = (part.strip().rstrip("/\\") for part in str(data).split(","))
+    return clean(", ".join(re.split(r"[/\\]", part)[-1] for part in parts), longest=longest)
+
+
+def short_encoder(encoder: object, *, longest: int = 34) -> str:
+    """Return an encoder's name without compute type, key and the owner or folder before it."""
+    names = re.sub(r"\s*\([^()]*\bkey [^()]*\)", "", str(encoder)).split("+")
+    return clean("+".join(short_path(name, longest=longest) for name in names), longest=longest)
 
 
 def ago(moment: datetime | None, *, now: datetime | None = None) -> str:

@@ -46,18 +46,19 @@ def _differ(values: pd.Series) -> bool:
 
 
 def top(trials: pd.DataFrame, count: int, objective: Objective = F1) -> pd.DataFrame:
-    """The ``count`` best complete trials, best first, with ``score, low, high`` by the objective; trials of
-    any state while none is complete.
+    """Return the ``count`` best complete trials, best first, with ``score, low, high`` by the objective;
+    trials of any state while none is complete.
 
-    Intervals are cut to where the score itself lies (those over two seeds go far beyond).
+    Intervals are cut to where the score itself lies (those over two seeds go far beyond). Where nothing
+    varied there is none, and ``deterministic`` is true.
     """
     complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
     best = best_first(complete if len(complete) else trials, objective).head(count)
     column, most = objective.column, objective.most
-    ends = {"low": best[column + Trials.LOW], "high": best[column + Trials.HIGH]}
-    return best.assign(
-        score=best[column], **{end: value.astype(float).clip(0, most) for end, value in ends.items()}
-    )
+    low, high = (best[column + end].astype(float) for end in (Trials.LOW, Trials.HIGH))
+    fixed = (high - low) < text.NO_WIDTH
+    ends = {"low": low.clip(0, most).mask(fixed), "high": high.clip(0, most).mask(fixed)}
+    return best.assign(score=best[column], deterministic=fixed, **ends)
 
 
 def best_first(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from dashboard.ui import state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.pages import PAGES, Page
 from trainer.core.locations import default_tracking_uri
-from trainer.tracking.schema import SCHEMA_VERSION, RunState, Stopped
+from trainer.tracking.schema import SCHEMA_VERSION, SWEEP_KINDS, RunState, Stopped
 
 Made = TypeVar("Made")
 LOOKS = {  # state → (icon, colour of the badge)
@@ -26,8 +26,8 @@ LOOKS = {  # state → (icon, colour of the badge)
     RunState.FAILED: (":material/error:", "red"),
 }
 STOPPED = {
-    Stopped.INTERRUPTED: "It was stopped by hand.",
-    Stopped.LOST: "Its process ended without a word; the last sign of life is more than a minute old.",
+    Stopped.INTERRUPTED: "Stopped by the user.",
+    Stopped.LOST: "Its process stopped unexpectedly (no heartbeat for a minute).",
 }
 
 
@@ -173,29 +173,42 @@ def banner(info: RunInfo) -> None:
     """What a person should know before looking at the figures."""
     if info.ours and info.schema > SCHEMA_VERSION:
         st.warning(
-            f"Written by a newer Headroom (schema {info.schema}; this one reads {SCHEMA_VERSION}): parts may "
-            "be missing or wrong here. Upgrade Headroom.",
+            f"Written by a newer Headroom (schema {info.schema}, this one reads {SCHEMA_VERSION}): parts may "
+            "be missing or wrong. Upgrade Headroom.",
             icon=":material/update:",
         )
     if not info.ours:
         st.info(
-            "Another program wrote this run: its parameters and metrics are shown, as far as it logged them.",
+            "Logged by another program; showing what it recorded.",
             icon=":material/extension:",
         )
     elif info.state == RunState.LIVE:
-        st.caption(
-            f":material/autorenew: Still running; this page redraws itself every {state.REFRESH_S} seconds."
-        )
+        so_far = "".join(f" · {part}" for part in (trials_done(info), time_left(info)) if part)
+        sentence(f":material/autorenew: Live, updates every {state.REFRESH_S} s{so_far}")
     elif info.state == RunState.FAILED:
-        st.error("This run failed. What it said:", icon=":material/error:")
+        st.error("This run failed:", icon=":material/error:")
         st.code(info.error or "(no message was recorded)", language=None, wrap_lines=True)
     elif info.state == RunState.INTERRUPTED:
-        why = STOPPED.get(Stopped(info.stopped), "") if info.stopped in list(Stopped) else ""
-        st.warning(
-            f"This run was interrupted; what it had finished is shown. {why} To go on where it stopped:",
-            icon=":material/pause_circle:",
-        )
+        why = f" {STOPPED[Stopped(info.stopped)]}" if info.stopped in STOPPED else ""
+        what = "Finished trials are" if info.kind in SWEEP_KINDS else "What it finished is"
+        st.warning(f"Interrupted.{why} {what} shown. Resume with:", icon=":material/pause_circle:")
         st.code(info.command, language=None, wrap_lines=True)
+
+
+def trials_done(info: RunInfo) -> str:
+    """Format how far a sweep is: ``30 of 64 done``, afterwards ``46 of 64 complete``; "" if unknown."""
+    done, word = (
+        (info.figures.ended, "done") if info.state == RunState.LIVE else (info.figures.complete, "complete")
+    )
+    return "" if done is None or info.figures.total is None else f"{done:,} of {info.figures.total:,} {word}"
+
+
+def time_left(info: RunInfo) -> str:
+    """Format the pace of a live sweep and what is left, as the terminal does: ``6/min, 2:05 left``."""
+    pace, left_s = info.figures.per_s, info.figures.left_s
+    if info.state != RunState.LIVE or not pace or not left_s:
+        return ""
+    return f"{text.rate(pace)}, {text.left(left_s)}"
 
 
 def empty(message: str, icon: str = ":material/hourglass_empty:") -> None:
@@ -217,26 +230,26 @@ def nothing_yet(page: Page, message: str, command: str, note: str = "") -> None:
 
 
 def command_to_repeat(info: RunInfo) -> None:
-    """The command that repeats a run, or goes on with it."""
-    st.subheader("Again")
+    """Show the command that repeats a run, or resumes it."""
+    st.subheader("Reproduce")
     st.code(info.command, language=None, wrap_lines=True)
 
 
 def missing(info: RunInfo, what: str) -> None:
-    """Say why a finished sweep's table is not there."""
+    """Say why a finished sweep's table is not there; ``what`` is a noun in the singular or plural."""
     if not info.ours:
-        empty(f"Another program wrote this run, and it logged no {what}. What it has is under “Loss curves”.")
+        empty(f"Logged by another program, without {what}. See Loss curves for what it recorded.")
     elif info.state == RunState.LIVE:
-        empty(f"There are no {what} before the sweep is done. The curves can be watched meanwhile.")
+        empty(f"Recorded when the sweep ends: {what}. Until then, see Loss curves.")
     else:
-        empty(f"This sweep ended before it had any {what}.")
+        empty(f"Not recorded: {what}. The sweep stopped before that.")
 
 
 def trouble(problem: StoreProblem) -> None:
     """Show a problem of the store, and how to mend it."""
     st.error(text.plain(problem, longest=1500), icon=":material/database_off:")
     if problem.mend:
-        st.text("To point the store at the files beside it:")
+        st.text("Point the store at the files beside it with:")
         st.code(problem.mend, language=None, wrap_lines=True)
 
 
@@ -245,16 +258,16 @@ def first_visit() -> None:
     st.title("Headroom")
     st.markdown(
         "Train many small heads on frozen vision-language features, and see what the results mean. "
-        "There is no sweep here yet."
+        "No sweep here yet."
     )
     with st.container(border=True):
-        st.markdown("**Start with the demo**: nothing to download, no GPU needed.")
+        st.markdown("**Start with the demo**: no download, no GPU.")
         st.code("make demo", language=None)
-        st.markdown("Then reload this page. Your own data is one option away:")
+        st.markdown("Then reload this page. For your own images:")
         st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language=None)
     for one in PAGES:
         st.markdown(f"{one.shortcode} **{one.title}**: {one.purpose}")
-    st.caption(f"Looking at {text.plain(default_tracking_uri(), longest=200)}")
+    st.caption(f"Store: {text.plain(default_tracking_uri(), longest=200)}")
 
 
 def chart(

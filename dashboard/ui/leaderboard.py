@@ -16,7 +16,7 @@ from trainer.tracking.schema import PARAM_PREFIX, Trials, TrialState
 
 
 def show(trials: pd.DataFrame, count: int, objective: Objective) -> None:
-    """The leaderboard: scores with intervals, and the hyperparameters that were searched."""
+    """Show the leaderboard: scores with intervals, and the hyperparameters that were searched."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader("Leaderboard", width="content")
         st.space("stretch")
@@ -24,15 +24,18 @@ def show(trials: pd.DataFrame, count: int, objective: Objective) -> None:
     best = trial_frames.top(trials, count, objective)
     names = trial_frames.parameters(trials, varying=not everything)
     shown = best[[Trials.TRIAL, objective.column]].assign(
-        ci95=[text.span(ends) or "one seed" for ends in zip(best["low"], best["high"], strict=True)]
+        ci95=[
+            "deterministic" if fixed else text.span(ends) or "one seed"
+            for *ends, fixed in zip(best["low"], best["high"], best["deterministic"], strict=True)
+        ]
     )
     others = [one.column for one in (F1, ACCURACY) if one is not objective]
     shown = shown.join(best[[*others, *names, Trials.BEST_EPOCH, Trials.PARAMETERS]])
     st.dataframe(shown, hide_index=True, column_config=_columns(shown), height="content", placeholder="–")
-    states = f"{len(best)} best of {int((trials[Trials.STATE] == TrialState.COMPLETE).sum())} complete trials"
+    complete = int((trials[Trials.STATE] == TrialState.COMPLETE).sum())
     layout.sentence(
-        f"The {states} by validation {objective.title}, each a mean over seeds with a 95 % interval over "
-        f"{trial_frames.interval_over(trials)}. Overlapping intervals: the order may be chance."
+        f"Top {len(best)} of {complete} by validation {objective.title}, 95 % intervals over "
+        f"{trial_frames.interval_over(trials)}. If intervals overlap, the order may be chance."
     )
 
 
@@ -62,12 +65,12 @@ def _number_or_text(values: pd.Series, label: str) -> Any:
 
 
 def show_foreign(trials: pd.DataFrame) -> None:
-    """The runs of another program, with whatever they logged."""
+    """Show the runs of another program, with whatever they logged."""
     st.subheader("Runs" if len(trials) > 1 else "Parameters and last metrics")
     if len(trials) > 1:
         st.dataframe(trials, hide_index=True, column_config=_columns(trials), placeholder="–")
     else:
-        kinds = {PARAM_PREFIX: "parameter", foreign.METRIC_PREFIX: "metric, last value"}
+        kinds = {PARAM_PREFIX: "parameter", foreign.METRIC_PREFIX: "last metric"}
         rows = [
             {
                 "kind": kind,
@@ -79,4 +82,4 @@ def show_foreign(trials: pd.DataFrame) -> None:
             if name.startswith(prefix)
         ]
         st.dataframe(pd.DataFrame(rows, columns=["kind", "name", "value"]), hide_index=True)
-    layout.sentence(f"{text.count(len(trials), 'run')}: the run itself, or its children where it has any.")
+    layout.sentence(f"{text.count(len(trials), 'run')}: the run itself, or its child runs.")

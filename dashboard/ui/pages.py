@@ -23,24 +23,24 @@ class Page(NamedTuple):
         return f":material/{self.icon}:"
 
 
-HOME = Page("home", "Home", "leaderboard", "all runs, the best configurations with their intervals")
+HOME = Page("home", "Home", "leaderboard", "all runs, and the best heads with their intervals")
 CURVES = Page(
-    "curves", "Loss curves", "show_chart", "training and validation of every trial, by any hyperparameter"
+    "curves", "Loss curves", "show_chart", "training and validation of every trial, by hyperparameter"
 )
 HYPERPARAMETERS = Page(
-    "hyperparameters", "Hyperparameters", "tune", "which of them matter, and which of their values serve best"
+    "hyperparameters", "Hyperparameters", "tune", "which matter, and which values work best"
 )
 CONFUSION = Page(
     "confusion",
     "Confusion matrix",
     "grid_on",
-    "which classes are taken for which, and the images behind it",
+    "which classes are confused, and the images behind it",
 )
 EMBEDDINGS = Page(
     "embeddings",
     "Embeddings",
     "scatter_plot",
-    "a t-SNE of the features, by label, mistake, confidence or any score",
+    "a t-SNE map of the features, by label, error, confidence or score",
 )
 TWO_CLASSES = Page(
     "twoclass", "Two classes", "balance", "ROC, sensitivity and specificity at a threshold, calibration"
@@ -49,31 +49,31 @@ ABLATION = Page(
     "ablation",
     "Filter ablations",
     "filter_alt",
-    "what leaving out training images by score does, for certain",
+    "does filtering the training set help?",
     of_sweeps=False,
 )
-TRY_IT = Page("tryit", "Try it", "add_photo_alternate", "an image of yours, what the head says, and why")
+TRY_IT = Page("tryit", "Try it", "add_photo_alternate", "test the head on your own image")
 VERIFICATION = Page(
     "verification",
     "Verification",
     "face",
-    "whether two photos show the same person, with the hardest pairs",
+    "do two photos show the same person? With the hardest pairs",
     of_sweeps=False,
 )
 ZERO_SHOT = Page(
     "zeroshot",
     "Zero-shot",
     "spellcheck",
-    "what a class’s name is worth, and where training overtakes it",
+    "how far class names alone get, and when training overtakes them",
     of_sweeps=False,
 )
-FUSION = Page("fusion", "Image and text", "join", "whether a caption helps, and where", of_sweeps=False)
-ENCODERS = Page("encoders", "Encoders", "speed", "which one serves best, and what it costs", of_sweeps=False)
+FUSION = Page("fusion", "Image and text", "join", "do captions help, and where?", of_sweeps=False)
+ENCODERS = Page("encoders", "Encoders", "speed", "which encoder is best, and its cost", of_sweeps=False)
 DATA_QUALITY = Page(
     "quality",
     "Data quality",
     "image_search",
-    "unusable files, copies, leaks, labels in doubt",
+    "corrupt files, duplicates, leaks, suspicious labels",
     of_sweeps=False,
 )
 PAGES = (

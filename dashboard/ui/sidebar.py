@@ -13,7 +13,7 @@ from trainer.tracking.schema import RunState
 
 
 def show() -> None:
-    """Picker and card; nothing where there is no run (the page says why)."""
+    """Show picker and card; nothing where there is no run (the page says why)."""
     try:
         infos = state.sweeps()
     except StoreProblem:
@@ -44,9 +44,12 @@ def _card(info: RunInfo) -> None:
     info = next((found for found in state.sweeps() if found.run_id == info.run_id), info)
     score = "F1" if info.objective is F1 else info.objective.title
     facts = {
-        f"val {score}": text.interval(info.figures.best_val, info.figures.best_val_ci95) if info.ours else "",
         "test F1": text.interval(info.figures.test, info.figures.test_ci95) if info.ours else "",
-        "trials": _trials(info),
+        f"val {score}": text.over_seeds(info.figures.best_val, info.figures.best_val_ci95)
+        if info.ours
+        else "",
+        "trials": layout.trials_done(info),
+        "time left": layout.time_left(info),
         "data": info.data,
         "encoder": info.encoder,
         "started": text.ago(info.started),
@@ -57,9 +60,3 @@ def _card(info: RunInfo) -> None:
     with st.container(border=True, gap="xsmall"):
         layout.badge(info)
         st.markdown("  \n".join(lines))
-
-
-def _trials(info: RunInfo) -> str:
-    if info.figures.trials is None:
-        return ""
-    return f"{info.figures.trials} ({info.figures.complete} complete)"

@@ -26,7 +26,7 @@ def test_the_verdict_stands_on_home_and_fits_a_telephone(
     watched.page.set_viewport_size({"width": 390, "height": 800})
     page = watched.open("")
     verdict = page.locator("[data-testid=stAlert]").filter(has_text="Fine-tuning the last 1 block of 2")
-    expect(verdict).to_contain_text("paired by row (n = 32)", timeout=WITHIN_MS)
+    expect(verdict).to_contain_text("test macro-F1", timeout=WITHIN_MS)
     main = page.locator(MAIN)
     wide, seen = (main.evaluate(f"node => node.{name}") for name in ("scrollWidth", "clientWidth"))
     assert wide <= seen + 1

@@ -110,7 +110,7 @@ def test_a_sweep_is_seen_to_grow_and_once_it_was_killed_the_page_says_how_to_go_
     watched = Watched(browser, address)
     page = watched.open("")
     main = page.locator(MAIN)
-    expect(main.get_by_text("Still running")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("Live, updates")).to_be_visible(timeout=WITHIN_MS)
     before = trials_shown(page)
     expect(page.get_by_text(f"(n = {before:,},")).to_have_count(0, timeout=WITHIN_MS)
     grown = trials_shown(page)
@@ -129,8 +129,8 @@ def test_a_sweep_is_seen_to_grow_and_once_it_was_killed_the_page_says_how_to_go_
     for path in ("", f"curves?run={run.info.run_id}"):
         if path:
             watched.open(path)
-        expect(main.get_by_text("This run was interrupted")).to_be_visible(timeout=WITHIN_MS)
-        expect(main.get_by_text("Its process ended without a word")).to_be_visible()
+        expect(main.get_by_text("Interrupted.")).to_be_visible(timeout=WITHIN_MS)
+        expect(main.get_by_text("Its process stopped unexpectedly")).to_be_visible()
         expect(main.locator("[data-testid=stCode]").first).to_have_text(run.data.tags[Tag.COMMAND])
     watched.open("")
     assert trials_shown(page) >= grown

@@ -129,7 +129,7 @@ def test_a_sweep_that_has_not_finished_a_trial_says_that_it_waits(uri: str, tmp_
     synthetic_runs.sweep(uri, state="live")
     for path in (tmp_path / "artifacts").rglob("*.parquet"):
         path.unlink()
-    assert "No trial has ended yet" in words(open_page(PAGES[0]))
+    assert "No trial has finished yet" in words(open_page(PAGES[0]))
     assert "No epoch has ended yet" in words(open_page(PAGES[1]))
 
 

@@ -142,21 +142,21 @@ def test_the_first_visit_tells_the_one_command(see: See, kind: str, page: str) -
 
 
 @pytest.mark.parametrize("page", ALL)
-def test_a_run_under_way_is_said_to_be_still_running(see: See, page: str) -> None:
-    assert "Still running" in see("live", page).words
-    assert "interrupted" not in see("live", page).words
+def test_a_run_under_way_is_said_to_be_live(see: See, page: str) -> None:
+    assert "Live, updates every 5 s" in see("live", page).words
+    assert "Interrupted" not in see("live", page).words
 
 
 @pytest.mark.parametrize("page", ALL)
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [("interrupted", "It was stopped by hand."), ("killed", "Its process ended without a word")],
+    [("interrupted", "Stopped by the user."), ("killed", "Its process stopped unexpectedly")],
 )
 def test_an_interrupted_run_says_why_and_gives_the_command_that_goes_on(
     see: See, kind: str, why: str, page: str
 ) -> None:
     seen = see(kind, page)
-    assert "This run was interrupted" in seen.words
+    assert "Interrupted." in seen.words
     assert why in seen.words
     assert GO_ON.get(page, GO_ON["home"]) in seen.words
 
@@ -168,14 +168,14 @@ def test_a_failed_run_shows_its_error(see: See, page: str) -> None:
 
 @pytest.mark.parametrize("page", ALL)
 def test_a_finished_run_is_shown_without_a_warning(see: See, page: str) -> None:
-    for told in ("Still running", "interrupted", "failed. What it said", "cannot be read", "no longer there"):
+    for told in ("Live, updates", "Interrupted", "run failed", "cannot be read", "no longer there"):
         assert told not in see("done", page).words
 
 
 @pytest.mark.parametrize("page", ALL)
 @pytest.mark.parametrize("kind", ["foreign", "foreign_tree"])
 def test_a_run_of_another_program_is_said_to_be_one(see: See, kind: str, page: str) -> None:
-    said = "Another program wrote this run" if page in OF_SWEEPS else COMMANDS[page]
+    said = "Logged by another program" if page in OF_SWEEPS else COMMANDS[page]
     assert said in see(kind, page).words
 
 

@@ -148,7 +148,7 @@ def test_what_an_older_sweep_lacks_is_said(uri: str, absent: str) -> None:
     (folder / absent).unlink()
     told = words(open_page(PAGE))
     assert ("kept no features of its rows" in told) == (absent == Artifact.VECTORS)
-    assert ("ended before it had any head" in told) == (absent == Artifact.HEAD_WEIGHTS)
+    assert ("Not recorded: head" in told) == (absent == Artifact.HEAD_WEIGHTS)
 
 
 def test_a_damaged_head_is_said_to_be_damaged(uri: str) -> None:

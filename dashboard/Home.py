@@ -11,19 +11,21 @@ if str(ROOT) not in sys.path:  # streamlit puts only this file's folder there
 
 import streamlit as st  # noqa: E402
 
-from dashboard.ui import sidebar, state  # noqa: E402
+from dashboard.ui import navigation, sidebar, state  # noqa: E402
 from dashboard.ui.pages import HOME, PAGES  # noqa: E402
 
 st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "dashboard" / "icon.svg"), layout="wide")
-# Without a section: its heading would stand in a list between the items, where readers of screens lose count.
+navigation.headings()
 page = st.navigation(
     [
         st.Page(one.file, title=one.title, icon=one.shortcode, default=True)
         if one is HOME
         else st.Page(one.file, title=one.title, icon=one.shortcode, url_path=one.view)
         for one in PAGES
-    ]
+    ],
+    expanded=True,
 )
+navigation.history()
 OF_SWEEPS = {"" if one is HOME else one.view for one in PAGES if one.of_sweeps}
 
 

@@ -16,8 +16,8 @@ from trainer.tracking.schema import FineTuned, RunState, Summary, Verdict
 FAR = 0.05  # macro-F1 that the test set may fall below the best validation score, which was selected
 WARNING, EXPECTED = ":material/warning:", "Expected macro-F1"
 PROMISE_BROKEN = (
-    "The test set differs from train and validation. Check for another source, time or class mix, and for "
-    "people or series on both sides of a fold (`--groups`). See Data quality."
+    "The test set seems to differ from train and validation. Check for another source, time or class mix, "
+    "and for people or series on both sides of a fold (`--groups`). See Data quality."
 )
 SELECTED = (
     "The validation score was used for selection and is optimistic; so large a gap may also mean that the "
@@ -101,7 +101,7 @@ def cells(info: RunInfo, summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         ends = text.ends(figures.best_val_ci95)
         found.append((f"Best val {objective.title}", text.score(figures.best_val), ends))
     others = f"{figures.pruned or 0} pruned, {figures.failed or 0} failed"
-    found.append(("Trials", layout.trials_done(info) or "–", others))
+    found.append(("Trials", layout.trials_done(info).rpartition(" ")[0] or "–", others))
     if counts:
         parts = ", ".join(f"{split} {n:,}" for split, n in counts.items() if split != "train")
         found.append(("Rows", text.count(sum(counts.values())), parts))

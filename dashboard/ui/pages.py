@@ -13,6 +13,7 @@ class Page(NamedTuple):
     icon: str  # of Material Symbols
     purpose: str
     of_sweeps: bool = True  # about the run that is picked in the sidebar
+    section: str = "Sweep"  # of the navigation
 
     @property
     def file(self) -> str:
@@ -51,14 +52,16 @@ ABLATION = Page(
     "filter_alt",
     "does filtering the training set help?",
     of_sweeps=False,
+    section="Studies",
 )
-TRY_IT = Page("tryit", "Try it", "add_photo_alternate", "test the head on your own image")
+TRY_IT = Page("tryit", "Try it", "add_photo_alternate", "test the head on your own image", section="Tools")
 VERIFICATION = Page(
     "verification",
     "Verification",
     "face",
     "do two photos show the same person? With the hardest pairs",
     of_sweeps=False,
+    section="Studies",
 )
 ZERO_SHOT = Page(
     "zeroshot",
@@ -66,15 +69,21 @@ ZERO_SHOT = Page(
     "spellcheck",
     "how far class names alone get, and when training overtakes them",
     of_sweeps=False,
+    section="Studies",
 )
-FUSION = Page("fusion", "Image and text", "join", "do captions help, and where?", of_sweeps=False)
-ENCODERS = Page("encoders", "Encoders", "speed", "which encoder is best, and its cost", of_sweeps=False)
+FUSION = Page(
+    "fusion", "Image and text", "join", "do captions help, and where?", of_sweeps=False, section="Studies"
+)
+ENCODERS = Page(
+    "encoders", "Encoders", "speed", "which encoder is best, and its cost", of_sweeps=False, section="Studies"
+)
 DATA_QUALITY = Page(
     "quality",
     "Data quality",
     "image_search",
     "corrupt files, duplicates, leaks, suspicious labels",
     of_sweeps=False,
+    section="Data",
 )
 PAGES = (
     HOME,
@@ -83,11 +92,20 @@ PAGES = (
     CONFUSION,
     EMBEDDINGS,
     TWO_CLASSES,
+    DATA_QUALITY,
     ABLATION,
-    TRY_IT,
     VERIFICATION,
     ZERO_SHOT,
     FUSION,
     ENCODERS,
-    DATA_QUALITY,
+    TRY_IT,
 )
+
+
+def sections() -> dict[int, str]:
+    """Return where each section of the navigation begins: place of its first page, from 0 → its heading."""
+    return {
+        place: one.section
+        for place, one in enumerate(PAGES)
+        if place == 0 or PAGES[place - 1].section != one.section
+    }

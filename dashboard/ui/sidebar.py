@@ -56,7 +56,9 @@ def _card(info: RunInfo) -> None:
         "took": text.duration(info.duration_s),
     }
     # One element: one for every name and every value would take each page a tenth of a second.
-    lines = [f":gray[{name}]\u2002{text.plain(value)}" for name, value in facts.items() if value]
+    lines = [
+        f":gray[{name}]\u2002{text.plain(value)}" for name, value in facts.items() if value not in ("", "–")
+    ]
     with st.container(border=True, gap="xsmall"):
         layout.badge(info)
         st.markdown("  \n".join(lines))

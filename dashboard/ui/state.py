@@ -27,6 +27,7 @@ ZERO_SHOT = "zero_shot"  # and so on
 FUSION = "fusion"
 ENCODERS = "encoders"
 OPENED, AHEAD = "opened", "ahead"  # session: the page that is open, and see `waits_for_chart`
+FIRST = "first"  # session: what the first page of a session has chosen, see `choose`
 # Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page goes
 # ahead of the rest by so many seconds: on the page that opens a session, for whose chart the browser fetches
 # code first, by more.
@@ -156,11 +157,15 @@ def opens(page: str) -> None:
     if before != page:
         st.session_state[OPENED] = page
         st.session_state[AHEAD] = FIRST_AHEAD_S if before is None else AHEAD_S
+    if before is None:
+        st.session_state[FIRST] = {}
 
 
 def opened() -> None:
     """Note that the page has been shown once, with a chart or without."""
     st.session_state.pop(AHEAD, None)
+    for key, run_id in st.session_state.pop(FIRST, {}).items():
+        choose(run_id, key=key)
 
 
 def waits_for_chart() -> bool:
@@ -187,7 +192,7 @@ def is_dark() -> bool:
 
 
 def chosen(infos: list[RunInfo], *, key: str = RUN) -> RunInfo:
-    """The run that the URL asks for, else the one chosen before, else the newest of ours."""
+    """Return the run that the URL asks for, else the one chosen before, else `first_choice`."""
     by_id = {info.run_id: info for info in infos}
     wanted = st.query_params.get(key) or st.session_state.get(key)
     if wanted in by_id:
@@ -195,13 +200,29 @@ def chosen(infos: list[RunInfo], *, key: str = RUN) -> RunInfo:
     else:
         if wanted:
             st.toast("The run in the address is not in this store.", icon=":material/link_off:")
-        info = next((info for info in infos if info.ours), infos[0])
+        info = first_choice(infos)
     choose(info.run_id, key=key)
     return info
 
 
+def first_choice(infos: list[RunInfo]) -> RunInfo:
+    """Return the newest live run of ours, else the newest that is done, else the newest of ours, else the
+    newest."""
+    wanted: list[Callable[[RunInfo], bool]] = [
+        lambda info: info.ours and info.state == RunState.LIVE,
+        lambda info: info.ours and info.state == RunState.DONE,
+        lambda info: info.ours,
+    ]
+    return next((info for is_wanted in wanted for info in infos if is_wanted(info)), infos[0])
+
+
 def choose(run_id: str, *, key: str = RUN) -> None:
-    """Make a run the chosen one (on every page, or as the report), and put it into the address."""
+    """Make a run the chosen one (on every page, or as the report), and put it into the address.
+
+    The first page of a session does that at its end: by then the browser has `navigation.history`.
+    """
     st.session_state[key] = run_id
-    if st.query_params.get(key) != run_id:
+    if FIRST in st.session_state:
+        st.session_state[FIRST][key] = run_id
+    elif st.query_params.get(key) != run_id:
         st.query_params[key] = run_id

@@ -25,6 +25,7 @@ from trainer.tracking.schema import Ablated, Ablation, Artifact, Kind, RunState,
 
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
+SCORE = 140  # pixels of a column with an interval
 ROW_HEIGHT, MOST_HIGH, HEADLINE_HEIGHT = 35, 400, 190  # pixels, about
 STATE_MARKS = {
     RunState.LIVE: "● live",
@@ -139,15 +140,19 @@ def ablation_row(info: RunInfo, summary: dict[str, Any]) -> dict[str, Any]:
 
 
 SWEEP_COLUMNS: dict[str, Any] = {
-    "trials": st.column_config.TextColumn("trials", width="small", help="without pruned and failed ones"),
+    "trials": st.column_config.TextColumn("trials", help="without pruned and failed ones"),
     "best so far": st.column_config.LineChartColumn(
         width="small", help="best validation score as trials completed, each line over its own range"
     ),
     "best val score": st.column_config.TextColumn(
         help="best trial by its sweep's objective, mean over seeds [95 % interval]", width="small"
     ),
-    "best val macro-F1": st.column_config.TextColumn(help="best trial, mean over seeds [95 % interval]"),
-    "test macro-F1": st.column_config.TextColumn(help="the final head on the test set [95 % interval]"),
+    "best val macro-F1": st.column_config.TextColumn(
+        width=SCORE, help="best trial, mean over seeds [95 % interval]"
+    ),
+    "test macro-F1": st.column_config.TextColumn(
+        width=SCORE, help="the final head on the test set [95 % interval]"
+    ),
     "started": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
 }
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from dashboard import text
-from dashboard.ui import state
+from dashboard.ui import pages, state
+from dashboard.ui.pages import sections
 from tests.support import synthetic_runs
-from tests.support.pages import Showing, charts, open_page, words
+from tests.support.pages import Showing, charts, open_page, restart, words
 from trainer.tracking.schema import SCHEMA_VERSION, Artifact, Tag
 
 PAGES = ["views/home.py", "views/curves.py", "views/confusion.py", "views/embeddings.py"]
@@ -44,6 +46,25 @@ def test_our_newest_sweep_is_open_at_first_even_if_another_programs_run_is_newer
     ours = synthetic_runs.sweep(uri)
     synthetic_runs.foreign(uri)
     assert open_page(PAGES[0]).session_state[state.RUN] == ours
+
+
+def test_after_a_kill_the_newest_finished_run_is_open_and_a_live_one_before_it(uri: str) -> None:
+    now = time.time()
+    done = synthetic_runs.sweep(uri, name="done", started=now - 3000)
+    synthetic_runs.sweep(uri, name="older", started=now - 9000)
+    dead = synthetic_runs.DEAD_S
+    synthetic_runs.sweep(uri, name="dead", state="live", started=now - 1000, heartbeat_age_s=dead)
+    synthetic_runs.sweep(uri, name="stopped", state="interrupted", started=now - 500)
+    for page in PAGES:
+        assert open_page(page).session_state[state.RUN] == done
+    live = synthetic_runs.sweep(uri, name="live", state="live", started=now - 2000)
+    restart()
+    assert open_page(PAGES[0]).session_state[state.RUN] == live
+
+
+def test_the_navigation_has_four_sections_with_every_page_in_one() -> None:
+    assert list(sections().values()) == ["Sweep", "Data", "Studies", "Tools"]
+    assert sum(one.of_sweeps for one in pages.PAGES) == 7
 
 
 def test_the_picker_changes_the_run_on_every_page(uri: str) -> None:

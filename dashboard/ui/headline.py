@@ -25,11 +25,26 @@ SELECTED = (
 )
 
 
+FIGURES, CAPTION, METHOD, BOX = 154, 34, 48, 84  # pixels: verdict and figures, and what may be below them
+
+
 class Finding(NamedTuple):
     """One sentence, and what to do about it where it is a warning."""
 
     words: str
     warning: str = ""
+
+
+def height(summary: dict[str, Any], objective: Objective) -> int:
+    """Return how many pixels `show` takes on a wide screen, about."""
+    found = [against_expected(summary).warning] if Summary.TEST_F1_MACRO in summary else []
+    boxes = [*found, worse_than_another(summary, objective), summary.get(FineTuned.EFFECT)]
+    return (
+        FIGURES
+        + (CAPTION if summary else 0)
+        + METHOD * bool(how(summary, objective))
+        + BOX * sum(map(bool, boxes))
+    )
 
 
 def show(info: RunInfo, summary: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 import altair as alt
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import text
 from dashboard.runs.artifacts import StoreProblem
@@ -82,15 +83,26 @@ def heading(title: str, info: RunInfo, *, named: bool) -> None:
         badge(info)
 
 
+def room(key: str, height: int) -> DeltaGenerator:
+    """Return a container that is at least so many pixels high, from before its content is there.
+
+    Args:
+        key: unique on the page.
+    """
+    st.html(f"<style>.st-key-{key} {{min-height: {height}px}}</style>")
+    return st.container(key=key)
+
+
 class Place:
     """Room above a page's first chart for what is drawn after it: ``with place: …``.
 
     Args:
-        height: in pixels, kept free until then, so that the chart stays where it is.
+        height: in pixels. As much is kept free, also while what is drawn there arrives piece by piece, so
+            that the chart stays where it is.
     """
 
     def __init__(self, height: int) -> None:
-        self.room = st.container()
+        self.room = room(f"place-of-{height}", height)
         self.kept_free = self.room.empty()
         if state.waits_for_chart():
             self.kept_free.space(height)

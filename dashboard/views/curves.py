@@ -36,7 +36,7 @@ FIELD = "curves-field-{}-{}"  # session: the field of the shadow that was clicke
 MOST_OFFERED = 24  # trials of a field
 CONTROLS = ("metric", "group", "smooth", "log", "log_x", "hide_pruned", "raw")
 EPOCHS = "epochs-{}-{}"  # key of that slider, for it is another one where the ends are others
-CONTROLS_HEIGHT = 70  # pixels, about
+CONTROLS_HEIGHT = 116  # pixels, about
 
 
 class CurveChoices(NamedTuple):

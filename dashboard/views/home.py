@@ -26,7 +26,8 @@ from trainer.tracking.schema import Ablated, Ablation, Artifact, Kind, RunState,
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
 SCORE = 140  # pixels of a column with an interval
-ROW_HEIGHT, MOST_HIGH, HEADLINE_HEIGHT = 35, 400, 190  # pixels, about
+ROW_HEIGHT, MOST_HIGH = 31, 400  # pixels, of a row of a table and of a table
+CAPTION_HEIGHT, SUBHEADER_HEIGHT = 45, 45  # with the room between
 STATE_MARKS = {
     RunState.LIVE: "● live",
     RunState.DONE: "✓ done",
@@ -61,9 +62,14 @@ def main() -> None:
 
 
 def lists_height(infos: list[RunInfo], others: list[RunInfo]) -> int:
-    """Pixels that the tables above the chosen run will take, about."""
-    runs = min(ROW_HEIGHT * (len(infos) + 1), MOST_HIGH)
-    return runs + (ROW_HEIGHT * (min(len(others), ABLATIONS) + 4) if others else 0) + ROW_HEIGHT
+    """Return how many pixels the tables above the chosen run will take, about."""
+    tables = [table_height(len(infos))] + ([table_height(min(len(others), ABLATIONS))] if others else [])
+    return sum(tables) + len(tables) * CAPTION_HEIGHT + (SUBHEADER_HEIGHT if others else 0)
+
+
+def table_height(rows: int) -> int:
+    """Return how many pixels a table takes, which a browser draws after all else."""
+    return min(ROW_HEIGHT * (rows + 1) + 2, MOST_HIGH)
 
 
 def sweep_table(chosen: str) -> None:
@@ -80,7 +86,7 @@ def sweep_table(chosen: str) -> None:
         if picked:
             state.choose(ids[picked[0]])
 
-    st.dataframe(
+    layout.room("room-of-sweeps", table_height(len(infos))).dataframe(
         sweep_rows(infos),
         key=key,
         on_select=opened,
@@ -101,15 +107,19 @@ def ablation_table() -> None:
     st.subheader("Filter ablations")
     infos = state.ablations()
     shown = infos[:ABLATIONS]
-    picked = st.dataframe(
-        pd.DataFrame(ablation_row(info, state.summary(info)) for info in shown),
-        key="ablations",
-        on_select="rerun",
-        selection_mode="single-row",
-        hide_index=True,
-        placeholder="–",
-        column_config={"started": SWEEP_COLUMNS["started"]},
-    ).selection.rows
+    picked = (
+        layout.room("room-of-ablations", table_height(len(shown)))
+        .dataframe(
+            pd.DataFrame(ablation_row(info, state.summary(info)) for info in shown),
+            key="ablations",
+            on_select="rerun",
+            selection_mode="single-row",
+            hide_index=True,
+            placeholder="–",
+            column_config={"started": SWEEP_COLUMNS["started"]},
+        )
+        .selection.rows
+    )
     left = f" The newest {len(shown)} of {len(infos)}." if len(infos) > len(shown) else ""
     layout.sentence(f"Effects on test macro-F1 with 95 % intervals. Click a row to open its page.{left}")
     if picked:
@@ -192,7 +202,7 @@ def results(info: RunInfo) -> None:
         )
     elif info.ours:
         summary = state.summary(info)
-        above = layout.Place(HEADLINE_HEIGHT)
+        above = layout.Place(headline.height(summary, info.objective))
         version = ("progress", info.run_id, state.version(info, Artifact.TRIALS))
         progress(trials, version, info.objective)
         with above:

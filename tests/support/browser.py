@@ -52,6 +52,16 @@ SETTLED = """
   return window.headroomSettling.times >= 10;
 }
 """
+# Collects how far what is on the page moves as it opens, without what a person has caused.
+LAYOUT_SHIFTS = """
+window.headroomShifts = [];
+const named = node => (node?.closest ? node : node?.parentElement)?.closest('[data-testid]')?.dataset.testid;
+new PerformanceObserver(list => window.headroomShifts.push(...list.getEntries()
+  .filter(one => !one.hadRecentInput)
+  .map(({value, sources}) => ({value, moved: sources.map(({node}) => named(node))}))
+)).observe({type: 'layout-shift', buffered: true});
+"""
+FRAME = ("stAppViewContainer", "stMainBlockContainer")  # move when Streamlit opens the sidebar
 calls = itertools.count()  # of `settle`: each begins to count anew
 
 
@@ -133,3 +143,10 @@ def settle(page: Page) -> None:
     """Wait until the script has run and what it sent is drawn."""
     page.wait_for_selector("[data-testid=stHeading]", timeout=60_000)
     page.wait_for_function(SETTLED, arg=[FINISHED, next(calls)], timeout=60_000)
+
+
+def layout_shift(page: Page) -> float:
+    """Return the cumulative layout shift of a page that was opened with `LAYOUT_SHIFTS`, without that of an
+    empty page of Streamlit, whose frame moves aside for the sidebar."""
+    found = page.evaluate("window.headroomShifts")
+    return float(sum(one["value"] for one in found if not {*FRAME} & {*one["moved"]}))

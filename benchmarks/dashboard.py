@@ -4,6 +4,7 @@ Builds a store with a sweep of ``--trials`` × 3 seeds × 50 epochs, a map of ``
 and 100 child runs with 50-step metrics for MLflow's own pages; then opens it in Chromium. Prints one JSON
 line, seconds, medians of ``--rounds``:
 
+- start: from starting the server until Home shows its heading and first chart, in a browser that is open;
 - empty: until an empty Streamlit app shows its title; first_page: until Home shows its heading and first
   chart, and first_page_whole: until its tables and figures are there, too;
 - switch: from the click on another page's name until its heading and first chart are there;
@@ -11,6 +12,8 @@ line, seconds, medians of ``--rounds``:
   draws its charts, in the same run;
 - confusion: from choosing another confusion to its images; map: until the map is drawn; select: from the
   end of a drag across it to the images of the points in the box;
+- layout_shift: by page, the cumulative layout shift as it opens, and that of an empty page of Streamlit with
+  a navigation (no unit; Google calls up to 0.1 good);
 - together: after one reader has been on every page, 20 sessions at once, each going from page to page and
   looking at it for 8 to 16 s: 95th percentile of the time until the server has sent all of it, and errors.
 """
@@ -51,7 +54,7 @@ from streamlit.proto.ClientState_pb2 import ClientState  # noqa: E402
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg  # noqa: E402
 
 from tests.support import synthetic_runs  # noqa: E402
-from tests.support.browser import find_browser, serving  # noqa: E402
+from tests.support.browser import LAYOUT_SHIFTS, find_browser, serving, settle  # noqa: E402
 from trainer.tracking import database  # noqa: E402
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Tag  # noqa: E402
 
@@ -72,6 +75,12 @@ FIRST_PAGE = [[f"{MAIN} h2", ""], [CHART, ""]]
 WHOLE_FIRST_PAGE = [[f"{MAIN} [data-testid=stDataFrame] canvas", ""], [f"{MAIN} [data-testid=stMetric]", ""]]
 PAGES = ["Loss curves", "Hyperparameters", "Confusion matrix", "Embeddings"]
 PATHS = ["curves", "hyperparameters", "confusion", "embeddings"]
+EMPTY = """import streamlit as st
+st.set_page_config(layout="wide")
+pages = [st.Page(lambda: st.header("empty"), title=name, url_path=name) for name in ("one", "two")]
+page = st.navigation(pages)
+page.run()
+"""
 LIMIT_MS = 120_000
 LOOKED_MS = 2000  # people look at a page before they go on; by then it has drawn its last chart
 SESSIONS, STOPS, LOOK_S = 20, 6, (8, 16)
@@ -153,6 +162,30 @@ def opened(page: Page, address: str, *wanted: list[str]) -> float:
     page.goto(address, wait_until="commit")
     wait(page, *wanted)
     return time.perf_counter() - began
+
+
+def start(browser: Browser, uri: str, *, rounds: int) -> float:
+    """Seconds from starting the server until its first page is there; the browser has its code already."""
+    spent = []
+    for _ in range(rounds + 1):
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        began = time.perf_counter()
+        with serving(uri) as address:
+            opened(page, address, *FIRST_PAGE)
+            spent.append(time.perf_counter() - began)
+            page.close()
+    return median(spent[1:])
+
+
+def shift(browser: Browser, address: str) -> float:
+    """The cumulative layout shift of a page as it opens, the frame of Streamlit included."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.add_init_script(LAYOUT_SHIFTS)
+    page.goto(address)
+    settle(page)
+    found = page.evaluate("window.headroomShifts.reduce((sum, one) => sum + one.value, 0)")
+    page.close()
+    return round(float(found), 3)
 
 
 def pressed(page: Page, target: Locator) -> float:
@@ -293,7 +326,7 @@ def main() -> None:
     run_id = build(uri, trials=given.trials, points=given.points)
     figures: dict[str, Any] = {"trials": given.trials, "points": given.points, "rounds": given.rounds}
     empty = folder / "empty.py"
-    empty.write_text("import streamlit as st\nst.header('empty')\n")
+    empty.write_text(EMPTY)
     port, other = free_port(), free_port()
     streamlit = [sys.executable, "-m", "streamlit", "run", str(empty), "--server.port", str(port)]
     streamlit += ["--server.headless", "true", "--server.address", "127.0.0.1"]
@@ -307,8 +340,13 @@ def main() -> None:
                 waits.append(opened(page, address, ["h2", "empty"]))
                 page.close()
             figures["empty"] = median(waits[1:])
+            shifts = {"empty": shift(browser, address)}
+        figures["start"] = start(browser, uri, rounds=given.rounds)
         with serving(uri) as address:
             figures |= in_the_browser(browser, address, run_id, rounds=given.rounds)
+            for path in ("", *PATHS):
+                shifts[path or "home"] = shift(browser, f"{address}/{path}?run={run_id}")
+            figures["layout_shift"] = shifts
         with started(mlflow, other, "/health") as address:
             experiment = MlflowClient(uri).get_run(run_id).info.experiment_id
             view = f"{address}/#/experiments/{experiment}/runs?compareRunsMode=CHART"

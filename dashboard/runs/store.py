@@ -1,6 +1,7 @@
 """The one reader of MLflow. No Streamlit here; caching is the business of `dashboard.ui.state`.
 
-A sweep of ours is read from the files of its parent run; a run of another program through the client.
+Runs are listed from the database where it is a SQLite file, else through MLflow's client. A sweep of ours is
+read from the files of its parent run; what another program's run logged, through the client.
 Looking never changes a store: a missing SQLite file is not created, an empty one not migrated.
 """
 
@@ -22,6 +23,7 @@ import pandas as pd
 
 from dashboard.runs import artifacts, foreign
 from dashboard.runs.artifacts import StoreProblem
+from dashboard.runs.run_database import RunDatabase
 from dashboard.runs.run_info import (
     Figures,
     RunInfo,
@@ -75,14 +77,14 @@ class Store:
         """The newest `NEWEST` runs that are nobody's child, and are like sweeps or another program's, newest
         first; none where there is no store."""
         return self._infos(
-            f"tags.`{Tag.PARENT}` IS NULL",
+            None,
             lambda run: kind_of(run) in (None, *SWEEP_KINDS),
             self._figures,
         )
 
     def of_kind(self, kind: Kind) -> list[RunInfo]:
         """The newest `NEWEST` runs of one kind, newest first; none where there is no store."""
-        return self._infos(f"tags.`{Tag.KIND}` = '{kind}'", lambda run: True, lambda run: Figures())
+        return self._infos(kind, lambda run: True, lambda run: Figures())
 
     def table(self, run_id: str, artifact: str) -> pd.DataFrame | None:
         """A table of `schema.Artifact`; ``None`` where the run has none, or none yet.
@@ -108,15 +110,37 @@ class Store:
         return self._summary(self._run(run_id))
 
     def _infos(
-        self, where: str, wanted: Callable[[Any], bool], figures: Callable[[Any], Figures]
+        self, kind: Kind | None, wanted: Callable[[Any], bool], figures: Callable[[Any], Figures]
     ) -> list[RunInfo]:
         if self.is_empty():
             return []
+        try:
+            return self._described(*self._in_database(kind), wanted, figures)
+        except sqlite3.Error:  # tables of another version of MLflow
+            return self._described(*self._through_client(kind), wanted, figures)
+
+    def _in_database(self, kind: Kind | None) -> tuple[dict[str, str], Iterator[Any]]:
+        if self.database is None:
+            return self._through_client(kind)
+        database = RunDatabase(self.database)
+        return database.experiments(), database.runs(kind)
+
+    def _through_client(self, kind: Kind | None) -> tuple[dict[str, str], Iterator[Any]]:
         names = {e.experiment_id: e.name for e in self._ask("search_experiments")}
+        where = f"tags.`{Tag.PARENT}` IS NULL" if kind is None else f"tags.`{Tag.KIND}` = '{kind}'"
+        return names, self._runs(list(names), where)
+
+    @staticmethod
+    def _described(
+        names: dict[str, str],
+        runs: Iterator[Any],
+        wanted: Callable[[Any], bool],
+        figures: Callable[[Any], Figures],
+    ) -> list[RunInfo]:
         now = time.time()
         return [
             describe(run, experiment=names.get(run.info.experiment_id, ""), figures=figures(run), now=now)
-            for run in islice(filter(wanted, self._runs(list(names), where)), NEWEST)
+            for run in islice(filter(wanted, runs), NEWEST)
         ]
 
     def _runs(self, experiments: list[str], where: str) -> Iterator[Any]:
@@ -158,7 +182,11 @@ class Store:
             ) from error
 
     def _run(self, run_id: str) -> Any:
-        return self._ask("get_run", run_id)
+        try:
+            found = RunDatabase(self.database).run(run_id) if self.database is not None else None
+        except sqlite3.Error:
+            found = None
+        return found or self._ask("get_run", run_id)
 
     def _summary(self, run: Any) -> dict[str, Any] | None:
         key = (run.info.run_id, run.info.end_time)

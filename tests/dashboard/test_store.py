@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +17,7 @@ from dashboard.runs.artifacts import ArtifactsMoved, StoreProblem
 from dashboard.runs.run_info import on_same_rows
 from dashboard.runs.store import Store
 from tests.support import synthetic_runs
-from trainer.tracking.schema import Artifact, RunState, Tag
+from trainer.tracking.schema import Artifact, Kind, RunState, Tag
 
 
 def run_folder(tracking_uri: str, run_id: str) -> Path:
@@ -221,3 +224,41 @@ def test_runs_on_the_same_rows_are_told_by_digest_and_of_old_runs_by_name(tracki
     of = {info.name: info for info in infos}
     assert {info.name for info in on_same_rows(infos, of["mine"])} == {"mine", "same rows", "old"}
     assert {info.name for info in on_same_rows(infos, of["old"])} == {"mine", "planted", "old"}
+
+
+def test_a_sqlite_store_is_listed_as_mlflows_client_lists_it(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthetic_runs.sweep(tracking_uri, name="done")
+    synthetic_runs.sweep(tracking_uri, name="live", state="live")
+    synthetic_runs.extraction(tracking_uri)
+    synthetic_runs.foreign_tree(tracking_uri)
+    deleted = synthetic_runs.foreign(tracking_uri)
+    client = synthetic_runs.MlflowClient(tracking_uri)
+    client.delete_run(deleted)
+    client.log_metric(synthetic_runs.foreign(tracking_uri), "diverged", float("nan"))
+    kinds = [None, Kind.EXTRACTION, Kind.ABLATION]
+    store = Store(tracking_uri)
+
+    def listed(kind: Kind | None) -> list[tuple[object, ...]]:
+        names, runs = store._in_database(kind)
+        return [(names[run.info.experiment_id], *fields_of(run)) for run in runs]
+
+    def through_client(kind: Kind | None) -> list[tuple[object, ...]]:
+        names, runs = store._through_client(kind)
+        return [(names[run.info.experiment_id], *fields_of(run)) for run in runs]
+
+    for kind in kinds:
+        assert listed(kind) == through_client(kind)
+    with sqlite3.connect(tracking_uri.removeprefix("sqlite:///")) as connection:
+        connection.execute("ALTER TABLE latest_metrics RENAME COLUMN is_nan TO is_not_a_number")
+    monkeypatch.setattr(store, "_through_client", lambda kind: ({}, iter([])))
+    assert store.sweeps() == []  # the tables of another version are left to the client
+
+
+def fields_of(run: Any) -> tuple[object, ...]:
+    """What the dashboard reads of a run."""
+    info, data = run.info, run.data
+    metrics = {name: None if math.isnan(value) else value for name, value in data.metrics.items()}
+    named = (info.run_id, info.run_name, info.experiment_id, info.status, info.artifact_uri)
+    return (*named, info.start_time, info.end_time, dict(data.tags), dict(data.params), metrics)

@@ -1,0 +1,94 @@
+"""Runs of a SQLite store, read without MLflow: to import it takes longer than to draw the first page."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from trainer.tracking.schema import Kind, Tag
+
+INFO = "run_uuid, name, experiment_id, status, start_time, end_time, artifact_uri"
+ACTIVE = (
+    "runs.lifecycle_stage = 'active' AND experiment_id IN "
+    "(SELECT experiment_id FROM experiments WHERE lifecycle_stage = 'active')"
+)
+TAGGED = "EXISTS (SELECT 1 FROM tags WHERE tags.run_uuid = runs.run_uuid AND key = ?{})"
+NAME = "mlflow.runName"
+
+
+class StoredInfo(NamedTuple):
+    """What `mlflow.entities.RunInfo` has, as far as it is used here."""
+
+    run_id: str
+    run_name: str | None
+    experiment_id: str
+    status: str
+    start_time: int | None
+    end_time: int | None
+    artifact_uri: str
+
+
+class StoredData(NamedTuple):
+    """What `mlflow.entities.RunData` has, as far as it is used here."""
+
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class StoredRun(NamedTuple):
+    """A run as `mlflow.entities.Run` has it."""
+
+    info: StoredInfo
+    data: StoredData
+
+
+class RunDatabase:
+    """The tables of MLflow's SQLite store. Every method raises `sqlite3.Error` where they are others."""
+
+    def __init__(self, path: Path) -> None:
+        self.uri = f"file:{quote(str(path))}?mode=ro"
+
+    def experiments(self) -> dict[str, str]:
+        """Return the names of the experiments by id."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute("SELECT experiment_id, name FROM experiments").fetchall()
+        return {str(number): name for number, name in rows}
+
+    def runs(self, kind: Kind | None) -> Iterator[StoredRun]:
+        """Yield the runs of a kind, or those that are nobody's child, newest first."""
+        if kind is None:
+            where, asked = f"NOT {TAGGED.format('')}", [Tag.PARENT]
+        else:
+            where, asked = TAGGED.format(" AND value = ?"), [Tag.KIND, str(kind)]
+        newest = "ORDER BY start_time DESC, run_uuid"
+        with closing(self._connect()) as connection:
+            query = f"SELECT {INFO} FROM runs WHERE {ACTIVE} AND {where} {newest}"
+            for row in connection.execute(query, asked):
+                yield _run(connection, row)
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """Return a run; None where there is none of that id."""
+        with closing(self._connect()) as connection:
+            row = connection.execute(f"SELECT {INFO} FROM runs WHERE run_uuid = ?", [run_id]).fetchone()
+            return row and _run(connection, row)
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.uri, uri=True, timeout=5)
+
+
+def _run(connection: sqlite3.Connection, row: tuple[Any, ...]) -> StoredRun:
+    run_id, name, experiment_id, *others = row
+    tags, params = (
+        dict(connection.execute(f"SELECT key, value FROM {table} WHERE run_uuid = ?", [run_id]).fetchall())
+        for table in ("tags", "params")
+    )
+    latest = connection.execute("SELECT key, value, is_nan FROM latest_metrics WHERE run_uuid = ?", [run_id])
+    metrics = {key: math.nan if is_nan else value for key, value, is_nan in latest.fetchall()}
+    info = StoredInfo(run_id, name or tags.get(NAME), str(experiment_id), *others)
+    return StoredRun(info, StoredData(tags, params, metrics))

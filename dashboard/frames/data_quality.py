@@ -18,6 +18,11 @@ LABEL_A, LABEL_B = "label_a", "label_b"  # of a pair of rows
 AGREEMENT = Scores.SCORE_PREFIX + "agreement"
 
 
+def without_a_lone_label(images: pd.DataFrame) -> pd.DataFrame:
+    """Return IMAGES with "" in the place of a label that all rows have, such as the name of their folder."""
+    return images if images[Images.LABEL].nunique() > 1 else images.assign(**{Images.LABEL: ""})
+
+
 def class_balance(images: pd.DataFrame) -> pd.DataFrame:
     """``label, split, n, share, total``: rows of each class in each split, and their share of the split.
 

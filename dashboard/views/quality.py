@@ -150,10 +150,16 @@ def _height(rows: int) -> Any:
     return "content" if rows <= 10 else 400
 
 
+def read_images(info: RunInfo) -> pd.DataFrame | None:
+    """Return IMAGES of a run; a label that all rows have is none."""
+    images = state.table(info, Artifact.IMAGES)
+    return None if images is None else data_quality.without_a_lone_label(images)
+
+
 def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
     """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
     st.subheader("Copies and near-duplicates")
-    pairs, images = state.table(info, Artifact.DUPLICATES), state.table(info, Artifact.IMAGES)
+    pairs, images = state.table(info, Artifact.DUPLICATES), read_images(info)
     if pairs is None or images is None:
         layout.empty("This extraction logged no pairs.")
         return
@@ -236,10 +242,13 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
 
 def balance(info: RunInfo) -> None:
     """How many rows each class has in each split."""
-    images = state.table(info, Artifact.IMAGES)
-    if images is None or (images[Images.LABEL] == "").all():
+    images = read_images(info)
+    if images is None:
         return
     st.subheader("Classes")
+    if (images[Images.LABEL] == "").all():
+        layout.sentence("No classes: a folder per class, or a label column, gives them.")
+        return
     counts = data_quality.class_balance(images)
     shown = counts.assign(label=[text.clean(name, longest=40) for name in counts["label"]])
     layout.chart(
@@ -300,7 +309,7 @@ def doubts(info: RunInfo) -> None:
 def measures(info: RunInfo) -> None:
     """How the chosen measure is spread, and the images at either end of it."""
     st.subheader("Measures")
-    images = state.table(info, Artifact.IMAGES)
+    images = read_images(info)
     if images is None or images[Images.BRIGHTNESS].isna().all():
         layout.empty("None of these rows was measured: they are ready features, or were encoded before.")
         return

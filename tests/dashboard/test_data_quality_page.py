@@ -251,3 +251,15 @@ def test_labels_of_an_ablation_on_other_rows_are_not_in_doubt_here(uri: str) -> 
     said = words(open_page(PAGE))
     assert "whose given label has the lowest" not in said
     assert "were on other rows" in said
+
+
+@pytest.mark.parametrize("label", ["", "images"])
+def test_a_folder_without_classes_is_said_to_have_none(uri: str, label: str) -> None:
+    """All images in one folder: its name is no class."""
+    run_id = synthetic_runs.extraction(uri)
+    run = synthetic_runs.MlflowClient(uri).get_run(run_id)
+    path = synthetic_runs.folder_of(run.info.artifact_uri) / Artifact.IMAGES
+    pd.read_parquet(path).assign(**{Images.LABEL: label}).to_parquet(path)
+    told = words(open_page("views/quality.py"))
+    assert "No classes: a folder per class" in told
+    assert "no label" in told  # below the images

@@ -62,6 +62,13 @@ def test_after_a_kill_the_newest_finished_run_is_open_and_a_live_one_before_it(u
     assert open_page(PAGES[0]).session_state[state.RUN] == live
 
 
+def test_mlflows_own_variable_names_the_store_too(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADROOM_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    run_id = synthetic_runs.sweep(tracking_uri)
+    assert open_page(PAGES[0]).session_state[state.RUN] == run_id
+
+
 def test_the_navigation_has_four_sections_with_every_page_in_one() -> None:
     assert list(sections().values()) == ["Sweep", "Data", "Studies", "Tools"]
     assert sum(one.of_sweeps for one in pages.PAGES) == 7

@@ -10,8 +10,9 @@ from dashboard import text
 from dashboard.charts.histogram import outlines
 from dashboard.charts.intervals import differences, tooltip_ends
 from dashboard.charts.palette import BLUE, CATEGORIES, GREY, ORANGE, RED
-from trainer.charts.effects import AGAINST, CHROME, GridAxes, forest_layers, grid, reach_of
+from trainer.charts.effects import AGAINST, GridAxes, forest_layers, grid, reach_of
 from trainer.charts.palette import GAIN, LOSS, ink
+from trainer.charts.rows import LEAST, rows_high
 
 __all__ = ["GridAxes", "classes", "forest", "grid", "histogram", "reach_of", "steps"]
 
@@ -36,7 +37,7 @@ def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart 
         .encode(y=y)
     )
     layers = [band, *forest_layers(frame, y, title=title), _clickable(frame, y)]
-    return alt.layer(*layers).properties(height=CHROME + 28 * len(order))
+    return alt.layer(*layers).properties(**rows_high(len(order), 28))
 
 
 def _names() -> alt.Axis:
@@ -115,7 +116,7 @@ def steps(frame: pd.DataFrame, *, title: str, dark: bool) -> alt.LayerChart | al
     dots = base.mark_point(size=80, filled=True, color=ink(dark), opacity=1).encode(
         x=alt.X("end:Q", title=title)
     )
-    return alt.layer(zero, bars, ends, dots).properties(height=CHROME + 46 * len(order))
+    return alt.layer(zero, bars, ends, dots).properties(**rows_high(len(order), 46))
 
 
 def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
@@ -135,8 +136,7 @@ def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         ],
     )
     layers = differences(base, "effect", title)
-    height = 34 if len(order) <= MOST_NAMED else 12
-    return alt.layer(*layers).properties(height=CHROME + height * min(len(order), 200))
+    return alt.layer(*layers).properties(**rows_high(len(order), 34 if len(order) <= MOST_NAMED else LEAST))
 
 
 def histogram(bins: pd.DataFrame, *, title: str, at: float | None = None) -> alt.LayerChart | alt.FacetChart:

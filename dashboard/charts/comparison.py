@@ -8,10 +8,10 @@ import pandas as pd
 from dashboard.charts.intervals import differences as differences_of
 from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import BLUE, CATEGORIES, GREY
+from trainer.charts.rows import rows_high
 
 NARROW = "width < 420"
-CHROME = 60  # pixels of a chart's height that axis and legend take
-ROW = 34
+ROW = 34  # pixels
 
 
 def dots(frame: pd.DataFrame, *, title: str) -> alt.LayerChart | alt.FacetChart:
@@ -32,7 +32,7 @@ def dots(frame: pd.DataFrame, *, title: str) -> alt.LayerChart | alt.FacetChart:
         x=alt.X("value:Q", title=title, axis=alt.Axis(format=".2~f", tickCount=7)),
         shape=alt.condition("datum.chosen", alt.value("diamond"), alt.value("circle")),
     )
-    return alt.layer(lines, points).properties(height=CHROME + ROW * len(order))
+    return alt.layer(lines, points).properties(**rows_high(len(order), ROW))
 
 
 def differences(
@@ -56,7 +56,7 @@ def differences(
         ],
     )
     layers = differences_of(base, "value", title)
-    return alt.layer(*layers).properties(height=CHROME + ROW * len(order))
+    return alt.layer(*layers).properties(**rows_high(len(order), ROW))
 
 
 def few_shot(

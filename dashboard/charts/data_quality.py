@@ -7,6 +7,7 @@ import pandas as pd
 
 from dashboard.charts.histogram import outlines
 from dashboard.charts.palette import GREY, SPLITS
+from trainer.charts.rows import LEAST, rows_high
 
 MOST_NAMED = 60  # classes; of more, some names are left out
 # Of an axis over orders of magnitude.
@@ -95,7 +96,9 @@ def class_balance(balance: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("share:Q", title="of its split", format=".1%"),
             ],
         )
-        .properties(height=max(120, min(11 * len(present), 30) * min(len(order), MOST_NAMED)))
+        .properties(
+            **rows_high(len(order), min(11 * len(present), 30) if len(order) <= MOST_NAMED else LEAST)
+        )
     )
 
 

@@ -30,6 +30,7 @@ from dashboard.frames.hyperparameters import (
     number_ticks,
     wrap,
 )
+from trainer.charts.rows import rows_high
 
 Figure = alt.LayerChart | alt.FacetChart
 PICK = "pick"  # name of the selection that holds the clicked trial
@@ -98,7 +99,7 @@ def importance(table: pd.DataFrame, *, dark: bool) -> Figure:
         x=alt.X("chance:Q", title=title, scale=x_scale)
     )
     lines = max(name.count("\n") + 1 for name in names)
-    return (bars + ends + chance).properties(height=max(60, max(18, 13 * lines + 6) * len(names)) + 70)
+    return (bars + ends + chance).properties(**rows_high(len(names), 13 * lines + 6))
 
 
 def wrap_name(name: str) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dashboard.charts.palette import BLUE, GREEN, GREY, RED
 from trainer.charts.effects import zero_rule
+from trainer.charts.rows import LEAST, rows_high
 
 VERDICTS = ["better", "worse", "not sure"]
 
@@ -46,7 +47,7 @@ def differences(base: alt.Chart, value: str, title: str) -> list[alt.Chart]:
     return [zero_rule(value, title), lines, dots]
 
 
-def best_trials(best: pd.DataFrame, *, title: str, most: float = 1, height: int = 300) -> alt.LayerChart:
+def best_trials(best: pd.DataFrame, *, title: str, most: float = 1) -> alt.LayerChart:
     """`trials.top`: a dot and its 95 % interval per trial, best on top.
 
     Args:
@@ -77,4 +78,4 @@ def best_trials(best: pd.DataFrame, *, title: str, most: float = 1, height: int 
         x=alt.X("low:Q", title=f"validation {title}", scale=scale), x2="high:Q"
     )
     dots = base.mark_circle(size=55, color=BLUE, opacity=1).encode(x=x)
-    return (lines + dots).properties(height=height)
+    return (lines + dots).properties(**rows_high(len(frame), LEAST))

@@ -33,7 +33,14 @@ class Drawing(NamedTuple):
 def side_by_side(drawings: list[Drawing], *, columns: int) -> Drawing:
     """Several as one, to take along."""
     tables = {name: table for one in drawings for name, table in one.spec["datasets"].items()}
-    outermost = ("datasets", "$schema", "config", "usermeta")  # what Vega-Lite has no place for in a part
+    outermost = (
+        "datasets",
+        "$schema",
+        "config",
+        "usermeta",
+        "autosize",
+        "padding",
+    )  # what Vega-Lite has no place for in a part
     inner = [{k: v for k, v in one.spec.items() if k not in outermost} for one in drawings]
     return Drawing(
         {"$schema": drawings[0].spec["$schema"], "datasets": tables, "concat": inner, "columns": columns}

@@ -71,10 +71,15 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def serving(tracking_uri: str) -> Iterator[str]:
-    """The dashboard on a free port, looking at a store; yields its address, without a slash at the end."""
+def serving(tracking_uri: str, *, script: str = "dashboard/Home.py") -> Iterator[str]:
+    """The dashboard on a free port, looking at a store; yields its address, without a slash at the end.
+
+    Args:
+        script: another one to serve in its place, relative to the repository.
+    """
     environment = {**os.environ, "HEADROOM_TRACKING_URI": tracking_uri}
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/Home.py"]
+    environment["PYTHONPATH"] = str(REPO)
+    command = [sys.executable, "-m", "streamlit", "run", script]
     port = free_port()
     server = subprocess.Popen(
         [*command, *_options(port)], cwd=REPO, env=environment, stdout=subprocess.DEVNULL

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from trainer.charts.palette import BLUE, GAIN, GREY, LOSS, NONE, RED, ink
+from trainer.charts.rows import rows_high
 from trainer.core.text import brackets, signed
 from trainer.tracking.schema import Verdict
 
 AGAINST = {"all rows": BLUE, "as many at random": RED}
 SHAPES = ["circle", "diamond"]
-CHROME = 130  # pixels of a chart's height that legend and axis take
 LEAST_REACH = 0.005  # of the colours: smaller effects shall look small
 MIDDLE = 0.179  # luminance at which black and white letters are equally readable
 
@@ -110,8 +110,7 @@ def grid(
         *frames,
         *_figures(base, sorted(set(frame["ink"])), f"{width or 'width'} / {len(axes.across)}"),
     ]
-    height = 56 * len(axes.up)
-    sizes = {"height": height + CHROME} if width is None else {"height": height, "width": width}
+    sizes = rows_high(len(axes.up), 56) if width is None else {"height": 56 * len(axes.up), "width": width}
     return alt.layer(*layers).properties(**sizes)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from dashboard import text
 from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import GREY, PAN
+from trainer.charts.palette import ink
 
 LINE, HERE = "trial", "here"  # selections: a line, or a field of the shadow, that was clicked
 REACH = 5  # pixels: how wide the invisible line is that a pointer may hit
@@ -178,8 +179,8 @@ def _hover(bands: pd.DataFrame, axes: _Axes, *, alone: bool) -> alt.Chart:
 
 def _marked(rows: pd.DataFrame, axes: _Axes) -> alt.Chart:
     """One trial's line, over all others."""
-    ink = "#FFFFFF" if axes.options.dark else "#11171E"
-    line = alt.Chart(rows).mark_line(color=ink, strokeWidth=3, clip=True, point={"color": ink, "size": 30})
+    tint = ink(axes.options.dark)
+    line = alt.Chart(rows).mark_line(color=tint, strokeWidth=3, clip=True, point={"color": tint, "size": 30})
     return line.encode(x=axes.x, y=axes.y("value"), tooltip=["trial:N", "epoch:Q", "value:Q"])
 
 

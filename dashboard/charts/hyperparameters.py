@@ -30,6 +30,7 @@ from dashboard.frames.hyperparameters import (
     number_ticks,
     wrap,
 )
+from trainer.charts.palette import ground, ink
 from trainer.charts.rows import rows_high
 
 Figure = alt.LayerChart | alt.FacetChart
@@ -40,14 +41,6 @@ ASLANT = 34  # characters of a line that is written aslant
 MOST_LABELS = 16  # of choices side by side
 SLICE_HEIGHT = 270  # pixels
 SMALLEST = 640  # pixels across of parallel coordinates
-
-
-def ink(dark: bool) -> str:
-    return "#D7DDE3" if dark else "#1F2933"
-
-
-def ground(dark: bool) -> str:
-    return "#14181D" if dark else "#FFFFFF"
 
 
 @dataclass(frozen=True)

@@ -21,26 +21,24 @@ class Drawing(NamedTuple):
 
     spec: dict[str, Any]
 
-    def standalone(self) -> bytes:
-        """The specification as a file of its own, its tables inside."""
+    def whole(self) -> dict[str, Any]:
+        """The specification with its tables inside."""
         tables = {
             name: json.loads(pa.ipc.open_stream(data).read_pandas().to_json(orient="records"))
             for name, data in self.spec["datasets"].items()
         }
-        return json.dumps({**self.spec, "datasets": tables}).encode()
+        return {**self.spec, "datasets": tables}
+
+    def standalone(self) -> bytes:
+        """`whole` as a file."""
+        return json.dumps(self.whole()).encode()
 
 
 def side_by_side(drawings: list[Drawing], *, columns: int) -> Drawing:
     """Several as one, to take along."""
     tables = {name: table for one in drawings for name, table in one.spec["datasets"].items()}
-    outermost = (
-        "datasets",
-        "$schema",
-        "config",
-        "usermeta",
-        "autosize",
-        "padding",
-    )  # what Vega-Lite has no place for in a part
+    # what Vega-Lite has no place for in a part
+    outermost = ("datasets", "$schema", "config", "usermeta", "autosize", "padding")
     inner = [{k: v for k, v in one.spec.items() if k not in outermost} for one in drawings]
     return Drawing(
         {"$schema": drawings[0].spec["$schema"], "datasets": tables, "concat": inner, "columns": columns}
@@ -63,7 +61,7 @@ def drawing(figure: alt.TopLevelMixin) -> Drawing:
     ):
         spec = figure.to_dict(validate=False)
     if sum(rows.values()) > MANY:
-        spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+        spec.setdefault("usermeta", {})["embedOptions"] = {"renderer": "canvas"}
         spec.setdefault("config", {})["aria"] = False
     return Drawing({**spec, "datasets": {**spec.get("datasets", {}), **tables}})
 

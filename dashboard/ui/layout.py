@@ -16,10 +16,13 @@ from dashboard.runs.run_info import RunInfo
 from dashboard.ui import state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.pages import PAGES, Page
+from trainer.charts.paper import COLUMNS_MM, FORMS, Caption
+from trainer.charts.paper import figure as paper_figure
 from trainer.core.locations import default_tracking_uri
 from trainer.tracking.schema import SCHEMA_VERSION, SWEEP_KINDS, RunState, Stopped
 
 Made = TypeVar("Made")
+RUN_SHOWN = "run-shown"  # session: name of the run that a page is about
 LOOKS = {  # state → (icon, colour of the badge)
     RunState.LIVE: (":material/play_circle:", "blue"),
     RunState.DONE: (":material/check_circle:", "green"),
@@ -68,6 +71,7 @@ def _body(info: RunInfo, show: Callable[[RunInfo], None], runs: Callable[[], lis
         if now.state != info.state:
             st.rerun()  # it ended, or came back to life: the frame around this fragment changes too
         banner(now)
+        st.session_state[RUN_SHOWN] = now.name
         show(now)
     except StoreProblem as problem:
         trouble(problem)
@@ -288,6 +292,7 @@ def chart(
     *,
     name: str,
     alt_text: str,
+    n: str = "",
     **options: Any,
 ) -> Any:
     """Draw a chart, with a way to take along what is behind it. Returns what is selected in it.
@@ -295,12 +300,13 @@ def chart(
     Args:
         frame: the data behind the chart, as people would want it in a spreadsheet.
         name: of the files that are taken along, without suffix, and unique on the page.
-        alt_text: what a person who cannot see the chart should know.
+        alt_text: what a person who cannot see the chart should know; the title of its files, too.
+        n: what the chart stands on, such as "323 test rows"; for its files.
         options: of `draw`.
     """
     figure = written(figure)
     event = draw(figure, alt_text=alt_text, **options)
-    export(frame, name=name, figure=lambda: figure)
+    export(frame, name=name, figure=lambda: figure, title=alt_text, n=n)
     return event
 
 
@@ -330,9 +336,16 @@ def written(figure: alt.TopLevelMixin | Drawing) -> Drawing:
     return figure if isinstance(figure, Drawing) else drawing(figure)
 
 
-def export(frame: pd.DataFrame, *, name: str, figure: Callable[[], Drawing] | None = None) -> None:
-    """A small menu below a chart or table: its data as CSV, its drawing as Vega-Lite. The chart's own menu,
-    at its upper right, has PNG and SVG."""
+def export(
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    figure: Callable[[], Drawing] | None = None,
+    title: str = "",
+    n: str = "",
+) -> None:
+    """A small menu below a chart or table: its data as CSV, its drawing as Vega-Lite and as a figure for a
+    paper, with its title, the run and n. Each file is made when it is asked for."""
     with st.popover("Export", icon=":material/download:", type="tertiary"):
         st.download_button(
             "Data (CSV)",
@@ -353,7 +366,31 @@ def export(frame: pd.DataFrame, *, name: str, figure: Callable[[], Drawing] | No
                 on_click="ignore",
                 type="tertiary",
             )
-            st.caption("PNG and SVG: the chart's own menu, at its upper right.")
+            run = st.session_state.get(RUN_SHOWN, "")
+            _export_figure(figure, name, Caption(title.partition(". ")[0].removesuffix("."), run, n))
+
+
+def _export_figure(drawn: Callable[[], Drawing], name: str, caption: Caption) -> None:
+    """The chart as a figure for a paper, of a width that is chosen."""
+    columns = st.segmented_control(
+        "Figure for a paper",
+        list(COLUMNS_MM),
+        default=1,
+        required=True,
+        format_func=lambda count: f"{text.count(count, 'column')}, {COLUMNS_MM[count]} mm",
+        key=f"columns-{name}",
+    )
+    with st.container(horizontal=True, gap="small"):
+        for form, mime in FORMS.items():
+            st.download_button(
+                form.upper(),
+                lambda form=form: paper_figure(drawn().whole(), caption, columns=columns or 1, form=form),
+                file_name=f"{name}.{form}",
+                mime=mime,
+                key=f"{form}-{name}",
+                on_click="ignore",
+                type="tertiary",
+            )
 
 
 def metric_row(cells: Iterable[tuple[str, str, str]]) -> None:

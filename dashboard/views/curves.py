@@ -16,7 +16,7 @@ from dashboard.frames import trials as trial_frames
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
-from dashboard.ui.chart_spec import Drawing, drawing
+from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
 from trainer.stats.objective import Objective
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, RunState, Trials, TrialState
 
@@ -91,7 +91,7 @@ def show_asked(
     number = None if marked is None else int(marked[Curves.TRIAL].iloc[0])
     shown = state.kept((version, asked, number), lambda: figures_of(drawn, asked, marked, step=step))
     field = FIELD.format(info.run_id, asked.series)
-    draw(shown, asked, key=f"curves-{info.run_id}-{number}", field=field)
+    draw(shown, drawn, asked, key=f"curves-{info.run_id}-{number}", field=field)
     offer(drawn, field, info.objective)
     if marked is not None:
         card(info, drawn.trials, marked, field)
@@ -214,17 +214,19 @@ def figures_of(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *
     return CurveFigures(bands, len(order), drawing(chart), left, rate, says, clickable)
 
 
-def draw(shown: CurveFigures, asked: CurveChoices, *, key: str, field: str) -> None:
+def draw(shown: CurveFigures, drawn: Drawn, asked: CurveChoices, *, key: str, field: str) -> None:
     """The curves; ``key`` is of a chart in which nothing has been clicked yet."""
-    layout.chart(
+    says = f"{asked.series} by epoch, mean of {shown.groups} groups of trials with 95 % bands"
+    layout.draw(
         shown.curves,
-        shown.bands,
-        name="curves",
         key=key,
         on_select=(lambda: clicked(st.session_state[key], field)) if shown.clickable else "ignore",
         selection_mode=shown.clickable or None,
-        alt_text=f"{asked.series} by epoch, mean of {shown.groups} groups of trials with 95 % bands",
+        alt_text=says,
     )
+    parts = [part for part in (shown.curves, shown.left, shown.rates) if part is not None]
+    n = text.count(drawn.lines[Curves.TRIAL].nunique(), "trial")
+    layout.export(shown.bands, name="curves", figure=lambda: side_by_side(parts, columns=1), title=says, n=n)
 
 
 def tracks(shown: CurveFigures) -> None:

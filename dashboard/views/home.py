@@ -228,10 +228,12 @@ def progress(trials: pd.DataFrame, version: Hashable, objective: Objective) -> N
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.subheader("Best so far")
-        layout.draw(race, alt_text=f"Best {title} so far against {len(frame)} trials")
+        said = f"Best {title} so far against {len(frame)} trials"
+        layout.chart(race, frame, name="best-so-far", alt_text=said, n=text.count(len(frame), "trial"))
     with right:
         st.subheader("Best trials")
-        layout.draw(top, alt_text=f"Validation {title} of the {len(best)} best trials with 95 % intervals")
+        said = f"Validation {title} of the {len(best)} best trials with 95 % intervals"
+        layout.chart(top, best, name="best-trials", alt_text=said, n=text.count(len(trials), "trial"))
     left_out = len(trials) - len(frame)
     without = f" ({left_out} without a score left out)" if left_out else ""
     layout.sentence(

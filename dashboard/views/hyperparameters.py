@@ -165,6 +165,7 @@ def importances(page: TrialsPage) -> None:
             ":material/hourglass_empty:",
         )
         return
+    trials = int(page.frame[SCORE].notna().sum())
     names = ", ".join(text.plain(title) for title in told.loc[told["stands_out"], "title"])
     verdict = f"Beyond chance: {names}." if names else "No hyperparameter matters beyond chance yet."
     layout.chart(
@@ -172,8 +173,8 @@ def importances(page: TrialsPage) -> None:
         page.told.drop(columns="column"),
         name="importance",
         alt_text=f"Importance of {len(told)} hyperparameters with intervals. {verdict}",
+        n=text.count(trials, "trial"),
     )
-    trials = int(page.frame[SCORE].notna().sum())
     layout.sentence(
         f"**{verdict}** How much of being among the best tenth (at least {importance.FEWEST_BEST}) each "
         f"explains by itself (PED-ANOVA, n = {trials} trials, whiskers: 95 % bootstrap over trials). Orange "
@@ -207,18 +208,21 @@ def parallel(page: TrialsPage) -> None:
         return
     colours = hyper.colour_range(page.frame[SCORE], up=page.objective.up)
     drawn, figure, height = page.kept("parallel", lambda: parallel_chart(page, shown, colours), *picked)
+    said = f"{len(drawn)} trials as lines across {len(shown)} hyperparameters and the score."
     with st.container(height=height + 20, border=False):  # scrolls sideways on a small screen
         event = layout.draw(
             figure,
             width="content",
             key=key_of(page, "parallel"),
             on_select="rerun",
-            alt_text=f"{len(drawn)} trials as lines across {len(shown)} hyperparameters and the score.",
+            alt_text=said,
         )
     open_clicked(event, "parallel")
     table = drawn[[TRIAL, STATE, SCORE, *(parameter.column for parameter in shown)]]
-    layout.export(table, name="parallel", figure=lambda: figure)
     total = len(page.frame)
+    layout.export(
+        table, name="parallel", figure=lambda: figure, title=said, n=text.count(len(drawn), "trial")
+    )
     thinned = f", the {hyper.ALWAYS} best and the others evenly by number" if len(drawn) < total else ""
     layout.sentence(
         f"Each line is a trial: n = {len(drawn):,} of {text.count(total, 'trial')}{thinned}, "
@@ -279,12 +283,14 @@ def slices(page: TrialsPage) -> None:
                 alt_text=f"{parameter.title} against {page.objective.title}, {len(rows)} trials.",
             )
             open_clicked(event, f"slice-{parameter.column}")
+    scores = page.frame[SCORE].dropna()
     layout.export(
         pd.concat([rows.assign(parameter=parameter.title) for parameter, rows, _ in sliced]),
         name="slices",
         figure=lambda: side_by_side([figure for _, _, figure in sliced], columns=IN_A_ROW),
+        title=f"{text.count(len(sliced), 'parameter')} against {page.objective.title}",
+        n=text.count(len(scores), "trial"),
     )
-    scores = page.frame[SCORE].dropna()
     layout.sentence(
         f"{len(sliced)} of {len(page.parameters)} parameters, the most important first: each dot is a trial "
         f"(n = {len(scores)} with a score; a parameter’s own n is smaller where only some have it). Bars: "
@@ -449,14 +455,14 @@ def rungs(page: TrialsPage) -> None:
         return
     left, right = st.columns(2, gap="medium")
     with left:
-        survivors = hyper.survival(reached)
+        survivors, raced = hyper.survival(reached), reached[TRIAL].nunique()
         layout.chart(
             page.kept("survival", lambda: drawing(charts.survival(survivors))),
             survivors,
             name="rungs",
             alt_text=f"Trials at each of {reached['rung'].nunique()} rungs, and those given up there.",
+            n=text.count(raced, "trial"),
         )
-        raced = reached[TRIAL].nunique()
         pruned = int((page.frame[STATE] == TrialState.PRUNED).sum())
         counts = survivors.groupby("rung")["reached"].first()
         listed = ", ".join(f"{n} reached epoch {rung}" for rung, n in counts.items())
@@ -572,7 +578,8 @@ def trial_table(page: TrialsPage) -> None:
 def clickable(page: TrialsPage, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str) -> None:
     """A chart in which a click on a trial opens its card."""
     key = key_of(page, name)
-    event = layout.chart(figure, frame, name=name, alt_text=alt_text, key=key, on_select="rerun")
+    n = text.count(len(frame), "trial")
+    event = layout.chart(figure, frame, name=name, alt_text=alt_text, n=n, key=key, on_select="rerun")
     open_clicked(event, name)
 
 

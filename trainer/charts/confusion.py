@@ -16,6 +16,7 @@ import pandas as pd
 from trainer.charts.fonts import undrawable
 from trainer.charts.labels import distinct, fitted, visible
 from trainer.charts.palette import BLUE, GREY, RED, ink
+from trainer.charts.paper import NATURAL
 
 MOST_IN_CELLS = 20  # classes up to which the cells hold their figures
 MOST_SQUARE = 40  # classes up to which every name and every cell has room in a square
@@ -105,7 +106,8 @@ def matrix(
 
 def whole(layers: list[alt.Chart], classes: list[str], side: int) -> Any:
     """The layers with the names of the classes."""
-    return alt.layer(*layers).add_params(alt.param(name="names", value=classes)).properties(height=side)
+    named = alt.layer(*layers).add_params(alt.param(name="names", value=classes))
+    return named.properties(height=side, usermeta={NATURAL: side})
 
 
 def squares(cells: pd.DataFrame, classes: list[str], side: int, **mark: Any) -> alt.Chart:

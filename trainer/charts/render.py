@@ -23,33 +23,41 @@ LOOK: dict[str, Any] = {
 
 def png(chart: alt.TopLevelMixin) -> bytes:
     """The chart as a PNG file."""
-    return _converter().vegalite_to_png(scale=SCALE, **_written(chart))
+    return vl_convert().vegalite_to_png(scale=SCALE, **_written(chart))
 
 
 def svg(chart: alt.TopLevelMixin) -> bytes:
     """The chart as an SVG file."""
-    return _converter().vegalite_to_svg(**_written(chart)).encode()
+    return vl_convert().vegalite_to_svg(**_written(chart)).encode()
 
 
 def pdf(chart: alt.TopLevelMixin) -> bytes:
     """The chart as a PDF file."""
-    return _converter().vegalite_to_pdf(**_written(chart))
+    return vl_convert().vegalite_to_pdf(**_written(chart))
+
+
+def svg_of(spec: dict[str, Any]) -> str:
+    """The SVG of a specification with its tables."""
+    return vl_convert().vegalite_to_svg(**_asked(spec))
 
 
 def _written(chart: alt.TopLevelMixin) -> dict[str, Any]:
     with alt.data_transformers.enable("default", max_rows=None):
-        spec = chart.to_dict(validate=False)
+        return _asked(chart.to_dict(validate=False))
+
+
+def _asked(spec: dict[str, Any]) -> dict[str, Any]:
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     return {"vl_spec": spec, "vl_version": version, "config": LOOK, "allowed_base_urls": []}
 
 
 @cache
-def _converter() -> Any:
-    """vl-convert with DejaVu, which a machine without fonts has through matplotlib: its own font has neither
+def vl_convert() -> Any:
+    """The module, with DejaVu, which a machine without fonts has through matplotlib: its own font has neither
     stars nor Arabic."""
-    import vl_convert
+    import vl_convert as module
 
     folder = font_folder()
     if folder is not None:
-        vl_convert.register_font_directory(str(folder))
-    return vl_convert
+        module.register_font_directory(str(folder))
+    return module

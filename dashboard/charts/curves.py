@@ -10,12 +10,13 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.charts.intervals import tooltip_ends
-from dashboard.charts.palette import GREY, PAN
+from dashboard.charts.palette import BLUE, GREEN, GREY, ORANGE, PAN
 from trainer.charts.palette import ink
 
 LINE, HERE = "trial", "here"  # selections: a line, or a field of the shadow, that was clicked
 REACH = 5  # pixels: how wide the invisible line is that a pointer may hit
 Y_LABELS = 36  # pixels for the labels of a y axis, so that charts above each other line up
+FOCUS = {"training": (BLUE, [6, 4]), "validation": (ORANGE, [1, 0])}  # colour and dashes of a loss
 PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 10}  # the last label of the x axis stands out
 
 
@@ -108,6 +109,62 @@ def curves(
     return alt.layer(*layers).properties(height=options.height, padding=PADDING)
 
 
+def train_and_validation(
+    focus: pd.DataFrame,
+    others: pd.DataFrame,
+    options: CurveOptions,
+    shadow: pd.DataFrame | None = None,
+) -> alt.LayerChart | alt.FacetChart:
+    """Training against validation loss of one trial, over the faint validation losses of the others.
+
+    A click selects as in `curves`.
+
+    Args:
+        focus: ``series`` (of `FOCUS`), ``trial, epoch, value``, and ``best`` at its best epoch.
+        others: `trials.lines`, already thinned; may be empty.
+        shadow: `trials.density` of lines that are too many to be drawn.
+    """
+    if options.log:
+        focus, others = focus[focus["value"] > 0], others[others["value"] > 0]
+    axes = _axes(pd.concat([focus, others, *([] if shadow is None else [shadow])])[["epoch"]], options)
+    layers = []
+    if shadow is not None and len(shadow):
+        left = alt.X("left:Q", title=options.step, scale=axes.x_scale)
+        layers.append(_shadow(shadow, left, axes.scaled("low"), log_x=options.log_x))
+    if len(others):
+        layers += [_faint(others, axes), _hit(others, axes.x, axes.scaled("value"), options.legend)]
+        layers[-2] = layers[-2].add_params(axes.pick)
+    layers += _in_focus(focus, axes)
+    return alt.layer(*layers).properties(height=options.height, padding=PADDING)
+
+
+def _in_focus(focus: pd.DataFrame, axes: _Axes) -> list[alt.Chart]:
+    """The two lines of one trial, a diamond at its best epoch, and points with tooltips."""
+    names = [name for name in FOCUS if name in set(focus["series"])]
+    legend = alt.Legend(orient="top", symbolStrokeWidth=3, symbolSize=400, symbolType="stroke", title=None)
+    # the colour's own channel is that of the groups; where there are several, these lines are of none
+    several = len(axes.options.order) > 1
+    tints = [ink(axes.options.dark) if several else FOCUS[name][0] for name in names]
+    stroke = alt.Stroke("series:N", scale=alt.Scale(domain=names, range=tints), legend=legend)
+    dashes: Any = alt.Scale(domain=names, range=[FOCUS[name][1] for name in names])
+    base = alt.Chart(focus).encode(x=axes.x, y=axes.scaled("value"))
+    tooltip = [
+        alt.Tooltip("series:N", title="loss"),
+        alt.Tooltip("trial:Q", format="d"),
+        alt.Tooltip("epoch:Q", title=axes.options.step, format="d"),
+        alt.Tooltip("value:Q", format=".4g"),
+    ]
+    lines = base.mark_line(strokeWidth=3, clip=True).encode(
+        stroke=stroke, strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=legend)
+    )
+    best = base.transform_filter("datum.best").mark_point(
+        shape="diamond", size=110, filled=True, opacity=1, color=ink(axes.options.dark), clip=True
+    )
+    points = base.mark_point(size=70, filled=True, opacity=0, clip=True).encode(tooltip=tooltip)
+    pan: Any = alt.selection_interval(**PAN, name="pan")  # type: ignore[arg-type]
+    return [lines, best, points.add_params(pan)]
+
+
 def _axes(bands: pd.DataFrame, options: CurveOptions) -> _Axes:
     x_scale = alt.Scale(type="log" if options.log_x else "linear", nice=False, domain=_ends(bands["epoch"]))
     x_axis = alt.Axis(tickMinStep=1, tickCount=15, format="d", grid=False, labelFlush=True)
@@ -140,13 +197,14 @@ def _faint(raw: pd.DataFrame, axes: _Axes) -> alt.Chart:
 def _means(bands: pd.DataFrame, axes: _Axes) -> list[alt.Chart]:
     """The means, over their bands where a group has more than one trial."""
     base = alt.Chart(bands).encode(x=axes.x, color=axes.colour)
-    band = base.mark_area(clip=True).encode(
+    known = base.transform_filter("isValid(datum.low)")
+    band = known.mark_area(clip=True).encode(
         y=axes.scaled("low"), y2="high:Q", opacity=axes.opacity(0.2, 0.03)
     )
     mean = base.mark_line(strokeWidth=2.5, clip=True).encode(
         y=axes.y("mean"), opacity=axes.opacity(1.0, 0.12)
     )
-    return [band, mean] if (bands["n"] > 1).any() else [mean]
+    return [band, mean] if bands["low"].notna().any() else [mean]
 
 
 def _points(rows: pd.DataFrame, axes: _Axes, opacity: tuple[float, float], **mark: Any) -> alt.Chart:
@@ -255,9 +313,19 @@ def _shadow(shadow: pd.DataFrame, x: alt.X, y: alt.Y, *, log_x: bool) -> alt.Cha
 
 
 def rates(
-    bands: pd.DataFrame, *, order: list[str], palette: list[str], log_x: bool, height: int = 120
+    bands: pd.DataFrame,
+    *,
+    order: list[str],
+    palette: list[str],
+    log_x: bool,
+    ends: tuple[float, float] | None = None,
 ) -> alt.Chart:
-    """The learning rate below the curves: the mean of each group's trials."""
+    """The learning rate below the curves: the mean of each group's trials.
+
+    Args:
+        ends: of the x axis; those of the bands where not given.
+    """
+    domain = _ends(bands["epoch"]) if ends is None else [float(end) for end in ends]
     return (
         alt.Chart(bands[bands["mean"] > 0])
         .mark_line(strokeWidth=1.5, clip=True)
@@ -266,7 +334,7 @@ def rates(
                 "epoch:Q",
                 title=None,
                 axis=alt.Axis(labels=False, ticks=False, grid=False),
-                scale=alt.Scale(type="log" if log_x else "linear", nice=False, domain=_ends(bands["epoch"])),
+                scale=alt.Scale(type="log" if log_x else "linear", nice=False, domain=domain),
             ),
             y=alt.Y(
                 "mean:Q",
@@ -277,8 +345,51 @@ def rates(
             color=alt.Color("group:N", sort=order, scale=alt.Scale(domain=order, range=palette), legend=None),
             tooltip=["group:N", alt.Tooltip("epoch:Q", format="d"), alt.Tooltip("mean:Q", format=".2e")],
         )
-        .properties(height=height, padding=PADDING)
+        .properties(height=120, padding=PADDING)
     )
+
+
+def penalty_path(rows: pd.DataFrame, *, title: str, penalty: str, log: bool) -> alt.LayerChart:
+    """`trials.penalty_paths`: score over the strength of a penalty, a dot with its interval for each trial; a
+    line joins trials of the same head with the same settings.
+
+    Args:
+        title: of the score, such as macro-F1.
+        penalty: what it is called.
+    """
+    heads = list(dict.fromkeys(rows["head"]))
+    kind: Any = {"type": "log", "nice": False} if log else {"zero": False, "nice": False}
+    base = alt.Chart(rows).encode(
+        x=alt.X(
+            "penalty:Q",
+            title=f"{penalty} (log)" if log else penalty,
+            scale=alt.Scale(padding=12, **kind),
+            axis=alt.Axis(grid=False, format="~g", tickCount=6),
+        ),
+        color=alt.Color(
+            "head:N",
+            title=None,
+            scale=alt.Scale(domain=heads, range=[BLUE, ORANGE, GREEN][: len(heads)]),
+            legend=alt.Legend(orient="top", symbolOpacity=1),
+        ),
+        tooltip=[
+            alt.Tooltip("head:N"),
+            alt.Tooltip("trial:Q", format="d"),
+            alt.Tooltip("penalty:Q", title=penalty, format=".3g"),
+            alt.Tooltip("score:Q", title=title, format=".3f"),
+            *tooltip_ends(".3f"),
+            alt.Tooltip("loss:Q", title="validation loss", format=".4g"),
+            alt.Tooltip("settings:N"),
+        ],
+    )
+    scale = alt.Scale(zero=False, padding=8)
+    y = alt.Y("score:Q", title=f"validation {title}", scale=scale)
+    ends = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, opacity=0.35)
+    return alt.layer(
+        ends.encode(y=alt.Y("low:Q", title=f"validation {title}", scale=scale), y2="high:Q"),
+        base.mark_line(strokeWidth=1.2, opacity=0.6).encode(y=y, detail="settings:N"),
+        base.mark_circle(size=60, opacity=1).encode(y=y),
+    ).properties(height=280)
 
 
 def _legend_above(order: list[str]) -> alt.Legend:

@@ -21,6 +21,8 @@ from trainer.tracking.schema import (
 MOST_GROUPS = 8  # colours that the eye can still tell apart
 MOST_BINS = 5
 FEWEST_IN_BIN = 4  # values; an interval over fewer says next to nothing
+FEWEST_IN_BAND = 5  # trials; a t-interval over fewer is wider than what it is about
+SOLVER, DESCENT = PARAM_PREFIX + "solver", "descent"
 NOT_USED = "not used"  # a hyperparameter that has no meaning in a trial (the width of a linear head)
 OTHER = "other"
 
@@ -152,14 +154,62 @@ def lines(curves: pd.DataFrame, split: str, metric: str, groups: Groups | None) 
     return chosen.dropna(subset=["group"]).groupby(keys, as_index=False)[Curves.VALUE].mean()
 
 
+def without_epochs(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials whose heads are fitted to their optimum or in closed form: logistic regressions, whose steps are
+    iterations, ridge regressions, Gaussian discriminants."""
+    if SOLVER not in trials:
+        return trials.head(0)
+    return trials[trials[SOLVER].notna() & (trials[SOLVER] != DESCENT)]
+
+
+SOLVERS = {"lbfgs": "logistic regression", "ridge": "ridge regression", "gda": "Gaussian discriminant"}
+PENALTIES = {"l2": "L2 penalty", "shrinkage": "shrinkage"}
+SETTINGS = ("scaling", "class_weight", "start")  # of these heads, besides
+
+
+def penalty_paths(trials: pd.DataFrame, objective: Objective) -> dict[str, pd.DataFrame]:
+    """Return, for each of `PENALTIES` that these heads have, ``trial, head, settings, penalty, score, low,
+    high, loss``; a line is one head with the same settings.
+
+    Args:
+        trials: of `without_epochs`.
+    """
+    found = {}
+    for name in PENALTIES:
+        column = PARAM_PREFIX + name
+        if column not in trials:
+            continue
+        known = trials[trials[column].notna() & trials[objective.column].notna()]
+        settings = [known[PARAM_PREFIX + one].astype(str) for one in SETTINGS if PARAM_PREFIX + one in known]
+        rows = pd.DataFrame(
+            {
+                "trial": known[Trials.TRIAL],
+                "head": known[SOLVER].astype(str).map(lambda solver: SOLVERS.get(solver, text.clean(solver))),
+                "settings": [", ".join(map(text.clean, row)) for row in zip(*settings, strict=True)]
+                if settings
+                else "",
+                "penalty": known[column].astype(float),
+                "score": known[objective.column],
+                "low": known[objective.column + Trials.LOW].astype(float),
+                "high": known[objective.column + Trials.HIGH].astype(float),
+                "loss": known[Trials.VAL_LOSS],
+            }
+        )
+        if len(rows):
+            found[name] = rows.sort_values("penalty", kind="stable").reset_index(drop=True)
+    return found
+
+
 def bands(lines: pd.DataFrame) -> pd.DataFrame:
     """Mean over trials with its 95 % t-interval: ``group, epoch, mean, low, high, n``.
 
     Seeds of a trial share its configuration and are no independent draws: they were averaged first, and
-    n counts trials. ``low`` and ``high`` are null where n = 1.
+    n counts trials. ``low`` and ``high`` are null where n is below `FEWEST_IN_BAND`.
     """
     of = lines.groupby(["group", Curves.EPOCH])[Curves.VALUE]
-    return mean_interval(of).reset_index()
+    found = mean_interval(of).reset_index()
+    ends = ["low", "high"]
+    return found.assign(**{end: found[end].where(found["n"] >= FEWEST_IN_BAND) for end in ends})
 
 
 def mean_interval(groups: Any) -> pd.DataFrame:

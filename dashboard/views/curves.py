@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,8 +12,9 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import curves as charts
 from dashboard.charts.curves import HERE, LINE
-from dashboard.charts.palette import colours
+from dashboard.charts.palette import GREY, colours
 from dashboard.frames import trials as trial_frames
+from dashboard.frames.hyperparameters import spans_orders
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
@@ -21,7 +23,9 @@ from trainer.stats.objective import Objective
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, RunState, Trials, TrialState
 
 MOST_RAW = 100  # faint lines; more are slow to draw, and become fields that are darker where more of them run
+BOTH, TRAINING, VALIDATION = ("both", "loss"), ("train", "loss"), ("val", "loss")
 NAMES = {  # our series, in the order in which people ask for them
+    BOTH: "training and validation loss",
     ("val", "f1_macro"): "validation macro-F1",
     ("val", "balanced_accuracy"): "validation balanced accuracy",
     ("val", "loss"): "validation loss",
@@ -54,14 +58,19 @@ class CurveChoices(NamedTuple):
 
 def show(info: RunInfo) -> None:
     trials, curves = state.table(info, Artifact.TRIALS), state.table(info, Artifact.CURVES)
+    fitted = trial_frames.without_epochs(trials) if trials is not None and info.ours else pd.DataFrame()
+    if curves is not None and len(fitted):
+        curves = curves[~curves[Curves.TRIAL].isin(fitted[Trials.TRIAL])]
+    versions = (state.version(info, table) for table in (Artifact.TRIALS, Artifact.CURVES))
+    version = ("curves", info.run_id, *versions)
     if trials is None or curves is None or curves.empty:
-        if info.state == RunState.LIVE:
+        if len(fitted):
+            penalties(info, fitted, version)
+        elif info.state == RunState.LIVE:
             layout.empty("No epoch has ended yet.")
         else:
             layout.missing(info, "curves")
         return
-    versions = (state.version(info, table) for table in (Artifact.TRIALS, Artifact.CURVES))
-    version = ("curves", info.run_id, *versions)
     names, ends = state.kept(version, lambda: known(curves))
     layout.controlled(
         lambda: controls(trials, ends, names),
@@ -70,6 +79,8 @@ def show(info: RunInfo) -> None:
         names=[*CONTROLS, EPOCHS.format(*ends)],
         height=CONTROLS_HEIGHT,
     )
+    if len(fitted):
+        penalties(info, fitted, version)
 
 
 def show_asked(
@@ -82,16 +93,19 @@ def show_asked(
 ) -> None:
     """The curves that the controls ask for, and what belongs to them."""
     left = (asked.series, asked.by, asked.epochs, asked.hide_pruned)
-    drawn = state.kept((version, *left), lambda: prepared(trials, curves, series, asked))
+    drawn = state.kept((version, *left), lambda: prepared(trials, curves, series, asked, info.objective))
     if drawn.lines.empty:
         layout.empty("No trial is left to draw: widen the filters above.", ":material/filter_alt_off:")
         return
     marked = marked_trial(drawn.lines)
     step = "epoch" if info.ours else "step"
     number = None if marked is None else int(marked[Curves.TRIAL].iloc[0])
-    shown = state.kept((version, asked, number), lambda: figures_of(drawn, asked, marked, step=step))
+    make = overlaid if series == BOTH else averaged
+    shown = state.kept((version, asked, number), lambda: make(drawn, asked, marked, step=step))
+    if shown.verdict:
+        layout.verdict(shown.verdict)
     field = FIELD.format(info.run_id, asked.series)
-    draw(shown, drawn, asked, key=f"curves-{info.run_id}-{number}", field=field)
+    draw(shown, drawn, key=f"curves-{info.run_id}-{number}", field=field)
     offer(drawn, field, info.objective)
     if marked is not None:
         card(info, drawn.trials, marked, field)
@@ -107,18 +121,21 @@ class Drawn(NamedTuple):
     lines: pd.DataFrame  # of the chosen series
     rates: pd.DataFrame  # of the learning rate
     groups: trial_frames.Groups
+    training: pd.DataFrame  # the lines of the training loss, where it is drawn beside that of validation
+    best: int | None  # of these trials, by the objective
 
 
 class CurveFigures(NamedTuple):
     """What is shown of it."""
 
-    bands: pd.DataFrame
-    groups: int
+    table: pd.DataFrame  # what is drawn
+    title: str
     curves: Drawing
     left: Drawing | None  # how many trials are left at each epoch
     rates: Drawing | None
     says: str
     clickable: list[str]  # what of it can be selected
+    verdict: str = ""
 
 
 def known(curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, int]]:
@@ -127,7 +144,11 @@ def known(curves: pd.DataFrame) -> tuple[dict[str, tuple[str, str]], tuple[int, 
 
 
 def prepared(
-    trials: pd.DataFrame, curves: pd.DataFrame, series: tuple[str, str], asked: CurveChoices
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    series: tuple[str, str],
+    asked: CurveChoices,
+    objective: Objective,
 ) -> Drawn:
     """The lines to draw."""
     if asked.hide_pruned:
@@ -136,13 +157,28 @@ def prepared(
     curves = curves[among]
     groups = grouping(trials, curves, asked.by)
     of_trial = None if asked.by == SEED else groups
-    lines, rates = (trial_frames.lines(curves, *pair, of_trial) for pair in (series, RATE))
-    return Drawn(trials, lines, rates, groups)
+    pairs = (VALIDATION if series == BOTH else series, RATE)
+    lines, rates = (trial_frames.lines(curves, *pair, of_trial) for pair in pairs)
+    training = trial_frames.lines(curves, *TRAINING, groups if of_trial else None)
+    training = training if series == BOTH else training.head(0)
+    best = best_of(trials[trials[Trials.TRIAL].isin(lines[Curves.TRIAL])], objective)
+    return Drawn(trials, lines, rates, groups, training, best)
+
+
+def best_of(trials: pd.DataFrame, objective: Objective) -> int | None:
+    """The best trial, a complete one where there is one."""
+    if trials.empty or objective.column not in trials:
+        return None
+    complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
+    best = trial_frames.best_first(complete if len(complete) else trials, objective)
+    return int(best[Trials.TRIAL].iloc[0])
 
 
 def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Name for people → (split, metric); ours first."""
     found = trial_frames.series(curves)
+    if TRAINING in found and VALIDATION in found:
+        found.append(BOTH)
     ours = [pair for pair in NAMES if pair in found]
     rest = [pair for pair in found if pair not in NAMES]
     return {NAMES.get(pair) or text.plain(" ".join(pair).strip()): pair for pair in ours + rest}
@@ -180,29 +216,16 @@ def grouping(trials: pd.DataFrame, curves: pd.DataFrame, by: str) -> trial_frame
     return trial_frames.group_by(trials, by)
 
 
-def figures_of(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *, step: str) -> CurveFigures:
-    trials, lines, rates, groups = drawn
+def averaged(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *, step: str) -> CurveFigures:
+    """The mean of each group over the single trials."""
+    trials, lines, rates, *_ = drawn
     bands = trial_frames.smoothed(trial_frames.bands(lines), asked.smooth)
-    order = [name for name in groups.order if name in set(bands["group"])]
-    palette = colours(order, ordered=groups.ordered, quiet=(trial_frames.NOT_USED, trial_frames.OTHER))
-    extent = trial_frames.axis_range(lines["value"])
-    many = lines[["group", Curves.TRIAL]].drop_duplicates().shape[0] > MOST_RAW
-    raw = lines if asked.raw_too and not many else lines.head(0)
-    shadow = trial_frames.density(lines, extent, log=asked.log) if asked.raw_too and many else None
+    options = options_of(drawn, asked, lines["value"], step=step)
+    raw, shadow = thinned(lines, asked, options)
     best = best_epochs(trials, raw)
-    options = charts.CurveOptions(
-        order=order,
-        palette=palette,
-        title=asked.series,
-        legend=text.clean(asked.by.removeprefix(PARAM_PREFIX)),
-        extent=extent,
-        log=asked.log,
-        log_x=asked.log_x,
-        step=step,
-        dark=state.is_dark(),
-    )
     stopped = trial_frames.stopped_early(raw, trials) if asked.raw_too else None
     chart = charts.curves(bands, raw, best, options, charts.CurveOverlays(shadow, stopped, marked))
+    order, palette = options.order, options.palette
     left = rate = None
     if bands["n"].max() > 1:
         left = drawing(charts.trials_left(bands, order=order, palette=palette))
@@ -210,23 +233,98 @@ def figures_of(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *
         by_epoch = trial_frames.bands(rates)
         rate = drawing(charts.rates(by_epoch, order=order, palette=palette, log_x=asked.log_x))
     says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
-    clickable = [LINE] * bool(len(raw)) + [HERE] * (shadow is not None)
-    return CurveFigures(bands, len(order), drawing(chart), left, rate, says, clickable)
+    title = f"{asked.series} by epoch, mean of {text.count(len(order), 'group')} of trials"
+    return CurveFigures(bands, title, drawing(chart), left, rate, says, clickable(raw, shadow))
 
 
-def draw(shown: CurveFigures, drawn: Drawn, asked: CurveChoices, *, key: str, field: str) -> None:
+def overlaid(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *, step: str) -> CurveFigures:
+    """Training and validation loss of one trial, the marked one or the best, over the others."""
+    number = int(marked[Curves.TRIAL].iloc[0]) if marked is not None else drawn.best
+    focus = focused(drawn, number, asked.smooth)
+    values = pd.concat([drawn.lines["value"], focus["value"]])
+    options = options_of(drawn, asked, values, step=step)
+    if options.order == [ALL]:
+        options = replace(options, palette=[GREY])
+    others = drawn.lines[drawn.lines[Curves.TRIAL] != number]
+    raw, shadow = thinned(others, asked, options)
+    chart = charts.train_and_validation(focus, raw, options, shadow)
+    rate = None
+    of_trial = drawn.rates[drawn.rates[Curves.TRIAL] == number]
+    if len(of_trial):
+        by_epoch = trial_frames.bands(of_trial.assign(group=ALL))
+        ends = drawn.lines[Curves.EPOCH]
+        track = charts.rates(
+            by_epoch, order=[ALL], palette=[GREY], log_x=asked.log_x, ends=(ends.min(), ends.max())
+        )
+        rate = drawing(track)
+    best = number == drawn.best
+    says = explain_focus(drawn, focus, raw, best=best, shadow=shadow is not None)
+    title = f"Training and validation loss by epoch, {'best trial' if best else 'trial'} ({number})"
+    verdict = verdict_of(focus, f"Best trial ({number})" if best else f"Trial {number}")
+    return CurveFigures(
+        focus, title, drawing(chart), None, rate, says, clickable(raw, shadow), verdict=verdict
+    )
+
+
+def focused(drawn: Drawn, number: int | None, smooth: float) -> pd.DataFrame:
+    """Both losses of a trial: ``series, trial, epoch, value``, and ``best`` at its best epoch."""
+    best = drawn.trials.set_index(Trials.TRIAL).get(Trials.BEST_EPOCH, pd.Series(dtype=float)).get(number)
+    parts = []
+    for name, lines in (("training", drawn.training), ("validation", drawn.lines)):
+        of_trial = lines[lines[Curves.TRIAL] == number].groupby(Curves.EPOCH)[Curves.VALUE].mean()
+        rows = of_trial.reset_index().assign(series=name, trial=number)
+        if smooth > 0:
+            rows["value"] = rows["value"].ewm(alpha=1 - smooth, adjust=True).mean()
+        at_best = (rows[Curves.EPOCH] == round(best)) if best is not None and pd.notna(best) else False
+        parts.append(rows.assign(best=at_best & (name == "validation")))
+    return pd.concat(parts, ignore_index=True)[["series", "trial", "epoch", "value", "best"]]
+
+
+def options_of(drawn: Drawn, asked: CurveChoices, values: pd.Series, *, step: str) -> charts.CurveOptions:
+    present, groups = set(drawn.lines["group"]), drawn.groups
+    order = [name for name in groups.order if name in present]
+    quiet = (trial_frames.NOT_USED, trial_frames.OTHER)
+    return charts.CurveOptions(
+        order=order,
+        palette=colours(order, ordered=groups.ordered, quiet=quiet),
+        title="loss" if asked.series == NAMES[BOTH] else asked.series,
+        legend=text.clean(asked.by.removeprefix(PARAM_PREFIX)),
+        extent=trial_frames.axis_range(values),
+        log=asked.log,
+        log_x=asked.log_x,
+        step=step,
+        dark=state.is_dark(),
+    )
+
+
+def thinned(
+    lines: pd.DataFrame, asked: CurveChoices, options: charts.CurveOptions
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """The single trials, or where they run if they are too many to be drawn."""
+    many = lines[["group", Curves.TRIAL]].drop_duplicates().shape[0] > MOST_RAW
+    if not asked.raw_too or not many:
+        return (lines if asked.raw_too else lines.head(0)), None
+    return lines.head(0), trial_frames.density(lines, options.extent, log=asked.log)
+
+
+def clickable(raw: pd.DataFrame, shadow: pd.DataFrame | None) -> list[str]:
+    return [LINE] * bool(len(raw)) + [HERE] * (shadow is not None)
+
+
+def draw(shown: CurveFigures, drawn: Drawn, *, key: str, field: str) -> None:
     """The curves; ``key`` is of a chart in which nothing has been clicked yet."""
-    says = f"{asked.series} by epoch, mean of {shown.groups} groups of trials with 95 % bands"
     layout.draw(
         shown.curves,
         key=key,
         on_select=(lambda: clicked(st.session_state[key], field)) if shown.clickable else "ignore",
         selection_mode=shown.clickable or None,
-        alt_text=says,
+        alt_text=shown.title,
     )
     parts = [part for part in (shown.curves, shown.left, shown.rates) if part is not None]
     n = text.count(drawn.lines[Curves.TRIAL].nunique(), "trial")
-    layout.export(shown.bands, name="curves", figure=lambda: side_by_side(parts, columns=1), title=says, n=n)
+    layout.export(
+        shown.table, name="curves", figure=lambda: side_by_side(parts, columns=1), title=shown.title, n=n
+    )
 
 
 def tracks(shown: CurveFigures) -> None:
@@ -300,13 +398,11 @@ def card(info: RunInfo, trials: pd.DataFrame, marked: pd.DataFrame, field: str) 
         if pd.notna(row[name])
     )
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.text(
-            f"Trial {number} ({row[Trials.STATE]}) is drawn over the others: {text.clean(told, longest=600)}"
-        )
+        st.text(f"Trial {number} ({row[Trials.STATE]}): {text.clean(told, longest=600)}")
         if info.ours or len(trials) > 1:
             st.page_link(
                 "views/hyperparameters.py",
-                label="All about it",
+                label="Open trial",
                 icon=":material/tune:",
                 query_params={state.RUN: info.run_id, TRIAL: str(number)},
             )
@@ -338,30 +434,87 @@ def explain(
     drawn = raw[["group", Curves.TRIAL]].drop_duplicates().shape[0]
     total = int(sizes.sum())
     if sizes.max() == 1:
-        return f"{label} of {text.count(total, 'run')} (n = 1 per line), so there is no interval to draw."
-    counts = f"n = {total}"
+        return f"{label}, {text.count(total, 'run')} (one per line: no interval)."
+    counts = text.count(total, "trial")
     if len(sizes) > 1:
         counts += f" in {len(sizes)} groups of {sizes.min()}"
-        counts += f" to {sizes.max()}" if sizes.max() > sizes.min() else ""
-    words = [
-        f"Mean {label} of the trials ({counts}) and its 95 % t-interval; seeds of a trial are averaged first."
-    ]
+        counts += f"–{sizes.max()}" if sizes.max() > sizes.min() else ""
+    least = trial_frames.FEWEST_IN_BAND
+    band = "95 % t-interval over trials" if sizes.max() >= least else f"no interval under {least} trials"
+    words = [f"Mean of {counts}; {band}."]
     start, end = bands.groupby(Curves.EPOCH)["n"].sum().iloc[[0, -1]]
     if end < start:
-        words.append(f"n falls from {start} to {end} as trials stop early: a late mean is one of survivors.")
-    if len(best):
-        words.append("Diamonds mark each trial's best epoch.")
-    if len(raw):
-        words.append("Click a faint line to open its trial.")
-    low, high = trial_frames.axis_range(lines["value"])
-    beyond = lines.loc[~lines["value"].between(low, high), Curves.TRIAL].nunique()
-    if beyond:
-        words.append(f"{text.count(beyond, 'trial')} went beyond the axis, which a log axis would show.")
+        words.append(f"Only {end} of {start} trials reach the end, so late means cover survivors.")
+    marks = (["diamonds: best epochs"] if len(best) else []) + (["click a line to open it"] if drawn else [])
+    words += [f"{'; '.join(marks).capitalize()}."] if marks else []
+    words += beyond_axis(lines["value"], lines)
     if shadow:
-        words.append(f"Grey: where all {total} lines run, the darker the more; click a field for its trials.")
-    if 0 < drawn < total:
-        words.append(f"Of the single trials {drawn} of {total} are drawn.")
+        words.append(f"Shading: density of all {total} curves; click to list trials.")
     return " ".join(words)
+
+
+def explain_focus(drawn: Drawn, focus: pd.DataFrame, raw: pd.DataFrame, *, best: bool, shadow: bool) -> str:
+    """What stands below training and validation loss."""
+    others = drawn.lines[Curves.TRIAL].nunique() - 1
+    words = ["Mean over seeds" + ("; diamond: epoch of the best score." if focus["best"].any() else ".")]
+    if len(raw):
+        words.append(f"Faint: validation loss of {text.count(others, 'other trial')}; click one to open it.")
+    if shadow:
+        words.append(f"Shading: validation loss of {others} other trials; click to list trials.")
+    return " ".join(words + beyond_axis(pd.concat([drawn.lines["value"], focus["value"]]), drawn.lines))
+
+
+def beyond_axis(values: pd.Series, lines: pd.DataFrame) -> list[str]:
+    """How many trials leave the axis of these values."""
+    low, high = trial_frames.axis_range(values)
+    beyond = lines.loc[~lines["value"].between(low, high), Curves.TRIAL].nunique()
+    return [f"{text.count(beyond, 'trial')} off the chart; use Log y."] if beyond else []
+
+
+def verdict_of(focus: pd.DataFrame, who: str) -> str:
+    """Where a trial's validation loss was lowest, and what came after."""
+    loss = focus[focus["series"] == "validation"].set_index("epoch")["value"]
+    if len(loss) < 2:
+        return ""
+    best, last = int(loss.idxmin()), int(loss.index[-1])
+    if best == last:
+        return f"{who}: validation loss still falls at its last epoch, {last}."
+    rise = float(loss.iloc[-1] / loss.min() - 1) if loss.min() > 0 else 0.0
+    after = f"then rises {rise:.0%}" if rise >= 0.005 else "then stays level"
+    return f"{who}: validation loss is lowest at epoch {best} of {last}, {after}."
+
+
+def penalties(info: RunInfo, fitted: pd.DataFrame, version: Hashable) -> None:
+    """Heads that are fitted without epochs, over the strength of their penalty."""
+    title = info.objective.title
+    paths = state.kept((version, "penalties"), lambda: trial_frames.penalty_paths(fitted, info.objective))
+    if not paths:
+        return
+    st.subheader("Heads without epochs")
+    best = trial_frames.best_first(fitted.dropna(subset=[info.objective.column]), info.objective).iloc[0]
+    score = text.score(best[info.objective.column])
+    layout.verdict(
+        f"Best of {text.count(len(fitted), 'trial')}: {title} {score} (trial {best[Trials.TRIAL]})."
+    )
+    for column, (name, rows) in zip(st.columns(len(paths), gap="medium"), paths.items(), strict=True):
+        called = trial_frames.PENALTIES[name]
+
+        def figure(rows: pd.DataFrame = rows, called: str = called) -> Drawing:
+            log = spans_orders(rows["penalty"])
+            return drawing(charts.penalty_path(rows, title=title, penalty=called, log=log))
+
+        with column:
+            layout.chart(
+                state.kept((version, "penalty", name), figure),
+                rows,
+                name=f"penalty-{name}",
+                alt_text=f"Validation {title} over the {called}",
+                n=text.count(len(rows), "trial"),
+            )
+    layout.sentence(
+        "Heads fitted without epochs: logistic regression, ridge, Gaussian discriminant. Lines join trials "
+        f"with the same settings. Bars: 95 % over {trial_frames.interval_over(fitted)}."
+    )
 
 
 layout.page("Loss curves", show)

@@ -50,7 +50,7 @@ def test_a_click_on_a_line_opens_its_trial_in_the_address_and_a_second_browser_s
     watched = Watched(browser, served.address)
     page = watched.open(f"curves?run={served.few}")
     click(page, "path[stroke-width='5']", 2)
-    expect(page.get_by_text(re.compile(r"^Trial \d+ \(.+\) is drawn over"))).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text(re.compile(r"^Trial \d+ \(.+\)"))).to_be_visible(timeout=WITHIN_MS)
     number = re.search(r"[?&]trial=(\d+)", page.url)
     assert number is not None
     other = Watched(browser, served.address, alone=True)

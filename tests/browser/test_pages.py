@@ -154,7 +154,7 @@ def test_a_live_sweep_redraws_itself_and_keeps_the_controls(browser: Browser, se
     watched = Watched(browser, served.address)
     page = watched.open(f"curves?run={served.live}&metric=validation+loss&group=state")  # 4 trials so far
     main = page.locator("[data-testid=stMain]")
-    expect(main.get_by_text("n = 4 in 2 groups")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("4 trials in 2 groups")).to_be_visible(timeout=WITHIN_MS)
     folder = synthetic_runs.folder_of(
         synthetic_runs.MlflowClient(served.uri).get_run(served.live).info.artifact_uri
     )
@@ -162,7 +162,7 @@ def test_a_live_sweep_redraws_itself_and_keeps_the_controls(browser: Browser, se
     for name, frame in ((Artifact.CURVES, curves), (Artifact.TRIALS, trials)):
         frame.to_parquet(folder / "new")
         shutil.move(folder / "new", folder / name)
-    expect(main.get_by_text("n = 9 in 2 groups")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("9 trials in 2 groups")).to_be_visible(timeout=WITHIN_MS)
     assert "group=state" in page.url
     assert "metric=validation+loss" in page.url
     watched.check()

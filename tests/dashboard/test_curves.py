@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
+from streamlit.testing.v1 import AppTest
 
 from dashboard.charts import curves as charts
+from dashboard.charts.palette import GREY
 from dashboard.frames import trials as trial_frames
 from tests.support import synthetic_runs
-from tests.support.pages import open_page, words
-from trainer.tracking.schema import Trials, TrialState
+from tests.support.pages import Showing, open_page, words
+from tests.support.pages import charts as charts_of
+from trainer.stats.objective import F1
+from trainer.tracking.schema import Artifact, Trials, TrialState
+
+PAGE = "views/curves.py"
 
 
 def lines(values: list[list[float]]) -> pd.DataFrame:
@@ -56,7 +67,7 @@ def test_a_trial_that_was_given_up_is_marked_where_it_ended() -> None:
 
 
 def test_shadow_marks_and_the_singled_out_trial_are_layers_of_the_chart() -> None:
-    some = lines([[0.1, 0.2], [0.3, 0.4]])
+    some = lines([[0.1, 0.2], [0.3, 0.4]] * 3)
     options = charts.CurveOptions(
         order=["all"], palette=["#000000"], title="y", legend="g", extent=(0.0, 1.0), log_x=True
     )
@@ -79,3 +90,103 @@ def test_a_link_draws_the_trial_that_it_names_over_the_others(
     app = open_page("views/curves.py", trial="2")
     assert "Trial 2 (" in words(app)
     assert not open_page("views/curves.py", trial="<script>").exception
+
+
+def shown_specs(app: AppTest) -> list[dict[str, Any]]:
+    """The charts of a page, in order."""
+    return [json.loads(chart.proto.spec) for chart in charts_of(app)]
+
+
+def fields(spec: dict[str, Any], channel: str) -> set[str]:
+    """What the layers of a chart encode so."""
+    return {layer["encoding"][channel]["field"] for layer in spec["layer"] if channel in layer["encoding"]}
+
+
+def test_loss_curves_open_on_training_against_validation_loss_of_the_best_trial(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, trials=12)
+    app = open_page(PAGE)
+    assert app.selectbox(key="metric").value == "training and validation loss"
+    best = trial_frames.top(synthetic_runs.training(12, 2, 9)[1], 1)["trial"].iloc[0]
+    assert re.search(rf"\*\*Best trial \({best}\): validation loss ", words(app))
+    spec = shown_specs(app)[0]
+    focus = next(layer for layer in spec["layer"] if "stroke" in layer["encoding"])
+    assert focus["encoding"]["stroke"]["scale"]["domain"] == ["training", "validation"]
+    faint = spec["layer"][0]["encoding"]  # the others lie behind, in grey
+    assert faint["color"]["scale"]["range"] == [GREY]
+    assert faint["opacity"]["condition"]["value"] < 0.3
+    assert "Faint: validation loss of" in words(app)
+
+
+def test_a_link_to_a_trial_puts_its_losses_in_focus(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, trials=12)
+    assert "**Trial 2: validation loss " in words(open_page(PAGE, trial="2"))
+
+
+def test_links_to_the_other_metrics_and_groups_still_draw_means(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, trials=12)
+    app = open_page(PAGE, metric="validation macro-F1", group="optimizer")
+    assert app.selectbox(key="metric").value == "validation macro-F1"
+    assert "mean" in fields(shown_specs(app)[0], "y")
+    app.selectbox(key="metric").set_value("training and validation loss").run()
+    assert not app.exception
+    for choice in ("optimizer", "seed", "state"):
+        app.selectbox(key="group").set_value(choice).run()
+        assert not app.exception
+        assert fields(shown_specs(app)[0], "stroke") == {"series"}
+
+
+@pytest.mark.parametrize(("trials", "banded"), [(4, False), (5, True)])
+def test_no_interval_is_drawn_over_fewer_than_five_trials(trials: int, banded: bool) -> None:
+    bands = trial_frames.bands(lines([[0.1 * i, 0.2 + 0.1 * i] for i in range(trials)]))
+    assert bands[["low", "high"]].notna().all(axis=None) == banded
+    options = charts.CurveOptions(
+        order=["all"], palette=["#000000"], title="y", legend="g", extent=(0.0, 1.0)
+    )
+    empty = lines([]).astype({"epoch": float, "value": float})
+    chart = charts.curves(bands, empty, empty, options).to_dict()
+    assert ("area" in [layer["mark"]["type"] for layer in chart["layer"]]) == banded
+
+
+def fitted_and_descended() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two tables, in which logistic and ridge regressions and discriminants have no epochs."""
+    curves, trials = synthetic_runs.training(14, 2, 9)
+    trials = trials[trials["state"] == "complete"].copy()
+    solvers = ["lbfgs", "lbfgs", "lbfgs", "ridge", "gda", "descent"]
+    trials["param.solver"] = [solvers[i % len(solvers)] for i in range(len(trials))]
+    trials["param.l2"] = [
+        10.0**-i if s in ("lbfgs", "ridge") else None for i, s in enumerate(trials["param.solver"])
+    ]
+    trials["param.shrinkage"] = [0.3 if solver == "gda" else None for solver in trials["param.solver"]]
+    trials["param.scaling"] = "centre"
+    return trials, curves[curves["trial"].isin(trials["trial"])]
+
+
+def test_heads_without_epochs_have_a_chart_over_their_penalty_and_no_line_over_epochs(
+    uri: str,
+) -> None:
+    trials, curves = fitted_and_descended()
+    run_id = synthetic_runs.sweep(uri, trials=6)
+    folder = synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri)
+    trials.to_parquet(folder / Artifact.TRIALS)
+    curves.to_parquet(folder / Artifact.CURVES)
+    app = open_page(PAGE)
+    *_, l2, shrinkage = shown_specs(app)
+    assert "Heads without epochs" in [header.value for header in app.subheader]
+    assert [one["layer"][0]["encoding"]["x"]["title"] for one in (l2, shrinkage)] == [
+        "L2 penalty (log)",
+        "shrinkage",
+    ]
+    heads = l2["layer"][0]["encoding"]["color"]["scale"]["domain"]
+    assert set(heads) == {"ridge regression", "logistic regression"}
+    found = re.search(r"Best trial \((\d+)\): validation loss", words(app))
+    assert found is not None
+    assert int(found[1]) in set(trials.loc[trials["param.solver"] == "descent", "trial"])
+
+
+def test_penalty_paths_keep_heads_and_settings_apart() -> None:
+    trials, _ = fitted_and_descended()
+    paths = trial_frames.penalty_paths(trial_frames.without_epochs(trials), F1)
+    assert set(paths["l2"]["head"]) == {"logistic regression", "ridge regression"}
+    assert set(paths["shrinkage"]["head"]) == {"Gaussian discriminant"}
+    assert paths["l2"]["penalty"].is_monotonic_increasing
+    assert set(paths["l2"]["settings"]) == {"centre"}

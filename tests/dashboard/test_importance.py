@@ -9,6 +9,8 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -144,3 +146,30 @@ def test_equal_scores_explain_nothing() -> None:
 
 def test_the_same_trials_have_the_same_importance() -> None:
     pd.testing.assert_frame_equal(ours(planted(80)), ours(planted(80)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_no_importance_is_above_1_or_outside_its_interval_for_any_trials(
+    data: st.DataObject,
+) -> None:
+    count = data.draw(st.integers(importance.FEWEST, 60))
+
+    def column(values: st.SearchStrategy[Any]) -> list[Any]:
+        return data.draw(st.lists(values, min_size=count, max_size=count))
+
+    frame = pd.DataFrame(
+        {
+            "trial": range(count),
+            "state": "complete",
+            "score": column(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 0.5, None]))),
+            "param.l2": column(st.floats(1e-9, 1e9)),
+            "param.step": column(st.integers(0, 5)),
+            "param.kind": column(st.sampled_from(["a", "b", "c", None])),
+        }
+    ).astype({"score": float})
+    table = ours(frame)
+    known = table[table["told"].astype(bool)]
+    assert known[["explained", "low", "high", "chance", "share"]].stack().between(0, 1).all()
+    assert (known["low"] <= known["explained"]).all()
+    assert (known["explained"] <= known["high"]).all()

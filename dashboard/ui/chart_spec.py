@@ -11,7 +11,10 @@ import altair as alt
 import pandas as pd
 import pyarrow as pa
 
+from trainer.charts.style import styled
+
 MANY = 500  # rows of a chart that are painted together, not each as a node with a name to be read out
+ROOM = {"left": 3, "top": 4, "right": 4}  # pixels, for labels that stand out; what lies below is Streamlit's
 TABLES = "headroom"  # our data transformer, as Altair knows it
 _altair_settings = threading.Lock()  # theme and data transformer are the whole process's
 
@@ -59,7 +62,8 @@ def drawing(figure: alt.TopLevelMixin) -> Drawing:
         alt.theme.enable("none"),
         alt.data_transformers.enable(TABLES, tables=tables, rows=rows),
     ):
-        spec = figure.to_dict(validate=False)
+        spec = styled(figure.to_dict(validate=False))
+    spec["padding"] = {**ROOM, **spec.get("padding", {})}
     if sum(rows.values()) > MANY:
         spec.setdefault("usermeta", {})["embedOptions"] = {"renderer": "canvas"}
         spec.setdefault("config", {})["aria"] = False

@@ -21,6 +21,20 @@ PLOTS = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] sv
     svg.querySelector('.role-frame.root > g > path.background').getBBox().height, +svg.getAttribute('width'),
     svg.closest('[data-testid=stVegaLiteChart]').getBoundingClientRect().width])"""
 
+CUT = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg.marks')].flatMap(svg => {
+    const whole = svg.getBoundingClientRect(), texts = [...svg.querySelectorAll('text')];
+    return texts.filter(text => {
+        const box = text.getBoundingClientRect();
+        return box.width > 0 && (box.left < whole.left - 0.5 || box.right > whole.right + 0.5
+            || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
+    }).map(text => `${text.textContent} in ${svg.getAttribute('aria-label')}`);
+})"""
+SWATCHES = """() => [...document.querySelectorAll('svg.marks .role-legend-symbol path')].map(path =>
+    +(path.getAttribute('opacity') ?? 1))"""
+NAMES = (
+    "() => [...document.querySelectorAll('svg.marks .role-axis-label text')].map(text => text.textContent)"
+)
+
 
 @pytest.fixture(scope="module")
 def row_charts(module_store: str) -> Iterator[str]:
@@ -44,6 +58,20 @@ def test_every_row_of_a_row_chart_is_high_enough_however_few_rows_there_are(
     wide = {asked[at] for at, (_, drawn, place) in enumerate(plots) if drawn > place + 1}
     assert wide == set()
     watched.check()
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_no_label_is_cut_no_swatch_is_faint_and_zero_has_no_sign(
+    browser: Browser, row_charts: str, width: int
+) -> None:
+    watched = Watched(browser, row_charts)
+    watched.page.set_viewport_size({"width": width, "height": 1000})
+    page = watched.open("")
+    assert page.evaluate(CUT) == []
+    assert set(page.evaluate(SWATCHES)) == {1}
+    labels = set(page.evaluate(NAMES))
+    assert "0" in labels
+    assert not labels & {"+0", "+0.0", "+0.00", "−0"}
 
 
 def test_the_row_charts_that_are_looked_at_are_all_there_are() -> None:

@@ -27,7 +27,10 @@ def forest_layers(frame: pd.DataFrame, y: alt.Y, *, title: str) -> list[alt.Char
         title: of the x axis.
     """
     present = [name for name in AGAINST if name in set(frame["against"])]
-    legend = alt.Legend(orient="top", labelLimit=200, title="against", titleOrient="left")
+    narrow = "windowSize()[0] < 600 ? 1 : 2"
+    legend = alt.Legend(
+        orient="top", labelLimit=200, title="against", titleOrient="left", columns=alt.ExprRef(narrow)
+    )
     colours = alt.Scale(domain=present, range=[AGAINST[name] for name in present])
     colour = alt.Color("against:N", scale=colours, legend=legend)
     shape = alt.Shape("against:N", scale=alt.Scale(domain=present, range=SHAPES), legend=legend)

@@ -75,6 +75,7 @@ def _fitted(spec: Mapping[str, Any], caption: Caption, *, columns: int, width: f
         chart |= {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
         if "autosize" not in spec and isinstance(chart.get("height"), int | float):
             chart["height"] = min(chart["height"], FLATTEST * width)
+    chart["padding"] = 4
     larger = max(1.0, own / width) if own else 1.0  # what is scaled down later
     most = int(width / CHARACTER)
     title, run, n = (

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from trainer.charts.fonts import FAMILY, font_folder
+from trainer.charts.style import styled
 
 SCALE = 1.5  # pixels of a PNG for each of the chart
 LOOK: dict[str, Any] = {
@@ -43,7 +44,7 @@ def svg_of(spec: dict[str, Any]) -> str:
 
 def _written(chart: alt.TopLevelMixin) -> dict[str, Any]:
     with alt.data_transformers.enable("default", max_rows=None):
-        return _asked(chart.to_dict(validate=False))
+        return _asked(styled(chart.to_dict(validate=False)))
 
 
 def _asked(spec: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def importance(table: pd.DataFrame, *, dark: bool) -> Figure:
             alt.Tooltip("best:Q", title="among the best", format=",d"),
         ],
     )  # fmt: skip
-    title = "explained variance of being among the best"
+    title = "share of “top 10 %” explained"
     x = alt.X("explained:Q", title=title, scale=x_scale, axis=alt.Axis(format=".0%", tickCount=8, grid=True))
     colour = alt.Color(
         "says:N",
@@ -412,7 +412,7 @@ def survival(frame: pd.DataFrame, *, height: int = 260) -> alt.Chart:
         .mark_bar(opacity=0.85)
         .encode(
             x=alt.X("name:N", sort=names, title="rung", axis=alt.Axis(labelAngle=0, ticks=False)),
-            y=alt.Y("n:Q", title="trials that reached it", axis=alt.Axis(tickMinStep=1, format=",d")),
+            y=alt.Y("n:Q", title="trials", axis=alt.Axis(tickMinStep=1, format=",d")),
             color=alt.Color("fate:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
             order="order:Q",
             tooltip=[

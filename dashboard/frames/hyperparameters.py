@@ -21,6 +21,7 @@ MOST_CHOICES = 6  # different numbers, had by two trials each, up to which each 
 MOST_NAMED = 40  # different texts; a parameter of more is a name rather than a choice
 ALWAYS = 50  # of the best trials are drawn, however many there are
 MOST_LINES = 300
+THINNED = f"the {ALWAYS} best, the others evenly by number"
 BINS = 8  # of a number, along an axis of the map
 FEWEST_RANKED = 5  # trials that a rank correlation needs
 FEW = 20
@@ -427,7 +428,7 @@ def _read_rungs(words: object) -> dict[int, float]:
         return {}
 
 
-STAYED, PRUNED, FAILED, RUNNING = "went on", "pruned here", "failed later", "still running"
+STAYED, PRUNED, FAILED, RUNNING = "continued", "pruned here", "failed later", "still running"
 
 
 def survival(reached: pd.DataFrame) -> pd.DataFrame:

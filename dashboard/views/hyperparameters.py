@@ -24,6 +24,7 @@ Made = TypeVar("Made")
 FEWEST = 2  # trials with a score that can be compared
 FIRST_AXES = 7  # axes of the parallel coordinates as they come
 FIRST_SLICES = 6
+MOST_LISTED, MOST_IN_VERDICT = 8, 4  # names in a caption, and in a verdict
 FEW_TRIALS = 300  # with which all sections are drawn at once; more are slow to draw
 FIRST_SECTIONS = ["Best so far"]  # of more trials
 IN_A_ROW = 3
@@ -112,7 +113,7 @@ def pick_objective(objectives: dict[str, Objective], *, foreign_run: bool) -> Ob
 
 def weighed(trials: pd.DataFrame, objective: Objective) -> tuple[pd.DataFrame, list[Parameter], pd.DataFrame]:
     """`hyper.tidy`, the parameters, the most important first, and `importance.table`."""
-    with st.spinner("Weighing the hyperparameters …"):
+    with st.spinner("Computing importance …"):
         frame = hyper.tidy(trials, objective)
         found = hyper.parameters(frame)
         told = importance.table(frame, found, up=objective.up)
@@ -142,14 +143,13 @@ def chosen_trial(frame: pd.DataFrame) -> int | None:
 def nothing_to_compare(page: TrialsPage, scored: int) -> None:
     if scored < FEWEST:
         layout.empty(
-            f"{text.count(scored, 'trial')} with a score: too few to compare hyperparameters. "
-            "What is known of each stands below.",
+            f"{text.count(scored, 'trial')} with a score: too few to compare. All are listed below.",
             ":material/tune:",
         )
     else:
         layout.empty(
-            f"All {text.count(len(page.frame), 'trial')} have the same hyperparameters, as far as they are "
-            "on record: there is nothing to compare.",
+            f"All {text.count(len(page.frame), 'trial')} have the same hyperparameters on record: nothing to "
+            "compare.",
             ":material/tune:",
         )
 
@@ -161,28 +161,45 @@ def importances(page: TrialsPage) -> None:
     few = page.told[~page.told["told"].astype(bool)]
     if told.empty:
         layout.empty(
-            f"Too few trials to tell: a parameter needs {importance.FEWEST} trials that have it and a score.",
+            f"Too few trials: importance needs {importance.FEWEST} with the same parameter and a score.",
             ":material/hourglass_empty:",
         )
         return
     trials = int(page.frame[SCORE].notna().sum())
-    names = ", ".join(text.plain(title) for title in told.loc[told["stands_out"], "title"])
-    verdict = f"Beyond chance: {names}." if names else "No hyperparameter matters beyond chance yet."
+    names = [text.plain(title) for title in told.loc[told["stands_out"], "title"]]
+    verdict = importance_verdict(names, trials)
+    layout.verdict(verdict)
     layout.chart(
         page.kept("importance", lambda: drawing(charts.importance(told, dark=state.is_dark()))),
         page.told.drop(columns="column"),
         name="importance",
-        alt_text=f"Importance of {len(told)} hyperparameters with intervals. {verdict}",
+        alt_text=f"Importance of {text.count(len(told), 'hyperparameter')} with intervals. {verdict}",
         n=text.count(trials, "trial"),
     )
     layout.sentence(
-        f"**{verdict}** How much of being among the best tenth (at least {importance.FEWEST_BEST}) each "
-        f"explains by itself (PED-ANOVA, n = {trials} trials, whiskers: 95 % bootstrap over trials). Orange "
-        f"tick: chance level after Holm's correction for {text.count(len(told), 'hyperparameter')}."
+        "Bars: how much a setting alone explains the top 10 % of trials. Whiskers: 95 % bootstrap. Tick: "
+        "95 % chance level."
     )
     if len(few):
-        listed = ", ".join(f"{text.plain(row.title)} (n = {row.n})" for row in few.itertuples())
-        layout.sentence(f"Too few to tell (less than {importance.FEWEST} trials have them): {listed}.")
+        rest = f" and {len(few) - MOST_LISTED} more" if len(few) > MOST_LISTED else ""
+        listed = ", ".join(f"{text.plain(row.title)} ({row.n})" for row in few.head(MOST_LISTED).itertuples())
+        layout.sentence(f"Used by fewer than {importance.FEWEST} trials: {listed}{rest}.")
+    layout.how(
+        "PED-ANOVA (Watanabe et al. 2023): the share of the variance of “is among the top 10 %” that one "
+        f"setting explains, smoothed by a kernel. At least {importance.FEWEST_BEST} trials are the top.",
+        "The chance level is that of permuted trials, after Holm’s correction for "
+        f"{text.count(len(told), 'setting')}. A setting that only some trials have is compared among those.",
+    )
+
+
+def importance_verdict(names: list[str], trials: int) -> str:
+    """Which settings matter beyond chance, in at most 20 words."""
+    of = f"({text.count(trials, 'trial')})"
+    if not names:
+        return f"No setting matters more than chance yet {of}."
+    shown = ", ".join(names[:MOST_IN_VERDICT])
+    rest = f" and {len(names) - MOST_IN_VERDICT} more" if len(names) > MOST_IN_VERDICT else ""
+    return f"More than chance {of}: {shown}{rest}."
 
 
 def by_title(parameters: list[Parameter]) -> dict[str, Parameter]:
@@ -204,7 +221,7 @@ def parallel(page: TrialsPage) -> None:
     )
     shown = [names[name] for name in picked]
     if not shown:
-        layout.empty("Choose at least one parameter above.", ":material/tune:")
+        layout.empty("Choose at least one axis above.", ":material/tune:")
         return
     colours = hyper.colour_range(page.frame[SCORE], up=page.objective.up)
     drawn, figure, height = page.kept("parallel", lambda: parallel_chart(page, shown, colours), *picked)
@@ -223,12 +240,11 @@ def parallel(page: TrialsPage) -> None:
     layout.export(
         table, name="parallel", figure=lambda: figure, title=said, n=text.count(len(drawn), "trial")
     )
-    thinned = f", the {hyper.ALWAYS} best and the others evenly by number" if len(drawn) < total else ""
+    which = f"{len(drawn):,} of {total:,} trials" if len(drawn) < total else text.count(total, "trial")
+    thinned = f" ({hyper.THINNED})" if len(drawn) < total else ""
     layout.sentence(
-        f"Each line is a trial: n = {len(drawn):,} of {text.count(total, 'trial')}{thinned}, "
-        f"coloured by {text.plain(page.objective.title)} ({ends(page, colours)}); pruned and failed ones are "
-        "faint. Axes whose values span orders of magnitude are logarithmic; what a trial does not have lies "
-        "below the axis. Click a line to open its trial."
+        f"{which}{thinned}, coloured by {text.plain(page.objective.title)}{ends(page, colours)}; pruned and "
+        "failed ones faint; unused settings sit below the axis. Click a line to open its trial."
     )
 
 
@@ -253,7 +269,7 @@ def ends(page: TrialsPage, colours: tuple[float, float]) -> str:
     """What the ends of the colours leave out."""
     scores = page.frame[SCORE].dropna()
     beyond = int((scores < colours[0]).sum() + (scores > colours[1]).sum())
-    return f"{beyond} worst ones share a colour" if beyond else "all scores have their own colour"
+    return f" (the {beyond} worst share a colour)" if beyond > 1 else ""
 
 
 def slices(page: TrialsPage) -> None:
@@ -291,11 +307,11 @@ def slices(page: TrialsPage) -> None:
         title=f"{text.count(len(sliced), 'parameter')} against {page.objective.title}",
         n=text.count(len(scores), "trial"),
     )
+    which = text.count(len(page.parameters), "parameter")
     layout.sentence(
-        f"{len(sliced)} of {len(page.parameters)} parameters, the most important first: each dot is a trial "
-        f"(n = {len(scores)} with a score; a parameter’s own n is smaller where only some have it). Bars: "
-        f"mean of the complete trials with each choice and its 95 % t-interval over trials."
-        f"{left_out(page.frame[SCORE], extent)} Click a dot to open its trial."
+        f"{len(sliced)} of {which}, most important first. Dots: {text.count(len(scores), 'trial')}; bars: "
+        f"mean of complete ones, 95 % t-interval.{left_out(page.frame[SCORE], extent)} Click a dot to open "
+        "its trial."
     )
 
 
@@ -337,14 +353,14 @@ def legend_of_states(frame: pd.DataFrame) -> None:
 
 def contour(page: TrialsPage) -> None:
     """Two parameters at once: where are the good trials, and where has nobody looked?"""
-    st.subheader("Two at once")
+    st.subheader("Two settings")
     names = by_title(page.parameters)
     if len(names) < 2:
         layout.empty("Only one hyperparameter differs between the trials.", ":material/grid_on:")
         return
     with st.container(horizontal=True, gap="medium"):
-        across = st.selectbox("Across", list(names), key="across", bind="query-params", width=240)
-        upwards = st.selectbox("Up", list(names), index=1, key="up", bind="query-params", width=240)
+        across = st.selectbox("x", list(names), key="across", bind="query-params", width=240)
+        upwards = st.selectbox("y", list(names), index=1, key="up", bind="query-params", width=240)
     if across == upwards:
         layout.empty("Choose two different parameters.", ":material/grid_on:")
         return
@@ -366,9 +382,9 @@ def contour(page: TrialsPage) -> None:
     )
     scored = int(page.frame[SCORE].notna().sum())
     layout.sentence(
-        f"Mean {text.plain(page.objective.title)} of the trials in each cell, and the trials as dots: n = "
-        f"{len(dots)} of {scored} with a score have both parameters, in {text.count(len(cells), 'cell')} of "
-        f"{int(cells['n'].min())} to {int(cells['n'].max())} trials. Where nobody looked the map stays empty."
+        f"Mean {text.plain(page.objective.title)} per cell ({int(cells['n'].min())}–{int(cells['n'].max())} "
+        f"trials each); dots: the {len(dots)} of {scored} scored trials with both settings. Empty cells were "
+        "not tried."
     )
 
 
@@ -414,63 +430,59 @@ def best_so_far(page: TrialsPage) -> None:
                 name=f"best-so-far-{against}",
                 alt_text=f"Best score so far against {against}, {len(frame)} trials.",
             )
+    if measure is not None:
+        layout.verdict(against_yardstick(frame, page, measure))
+    dashed = "" if measure is None else f" Dashed: {text.interval(measure.score, measure.ends)}, 95 %."
     layout.sentence(
-        f"Each dot is a trial when it ended (n = {len(frame)}), the line the best complete one so far."
-        f"{left_out(frame[SCORE], extent)} {against_yardstick(frame, page, measure)}"
+        f"Dots: {text.count(len(frame), 'trial')} as they finished. Line: best complete one so far.{dashed}"
+        f"{left_out(frame[SCORE], extent)}"
     )
 
 
 def left_out(scores: pd.Series, extent: tuple[float, float]) -> str:
     """What a chart with this axis does not show."""
     without, beyond = int(scores.isna().sum()), int((~scores.dropna().between(*extent)).sum())
-    words = f" Beyond the axis: {text.count(beyond, 'worse trial')}." if beyond else ""
-    return words + (f" {text.count(without, 'trial')} without a score cannot be drawn." if without else "")
+    words = f" Off the chart: {text.count(beyond, 'worse trial')}." if beyond else ""
+    return words + (f" Without a score: {text.count(without, 'trial')}." if without else "")
 
 
-def against_yardstick(frame: pd.DataFrame, page: TrialsPage, measure: hyper.Yardstick | None) -> str:
-    if measure is None:
-        return ""
-    score = text.interval(measure.score, measure.ends)
-    told = f"Dashed: the best {measure.name}, {score} (trial {measure.trial})"
+def against_yardstick(frame: pd.DataFrame, page: TrialsPage, measure: hyper.Yardstick) -> str:
+    """Whether, and when, the search has beaten the simplest head."""
     up = page.objective.up
     better = frame[SCORE] > measure.score if up else frame[SCORE] < measure.score
     beaten = better & (frame[STATE] == TrialState.COMPLETE)
+    who = f"the best {measure.name} (trial {measure.trial})"
     if not beaten.any():
-        return f"{told}; no other head has beaten it."
+        return f"No other head has beaten {who}."
     first = frame[beaten].iloc[0]
-    took = "" if pd.isna(first["seconds"]) else f" and {text.duration(float(first['seconds']))}"
-    best = hyper.best_first(page.frame, up=up).iloc[0]
+    took = "" if pd.isna(first["seconds"]) else f", {text.duration(float(first['seconds']))}"
     return (
-        f"{told}; it was first beaten after {text.count(int(first['done']), 'trial')}{took}, and the best is "
-        f"{text.interval(best[SCORE], (best[hyper.LOW], best[hyper.HIGH]))} (95 % over {page.over})."
+        f"{who[0].upper()}{who[1:]} was first beaten after {text.count(int(first['done']), 'trial')}{took}."
     )
 
 
 def rungs(page: TrialsPage) -> None:
-    """Who was given up early, and whether the early score knew."""
-    st.subheader("Rungs")
+    """Which trials were pruned, and whether their early scores predict the final ones."""
+    st.subheader("Early stopping")
     reached = hyper.rungs(page.frame)
     if reached.empty:
-        layout.empty("No trial of this sweep was judged on its way.", ":material/stairs:")
+        layout.empty("No trial of this sweep could be pruned.", ":material/stairs:")
         return
+    survivors, raced = hyper.survival(reached), reached[TRIAL].nunique()
+    pruned = int((page.frame[STATE] == TrialState.PRUNED).sum())
+    layout.verdict(f"{text.count(raced, 'trial')} could be pruned, {pruned} were.")
     left, right = st.columns(2, gap="medium")
     with left:
-        survivors, raced = hyper.survival(reached), reached[TRIAL].nunique()
         layout.chart(
             page.kept("survival", lambda: drawing(charts.survival(survivors))),
             survivors,
             name="rungs",
-            alt_text=f"Trials at each of {reached['rung'].nunique()} rungs, and those given up there.",
+            alt_text=f"Trials at each of {reached['rung'].nunique()} rungs, and those pruned there.",
             n=text.count(raced, "trial"),
         )
-        pruned = int((page.frame[STATE] == TrialState.PRUNED).sum())
         counts = survivors.groupby("rung")["reached"].first()
         listed = ", ".join(f"{n} reached epoch {rung}" for rung, n in counts.items())
-        layout.sentence(
-            f"{raced} of {text.count(len(page.frame), 'trial')} ran the race (n = {raced}; logistic "
-            f"regressions run none): {listed}; {pruned} ended pruned. One that stopped by itself keeps its "
-            "score."
-        )
+        layout.sentence(f"{listed}. Heads without epochs, such as logistic regressions, are never pruned.")
     with right:
         early_score(page, reached)
 
@@ -479,7 +491,7 @@ def early_score(page: TrialsPage, reached: pd.DataFrame) -> None:
     pairs = hyper.early_and_late(reached)
     options = sorted(int(rung) for rung in pairs["rung"].unique())
     if not options:
-        layout.empty("No trial that was judged at a rung is complete.", ":material/stairs:")
+        layout.empty("No trial with a rung is complete yet.", ":material/stairs:")
         return
     rung = st.segmented_control(
         "Rung (epoch)", options, default=options[0], required=True, key="rung", bind="query-params"
@@ -503,22 +515,21 @@ def early_score(page: TrialsPage, reached: pd.DataFrame) -> None:
         at = pairs[pairs["rung"] == one]
         found = hyper.spearman(at["at_rung"], at["final"])
         told.append(
-            f"epoch {one}: {found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}] (n = {found.n})"
+            f"epoch {one}: {found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
             if found
-            else f"epoch {one}: too few to tell (n = {len(at)})"
+            else f"epoch {one}: too few trials"
         )
     layout.sentence(
-        "Does the early score tell? Spearman’s rank correlation with the final score [95 %]: "
-        f"{'; '.join(told)}. Complete trials only: those that were given up, and might have caught up, are "
-        "not in it."
+        f"Do early scores predict the final rank? Spearman’s correlation [95 %]: {'; '.join(told)}. Finished "
+        f"trials only (n = {len(chosen)})."
     )
 
 
 SECTIONS: dict[str, Callable[[TrialsPage], None]] = {  # below the first two, in their order
     "Slices": slices,
-    "Two at once": contour,
+    "Two settings": contour,
     "Best so far": best_so_far,
-    "Rungs": rungs,
+    "Early stopping": rungs,
 }
 
 
@@ -566,13 +577,14 @@ def trial_table(page: TrialsPage) -> None:
         open_trial(int(frame[TRIAL].iloc[rows[0]]), "table")
     layout.export(page.frame, name="trials")
     layout.sentence(
-        f"{text.count(len(frame), 'trial')} (n = {len(frame)}), the best complete ones first, with the "
+        f"{text.count(len(frame), 'trial')}, best complete ones first; only the "
         f"{text.count(len(page.parameters), 'hyperparameter')} that differ. Click a row to open its trial."
     )
     names = hyper.names_alone(page.frame)
     if names:
-        listed = ", ".join(text.plain(name) for name in names)
-        layout.sentence(f"Too many different values to compare, so on the trials’ cards alone: {listed}.")
+        rest = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+        listed = ", ".join(text.plain(name) for name in names[:MOST_LISTED])
+        layout.sentence(f"Too many different values to compare; see each trial’s card: {listed}{rest}.")
 
 
 def clickable(page: TrialsPage, figure: Drawing, frame: pd.DataFrame, *, name: str, alt_text: str) -> None:
@@ -635,7 +647,7 @@ def trial_card(page: TrialsPage, trial: pd.Series) -> None:
         st.text(text.clean(trial[Trials.MESSAGE], longest=300))
     st.page_link(
         "views/curves.py",
-        label="Its learning curves",
+        label="Learning curves",
         icon=":material/show_chart:",
         query_params={state.RUN: page.info.run_id, TRIAL: str(page.chosen)},
     )
@@ -654,8 +666,7 @@ def trial_card(page: TrialsPage, trial: pd.Series) -> None:
     )
     unused = len(columns) - len(known)
     layout.sentence(
-        f"{text.count(len(known), 'hyperparameter')}"
-        + (f"; {unused} more have no meaning in this trial." if unused else ".")
+        f"{text.count(len(known), 'hyperparameter')}" + (f"; {unused} more do not apply." if unused else ".")
     )
 
 

@@ -63,7 +63,7 @@ def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(browser: Browser, ser
     lines.locator("path[aria-roledescription='point']").last.click(force=True)
     expect(drawer.get_by_role("heading", name="Trial")).to_be_visible(timeout=WITHIN_MS)
     assert "trial=" in page.url
-    expect(drawer.get_by_role("link", name="Its learning curves")).to_be_visible()
+    expect(drawer.get_by_role("link", name="Learning curves")).to_be_visible()
     close(page)
 
     dot = chart(page, 2).locator(".mark-symbol path").first
@@ -79,7 +79,7 @@ def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(browser: Browser, ser
     assert box is not None
     page.mouse.click(box["x"] + 15, box["y"] + 50)
     expect(drawer).to_be_visible(timeout=WITHIN_MS)
-    drawer.get_by_role("link", name="Its learning curves").click()
+    drawer.get_by_role("link", name="Learning curves").click()
     expect(page.get_by_role("heading", name="Loss curves", exact=True)).to_be_visible(timeout=WITHIN_MS)
     watched.check()
 
@@ -90,9 +90,9 @@ def test_a_link_restores_the_card_and_the_controls(browser: Browser, served: Ser
     drawer = page.locator(DRAWER)
     expect(drawer.get_by_role("heading", name="Trial 5")).to_be_visible(timeout=WITHIN_MS)
     close(page)
-    expect(page.get_by_role("combobox", name="Across")).to_have_value("dropout")
+    expect(page.get_by_role("combobox", name="x", exact=True)).to_have_value("dropout")
     expect(page.get_by_role("radio", name="20", checked=True)).to_be_visible()
-    expect(page.get_by_text("Beyond the axis").first).to_be_visible()
+    expect(page.get_by_text("Off the chart").first).to_be_visible()
     watched.check()
 
 
@@ -114,10 +114,10 @@ def test_a_live_sweep_keeps_the_open_card_while_trials_end(browser: Browser, ser
     drawer = page.locator(DRAWER)
     expect(drawer).to_be_visible(timeout=WITHIN_MS)
     known.replace(served.uri, served.live, known.trials(30))
-    expect(page.get_by_text("n = 30 of 30 trials")).to_be_attached(timeout=WITHIN_MS)
+    expect(page.get_by_text("30 trials, coloured by")).to_be_attached(timeout=WITHIN_MS)
     expect(drawer.get_by_role("heading", name="Trial 5")).to_be_visible()
     close(page)
     known.replace(served.uri, served.live, known.trials(31))
-    expect(page.get_by_text("n = 31 of 31 trials")).to_be_attached(timeout=WITHIN_MS)  # redrawn, and
+    expect(page.get_by_text("31 trials, coloured by")).to_be_attached(timeout=WITHIN_MS)  # redrawn, and
     expect(drawer).to_have_count(0)
     watched.check()

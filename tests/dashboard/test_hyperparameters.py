@@ -295,7 +295,15 @@ def test_importance_draws_a_bar_an_interval_and_chance_for_each_parameter() -> N
 # --- the page ---------------------------------------------------------------------------------
 
 
-SECTIONS = ["Importance", "Parallel coordinates", "Slices", "Two at once", "Best so far", "Rungs", "Trials"]
+SECTIONS = [
+    "Importance",
+    "Parallel coordinates",
+    "Slices",
+    "Two settings",
+    "Best so far",
+    "Early stopping",
+    "Trials",
+]
 
 
 def test_a_sweep_shows_every_section_with_its_n(showing: Showing) -> None:
@@ -304,14 +312,15 @@ def test_a_sweep_shows_every_section_with_its_n(showing: Showing) -> None:
     assert [node.value for node in app.subheader] == SECTIONS
     told = words(app)
     for part in (
-        "n = 36 trials, whiskers",
-        "n = 40 of 40 trials",
-        "n = 36 with a score",
-        "have both parameters",
-        "4 trials without a score cannot be drawn",
-        "best logistic regression, 0.710 [0.690, 0.730] (trial 1)",
-        "Spearman’s rank correlation",
-        "Too few to tell (less than 20 trials have them): l2 (n = 2)",
+        "(36 trials)",
+        "40 trials, coloured by validation macro-F1",
+        "Dots: 36 trials",
+        "scored trials with both settings",
+        "Without a score: 4 trials",
+        "Dashed: 0.710 [0.690, 0.730]",
+        "The best logistic regression (trial 1) was first beaten after",
+        "Spearman’s correlation",
+        "Used by fewer than 20 trials: l2 (2)",
     ):
         assert part in told, part
 
@@ -323,8 +332,8 @@ def test_of_a_large_sweep_other_sections_are_drawn_when_they_are_asked_for(
     app = open_page(PAGE)
     first = ["Importance", "Parallel coordinates", "Best so far", "Trials"]
     assert [node.value for node in app.subheader] == first
-    app.pills(key="sections").set_value(["Slices", "Rungs"]).run()
-    assert [node.value for node in app.subheader] == [*first[:2], "Slices", "Rungs", "Trials"]
+    app.pills(key="sections").set_value(["Slices", "Early stopping"]).run()
+    assert [node.value for node in app.subheader] == [*first[:2], "Slices", "Early stopping", "Trials"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -363,7 +372,7 @@ def test_equal_trials_have_nothing_to_compare(showing: Showing) -> None:
 def test_the_stores_of_other_tests_open_too(showing: Showing) -> None:
     showing(synthetic_runs.sweep)
     app = open_page(PAGE)
-    assert "No trial of this sweep was judged on its way." in words(app)
+    assert "No trial of this sweep could be pruned." in words(app)
     assert len(app.get("vega_lite_chart")) >= 5
 
 
@@ -378,7 +387,7 @@ def test_another_programs_runs_are_compared_by_the_metric_that_is_chosen(showing
     losses = app.dataframe[0].value["score"]
     assert losses.is_monotonic_increasing
     assert losses.iloc[0] == pytest.approx((0.9 - best) * 10)
-    assert "Rungs" not in [node.value for node in app.subheader]
+    assert "Early stopping" not in [node.value for node in app.subheader]
 
 
 @pytest.mark.parametrize("maker", [synthetic_runs.foreign, synthetic_runs.foreign_tree])
@@ -436,14 +445,14 @@ def test_every_switch_works(showing: Showing, switch: str) -> None:
     app = open_page(PAGE)
     app.toggle(key=switch).set_value(True).run()
     assert not app.exception
-    assert ("Beyond the axis: 13 worse trials" in words(app)) == (switch == "better")
+    assert ("Off the chart: 13 worse trials" in words(app)) == (switch == "better")
 
 
 def test_axes_and_the_map_can_be_chosen(showing: Showing) -> None:
     showing(known.sweep, known.trials(30))
     app = open_page(PAGE)
     app.pills(key="axes").set_value([]).run()
-    assert "Choose at least one parameter above." in words(app)
+    assert "Choose at least one axis above." in words(app)
     app.selectbox(key="up").set_value("lr").run()
     app.selectbox(key="across").set_value("lr").run()
     assert "Choose two different parameters." in words(app)
@@ -453,4 +462,4 @@ def test_axes_and_the_map_can_be_chosen(showing: Showing) -> None:
 
 def test_a_thousand_trials_are_thinned_and_it_is_said(showing: Showing) -> None:
     showing(known.sweep, known.trials(1000))
-    assert "n = 300 of 1,000 trials, the 50 best and the others evenly by number" in words(open_page(PAGE))
+    assert "300 of 1,000 trials (the 50 best, the others evenly by number)" in words(open_page(PAGE))

@@ -14,6 +14,7 @@ line, seconds, medians of ``--rounds``:
   end of a drag across it to the images of the points in the box;
 - layout_shift: by page, the cumulative layout shift as it opens, and that of an empty page of Streamlit with
   a navigation (no unit; Google calls up to 0.1 good);
+- parallel_hold: the browser's longest task while 300 lines of parallel coordinates are drawn;
 - together: after one reader has been on every page, 20 sessions at once, each going from page to page and
   looking at it for 8 to 16 s: 95th percentile of the time until the server has sent all of it, and errors.
 """
@@ -72,6 +73,9 @@ CHANGED = """([before, texts, image]) => {
     return JSON.stringify(now) !== JSON.stringify(before) && document.querySelector(image) !== null;
 }"""  # another confusion's name stands there, and images
 FIRST_PAGE = [[f"{MAIN} h2", ""], [CHART, ""]]
+LONG_TASKS = """window.longTasks = [];
+    new PerformanceObserver(list => list.getEntries().forEach(task => longTasks.push(task.duration)))
+        .observe({type: 'longtask', buffered: true});"""
 WHOLE_FIRST_PAGE = [[f"{MAIN} [data-testid=stDataFrame] canvas", ""], [f"{MAIN} [data-testid=stMetric]", ""]]
 PAGES = ["Loss curves", "Hyperparameters", "Confusion matrix", "Embeddings"]
 PATHS = ["curves", "hyperparameters", "confusion", "embeddings"]
@@ -230,6 +234,17 @@ def select(page: Page) -> float:
     return time.perf_counter() - began
 
 
+def parallel_hold(page: Page, address: str, run_id: str) -> float:
+    """Seconds of the browser's longest task while 300 lines of parallel coordinates are drawn."""
+    page.add_init_script(LONG_TASKS)
+    opened(page, f"{address}/hyperparameters?run={run_id}", [f"{MAIN} h2", ""], [CHART, ""])
+    page.wait_for_timeout(LOOKED_MS)
+    page.evaluate("longTasks.length = 0")
+    pressed(page, page.locator(f"{MAIN} [data-testid=stButtonGroup] button").first)
+    page.wait_for_timeout(LOOKED_MS)
+    return float(page.evaluate("Math.max(0, ...longTasks)")) / 1000
+
+
 def in_the_browser(browser: Browser, address: str, run_id: str, *, rounds: int) -> dict[str, float]:
     """What one person waits for."""
     spent: dict[str, list[float]] = {}
@@ -347,6 +362,8 @@ def main() -> None:
             for path in ("", *PATHS):
                 shifts[path or "home"] = shift(browser, f"{address}/{path}?run={run_id}")
             figures["layout_shift"] = shifts
+            held = [parallel_hold(browser.new_page(), address, run_id) for _ in range(given.rounds)]
+            figures["parallel_hold"] = median(held)
         with started(mlflow, other, "/health") as address:
             experiment = MlflowClient(uri).get_run(run_id).info.experiment_id
             view = f"{address}/#/experiments/{experiment}/runs?compareRunsMode=CHART"

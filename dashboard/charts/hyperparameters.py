@@ -28,6 +28,7 @@ from dashboard.frames.hyperparameters import (
     Parameter,
     Yardstick,
     number_ticks,
+    segments,
     wrap,
 )
 from trainer.charts.palette import ground, ink
@@ -40,6 +41,7 @@ STEP = 118  # pixels between two axes
 ASLANT = 34  # characters of a line that is written aslant
 MOST_LABELS = 16  # of choices side by side
 SLICE_HEIGHT = 270  # pixels
+MOST_KNOTTED = 60  # lines with a ring at each axis; of more the rings would hide the lines
 SMALLEST = 640  # pixels across of parallel coordinates
 
 
@@ -132,20 +134,14 @@ def parallel(
     low = min(BELOW if (ticks["at"] < 0).any() else 0.0, 0.0)
     y = alt.Y("at:Q", title=None, axis=None, scale=alt.Scale(domain=[low - 0.04, 1.04], nice=False))
     colour = _score_colour(style.objective, colours)
-    base = alt.Chart(_worded(lines)).encode(x=x, y=y, detail="trial:N")
-    loud = f"datum.trial === {-1 if chosen is None else int(chosen)}"
-    strength = min(0.8, max(0.35, 40 / lines["trial"].nunique()))  # of many lines each is fainter
-    drawn = base.mark_line(strokeWidth=1.6).encode(
+    trials = lines["trial"].nunique()
+    strength = min(0.8, max(0.35, 40 / trials))  # of many lines each is fainter
+    pieces = alt.Chart(_worded(segments(lines))).encode(x=x, y=y, x2="next:N", y2="next_at:Q")
+    drawn = pieces.mark_rule(strokeWidth=1.6, aria=False).encode(
         color=colour,
         opacity=alt.condition("datum.state === 'complete'", alt.value(strength), alt.value(strength / 4)),
     )
-    strong = base.transform_filter(loud).mark_line(strokeWidth=4, color=ink(dark)).encode()
-    wide = base.mark_line(strokeWidth=9, opacity=0.001).encode(tooltip="says:N").add_params(_picked())
-    knots = base.mark_point(size=16, strokeWidth=2.5, filled=False).encode(
-        color=colour,
-        opacity=alt.condition("datum.state === 'complete'", alt.value(0.9), alt.value(0.3)),
-        tooltip="here:N",
-    )
+    wide = pieces.mark_rule(strokeWidth=9, opacity=0.001, aria=False).encode(tooltip="here:N")
     height = parallel_height(ticks)
     up = (ticks["label"].str.count("\n")) * 6 / (height - 150)  # half of the lines after the first
     at = alt.Chart(ticks.assign(label_at=ticks["at"] + up)).encode(x=x, y=y)
@@ -161,8 +157,22 @@ def parallel(
     halo = labels.mark_text(**words, stroke=ground(dark), strokeWidth=4, strokeJoin="round", opacity=0.85)
     text = labels.mark_text(**words, color=ink(dark))
     marks = at.mark_tick(orient="horizontal", thickness=1.5, width=7, color=GREY)
-    layers = [drawn, *([strong] if chosen is not None else []), wide, knots, marks, halo, text]
+    strong = [] if chosen is None else [_strong(lines[lines["trial"] == chosen], x, y, dark=dark)]
+    knots = [_knots(lines, x, y, colour)] if trials <= MOST_KNOTTED else []
+    layers = [drawn, *strong, wide.add_params(_picked()), *knots, marks, halo, text]
     return alt.layer(*layers).properties(height=height, width=max(SMALLEST, len(order) * STEP))
+
+
+def _strong(line: pd.DataFrame, x: alt.X, y: alt.Y, *, dark: bool) -> alt.Chart:
+    """The line of the chosen trial."""
+    return alt.Chart(line).mark_line(strokeWidth=4, color=ink(dark)).encode(x=x, y=y)
+
+
+def _knots(lines: pd.DataFrame, x: alt.X, y: alt.Y, colour: alt.Color) -> alt.Chart:
+    """A ring where a line meets an axis, with what the trial has there."""
+    rings = alt.Chart(_worded(lines)).mark_point(size=16, strokeWidth=2.5, filled=False)
+    faint = alt.condition("datum.state === 'complete'", alt.value(0.9), alt.value(0.3))
+    return rings.encode(x=x, y=y, color=colour, opacity=faint, tooltip="here:N")
 
 
 def _score_colour(objective: Objective, colours: tuple[float, float]) -> alt.Color:

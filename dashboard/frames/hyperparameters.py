@@ -296,6 +296,18 @@ def polylines(
     return pd.concat(lines, ignore_index=True), pd.DataFrame(ticks, columns=["axis", "at", "label"])
 
 
+def segments(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `polylines` in pieces from one axis to the next: ``trial, state, score, axis, at, next,
+    next_at, here``, which is what the trial has at both ends.
+
+    A browser draws thousands of pieces of one mark faster than hundreds of lines, each a mark of its own.
+    """
+    following = lines.groupby(TRIAL, sort=False)[["axis", "at", "here"]].shift(-1)
+    pieces = lines.assign(next=following["axis"], next_at=following["at"], then=following["here"])
+    pieces = pieces.dropna(subset=["next"])
+    return pieces.assign(here=pieces["here"] + ", " + pieces["then"]).drop(columns="then")
+
+
 def _line(frame: pd.DataFrame, axis: str, at: pd.Series, here: pd.Series) -> pd.DataFrame:
     return frame[[TRIAL, STATE, SCORE]].assign(axis=axis, at=at, here=here)
 

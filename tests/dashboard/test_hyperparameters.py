@@ -463,3 +463,28 @@ def test_axes_and_the_map_can_be_chosen(showing: Showing) -> None:
 def test_a_thousand_trials_are_thinned_and_it_is_said(showing: Showing) -> None:
     showing(known.sweep, known.trials(1000))
     assert "300 of 1,000 trials (the 50 best, the others evenly by number)" in words(open_page(PAGE))
+
+
+def test_three_hundred_lines_of_parallel_coordinates_are_pieces_of_one_mark() -> None:
+    frame = frame_of(300)
+    shown = hyper.parameters(frame)
+    lines, ticks = hyper.polylines(frame, shown, hyper.OURS)
+    spec = charts.parallel(lines, ticks, style(), colours=(0.5, 0.9)).to_dict()
+    marks = [layer["mark"]["type"] for layer in spec["layer"]]
+    assert "line" not in marks  # one for each trial, which a browser takes long to make
+    assert "point" not in marks
+    assert all("detail" not in layer["encoding"] for layer in spec["layer"])
+    pieces = hyper.segments(lines)
+    assert len(pieces) == 300 * len(shown)
+    assert (pieces.groupby("trial").size() == len(shown)).all()
+
+
+def test_the_pieces_of_a_line_join_and_tell_what_is_at_both_ends() -> None:
+    frame = frame_of(12)
+    shown = hyper.parameters(frame)
+    lines, _ = hyper.polylines(frame, shown, hyper.OURS)
+    pieces = hyper.segments(lines)
+    pieces = pieces[pieces["trial"] == 3]
+    assert pieces["axis"].tolist()[1:] == pieces["next"].tolist()[:-1]
+    assert pieces["at"].tolist()[1:] == pieces["next_at"].tolist()[:-1]
+    assert pieces["here"].iloc[0].count(" = ") == 2

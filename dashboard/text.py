@@ -28,7 +28,6 @@ from trainer.core.text import (
 )
 
 __all__ = [
-    "JOINER",
     "NO_WIDTH",
     "ago",
     "below_expected",
@@ -63,29 +62,13 @@ __all__ = [
 NO_WIDTH = 1e-9  # of an interval
 LONGEST = 80  # characters of a name; the rest is cut with an ellipsis
 
-# Streamlit renders Markdown in headings, captions, metric labels and options, and an image in Markdown is
-# a request to somebody's server. A backslash would show in the widgets that do not render Markdown, so the
-# characters that Markdown acts on are replaced by look-alikes, or parted by an invisible joiner.
-JOINER = "\u2060"
-LOOK_ALIKES = str.maketrans(
-    {
-        "*": "∗",
-        "`": "ˋ",
-        "~": "∼",
-        "$": "＄",
-        "\\": "⧵",
-        "<": "‹",
-        ">": "›",
-        "[": f"[{JOINER}",
-        "]": f"]{JOINER}",
-        "!": f"!{JOINER}",
-        ":": f":{JOINER}",
-        "&": f"&{JOINER}",
-        "#": f"{JOINER}#",
-        "_": f"{JOINER}_{JOINER}",
-        "|": f"{JOINER}|",
-    }
-)
+# Streamlit renders Markdown in headings, captions, labels of widgets and options of pills, and an image in
+# Markdown is a request to somebody's server. Options of lists and tables render none: they get `clean`.
+_ACTIVE = re.compile(r"[\\`*\[\]<{}|$~!&#^]|(?<![^\W_])_|_(?![^\W_])|(?<=:material)/")
+_LEADING = re.compile(r"^(\d+(?=[.)])|[-+=>])")
+# What no escape stops, as it is looked for in the text itself: arrows, dashes, addresses that become links.
+_IN_TEXT = re.compile(r"->|<-|--|[~<>]=|://|www\.|@", re.IGNORECASE)
+_PARTS = re.compile(r"(\s+|:material/)")  # Streamlit changes the latter even in code
 
 
 def clean(value: object, *, longest: int = LONGEST) -> str:
@@ -96,10 +79,27 @@ def clean(value: object, *, longest: int = LONGEST) -> str:
 
 
 def plain(value: object, *, longest: int = LONGEST) -> str:
-    """`clean`, and Markdown finds nothing in it to act on. For every label, heading and caption."""
-    text = clean(value, longest=longest).translate(LOOK_ALIKES)
-    text = re.sub(r"(?i)www\.|@", lambda found: found.group() + JOINER, text)  # addresses turn into links
-    return re.sub(r"^(\d+|[-+=])", rf"{JOINER}\1", text)  # lists, rules and underlined headings
+    """`clean`, written in Markdown: what is shown and copied is the text itself. For labels and captions."""
+    parts = _PARTS.split(clean(value, longest=longest))
+    return "".join(
+        _code(part) if _IN_TEXT.search(part) else _escaped(part, first=number == 0)
+        for number, part in enumerate(parts)
+    )
+
+
+def _escaped(part: str, *, first: bool) -> str:
+    escaped = _ACTIVE.sub(r"\\\g<0>", part)
+    if ":" in part[:-1]:  # not that of a word before what it announces
+        escaped = escaped.replace(":", "\\:")
+    if not first:
+        return escaped
+    return _LEADING.sub(lambda found: found[1] + "\\" if found[1].isdecimal() else "\\" + found[1], escaped)
+
+
+def _code(part: str) -> str:
+    fence = "`" * (1 + max(map(len, re.findall("`+", part)), default=0))
+    room = " " if part.startswith("`") or part.endswith("`") else ""
+    return f"{fence}{room}{part}{room}{fence}"
 
 
 def span(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:

@@ -95,7 +95,7 @@ def objectives(trials: pd.DataFrame, chosen_by: searched.Objective = searched.F1
     metrics = sorted(name for name in trials.columns if name.startswith(foreign.METRIC_PREFIX))
     found = [(name, name.removeprefix(foreign.METRIC_PREFIX)) for name in metrics]
     return {
-        text.plain(title): Objective(name, text.clean(title), up=not _is_loss(title)) for name, title in found
+        text.clean(title): Objective(name, text.clean(title), up=not _is_loss(title)) for name, title in found
     }
 
 
@@ -133,7 +133,8 @@ def parameters(trials: pd.DataFrame) -> list[Parameter]:
             continue
         title = text.clean(column.removeprefix(PARAM_PREFIX))
         seen[title] = seen.get(title, 0) + 1
-        found.append(_describe(column, title + text.JOINER * (seen[title] - 1), known))
+        again = f" ({seen[title]})" if seen[title] > 1 else ""
+        found.append(_describe(column, title + again, known))
     return found
 
 
@@ -289,7 +290,7 @@ def polylines(
         marks = [Tick(BELOW, NO_SCORE), *marks]
     title = wrap(objective.title)
     taken = {wrap(parameter.title) for parameter in shown}
-    title += text.JOINER if title in taken else ""
+    title += "\n(score)" if title in taken else ""
     here = frame[SCORE].map(lambda value: f"{objective.title} = {text.score(value)}")
     lines.append(_line(frame, title, at.fillna(BELOW), here))
     ticks += [(title, *tick) for tick in marks]

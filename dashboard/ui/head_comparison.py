@@ -78,7 +78,7 @@ def differences(pairs: pd.DataFrame, *, n: int, groups: int | None) -> None:
 def choose_pair(pairs: pd.DataFrame) -> Pair:
     """The two methods that the rest of the page is about."""
     options = {
-        text.plain(comparison.pair_name(one, other), longest=100): Pair(one, other)
+        text.clean(comparison.pair_name(one, other), longest=100): Pair(one, other)
         for one, other in zip(pairs[MethodPairs.METHOD], pairs[MethodPairs.AGAINST], strict=True)
     }
     picked = st.selectbox("Compare", list(options), key="pair", bind="query-params", width=520)

@@ -150,9 +150,9 @@ def controlled(
 
 
 def run_label(info: RunInfo) -> str:
-    """What tells a run from others of the same name: when it began, and the beginning of its id."""
+    """What tells a run from others of the same name: when it began, and how its id begins. Not Markdown."""
     started = f"{info.started:%d %b %H:%M}" if info.started else ""
-    return f"{text.plain(info.name, longest=40)} · {started} · {info.run_id[:6]}"
+    return f"{text.clean(info.name, longest=40)} · {started} · {info.run_id[:6]}"
 
 
 def pick(

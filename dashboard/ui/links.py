@@ -14,7 +14,7 @@ HEAD, SPLIT = "cell_head", "cell_split"
 
 def cell(run_id: str, *, head: str, split: str, label: str, pred: str) -> dict[str, str]:
     """The parameters of an address that leads to a cell, or to its rows."""
-    return {state.RUN: run_id, LABEL: label, PRED: pred, SPLIT: split, HEAD: text.plain(head)}
+    return {state.RUN: run_id, LABEL: label, PRED: pred, SPLIT: split, HEAD: text.clean(head)}
 
 
 def take_over(parameter: str, key: str, options: list[str]) -> None:

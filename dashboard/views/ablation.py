@@ -81,7 +81,7 @@ def so_far(info: RunInfo, scores: pd.DataFrame | None) -> None:
 
 def of_encoder(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of one encoder, chosen where there are several."""
-    encoders = {text.plain(name): name for name in table[Ablation.ENCODER].unique()}
+    encoders = {text.clean(name): name for name in table[Ablation.ENCODER].unique()}
     if len(encoders) == 1:
         return table
     chosen = st.selectbox("Encoder", list(encoders), key="encoder", bind="query-params", width=520)
@@ -227,7 +227,7 @@ def slider(
         f"{slot.capitalize()} score",
         names,
         index=names.index(usual),
-        format_func=text.plain,
+        format_func=text.clean,
         key=slot,
         bind="query-params",
     )
@@ -390,7 +390,7 @@ def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
         "Cell",
         numbers,
         index=numbers.index(chosen),
-        format_func=lambda number: text.plain(names[number], longest=110),
+        format_func=lambda number: text.clean(names[number], longest=110),
         key=f"cell-{chosen}",
         width=520,
     )

@@ -69,6 +69,10 @@ class MatrixPage(NamedTuple):
         """Whether there is room for something beside a matrix."""
         return len(self.classes) <= MOST_SQUARE
 
+    def listed(self, name: str) -> str:
+        """A class as lists show it, which render no Markdown."""
+        return text.clean(self.shown.get(name, name), longest=40)
+
     def says(self, name: str, longest: int = 40) -> str:
         return text.plain(self.shown.get(name, name), longest=longest)
 
@@ -115,7 +119,7 @@ def sides(page: MatrixPage) -> Any:
 
 def offered(info: RunInfo, predictions: pd.DataFrame) -> tuple[dict[str, str], list[str], list[str]]:
     """Heads by what stands for them, splits, and orders of the classes."""
-    heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
+    heads = {text.clean(name): name for name in predictions[Predictions.HEAD].unique()}
     present = set(predictions[Predictions.SPLIT])
     splits = [name for name in SPLITS if name in present] or sorted(present)
     logged = state.summary(info).get(Summary.CLASSES, [])
@@ -372,7 +376,7 @@ def pick_by_name(page: MatrixPage, cell: tuple[str, str]) -> None:
     st.session_state["cell-label"], st.session_state["cell-pred"] = cell
     for column, words in zip(st.columns(2), ("Label", "Predicted"), strict=True):
         key = "cell-label" if words == "Label" else "cell-pred"
-        column.selectbox(words, page.classes, format_func=page.says, key=key, on_change=picked)
+        column.selectbox(words, page.classes, format_func=page.listed, key=key, on_change=picked)
 
 
 def cell_title(page: MatrixPage, cell: tuple[str, str]) -> None:

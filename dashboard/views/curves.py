@@ -181,12 +181,12 @@ def series_names(curves: pd.DataFrame) -> dict[str, tuple[str, str]]:
         found.append(BOTH)
     ours = [pair for pair in NAMES if pair in found]
     rest = [pair for pair in found if pair not in NAMES]
-    return {NAMES.get(pair) or text.plain(" ".join(pair).strip()): pair for pair in ours + rest}
+    return {NAMES.get(pair) or text.clean(" ".join(pair).strip()): pair for pair in ours + rest}
 
 
 def controls(trials: pd.DataFrame, ends: tuple[int, int], names: dict[str, tuple[str, str]]) -> CurveChoices:
     """The row of controls; all are kept in the address."""
-    columns = {text.plain(name.removeprefix(PARAM_PREFIX)): name for name in trial_frames.parameters(trials)}
+    columns = {text.clean(name.removeprefix(PARAM_PREFIX)): name for name in trial_frames.parameters(trials)}
     options = [ALL, *columns, STATE, SEED]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         series = st.selectbox("Metric", list(names), key="metric", bind="query-params", width=200)
@@ -232,7 +232,7 @@ def averaged(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *, 
     if asked.series != NAMES[RATE] and len(rates):
         by_epoch = trial_frames.bands(rates)
         rate = drawing(charts.rates(by_epoch, order=order, palette=palette, log_x=asked.log_x))
-    says = explain(bands, lines, raw, best, label=asked.series, shadow=shadow is not None)
+    says = explain(bands, lines, raw, best, label=text.plain(asked.series), shadow=shadow is not None)
     title = f"{asked.series} by epoch, mean of {text.count(len(order), 'group')} of trials"
     return CurveFigures(bands, title, drawing(chart), left, rate, says, clickable(raw, shadow))
 

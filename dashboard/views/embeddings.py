@@ -147,7 +147,7 @@ class Offer(NamedTuple):
 
 
 def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, classes: list[str]) -> Offer:
-    heads = {text.plain(name): name for name in predictions[Predictions.HEAD].unique()}
+    heads = {text.clean(name): name for name in predictions[Predictions.HEAD].unique()}
     splits = [name for name in ("train", "val", "test") if name in set(predictions[Predictions.SPLIT])]
     colours = list(COLOURS)
     if samples.get(Samples.CORRUPTED, pd.Series(dtype=object)).notna().any():
@@ -211,7 +211,7 @@ def at_perplexity(projection: pd.DataFrame, perplexity: int) -> pd.DataFrame:
 
 
 def pick_score(numbers: pd.DataFrame) -> str:
-    names = {text.plain(name): name for name in numbers.columns}
+    names = {text.clean(name): name for name in numbers.columns}
     return names[st.selectbox("Score", list(names), key="score", bind="query-params", width=320)]
 
 

@@ -166,14 +166,14 @@ def importances(page: TrialsPage) -> None:
         )
         return
     trials = int(page.frame[SCORE].notna().sum())
-    names = [text.plain(title) for title in told.loc[told["stands_out"], "title"]]
-    verdict = importance_verdict(names, trials)
-    layout.verdict(verdict)
+    names = told.loc[told["stands_out"], "title"].tolist()
+    layout.verdict(importance_verdict([text.plain(name) for name in names], trials))
     layout.chart(
         page.kept("importance", lambda: drawing(charts.importance(told, dark=state.is_dark()))),
         page.told.drop(columns="column"),
         name="importance",
-        alt_text=f"Importance of {text.count(len(told), 'hyperparameter')} with intervals. {verdict}",
+        alt_text=f"Importance of {text.count(len(told), 'hyperparameter')} with intervals. "
+        + importance_verdict(names, trials),
         n=text.count(trials, "trial"),
     )
     layout.sentence(
@@ -204,7 +204,7 @@ def importance_verdict(names: list[str], trials: int) -> str:
 
 def by_title(parameters: list[Parameter]) -> dict[str, Parameter]:
     """Parameters by the words that widgets show."""
-    return {text.plain(parameter.title): parameter for parameter in parameters}
+    return {parameter.title: parameter for parameter in parameters}
 
 
 def parallel(page: TrialsPage) -> None:
@@ -216,6 +216,7 @@ def parallel(page: TrialsPage) -> None:
         list(names),
         selection_mode="multi",
         default=list(names)[:FIRST_AXES],
+        format_func=text.plain,
         key="axes",
         bind="query-params",
     )

@@ -142,7 +142,7 @@ def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
         return None
     at = 0
     if len(good) > 1:
-        names = [f"{i + 1}. {text.plain(name, longest=50)}" for i, (name, _, _) in enumerate(good)]
+        names = [f"{i + 1}. {text.clean(name, longest=50)}" for i, (name, _, _) in enumerate(good)]
         at = names.index(st.selectbox("Which of them", names, key=SEVERAL, width=420))
     name, data, answer = good[at]
     return Answer(
@@ -181,7 +181,7 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
         "Test row",
         list(names),
         format_func=lambda one: (
-            f"{text.plain(names[one], longest=50)} · {text.plain(labels[one], longest=30)}"
+            f"{text.clean(names[one], longest=50)} · {text.clean(labels[one], longest=30)}"
         ),
         key="row",
         bind="query-params",

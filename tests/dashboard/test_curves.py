@@ -190,3 +190,12 @@ def test_penalty_paths_keep_heads_and_settings_apart() -> None:
     assert set(paths["shrinkage"]["head"]) == {"Gaussian discriminant"}
     assert paths["l2"]["penalty"].is_monotonic_increasing
     assert set(paths["l2"]["settings"]) == {"centre"}
+
+
+def test_a_parameter_with_an_underscore_in_the_address_is_what_the_curves_are_grouped_by(
+    showing: Showing,
+) -> None:
+    showing(synthetic_runs.sweep, trials=12)
+    app = open_page(PAGE, group="weight_decay", metric="validation loss")
+    assert app.selectbox(key="group").value == "weight_decay"
+    assert shown_specs(app)[0]["layer"][0]["encoding"]["color"]["title"] == "weight_decay"

@@ -488,3 +488,10 @@ def test_the_pieces_of_a_line_join_and_tell_what_is_at_both_ends() -> None:
     assert pieces["axis"].tolist()[1:] == pieces["next"].tolist()[:-1]
     assert pieces["at"].tolist()[1:] == pieces["next_at"].tolist()[:-1]
     assert pieces["here"].iloc[0].count(" = ") == 2
+
+
+def test_parameters_with_underscores_in_the_address_are_the_axes_and_the_map(showing: Showing) -> None:
+    showing(synthetic_runs.sweep, trials=30)
+    app = open_page(PAGE, across="weight_decay", up="lr", axes="weight_decay")
+    assert app.selectbox(key="across").value == "weight_decay"
+    assert app.pills(key="axes").value == ["weight_decay"]

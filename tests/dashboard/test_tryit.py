@@ -15,7 +15,6 @@ from safetensors.numpy import load_file
 from streamlit.testing.v1 import AppTest
 
 from dashboard.charts.explain import HEAD, ZERO_SHOT, place, probabilities
-from dashboard.text import JOINER
 from tests.support import synthetic_runs
 from tests.support.pages import Showing, captions, charts, open_page, words
 from tests.support.trained_sweep import CLASSES, Answering, image
@@ -35,13 +34,9 @@ def answered(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> Answering
 
 
 def rendered(app: AppTest) -> str:
-    """Words that the page renders as Markdown, without the joiners that disarm them."""
+    """Words that the page renders as Markdown."""
     nodes = [*app.markdown, *app.caption, *app.subheader, *app.warning, *app.error, *app.info]
     return "\n".join([*(str(node.value) for node in nodes), *captions(app)])
-
-
-def bare(words: str) -> str:
-    return words.replace(JOINER, "")
 
 
 def drop(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
@@ -60,7 +55,7 @@ def test_an_image_is_answered_with_neighbours_zero_shot_and_a_place(answered: An
     assert len(charts(app)) == 2
     probs_c = answered.probabilities()["red/3.png"]
     assert f"{probs_c.max():.1%} likely" in told
-    assert sorted(CLASSES)[probs_c.argmax()] in bare(told)
+    assert sorted(CLASSES)[probs_c.argmax()] in told
     assert "Zero-shot, which knows the classes by their names alone, says" in told
     assert "Prediction set (90% coverage):" in told
     assert "of 12** have the label that the head gave" in told
@@ -79,11 +74,11 @@ def test_an_image_unlike_the_training_images_is_none_of_these(
 def test_of_several_images_the_bad_are_named_and_one_is_chosen(answered: Answering) -> None:
     good = [(f"{i}.png", (answered.images / "red" / f"{i}.png").read_bytes()) for i in range(2)]
     app = drop(open_page(PAGE), ("bad.png", b"<html>"), *good, (f"{synthetic_runs.HOSTILE}.png", b""))
-    assert bare(app.warning[0].value).startswith("“bad.png” cannot be used: not an image")
+    assert app.warning[0].value.startswith("“bad.png” cannot be used: not an image")
     assert "](http" not in app.warning[1].value
-    assert [bare(one) for one in app.selectbox(key="which").options] == ["1. 0.png", "2. 1.png"]
+    assert list(app.selectbox(key="which").options) == ["1. 0.png", "2. 1.png"]
     app.selectbox(key="which").select_index(1).run()
-    assert "1.png" in bare(words(app))
+    assert "1.png" in words(app)
     drop(app, ("bad.png", b"<html>"))
     assert len(charts(app)) == 0
 
@@ -92,7 +87,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(answered: A
     large = io.BytesIO()
     Image.new("1", (9000, 6000)).save(large, "PNG")
     app = drop(open_page(PAGE), ("large.png", large.getvalue()))
-    assert "too large: 9000 x 6000 pixels, the limit is 50,000,000" in bare(app.warning[0].value)
+    assert "too large: 9000 x 6000 pixels, the limit is 50,000,000" in app.warning[0].value
 
 
 def test_a_test_row_is_shown_as_it_was_answered(answered: Answering) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -58,8 +60,8 @@ def place(
 ) -> alt.LayerChart:
     """The map's rows ``x, y, likely, label, split, sample_id, near`` and the image ``x, y, image`` on it.
 
-    Rows of the predicted class (``likely``) are blue, the others grey; neighbours have a ring. Shift and drag
-    moves, Shift and wheel zooms.
+    Rows of the predicted class (``likely``) are blue, the others grey; neighbours have a ring. A null
+    ``image`` is drawn as an orange diamond. Shift and drag moves, Shift and wheel zooms.
     """
     ends = {c: _ends(pd.concat([rows[c], here[c]])) for c in ("x", "y")}
     axis = alt.Axis(title=None, labels=False, ticks=False, domain=False, grid=False)
@@ -94,15 +96,19 @@ def place(
         .mark_point(filled=False, stroke=ink(dark), strokeWidth=1.5, size=130, opacity=1, aria=False)
         .encode(x=x, y=y, tooltip=told)
     )
-    halo = (
-        alt.Chart(here)
-        .mark_point(
-            filled=False, stroke=ink(dark), strokeWidth=2.5, size=(IMAGE + 18) ** 2, opacity=1, aria=False
-        )
-        .encode(x=x, y=y)
-    )
-    image = alt.Chart(here).mark_image(width=IMAGE, height=IMAGE, aria=False)
-    return (dots + rings + image.encode(x=x, y=y, url="image:N") + halo).properties(height=height)
+    layered: Any = alt.layer(dots, rings, *_marker(here, x, y, dark=dark))
+    return layered.properties(height=height)
+
+
+def _marker(here: pd.DataFrame, x: Any, y: Any, *, dark: bool) -> list[alt.Chart]:
+    """The image in a ring, or a diamond where there is none: a null image is drawn as a broken file."""
+    base = alt.Chart(here).encode(x=x, y=y)
+    if here["image"].isna().all():
+        diamond: dict[str, Any] = {"shape": "diamond", "fill": ORANGE, "strokeWidth": 2, "size": 420}
+        return [base.mark_point(filled=True, stroke=ink(dark), opacity=1, aria=False, **diamond)]
+    size = (IMAGE + 18) ** 2
+    ring = base.mark_point(filled=False, stroke=ink(dark), strokeWidth=2.5, size=size, opacity=1, aria=False)
+    return [base.mark_image(width=IMAGE, height=IMAGE, aria=False).encode(url="image:N"), ring]
 
 
 def _ends(values: pd.Series) -> list[float]:

@@ -208,3 +208,12 @@ def test_bars_are_the_heads_and_dots_are_zero_shots() -> None:
     domain = drawn["layer"][0]["encoding"]["x"]["scale"]["domain"]
     assert domain[0] < 0
     assert domain[1] > 2
+
+
+@pytest.mark.parametrize("image", [None, "data:image/webp;base64,AA=="])
+def test_a_row_has_a_marker_on_the_map_with_or_without_an_image(image: str | None) -> None:
+    rows = pd.DataFrame({"x": [0.0], "y": [0.0], "likely": True, "near": False, "label": "a"})
+    here = pd.DataFrame({"x": [2.0], "y": [0.5], "image": [image]})
+    spec = place(rows.assign(split="train", sample_id="r"), here, title="a", dark=False).to_dict()
+    drawn = [layer["mark"].get("shape", layer["mark"]["type"]) for layer in spec["layer"][2:]]
+    assert drawn == (["diamond"] if image is None else ["image", "point"])

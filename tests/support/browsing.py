@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, TimeoutError
 
@@ -44,6 +45,7 @@ class Watched:
         """``alone``: of another person, without what other pages of the browser fetched or keep."""
         self.address = address
         self.errors: list[str] = []
+        self.nothings: list[str] = []  # requests for what a page has no address of
         self.strangers: list[str] = []
         self.dialogs: list[str] = []
         self.page = browser.new_context().new_page() if alone else _tab(browser)
@@ -67,6 +69,8 @@ class Watched:
     def _see(self, url: str) -> None:
         if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
             self.strangers.append(url)
+        if urlsplit(url).path.rpartition("/")[2] in ("null", "undefined", "NaN", "None"):
+            self.nothings.append(url)  # Streamlit answers with its own page: no error in the console
 
     def _dismiss(self, dialog: Dialog) -> None:
         self.dialogs.append(dialog.message)
@@ -80,6 +84,7 @@ class Watched:
     def check(self) -> None:
         assert self.page.locator("[data-testid=stException]").count() == 0
         assert self.errors == []
+        assert self.nothings == []
         assert self.dialogs == []
         assert self.strangers == []
 

@@ -230,7 +230,7 @@ def select(page: Page) -> float:
     page.mouse.move(left + 0.2 * place["width"], top + 0.3 * place["height"], steps=8)
     began = time.perf_counter()
     page.mouse.up()
-    wait(page, [MAIN, "in 1 box"], [IMAGE, ""])
+    wait(page, [MAIN, " selected, "], [IMAGE, ""])
     return time.perf_counter() - began
 
 

@@ -1,4 +1,4 @@
-"""What was said of one image: probabilities class by class, and its place among the rows of the map."""
+"""Charts of one prediction: probabilities by class, and the position among the rows of the map."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import altair as alt
 import pandas as pd
 
 from dashboard.charts.palette import BLUE, GREY, ORANGE, PAN
+from dashboard.charts.scatter import equal_scales
 from trainer.charts.palette import ink
 
-HEAD, ZERO_SHOT = "the head", "its names alone (zero-shot)"
+HEAD, ZERO_SHOT = "head", "zero-shot"
 IMAGE = 56  # pixels of the image on the map
 
 
 def probabilities(answers: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """A bar for each class of ``class, by, probability``; what zero-shot says, where it is there, as a dot.
+    """A bar for each class of ``class, by, probability``; zero-shot, where it is there, as a dot.
 
     The classes keep the order they come in.
     """
@@ -38,7 +39,7 @@ def probabilities(answers: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     )
     told = [
         alt.Tooltip("class:N"),
-        alt.Tooltip("by:N", title="answered by"),
+        alt.Tooltip("by:N", title="predicted by"),
         alt.Tooltip("probability:Q", format=".2%"),
     ]
     bars = (
@@ -63,12 +64,10 @@ def place(
     Rows of the predicted class (``likely``) are blue, the others grey; neighbours have a ring. A null
     ``image`` is drawn as an orange diamond. Shift and drag moves, Shift and wheel zooms.
     """
-    ends = {c: _ends(pd.concat([rows[c], here[c]])) for c in ("x", "y")}
+    both = pd.concat([rows[["x", "y"]], here[["x", "y"]]])
+    scales = equal_scales(tuple(float(f(both[c])) for c in ("x", "y") for f in (min, max)), margin=0.04)  # type: ignore[arg-type]
     axis = alt.Axis(title=None, labels=False, ticks=False, domain=False, grid=False)
-    x, y = (
-        make(f"{c}:Q", axis=axis, scale=alt.Scale(domain=ends[c], zero=False, nice=False))
-        for make, c in ((alt.X, "x"), (alt.Y, "y"))
-    )
+    x, y = alt.X("x:Q", axis=axis, scale=scales[0]), alt.Y("y:Q", axis=axis, scale=scales[1])
     names = [title, "another class"]
     told = [
         alt.Tooltip("label:N"),
@@ -109,9 +108,3 @@ def _marker(here: pd.DataFrame, x: Any, y: Any, *, dark: bool) -> list[alt.Chart
     size = (IMAGE + 18) ** 2
     ring = base.mark_point(filled=False, stroke=ink(dark), strokeWidth=2.5, size=size, opacity=1, aria=False)
     return [base.mark_image(width=IMAGE, height=IMAGE, aria=False).encode(url="image:N"), ring]
-
-
-def _ends(values: pd.Series) -> list[float]:
-    low, high = float(values.min()), float(values.max())
-    margin = 0.04 * (high - low) or 1.0
-    return [low - margin, high + margin]

@@ -14,10 +14,11 @@ from trainer.charts.palette import ink
 
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
 MOST_IN_LEGEND = 56  # more would take the room of the map
+MOST_BELOW = 24  # classes of a legend below the map; a longer one stands beside it
 IMAGE = 34  # pixels on the map
+NAME_SIZE = 13  # pixels of a class name on the map
 BOX, POINT, VIEW = "box", "point", "view"  # names of the selections: a dragged box, a clicked point, the zoom
 DIMMED = 0.13
-FULL = alt.Legend(symbolOpacity=1)  # however dim the points are
 RING = ["x", "y", "number", "here"]
 PLACES = ["left", "right", "bottom", "top"]
 # A plain drag draws a box, with Shift it moves the map; a click at the end of a drag is no click on a point.
@@ -42,6 +43,7 @@ class MapOverlays:
     images: pd.DataFrame | None = None  # rows that are drawn as their ``image``, on top
     lit: pd.DataFrame | None = None  # rows that stand out while the others are dimmed; None dims nothing
     marked: pd.DataFrame | None = None  # rows in a ring, a large one where ``here``
+    names: pd.DataFrame | None = None  # ``x, y, name`` of classes, written on the map
     boxes: Sequence[tuple[float, float, float, float]] = ()  # drawn before: ``x`` from, to, ``y`` from, to
 
 
@@ -54,24 +56,53 @@ def scatter(
     dark: bool = False,
     height: int = 620,
 ) -> alt.LayerChart:
-    """A map of points ``x, y, number, label, pred, confidence, outcome, split, caption, spoiled, image``.
+    """A map of points ``x, y, number, label, pred, confidence, outcome, split, caption, corruption, image``.
 
-    A class has a colour and a shape, so that more classes than colours can be told apart; of ``spoiled`` and
-    ``group`` the first is grey. ``image`` (a data URI or null) shows in the tooltip.
+    Both axes have the same units per pixel. A class has a colour and a shape, so that more classes than
+    colours can be told apart; of ``corruption`` and ``group`` the first is grey. ``image`` (a data URI or
+    null) shows in the tooltip.
 
     Args:
         extent: of both axes, as a box; left out, that of the points.
     """
     ends = extent or (points["x"].min(), points["x"].max(), points["y"].min(), points["y"].max())
+    scales = equal_scales(ends)
     place = {
-        "x": alt.X("x:Q", axis=_axis(), scale=_scale(*ends[:2])),
-        "y": alt.Y("y:Q", axis=_axis(), scale=_scale(*ends[2:])),
+        "x": alt.X("x:Q", axis=_axis(), scale=scales[0]),
+        "y": alt.Y("y:Q", axis=_axis(), scale=scales[1]),
     }
     tooltip = _tooltip(colouring.column, colouring.title)
     layers, legend = _dots(points, colouring, overlays, {**place, "tooltip": tooltip})
     layers[0] = layers[0].add_params(*_selections(), *legend)
-    layered: Any = alt.layer(_boxes(overlays.boxes, ends), *layers, _rings(overlays.marked, place, dark=dark))
+    over = [_rings(overlays.marked, place, dark=dark), *_names(overlays.names, place, dark=dark)]
+    layered: Any = alt.layer(_boxes(overlays.boxes, scales), *layers, *over)
     return layered.properties(height=height)
+
+
+def equal_scales(ends: tuple[float, float, float, float], *, margin: float = 0.02) -> tuple[Any, Any]:
+    """Scales of x and y with the same units per pixel, whatever size the chart has: distances on a map are
+    distances in it.
+
+    Args:
+        ends: ``x`` from, to, ``y`` from, to; what the chart has to show.
+        margin: as a share of the longer side.
+    """
+    left, right, bottom, top = (float(end) for end in ends)
+    more = 2 * margin * max(right - left, top - bottom) or 2.0
+    across, up = right - left + more, top - bottom + more
+    halves = (
+        f"max({across!r}, {up!r} * width / height) / 2",
+        f"max({up!r}, {across!r} * height / width) / 2",
+    )
+    middles = ((left + right) / 2, (bottom + top) / 2)
+    return tuple(  # type: ignore[return-value]
+        alt.Scale(
+            domain=[alt.ExprRef(f"{middle!r} - {half}"), alt.ExprRef(f"{middle!r} + {half}")],
+            zero=False,
+            nice=False,
+        )
+        for middle, half in zip(middles, halves, strict=True)
+    )
 
 
 def _dots(
@@ -120,26 +151,29 @@ def _rings(marked: pd.DataFrame | None, place: dict[str, Any], *, dark: bool) ->
     return ring.encode(**place, size=alt.condition("datum.here", alt.value(700), alt.value(220)))
 
 
-def _boxes(
-    boxes: Sequence[tuple[float, float, float, float]], ends: tuple[float, float, float, float]
-) -> alt.Chart:
+def _names(names: pd.DataFrame | None, place: dict[str, Any], *, dark: bool) -> list[alt.Chart]:
+    """Names of classes, each over its own outline in the colour of the page."""
+    if names is None or names.empty:
+        return []
+    text: dict[str, Any] = {"fontSize": NAME_SIZE, "fontWeight": 600, "aria": False}
+    base = alt.Chart(names).encode(**place, text="name:N")
+    halo = base.mark_text(stroke=ink(not dark), strokeWidth=4, strokeJoin="round", **text)
+    return [halo.encode(strokeOpacity=alt.value(0.85)), base.mark_text(fill=ink(dark), **text)]
+
+
+def _boxes(boxes: Sequence[tuple[float, float, float, float]], scales: tuple[Any, Any]) -> alt.Chart:
     mark: Any = MARKED
     drawn = alt.Chart(pd.DataFrame(list(boxes), columns=PLACES)).mark_rect(**mark, clip=True, aria=False)
     return drawn.encode(
-        x=alt.X("left:Q", axis=_axis(), scale=_scale(*ends[:2])),
+        x=alt.X("left:Q", axis=_axis(), scale=scales[0]),
         x2="right:Q",
-        y=alt.Y("bottom:Q", axis=_axis(), scale=_scale(*ends[2:])),
+        y=alt.Y("bottom:Q", axis=_axis(), scale=scales[1]),
         y2="top:Q",
     )
 
 
 def _axis() -> alt.Axis:
     return alt.Axis(title=None, labels=False, ticks=False, domain=False, grid=False)
-
-
-def _scale(low: float, high: float) -> alt.Scale:
-    margin = 0.02 * (high - low) or 1.0
-    return alt.Scale(domain=[float(low - margin), float(high + margin)], zero=False, nice=False)
 
 
 def _tooltip(colour: str, title: str) -> list[alt.Tooltip]:
@@ -152,7 +186,7 @@ def _tooltip(colour: str, title: str) -> list[alt.Tooltip]:
         alt.Tooltip("caption:N"),
         alt.Tooltip("sample_id:N", title="sample"),
     ]
-    if colour in ("spoiled", "group"):
+    if colour in ("corruption", "group"):
         told.append(alt.Tooltip(f"{colour}:N"))
     if colour == "number_shown":
         told.append(alt.Tooltip("number_shown:Q", title="value", format=".4g"))
@@ -160,54 +194,44 @@ def _tooltip(colour: str, title: str) -> list[alt.Tooltip]:
 
 
 def _point_colours(colour: str, title: str, classes: list[str], points: pd.DataFrame) -> dict[str, Any]:
+    if not classes:
+        return {"color": _shades(colour, title, points)}
+    field = f"{colour}:N"
+    shared: Any = {"title": title, "sort": classes, "legend": _legend(classes)}
+    if colour == "outcome":
+        tints, shapes = [GREY, RED], ["circle", "diamond"]
+    else:
+        quiet = tuple(classes[:1]) if colour in ("corruption", "group") else ()
+        tints = colours(classes, ordered=False, quiet=quiet)
+        # One shape more for each round through the colours.
+        shapes = [SHAPES[i // len(CATEGORIES) % len(SHAPES)] for i in range(len(classes))]
+    return {
+        "color": alt.Color(field, scale=alt.Scale(domain=classes, range=tints), **shared),
+        "shape": alt.Shape(field, scale=alt.Scale(domain=classes, range=shapes), **shared),
+    }
+
+
+def _shades(colour: str, title: str, points: pd.DataFrame) -> Any:
+    """The colours of a number; grey where it is not known."""
+    legend: Any = {"orient": "bottom", "gradientOpacity": 1, "gradientLength": 200}
     if colour == "confidence":
         scale = alt.Scale(domain=[0, 1], range=ORDERED[::-1])
-        return {
-            "color": alt.Color(
-                "confidence:Q", title=title, scale=scale, legend=alt.Legend(format=".0%", gradientOpacity=1)
-            )
-        }
-    if colour == "outcome":
-        scale = alt.Scale(domain=["right", "wrong"], range=[GREY, RED])
-        shape = alt.Scale(domain=["right", "wrong"], range=["circle", "diamond"])
-        return {
-            "color": alt.Color("outcome:N", title=title, scale=scale, legend=FULL),
-            "shape": alt.Shape("outcome:N", title=title, scale=shape, legend=FULL),
-        }
-    if colour == "split":
-        names = ["train", "val", "test"]
-        scale = alt.Scale(domain=names, range=CATEGORIES[:3])
-        return {"color": alt.Color("split:N", title=title, scale=scale, legend=FULL)}
-    if not classes:
-        known = points[colour].dropna()
-        # Few extreme values must not share all the colours among themselves.
-        ends = [float(end) for end in known.quantile([0.01, 0.99])] if len(known) else [0.0, 1.0]
-        scale = alt.Scale(domain=ends, range=ORDERED, clamp=True)
-        shaded = alt.Color(
-            f"{colour}:Q", title=title, scale=scale, legend=alt.Legend(format=".3~g", gradientOpacity=1)
-        )
-        return {"color": alt.condition(f"isValid(datum.{colour})", shaded, alt.value(GREY))}
-    # One shape more for each round through the colours.
-    quiet = tuple(classes[:1]) if colour in ("spoiled", "group") else ()
-    shapes = [SHAPES[i // len(CATEGORIES) % len(SHAPES)] for i in range(len(classes))]
-    legend: Any = (
-        None
-        if len(classes) > MOST_IN_LEGEND
-        else alt.Legend(symbolLimit=0, symbolOpacity=1, labelLimit=180, columns=1 + (len(classes) - 1) // 28)
-    )
-    return {
-        "color": alt.Color(
-            f"{colour}:N",
-            title=title,
-            sort=classes,
-            scale=alt.Scale(domain=classes, range=colours(classes, ordered=False, quiet=quiet)),
-            legend=legend,
-        ),
-        "shape": alt.Shape(
-            f"{colour}:N",
-            title=title,
-            sort=classes,
-            scale=alt.Scale(domain=classes, range=shapes),
-            legend=legend,
-        ),
-    }
+        return alt.Color("confidence:Q", title=title, scale=scale, legend=alt.Legend(format=".0%", **legend))
+    known = points[colour].dropna()
+    # Few extreme values must not share all the colours among themselves.
+    ends = [float(end) for end in known.quantile([0.01, 0.99])] if len(known) else [0.0, 1.0]
+    scale = alt.Scale(domain=ends, range=ORDERED, clamp=True)
+    shaded = alt.Color(f"{colour}:Q", title=title, scale=scale, legend=alt.Legend(format=".3~g", **legend))
+    return alt.condition(f"isValid(datum.{colour})", shaded, alt.value(GREY))
+
+
+def _legend(classes: list[str]) -> alt.Legend | None:
+    """Below the map in as many columns as fit, which leaves the map its width; a long one beside it."""
+    if len(classes) > MOST_IN_LEGEND:
+        return None
+    solid: Any = {"symbolLimit": 0, "symbolOpacity": 1, "labelLimit": 180}  # however dim the points are
+    if len(classes) > MOST_BELOW:
+        return alt.Legend(columns=1 + (len(classes) - 1) // 28, **solid)
+    column = min(220, 40 + 7 * max(len(name) for name in classes))
+    columns: Any = alt.ExprRef(f"max(1, floor(width / {column}))")
+    return alt.Legend(orient="bottom", columns=columns, **solid)

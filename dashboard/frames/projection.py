@@ -148,20 +148,22 @@ def sample_evenly(points: pd.DataFrame, most: int) -> pd.DataFrame:
     return shares.sample(frac=most / len(points), random_state=0).sort_index()
 
 
-def landmarks(points: pd.DataFrame, *, columns: int = 22, rows: int = 15, fewest: int = 3) -> pd.DataFrame:
-    """Points spread over the map, each the middle one of a cell of a grid, the most crowded cells first.
+def landmarks(points: pd.DataFrame, *, columns: int = 16, rows: int = 16, fewest: int = 3) -> pd.DataFrame:
+    """Points spread over the map, the middle ones of the cells of a square grid, most crowded cells first.
 
     No two are nearer than a cell in both directions, so that images of a cell's size do not cover each
     other. Cells with less than ``fewest`` points have none: an outlier is no landmark.
 
     Args:
         points: with ``x`` and ``y``.
+        columns, rows: of cells at most, where the map is shown as large as fits with one scale for both axes.
     """
     if points.empty:
         return points
     place = points[["x", "y"]] - points[["x", "y"]].min()
-    place *= [columns, rows] / place.max().replace(0, 1)  # in cells
-    cell = place.clip(upper=[columns - 0.5, rows - 0.5], axis=1).astype(int).apply(tuple, axis=1)
+    side = float((place.max() / [columns, rows]).max()) or 1.0
+    place /= side
+    cell = (place * (1 - 1e-9)).astype(int).apply(tuple, axis=1)
     distance = (place - place.groupby(cell).transform("mean")).pow(2).sum(axis=1)
     crowd = cell.groupby(cell).size().sort_values(ascending=False, kind="stable")
     middle = distance.groupby(cell).idxmin()
@@ -171,3 +173,28 @@ def landmarks(points: pd.DataFrame, *, columns: int = 22, rows: int = 15, fewest
         if not (gap < 1).any():
             kept.append(middle[one])
     return points.loc[kept]
+
+
+def class_names(points: pd.DataFrame, column: str, *, size: tuple[float, float]) -> pd.DataFrame:
+    """``x, y, name``: where the name of each class is written, the largest class first.
+
+    A name stands at the point of its class that is nearest to the class's median. One that would overlap a
+    name of a larger class is left out.
+
+    Args:
+        column: of ``points``, with the classes.
+        size: of a character of a name: width and height, as shares of the map's longer side.
+    """
+    found: list[tuple[float, float, str]] = []
+    reach = float((points[["x", "y"]].max() - points[["x", "y"]].min()).max()) or 1.0
+    for name in points[column].value_counts().index:
+        of_class = points.loc[points[column] == name, ["x", "y"]]
+        away = (of_class - of_class.median()).pow(2).sum(axis=1)
+        x, y = (float(value) for value in of_class.loc[away.idxmin()])
+        overlaps = (
+            abs(x - left) < reach * size[0] * (len(name) + len(other)) / 2 and abs(y - low) < reach * size[1]
+            for left, low, other in found
+        )
+        if name and not any(overlaps):
+            found.append((x, y, str(name)))
+    return pd.DataFrame(found, columns=["x", "y", "name"])

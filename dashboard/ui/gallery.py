@@ -14,10 +14,12 @@ from trainer.tracking.schema import Samples
 
 PER_PAGE = 24
 WIDTH = 80  # pixels of an image
+SIZES = [48, 64, 80, 104, 136, 176]  # that a reader can choose
 NEW_LINE = "  \n"  # in Markdown
+JOINED = " · "
 NO_IMAGE = ":material/hide_image:"
-SAYS = "says"  # column of the line that stands first below an image
-ALSO = "also"  # column, if there is one, of the line that stands second
+SAYS = "says"  # column of what is said first below an image
+ALSO = "also"  # column, if there is one, of what is said second
 
 
 def with_images(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
@@ -32,51 +34,71 @@ def with_images(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFram
 
 
 def show(rows: pd.DataFrame, *, key: str, order: str, per_page: int = PER_PAGE, width: int = WIDTH) -> None:
-    """The rows' images in the order given, the page of them kept in the address.
+    """The rows' images in the order given; page and size are kept in the address.
 
     Args:
         rows: ``sample_id, caption, thumbnail`` (see `with_images`) and ``says``, what stands below each.
-        key: parameter of the address that keeps the page, unique on the page.
+        key: parameter of the address that keeps the page, unique on the page; ``<key>_size`` keeps the size.
         order: in words, for the sentence below; what is foreign in it must be `text.plain`.
+        width: of an image in pixels until the reader chooses another.
     """
     if rows.empty:
-        layout.empty("No row is here.", ":material/filter_alt_off:")
+        layout.empty("No rows here.", ":material/filter_alt_off:")
         return
     without = int((~rows[Samples.THUMBNAIL].map(lambda one: isinstance(one, bytes))).sum())
     if without == len(rows):
-        layout.empty(f"This sweep kept no images of these {text.count(without, 'row')}.", NO_IMAGE)
-        shown = rows.drop(columns=Samples.THUMBNAIL)
-        for name in (Samples.SAMPLE_ID, Samples.CAPTION, SAYS):
-            shown[name] = [text.clean(words, longest=200) for words in shown[name]]
-        st.dataframe(
-            shown[[SAYS, Samples.SAMPLE_ID, Samples.CAPTION]],
-            hide_index=True,
-            height="content" if len(shown) <= 8 else 320,
-            column_config={SAYS: "answer", Samples.SAMPLE_ID: "sample"},
-        )
+        listed(rows)
         return
     first, shown = paged(rows, key=key, per_page=per_page)
-    with st.container(horizontal=True, gap="small"):
+    tiles = st.container(horizontal=True, gap="small")
+    span = f"{first + 1:,} to {first + len(shown):,} of " if len(shown) < len(rows) else ""
+    lacking = f" {without:,} without an image." if without else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        layout.sentence(f"{span}{text.count(len(rows), 'image')}, {order}.{lacking}")
+        width = pick_size(f"{key}_size", width)
+    with tiles:
         for row in shown.to_dict("records"):
             tile(row, width)
-    span = f"{first + 1:,} to {first + len(shown):,} of " if len(shown) < len(rows) else ""
-    lacking = f" Of {without:,} no image was kept." if without else ""
-    layout.sentence(f"{span}{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}.{lacking}")
+
+
+def listed(rows: pd.DataFrame) -> None:
+    """Rows without any image, as a table."""
+    layout.empty(f"No images were kept for {text.count(len(rows), 'row')}.", NO_IMAGE)
+    shown = rows.drop(columns=Samples.THUMBNAIL)
+    for name in (Samples.SAMPLE_ID, Samples.CAPTION, SAYS):
+        shown[name] = [text.clean(words, longest=200) for words in shown[name]]
+    st.dataframe(
+        shown[[SAYS, Samples.SAMPLE_ID, Samples.CAPTION]],
+        hide_index=True,
+        height="content" if len(shown) <= 8 else 320,
+        column_config={SAYS: "prediction", Samples.SAMPLE_ID: "sample"},
+    )
+
+
+def pick_size(key: str, width: int) -> int:
+    """The width of an image in pixels that the reader chose."""
+    return st.select_slider(
+        "Image size",
+        sorted({*SIZES, width}),
+        value=width,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+        format_func=lambda pixels: f"{pixels} px",
+        width=120,
+    )
 
 
 def tile(row: Mapping[Any, Any], width: int) -> None:
-    """One image; below it what is said of it, its caption and its id, all as literal text."""
+    """One image over one line: what is said of it, its caption and its id, as literal text. What the line
+    has no room for shows when the pointer is on it."""
     words = text.clean(row[Samples.CAPTION], longest=300)
     name = text.clean(row[Samples.SAMPLE_ID], longest=300)
-    lines = [text.plain(row[name], longest=40) for name in (SAYS, ALSO) if name in row]
-    lines += [text.plain(one, longest=22) for one in (words, name.rpartition("/")[2]) if one]
-    below = NEW_LINE.join(lines)
-    if isinstance(row[Samples.THUMBNAIL], bytes):
-        st.image(row[Samples.THUMBNAIL], below, width=width, alt=text.clean(words or name))
-        return
-    with st.container(width=width + 8, gap="xxsmall"):
-        image(None, width=width, name=name)
-        st.caption(below)
+    parts = [text.plain(row[column], longest=60) for column in (SAYS, ALSO) if column in row]
+    parts += [text.plain(one, longest=80) for one in (words, name.rpartition("/")[2]) if one]
+    with st.container(width=width, gap="xxsmall"):
+        image(row[Samples.THUMBNAIL], width=width, name=words or name)
+        st.caption(JOINED.join(parts), wrap=False)
 
 
 def image(data: object, *, width: int, name: str) -> None:

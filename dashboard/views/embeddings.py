@@ -1,4 +1,4 @@
-"""A map of the features: what lies together, where the mistakes are, and the images behind its points."""
+"""A map of the features: clusters, misclassified rows, and the images behind the points."""
 
 from __future__ import annotations
 
@@ -28,18 +28,36 @@ COLOURS = {
     "confidence": "confidence",
     "split": "split",
 }
-VALUES = {"correctness": ["right", "wrong"], "split": ["train", "val", "test"]}
-SPOILED = "spoiled"  # offered where the data knows its spoiled rows
+CORRECT, WRONG = "correct", "misclassified"
+VALUES = {"correctness": [CORRECT, WRONG], "split": ["train", "val", "test"]}
+CORRUPTION = "corruption"  # offered where the data has known noise
 GROUP = "group"  # … where rows have a group: a patient, a person
 SCORE = "score"  # … where there are numbers of the rows
 SHADE = "number_shown"  # column of the chosen number
-UNHARMED, UNKNOWN = "as it was", "not known"
+CLEAN, UNKNOWN = "clean", "unknown"
 EVERY = "all"
-CELL = (links.LABEL, links.PRED, links.SPLIT)  # parameters of the address: the cell whose rows are lit
-ADD, FIND, PAGE, PERPLEXITY = "add", "find", "page", "perplexity"
-CLEARED = "map-cleared"  # session: how often the map was told to forget its box and its point
+CELL = (links.LABEL, links.PRED, links.SPLIT)  # parameters of the address: the cell whose rows are matches
+ADD, FIND, PAGE, PERPLEXITY, NAMES = "add", "find", "page", "perplexity", "names"
+CONTROLS = ("head", "colour", "rows", FIND, ADD, PERPLEXITY, "pictures", NAMES, SCORE, links.HEAD)
+CONTROLS_HEIGHT = 155  # pixels
+CLEARED = "map-cleared"  # session: how often box and point were cleared
+LATEST = "map-latest"  # session: what was chosen last, BOX, POINT or TABLE
 MAP = "map-{}-{}"  # widget: of a run, and of how often it was cleared
 TABLE = "table-{}"
+MAP_SHARE, GALLERY_SHARE = 21, 10  # of the width
+CHARACTER = (7.5 / 580, 15 / 580)  # size of one in a class name, as shares of the map's side
+PER_PAGE = 18
+
+
+class Asked(NamedTuple):
+    """What the controls say."""
+
+    colour: str
+    head: str
+    split: str
+    perplexity: int
+    images: bool
+    names: bool
 
 
 class Map(NamedTuple):
@@ -49,7 +67,7 @@ class Map(NamedTuple):
     head: str
     every: pd.DataFrame  # every point
     drawn: pd.DataFrame
-    lit: pd.Series | None  # which of the drawn ones stand out; None: nothing is dimmed
+    lit: pd.Series | None  # which of the drawn ones match cell and search; None: nothing is dimmed
     boxes: list[projection_frames.Box]
     point: str | None  # id of the chosen one
     perplexity: int | None  # of the map; None: it is the only one
@@ -62,7 +80,7 @@ def show(info: RunInfo) -> None:
     projection, samples = state.table(info, Artifact.PROJECTION), state.table(info, Artifact.SAMPLES)
     predictions = state.table(info, Artifact.PREDICTIONS)
     if projection is None or samples is None or predictions is None:
-        layout.missing(info, "points of a map")
+        layout.missing(info, "the map")
         return
     classes = state.summary(info).get(Summary.CLASSES, [])
     measured = measured_of(info)
@@ -70,7 +88,32 @@ def show(info: RunInfo) -> None:
     version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
     offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
     perplexities = Projection.perplexities(projection.columns)
-    colour, head, split, perplexity, shows_images = controls(offered, perplexities)
+    source = Source(info, projection, samples, predictions, measured, classes, version)
+    layout.controlled(
+        lambda: controls(offered, perplexities),
+        first_asked(offered, perplexities),
+        lambda asked: show_map(source, asked, several=len(perplexities) > 1),
+        names=CONTROLS,
+        height=CONTROLS_HEIGHT,
+    )
+
+
+class Source(NamedTuple):
+    """The tables behind the map."""
+
+    info: RunInfo
+    projection: pd.DataFrame
+    samples: pd.DataFrame
+    predictions: pd.DataFrame
+    measured: Measured
+    classes: list[str]
+    version: Hashable
+
+
+def show_map(source: Source, asked: Asked, *, several: bool) -> None:
+    """The map, beside it the images of what is selected, below them the table."""
+    info, projection, samples, predictions, measured, classes, version = source
+    colour, head, split, perplexity = asked[:4]
     version = (version, perplexity)
     answered = state.kept(
         (version, "answered", head), lambda: predictions[predictions[Predictions.HEAD] == head]
@@ -96,20 +139,40 @@ def show(info: RunInfo) -> None:
 
     drawn, column, values = state.kept((version, "drawn"), of_split)
     if drawn.empty:
-        layout.empty("The map holds no row of this split.", ":material/filter_alt_off:")
+        layout.empty("The map has no rows of this split.", ":material/filter_alt_off:")
         return
     version = (version, cell_asked(), st.session_state.get(FIND, ""))
     lit = state.kept((version, "lit"), lambda: lit_ones(drawn))
-    told = perplexity if len(perplexities) > 1 else None
+    told = perplexity if several else None
     there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), told, version)
-    draw(there, column, score or colour, values, shows_images=shows_images)
-    says(there, predictions, score, len(values))
-    selected(there)
-    neighbours(there)
+    left, right = st.columns([MAP_SHARE, GALLERY_SHARE], gap="medium")
+    with left:
+        total = predictions[Predictions.SAMPLE_ID].nunique()
+        layout.verdict(account(there, total))
+        draw(there, Colouring(column, score or colour, values), asked)
+        says(there, score, len(values))
+    beside(there, right)
+
+
+def beside(there: Map, right: Any) -> None:
+    """What was chosen last comes first, so that it is seen without scrolling; what a row of the table leads
+    to stands below the table."""
+    found = chosen_rows(there)
+    latest = st.session_state.get(LATEST, POINT)
+    with right:
+        if latest == POINT:
+            neighbours(there)
+        selected(there, found)
+        if latest == BOX:
+            neighbours(there)
+    if found is not None and len(found):
+        table(there, found)
+    if latest == TABLE:
+        neighbours(there)
 
 
 class Measured(NamedTuple):
-    """What the newest extraction and ablation of the same rows measured."""
+    """Measures of the newest extraction and ablation of the same rows."""
 
     images: pd.DataFrame | None
     scores: pd.DataFrame | None
@@ -151,7 +214,7 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
     splits = [name for name in ("train", "val", "test") if name in set(predictions[Predictions.SPLIT])]
     colours = list(COLOURS)
     if samples.get(Samples.CORRUPTED, pd.Series(dtype=object)).notna().any():
-        colours.append(SPOILED)
+        colours.append(CORRUPTION)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
     if classes or len(projection_frames.numbers(samples, measured.images, measured.scores).columns):
@@ -159,8 +222,14 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
 
 
-def controls(offered: Offer, perplexities: list[int]) -> tuple[str, str, str, int, bool]:
-    """Colour, head, split, perplexity and whether images are drawn, all kept in the address."""
+def first_asked(offered: Offer, perplexities: list[int]) -> Asked:
+    """What `controls` says before anybody has touched it."""
+    usual = Projection.USUAL if len(perplexities) > 1 else perplexities[0]
+    return Asked("label", next(iter(offered.heads.values())), EVERY, usual, offered.images, names=True)
+
+
+def controls(offered: Offer, perplexities: list[int]) -> Asked:
+    """Colour, head, split, perplexity and what is drawn, all kept in the address."""
     heads, splits, colours, with_image = offered
     links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
@@ -176,15 +245,16 @@ def controls(offered: Offer, perplexities: list[int]) -> tuple[str, str, str, in
             "Find",
             key=FIND,
             bind="query-params",
-            placeholder="a label, a name, words of a caption",
+            placeholder="label, file name or caption",
             icon=":material/search:",
-            width=320,
+            width=260,
             on_change=first_page,
         )
         perplexity = pick_perplexity(perplexities)
-        st.toggle("Add boxes to the selection", key=ADD, bind="query-params")
+        st.toggle("Keep earlier boxes", key=ADD, bind="query-params")
         shows_images = with_image and st.toggle("Images", value=True, key="pictures", bind="query-params")
-    return colour, heads[head], split, perplexity, shows_images
+        shows_names = st.toggle("Class names", value=True, key=NAMES, bind="query-params")
+    return Asked(colour, heads[head], split, perplexity, shows_images, shows_names)
 
 
 def pick_perplexity(perplexities: list[int]) -> int:
@@ -198,8 +268,8 @@ def pick_perplexity(perplexities: list[int]) -> int:
         key=PERPLEXITY,
         bind="query-params",
         width=110,
-        help="Roughly how many neighbours a point tries to keep near: small ones show fine groups, large "
-        "ones how groups lie to each other. What holds at all of them is most likely real.",
+        help="Effective number of neighbours in t-SNE. Low values show fine clusters, high values global "
+        "structure. Structure at every perplexity is most likely real.",
         on_change=forget_boxes,
     )
 
@@ -217,18 +287,18 @@ def pick_score(numbers: pd.DataFrame) -> str:
 
 def points(projection: pd.DataFrame, samples: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """One row per point with everything the chart, its tooltip and the tables need."""
-    told = predictions[["sample_id", "label", "pred", "confidence", "split"]]
+    answers = predictions[["sample_id", "label", "pred", "confidence", "split"]]
     kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.GROUP]
-    seen = samples[kept].assign(**{SPOILED: samples.get(Samples.CORRUPTED)})
+    seen = samples[kept].assign(**{CORRUPTION: samples.get(Samples.CORRUPTED)})
     numbered = projection.reset_index(drop=True).rename_axis("number").reset_index()
-    frame = numbered.merge(told, on="sample_id").merge(seen, on="sample_id", how="left")
-    frame["outcome"] = (frame["label"] == frame["pred"]).map({True: "right", False: "wrong"})
-    frame[SPOILED] = [
-        (text.clean(how, longest=40) or UNHARMED) if isinstance(how, str) else UNKNOWN
-        for how in frame[SPOILED]
+    frame = numbered.merge(answers, on="sample_id").merge(seen, on="sample_id", how="left")
+    frame["outcome"] = (frame["label"] == frame["pred"]).map({True: CORRECT, False: WRONG})
+    frame[CORRUPTION] = [
+        (text.clean(how, longest=40) or CLEAN) if isinstance(how, str) else UNKNOWN
+        for how in frame[CORRUPTION]
     ]
     frame[Samples.CAPTION] = frame[Samples.CAPTION].fillna("")
-    return frame.sort_values("outcome", kind="stable")  # mistakes are drawn last, on top
+    return frame.sort_values("outcome", kind="stable")  # the misclassified are drawn last, on top
 
 
 def coloured(
@@ -237,8 +307,8 @@ def coloured(
     """Points, the column that colours them, and its values as the legend has them (none: a number)."""
     if colour in (SCORE, "confidence"):
         return drawn, SHADE if colour == SCORE else colour, []
-    if colour == SPOILED:
-        return drawn, SPOILED, [UNHARMED, *sorted(set(every[SPOILED]) - {UNHARMED})]
+    if colour == CORRUPTION:
+        return drawn, CORRUPTION, [CLEAN, *sorted(set(every[CORRUPTION]) - {CLEAN})]
     if colour == GROUP:
         groups, order = projection_frames.largest_groups(every[GROUP])
         return drawn.assign(**{GROUP: groups.reindex(drawn.index)}), GROUP, order
@@ -247,7 +317,7 @@ def coloured(
     return drawn, COLOURS[colour], prediction_frames.class_order(every, logged, prediction_frames.AS_LOGGED)
 
 
-# --- What is lit, dragged and clicked ---------------------------------------------------------
+# --- What is found, dragged and clicked -------------------------------------------------------
 
 
 def cell_asked() -> tuple[str | None, str | None, str | None]:
@@ -257,7 +327,7 @@ def cell_asked() -> tuple[str | None, str | None, str | None]:
 
 
 def lit_ones(drawn: pd.DataFrame) -> pd.Series | None:
-    """Which points stand out: those of the cell that the address names, those that were found, or both."""
+    """Which points match the cell in the address and the search; None without either."""
     label, pred, split = cell_asked()
     words = st.session_state.get(FIND, "").strip()
     if label is None and pred is None and not words:
@@ -288,7 +358,7 @@ def first_page() -> None:
 
 
 def forget() -> None:
-    """Nothing is dragged nor clicked any more."""
+    """Clear boxes and point."""
     for name in (BOX, POINT):
         st.query_params.pop(name, None)
     first_page()
@@ -296,14 +366,14 @@ def forget() -> None:
 
 
 def forget_boxes() -> None:
-    """Nothing is dragged any more: on another map a box holds other points. A clicked point stays."""
+    """Clear boxes: on another map they hold other points. The point stays."""
     st.query_params.pop(BOX, None)
     first_page()
     st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
 
 
 def unlight() -> None:
-    """Nothing stands out any more."""
+    """Clear cell and search."""
     for name in (*CELL, "split"):
         st.query_params.pop(name, None)
     st.session_state[FIND] = ""
@@ -311,7 +381,7 @@ def unlight() -> None:
 
 
 def touched(key: str, ids: pd.Series) -> None:
-    """Something happened on the map: a new box, a click on a point, or on nothing."""
+    """Note a new box, a click on a point, or a click on nothing."""
     now = st.session_state[key]["selection"]
     before = st.session_state.get(f"{key}-before", {})
     st.session_state[f"{key}-before"] = {name: now.get(name) for name in (BOX, POINT)}
@@ -323,53 +393,55 @@ def touched(key: str, ids: pd.Series) -> None:
             return  # the map was moved, and the box with it
         kept = before_it if st.session_state.get(ADD) else []
         st.query_params[BOX] = projection_frames.boxes_to([*kept, new])
+        st.session_state[LATEST] = BOX
         first_page()
     elif point and point != before.get(POINT):
         st.query_params[POINT] = ids[int(point[0]["number"])]
+        st.session_state[LATEST] = POINT
     elif not box and not point and (before.get(BOX) or before.get(POINT)):
         for name in (BOX, POINT):
             st.query_params.pop(name, None)
 
 
-def draw(there: Map, column: str, title: str, classes: list[str], *, shows_images: bool) -> None:
-    overlay = (shows_images, tuple(there.boxes), there.point)
-    figure = state.kept(
-        (there.version, *overlay),
-        lambda: drawing(map_chart(there, column, title, classes, shows_images=shows_images)),
-    )
+def draw(there: Map, colouring: Colouring, asked: Asked) -> None:
+    overlay = (asked.images, asked.names, tuple(there.boxes), there.point)
+    figure = state.kept((there.version, *overlay), lambda: drawing(map_chart(there, colouring, asked)))
     key = MAP.format(there.info.run_id, st.session_state.get(CLEARED, 0))
     ids = there.every.set_index("number")["sample_id"]
     layout.chart(
         figure,
         for_table(there.drawn).assign(x=there.drawn["x"], y=there.drawn["y"]),
         name="map",
-        alt_text=f"Map of {len(there.drawn)} points, coloured by {title}. Find lists points without a mouse.",
+        alt_text=f"Map of {len(there.drawn)} points, coloured by {colouring.title}. "
+        "Find lists points without a mouse.",
         key=key,
         on_select=lambda: touched(key, ids),
         selection_mode=[BOX, POINT, VIEW],
     )
 
 
-def map_chart(
-    there: Map, column: str, title: str, classes: list[str], *, shows_images: bool
-) -> alt.LayerChart:
+def map_chart(there: Map, colouring: Colouring, asked: Asked) -> alt.LayerChart:
     """The chart of the map."""
-    shown = prediction_frames.shown_names(classes) if column in ("label", "pred") else {}
+    column, title, classes = colouring.column, colouring.title, colouring.classes
+    of_classes = column in ("label", "pred")
+    shown = prediction_frames.shown_names(classes) if of_classes else {}
     drawn = for_chart(there.drawn, shown)
     lit = drawn[there.lit] if there.lit is not None else None
     around = neighbourhood(there)
     bright = drawn if lit is None else lit
     with_image = landmarks(bright.loc[bright["image"].notna(), ["x", "y"]], fewest=3 if lit is None else 1)
     overlays = MapOverlays(
-        images=drawn.loc[with_image] if shows_images else None,
+        images=drawn.loc[with_image] if asked.images else None,
         lit=lit,
         marked=around[["x", "y", "number"]].assign(here=around["sample_id"] == there.point),
         boxes=there.boxes,
+        names=projection_frames.class_names(bright, column, size=CHARACTER)
+        if asked.names and of_classes
+        else None,
     )
-    names = [shown.get(name, name) for name in classes]
     return scatter(
         drawn,
-        Colouring(column, text.clean(title, longest=40), names),
+        Colouring(column, text.clean(title, longest=40), [shown.get(name, name) for name in classes]),
         overlays,
         extent=tuple(float(f(there.every[c])) for c in ("x", "y") for f in (min, max)),  # type: ignore[arg-type]
         dark=state.is_dark(),
@@ -397,42 +469,45 @@ def for_chart(frame: pd.DataFrame, shown: dict[str, str]) -> pd.DataFrame:
     )
 
 
-def says(there: Map, predictions: pd.DataFrame, score: str, named: int) -> None:
-    """How many are drawn of how many; what is lit, and how to get rid of that."""
+def account(there: Map, total: int) -> str:
+    """How many rows are drawn and misclassified."""
     drawn = there.drawn
-    wrong = int((drawn["outcome"] == "wrong").sum())
-    rows = predictions[Predictions.SAMPLE_ID].nunique()
-    which = f" at perplexity {there.perplexity}" if there.perplexity else ""
+    wrong = int((drawn["outcome"] == WRONG).sum())
+    some = f"{len(drawn):,} of {text.count(total, 'row')}"
+    rows = text.count(total, "row") if len(drawn) == total else some
+    return f"{rows}, {wrong:,} misclassified by {_quoted(there.head)}"
+
+
+def says(there: Map, score: str, named: int) -> None:
+    """How to use the map, and how it was computed."""
     legend = ""
     if named > MOST_IN_LEGEND:
-        legend = f"{named} classes are too many for a legend: hovering names them, Find lights one up."
+        legend = f" No legend for {named} classes: hover for names, or use Find."
     elif named and there.lit is None:
-        legend = "Click the legend to single out."
-    known = f" {score_known(drawn, score)}" if score else ""
-    layout.sentence(
-        f"A t-SNE of the features{which}: {len(drawn):,} of the {rows:,} rows "
-        f"(n = {len(drawn):,}), {wrong:,} of them misjudged by “{text.plain(there.head)}”.{known} Near "
-        "points are alike; distances between far groups and the axes mean nothing. Drag a box to see its "
-        "images, click a point for its neighbours; Shift and drag moves, Shift and wheel zooms, "
-        f"double-click resets. {legend}"
+        legend = " Click the legend to isolate a class."
+    known = f" {score_known(there.drawn, score)}" if score else ""
+    layout.sentence(f"Drag a box for its images, click a point for its neighbours.{legend}{known}")
+    at = f" at perplexity {there.perplexity}" if there.perplexity else ""
+    layout.how(
+        f"t-SNE of the features{at}. Near points are similar; axes and distances between clusters mean "
+        "nothing. Both axes have one scale.",
+        "Shift and drag pans, Shift and wheel zooms, double-click resets.",
     )
-    if there.lit is None:
-        return
+
+
+def matched_by() -> str:
+    """What the matches match."""
     label, pred, split = cell_asked()
     words = st.session_state.get(FIND, "").strip()
-    why = []
-    if label is not None or pred is not None:
-        what = [f"label {_quoted(label)}"] if label is not None else []
-        what += [f"answer {_quoted(pred)}"] if pred is not None else []
-        why.append(" and ".join(what) + (f" in {text.plain(split)}" if split else ""))
-    if words:
-        why.append(f"{_quoted(words)} in label, name or caption")
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(
-            f"**{int(there.lit.sum()):,} of {len(drawn):,} points are lit**: {'; '.join(why)}.",
-            width="content",
-        )
-        st.button("Clear", icon=":material/close:", type="tertiary", key="unlight", on_click=unlight)
+    parts = [f"label {_quoted(label)}"] if label is not None else []
+    parts += [f"predicted {_quoted(pred)}"] if pred is not None else []
+    parts += [text.plain(split)] if split and parts else []
+    parts += [f"search {_quoted(words)}"] if words else []
+    return ", ".join(parts)
+
+
+def _matches(count: int) -> str:
+    return "1 match" if count == 1 else f"{count:,} matches"
 
 
 def _quoted(words: object) -> str:
@@ -443,66 +518,68 @@ def score_known(drawn: pd.DataFrame, score: str) -> str:
     known = int(drawn[SHADE].notna().sum())
     grey = f"; the other {len(drawn) - known:,} are grey" if known < len(drawn) else ""
     return (
-        f"Of {known:,} the {text.plain(score)} is on record{grey}; the lowest and the highest hundredth "
-        "share the colours of the ends."
+        f"{text.plain(score)} is known for {text.count(known, 'row')}{grey}. Colours clipped at 1 % and 99 %."
     )
 
 
-# --- Below the map ----------------------------------------------------------------------------
+# --- Beside and below the map -----------------------------------------------------------------
 
 
 def for_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """What is worth taking along of points."""
+    """The columns of points for tables and export."""
     first = ["label", "pred", "confidence", SHADE, "cosine", "distance", "split"]
-    columns = [*first, "sample_id", "caption", SPOILED, GROUP]
+    columns = [*first, "sample_id", "caption", CORRUPTION, GROUP]
     return frame[[name for name in columns if name in frame]]
 
 
-def selected(there: Map) -> None:
-    """Table and images of the points in the boxes; without a box of those that are lit."""
-    st.subheader("Selected points")
+def chosen_rows(there: Map) -> pd.DataFrame | None:
+    """The rows in the boxes, without a box the matches, most confident first; None without either."""
     if not there.boxes and there.lit is None:
-        layout.empty(
-            "Drag a box on the map, or find something above, to see the images.", ":material/select_all:"
-        )
-        return
+        return None
     mask = there.lit if there.lit is not None else pd.Series(True, index=there.drawn.index)
-    what = "lit" if there.lit is not None else "drawn"
     if there.boxes:
         mask = mask & projection_frames.within(there.drawn, there.boxes)
-    found = there.drawn[mask].sort_values("confidence", ascending=False, kind="stable")
-    count = len(there.boxes)
-    where = "" if not count else "in 1 box, " if count == 1 else f"in {count} boxes, "
-    base = int(there.lit.sum()) if there.lit is not None else len(there.drawn)
-    wrong = int((found["outcome"] == "wrong").sum())
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(
-            f"**{len(found):,}** {where}of {base:,} {what} (n = {len(found):,}), {wrong:,} misjudged.",
-            width="content",
-        )
+    return there.drawn[mask].sort_values("confidence", ascending=False, kind="stable")
+
+
+def selected(there: Map, found: pd.DataFrame | None) -> None:
+    """The images of the chosen rows."""
+    st.subheader("Selected images")
+    if found is None:
+        layout.empty("Drag a box on the map, or search above.", ":material/select_all:")
+        return
+    wrong = int((found["outcome"] == WRONG).sum())
+    what = "" if there.lit is None else _matches(int(there.lit.sum()))
+    if there.boxes:
+        several = f" in {len(there.boxes)} boxes" if len(there.boxes) > 1 else ""
+        what = f"{len(found):,} selected{several}{what and f' of {what}'}"
+    layout.verdict(f"{what}, {wrong:,} misclassified")
+    if there.lit is not None:
+        layout.sentence(f"Matches: {matched_by()}.")
+    with st.container(horizontal=True, gap="small"):
         if there.boxes:
             st.button("Clear selection", icon=":material/close:", type="tertiary", on_click=forget)
+        if there.lit is not None:
+            st.button(
+                "Clear matches", icon=":material/close:", type="tertiary", key="unlight", on_click=unlight
+            )
     if found.empty:
-        layout.empty("No point is here.", ":material/filter_alt_off:")
+        layout.empty("No rows here.", ":material/filter_alt_off:")
         return
-    gallery.show(
-        found.assign(**{gallery.SAYS: [answer(row) for row in found.to_dict("records")]}),
-        key=PAGE,
-        order="the most confident answer first; below each the answer, its probability, caption and name",
-        per_page=27,
-    )
-    table(there, found)
+    says_ = [answer(row) for row in found.to_dict("records")]
+    shown = found.assign(**{gallery.SAYS: says_})
+    gallery.show(shown, key=PAGE, order="most confident first", per_page=PER_PAGE)
 
 
 def answer(row: Mapping[Any, Any]) -> str:
-    arrow = "" if row["outcome"] == "right" else f"{text.clean(row['label'], longest=12)} → "
+    arrow = "" if row["outcome"] == CORRECT else f"{text.clean(row['label'], longest=12)} → "
     return f"{arrow}{text.clean(row['pred'], longest=14)} {row['confidence']:.0%}"
 
 
 def table(there: Map, found: pd.DataFrame) -> None:
-    """Points as a table; a row leads to its neighbours, for those who have no mouse."""
+    """Points as a table; selecting a row shows its neighbours without a mouse."""
     shown = for_table(found).copy()
-    for name in set(shown.columns) & {"sample_id", "label", "pred", "caption", GROUP, SPOILED}:
+    for name in set(shown.columns) & {"sample_id", "label", "pred", "caption", GROUP, CORRUPTION}:
         shown[name] = [text.clean(words, longest=200) for words in shown[name].fillna("")]
     shown = shown.loc[:, [not shown[name].isin(["", UNKNOWN]).all() for name in shown.columns]]
     key = TABLE.format(there.info.run_id)
@@ -511,6 +588,7 @@ def table(there: Map, found: pd.DataFrame) -> None:
         rows = st.session_state[key]["selection"]["rows"]
         if rows and rows[0] < len(found):
             st.query_params[POINT] = found["sample_id"].iloc[rows[0]]
+            st.session_state[LATEST] = TABLE
 
     st.dataframe(
         shown,
@@ -527,7 +605,7 @@ def table(there: Map, found: pd.DataFrame) -> None:
         },
     )
     layout.export(for_table(found), name="selected_points")
-    layout.sentence("A row of the table leads to its neighbours below.")
+    layout.sentence("Select a row for its neighbours.")
 
 
 def neighbourhood(there: Map) -> pd.DataFrame:
@@ -549,23 +627,19 @@ def neighbourhood(there: Map) -> pd.DataFrame:
 
 
 def neighbours(there: Map) -> None:
-    """What lies nearest to the chosen point."""
+    """The rows nearest to the chosen point."""
     if there.point is None:
         return
     found = neighbourhood(there)
     in_features = "cosine" in found
-    st.subheader("Nearest in feature space" if in_features else "Nearest on the map")
+    st.subheader("Nearest neighbours")
     here, others = found.iloc[0], found.iloc[1:]
     alike = int((others["label"] == here["label"]).sum())
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(
-            f"{_quoted(here['sample_id'])}, label {_quoted(here['label'])}: **{alike} of {len(others)}** "
-            "nearest have the same label.",
-            width="content",
-        )
+    layout.verdict(f"{alike} of {len(others)} nearest share the label {_quoted(here['label'])}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
             "views/confusion.py",
-            label="Its cell of the confusion matrix",
+            label="Its confusion matrix cell",
             icon=":material/grid_on:",
             query_params=links.cell(
                 there.info.run_id,
@@ -577,24 +651,24 @@ def neighbours(there: Map) -> None:
         )
         st.button("Clear point", icon=":material/close:", type="tertiary", on_click=unpoint)
     if in_features:
-        said = ["this one", *(f"cosine {cosine:.3f}" for cosine in others["cosine"])]
-        order = (
-            f"the point itself and those with the largest cosine of features among all {len(there.every):,} "
-            "on the map, ringed above: where they lie far from it, the map has torn neighbours apart"
-        )
+        said = ["selected", *(f"cosine {cosine:.3f}" for cosine in others["cosine"])]
+        order = "by cosine similarity in feature space"
     else:
-        said = ["this one", *(f"{away:.2f} away" for away in others["distance"])]
-        order = (
-            f"the point itself and those nearest among all {len(there.every):,} on the map, not in feature "
-            "space (this sweep kept no features), ringed above: t-SNE keeps most neighbours, not all; "
-            "distances are in units of the map"
-        )
+        said = ["selected", *(f"{away:.2f} away" for away in others["distance"])]
+        order = "by distance on the map"
     labels = [text.clean(label, longest=14) for label in found["label"]]
     gallery.show(
         found.assign(**{gallery.SAYS: [f"{one} · {label}" for one, label in zip(said, labels, strict=True)]}),
         key="near",
-        order=order,
-        per_page=27,
+        order=f"{_quoted(here['sample_id'])} and its neighbours {order}, ringed on the map",
+        per_page=PER_PAGE,
+    )
+    layout.how(
+        "Neighbours by cosine similarity of the features, among all rows of the map. Neighbours that lie far "
+        "away on the map were separated by t-SNE."
+        if in_features
+        else "This sweep stored no features, so neighbours are those on the map. t-SNE keeps most neighbours "
+        "near, not all; distances are in units of the map."
     )
     layout.export(for_table(found), name="nearest")
 

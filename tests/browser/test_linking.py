@@ -67,12 +67,12 @@ def test_a_cell_leads_to_its_images_and_these_to_the_map_and_back(browser: Brows
     expect(main.get_by_text("class 0 taken for class 1", exact=True)).to_be_visible(timeout=WITHIN_MS)
     expect(main.get_by_text("1 to 16 of")).to_be_visible(timeout=WITHIN_MS)
     page.get_by_role("link", name="See them on the map").click()
-    expect(main.get_by_text("of 600 points are lit")).to_be_visible(timeout=WITHIN_MS)
-    expect(main.get_by_text("label “class 0” and answer “class 1” in val")).to_be_visible()
+    expect(main.get_by_text("matches, ")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("label “class 0”, predicted “class 1”, val")).to_be_visible()
     expect(page.get_by_role("combobox", name="Head")).to_have_value("best linear")
     settle(page)
-    page.get_by_role("button", name="Clear", exact=True).click()
-    expect(main.get_by_text("of 600 points are lit")).to_be_hidden(timeout=WITHIN_MS)
+    page.get_by_role("button", name="Clear matches", exact=True).click()
+    expect(main.get_by_text("matches, ")).to_be_hidden(timeout=WITHIN_MS)
     watched.check()
 
 
@@ -83,16 +83,16 @@ def test_a_box_on_the_map_shows_its_images_and_a_click_the_neighbours(
     page = watched.open(f"embeddings?run={served.digits}&images=false")
     main = page.locator(MAIN)
     drag(page, across=(0.2, 0.5), down=(0.2, 0.6))
-    expect(main.get_by_text(" in 1 box, of 400 drawn")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(" selected, ")).to_be_visible(timeout=WITHIN_MS)
     expect(main.locator("img").first).to_be_visible(timeout=WITHIN_MS)
-    chosen = main.get_by_text(" in 1 box, of 400 drawn").inner_text()
+    chosen = main.get_by_text(" selected, ").inner_text()
     page.reload()
     settle(page)
-    expect(main.get_by_text(" in 1 box, of 400 drawn")).to_have_text(chosen)
-    page.get_by_text("Add boxes to the selection").click()
+    expect(main.get_by_text(" selected, ")).to_have_text(chosen)
+    page.get_by_text("Keep earlier boxes").click()
     page.wait_for_selector(FINISHED)
     drag(page, across=(0.55, 0.75), down=(0.3, 0.7))
-    expect(main.get_by_text(" in 2 boxes, of 400 drawn")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(" selected in 2 boxes, ")).to_be_visible(timeout=WITHIN_MS)
     box = page.locator(CHART).first.bounding_box()
     assert box is not None
     for step in range(200):  # a walk over the map until it meets a point
@@ -102,10 +102,10 @@ def test_a_box_on_the_map_shows_its_images_and_a_click_the_neighbours(
         if page.locator("#vg-tooltip-element.visible").count():
             page.mouse.click(*at)
             break
-    expect(main.get_by_text("nearest have the same label")).to_be_visible(timeout=WITHIN_MS)
-    expect(main.get_by_text(" in 2 boxes, of 400 drawn")).to_be_visible()
+    expect(main.get_by_text("nearest share the label")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(" selected in 2 boxes, ")).to_be_visible()
     assert "point=digit-" in page.url
-    page.get_by_role("link", name="Its cell of the confusion matrix").click()
+    page.get_by_role("link", name="Its confusion matrix cell").click()
     expect(page.get_by_role("heading", name="Confusion matrix", exact=True)).to_be_visible(timeout=WITHIN_MS)
     expect(page.get_by_text("See them on the map")).to_be_visible(timeout=WITHIN_MS)
     watched.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.ui import gallery
 from tests.support import synthetic_answers, synthetic_runs
-from tests.support.pages import Showing, captions, charts, open_page, words
+from tests.support.pages import Showing, charts, open_page, words
 from trainer.tracking.schema import Artifact, Tag
 
 CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
@@ -51,27 +52,40 @@ def draw(frame: pd.DataFrame, **query: str) -> AppTest:
 
 
 def test_a_gallery_says_which_images_of_how_many_it_shows() -> None:
-    assert "3 rows (n = 3), in this order." in words(draw(rows(3)))
+    assert "3 images, in this order." in words(draw(rows(3)))
     first = words(draw(rows(25)))
-    assert "1 to 10 of 25 rows" in first
+    assert "1 to 10 of 25 images" in first
     assert "caption 9" in first
     assert "caption 10" not in first
 
 
 def test_the_page_of_a_gallery_stands_in_the_address() -> None:
     last = words(draw(rows(25), page="3"))
-    assert "21 to 25 of 25 rows" in last
+    assert "21 to 25 of 25 images" in last
     assert "24 % sure" in last
-    assert "of 25 rows" in words(draw(rows(25), page="9"))
+    assert "of 25 images" in words(draw(rows(25), page="9"))
 
 
 def test_a_gallery_counts_the_rows_that_have_no_image() -> None:
     mixed = pd.concat([rows(3), rows(2, images=False)])
-    assert "Of 2 no image was kept." in words(draw(mixed))
+    assert "2 without an image." in words(draw(mixed))
     without = draw(rows(4, images=False))
-    assert "kept no images of these 4 rows" in words(without)
+    assert "No images were kept for 4 rows" in words(without)
     assert len(without.dataframe[0].value) == 4
-    assert "No row is here" in words(draw(rows(0)))
+    assert "No rows here" in words(draw(rows(0)))
+
+
+def test_below_an_image_stands_one_line_with_all_that_is_said_of_it() -> None:
+    app = draw(rows(3).assign(**{gallery.ALSO: "also this"}))
+    lines = [node for node in app.caption if "row-" in node.value]
+    assert [node.value.count(gallery.JOINED) for node in lines] == [3, 3, 3]
+    assert not any(node.proto.wrap for node in lines)  # what has no room shows in a tooltip
+    assert "1 % sure · also this · caption 1 · row-1" in lines[1].value
+
+
+def test_the_size_of_the_images_stands_in_the_address() -> None:
+    assert draw(rows(3), page_size="136 px").select_slider(key="page_size").value == 136
+    assert draw(rows(3), page_size="large").select_slider(key="page_size").value == gallery.WIDTH
 
 
 def test_captions_are_literal_text_and_fetch_nothing() -> None:
@@ -80,7 +94,7 @@ def test_captions_are_literal_text_and_fetch_nothing() -> None:
         sample_id=synthetic_runs.HOSTILE,
         **{gallery.SAYS: synthetic_runs.HOSTILE},
     )
-    below = captions(draw(frame))
+    *below, _ = (node.value for node in draw(frame).caption)
     assert len(below) == 2
     for caption in below:
         assert "](http" not in caption
@@ -183,15 +197,14 @@ def test_a_sweep_of_one_head_offers_no_comparison(uri: str) -> None:
 # --- Embeddings -------------------------------------------------------------------------------
 
 
-def test_the_rows_of_a_cell_are_lit_and_can_be_put_out_again(showing: Showing) -> None:
+def test_the_rows_of_a_cell_are_matches_and_can_be_cleared(showing: Showing) -> None:
     showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, label="class 1", pred="class 1", split="test")
     said = words(app)
-    assert "of 400 points are lit" in said
-    assert "answer “class 1” in test" in said
-    assert "0 misjudged" in said
+    assert re.search(r"\d\d matches, 0 misclassified", said)
+    assert "predicted “class 1”, test" in said
     app.button(key="unlight").click().run()
-    assert "points are lit" not in words(app)
+    assert "matches" not in words(app)
     assert "label" not in app.query_params
 
 
@@ -199,24 +212,24 @@ def test_a_link_from_the_matrix_chooses_its_head(showing: Showing) -> None:
     showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, label="class 0", pred="class 1", cell_head="best linear", cell_split="test")
     assert app.selectbox(key="head").value == "best linear"
-    assert "misjudged by “best linear”" in words(app)
+    assert "misclassified by “best linear”" in words(app)
 
 
-def test_find_lights_what_it_finds(showing: Showing) -> None:
+def test_find_shows_its_matches(showing: Showing) -> None:
     showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS)
     app.text_input(key="find").set_value("NUMBER 39").run()
-    assert "11 of 400 points are lit" in words(app)
-    assert "11 rows (n = 11)" in words(app)
+    assert "11 matches, " in words(app)
+    assert "11 images, most confident first" in words(app)
     app.text_input(key="find").set_value("no such thing").run()
-    assert "0 of 400 points are lit" in words(app)
+    assert "0 matches, 0 misclassified" in words(app)
 
 
 def test_a_box_in_the_address_selects_points(showing: Showing) -> None:
     showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, box="-1000,1000,-1000,1000")
-    assert "400 in 1 box, of 400 drawn" in words(app).replace("*", "")
-    assert "1 to 27 of 400 rows" in words(app)
+    assert "400 selected, 32 misclassified" in words(app)
+    assert "1 to 18 of 400 images" in words(app)
     assert len(app.dataframe[0].value) == 400
     app = open_page(EMBEDDINGS, box="-1000,1000,-1000,1000;0,1,0,1", label="class 1", pred="class 1")
     assert "in 2 boxes" in words(app)
@@ -226,9 +239,9 @@ def test_the_neighbours_of_a_point_are_said_to_be_those_on_the_map(showing: Show
     showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, point="row-00007")
     said = words(app)
-    assert "not in feature space" in said
-    assert "13 rows (n = 13)" in said
-    assert "this one" in said
+    assert "those on the map" in said
+    assert "13 images" in said
+    assert "selected · class 3" in said
 
 
 def test_where_features_are_on_record_neighbours_are_those_with_the_largest_cosine(uri: str) -> None:
@@ -240,7 +253,7 @@ def test_where_features_are_on_record_neighbours_are_those_with_the_largest_cosi
     cosine = pd.Series(unit_nd @ unit_nd[5], index=samples["sample_id"]).drop(samples["sample_id"][5])
     nearest = cosine.nlargest(12)
     said = words(open_page(EMBEDDINGS, point=samples["sample_id"][5]))
-    assert "Nearest in feature space" in said
+    assert "by cosine similarity in feature space" in said
     assert all(f"cosine {value:.3f}" in said for value in nearest)
     assert all(name.rpartition("/")[2] in said for name in nearest.index)
 
@@ -256,20 +269,20 @@ def test_every_perplexity_on_record_has_its_map(showing: Showing) -> None:
     app = open_page(EMBEDDINGS, box="-1,1,-1,1", point="digit-0003")
     box = app.selectbox(key="perplexity")
     assert box.options == ["10", "30"]
-    assert "at perplexity 30: 120 of the 120 rows" in words(app)
+    assert "at perplexity 30." in words(app)
     box.set_value(10).run()
     assert not app.exception
-    assert "at perplexity 10: 120 of the 120 rows" in words(app)
+    assert "at perplexity 10." in words(app)
     assert "box" not in app.query_params  # it holds other points on another map
     assert app.query_params["point"] in ("digit-0003", ["digit-0003"])
-    assert "at perplexity 10:" in words(open_page(EMBEDDINGS, perplexity="10"))
+    assert "at perplexity 10." in words(open_page(EMBEDDINGS, perplexity="10"))
 
 
 def test_a_sweep_of_before_has_one_map_and_asks_for_no_perplexity(showing: Showing) -> None:
     showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, perplexity="10")
     assert "perplexity" not in [box.key for box in app.selectbox]
-    assert "A t-SNE of the features: 400 of the 400 rows" in words(app)
+    assert "t-SNE of the features. Near" in words(app)
 
 
 def test_groups_and_scores_colour_the_map_where_there_are_any(showing: Showing) -> None:
@@ -281,7 +294,7 @@ def test_groups_and_scores_colour_the_map_where_there_are_any(showing: Showing) 
     assert not app.exception
     app.segmented_control(key="colour").set_value("score").run()
     assert not app.exception
-    assert "probability of label is on record" in words(app)
+    assert "probability of label is known" in words(app)
 
 
 def test_without_groups_none_is_offered(showing: Showing) -> None:
@@ -297,7 +310,7 @@ def test_measures_of_an_extraction_of_the_same_data_are_scores(uri: str) -> None
     app.segmented_control(key="colour").set_value("score").run()
     assert "sharpness" in app.selectbox(key="score").options
     app.selectbox(key="score").set_value("sharpness").run()
-    assert "Of 60 the sharpness is on record; the other 60 are grey" in words(app)
+    assert "sharpness is known for 60 rows; the other 60 are grey" in words(app)
 
 
 def test_measures_of_other_rows_under_the_same_name_are_no_scores(uri: str) -> None:

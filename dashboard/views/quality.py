@@ -1,4 +1,4 @@
-"""What is wrong with the images: unusable files, copies and near-duplicates, extremes of every measure."""
+"""Data quality: unusable files, duplicates, label conflicts, noisy labels, and extremes of every measure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ WIDTH, OF_A_PAIR = 104, 86  # pixels of an image
 
 
 class Measure(NamedTuple):
-    """How a measure is told to people."""
+    """Labels and an explanation of a measure."""
 
     title: str  # of the axis, with its unit
-    low: str  # what the images at either end are
+    low: str  # headings of the images at either end
     high: str
     says: str
     wide: bool = False  # over orders of magnitude
@@ -35,38 +35,38 @@ class Measure(NamedTuple):
 
 MEASURES = {
     Images.BRIGHTNESS: Measure(
-        "mean brightness (0 is black, 1 white)", "Darkest", "Brightest", "the mean of an image’s grey values"
+        "mean brightness (0 is black, 1 white)", "Darkest", "Brightest", "mean of the grey values"
     ),
     Images.CONTRAST: Measure(
         "contrast (standard deviation of brightness, 0 to 0.5)",
         "Lowest contrast",
         "Highest contrast",
-        "how far an image’s grey values spread; 0 is a single grey",
+        "spread of the grey values; 0 is a single grey",
     ),
     Images.SHARPNESS: Measure(
         "sharpness (variance of the Laplacian, squared 8-bit steps)",
         "Least sharp",
         "Sharpest",
-        "how strongly neighbouring pixels differ; blurred and empty images lie left, noisy ones right",
+        "difference between neighbouring pixels; blurred and empty images are low, noisy ones high",
         wide=True,
     ),
     Images.ENTROPY: Measure(
         "entropy of the grey values (bits, 0 to 8)",
-        "Plainest",
-        "Richest in greys",
-        "how many greys an image makes use of; drawings and blank images lie on the left",
+        "Lowest entropy",
+        "Highest entropy",
+        "how many grey values occur; drawings and blank images are low",
     ),
     Images.COLOURFULNESS: Measure(
         "colourfulness (0 is grey, 15 slight, 45 average, 82 high)",
         "Least colourful",
         "Most colourful",
-        "spread and distance from grey of an image’s colours (Hasler and Süsstrunk 2003)",
+        "spread of the colours and their distance from grey (Hasler and Süsstrunk 2003)",
     ),
     Images.SIZE: Measure(
         "shorter side (pixels, as stored)",
         "Smallest",
         "Largest",
-        "the shorter side of the file’s image; an encoder enlarges what is smaller than its input",
+        "shorter side of the image; smaller ones than the encoder’s input are enlarged",
         wide=True,
     ),
 }
@@ -75,13 +75,15 @@ MEASURES = {
 def show(info: RunInfo) -> None:
     layout.pick(info, state.reports(), label="Extraction", key=state.REPORT, named=_named)
     if info.kind == Kind.SWEEP:
+        quarantine = state.table(info, Artifact.QUARANTINE)
+        layout.verdict(f"{text.count(0 if quarantine is None else len(quarantine), 'file')} unusable")
         unusable(info)
-        layout.sentence("A sweep keeps its unusable files alone. The rest of this page needs an extraction:")
+        layout.sentence("A sweep records its unusable files only. For everything else, run:")
         st.code(COMMAND, language=None)
         return
     summary = state.summary(info)
     if not summary:
-        layout.empty("This extraction has not logged its figures.")
+        layout.empty("This extraction recorded no summary.")
         return
     account(info, summary)
     unusable(info)
@@ -97,29 +99,35 @@ def _named(info: RunInfo) -> str:
 
 
 def account(info: RunInfo, summary: dict[str, Any]) -> None:
-    """Everything that was found, and what became of it."""
+    """How many files were used, and what is wrong with the others."""
     near = sum(summary.get(Extracted.NEAR_DUPLICATES, {}).values())
+    pairs, images = state.table(info, Artifact.DUPLICATES), read_images(info)
+    conflicts = summary.get(Extracted.DROPPED_CONFLICTS, 0)
+    if pairs is not None and images is not None:
+        conflicts += len(data_quality.label_conflicts(data_quality.with_labels(pairs, images)))
+    layout.verdict(
+        f"{summary[Extracted.USED]:,} of {text.count(summary[Extracted.FOUND], 'file')} used, "
+        f"{summary[Extracted.QUARANTINED]:,} unusable, {text.count(conflicts, 'label conflict')}, "
+        f"{text.count(summary[Extracted.DUPLICATES], 'duplicate')}, {text.count(near, 'near-duplicate')}"
+    )
     cells = [
         ("Found", summary[Extracted.FOUND], "rows and unusable files"),
         ("Used", summary[Extracted.USED], f"{summary[Extracted.ENCODED]:,} encoded in this run"),
-        ("Unusable", summary[Extracted.QUARANTINED], "quarantined, with a reason"),
-        (
-            "Dropped copies",
-            summary[Extracted.DROPPED],
-            f"{summary[Extracted.DUPLICATES]:,} rows repeat an image",
-        ),
-        ("Near-duplicates", near, f"{summary[Extracted.NEAR_LEAKS]:,} of test or val in train"),
+        ("Unusable", summary[Extracted.QUARANTINED], "corrupt or unreadable"),
+        ("Duplicates", summary[Extracted.DUPLICATES], f"{summary[Extracted.DROPPED]:,} dropped"),
+        ("Near-duplicates", near, f"{summary[Extracted.NEAR_LEAKS]:,} of val or test in train"),
     ]
     layout.metric_row((label, text.count(value), below) for label, value, below in cells)
-    conflicts = summary.get(Extracted.DROPPED_CONFLICTS, 0)
-    dropped = f" + dropped label conflicts {conflicts:,}" if conflicts else ""
-    layout.sentence(
-        f"{text.plain(info.data, longest=60)}: found {summary[Extracted.FOUND]:,} = used "
-        f"{summary[Extracted.USED]:,} + quarantined {summary[Extracted.QUARANTINED]:,} + dropped duplicates "
-        f"{summary[Extracted.DROPPED]:,}{dropped}. Encoder: {text.plain(summary[Extracted.ENCODER])}."
+    dropped = summary.get(Extracted.DROPPED_CONFLICTS, 0)
+    also = f" + {text.count(dropped, 'dropped label conflict')}" if dropped else ""
+    layout.how(
+        f"{summary[Extracted.FOUND]:,} found = {summary[Extracted.USED]:,} used + "
+        f"{summary[Extracted.QUARANTINED]:,} unusable + "
+        f"{text.count(summary[Extracted.DROPPED], 'dropped duplicate')}{also}.",
+        f"Data: {text.plain(info.data, longest=60)}. Encoder: {text.plain(summary[Extracted.ENCODER])}.",
     )
     if others := files_by_extension(summary.get(Extracted.PASSED_OVER, {})):
-        layout.sentence(f"Passed over, not counted as found: {text.plain(others, longest=200)}.")
+        layout.sentence(f"Skipped, not counted: {text.plain(others, longest=200)}.")
 
 
 def unusable(info: RunInfo) -> None:
@@ -127,7 +135,7 @@ def unusable(info: RunInfo) -> None:
     st.subheader("Unusable files")
     quarantine = state.table(info, Artifact.QUARANTINE)
     if quarantine is None or quarantine.empty:
-        layout.empty("Every file that was found could be used.", ":material/check_circle:")
+        layout.empty("All files readable.", ":material/check_circle:")
         return
     reasons = data_quality.reasons(quarantine)
     left, right = st.columns([2, 5], gap="large")
@@ -138,11 +146,12 @@ def unusable(info: RunInfo) -> None:
         shown = pd.DataFrame(
             {name: [text.clean(v, longest=300) for v in quarantine[name]] for name in quarantine.columns}
         )
-        columns = {Quarantine.PATH: "file", Quarantine.REASON: "why it cannot be used"}
+        columns = {Quarantine.PATH: "file", Quarantine.REASON: "reason"}
         st.dataframe(shown, hide_index=True, height=_height(len(shown)), column_config=columns)
+    layout.export(quarantine, name="unusable_files")
     layout.sentence(
-        f"{text.count(len(quarantine), 'file')} could not be used, for {text.count(len(reasons), 'reason')}; "
-        "the command goes on as long as they are no more than --max-bad of all."
+        f"{text.count(len(quarantine), 'file')} unusable for {text.count(len(reasons), 'reason')}; tolerated "
+        "up to --max-bad."
     )
 
 
@@ -157,20 +166,18 @@ def read_images(info: RunInfo) -> pd.DataFrame | None:
 
 
 def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
-    """Copies and near-duplicates: how many between which splits, and the closest of the chosen two."""
-    st.subheader("Copies and near-duplicates")
+    """Duplicates and near-duplicates: how many between which splits, and the closest of the chosen two."""
+    st.subheader("Duplicates")
     pairs, images = state.table(info, Artifact.DUPLICATES), read_images(info)
     if pairs is None or images is None:
-        layout.empty("This extraction logged no pairs.")
+        layout.empty("This extraction recorded no pairs.")
         return
     pairs = data_quality.with_labels(pairs, images)
     counts = data_quality.duplicate_counts(pairs, summary[Extracted.NEAR_DUPLICATES])
     left_out = summary[Extracted.NOT_COMPARED]
-    without = f" {text.count(left_out, 'row')} took no part, not having been measured." if left_out else ""
+    without = f" {text.count(left_out, 'row')} not compared." if left_out else ""
     if counts.empty:
-        layout.empty(
-            f"No two rows are copies or near-duplicates of each other.{without}", ":material/check_circle:"
-        )
+        layout.empty(f"No duplicates or near-duplicates.{without}", ":material/check_circle:")
         return
     left, right = st.columns([2, 5], gap="large")
     with left:
@@ -182,10 +189,10 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
             selection_default={"selection": {"rows": [0]}},
             hide_index=True,
             column_config={
-                "between": st.column_config.TextColumn("splits", help="leaks come first"),
-                Duplicates.SAME: st.column_config.NumberColumn("same bytes", help="pairs of copies"),
+                "between": st.column_config.TextColumn("splits", help="leaks first"),
+                Duplicates.SAME: st.column_config.NumberColumn("same bytes", help="pairs of identical files"),
                 Duplicates.NEAR: st.column_config.NumberColumn(
-                    "near", help="pairs of different images with like hashes and like vectors"
+                    "near", help="pairs of different files with similar perceptual hash and similar features"
                 ),
             },
         ).selection.rows
@@ -200,22 +207,24 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
             for pair in shown.to_dict("records"):
                 _pair(pair, thumbnails)
     layout.sentence(
-        f"{len(shown)} of {text.count(len(chosen), 'pair')} on record between {one} and {other}, the closest "
-        "first, each row with its nearest; click another line of the table for others. Near means a like "
-        f"perceptual hash and a like vector; likeness is the vectors’ cosine.{without}"
+        f"{len(shown)} of {text.count(len(chosen), 'pair')} between {one} and {other}, most similar first. "
+        f"Select a row of the table for other splits.{without}"
+    )
+    layout.how(
+        "Same bytes: identical files. Near: similar perceptual hash and similar features, with their cosine "
+        "similarity. Each row is paired with its most similar one in each split."
     )
     label_conflicts(pairs)
 
 
 def label_conflicts(pairs: pd.DataFrame) -> None:
-    """Copies of an image whose labels differ."""
+    """Identical files with different labels."""
     conflicts = data_quality.label_conflicts(pairs)
     if conflicts.empty:
         return
-    layout.sentence(
-        f"**{text.count(len(conflicts), 'pair')} of copies with different labels.** "
-        "Correct the labels, or pass --label-conflicts drop."
-    )
+    st.subheader("Label conflicts")
+    layout.verdict(f"{text.count(len(conflicts), 'pair')} of identical files with different labels")
+    layout.sentence("Correct the labels, or leave these files out with --label-conflicts drop.")
     shown = pd.DataFrame(
         {name: [text.clean(value, longest=200) for value in conflicts[name]] for name in conflicts.columns}
     )
@@ -229,15 +238,15 @@ def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:
         with st.container(horizontal=True, gap="xsmall"):
             for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B):
                 gallery.image(thumbnails.get(pair[name]), width=OF_A_PAIR, name=pair[name])
-        how = f"near, likeness {pair[Duplicates.SIMILARITY]:.3f}" if near else "same bytes"
+        how = f"near, cosine {pair[Duplicates.SIMILARITY]:.3f}" if near else "same bytes"
         labels = [pair[data_quality.LABEL_A], pair[data_quality.LABEL_B]]
         if all(labels) and labels[0] != labels[1]:
             one, other = (text.plain(label, longest=24) for label in labels)
-            how += f"; labels differ: {one} and {other}"
+            how += f"; labels differ: {one}, {other}"
         ids = (
             text.plain(pair[name], longest=60) for name in (Duplicates.SAMPLE_ID_A, Duplicates.SAMPLE_ID_B)
         )
-        st.caption(gallery.NEW_LINE.join((how, *ids)))
+        st.caption(gallery.JOINED.join((how, *ids)), wrap=False)
 
 
 def balance(info: RunInfo) -> None:
@@ -261,34 +270,27 @@ def balance(info: RunInfo) -> None:
     says = ""
     if ends is not None:
         large, most, small, few = ends
-        ratio = f"{most / few:.1f} times as many" if few else "and the other has none"
+        ratio = f" ({most / few:.1f}×)" if few else ""
         says = (
-            f" In train {text.plain(large, longest=40)} has {most:,} rows, {text.plain(small, longest=40)} "
-            f"{few:,}: {ratio}. Macro-F1 counts every class alike; --class-weight balanced trains so."
+            f" In train: {text.plain(large, longest=40)} {most:,}, {text.plain(small, longest=40)} "
+            f"{few:,}{ratio}. Train balanced with --class-weight balanced."
         )
-    layout.sentence(
-        f"Rows of each class as a share of its split (n = {len(images):,}). Splits that were drawn alike "
-        f"have bars of one length.{says}"
-    )
+    layout.sentence(f"Share of each class in its split. Equal bars: stratified splits.{says}")
 
 
 def doubts(info: RunInfo) -> None:
     """Training rows whose label is likely wrong, from the newest ablation of the same rows."""
-    st.subheader("Labels in doubt")
+    st.subheader("Suspicious labels")
     ablations = state.ablations()
     ablation = next(iter(on_same_rows(ablations, info)), None)
     scores = None if ablation is None else state.table(ablation, Artifact.SCORES)
     found = pd.DataFrame() if scores is None else data_quality.doubtful(scores, DOUBTFUL)
     if ablation is None or found.empty:
-        layout.sentence(
-            "Rows whose label a head that has not seen them finds unlikely are shown here once an ablation "
-            "of this data is on record:"
-        )
+        layout.sentence("Suspicious labels appear here after:")
         st.code(ABLATE, language=None)
         if ablation is None and any(one.data == info.data for one in ablations):
             layout.sentence(
-                "The ablations on record of what bears the same name were on other rows: with planted "
-                "damage, other splits, or files that have changed since."
+                "Recorded ablations of this data used other rows: planted noise, other splits or files."
             )
         return
     with st.container(horizontal=True, gap="small"):
@@ -299,19 +301,21 @@ def doubts(info: RunInfo) -> None:
     layout.export(found.drop(columns=Scores.THUMBNAIL), name="labels_in_doubt")
     assert scores is not None
     layout.sentence(
-        f"The {len(found)} of {text.count(len(scores), 'training row')} whose given label has the lowest "
-        "probability p out of fold, all classes taken as equally frequent; in brackets what is known to be "
-        f"wrong with a row. From the ablation {text.plain(ablation.name, longest=40)}: damage that was "
-        "planted in it shows here, too."
+        f"{len(found)} of {text.count(len(scores), 'training row')} with the lowest probability p of their "
+        "label; known noise in brackets."
+    )
+    layout.how(
+        "p is the out-of-fold probability of the given label, with all classes taken as equally frequent. "
+        f"From the ablation {text.plain(ablation.name, longest=40)}, with its planted noise."
     )
 
 
 def measures(info: RunInfo) -> None:
-    """How the chosen measure is spread, and the images at either end of it."""
-    st.subheader("Measures")
+    """The distribution of the chosen measure, and the images at either end."""
+    st.subheader("Image measures")
     images = read_images(info)
     if images is None or images[Images.BRIGHTNESS].isna().all():
-        layout.empty("None of these rows was measured: they are ready features, or were encoded before.")
+        layout.empty("No images were measured: precomputed features, or encoded before.")
         return
     name = st.segmented_control(
         "Measure",
@@ -330,16 +334,14 @@ def measures(info: RunInfo) -> None:
         alt_text=f"Histogram of the {name} of {measured} images, split by split",
     )
     unmeasured = len(images) - measured
-    without = f" {text.count(unmeasured, 'row')} without measures are left out." if unmeasured else ""
+    without = f" {text.count(unmeasured, 'row')} without measures." if unmeasured else ""
     layout.sentence(
-        f"{name.capitalize()} of {text.count(measured, 'image')} (n = {measured:,}): {measure.says}. Each "
-        f"split adds up to 100 %, so that splits of different size can be compared.{without}"
+        f"{name.capitalize()} of {text.count(measured, 'image')}: {measure.says}. Each split adds up to "
+        f"100 %.{without}"
     )
     for title, rows in zip((measure.low, measure.high), data_quality.extremes(images, name), strict=True):
         extreme(title, rows, name)
-    layout.sentence(
-        "The images at either end, with value, split, label and name: look here for spoiled ones."
-    )
+    layout.sentence("The extremes, with value, split, label and file. Check these for corrupt images.")
 
 
 def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
@@ -352,22 +354,22 @@ def extreme(title: str, rows: pd.DataFrame, name: str) -> None:
             captioned(row, f"{rounded} · {row[Images.SPLIT]}", label)
 
 
-def captioned(row: Mapping[Any, Any], *lines: str) -> None:
-    """A row's image over the lines and its name."""
-    with st.container(width=WIDTH + 8, gap="xxsmall"):
+def captioned(row: Mapping[Any, Any], *parts: str) -> None:
+    """A row's image over one line; what the line has no room for shows when the pointer is on it."""
+    with st.container(width=WIDTH, gap="xxsmall"):
         gallery.image(row[Images.THUMBNAIL], width=WIDTH, name=row[Images.SAMPLE_ID])
-        st.caption(gallery.NEW_LINE.join([*lines, text.plain(row[Images.SAMPLE_ID], longest=40)]))
+        name = text.plain(row[Images.SAMPLE_ID], longest=80)
+        st.caption(gallery.JOINED.join([*parts, name]), wrap=False)
 
 
 def nothing_yet() -> None:
-    """There may be sweeps, but nobody has looked at the data."""
+    """No extraction: the command that makes one."""
     if not state.sweeps():
         layout.first_visit()
         return
     layout.nothing_yet(
         PAGE,
-        "No extraction is on record yet. This command encodes your images (those in the cache are not "
-        "encoded again), measures them, and looks for copies and near-duplicates:",
+        "No extraction yet. This command encodes and measures your images and finds duplicates:",
         COMMAND,
     )
 

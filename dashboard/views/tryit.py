@@ -1,4 +1,4 @@
-"""An image: what the best head says of it, zero-shot beside it, its neighbours, its place on the map."""
+"""Try the best head on an image: prediction, zero-shot, nearest training images, position on the map."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MOST_MB = 20  # of a file that is dropped
 MOST_CLASSES = 12  # in the chart; the table behind it has all
 NEIGHBOURS = 12
 KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm"]
-OWN, ROW = "an image of yours", "a test row"
+OWN, ROW = "your image", "test row"
 BEST = "best"  # the name of the head that is kept, in PREDICTIONS
 SEVERAL = "which"
 
 
 class Answer(NamedTuple):
-    """What was answered, and how it is to be shown."""
+    """A prediction and what is shown with it."""
 
     name: str
     image: bytes | None  # to be shown; None where there is none
@@ -47,11 +47,11 @@ class Answer(NamedTuple):
 
 def show(info: RunInfo) -> None:
     if head_of(info) is None:
-        layout.missing(info, "head to answer with")
+        layout.missing(info, "the model")
         return
     samples, projection = state.table(info, Artifact.SAMPLES), state.table(info, Artifact.PROJECTION)
     if samples is None or projection is None:
-        layout.missing(info, "head to answer with")
+        layout.missing(info, "the model")
         return
     samples = samples.merge(projection, on=Samples.SAMPLE_ID, how="left", validate="1:1")
     try:
@@ -62,12 +62,11 @@ def show(info: RunInfo) -> None:
     sources = [OWN, ROW] if trying.recorded.encoders else [ROW]
     if len(sources) == 1:
         st.info(
-            "This sweep learned from ready features: no encoder is known that would turn an image of yours "
-            "into such. Its test rows can be looked at.",
+            "Trained on precomputed features, so new images cannot be encoded. Its test rows are shown.",
             icon=":material/info:",
         )
     source = st.segmented_control(
-        "Answer", sources, default=sources[0], required=True, key="source", bind="query-params"
+        "Source", sources, default=sources[0], required=True, key="source", bind="query-params"
     )
     asked = dropped(info, trying) if source == OWN else test_row(info, trying, samples)
     if asked is None:
@@ -80,10 +79,10 @@ def show(info: RunInfo) -> None:
 # --- What is asked ----------------------------------------------------------------------------
 
 
-@st.cache_resource(max_entries=2, show_spinner="Loading the head …")
+@st.cache_resource(max_entries=2, show_spinner="Loading the model …")
 def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -> Explainer:
     """Two at most: each keeps an encoder once an image was dropped."""
-    from trainer.serving.explain import Explainer  # torch comes with it: nobody else shall wait for that
+    from trainer.serving.explain import Explainer  # imports torch, which no other page needs
 
     (card, weights), vectors, xy_n2, train_n = _parts
     return Explainer(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
@@ -105,19 +104,19 @@ def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:
 
 
 def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
-    """Images that somebody brings. Bad ones are named, each with its reason."""
+    """The prediction for an uploaded image; corrupt files are listed, each with its reason."""
     files = st.file_uploader(
         "Images",
         type=KINDS,
         accept_multiple_files=True,
         max_upload_size=MOST_MB,
         key="dropped",
-        help="They stay in this page's memory and are written nowhere.",
+        help="Kept in memory only, never written to disk.",
     )
     if not files:
         layout.empty(
-            f"Drop an image above (at most {MOST_MB} MB; {', '.join(KINDS)}): the head says what it is, and "
-            "you see which training images are like it.",
+            f"Upload an image ({', '.join(KINDS)}; at most {MOST_MB} MB) to see its class and the "
+            "most similar training images.",
             ":material/add_photo_alternate:",
         )
         return None
@@ -143,7 +142,7 @@ def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
     at = 0
     if len(good) > 1:
         names = [f"{i + 1}. {text.clean(name, longest=50)}" for i, (name, _, _) in enumerate(good)]
-        at = names.index(st.selectbox("Which of them", names, key=SEVERAL, width=420))
+        at = names.index(st.selectbox("Image", names, key=SEVERAL, width=420))
     name, data, answer = good[at]
     return Answer(
         name,
@@ -169,11 +168,11 @@ def answered(info: RunInfo, trying: Explainer, data: bytes) -> Explanation:
 
 
 def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer | None:
-    """A row that took no part in training nor in choosing, with what was answered when the sweep ended."""
+    """The recorded prediction for a row of the test set."""
     predictions = state.table(info, Artifact.PREDICTIONS)
     tests = samples[samples[Samples.SPLIT] == "test"]
     if predictions is None or tests.empty:
-        layout.empty("No test row is on the map of this sweep.", ":material/filter_alt_off:")
+        layout.empty("The map has no test rows.", ":material/filter_alt_off:")
         return None
     names = dict(zip(map(str, tests.index), tests[Samples.SAMPLE_ID], strict=True))
     labels = dict(zip(names, tests[Samples.LABEL], strict=True))
@@ -191,7 +190,7 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
     name = row[Samples.SAMPLE_ID]
     told = predictions[(predictions[Predictions.HEAD] == BEST) & (predictions[Predictions.SAMPLE_ID] == name)]
     if told.empty:
-        layout.empty("The head's answer to this row is not on record.", ":material/hourglass_empty:")
+        layout.empty("No prediction was recorded for this row.", ":material/hourglass_empty:")
         return None
     image, zero_shot_c = original(info, trying, name)
     thumbnail = row[Samples.THUMBNAIL] if isinstance(row[Samples.THUMBNAIL], bytes) else None
@@ -211,7 +210,7 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
 
 
 def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None, np.ndarray | None]:
-    """The row's own image and zero-shot's answer to it, where the file is at hand."""
+    """The row's image file and its zero-shot probabilities, where the file is available."""
     if not trying.recorded.encoders:
         return None, None
     from trainer.serving.explain import original
@@ -220,7 +219,7 @@ def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None,
         data = original(info.data, name)
         try:
             return None, None if data is None else trying.zero_shot(data)
-        except ValueError:  # the encoder is not to be had: what is on record is shown all the same
+        except ValueError:  # no encoder: what was recorded is shown
             return None, None
 
     return state.kept(("tried", info.run_id, "original", name), make)
@@ -230,7 +229,7 @@ def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None,
 
 
 def verdict(trying: Explainer, asked: Answer) -> None:
-    """The image, the answer in words, and all probabilities."""
+    """The image, its class, and all probabilities."""
     classes = trying.recorded.classes
     best = int(asked.probabilities_c.argmax())
     left, right = st.columns([1, 2], gap="medium")
@@ -242,13 +241,11 @@ def verdict(trying: Explainer, asked: Answer) -> None:
             says_novel(trying, classes[best])
         else:
             st.markdown(f"### {text.plain(classes[best], longest=40)}")
-        st.caption(
-            f"{asked.probabilities_c[best]:.1%} likely, says the head. {text.plain(asked.name, longest=60)}"
-        )
+        st.caption(f"{percent(asked.probabilities_c[best])} · {text.plain(asked.name, longest=60)}")
         if asked.label is not None:
             right_one = asked.label == classes[best]
             st.badge(
-                "right" if right_one else f"wrong: it is {text.plain(asked.label, longest=30)}",
+                "correct" if right_one else f"wrong, label: {text.plain(asked.label, longest=30)}",
                 icon=":material/check:" if right_one else ":material/close:",
                 color="green" if right_one else "red",
             )
@@ -262,7 +259,7 @@ def verdict(trying: Explainer, asked: Answer) -> None:
             figure,
             frame,
             name="probabilities",
-            alt_text=f"Probabilities of {len(shown)} classes; the likeliest is {classes[best]}, "
+            alt_text=f"Probabilities of {len(shown)} classes; the most likely is {classes[best]}, "
             f"{asked.probabilities_c[best]:.0%}.",
         )
         says(classes, asked, len(shown))
@@ -283,18 +280,22 @@ def prediction_set(trying: Explainer, asked: Answer) -> None:
     )
 
 
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
 def says_novel(trying: Explainer, best: str) -> None:
-    """What "none of these" means, and what the head would say."""
+    """What "none of these" means, and the most likely class."""
     assert trying.recorded.novelty is not None
     rate = trying.recorded.novelty.false_alarm_rate
     st.caption(
-        f"Unlike the training images; {rate:.0%} of images like them are called so, too. Of its classes the "
-        f"head would say {text.plain(best, longest=40)}."
+        f"Unlike the training images (false alarms: {100 * rate:.0f} %). Most likely class: "
+        f"{text.plain(best, longest=40)}."
     )
 
 
 def answers_of(classes: tuple[str, ...], asked: Answer) -> pd.DataFrame:
-    """``class, by, probability``, the likeliest class first."""
+    """``class, by, probability``, the most likely class first."""
     by = [(charts.HEAD, asked.probabilities_c)]
     if asked.zero_shot_c is not None:
         by.append((charts.ZERO_SHOT, asked.zero_shot_c))
@@ -308,36 +309,27 @@ def answers_of(classes: tuple[str, ...], asked: Answer) -> pd.DataFrame:
 
 
 def says(classes: tuple[str, ...], asked: Answer, shown: int) -> None:
-    some = f"{shown} of {len(classes)} classes" if shown < len(classes) else f"all {shown} classes"
-    if asked.zero_shot_c is None:
-        other = (
-            "No zero-shot stands beside it: the encoder knows no texts or is one of several, or the image "
-            "itself is not at hand."
-        )
-    else:
-        name = classes[int(asked.zero_shot_c.argmax())]
-        alike = (
-            "the same"
-            if name == classes[int(asked.probabilities_c.argmax())]
-            else text.plain(name, longest=40)
-        )
-        other = (
-            f"Zero-shot, which knows the classes by their names alone, says {alike} "
-            f"({asked.zero_shot_c.max():.0%})."
-        )
-    layout.sentence(
-        f"Of one image (n = 1) the probabilities of {some}, as a share of the classes that the head knows. "
-        f"{other}"
+    some = (
+        f"Top {shown} of {len(classes)}" if shown < len(classes) else f"Probabilities over the {shown} known"
     )
+    none = "" if asked.novel is not None else "; “none of these” is not possible"
+    zero_shot = "Zero-shot is not available."
+    if asked.zero_shot_c is not None:
+        name = text.plain(classes[int(asked.zero_shot_c.argmax())], longest=40)
+        zero_shot = f"Zero-shot: {name}, {percent(asked.zero_shot_c.max())}."
+    layout.sentence(f"{some} classes{none}. {zero_shot}")
+    if asked.zero_shot_c is None:
+        layout.how("Zero-shot needs the image file and a single encoder with a text tower.")
+    else:
+        layout.how("Zero-shot compares the image with the names of the classes, without any training images.")
 
 
 def neighbours(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
-    """The training images that are most like it, for the encoder."""
+    """The training images with the most similar features."""
     st.subheader("Nearest training images")
     if not asked.near:
         layout.empty(
-            "This sweep kept no features of its rows, as none did before this page was made: run it again to "
-            "see which training images are nearest and where an image stands on the map.",
+            "This sweep stored no features. Run it again to see the nearest training images and the map.",
             ":material/image_search:",
         )
         return
@@ -349,22 +341,20 @@ def neighbours(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
         f"{text.clean(label, longest=18)} {cosine:.2f}"
         for label, cosine in zip(found[Samples.LABEL], found["cosine"], strict=True)
     ]
-    st.markdown(
-        f"**{alike} of {len(found)}** have the label that the head gave, “{text.plain(best, longest=40)}”."
-    )
+    layout.verdict(f"{alike} of {len(found)} share the predicted label “{text.plain(best, longest=40)}”")
     gallery.show(
         gallery.with_images(found.assign(**{gallery.SAYS: says_}), samples),
         key="near",
-        order=f"of the {train:,} training rows on the map those with the highest cosine in feature space; it "
-        "stands below each, behind the label",
+        order="most similar first",
     )
+    layout.how(f"Cosine similarity of the features, over {text.count(train, 'training row')} of the map.")
 
 
 def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
-    """Where it stands among the rows of the sweep's t-SNE."""
+    """The position among the rows of the sweep's t-SNE."""
     if asked.xy is None or not trying.has_neighbours:
         return
-    st.subheader("Its place on the map")
+    st.subheader("Position on the map")
     best = trying.recorded.classes[int(asked.probabilities_c.argmax())]
     named = text.clean(best, longest=40)
     near = {row for row, _ in asked.near}
@@ -391,16 +381,21 @@ def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
         name="place",
         alt_text=f"Map of {len(samples)} rows, those labelled {best} in blue, and the image on it.",
     )
-    how = (
-        "It is a row of the map, which shows it where it was drawn"
-        if asked.row is not None
-        else "The map stays as the sweep drew it; openTSNE places the image among its neighbours there"
-    )
     blue = int((samples[Samples.LABEL] == best).sum())
+    marker = "diamond" if asked.thumbnail is None else "large ring"
     layout.sentence(
-        f"A t-SNE of {len(samples):,} rows (n = {len(samples):,}): blue the {blue:,} labelled "
-        f"“{text.plain(best, longest=40)}”, ringed the nearest training images of above. {how}. Far "
-        "groups and the axes mean nothing. Shift and drag moves, Shift and wheel zooms."
+        f"Blue: {text.count(blue, 'row')} labelled “{text.plain(best, longest=40)}”. Small rings: nearest "
+        f"training images. The {marker}: this image."
+    )
+    layout.how(
+        f"t-SNE of {text.count(len(samples), 'row')}. "
+        + (
+            "This image is one of them. "
+            if asked.row is not None
+            else "openTSNE places the new image among them. "
+        )
+        + "Axes and distances between clusters mean nothing.",
+        "Shift and drag pans, Shift and wheel zooms.",
     )
 
 

@@ -23,7 +23,7 @@ from trainer.tracking.schema import Kind, RunState
 pytestmark = pytest.mark.browser
 
 PATHS = ["" if page is HOME else page.view for page in PAGES]
-TEST_ROW = "tryit?source=a+test+row"
+TEST_ROW = "tryit?source=test+row"
 
 
 def of_state(uri: str, state: str) -> None:

@@ -127,7 +127,7 @@ def test_the_page_on_data_shows_pairs_extremes_and_the_chosen_measure(
     watched = Watched(browser, served.address, color_scheme="dark")
     page = watched.open(f"quality?report={served.report}&measure=sharpness")
     main = page.locator("[data-testid=stMain]")
-    expect(main.get_by_text("found 65 = used 60 + quarantined 3 + dropped duplicates 2")).to_be_visible()
+    expect(main.get_by_text("60 of 65 files used, 3 unusable, 1 label conflict")).to_be_visible()
     expect(main.get_by_text("Sharpness of 60 images")).to_be_visible(timeout=WITHIN_MS)
     page.locator(CHART).first.wait_for(timeout=WITHIN_MS)
     assert main.locator("img").count() >= 2 * 2 + 16

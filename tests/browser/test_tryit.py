@@ -33,12 +33,12 @@ def test_an_image_that_is_dropped_is_answered_and_a_bad_one_named(
     page = watched.open("tryit")
     main = page.locator(MAIN)
     drop(page, ("mine.png", (answering.images / "red" / "3.png").read_bytes()), ("bad.png", b"<html>"))
-    expect(main.get_by_role("heading", name="Its place on the map")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_role("heading", name="Position on the map")).to_be_visible(timeout=WITHIN_MS)
     expect(main.get_by_text("“bad.png” cannot be used: not an image")).to_be_visible(timeout=WITHIN_MS)
     likely = answering.probabilities()["red/3.png"].max()
-    expect(main.get_by_text(f"{likely:.1%} likely")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(f"{100 * likely:.1f} %")).to_be_visible(timeout=WITHIN_MS)
     expect(page.locator(CHART)).to_have_count(2, timeout=WITHIN_MS)
-    expect(main.get_by_text("have the label that the head gave")).to_be_visible()
+    expect(main.get_by_text("share the predicted label")).to_be_visible()
     watched.check()
 
 
@@ -53,9 +53,9 @@ def test_a_name_full_of_traps_springs_none(browser: Browser, address: str) -> No
 def test_a_test_row_is_kept_in_the_address(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     page = watched.open("tryit")
-    page.get_by_text("a test row", exact=True).click()
+    page.get_by_text("test row", exact=True).click()
     expect(page.locator(CHART)).to_have_count(2, timeout=WITHIN_MS)
-    expect(page).to_have_url(re.compile("source=a"), timeout=WITHIN_MS)
+    expect(page).to_have_url(re.compile("source=test"), timeout=WITHIN_MS)
     box = page.get_by_role("combobox", name="Test row")
     box.click()
     page.get_by_role("option").nth(2).click()

@@ -152,15 +152,15 @@ def test_the_page_accounts_for_everything_and_shows_leaks_first(showing: Showing
     showing(synthetic_runs.extraction)
     app = open_page(PAGE)
     said = body(app)
-    assert "found 65 = used 60 + quarantined 3 + dropped duplicates 2" in said
+    assert "**60 of 65 files used, 3 unusable, 1 label conflict, 3 duplicates, 4 near-duplicates**" in said
+    assert "65 found = 60 used + 3 unusable + 2 dropped duplicates" in said
     assert len(drawn(app)) == 2  # classes, and the chosen measure
-    assert "n = 60" in said
     tables = [table.value for table in app.dataframe]
     assert tables[0]["n"].tolist() == [2, 1]
     assert len(tables[1]) == 3
     assert tables[2]["between"].tolist() == ["test/train", "train/train"]
-    assert "likeness 0.990" in said
-    assert "1 pair of copies with different labels" in said
+    assert "cosine 0.990" in said
+    assert "1 pair of identical files with different labels" in said
     assert tables[3].to_numpy().tolist() == [["digit-0000", "0", "digit-0002", "2"]]
     assert "same bytes; labels differ" not in said  # the pair is in train/train
     assert "4 .heic, 1 .dcm" in said
@@ -206,13 +206,13 @@ def test_a_sweep_that_quarantined_files_shows_that_part(uri: str, tmp_path: Path
     synthetic_runs.quarantine().to_parquet(trials.with_name(Artifact.QUARANTINE))
     app = open_page(PAGE)
     assert app.session_state[state.REPORT] == run_id
-    assert "3 files could not be used" in body(app)
+    assert "3 files unusable" in body(app)
     assert "python -m trainer.extract" in words(app)
 
 
 def test_an_extraction_without_images_says_so(showing: Showing) -> None:
     showing(synthetic_runs.extraction, measured=False)
-    assert "None of these rows was measured" in body(open_page(PAGE))
+    assert "No images were measured" in body(open_page(PAGE))
 
 
 def test_clean_data_are_said_to_be_clean(uri: str, tmp_path: Path) -> None:
@@ -223,15 +223,15 @@ def test_clean_data_are_said_to_be_clean(uri: str, tmp_path: Path) -> None:
     (path,) = (tmp_path / "artifacts").rglob(Artifact.SUMMARY)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"near_duplicates": {}}))
     said = body(open_page(PAGE))
-    assert "Every file that was found could be used" in said
-    assert "No two rows are copies" in said
+    assert "All files readable" in said
+    assert "No duplicates or near-duplicates" in said
 
 
 def test_an_extraction_that_was_cut_short_says_so(uri: str, tmp_path: Path) -> None:
     run_id = synthetic_runs.extraction(uri)
     shutil.rmtree(next((tmp_path / "artifacts").rglob(Artifact.SUMMARY)).parent)
     synthetic_runs.MlflowClient(uri).update_run(run_id, status="RUNNING")
-    assert "has not logged its figures" in body(open_page(PAGE))
+    assert "recorded no summary" in body(open_page(PAGE))
 
 
 def test_a_link_opens_the_extraction_that_it_names(uri: str) -> None:
@@ -244,13 +244,13 @@ def test_labels_of_an_ablation_on_other_rows_are_not_in_doubt_here(uri: str) -> 
     client = synthetic_runs.MlflowClient(uri)
     run_id, ablated = synthetic_runs.extraction(uri), synthetic_ablation.ablation(uri)
     client.set_tag(ablated, Tag.DATA, "path/to/digits")
-    assert "whose given label has the lowest" in words(open_page(PAGE))
+    assert "with the lowest probability p of their label" in words(open_page(PAGE))
     client.set_tag(run_id, Tag.DIGEST, "a")
     client.set_tag(ablated, Tag.DIGEST, "a, with planted damage")
     restart()
     said = words(open_page(PAGE))
-    assert "whose given label has the lowest" not in said
-    assert "were on other rows" in said
+    assert "with the lowest probability" not in said
+    assert "used other rows" in said
 
 
 @pytest.mark.parametrize("label", ["", "images"])

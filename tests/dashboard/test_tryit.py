@@ -23,7 +23,7 @@ from trainer.serving.explain import Explainer, original
 from trainer.tracking.schema import Artifact
 
 PAGE = "views/tryit.py"
-TEST_ROW = {"source": "a test row"}
+TEST_ROW = {"source": "test row"}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def drop(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
 
 
 def test_before_anything_is_dropped_the_page_says_what_to_do(answered: Answering) -> None:
-    assert "Drop an image above (at most 20 MB" in words(open_page(PAGE))
+    assert "at most 20 MB) to see its class" in words(open_page(PAGE))
 
 
 def test_an_image_is_answered_with_neighbours_zero_shot_and_a_place(answered: Answering) -> None:
@@ -54,12 +54,13 @@ def test_an_image_is_answered_with_neighbours_zero_shot_and_a_place(answered: An
     told = words(app)
     assert len(charts(app)) == 2
     probs_c = answered.probabilities()["red/3.png"]
-    assert f"{probs_c.max():.1%} likely" in told
-    assert sorted(CLASSES)[probs_c.argmax()] in told
-    assert "Zero-shot, which knows the classes by their names alone, says" in told
+    assert f"{100 * probs_c.max():.1f} %" in told
+    assert sorted(CLASSES)[probs_c.argmax()] in bare(told)
+    assert "Zero-shot compares the image with the names of the classes" in told
+    assert "Zero-shot: " in told
     assert "Prediction set (90% coverage):" in told
-    assert "of 12** have the label that the head gave" in told
-    assert "openTSNE places the image" in told
+    assert "of 12 share the predicted label" in told
+    assert "openTSNE places the new image" in told
 
 
 def test_an_image_unlike_the_training_images_is_none_of_these(
@@ -68,7 +69,7 @@ def test_an_image_unlike_the_training_images_is_none_of_these(
     monkeypatch.setattr(NoveltyDetector, "is_novel", lambda self, score_n: score_n > -np.inf)
     told = words(drop(open_page(PAGE), ("mine.png", image(999, 0.1))))
     assert "None of these" in told
-    assert "5% of images like them are called so, too" in told
+    assert "false alarms: 5 %" in told
 
 
 def test_of_several_images_the_bad_are_named_and_one_is_chosen(answered: Answering) -> None:
@@ -94,7 +95,7 @@ def test_a_test_row_is_shown_as_it_was_answered(answered: Answering) -> None:
     app = open_page(PAGE, **TEST_ROW)
     told = words(app)
     assert len(charts(app)) == 2
-    assert "It is a row of the map" in told
+    assert "This image is one of them" in told
     assert "Zero-shot" in told  # its own image is at hand
     assert not app.error
 
@@ -113,10 +114,10 @@ def test_an_encoder_that_is_gone_is_said_to_be_gone(
     assert "There is no folder './gone'" in app.error[0].value
 
 
-def test_a_sweep_on_ready_features_shows_its_test_rows(showing: Showing) -> None:
+def test_a_sweep_on_precomputed_features_shows_its_test_rows(showing: Showing) -> None:
     showing(synthetic_runs.sweep)
     app = open_page(PAGE)
-    assert "learned from ready features" in app.info[0].value
+    assert "Trained on precomputed features" in app.info[0].value
     assert not app.file_uploader
     assert len(charts(app)) == 2
     first = words(app)
@@ -142,7 +143,7 @@ def test_what_an_older_sweep_lacks_is_said(uri: str, absent: str) -> None:
     folder = Path(synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri))
     (folder / absent).unlink()
     told = words(open_page(PAGE))
-    assert ("kept no features of its rows" in told) == (absent == Artifact.VECTORS)
+    assert ("stored no features" in told) == (absent == Artifact.VECTORS)
     assert ("Not recorded: head" in told) == (absent == Artifact.HEAD_WEIGHTS)
 
 
@@ -205,9 +206,7 @@ def test_bars_are_the_heads_and_dots_are_zero_shots() -> None:
     rows = rows.assign(label="a", split="train", sample_id="r")
     here = pd.DataFrame({"x": [2.0], "y": [0.5], "image": [None]})
     drawn = place(rows, here, title="a", dark=False).to_dict()
-    domain = drawn["layer"][0]["encoding"]["x"]["scale"]["domain"]
-    assert domain[0] < 0
-    assert domain[1] > 2
+    assert len(drawn["layer"]) == 3
 
 
 @pytest.mark.parametrize("image", [None, "data:image/webp;base64,AA=="])

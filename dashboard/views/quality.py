@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -214,10 +215,10 @@ def duplicates(info: RunInfo, summary: dict[str, Any]) -> None:
         "Same bytes: identical files. Near: similar perceptual hash and similar features, with their cosine "
         "similarity. Each row is paired with its most similar one in each split."
     )
-    label_conflicts(pairs)
+    label_conflicts(pairs, images)
 
 
-def label_conflicts(pairs: pd.DataFrame) -> None:
+def label_conflicts(pairs: pd.DataFrame, images: pd.DataFrame) -> None:
     """Identical files with different labels."""
     conflicts = data_quality.label_conflicts(pairs)
     if conflicts.empty:
@@ -225,11 +226,32 @@ def label_conflicts(pairs: pd.DataFrame) -> None:
     st.subheader("Label conflicts")
     layout.verdict(f"{text.count(len(conflicts), 'pair')} of identical files with different labels")
     layout.sentence("Correct the labels, or leave these files out with --label-conflicts drop.")
-    shown = pd.DataFrame(
-        {name: [text.clean(value, longest=200) for value in conflicts[name]] for name in conflicts.columns}
+    shown = conflicts.map(lambda value: text.clean(value, longest=200))
+    thumbnails = images.drop_duplicates(Images.SAMPLE_ID).set_index(Images.SAMPLE_ID)[Images.THUMBNAIL]
+    seen = [uri(one) for one in conflicts[Duplicates.SAMPLE_ID_A].map(thumbnails)]
+    if any(seen):
+        shown.insert(0, "image", seen)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=_height(len(shown)),
+        row_height=48 if any(seen) else None,
+        column_config={
+            "image": st.column_config.ImageColumn("", width="small"),
+            Duplicates.SAMPLE_ID_A: "file",
+            data_quality.LABEL_A: "label",
+            Duplicates.SAMPLE_ID_B: "identical file",
+            data_quality.LABEL_B: "its label",
+        },
     )
-    st.dataframe(shown, hide_index=True, height=_height(len(shown)))
     layout.export(conflicts, name="label_conflicts")
+
+
+def uri(thumbnail: object) -> str | None:
+    """A thumbnail as a data URI; None without one."""
+    if not isinstance(thumbnail, bytes):
+        return None
+    return f"data:image/webp;base64,{base64.b64encode(thumbnail).decode()}"
 
 
 def _pair(pair: dict[str, Any], thumbnails: pd.Series) -> None:

@@ -161,7 +161,9 @@ def test_the_page_accounts_for_everything_and_shows_leaks_first(showing: Showing
     assert tables[2]["between"].tolist() == ["test/train", "train/train"]
     assert "cosine 0.990" in said
     assert "1 pair of identical files with different labels" in said
-    assert tables[3].to_numpy().tolist() == [["digit-0000", "0", "digit-0002", "2"]]
+    conflicts = tables[3]
+    assert conflicts.drop(columns="image").to_numpy().tolist() == [["digit-0000", "0", "digit-0002", "2"]]
+    assert conflicts["image"].str.startswith("data:image/webp;base64,").all()
     assert "same bytes; labels differ" not in said  # the pair is in train/train
     assert "4 .heic, 1 .dcm" in said
     assert len(app.get("image")) >= 2 * 2 + 16
@@ -225,6 +227,15 @@ def test_clean_data_are_said_to_be_clean(uri: str, tmp_path: Path) -> None:
     said = body(open_page(PAGE))
     assert "All files readable" in said
     assert "No duplicates or near-duplicates" in said
+
+
+def test_label_conflicts_without_images_are_a_table_of_names(uri: str, tmp_path: Path) -> None:
+    synthetic_runs.extraction(uri)
+    (path,) = (tmp_path / "artifacts").rglob(Artifact.IMAGES)
+    pd.read_parquet(path).assign(**{Images.THUMBNAIL: None}).to_parquet(path)
+    app = open_page(PAGE)
+    body(app)
+    assert app.dataframe[3].value.columns.tolist() == ["sample_id_a", "label_a", "sample_id_b", "label_b"]
 
 
 def test_an_extraction_that_was_cut_short_says_so(uri: str, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def probabilities(answers: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 
 
 def place(
-    rows: pd.DataFrame, here: pd.DataFrame, *, title: str, dark: bool, height: int = 460
+    rows: pd.DataFrame, here: pd.DataFrame, *, title: str, dark: bool, height: int = 560
 ) -> alt.LayerChart:
     """The map's rows ``x, y, likely, label, split, sample_id, near`` and the image ``x, y, image`` on it.
 

@@ -160,7 +160,7 @@ def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(showing: 
 
 def test_without_images_the_rows_are_listed(showing: Showing) -> None:
     showing(synthetic_comparison.run, Kind.FUSION, images=False)
-    assert "kept no images" in words(opened(Kind.FUSION))
+    assert "No images were kept" in words(opened(Kind.FUSION))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from tests.support import trained_comparison
+from tests.support import trained_comparison, wording
 from trainer.core.errors import InputError
 from trainer.experiments.fusion import run as fuse
 from trainer.experiments.fusion.config import FuseConfig
@@ -43,7 +43,8 @@ def test_all_forms_answer_and_rows_without_a_caption_are_the_image_heads(
     figures = run(config)
     json.dumps(figures, allow_nan=False)
     said = capsys.readouterr().err
-    assert "Without a caption: 9 of 30 train rows, 9 of 30 val rows, 9 of 30 test rows" in said
+    lacking = "9 of 30 train rows, 9 of 30 val rows, 9 of 30 test rows"
+    assert f"Without a caption, so classified by image only: {lacking}." in said
     assert "captions name their own class: 71% in train" in said
     assert figures[Fused.WITHOUT_CAPTION] == {"train": 9, "val": 9, "test": 9}
     assert list(figures[Fused.METHODS]) == [IMAGE, TEXT, JOINED, GATED, LATE]
@@ -169,9 +170,21 @@ def test_a_row_without_a_text_is_the_images_whatever_the_weight() -> None:
 
 
 def test_what_is_advised_names_the_part_where_no_form_is_better() -> None:
-    stub = SimpleNamespace(
-        methods=[SimpleNamespace(name=name, how="") for name in (IMAGE, TEXT, LATE)],
-        verdict=lambda one, other: f"{one} {other}.",
-    )
-    assert fuse.advice(stub, chosen=0, part=0).startswith("No form of fusion is better than image only")
-    assert fuse.advice(stub, chosen=2, part=1).endswith("On test rows: 2 1. 2 0.")
+    def said(effect: float, p: float, chosen: int = 2) -> str:
+        ends = {"effect_low": effect - 0.04, "effect_high": effect + 0.04}
+        row = {"effect": effect, **ends, "effect_p_holm": p}
+        stub = SimpleNamespace(
+            methods=[SimpleNamespace(name=name, how="") for name in (IMAGE, TEXT, LATE)],
+            verdict=lambda one, other: f"{one} {other}.",
+            could_show=lambda *_: "",
+            row=lambda *_: row,
+        )
+        first = str(fuse.advice(stub, chosen=chosen, part=min(chosen, 1))).split("\n")[0]
+        assert wording.count(first) <= wording.VERDICT
+        return first
+
+    assert said(0.0, 1.0, chosen=0) == f"Use {IMAGE}: no fusion is better on validation rows."
+    assert said(0.01, 0.4) == f"No fusion is shown to beat {TEXT}: {LATE} +0.010 [-0.030, +0.050], p = 0.400."
+    assert said(0.1, 0.01) == f"Use {LATE}: macro-F1 +0.100 [+0.060, +0.140] over {TEXT}, p = 0.010."
+    assert said(-0.1, 0.01).startswith(f"Use {TEXT}: {LATE} is worse, macro-F1 -0.100")
+    assert said(0.1, 0.06).startswith("No fusion is shown to beat")

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from tests.support import wording
 from tests.support.paths import SHARED
 from tests.unit.experiments.test_verification import people
 from trainer.core.errors import InputError
@@ -82,7 +83,12 @@ def test_a_verification_is_one_run_with_its_figures_and_tables(config: VerifyCon
         low, high = figures[name + Verified.CI95]
         assert low <= figures[name] <= high
     assert figures[Verified.TAR_AT] == {"0.01": None, "0.001": None}
-    assert "TAR at FAR 0.01 is not told: 180 different pairs allow 1.8" in figures[Verified.ADVICE]
+    first, *rest = figures[Verified.ADVICE].split("\n")
+    assert first.startswith("Use the trained head: AUC +0.")
+    assert "TAR at FAR 0.01 needs 1,000 different pairs (180 here)." in rest
+    assert wording.count(first) <= wording.VERDICT
+    assert not wording.banned([first, *rest])
+    assert not wording.too_long(rest, wording.CAPTION)
     assert figures[Verified.VERDICT] == "better"
     assert figures[Verified.DIFFERENCES][PairMethod.TRAINED][Verified.AUC][1] > 0
     assert figures[Verified.IDENTIFICATION][Verified.PROBES] == 90

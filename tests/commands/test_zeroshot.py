@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.metrics import f1_score
 
-from tests.support import trained_comparison
+from tests.support import trained_comparison, wording
 from trainer.core.errors import InputError
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run as sweep
@@ -60,7 +60,7 @@ def test_zero_shot_and_heads_answer_the_same_rows_and_the_tables_fit_the_answers
     assert set(figures[ZeroShot.CROSSING]) == {TRAINED, SHARED, STARTED, *CLOSED}
     said = capsys.readouterr().err
     assert "paired by row" in said
-    assert "Trained head" in said
+    assert "trained head vs zero-shot" in said or "trained head is" in said
 
     run_id = figures[ZeroShot.RUN_ID]
     (found,) = runs_of(config.tracking_uri)
@@ -189,12 +189,28 @@ def test_what_is_said_of_a_crossing_says_where_it_is_or_that_there_is_none() -> 
         return zeroshot.crossing_text("head", Crossing(*found), 16, margin=0.01)
 
     none = told(math.inf, 5.0, math.inf, 0.4, math.inf)
-    assert "does not overtake zero-shot within these data" in none
+    assert "its mean stays below zero-shot" in none
     assert "5.0 to more than 16" in none
-    assert "not shown to be level (less than 0.01 below)" in none
+    assert "not shown to match it (less than 0.01 below)" in none
     assert "at 3.2 images per class" in told(3.2, 2.0, 7.0, 1.0, 8.0)
-    assert "shown to be level (less than 0.01 below) from 8 images on" in told(3.2, 2.0, 7.0, 1.0, 8.0)
+    assert "shown to match it (less than 0.01 below) from 8 images on" in told(3.2, 2.0, 7.0, 1.0, 8.0)
     assert "from 1 image per class on" in told(1.0, 1.0, 2.0, 1.0, 1.0)
+
+
+def test_the_verdict_says_from_how_many_images_on_a_head_matches_zero_shot() -> None:
+    from trainer.stats.few_shot import Crossing
+
+    def told(*found: float) -> str:
+        said = zeroshot.verdict(Crossing(*found), 16, margin=0.01)
+        assert wording.count(said) <= wording.VERDICT
+        return said
+
+    shown = "From 1 image per class on a trained head matches zero-shot (less than 0.01 below)."
+    assert told(1.0, 1.0, 2.0, 1.0, 1.0) == shown
+    overtakes = "A trained head overtakes zero-shot at 3.2 images per class (95 %: ≤ 1 to more than 16)."
+    assert told(3.2, 1.0, math.inf, 0.9, math.inf) == overtakes
+    never = "Up to 16 images per class, a trained head is not shown to match zero-shot."
+    assert told(math.inf, 5.0, math.inf, 0.4, math.inf) == never
 
 
 def test_a_study_of_a_version_without_closed_forms_goes_on_with_the_kinds_that_it_began_with() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 NONE = "–"
+LEVEL = 0.05  # of significance
 LOW, HIGH = "_low", "_high"  # suffixes of the columns with the bounds of an interval
 KINDS_SHOWN = 6  # extensions of files that are named
 FEW_GROUPS = 10  # below, intervals and tests that draw groups are rough
@@ -87,6 +88,34 @@ def p_equals(p: float) -> str:
     return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
 
 
+def significant(ends: Sequence[float | None] | None, p: float | None) -> bool:
+    """Return whether a difference is significant: its interval leaves out 0, and its p-value, corrected where
+    there are several, is below 5 %."""
+    return known(ends) and (ends[0] > 0 or ends[1] < 0) and not _missing(p) and p is not None and p < LEVEL
+
+
+def compared(
+    names: tuple[str, str],
+    value: float,
+    ends: Sequence[float | None] | None,
+    p: float | None,
+    *,
+    form: Callable[[float | None], str] = signed,
+    metric: str = "macro-F1",
+) -> str:
+    """Say in one line whether the first of two methods is better: ``B vs A: macro-F1 −0.003 [−0.025, +0.019],
+    p = 0.812: no difference shown.``
+
+    Args:
+        value: the score of the first less that of the second, with its interval and its p-value.
+    """
+    told = f"{metric} {interval(value, ends, form)}" + ("" if p is None else f", {p_equals(p)}")
+    one, other = names
+    if not significant(ends, p):
+        return f"{one} vs {other}: {told}: no difference shown."
+    return f"{one} is {'better' if value > 0 else 'worse'} than {other}: {told}."
+
+
 def below_expected(less: float, low: float, high: float) -> str | None:
     """Say that the test rows score below what was expected by more than chance, and what to look at; None
     where they do not.
@@ -105,7 +134,7 @@ def below_expected(less: float, low: float, high: float) -> str | None:
 
 def detectable(effect: float | None, comparisons: int = 1) -> str:
     """Format what a comparison that shows nothing could have shown, to follow its figures: ``; 0.028 or more
-    would have shown (80 % power)``; "" where it is not known.
+    would have shown (80 % power)``; "" where it is not known. See `could_show` for a sentence.
 
     Args:
         effect: `stats.power.detectable_effect`.
@@ -113,6 +142,12 @@ def detectable(effect: float | None, comparisons: int = 1) -> str:
     """
     corrected = f" for {comparisons} comparisons" if comparisons > 1 else ""
     return "" if _missing(effect) else f"; {score(effect)} or more would have shown (80 % power{corrected})"
+
+
+def could_show(effect: float | None, comparisons: int = 1) -> str:
+    """Say what `detectable` formats in a sentence: ``A difference of 0.028 or more would have shown …``."""
+    told = detectable(effect, comparisons).removeprefix("; ")
+    return f"A difference of {told}." if told else ""
 
 
 def duration(seconds: float | None, *, short: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,6 @@ from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Method
 from trainer.tracking.writer import RunWriter
 
 MOST_SHOWN = 5000  # test rows whose images are kept
-LEVEL = 0.05
 WIDTH = 170  # characters of a table in a log
 
 
@@ -225,7 +224,7 @@ class Comparison:
         show(table)
         by = "row" if self.groups is None else "group"
         pairs = Table(title=f"Differences, paired by {by}", title_justify="left")
-        for head in ("", "macro-F1", "p", "accuracy", "only one is right", "McNemar p"):
+        for head in ("", "macro-F1", "p", "accuracy", "only one is correct"):
             pairs.add_column(head, no_wrap=True)
         for row in self.pairs_table().to_dict("records"):
             pairs.add_row(
@@ -234,30 +233,41 @@ class Comparison:
                 text.p_value(row[MethodPairs.EFFECT_P_HOLM]),
                 text.figure(row, MethodPairs.ACCURACY, text.change),
                 f"{row[MethodPairs.ONLY_METHOD]} : {row[MethodPairs.ONLY_AGAINST]}",
-                text.p_value(row[MethodPairs.MCNEMAR_P_HOLM]),
             )
         show(pairs)
         if len(self.pairs) > 1:
-            say(f"p-values are after Holm's correction for {len(self.pairs)} comparisons.")
+            say(f"p: of macro-F1, after Holm's correction for {len(self.pairs)} comparisons.")
         for caution in text.cautions(self.groups, rows_per_class(self.manifest.label_n[self.rows])):
             say(caution)
 
+    def row(self, one: int, other: int) -> dict[str, Any]:
+        """Return the row of METHOD_PAIRS of a pair."""
+        return dict(self.pairs_table().iloc[list(self.pairs).index((one, other))])
+
     def verdict(self, one: int, other: int) -> str:
-        """Return what is known of a pair, in a sentence."""
-        row = self.pairs_table().iloc[list(self.pairs).index((one, other))]
-        return verdict(row[MethodPairs.METHOD], row[MethodPairs.AGAINST], row, comparisons=len(self.pairs))
+        """Return whether one method is better than another, in one line."""
+        return verdict(self.row(one, other))
+
+    def could_show(self, one: int, other: int) -> str:
+        """Return which difference would have been found, in one line; "" where one is."""
+        row = self.row(one, other)
+        low, high = ends_of(row)
+        if text.significant((low, high), row[MethodPairs.EFFECT_P_HOLM]):
+            return ""
+        count = len(self.pairs)
+        return text.could_show(detectable_effect(low, high, comparisons=count), count)
 
 
-def verdict(method: str, against: str, row: Any, *, comparisons: int) -> str:
-    """Return a difference with its interval, and whether it is significant: its interval must leave out zero,
-    and its p-value after Holm's correction be below 5 %. If it is not, say what would have been."""
-    low, high = row[MethodPairs.EFFECT + Methods.LOW], row[MethodPairs.EFFECT + Methods.HIGH]
-    told = f"{row[MethodPairs.EFFECT]:+.3f} [{low:+.3f}, {high:+.3f}] of macro-F1"
-    sure = row[MethodPairs.EFFECT_P_HOLM] < LEVEL and (low > 0 or high < 0)
-    if not sure:
-        missed = text.detectable(detectable_effect(low, high, comparisons=comparisons), comparisons)
-        return f"No difference between {method} and {against} is shown ({told}){missed}."
-    return f"{method.capitalize()} is {'better' if low > 0 else 'worse'} than {against} ({told})."
+def ends_of(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the interval of the difference in a row of METHOD_PAIRS."""
+    return row[MethodPairs.EFFECT + Methods.LOW], row[MethodPairs.EFFECT + Methods.HIGH]
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Return whether a row of METHOD_PAIRS shows a difference, in one line."""
+    names = row[MethodPairs.METHOD], row[MethodPairs.AGAINST]
+    effect, p = row[MethodPairs.EFFECT], row[MethodPairs.EFFECT_P_HOLM]
+    return text.compared(names, effect, ends_of(row), p, form=text.change)
 
 
 def show(table: Table) -> None:

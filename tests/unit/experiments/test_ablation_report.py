@@ -251,11 +251,11 @@ def test_two_classes_have_auroc_sensitivity_and_specificity() -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_each_filter_is_held_against_the_truth_once() -> None:
     markdown = made(*tables()).markdown
-    found = markdown.split("## Finding spoiled rows")[1]
+    found = markdown.split("## Finding known bad rows")[1]
     assert [found.count(f"| {text} |") for text in GRID] == [1, 1, 1]
-    assert "150 of the 1,200 training rows are known to be spoiled" in found
+    assert "150 of the 1,200 training rows are known to be bad" in found
     assert found.count("0.400 [0.325, 0.480]") == 3  # Wilson's interval of 60 in 150
-    assert "spoiled" not in made(*tables(spoiled=False)).markdown.lower()
+    assert "known bad" not in made(*tables(spoiled=False)).markdown.lower()
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -270,7 +270,7 @@ def test_classes_are_those_of_the_cell_best_on_the_validation_rows() -> None:
     table, classes = tables(seed=3)
     table[Ablation.VAL_F1_MACRO] = np.linspace(0.6, 0.7, len(table))
     text = made(verdicts(table), classes).markdown
-    assert "What quality>=top85% & clip>=top90% with augmentation does to the F1 of each class" in text
+    assert "Change of the F1 of each class by quality>=top85% & clip>=top90% with augmentation" in text
     assert "it is the best cell." in text
     table[Ablation.VAL_F1_MACRO] = np.linspace(0.7, 0.6, len(table))
     assert "it is the best cell but for the baseline." in made(verdicts(table), classes).markdown
@@ -297,7 +297,7 @@ def test_the_page_shows_every_image_that_it_brings(given: dict[str, Any], images
     assert list(page.images) == [f"ablation_{name}.png" for name in images]
     assert re.findall(r"\]\(([\w.-]+\.png)\)", page.markdown) == list(page.images)
     assert "nan" not in re.findall(r"\w+", page.markdown)
-    assert ("nothing but the baseline" in page.markdown) == (not images)
+    assert ("Only the baseline was trained" in page.markdown) == (not images)
 
 
 @pytest.mark.usefixtures("undrawn")

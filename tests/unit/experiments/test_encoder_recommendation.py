@@ -20,7 +20,7 @@ def test_the_fastest_of_those_shown_to_be_level_is_recommended() -> None:
     ]
     found = recommend("best", 100, rivals, margin=0.01, rows=1000)
     assert found.name == "quicker"
-    assert found.verdict.startswith("Use quicker: 9.0 times as fast as best, and less than 0.01 of macro-F1")
+    assert found.verdict.startswith("Use quicker: 9.0 times as fast as best, macro-F1 less than 0.01")
     assert not found.open_questions
 
 
@@ -30,9 +30,9 @@ def test_an_encoder_of_which_nothing_is_shown_is_not_recommended_and_the_rows_th
     random_weights = rival("resnet", 3980, -0.063, -0.160, 0.033)
     found = recommend("best", 100, [random_weights], margin=0.01, rows=90)
     assert found.name == "best"
-    assert "no faster encoder is shown to be less than 0.01 of macro-F1 below it" in found.verdict
+    assert "no faster encoder is shown to be as good (macro-F1 less than 0.01 below)" in found.verdict
     assert "39.8 times as fast" in found.open_questions[0]
-    assert "about 300 more would tell" in found.open_questions[0]
+    assert "about 300 more would answer it" in found.open_questions[0]
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.01])

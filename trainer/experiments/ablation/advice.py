@@ -1,4 +1,4 @@
-"""One paragraph for the person, from the tables: what to do, how sure that is, whom it costs."""
+"""The conclusion of an ablation in lines: what to do, how significant it is, which classes it costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMED = 3  # classes, cells
 
 
 def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, drawn: str) -> str:
-    """Return the paragraph.
+    """Return the conclusion, a line each, the verdict first.
 
     Args:
         table: ABLATION, with verdicts.
@@ -27,29 +27,49 @@ def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, drawn: str
     several = table[Ablation.ENCODER].nunique() > 1
     tried = sum(row[Ablation.VERDICT] != Verdict.BASELINE for row in rows)
     if not tried:
-        return "There is nothing but the baseline: no filter and no augmentation was tried."
+        return "Only the baseline was trained: no filter and no augmentation."
     chosen = next(row for row in rows if row[Ablation.CHOSEN])
     helpful = sorted(
         (row for row in rows if row[Ablation.VERDICT] == Verdict.HELPS), key=lambda row: -row[Ablation.EFFECT]
     )
     harmful = [row for row in rows if row[Ablation.VERDICT] == Verdict.HURTS]
-    sentences = [
-        f"{_count(tried, 'cell was', 'cells were')} held against training on all {chosen[Ablation.TRAIN]:,} "
-        f"rows, on {drawn} with {seeds} seeds each.",
+    lines = [
+        verdict(chosen, helpful, several),
         *_of_chosen(chosen, several),
         *_of_helpful(helpful, chosen, several),
     ]
     if harmful:
         worst = min(harmful, key=lambda row: row[Ablation.EFFECT])
-        sentences.append(
-            f"{_count(len(harmful), 'cell is', 'cells are')} worse than the baseline, the most so "
-            f"{called(worst, several)} ({effect(worst, Ablation.EFFECT)})."
+        lines.append(
+            f"{_count(len(harmful), 'filter hurts', 'filters hurt')}, most so {called(worst, several)} "
+            f"({effect(worst, Ablation.EFFECT)})."
         )
     best = chosen if chosen[Ablation.VERDICT] == Verdict.HELPS or not helpful else helpful[0]
     if best[Ablation.VERDICT] != Verdict.BASELINE:
-        sentences += _of_classes(best, classes, several)
-        sentences += _of_spoiled(best, several)
-    return " ".join(sentences)
+        lines += _of_classes(best, classes, several)
+        lines += _of_noise(best, several)
+    lines.append(
+        f"{_count(tried, 'filter', 'filters')} against all {chosen[Ablation.TRAIN]:,} training rows, over "
+        f"{drawn}, {seeds} seeds each; p after Holm's correction."
+    )
+    return "\n".join(lines)
+
+
+def verdict(chosen: Mapping[Any, Any], helpful: list[dict[Any, Any]], several: bool) -> str:
+    """Return in one line whether to filter, and by what."""
+    name = called(chosen, several)
+    told = f"macro-F1 {effect(chosen, Ablation.EFFECT)}"
+    if chosen[Ablation.VERDICT] == Verdict.HELPS:
+        return f"Use {name}: {told} over all rows."
+    if helpful:
+        by = effect(helpful[0], Ablation.EFFECT)
+        name = called(helpful[0], several)
+        return f"{name} helps: macro-F1 {by} over all rows, though not best on validation."
+    if chosen[Ablation.VERDICT] == Verdict.BASELINE:
+        return "Keep all rows: no filter is better on validation or is shown to help."
+    if chosen[Ablation.VERDICT] == Verdict.HURTS:
+        return f"Keep all rows: {name} hurts, {told}."
+    return f"Keep all rows: {name} is not shown to help, {told}."
 
 
 def most_telling(table: pd.DataFrame, *, most: int = 12) -> list[str]:
@@ -95,8 +115,8 @@ def effect(row: Mapping[Any, Any], name: str) -> str:
 
 
 def could_have_shown(row: Mapping[Any, Any], comparisons: int) -> str:
-    """Return which effect against the baseline, or over random rows where that is harder to see, would have
-    been shown.
+    """Return which effect over the baseline, or over random rows where that is harder to see, would have been
+    shown.
 
     Args:
         comparisons: the level is 0.05 over this.
@@ -105,47 +125,39 @@ def could_have_shown(row: Mapping[Any, Any], comparisons: int) -> str:
         detectable_effect(row[name + Ablation.LOW], row[name + Ablation.HIGH], comparisons=comparisons)
         for name in (Ablation.EFFECT, Ablation.OVER_RANDOM)
     ]
-    return text.detectable(
+    return text.could_show(
         max((width for width in widths if math.isfinite(width)), default=None), comparisons
     )
 
 
 def _of_chosen(chosen: Mapping[Any, Any], several: bool) -> list[str]:
     if chosen[Ablation.VERDICT] == Verdict.BASELINE:
-        return ["On the validation rows none of them is better: there the baseline is best."]
-    said = (
-        f"The best on the validation rows is {called(chosen, several)}, which keeps "
-        f"{chosen[Ablation.KEPT]:,} rows. On the test rows its macro-F1 is {chosen[Ablation.F1_MACRO]:.3f}, "
-        f"{effect(chosen, Ablation.EFFECT)} against the baseline "
-        f"({text.p_equals(chosen[Ablation.EFFECT_P_HOLM])} after Holm's correction)"
-    )
+        return []
+    over_all = f"{effect(chosen, Ablation.EFFECT)} over all rows ({_p(chosen, Ablation.EFFECT_P_HOLM)})"
+    said = [
+        f"Best on validation: {called(chosen, several)}, {chosen[Ablation.KEPT]:,} rows kept, test macro-F1 "
+        f"{chosen[Ablation.F1_MACRO]:.3f}; {over_all}."
+    ]
     if math.isfinite(chosen[Ablation.OVER_RANDOM]):
-        said += (
-            f" and {effect(chosen, Ablation.OVER_RANDOM)} against keeping as many rows at random "
-            f"({text.p_equals(chosen[Ablation.OVER_RANDOM_P_HOLM])})"
-        )
-    meaning = {
-        Verdict.HELPS: "It helps: use it.",
-        Verdict.HURTS: "So it hurts: what validation promised does not hold.",
-        Verdict.UNCLEAR: f"That is not enough to say that it helps{could_have_shown(chosen, 2)}.",
-    }[Verdict(chosen[Ablation.VERDICT])]
-    return [f"{said}.", meaning]
+        by = effect(chosen, Ablation.OVER_RANDOM)
+        said.append(f"Over as many random rows: {by} ({_p(chosen, Ablation.OVER_RANDOM_P_HOLM)}).")
+    if chosen[Ablation.VERDICT] == Verdict.UNCLEAR:
+        said += [missed for missed in (could_have_shown(chosen, 2),) if missed]
+    return said
+
+
+def _p(row: Mapping[Any, Any], name: str) -> str:
+    return text.p_equals(row[name])
 
 
 def _of_helpful(helpful: list[dict[Any, Any]], chosen: Mapping[Any, Any], several: bool) -> list[str]:
     others = [row for row in helpful if not row[Ablation.CHOSEN]]
-    if not helpful:
-        if chosen[Ablation.VERDICT] == Verdict.BASELINE:
-            return ["Keep all rows."]
-        return [
-            "No cell beats both the baseline and a random choice of rows, so nothing speaks against all rows."
-        ]
     if not others:
         return []
     named = "; ".join(
-        f"{called(row, several)}: {effect(row, Ablation.EFFECT)} against the baseline"
+        f"{called(row, several)}: {effect(row, Ablation.EFFECT)} over all rows"
         + (
-            f", {effect(row, Ablation.OVER_RANDOM)} against random"
+            f", {effect(row, Ablation.OVER_RANDOM)} over random"
             if math.isfinite(row[Ablation.OVER_RANDOM])
             else ""
         )
@@ -153,7 +165,7 @@ def _of_helpful(helpful: list[dict[Any, Any]], chosen: Mapping[Any, Any], severa
     )
     more = f"; and {len(others) - NAMED} more" if len(others) > NAMED else ""
     also = "also " if chosen[Ablation.VERDICT] == Verdict.HELPS else ""
-    return [f"{_count(len(others), 'cell', 'cells')} {also}beat both after correction ({named}{more})."]
+    return [f"{_count(len(others), f'filter {also}helps', f'filters {also}help')}: {named}{more}."]
 
 
 def _of_classes(row: Mapping[Any, Any], classes: pd.DataFrame, several: bool) -> list[str]:
@@ -164,19 +176,17 @@ def _of_classes(row: Mapping[Any, Any], classes: pd.DataFrame, several: bool) ->
     surely = of_cell[of_cell[AblationClasses.EFFECT_P_HOLM] < 0.05]
     lose, gain = surely[surely[AblationClasses.EFFECT] < 0], surely[surely[AblationClasses.EFFECT] > 0]
     low = of_cell.iloc[0]
-    said = f"By class, {called(row, several)} costs "
     if len(lose):
-        said += _classes_named(lose)
+        said = f"Classes that lose: {_classes_named(lose)}"
     elif low[AblationClasses.EFFECT] < 0:
-        said += (
-            f"none for sure (the largest drop in F1: {low[AblationClasses.CLASS]} "
-            f"{low[AblationClasses.EFFECT]:+.3f} on {int(low[AblationClasses.TEST])} test rows)"
+        said = (
+            f"No class loses significantly (largest drop in F1: {low[AblationClasses.CLASS]} "
+            f"{low[AblationClasses.EFFECT]:+.3f}, {int(low[AblationClasses.TEST])} test rows)"
         )
     else:
-        said += "none"
-    if len(gain):
-        said += f", and serves {_classes_named(gain.iloc[::-1])}"
-    return [said + "."]
+        said = "No class loses"
+    gains = f"; classes that gain: {_classes_named(gain.iloc[::-1])}" if len(gain) else ""
+    return [f"{called(row, several)}: {said[0].lower()}{said[1:]}{gains}."]
 
 
 def _classes_named(rows: pd.DataFrame) -> str:
@@ -187,15 +197,15 @@ def _classes_named(rows: pd.DataFrame) -> str:
     return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")
 
 
-def _of_spoiled(row: Mapping[Any, Any], several: bool) -> list[str]:
+def _of_noise(row: Mapping[Any, Any], several: bool) -> list[str]:
     if Ablation.REMOVED not in row or not row[Ablation.REMOVED]:
         return []
     return [
-        f"Of the {int(row[Ablation.REMOVED]):,} rows that {called(row, several)} throws out "
-        f"{row[Ablation.PRECISION]:.0%} are known to be spoiled; that is {row[Ablation.RECALL]:.0%} of all "
-        f"{int(row[Ablation.CORRUPTED]):,} spoiled ones."
+        f"{row[Ablation.PRECISION]:.0%} of the {int(row[Ablation.REMOVED]):,} rows that "
+        f"{called(row, several)} removes are known bad ({row[Ablation.RECALL]:.0%} of all "
+        f"{int(row[Ablation.CORRUPTED]):,} bad rows)."
     ]
 
 
 def _count(count: int, one: str, more: str) -> str:
-    return f"One {one}" if count == 1 else f"{count} {more}"
+    return f"1 {one}" if count == 1 else f"{count} {more}"

@@ -19,13 +19,11 @@ def of_filters(scored: ScoredRows, cells: Sequence[Cell]) -> Iterator[str]:
         told = ", ".join(
             f"{kind} {area.value:.3f} [{area.low:.3f}, {area.high:.3f}]" for kind, area in kinds.items()
         )
-        yield f"AUROC of {name} for spoiled rows: {told}"
+        yield f"AUROC of {name} for known bad rows: {told}"
     for name, found in thrown_out(scored, cells).items():
-        said = f"  {name} throws out {found['thrown_out']:,} of {len(scored.manifest):,} training rows"
+        said = f"  {name} removes {found['thrown_out']:,} of {len(scored.manifest):,} training rows"
         if found["recall"] is not None:
-            said += (
-                f": precision {found['precision']:.0%}, recall {found['recall']:.0%} at finding spoiled rows"
-            )
+            said += f": precision {found['precision']:.0%}, recall {found['recall']:.0%} for known bad rows"
         yield said
 
 

@@ -54,12 +54,15 @@ def report(
     groups = figures.get(Ablated.TEST_GROUPS)
     drawn = text.rows_drawn(counts["test"], groups)
     page = _Page(table, classes, seeds=figures[Ablated.SEEDS], drawn=drawn)
-    page.add(f"# {literal(title)}", f"**In short:** {literal(figures[Ablated.ADVICE])}")
+    verdict, *rest = figures[Ablated.ADVICE].split("\n")
+    page.add(f"# {literal(title)}", f"**In short:** {literal(verdict)}")
+    if rest:
+        page.add("\n".join(f"- {literal(line)}" for line in rest))
     page.what_was_compared(facts, counts, groups)
     page.effects()
     page.cells()
     page.classes()
-    page.spoiled(figures[Ablated.SEPARATION])
+    page.noise(figures[Ablated.SEPARATION])
     page.wording(figures[Ablated.WORDING])
     return Report("\n\n".join(page.blocks) + "\n", page.images)
 
@@ -115,12 +118,12 @@ class _Page:
         self.add(
             "## What was compared",
             "\n".join(lines),
-            f"Intervals are 95 % intervals of a bootstrap that draws {drawn} and seeds {DRAWS:,} times "
-            "anew (BCa); those against random rows also hold what luck in choosing rows would do. P-values "
-            f"come from swapping the answers of both sides {each} at random, {SWAPS:,} times (against "
-            "random rows the larger of this one and the interval's own), and Holm's correction for all "
-            "cells, in which the one that validation chose has half of the weight, keeps the chance of even "
-            f"one false alarm below {_percent(LEVEL)}.",
+            f"Intervals are 95 % BCa bootstrap intervals over {drawn} and seeds ({DRAWS:,} samples); those "
+            "against random rows also include the random choice of rows.",
+            f"P-values come from swapping the answers of both sides {each} at random, {SWAPS:,} times "
+            "(against random rows the larger of this one and the interval's own). Holm's correction for all "
+            f"cells, with half of the weight for the one chosen on validation, keeps the chance of any false "
+            f"positive below {_percent(LEVEL)}.",
         )
         if COMMAND in facts:
             self.add("The command:", code(facts[COMMAND]))
@@ -146,7 +149,7 @@ class _Page:
                 )
                 self._show("ablation_grid", encoder, grid)
         if not self.images:
-            self.add("There is nothing but the baseline: no filter and no augmentation was tried.")
+            self.add("Only the baseline was trained: no filter and no augmentation.")
 
     def cells(self) -> None:
         names = {"macro-F1": Ablation.F1_MACRO}
@@ -159,7 +162,8 @@ class _Page:
         head = [
             *(["encoder"] if self._several else []),
             *("filter", "augmentation", "rows kept", *(f"{name} [95 %]" for name in names)),
-            *("effect [95 %]", "p (Holm)", "over random [95 %]", "p (Holm)", "p of both (Holm)", "verdict"),
+            *("effect [95 %]", "p of effect (Holm)", "over random [95 %]", "p over random (Holm)"),
+            *("p of both (Holm)", "verdict"),
         ]
         body = [
             [
@@ -190,7 +194,7 @@ class _Page:
     def classes(self) -> None:
         if AblationClasses.EFFECT not in self._classes:
             return
-        self.add("## Whom it serves, whom it costs")
+        self.add("## Classes that gain and lose")
         for encoder, rows in self._by_encoder():
             cell = max(
                 (row for row in rows if row[Ablation.VERDICT] != Verdict.BASELINE),
@@ -203,9 +207,9 @@ class _Page:
             ].to_dict("records")
             forest = classes_image(cell, of_cell, basis=self._basis(encoder))
             self.add(
-                f"What {literal(called(cell))} does to the F1 of each class, against the baseline. On the "
-                f"validation rows it is the best cell{'' if best else ' but for the baseline'}. P-values are "
-                "corrected for the number of classes."
+                f"Change of the F1 of each class by {literal(called(cell))}, the best cell on validation"
+                f"{'' if best else ' after the baseline'}, against the baseline. P-values are corrected for "
+                "the number of classes."
                 + (f" The image shows {forest.about}; the table below has them all." if forest.about else "")
             )
             self._show("ablation_classes", encoder, forest)
@@ -213,22 +217,21 @@ class _Page:
 
     # --- what is known of the rows ------------------------------------------------------------
 
-    def spoiled(self, separation: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    def noise(self, separation: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
         filters = {
             row[Ablation.FILTER]: row
             for row in self._rows
             if Ablation.REMOVED in row and row[Ablation.REMOVED] > 0
         }
         if filters or separation:
-            self.add("## Finding spoiled rows")
+            self.add("## Finding known bad rows")
         if filters:
-            spoiled, train = (int(self._rows[0][name]) for name in (Ablation.CORRUPTED, Ablation.TRAIN))
+            bad, train = (int(self._rows[0][name]) for name in (Ablation.CORRUPTED, Ablation.TRAIN))
             self.add(
-                f"{spoiled:,} of the {train:,} training rows are known to be spoiled. *Precision* is the "
-                f"share of the rows thrown out that are spoiled (at random {_percent(spoiled / train)}), "
-                "*recall* the share of the spoiled rows that are thrown out, both with Wilson's 95 % "
-                "interval.",
-                _table_of_found(list(filters.values()), spoiled),
+                f"{bad:,} of the {train:,} training rows are known to be bad. *Precision* is the share of "
+                f"the removed rows that are bad (at random {_percent(bad / train)}), *recall* the share of "
+                "the bad rows that are removed, both with Wilson's 95 % interval.",
+                _table_of_found(list(filters.values()), bad),
             )
         if separation:
             kinds = list(dict.fromkeys(kind for of_score in separation.values() for kind in of_score))
@@ -237,8 +240,8 @@ class _Page:
                 for score, of_score in separation.items()
             ]
             self.add(
-                "How well a low score tells spoiled rows of each kind from rows that are not spoiled: the "
-                "area under the ROC curve (AUROC) with its 95 % interval. 0.5 is chance, 1 is perfect.",
+                "How well a low score separates bad rows of each kind from clean rows: area under the ROC "
+                "curve (AUROC) with its 95 % interval. 0.5 is chance, 1 is perfect.",
                 as_table(["score", *(literal(kind) for kind in kinds)], body),
             )
 
@@ -273,18 +276,17 @@ class _Page:
 
 
 def _table_of_classes(rows: Sequence[Row]) -> str:
-    names = (AblationClasses.EFFECT_P, AblationClasses.EFFECT_P_HOLM)
     return as_table(
-        ["class", "training rows kept", "test rows", "effect on F1 [95 %]", "p", "p (Holm)"],
+        ["class", "training rows kept", "test rows", "effect on F1 [95 %]", "p (Holm)"],
         [
             [
                 literal(row[AblationClasses.CLASS]),
                 f"{row[AblationClasses.KEPT]:,} of {row[AblationClasses.TRAIN]:,}",
                 f"{row[AblationClasses.TEST]:,}",
                 *(
-                    (effect(row, AblationClasses.EFFECT), *(text.p_value(row[name]) for name in names))
+                    (effect(row, AblationClasses.EFFECT), text.p_value(row[AblationClasses.EFFECT_P_HOLM]))
                     if row[AblationClasses.TEST]
-                    else (text.NONE,) * 3
+                    else (text.NONE,) * 2
                 ),
             ]
             for row in rows
@@ -292,16 +294,14 @@ def _table_of_classes(rows: Sequence[Row]) -> str:
     )
 
 
-def _table_of_found(rows: Sequence[Row], spoiled: int) -> str:
+def _table_of_found(rows: Sequence[Row], bad: int) -> str:
     body = []
     for row in sorted(rows, key=lambda row: -row[Ablation.PRECISION]):
-        thrown_out = int(row[Ablation.REMOVED])
-        both = round(row[Ablation.PRECISION] * thrown_out)
-        shares = [_interval(wilson(both, of)) for of in (thrown_out, spoiled)]
-        body.append([literal(row[Ablation.FILTER]), f"{thrown_out:,}", f"{both:,}", *shares])
-    return as_table(
-        ["filter", "rows thrown out", "of them spoiled", "precision [95 %]", "recall [95 %]"], body
-    )
+        removed = int(row[Ablation.REMOVED])
+        both = round(row[Ablation.PRECISION] * removed)
+        shares = [_interval(wilson(both, of)) for of in (removed, bad)]
+        body.append([literal(row[Ablation.FILTER]), f"{removed:,}", f"{both:,}", *shares])
+    return as_table(["filter", "removed rows", "of them bad", "precision [95 %]", "recall [95 %]"], body)
 
 
 def _interval(three: Sequence[float] | None) -> str:

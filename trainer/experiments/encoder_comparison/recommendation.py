@@ -52,24 +52,24 @@ def recommend(
         times = take.images_per_s / images_per_s
         return Recommendation(
             take.name,
-            f"Use {take.name}: {times:.1f} times as fast as {best}, and less than {margin:g} of macro-F1 "
-            f"below it ({text.interval(take.less.value, (take.low, take.high), text.change)}).",
+            f"Use {take.name}: {times:.1f} times as fast as {best}, macro-F1 less than {margin:g} below it "
+            f"({text.interval(take.less.value, (take.low, take.high), text.change)}).",
             doubtful,
         )
     if faster:
-        why = f"no faster encoder is shown to be less than {margin:g} of macro-F1 below it"
+        why = f"no faster encoder is shown to be as good (macro-F1 less than {margin:g} below)"
     else:
-        why = "the best on validation rows, and none is faster"
+        why = "best on validation, and none is faster"
     return Recommendation(best, f"Use {best}: {why}.", doubtful)
 
 
 def _question(rival: Rival, best_speed: float, *, margin: float, rows: int, comparisons: int) -> str:
     """Return what is not known of a faster encoder, and how many rows would tell."""
     said = (
-        f"Of {rival.name}, {rival.images_per_s / best_speed:.1f} times as fast, {rows:,} test rows show "
-        f"neither that it is worse nor that it is less than {margin:g} below"
+        f"{rival.name} is {rival.images_per_s / best_speed:.1f} times as fast. Whether it is worse by "
+        f"{margin:g} is open with {rows:,} test rows"
     )
     needed = rows_to_tell(rival.less, margin=margin, rows=rows, comparisons=comparisons) - rows
     if not math.isfinite(needed):
         return f"{said}."
-    return f"{said}; about {max(float(f'{needed:.1g}'), 1):,.0f} more would tell."
+    return f"{said}; about {max(float(f'{needed:.1g}'), 1):,.0f} more would answer it."

@@ -315,8 +315,10 @@ def recommended(comparison: Comparison, costs: list[Cost], *, chosen: int, margi
 
 
 def advice(comparison: Comparison, found: Recommendation, *, chosen: int) -> str:
-    """Return which encoder to use, and what is known of the differences."""
+    """Return which encoder to use, and what is known of the differences, a line each."""
     methods = comparison.methods
-    words = [found.verdict, f"Best on validation rows: {methods[chosen].name}."]
-    words += [comparison.verdict(chosen, other) for other in range(len(methods)) if other != chosen]
-    return " ".join([*words, *found.open_questions])
+    lines = [found.verdict, f"Best on validation: {methods[chosen].name}."]
+    for other in range(len(methods)):
+        if other != chosen:
+            lines += [comparison.verdict(chosen, other), comparison.could_show(chosen, other)]
+    return "\n".join(line for line in [*lines, *found.open_questions] if line)

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainer.core import text
 from trainer.core.config import require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
@@ -19,7 +20,7 @@ from trainer.experiments.inputs import (
     require_images,
     require_one_encoder,
 )
-from trainer.tracking.schema import Fused, Kind
+from trainer.tracking.schema import Fused, Kind, MethodPairs
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
@@ -181,18 +182,17 @@ def caption_counts(
 def report_texts(config: FuseConfig, features: Features, texts: Texts) -> None:
     """Say what the captions are, and whether they give the answer away."""
     counts, without, named = caption_counts(features, texts)
-    say(
-        "Without a caption: "
-        + ", ".join(f"{without[split]} of {counts[split]} {split} rows" for split in counts)
-        + ". Such rows are answered by the image head."
-        + (f" {texts.cut} captions are longer than the encoder sees." if texts.cut else "")
-    )
+    lacking = ", ".join(f"{without[split]} of {counts[split]} {split} rows" for split in counts)
+    said = f"Without a caption, so classified by image only: {lacking}."
+    if not any(without.values()):
+        said = "All rows have captions."
+    say(said + (f" {texts.cut} captions were truncated by the encoder." if texts.cut else ""))
     if max(named.values()) > TELLING:
         shares = ", ".join(f"{share:.0%} in {split}" for split, share in named.items())
         what = (
             "These names are hidden."
             if config.hide_class_names
-            else "A head on such text reads the answer. --hide-class-names takes the names out."
+            else "That leaks the label; run again with --hide-class-names to exclude it."
         )
         say(f"Warning: captions name their own class: {shares}. {what}")
 
@@ -300,18 +300,18 @@ def conclude(
 
     methods = [Method(form.name, form.how, form.val_f1_macro, form.test_snc.cpu().numpy()) for form in forms]
     chosen = int(np.argmax([method.val_f1_macro for method in methods]))
-    image, text = 0, 1
-    part = image if methods[image].val_f1_macro >= methods[text].val_f1_macro else text
+    of_image, of_text = 0, 1
+    part = of_image if methods[of_image].val_f1_macro >= methods[of_text].val_f1_macro else of_text
     forms_first = sorted(range(2, len(methods)), key=lambda place: place != chosen)
-    pairs = [(place, one) for place in forms_first for one in (part, 1 - part)] + [(text, image)]
+    pairs = [(place, one) for place in forms_first for one in (part, 1 - part)] + [(of_text, of_image)]
     comparison = Comparison(methods, pairs, features.manifest, chosen=chosen, seed=config.seed)
     comparison.tell("Image, text, and both")
     said = advice(comparison, chosen=chosen, part=part)
     counts, without, named = caption_counts(features, texts)
     if max(named.values()) > TELLING and not config.hide_class_names:
         said += (
-            f" Mind that {named['test']:.0%} of the test captions name their class: part of this is reading. "
-            "--hide-class-names says what is left without."
+            f"\n{named['test']:.0%} of the test captions name their class. Run again with --hide-class-names "
+            "to exclude this."
         )
     say(f"\n{said}\n")
     comparison.log(writer)
@@ -332,15 +332,26 @@ def conclude(
 
 
 def advice(comparison: Comparison, *, chosen: int, part: int) -> str:
-    """Return what it comes to: the form chosen on validation rows against the better of its parts there."""
+    """Return the conclusion, a line each, the verdict first: the form chosen on validation rows against the
+    better of its parts there."""
+    from trainer.experiments.comparison import ends_of
+
     names = [method.name for method in comparison.methods]
     if chosen < 2:
-        return (
-            f"No form of fusion is better than {names[chosen]} on validation rows: take that. "
-            + comparison.verdict(1, 0)
-        )
-    return (
-        f"Chosen on validation rows: {names[chosen]} ({comparison.methods[chosen].how}); the better part "
-        f"there is {names[part]}. On test rows: {comparison.verdict(chosen, part)} "
-        f"{comparison.verdict(chosen, 1 - part)}"
-    )
+        return f"Use {names[chosen]}: no fusion is better on validation rows.\n{comparison.verdict(1, 0)}"
+    row = comparison.row(chosen, part)
+    ends, p = ends_of(row), row[MethodPairs.EFFECT_P_HOLM]
+    effect = text.interval(row[MethodPairs.EFFECT], ends, text.change)
+    if not text.significant(ends, p):
+        verdict = f"No fusion is shown to beat {names[part]}: {names[chosen]} {effect}, {text.p_equals(p)}."
+    elif row[MethodPairs.EFFECT] > 0:
+        verdict = f"Use {names[chosen]}: macro-F1 {effect} over {names[part]}, {text.p_equals(p)}."
+    else:
+        verdict = f"Use {names[part]}: {names[chosen]} is worse, macro-F1 {effect}, {text.p_equals(p)}."
+    lines = [
+        verdict,
+        comparison.could_show(chosen, part),
+        comparison.verdict(chosen, 1 - part),
+        f"{names[chosen]} was chosen on validation rows ({comparison.methods[chosen].how}).",
+    ]
+    return "\n".join(line for line in lines if line)

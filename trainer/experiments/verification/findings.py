@@ -20,10 +20,10 @@ from trainer.tracking.schema import Candidates, PairMethod, Verified
 FARS = (0.01, 0.001)
 CMC_RANKS = 10
 TOLD = {
-    PairMethod.RAW: "cosine of the features",
-    PairMethod.WHITENED: "… after PCA whitening",
-    PairMethod.LDA: "… after LDA",
-    PairMethod.TRAINED: "… of the trained head",
+    PairMethod.RAW: "raw cosine",
+    PairMethod.WHITENED: "PCA whitening",
+    PairMethod.LDA: "LDA",
+    PairMethod.TRAINED: "trained head",
 }
 
 
@@ -127,75 +127,68 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def advice(found: Mapping[str, Any]) -> str:
-    """Return one careful paragraph."""
-    methods, same, different = (found[name] for name in (Verified.METHODS, Verified.SAME, Verified.DIFFERENT))
-    raw = methods[PairMethod.RAW]
-    folds = found[Verified.FOLDS]
-    said = [
-        f"{same:,} pairs of one person and {different:,} of two, from {found[Verified.PEOPLE]:,} people, in "
-        f"{folds} folds."
-    ]
+    """Return the conclusion, a line each, the verdict first."""
+    same, different, folds = (found[name] for name in (Verified.SAME, Verified.DIFFERENT, Verified.FOLDS))
+    raw = found[Verified.METHODS][PairMethod.RAW]
     if found[Verified.VERDICT] is None:
-        said.append(
-            f"The cosine of the features has EER {_of(raw, Verified.EER)}. Too few people are left outside "
-            "the pairs to train an embedding on."
-        )
+        lines = [
+            f"Only the raw cosine was tested: EER {_of(raw, Verified.EER)}.",
+            "Too few people are left outside the pairs to train an embedding on.",
+        ]
     else:
-        said += list(_of_trained(found))
-    if not found[Verified.DISJOINT]:
-        said.append("The folds share people, so accuracies of folds are not independent.")
-    said.append(
-        "Intervals say what other test people would change; they hold the embeddings and thresholds as they "
-        "are, so what training on other people would change is not in them."
+        lines = list(_of_trained(found))
+    lines.append(
+        f"{same:,} same-person and {different:,} different-person pairs of {found[Verified.PEOPLE]:,} "
+        f"people, {folds} folds."
     )
+    if not found[Verified.DISJOINT]:
+        lines.append("The folds share people, so accuracies of folds are not independent.")
+    lines.append("Intervals are over test people, with embeddings and thresholds fixed.")
     for far, value in raw[Verified.TAR_AT].items():
         if value is None:
-            errors, need = different * float(far), math.ceil(FEWEST_ERRORS / float(far))
-            said.append(
-                f"TAR at FAR {far} is not told: {different:,} different pairs allow {errors:.1f} false "
-                f"accepts there, and {FEWEST_ERRORS} ({need:,} pairs) are the least to speak of."
-            )
-    return " ".join(said)
+            need = math.ceil(FEWEST_ERRORS / float(far))
+            lines.append(f"TAR at FAR {far} needs {need:,} different pairs ({different:,} here).")
+    return "\n".join(lines)
 
 
 def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
     difference = found[Verified.DIFFERENCES][PairMethod.TRAINED]
     by, low, high = difference[AUC]
     raw, trained = (found[Verified.METHODS][method] for method in (PairMethod.RAW, PairMethod.TRAINED))
-    figures = (
-        f"AUC {text.interval(by, (low, high), text.change)}, p = {difference[Verified.P_HOLM]:.2g} after Holm"
-    )
+    told = f"AUC {text.interval(by, (low, high), text.change)}"
+    if difference[Verified.P_HOLM] is not None:
+        told += f", {text.p_equals(difference[Verified.P_HOLM])}"
     verdict, count = found[Verified.VERDICT], len(found[Verified.DIFFERENCES])
     if verdict == "better":
-        yield f"On people it has never seen, the trained embedding is better than the raw cosine: {figures}."
+        yield f"Use the trained head: {told} over raw cosine, on unseen people."
     elif verdict == "worse":
-        yield f"The trained embedding is worse than the raw cosine: {figures}. Use the raw cosine."
+        yield f"Use the raw cosine: the trained head is worse, {told}."
     else:
-        yield (
-            "The trained embedding is not shown to differ from the raw cosine: "
-            f"{figures}{text.detectable(detectable_effect(low, high, comparisons=count), count)}. "
-            "Until more people tell, take the raw cosine, which needs no training."
-        )
+        yield f"Use the raw cosine: the trained head is not shown to be better, {told}."
+        missed = text.could_show(detectable_effect(low, high, comparisons=count), count)
+        if missed:
+            yield missed
     yield (
-        f"EER {_of(trained, Verified.EER)} against {_of(raw, Verified.EER)}, accuracy "
-        f"{_of(trained, Verified.ACCURACY)} against {_of(raw, Verified.ACCURACY)}."
+        f"Trained head and raw cosine: EER {_of(trained, Verified.EER)} and {_of(raw, Verified.EER)}, "
+        f"accuracy {_of(trained, Verified.ACCURACY)} and {_of(raw, Verified.ACCURACY)}."
     )
-    for method, name in ((PairMethod.LDA, "LDA"), (PairMethod.WHITENED, "PCA whitening")):
+    for method in (PairMethod.LDA, PairMethod.WHITENED):
         if method in found[Verified.DIFFERENCES]:
             by, low, high = found[Verified.DIFFERENCES][method][AUC]
-            yield f"{name}, which needs no descent: AUC {text.interval(by, (low, high), text.change)}."
+            yield f"{TOLD[method]} vs raw cosine: AUC {text.interval(by, (low, high), text.change)}."
 
 
 def of_identification(one: Mapping[str, Any] | None) -> str:
+    """Return how well known people are identified, in one line."""
     if one is None:
-        return "Identification among known people was left out: it needs two people with three photos each."
+        return "Identification of known people was skipped: it needs two people with three photos each."
     by, low, high = one[Verified.RANK1_DIFFERENCE]
     shown = low > 0 or high < 0
     noise = "" if shown else f", not significant{text.detectable(detectable_effect(low, high))}"
     return (
-        f"Known people: of {one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked "
-        f"about once, a head names {_of(one, Verified.RANK1)} rightly, the nearest known photo "
-        f"{_of(one, Verified.RAW_RANK1)}; difference {text.interval(by, (low, high), text.change)}{noise}."
+        f"Known people ({one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,}): rank-1 accuracy "
+        f"{_of(one, Verified.RANK1)} of a head, {_of(one, Verified.RAW_RANK1)} of the nearest known photo; "
+        f"difference {text.interval(by, (low, high), text.change)}{noise}."
     )
 
 

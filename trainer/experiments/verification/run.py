@@ -135,7 +135,7 @@ class Verification(Experiment[VerifyConfig]):
         protocol, manifest = self.protocol, self.features.manifest
         person_p2 = manifest.label_n[protocol.row_p2]
         pairs = VerificationPairs(protocol.same_p, person_p2, protocol.fold_p)
-        say("Judging: people are drawn anew 2,000 times.")
+        say("Computing intervals: 2,000 bootstrap samples of people.")
         bootstrap, scores = PersonBootstrap(pairs, seed=self.config.seed), record.scores()
         found = findings.figures(scores, pairs, bootstrap)
         identified = self.identify() if self.config.identify else None
@@ -154,7 +154,7 @@ class Verification(Experiment[VerifyConfig]):
             Verified.ENCODER_CALLS: self.features.report.encoder_calls,
         }
         of_known = findings.of_identification(known) if self.config.identify else ""
-        figures[Verified.ADVICE] = f"{findings.advice(figures)} {of_known}".strip()
+        figures[Verified.ADVICE] = f"{findings.advice(figures)}\n{of_known}".strip()
         writer.table(Artifact.ROC, roc_table(scores, pairs, bootstrap))
         self.log_faces(identified, writer)
         top = {name: figures[name] for name in (Verified.AUC, Verified.EER, Verified.ACCURACY)}

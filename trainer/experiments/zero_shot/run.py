@@ -566,7 +566,7 @@ def report_few_shot(curve: pd.DataFrame) -> None:
     from trainer.experiments.comparison import show
 
     table = Table(title="Few-shot: test macro-F1, means over draws", title_justify="left")
-    for head in ("images per class", "head", "macro-F1", "less zero-shot", "p"):
+    for head in ("images per class", "head", "macro-F1", "vs zero-shot", "p"):
         table.add_column(head, no_wrap=True)
     for row in curve.to_dict("records"):
         table.add_row(
@@ -587,33 +587,51 @@ def advice(
     *,
     margin: float,
 ) -> str:
-    """Return what it comes to, in a few sentences."""
+    """Return the conclusion, a line each, the verdict first."""
     most = int(curve[FewShot.SHOTS].max())
-    lines = [comparison.verdict(place[TRAINED], place[ZERO_SHOT])]
+    pairs = [(place[TRAINED], place[ZERO_SHOT]), (place[STARTED], place[SHARED])]
+    lines = [verdict(crossings[TRAINED], most, margin=margin)]
+    for pair in pairs:
+        lines += [f"With all training rows: {comparison.verdict(*pair)}", comparison.could_show(*pair)]
     lines += [crossing_text(kind, crossings[kind], most, margin=margin) for kind in (TRAINED, STARTED)]
-    lines.append(comparison.verdict(place[STARTED], place[SHARED]))
-    return " ".join(lines)
+    return "\n".join(line for line in lines if line)
+
+
+def verdict(found: Crossing, most: int, *, margin: float) -> str:
+    """Return from how many images on a trained head is as good as zero-shot, in one line."""
+    if math.isfinite(found.as_good_from):
+        return (
+            f"From {_images(found.as_good_from)} per class on a trained head matches zero-shot "
+            f"(less than {margin:g} below)."
+        )
+    if math.isfinite(found.shots):
+        at, low, high = (_shots(one, most) for one in (found.shots, found.low, found.high))
+        return f"A trained head overtakes zero-shot at {at} images per class (95 %: {low} to {high})."
+    return f"Up to {most} images per class, a trained head is not shown to match zero-shot."
+
+
+def _shots(value: float, most: int) -> str:
+    if value <= 1:
+        return "≤ 1"
+    return f"{value:.1f}" if math.isfinite(value) else f"more than {most}"
+
+
+def _images(count: float) -> str:
+    return f"{count:.0f} {'image' if count == 1 else 'images'}"
 
 
 def crossing_text(kind: str, found: Crossing, most: int, *, margin: float) -> str:
-    """Return where a kind of head overtakes zero-shot, or that it does not, with its uncertainty, and from
-    where it is shown to be level."""
-
-    def shots(value: float) -> str:
-        return f"{value:.1f}" if math.isfinite(value) else f"more than {most}"
-
+    """Return where the mean of a kind of head overtakes zero-shot, with its interval, and from where on it is
+    shown to match it, in one line."""
     if not math.isfinite(found.shots):
-        where = "its mean does not overtake zero-shot within these data"
+        where = "its mean stays below zero-shot"
     elif found.shots < 1.05:
         where = "its mean is not below zero-shot from 1 image per class on"
     else:
-        where = f"its mean overtakes zero-shot at {shots(found.shots)} images per class"
+        where = f"its mean overtakes zero-shot at {_shots(found.shots, most)} images per class"
     if math.isfinite(found.as_good_from):
-        images = "image" if found.as_good_from == 1 else "images"
-        shown = f"shown to be level (less than {margin:g} below) from {found.as_good_from:.0f} {images} on"
+        shown = f"shown to match it (less than {margin:g} below) from {_images(found.as_good_from)} on"
     else:
-        shown = f"not shown to be level (less than {margin:g} below) with the most images"
-    return (
-        f"{kind.capitalize()}: {where} (95 % of resampled curves: {shots(found.low)} to "
-        f"{shots(found.high)}); {shown}."
-    )
+        shown = f"not shown to match it (less than {margin:g} below) with the most images"
+    ends = " to ".join(_shots(end, most) for end in (found.low, found.high))
+    return f"{kind.capitalize()}: {where} (95 %: {ends}); {shown}."

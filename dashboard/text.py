@@ -11,6 +11,8 @@ from trainer.core.text import (
     brackets,
     cautions,
     change,
+    compared,
+    could_show,
     count,
     detectable,
     duration,
@@ -25,6 +27,7 @@ from trainer.core.text import (
     rows_drawn,
     score,
     signed,
+    significant,
 )
 
 __all__ = [
@@ -35,6 +38,8 @@ __all__ = [
     "cautions",
     "change",
     "clean",
+    "compared",
+    "could_show",
     "count",
     "detectable",
     "duration",
@@ -55,6 +60,7 @@ __all__ = [
     "short_encoder",
     "short_path",
     "signed",
+    "significant",
     "span",
     "value",
 ]

@@ -10,6 +10,7 @@ from dashboard import text
 from dashboard.charts.histogram import outlines
 from dashboard.charts.intervals import differences, tooltip_ends
 from dashboard.charts.palette import BLUE, CATEGORIES, GREY, ORANGE, RED
+from dashboard.frames.ablation import BAD, CLEAN
 from trainer.charts.effects import AGAINST, GridAxes, forest_layers, grid, reach_of
 from trainer.charts.palette import GAIN, LOSS, ink
 from trainer.charts.rows import LEAST, rows_high
@@ -62,7 +63,7 @@ def _clickable(frame: pd.DataFrame, y: alt.Y) -> alt.Chart:
         .encode(
             y=y,
             tooltip=[
-                alt.Tooltip("name:N", title="cell"),
+                alt.Tooltip("name:N", title="filter"),
                 *(alt.Tooltip(f"{name}:N", title=f"against {name}") for name in AGAINST if name in cells),
                 alt.Tooltip("kept:Q", title="training rows", format=",d"),
                 alt.Tooltip("verdict:N"),
@@ -140,10 +141,10 @@ def classes(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 
 
 def histogram(bins: pd.DataFrame, *, title: str, at: float | None = None) -> alt.LayerChart | alt.FacetChart:
-    """`ablation.spread`: a score's values, kinds of rows apart; a rule where rows begin to be thrown out."""
+    """`ablation.spread`: a score's values, kinds of rows apart; a line at the lowest value kept."""
     totals = bins.drop_duplicates("kind").set_index("kind")["total"]
     names = {kind: f"{kind} (n = {total:,})" for kind, total in totals.items()}
-    tints = {"sound": BLUE, "spoiled": ORANGE}
+    tints = {CLEAN: BLUE, BAD: ORANGE}
     palette = [tints.get(str(kind), CATEGORIES[i % len(CATEGORIES)]) for i, kind in enumerate(names)]
     bins = bins.assign(name=bins["kind"].map(names))
     low, high = float(bins["low"].min()), float(bins["high"].max())

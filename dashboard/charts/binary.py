@@ -112,7 +112,7 @@ def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         "probability:Q", title="mean probability", scale=SHARE, axis=alt.Axis(format=".1f", tickCount=6)
     )
     y = alt.Y(
-        "frequency:Q", title="how often it is so", scale=SHARE, axis=alt.Axis(format=".1f", tickCount=6)
+        "frequency:Q", title="observed frequency", scale=SHARE, axis=alt.Axis(format=".1f", tickCount=6)
     )
     colour = alt.Color(
         "version:N",
@@ -135,7 +135,7 @@ def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     return alt.layer(
         diagonal.encode(x=x, y=y),
         base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
-            x=x, y=alt.Y("low:Q", title="how often it is so"), y2="high:Q", color=colour
+            x=x, y=alt.Y("low:Q", title="observed frequency"), y2="high:Q", color=colour
         ),
         base.mark_line(strokeWidth=1.5, opacity=0.6, aria=False).encode(x=x, y=y, color=colour),
         base.mark_point(filled=True, size=60, opacity=1).encode(

@@ -47,7 +47,7 @@ def differences(
     base = alt.Chart(frame).encode(
         y=_names(order),
         tooltip=[
-            alt.Tooltip("name:N", title="of"),
+            alt.Tooltip("name:N", title="difference"),
             alt.Tooltip("value:Q", title=title, format="+.3f"),
             *tooltip_ends("+.3f"),
             alt.Tooltip("p:Q", title="p (Holm)", format=".3f"),
@@ -106,7 +106,7 @@ def few_shot(
                 alt.Tooltip("shots:Q", title="images per class", format="d"),
                 alt.Tooltip("value:Q", title=title, format=".3f"),
                 *tooltip_ends(".3f"),
-                alt.Tooltip("effect:N", title="less zero-shot [95 %]"),
+                alt.Tooltip("effect:N", title="vs zero-shot [95 %]"),
                 alt.Tooltip("p:N", title="p (Holm)"),
                 alt.Tooltip("rows:Q", title="training rows", format=",d"),
                 alt.Tooltip("draws:Q", title="draws", format="d"),

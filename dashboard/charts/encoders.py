@@ -8,7 +8,7 @@ import pandas as pd
 from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import BLUE, GREEN, GREY
 
-SAYS = ["take it", "best on validation", "another"]
+SAYS = ["recommended", "best on validation", "other"]
 
 
 def bargain(frame: pd.DataFrame, *, title: str, device: str) -> alt.LayerChart | alt.FacetChart:

@@ -9,7 +9,7 @@ from dashboard.charts.palette import BLUE, GREEN, GREY, RED
 from trainer.charts.effects import zero_rule
 from trainer.charts.rows import LEAST, rows_high
 
-VERDICTS = ["better", "worse", "not sure"]
+VERDICTS = ["better", "worse", "not significant"]
 
 
 def tooltip_ends(form: str, low: str = "low", high: str = "high") -> list[alt.Tooltip]:

@@ -111,7 +111,7 @@ def spread(bins: pd.DataFrame, *, at: float) -> alt.LayerChart | alt.FacetChart:
     axis = alt.Axis(format=".2f", grid=False)
     kinds = Kinds(
         column="kind",
-        title="pairs of",
+        title="pairs",
         share="share of its pairs",
         unit="pairs",
         colours=[GREEN, RED],
@@ -127,10 +127,10 @@ def cmc(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     names = list(dict.fromkeys(frame["method"]))
     low = min(0.95, float(frame["share"].min()))
     base = alt.Chart(frame).encode(
-        x=alt.X("rank:O", title="among the first … names", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("rank:O", title="rank", axis=alt.Axis(labelAngle=0)),
         y=alt.Y(
             "share:Q",
-            title="share of the photos",
+            title="photos identified within the rank",
             scale=alt.Scale(domain=[max(0.0, low - 0.03), 1], nice=False),
             axis=alt.Axis(format=".0%", tickCount=5),
         ),
@@ -143,7 +143,7 @@ def cmc(frame: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         ),
         tooltip=[
             alt.Tooltip("method:N"),
-            alt.Tooltip("rank:O", title="among the first"),
+            alt.Tooltip("rank:O", title="rank"),
             alt.Tooltip("share:Q", format=".1%"),
         ],
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard import text
+from dashboard.frames.comparison import NOT_SIGNIFICANT
 from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import Ablation, AblationClasses, Scores, Verdict
 
@@ -19,6 +20,7 @@ UNIQUE = "unique"
 TOP = re.compile(r">=top(?P<percent>[\d.]+)%(?P<each>/class)?")
 BOTTOM = re.compile(r"<=bottom(?P<percent>[\d.]+)%")
 BOUND = re.compile(r"(?P<operator>>=|<=)(?P<value>-?[\d.]+)")
+CLEAN, BAD = "clean", "known bad"  # rows
 MOST_DRAWN = 60
 LONGEST = 90  # characters of a cell's name
 LEVEL = 0.05
@@ -76,7 +78,7 @@ def best_on_validation(table: pd.DataFrame) -> dict[Any, Any]:
 
 
 def without_study(command: str) -> str:
-    """A command without its study, so that it begins anew; as it is where it cannot be read."""
+    """A command without its study, so that it starts a new one; as it is where it cannot be read."""
     try:
         words = shlex.split(command)
         at = words.index("--study")
@@ -254,13 +256,13 @@ def removed(scores: pd.DataFrame, keep_n: np.ndarray, by: Sequence[str]) -> pd.D
 
 
 def corrupted_rows(scores: pd.DataFrame) -> np.ndarray | None:
-    """bool [N]: rows known to be spoiled; None where that is not known, or none is."""
+    """bool [N]: known bad rows; None where they are not known, or there are none."""
     bad_n = scores[Scores.CORRUPTED].fillna("").astype(bool).to_numpy()
     return bad_n if bad_n.any() else None
 
 
 def found(keep_n: np.ndarray, bad_n: np.ndarray) -> tuple[float | None, float]:
-    """Precision and recall of throwing out, at finding spoiled rows; no precision if nobody is thrown out."""
+    """Precision and recall of the removed rows for known bad ones; no precision if none is removed."""
     both, out = int((~keep_n & bad_n).sum()), int((~keep_n).sum())
     return both / out if out else None, both / int(bad_n.sum())
 
@@ -273,7 +275,7 @@ def kept_by_class(scores: pd.DataFrame, keep_n: np.ndarray) -> pd.DataFrame:
 
 
 def spread(scores: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A histogram of a score, ``kind, low, high, n, share, total``: of spoiled rows and the others where that
+    """A histogram of a score, ``kind, low, high, n, share, total``: of bad rows and clean ones where that
     is known, else of a few classes, else of all. What lies beyond either end is in the outermost bins."""
     value = values_of(scores, name)
     known = value.dropna()
@@ -300,7 +302,7 @@ def kinds(scores: pd.DataFrame) -> dict[str, np.ndarray]:
     """Groups of rows that a histogram tells apart: name → bool [N]."""
     bad_n = corrupted_rows(scores)
     if bad_n is not None:
-        return {"sound": ~bad_n, "spoiled": bad_n}
+        return {CLEAN: ~bad_n, BAD: bad_n}
     labels = sorted(scores[Scores.LABEL].unique())
     short = [text.clean(label, longest=30) for label in labels]
     if 1 < len(labels) <= MOST_KINDS and len(set(short)) == len(labels):
@@ -350,11 +352,11 @@ def as_read(table: pd.DataFrame) -> pd.DataFrame:
     column."""
     order = table[Ablation.EFFECT].fillna(np.inf).sort_values(ascending=False, kind="stable").index
     rows = table.loc[order]
-    frame = pd.DataFrame({"cell": rows["name"], "rows kept": rows[Ablation.KEPT]})
+    frame = pd.DataFrame({"filter": rows["name"], "rows kept": rows[Ablation.KEPT]})
     for title, column in (
         ("macro-F1 [95 %]", Ablation.F1_MACRO),
-        ("against all rows [95 %]", Ablation.EFFECT),
-        ("against random [95 %]", Ablation.OVER_RANDOM),
+        ("vs all rows [95 %]", Ablation.EFFECT),
+        ("vs random rows [95 %]", Ablation.OVER_RANDOM),
         ("AUROC [95 %]", Ablation.AUROC),
         ("sensitivity [95 %]", Ablation.SENSITIVITY),
         ("specificity [95 %]", Ablation.SPECIFICITY),
@@ -438,7 +440,7 @@ def classes_of(classes: pd.DataFrame, cell: Mapping[Any, Any]) -> pd.DataFrame:
         & (classes[AblationClasses.ENCODER] == cell[Ablation.ENCODER])
     ].dropna(subset=AblationClasses.EFFECT)
     sure = rows[AblationClasses.EFFECT_P_HOLM] < LEVEL
-    says = np.where(~sure, "not sure", np.where(rows[AblationClasses.EFFECT] > 0, "better", "worse"))
+    says = np.where(~sure, NOT_SIGNIFICANT, np.where(rows[AblationClasses.EFFECT] > 0, "better", "worse"))
     return rows.assign(says=says).sort_values(AblationClasses.EFFECT, ascending=False, kind="stable")
 
 

@@ -1,4 +1,4 @@
-"""Frames of the page "Two classes": curves, what a threshold does, whether probabilities are true."""
+"""Frames of the page "Two classes": curves, rates at a threshold, calibration."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def calibration_figures(summary: dict[str, Any]) -> pd.DataFrame:
     for name, (said, after, change) in names.items():
         before_after = [text.interval(summary[key], summary[key + Summary.CI95]) for key in (said, after)]
         value, low, high = summary[change]
-        verdict = "better" if high < 0 else "worse" if low > 0 else "could be chance"
+        verdict = "better" if high < 0 else "worse" if low > 0 else "not significant"
         told = text.interval(value, (low, high), text.signed)
         rows.append((name, *before_after, told, verdict))
-    return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "calibration makes it"])
+    return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "after is"])

@@ -1,4 +1,4 @@
-"""Methods that answered the same test rows: their tables as people read them, and who alone was right."""
+"""Methods compared on the same test rows: their tables as people read them, and the rows they disagree on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer.tracking.schema import FewShot, MethodClasses, MethodPairs, Methods
 
 LEVEL = 0.05
 MINUS = " − "
-BETTER, WORSE, UNSURE = "better", "worse", "not sure"
+BETTER, WORSE, NOT_SIGNIFICANT = "better", "worse", "not significant"
 
 
 def as_read(methods: pd.DataFrame) -> pd.DataFrame:
@@ -31,8 +31,8 @@ def as_read(methods: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
-    """METHOD_PAIRS with intervals in brackets; ``detectable``: where no difference is shown, which would have
-    been, with 80 % power."""
+    """METHOD_PAIRS with intervals in brackets and one p-value, that of macro-F1, so that no row contradicts
+    itself; ``detectable``: where no difference is shown, which would have been, with 80 % power."""
     rows = pairs.to_dict("records")
     return pd.DataFrame(
         {
@@ -40,10 +40,9 @@ def pairs_as_read(pairs: pd.DataFrame) -> pd.DataFrame:
             "macro-F1 [95 %]": [text.figure(row, MethodPairs.EFFECT, text.signed) for row in rows],
             "p (Holm)": [text.p_value(row[MethodPairs.EFFECT_P_HOLM]) for row in rows],
             "accuracy [95 %]": [text.figure(row, MethodPairs.ACCURACY, text.signed) for row in rows],
-            "only the first is right": pairs[MethodPairs.ONLY_METHOD],
-            "only the second": pairs[MethodPairs.ONLY_AGAINST],
+            "only first correct": pairs[MethodPairs.ONLY_METHOD],
+            "only second correct": pairs[MethodPairs.ONLY_AGAINST],
             "detectable": _detectable(pairs, says(pairs, MethodPairs.EFFECT, MethodPairs.EFFECT_P_HOLM)),
-            "McNemar p (Holm)": [text.p_value(row[MethodPairs.MCNEMAR_P_HOLM]) for row in rows],
         }
     )
 
@@ -119,7 +118,7 @@ def says(frame: pd.DataFrame, effect: str, p: str) -> np.ndarray:
     """What can be said of each difference: its interval leaves out zero, and so does its corrected p."""
     low, high = frame[effect + Methods.LOW], frame[effect + Methods.HIGH]
     sure = frame[p] < LEVEL
-    return np.select([sure & (low > 0), sure & (high < 0)], [BETTER, WORSE], UNSURE)
+    return np.select([sure & (low > 0), sure & (high < 0)], [BETTER, WORSE], NOT_SIGNIFICANT)
 
 
 def detectable(frame: pd.DataFrame, effect: str) -> np.ndarray:
@@ -130,7 +129,10 @@ def detectable(frame: pd.DataFrame, effect: str) -> np.ndarray:
 
 def _detectable(pairs: pd.DataFrame, said: np.ndarray) -> list[str]:
     effects = detectable(pairs, MethodPairs.EFFECT)
-    return [text.score(one if unsure else None) for one, unsure in zip(effects, said == UNSURE, strict=True)]
+    return [
+        text.score(one if unsure else None)
+        for one, unsure in zip(effects, said == NOT_SIGNIFICANT, strict=True)
+    ]
 
 
 def answers(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -213,7 +213,7 @@ def compare_cells(pairs: pd.DataFrame) -> pd.DataFrame:
     ``only_second`` (rows that one head alone puts there), ``p`` of the exact sign test on these, rows of a
     group changing sides together, ``p_holm``
     (Holm's, for all cells that occur), ``significant``, and ``better``: more on the diagonal, or less
-    beside it, with the second head. The surest differences first.
+    beside it, with the second head. The most significant differences first.
     """
     parts = []
     for head, other in (("first", "second"), ("second", "first")):

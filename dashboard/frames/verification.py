@@ -20,9 +20,10 @@ NAMES = {
     PairMethod.TRAINED: "trained head",
 }
 BINS = 48
-RIGHT_ACCEPTS, FALSE_ACCEPTS = "right accepts", "false accepts"
-RIGHT_REJECTS, FALSE_REJECTS = "right rejects", "false rejects"
-KINDS = (FALSE_ACCEPTS, FALSE_REJECTS, RIGHT_ACCEPTS, RIGHT_REJECTS)
+TRUE_ACCEPTS, FALSE_ACCEPTS = "true accepts", "false accepts"
+TRUE_REJECTS, FALSE_REJECTS = "true rejects", "false rejects"
+SAME, DIFFERENT = "same person", "different people"
+KINDS = (FALSE_ACCEPTS, FALSE_REJECTS, TRUE_ACCEPTS, TRUE_REJECTS)
 SPACES = {"features": (Faces.X, Faces.Y), "trained head": (Faces.TRAINED_X, Faces.TRAINED_Y)}
 LEAST_RATE, MOST_RATE = 0.001, 0.8  # of the DET chart, whose axes have no 0 and no 1
 
@@ -69,9 +70,9 @@ def figures(summary: dict[str, Any]) -> pd.DataFrame:
                 "EER": text.interval(one[Verified.EER], one[Verified.EER + Verified.CI95]),
                 "accuracy ± SE": f"{one[Verified.ACCURACY]:.3f}" + ("" if se is None else f" ± {se:.3f}"),
                 **{f"TAR at FAR {far}": with_interval(value) for far, value in one[Verified.TAR_AT].items()},
-                "AUC less raw": with_interval(less and less[Verified.AUC], text.signed),
-                "EER less raw": with_interval(less and less[Verified.EER], text.signed),
-                "p (Holm)": "–"
+                "AUC vs raw": with_interval(less and less[Verified.AUC], text.signed),
+                "EER vs raw": with_interval(less and less[Verified.EER], text.signed),
+                "p of AUC (Holm)": "–"
                 if not less or less[Verified.P_HOLM] is None
                 else f"{less[Verified.P_HOLM]:.2g}",
             }
@@ -95,16 +96,16 @@ def judged(pairs: pd.DataFrame, method: PairMethod, threshold: float) -> pd.Data
     accepted, same = score >= threshold, pairs[FacePairs.SAME].astype(bool)
     kind = np.select(
         [accepted & same, accepted & ~same, ~accepted & ~same],
-        [RIGHT_ACCEPTS, FALSE_ACCEPTS, RIGHT_REJECTS],
+        [TRUE_ACCEPTS, FALSE_ACCEPTS, TRUE_REJECTS],
         FALSE_REJECTS,
     )
     return pairs.assign(score=score, kind=kind, beyond=(score - threshold).abs())
 
 
 def of_kind(at: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Pairs of one kind, the most telling first: the gravest errors, the narrowest right answers."""
+    """Pairs of one kind, the most informative first: the largest errors, the narrowest correct answers."""
     return at[at["kind"] == kind].sort_values(
-        "beyond", ascending=kind in (RIGHT_ACCEPTS, RIGHT_REJECTS), kind="stable"
+        "beyond", ascending=kind in (TRUE_ACCEPTS, TRUE_REJECTS), kind="stable"
     )
 
 
@@ -112,8 +113,8 @@ def rates(at: pd.DataFrame) -> dict[str, float]:
     """``far``, ``frr`` and ``accuracy`` (the mean of TAR and 1 - FAR)."""
     count = at["kind"].value_counts()
     of = {kind: int(count.get(kind, 0)) for kind in KINDS}
-    far = of[FALSE_ACCEPTS] / max(of[FALSE_ACCEPTS] + of[RIGHT_REJECTS], 1)
-    frr = of[FALSE_REJECTS] / max(of[FALSE_REJECTS] + of[RIGHT_ACCEPTS], 1)
+    far = of[FALSE_ACCEPTS] / max(of[FALSE_ACCEPTS] + of[TRUE_REJECTS], 1)
+    frr = of[FALSE_REJECTS] / max(of[FALSE_REJECTS] + of[TRUE_ACCEPTS], 1)
     return {"far": far, "frr": frr, "accuracy": 1 - (far + frr) / 2}
 
 
@@ -123,7 +124,7 @@ def spread(pairs: pd.DataFrame, method: PairMethod) -> pd.DataFrame:
     low, high = float(score.min()), float(score.max())
     edges = np.linspace(low, high if high > low else low + 1e-6, BINS + 1)
     same = pairs[FacePairs.SAME].astype(bool)
-    return trials.spread({"one person": score[same], "two people": score[~same]}, edges, by="kind")
+    return trials.spread({SAME: score[same], DIFFERENT: score[~same]}, edges, by="kind")
 
 
 def hardest(pairs: pd.DataFrame, method: PairMethod, *, same: bool, number: int) -> pd.DataFrame:
@@ -137,7 +138,7 @@ def hardest(pairs: pd.DataFrame, method: PairMethod, *, same: bool, number: int)
 
 
 def cmc(known: dict[str, Any]) -> pd.DataFrame:
-    """Share of photos whose person is among the first 1, 2, … names."""
+    """Cumulative match characteristic: share of photos whose person is within rank 1, 2, …"""
     columns = {"trained head": Verified.CMC, "nearest known photo": Verified.RAW_CMC}
     return pd.concat(
         [
@@ -169,7 +170,7 @@ def mapped(faces: pd.DataFrame, space: str) -> pd.DataFrame:
             "confidence": on_it[Faces.CONFIDENCE].astype(float),
             "outcome": np.where(right, "right", "wrong"),
             "split": np.where(on_it[Faces.HELD_OUT], "test", "train"),
-            "caption": np.where(on_it[Faces.HELD_OUT], "held out of this map's head", ""),
+            "caption": np.where(on_it[Faces.HELD_OUT], "not in the training set of this map's head", ""),
             "thumbnail": on_it[Faces.THUMBNAIL],
         }
     )

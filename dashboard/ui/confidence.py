@@ -1,4 +1,4 @@
-"""The section about confidence: is it true, and what does answering only the confident rows bring?"""
+"""The section about confidence: its calibration, and the accuracy of the most confident answers."""
 
 from __future__ import annotations
 
@@ -45,17 +45,16 @@ def reliability(
 ) -> None:
     bins = kept("reliability", lambda: frames.reliability(answers), *choices)
     one = frames.example(bins)
-    st.markdown(f"**When it says {one['confidence']:.0%}, it is right in {percent(one, 'right')}.**")
+    layout.verdict(f"At {one['confidence']:.0%} confidence, {percent(one, 'right')} are correct.")
     layout.chart(
         kept("reliability chart", lambda: layout.written(charts.reliability(bins)), *choices),
         bins,
         name="top-label-reliability",
-        alt_text=f"Reliability diagram of {len(answers)} {split} rows: share right over confidence",
+        alt_text=f"Reliability diagram of {len(answers)} {split} rows: share correct over confidence",
     )
     error = figure(summary, Summary.TEST_ECE_TOP_LABEL, frames.error(answers))
     layout.sentence(
-        f"n = {len(answers):,} {split} rows; bins with their n and 95 % Wilson intervals. On the dashed "
-        f"line, confidence is true. ECE {error}."
+        f"n = {len(answers):,} {split} rows; 95 % Wilson intervals. Dashed: perfect calibration. ECE {error}."
     )
 
 
@@ -64,9 +63,8 @@ def answered(
 ) -> None:
     curve = kept("answered", lambda: frames.answered(answers), *choices)
     point = curve[curve["n"] == frames.share_count(len(answers))]
-    st.markdown(
-        f"**Answering only the most confident {frames.SHARE:.0%}, it is right in "
-        f"{percent(point.iloc[0], 'accuracy')}.**"
+    layout.verdict(
+        f"Of the most confident {frames.SHARE:.0%}, {percent(point.iloc[0], 'accuracy')} are correct."
     )
     layout.chart(
         kept("answered chart", lambda: layout.written(charts.answered(curve, point)), *choices),
@@ -76,8 +74,7 @@ def answered(
     )
     area = figure(summary, Summary.TEST_AURC, frames.risk_area(answers))
     layout.sentence(
-        f"n = {len(answers):,} {split} rows; band: 95 % Wilson. All rows: "
-        f"{percent(curve.iloc[-1], 'accuracy')}. AURC {area}, lower is better."
+        f"Band: 95 % Wilson. All rows: {percent(curve.iloc[-1], 'accuracy')}. AURC {area}, lower is better."
     )
 
 
@@ -92,7 +89,7 @@ def figure(summary: dict[str, Any], name: str, value: float) -> str:
 
 
 def says_sets(summary: dict[str, Any]) -> None:
-    """What the prediction sets of the best head are worth on test rows, where that is on record."""
+    """Coverage and size of the best head's prediction sets on test rows, where recorded."""
     if Summary.TEST_COVERAGE not in summary:
         return
     covered, (low, high) = summary[Summary.TEST_COVERAGE], summary[Summary.TEST_COVERAGE + Summary.CI95]

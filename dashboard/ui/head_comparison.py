@@ -15,6 +15,15 @@ from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions, Summary
 
 IMAGE = 96  # pixels
+HOW = (
+    "Every method classifies the same test rows, and differences are paired: intervals are bootstrap "
+    "intervals "
+    "over rows (or groups), p-values come from swapping the answers of both methods at random. Better or "
+    "worse: p < 0.05 after Holm’s correction and an interval without 0.",
+    "One comparison has one p-value, that of macro-F1; accuracy and the counts describe the same difference. "
+    "McNemar’s test of accuracy is in the run’s table `method_pairs.parquet`. “Detectable” is the difference "
+    "that would have been found with 80 % power.",
+)
 
 
 class Pair(NamedTuple):
@@ -43,14 +52,14 @@ def table(frame: pd.DataFrame, *, n: int, groups: int | None) -> None:
     )
     layout.export(read, name="methods-figures")
     heads = int(frame[Methods.HEADS].max())
-    star = " The diamond, ★, is best on validation rows." if frame[Methods.CHOSEN].any() else ""
+    star = " ★, diamond: best on validation." if frame[Methods.CHOSEN].any() else ""
+    mean = f"Means over {heads} heads. " if heads > 1 else ""
     layout.sentence(
-        "Macro-F1 and accuracy on the same test rows, "
-        + (f"means over {heads} heads each, " if heads > 1 else "")
-        + f"with 95 % intervals over {text.rows_drawn(n, groups)}{' and heads' if heads > 1 else ''}.{star} "
-        f"{' '.join(text.cautions(groups))} Whether two of them "
-        "differ is said by their paired difference, below, not by how these intervals overlap."
+        f"{mean}95 % intervals over {text.rows_drawn(n, groups)}{' and heads' if heads > 1 else ''}.{star} "
+        "Compare two methods by their difference below, not by overlapping intervals."
     )
+    for caution in text.cautions(groups):
+        layout.sentence(caution)
 
 
 def differences(pairs: pd.DataFrame, *, n: int, groups: int | None) -> None:
@@ -68,11 +77,10 @@ def differences(pairs: pd.DataFrame, *, n: int, groups: int | None) -> None:
     layout.export(read, name="differences-figures")
     each = "row by row" if groups is None else f"group by group ({groups:,} groups)"
     layout.sentence(
-        f"Differences on the same n = {n:,} test rows, paired {each}, with 95 % bootstrap intervals. "
-        f"Better or worse: p < 0.05 after Holm’s correction for {text.count(len(frame), 'comparison')}, and "
-        "an interval without 0. Grey: not significant; “detectable” is the difference that would have been "
-        "found with 80 % power. McNemar’s test is of the rows that only one has right."
+        f"n = {n:,} test rows, paired {each}; 95 % bootstrap intervals. Coloured: significant after Holm’s "
+        f"correction for {text.count(len(frame), 'comparison')}."
     )
+    layout.how(*HOW)
 
 
 def choose_pair(pairs: pd.DataFrame) -> Pair:
@@ -81,12 +89,12 @@ def choose_pair(pairs: pd.DataFrame) -> Pair:
         text.clean(comparison.pair_name(one, other), longest=100): Pair(one, other)
         for one, other in zip(pairs[MethodPairs.METHOD], pairs[MethodPairs.AGAINST], strict=True)
     }
-    picked = st.selectbox("Compare", list(options), key="pair", bind="query-params", width=520)
+    picked = st.selectbox("Methods", list(options), key="pair", bind="query-params", width=520)
     return options[picked]
 
 
 def by_class(classes: pd.DataFrame, pair: Pair) -> None:
-    """Where the one is better, and where the other is."""
+    """Where one method is better, and where the other is."""
     frame = comparison.classes_of(classes, *pair)
     if frame.empty:
         return
@@ -105,32 +113,31 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
     behind = frame[frame["value"] < 0]
     sure = int((behind["says"] == comparison.WORSE).sum())
     count, tests = len(frame), frame["n"]
-    ahead = f"in {sure} of these for certain" if sure else "in none of these for certain"
+    sizes = f"{tests.min():,}" if tests.nunique() == 1 else f"{tests.min():,}–{tests.max():,}"
     layout.sentence(
-        f"F1 of {mine} less that of {theirs}, class by class, with 95 % intervals; better or worse: p < 0.05 "
-        f"after Holm’s correction for {count} classes; n = {tests.min():,} to {tests.max():,} test rows per "
-        f"class. {theirs[:1].upper()}{theirs[1:]} is ahead in {len(behind)} of {count} classes"
-        f"{', ' + ahead if len(behind) else ''}."
+        f"F1 of {mine} minus {theirs}; 95 % intervals. Coloured: p < 0.05 after Holm’s correction for "
+        f"{count} "
+        f"classes. {sizes} test rows per class. {theirs} is ahead in {len(behind)}, significantly in {sure}."
     )
 
 
 def images(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> None:
-    """The rows that only one of the two has right.
+    """The rows that only one of the two classifies correctly.
 
     Args:
-        verbs: what is said of the rows that only the first, and only the second has right.
+        verbs: what is said of the rows that only the first, and only the second has correct.
     """
     predictions, samples = state.table(info, Artifact.PREDICTIONS), state.table(info, Artifact.SAMPLES)
     if predictions is None:
         return
-    st.subheader("Who alone is right")
+    st.subheader("Where they disagree")
     key = ("answers", info.run_id, state.version(info, Artifact.PREDICTIONS))
     said = state.kept(key, lambda: comparison.answers(predictions))
     if not {*pair} <= set(said.columns):
         return
     sides = {text.plain(name): name for name in pair}
     only = st.segmented_control(
-        "Right is only",
+        "Correct only for",
         list(sides),
         default=next(iter(sides)),
         required=True,
@@ -147,9 +154,8 @@ def images(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> N
     gallery.show(
         shown,
         key="rows",
-        order=f"which {only} has right and {text.plain(wrong)} takes for something else{verb}; the label "
-        "first, "
-        "then the wrong answer",
+        order=f"correct for {only}, wrong for {text.plain(wrong)}{verb}; below each the label and the wrong "
+        "answer",
         width=IMAGE,
     )
 
@@ -163,7 +169,7 @@ def all_of(info: RunInfo, *, verbs: tuple[str, str] = ("", "")) -> bool:
     n, groups = counted(classes), state.summary(info).get(Summary.TEST_GROUPS)
     table(frame, n=n, groups=groups)
     differences(pairs, n=n, groups=groups)
-    st.subheader("One comparison")
+    st.subheader("Compare two")
     pair = choose_pair(pairs)
     by_class(classes, pair)
     images(info, pair, verbs=verbs)

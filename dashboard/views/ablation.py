@@ -1,4 +1,4 @@
-"""What filters and augmentation did, how sure that is, and whom they threw out."""
+"""What filters and augmentation change, whether that is significant, and which rows they remove."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboard import text
 from dashboard.charts import ablation as charts
 from dashboard.frames import ablation
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import gallery, layout, state
+from dashboard.ui import conclusion, gallery, layout, state
 from dashboard.ui.pages import ABLATION as PAGE
 from trainer.tracking.schema import (
     Ablated,
@@ -32,6 +32,13 @@ IMAGE = 112  # pixels
 VALUES = {"all rows": Ablation.EFFECT, "as many at random": Ablation.OVER_RANDOM}
 BY_SHARE, BY_VALUE = "share of rows", "value of the score"
 SLOTS = {"first": 80, "second": 100}  # sliders → percent kept before anyone moves them
+HOW_HELPS = (
+    "A filter helps if it is better than training on all rows and than random choices of as many rows; it "
+    "hurts if it is worse than all rows. P-values come from swapping answers row by row (or group by group), "
+    "with Holm’s correction for all filters; the one best on validation has half of the weight.",
+    "Intervals are 95 % BCa bootstrap intervals over test rows (or groups) and seeds; those against random "
+    "rows include the random choice. “Detectable” is the effect that would have been found with 80 % power.",
+)
 PANELS = {False: "Without augmentation", True: "With augmentation"}
 
 
@@ -43,9 +50,7 @@ def show(info: RunInfo) -> None:
         return
     summary = state.summary(info)
     table = ablation.named(of_encoder(table))
-    if summary.get(Ablated.ADVICE):
-        with st.container(border=True):
-            st.text(text.clean(summary[Ablated.ADVICE], longest=4000))
+    conclusion.show(summary.get(Ablated.ADVICE, ""))
     headline(table, summary)
     heat_map(table)
     if scores is not None:
@@ -60,22 +65,22 @@ def show(info: RunInfo) -> None:
 
 
 def so_far(info: RunInfo, scores: pd.DataFrame | None) -> None:
-    """Before the cells are judged: how far the training is, and whom filters would throw out."""
+    """Before the filters are compared: how far the training is, and which rows they would remove."""
     live = info.state == RunState.LIVE
     if scores is None:
         if live:
-            layout.empty("Rows are being encoded and scored. Their scores come first, the cells at the end.")
+            layout.empty("Encoding and scoring rows. Scores appear first, filters at the end.")
         else:
-            layout.empty("This ablation ended before it had any scores.")
+            layout.empty("This ablation stopped before rows were scored.")
         return
     curves = state.table(info, Artifact.CURVES)
     rounds = 0 if curves is None else int(curves[Curves.SEED].nunique())
     cells = sum(str(name).startswith(Scores.KEEP_PREFIX) for name in scores.columns)
-    done = f"{text.count(rounds, 'seed')} of {text.count(cells, 'cell')} on record so far."
+    done = f"{text.count(rounds, 'seed')} of {text.count(cells, 'filter')} trained."
     if live:
-        layout.empty(f"The cells are being trained: {done} Who would be thrown out can be seen already.")
+        layout.empty(f"Training: {done} Preview below what a filter removes.")
     else:
-        layout.empty(f"This ablation ended before its cells were judged: {done} Their scores are here.")
+        layout.empty(f"This ablation stopped before its filters were compared: {done}")
     thresholds(scores, None)
 
 
@@ -97,17 +102,17 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
         ("Baseline macro-F1", text.score(baseline[Ablation.F1_MACRO]), _ends(baseline, Ablation.F1_MACRO)),
         ("Best on validation", text.score(chosen[Ablation.F1_MACRO]), _ends(chosen, Ablation.F1_MACRO)),
         (
-            "… against all rows",
+            "vs all rows",
             text.signed(chosen[Ablation.EFFECT]),
             _ends(chosen, Ablation.EFFECT, text.signed),
         ),
         (
-            "… against random",
+            "vs random rows",
             text.signed(chosen[Ablation.OVER_RANDOM]),
             _ends(chosen, Ablation.OVER_RANDOM, text.signed),
         ),
         (
-            "Cells that help",
+            "Filters that help",
             f"{int((verdicts == Verdict.HELPS).sum())} of {len(table) - 1}",
             f"{int((verdicts == Verdict.HURTS).sum())} hurt",
         ),
@@ -120,18 +125,18 @@ def headline(table: pd.DataFrame, summary: dict[str, Any]) -> None:
     ]
     layout.metric_row(cells)
     groups = summary.get(Ablated.TEST_GROUPS)
-    over = "" if groups is None else f" over {text.count(groups, 'group')}"
-    two = "; ".join(
-        f"{name}: {told}"
-        for name, row in (("Baseline", baseline), ("best on validation", chosen))
-        if (told := _of_two_classes(row))
-    )
+    over = "test rows" if groups is None else text.count(groups, "group")
     best = text.plain(chosen["name"], longest=ablation.LONGEST)
     layout.sentence(
-        f"Best on validation: {best}, {text.count(int(chosen[Ablation.KEPT]), 'training row')}. Figures are "
-        f"of test rows, means over seeds, with 95 % intervals{over}."
-        f"{' '.join(['', *text.cautions(groups)])}{f' {two}.' if two else ''}"
+        f"Best on validation: {best}, {text.count(int(chosen[Ablation.KEPT]), 'training row')}. Test "
+        f"macro-F1, mean over seeds; 95 % intervals over {over} and seeds."
     )
+    for name, row in (("Baseline", baseline), ("Best on validation", chosen)):
+        if told := _of_two_classes(row):
+            layout.sentence(f"{name}: {told}.")
+    for caution in text.cautions(groups):
+        layout.sentence(caution)
+    layout.how(*HOW_HELPS)
 
 
 def heat_map(table: pd.DataFrame) -> None:
@@ -141,7 +146,7 @@ def heat_map(table: pd.DataFrame) -> None:
         return
     st.subheader("Thresholds")
     against = st.segmented_control(
-        "Effect against", list(VALUES), default="all rows", required=True, key="against", bind="query-params"
+        "Compare with", list(VALUES), default="all rows", required=True, key="against", bind="query-params"
     )
     y, x = pair
     cells = ablation.grid(table, x, y)
@@ -169,14 +174,11 @@ def heat_map(table: pd.DataFrame) -> None:
             )
     count = int((fields["state"] != "no cell").sum())
     left, nothing = len(table) - count, int((fields["state"] == "no cell").sum())
-    grey = f" No cell has the bounds of {text.count(nothing, 'field')}." if nothing else ""
-    below = f" {text.count(left, 'cell')} with other filters stand further below." if left else ""
+    grey = f" {text.count(nothing, 'combination')} not run." if nothing else ""
+    below = f" {text.count(left, 'other filter')} in the table below." if left else ""
     layout.sentence(
-        f"Change of test macro-F1 (scale 0 to 1) for {count} cells, with 95 % intervals over test rows or "
-        "groups and seeds. Blue is better, orange worse, grey not measured. Framed cells help: they are "
-        "better than all rows and than random choices of as many, after Holm’s correction; a dashed frame "
-        "means that a cell "
-        f"hurts.{grey}{below}"
+        f"Blue: better; orange: worse; grey: not measured. Solid frame: helps; dashed frame: hurts. {count} "
+        f"filters with 95 % intervals.{grey}{below}"
     )
 
 
@@ -184,17 +186,17 @@ def heat_map(table: pd.DataFrame) -> None:
 
 
 def thresholds(scores: pd.DataFrame, table: pd.DataFrame | None) -> None:
-    """Two sliders: how many rows would stay, who would go, and which measured cells are near."""
+    """Two sliders: how many rows are kept, which are removed, and which measured filters are near."""
     names = ablation.known_scores(scores)
     if not names:
         return
     usual = (None if table is None else ablation.crossed(table)) or _telling(names)
-    st.subheader("Who would be thrown out")
+    st.subheader("Preview a filter")
     left, right = st.columns([2, 3], gap="large")
     keeps: dict[str, np.ndarray] = {}
     with left:
         how = st.segmented_control(
-            "Set a threshold by",
+            "Threshold by",
             [BY_SHARE, BY_VALUE],
             default=BY_SHARE,
             required=True,
@@ -216,7 +218,7 @@ def thresholds(scores: pd.DataFrame, table: pd.DataFrame | None) -> None:
     spreads(scores, keeps, names)
     rows = ablation.removed(scores, keep_n, [name for name, one in keeps.items() if not one.all()])
     if len(rows):
-        images(rows, list(keeps), key="out", order="the lowest in a score that throws them out first")
+        images(rows, list(keeps), key="out", order="lowest score first")
 
 
 def slider(
@@ -234,7 +236,7 @@ def slider(
     value = ablation.values_of(scores, name)
     if not by_value:
         percent = st.slider(
-            f"Keep the highest … % by {text.plain(name)}",
+            f"Keep the top … % by {text.plain(name)}",
             5,
             100,
             SLOTS[slot],
@@ -248,7 +250,7 @@ def slider(
         return name, np.ones(len(value), dtype=bool)
     start = low if SLOTS[slot] == 100 else float(value.quantile(1 - SLOTS[slot] / 100))
     bound = st.slider(
-        f"Keep what is at least … by {text.plain(name)}",
+        f"Keep {text.plain(name)} of at least …",
         low,
         high,
         start,
@@ -261,19 +263,19 @@ def slider(
 
 
 def stays(scores: pd.DataFrame, keep_n: np.ndarray) -> None:
-    """How many rows stay, in all and of each class, and whether the others are the spoiled ones."""
-    said = f"{int(keep_n.sum()):,} of {len(scores):,} training rows stay"
+    """How many rows are kept, in all and of each class, and whether the others are the known bad ones."""
+    said = f"{int(keep_n.sum()):,} of {len(scores):,} training rows kept"
     bad_n = ablation.corrupted_rows(scores)
     if bad_n is not None:
-        said += _told_of_spoiled(*ablation.found(keep_n, bad_n))
-    st.markdown(f"**{said}.**")
+        said += _told_of_bad(*ablation.found(keep_n, bad_n))
+    layout.verdict(f"{said}.")
     by_class = ablation.kept_by_class(scores, keep_n)
     by_class["class"] = [text.clean(name, longest=30) for name in by_class["class"]]
     st.dataframe(
         by_class.assign(share=100 * by_class["share"]),
         hide_index=True,
         height=180 if len(by_class) > 4 else "content",
-        alt=f"Training rows that stay, for each of {len(by_class)} classes",
+        alt=f"Training rows kept of each of {len(by_class)} classes",
         column_config={
             "of": st.column_config.NumberColumn("of rows"),
             "share": st.column_config.ProgressColumn(
@@ -288,27 +290,26 @@ def near(table: pd.DataFrame, scores: pd.DataFrame, shares: dict[str, float]) ->
     close = ablation.nearest(table, scores, shares)
     told = " and ".join(f"{share:.0%} by {text.plain(name)}" for name, share in shares.items())
     if (close[Ablation.FILTER] == "none").all():
-        layout.sentence(f"This keeps {told}. No cell with a filter on these scores alone was measured.")
+        layout.sentence(f"This keeps {told}. No filter on these scores alone was trained.")
         return
     rows = close.to_dict("records")
     st.dataframe(
         pd.DataFrame(
             {
-                "nearest measured cells": close["name"],
+                "nearest trained filters": close["name"],
                 "rows kept": close[Ablation.KEPT],
-                "against all rows [95 %]": [text.figure(row, Ablation.EFFECT, text.signed) for row in rows],
-                "against random [95 %]": [
+                "vs all rows [95 %]": [text.figure(row, Ablation.EFFECT, text.signed) for row in rows],
+                "vs random rows [95 %]": [
                     text.figure(row, Ablation.OVER_RANDOM, text.signed) for row in rows
                 ],
                 "verdict": close[Ablation.VERDICT].astype(str),
             }
         ),
         hide_index=True,
-        alt="The measured cells that keep the most similar shares",
+        alt="The trained filters that keep the most similar shares",
     )
     layout.sentence(
-        f"This keeps {told}. Only the cells listed were trained, with their change of macro-F1; what lies "
-        "between them was not measured."
+        f"This keeps {told}. Changes of macro-F1 are of the listed filters only; nothing is interpolated."
     )
 
 
@@ -339,9 +340,9 @@ def spread(scores: pd.DataFrame, name: str, at: float | None, *, number: int) ->
     )
     have = int(scores[Scores.SCORE_PREFIX + name].notna().sum())
     layout.sentence(
-        f"{text.plain(name)} of {have:,} of {len(scores):,} training rows"
-        + (f"; what lies left of the rule, at {at:.3g}, is thrown out." if at is not None else ".")
-        + " The outermost bars hold what lies beyond them, too."
+        f"{text.plain(name)}, {have:,} of {len(scores):,} training rows."
+        + (f" Left of the line ({at:.3g}): removed." if at is not None else "")
+        + " End bars include outliers."
     )
 
 
@@ -355,12 +356,12 @@ def _telling(names: list[str]) -> tuple[str, ...]:
 
 
 def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
-    """Every cell with both comparisons. Returns the one that the rest of the page is about."""
-    st.subheader("All cells")
+    """Every filter with both comparisons. Returns the one that the rest of the page is about."""
+    st.subheader("All filters")
     frame = ablation.forest(table)
     usual = ablation.rule_of_thumb(table)
     if frame.empty:
-        layout.empty("There is nothing but the baseline.")
+        layout.empty("Only the baseline was trained.")
         return usual
     numbers = [int(number) for number in table[Ablation.CELL]]
     names = dict(zip(numbers, table["name"], strict=True))
@@ -370,7 +371,7 @@ def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
         charts.forest(frame, title="change of test macro-F1", selected=chosen),
         frame,
         name="cells",
-        alt_text=f"Effects of {frame['number'].nunique()} cells with 95 % intervals, the best first",
+        alt_text=f"Effects of {frame['number'].nunique()} filters with 95 % intervals, the best first",
         key=f"forest-{chosen}",  # a new widget once another cell is chosen, so that the click is not repeated
         on_select="rerun",
         selection_mode="cell",
@@ -379,15 +380,15 @@ def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
     if clicked:
         go_to(int(clicked[0].get("number", chosen)), chosen)
     drawn = frame["number"].nunique()
-    most = "" if drawn == len(table) - 1 else f" The {drawn} largest of {len(table) - 1} effects are drawn."
-    star = " ★ is best on validation rows." if frame["chosen"].any() else ""
+    most = "" if drawn == len(table) - 1 else f" The {drawn} largest of {len(table) - 1} effects."
+    star = " ★ best on validation." if frame["chosen"].any() else ""
     layout.sentence(
-        f"Change of test macro-F1 with 95 % intervals for {drawn} cells, the best first; filled marks differ "
-        f"from 0 after Holm’s correction (p < 0.05).{star} A click on a cell shows it below.{most}"
+        f"95 % intervals; filled: significant after Holm’s correction (p < 0.05).{star} Click a row for "
+        f"its details.{most}"
     )
     as_table(table, chosen)
     picked = st.selectbox(
-        "Cell",
+        "Filter",
         numbers,
         index=numbers.index(chosen),
         format_func=lambda number: text.clean(names[number], longest=110),
@@ -407,7 +408,7 @@ def go_to(number: int, chosen: int) -> None:
 
 
 def as_table(table: pd.DataFrame, chosen: int) -> None:
-    """The same in figures, with what each filter found of the spoiled rows; a row selects its cell."""
+    """The same in figures, with what each filter found of the known bad rows; a row selects its filter."""
     rows = ablation.as_read(table)
     shares = {
         name: st.column_config.NumberColumn(format="percent")
@@ -421,23 +422,20 @@ def as_table(table: pd.DataFrame, chosen: int) -> None:
         key=f"rows-{chosen}",
         on_select="rerun",
         selection_mode="single-row",
-        alt=f"Figures of {text.count(len(rows), 'cell')}",
+        alt=f"Figures of {text.count(len(rows), 'filter')}",
         column_config=shares,
     )
     selected = event.selection.rows
     if selected:
         go_to(int(rows["number"].iloc[selected[0]]), chosen)
     layout.export(rows, name="cells-figures")
-    spoiled = (
-        " Precision: the share of the rows thrown out that are known to be spoiled; recall: the share of "
-        f"the {int(table[Ablation.CORRUPTED].iloc[0]):,} spoiled ones thrown out."
+    bad = (
+        f" Precision: share of removed rows that are known bad; recall: share of the "
+        f"{int(table[Ablation.CORRUPTED].iloc[0]):,} bad rows removed."
         if Ablation.CORRUPTED in table
         else ""
     )
-    layout.sentence(
-        f"{text.count(len(rows), 'cell')}, the baseline first; p of the claim that a cell beats both all "
-        f"rows and random choices, after Holm’s correction. A tick at the left chooses a cell.{spoiled}"
-    )
+    layout.sentence(f"p: beats both baselines, all rows and random rows (Holm). Select a row.{bad}")
 
 
 def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
@@ -461,10 +459,8 @@ def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
         alt_text="Waterfall: change of macro-F1 after each part of the filter is added",
     )
     layout.sentence(
-        "Change of test macro-F1 against all rows as the parts of this cell "
-        f"({text.plain(cell['name'], longest=110)}) are added one after another, by the {len(frame)} cells "
-        "on the way that were measured. A bar is what its step adds; the dot with its 95 % interval is the "
-        "change from all rows up to there, and tells nothing of the step alone."
+        f"{text.plain(cell['name'], longest=110)}. Bars: change by adding a part. Dots: change from all rows "
+        "up to there, with its 95 % interval; it does not test the step alone."
     )
 
 
@@ -489,20 +485,21 @@ def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
         alt_text=f"Change of F1 for {len(frame)} classes with 95 % intervals",
     )
     tests = frame[AblationClasses.TEST]
-    two = _of_two_classes(cell)
+    sizes = f"{int(tests.min()):,}" if tests.nunique() == 1 else f"{int(tests.min()):,}–{int(tests.max()):,}"
     layout.sentence(
-        f"Change of each class’s F1 by {text.plain(cell['name'], longest=110)}, 95 % intervals over rows or "
-        f"groups and seeds; better or worse: p < 0.05 after Holm’s correction for {len(frame)} classes; n = "
-        f"{int(tests.min()):,} to {int(tests.max()):,} test rows per class.{f' {two}.' if two else ''}"
+        f"{text.plain(cell['name'], longest=110)}, 95 % intervals. Coloured: p < 0.05 after Holm’s "
+        f"correction for {len(frame)} tests; {sizes} test rows per class."
     )
+    if two := _of_two_classes(cell):
+        layout.sentence(f"{two}.")
 
 
 def removed(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
-    """The rows that the chosen cell did not train on."""
+    """The rows that the chosen filter removes."""
     column = f"{Scores.KEEP_PREFIX}{int(cell[Ablation.CELL])}"
     if column not in scores or scores[column].all():
         return
-    st.subheader("Thrown out by this cell")
+    st.subheader("Removed by this filter")
     keep_n = scores[column].to_numpy(bool)
     looked_at = [
         str(name).removeprefix(Ablation.PART_PREFIX)
@@ -514,11 +511,11 @@ def removed(scores: pd.DataFrame, cell: dict[Any, Any]) -> None:
     if bad_n is not None:
         precision, recall = ablation.found(keep_n, bad_n)
         layout.sentence(
-            f"Of these {text.count(len(rows), 'row')} {precision:.0%} are known to be spoiled (precision); "
-            f"that is {recall:.0%} of all {int(bad_n.sum()):,} spoiled ones (recall)."
+            f"{precision:.0%} of {text.count(len(rows), 'removed row')} are known bad (precision), "
+            f"{recall:.0%} of all {int(bad_n.sum()):,} bad rows (recall)."
         )
     known = any(Scores.SCORE_PREFIX + name in rows for name in looked_at)
-    order = "the lowest in one of the cell’s scores first" if known else "in the order of the data"
+    order = "lowest score first" if known else "in the order of the data"
     images(rows, looked_at, key="thrown", order=order)
 
 
@@ -535,10 +532,10 @@ def images(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
         listed = listed.map(lambda words: text.clean(words, longest=300))
         for name, column in columns.items():
             listed[text.clean(name)] = rows[column]
-        st.dataframe(listed, hide_index=True, height=320, alt=f"{text.count(len(rows), 'row')} thrown out")
+        st.dataframe(listed, hide_index=True, height=320, alt=f"{text.count(len(rows), 'removed row')}")
         layout.sentence(
-            f"{text.count(len(rows), 'row')} (n = {len(rows):,}), {order}. There are no images to show: "
-            "the data brought ready features, or none were kept."
+            f"{text.count(len(rows), 'row')}, {order}. No images were kept, or the data has precomputed "
+            "features."
         )
     else:
         told = [
@@ -557,19 +554,19 @@ def images(rows: pd.DataFrame, by: list[str], *, key: str, order: str) -> None:
 
 
 def known(summary: dict[str, Any]) -> None:
-    """What is known of spoiled rows, and of rewording captions."""
+    """How well scores find known bad rows, and what rewording captions does."""
     separation, wording = summary.get(Ablated.SEPARATION) or {}, summary.get(Ablated.WORDING)
     if not separation and not wording:
         return
-    st.subheader("What the scores tell")
+    st.subheader("Do the scores find bad rows?")
     if separation:
         rows = [
             {
                 "score": text.clean(score),
-                "spoiled by": text.clean(kind),
+                "noise": text.clean(kind),
                 "AUROC": area,
-                "95 % from": low,
-                "to": high,
+                "95 % low": low,
+                "95 % high": high,
             }
             for score, kinds in separation.items()
             for kind, (area, low, high) in kinds.items()
@@ -579,44 +576,44 @@ def known(summary: dict[str, Any]) -> None:
             frame,
             hide_index=True,
             height=300 if len(frame) > 7 else "content",
-            alt="How well each score tells spoiled rows from sound ones",
+            alt="How well each score separates known bad rows from clean rows",
             column_config={
-                name: st.column_config.NumberColumn(format="%.3f") for name in ("AUROC", "95 % from", "to")
+                name: st.column_config.NumberColumn(format="%.3f")
+                for name in ("AUROC", "95 % low", "95 % high")
             },
         )
         layout.export(frame, name="separation")
-        layout.sentence(
-            "How well a low score tells spoiled training rows of a kind from sound ones: area under the ROC "
-            "curve with its 95 % interval; 0.5 tells nothing."
-        )
+        layout.sentence("AUROC of a low score, known bad rows of a kind against clean rows; 0.5 is chance.")
     if wording:
         value, *ends = wording["change"]
         verb = "breaks" if wording["breaks_the_match"] else "does not break"
         layout.sentence(
-            f"Leaving out {wording['deletion']:.0%} of the words of {wording['rows']:,} captions (synonyms: "
-            f"{wording['synonyms']:.0%}) changes their CLIP score by "
-            f"{text.interval(value, ends, text.signed)} and their AUROC against other rows’ captions from "
-            f"{text.interval(wording['auroc'][0], wording['auroc'][1:])} to "
-            f"{text.interval(wording['auroc_reworded'][0], wording['auroc_reworded'][1:])}: that "
-            f"{verb} the match of image and text."
+            f"Rewording captions {verb} the match of image and text: CLIP score "
+            f"{text.interval(value, ends, text.signed)}; AUROC against other captions "
+            f"{text.interval(wording['auroc'][0], wording['auroc'][1:])} before, "
+            f"{text.interval(wording['auroc_reworded'][0], wording['auroc_reworded'][1:])} after."
+        )
+        layout.sentence(
+            f"{wording['rows']:,} captions; {wording['deletion']:.0%} of the words deleted, "
+            f"{wording['synonyms']:.0%} replaced by synonyms."
         )
 
 
 def again(info: RunInfo) -> None:
     """The command that repeats it."""
-    st.subheader("Again")
+    st.subheader("Reproduce")
     st.code(ablation.without_study(info.command), language=None, wrap_lines=True)
-    st.caption("With more seeds, and as part of the same study:")
+    st.caption("More seeds in the same study:")
     st.code(f"{info.command} --seeds …", language=None, wrap_lines=True)
 
 
 def nothing_yet() -> None:
     layout.nothing_yet(
         PAGE,
-        "No ablation is on record yet. This command scores your training rows, trains on what each filter"
-        " keeps, and says whether it helps:",
+        "No ablation yet. This command scores your training rows, trains on what each filter keeps, and "
+        "tests whether that helps:",
         COMMAND,
-        "On the built-in data, with damage planted: `make ablate`.",
+        "On the built-in data, with planted noise: `make ablate`.",
     )
 
 
@@ -632,10 +629,10 @@ def _of_two_classes(row: Any) -> str:
     )
 
 
-def _told_of_spoiled(precision: float | None, recall: float) -> str:
+def _told_of_bad(precision: float | None, recall: float) -> str:
     if precision is None:
         return ""
-    return f"; of those thrown out {precision:.0%} are known to be spoiled, {recall:.0%} of all spoiled ones"
+    return f"; {precision:.0%} of removed rows are known bad ({recall:.0%} of all bad rows)"
 
 
 def _ends(row: Any, name: str, form: Callable[[float | None], str] = text.score) -> str:

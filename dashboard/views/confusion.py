@@ -1,4 +1,4 @@
-"""Which classes a head takes for which, another head on the same rows, and the images behind every cell."""
+"""The confusion matrix of a head, another head on the same rows, and the images behind every cell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,18 @@ SPLITS = ["test", "val", "train"]
 Made = TypeVar("Made")
 NOBODY = "no other head"
 BEST = "best"  # the head that the summary's figures are of
-FORMS = ["counts", "share of label"]
+FORMS = ["counts", "row %"]
+HOW_CLASSES = (
+    "Precision is over rows predicted as the class, recall over rows with its label. Their intervals are "
+    "Wilson’s; that of F1 follows from Wilson’s interval of the Jaccard index J, as F1 = 2J / (1 + J). "
+    "Macro-F1 is the mean over classes.",
+)
+HOW_DIFFERENCE = (
+    "Both heads classify the same rows. The accuracy difference has Bonett and Price’s paired 95 % "
+    "interval and the p-value of McNemar’s exact test; rows of a group are one unit.",
+    "Each cell has an exact sign test on the rows that only one head puts there, with Holm’s correction "
+    "for all cells (★: p < 0.05).",
+)
 CONTROLS = ("head", "against", "split", "cells", "order")
 CONTROLS_HEIGHT = 75  # pixels, about
 PAGE = "page"  # parameter of the address: which page of the cell's images
@@ -97,6 +108,7 @@ def show(info: RunInfo) -> None:
 def show_asked(page: MatrixPage) -> None:
     """One head's matrix and the images of a cell, or two heads'; then the classes."""
     if page.other is None:
+        verdict(page)
         cells = page.kept("cells", lambda: prediction_frames.confusion(page.rows))
         above = layout.Place(WAYS_IN_HEIGHT)
         left, right = sides(page)
@@ -111,6 +123,21 @@ def show_asked(page: MatrixPage) -> None:
         compare(page, page.other)
     class_tables(page)
     calibration(page)
+
+
+def verdict(page: MatrixPage) -> None:
+    """How accurate the head is, and what it confuses most."""
+    if page.rows.empty:
+        return
+    value, low, high = prediction_frames.accuracy(page.rows)
+    said = f"Accuracy {text.interval(value, (low, high))} on {len(page.rows):,} {page.split} rows"
+    worst = prediction_frames.mistakes(
+        page.kept("cells", lambda: prediction_frames.confusion(page.rows))
+    ).to_dict("records")[:1]
+    for one in worst:
+        most = f"{page.says(one[LABEL], 20)} → {page.says(one[PRED], 20)} ({one['n']:,})"
+        said += f"; most often confused: {most}"
+    layout.verdict(f"{said}.")
 
 
 def sides(page: MatrixPage) -> Any:
@@ -182,7 +209,7 @@ def page_of(info: RunInfo, predictions: pd.DataFrame, asked: MatrixChoices) -> M
 
 
 def telling_cells(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[tuple[str, str]]:
-    """The surest differences first, then the worst mistakes."""
+    """The most significant differences first, then the worst mistakes."""
     differ = prediction_frames.compare_cells(pairs)
     return [
         *pairs_of(differ[differ["difference"] != 0]),
@@ -206,7 +233,7 @@ def chosen_cell(classes: list[str], telling: list[tuple[str, str]]) -> tuple[str
 
 
 def choose(cell: tuple[str, str], by: str) -> None:
-    """Put the cell into the address. Charts other than ``by`` forget their click, so that it counts anew."""
+    """Put the cell into the address. Charts other than ``by`` forget their click, so that it counts again."""
     st.query_params[LABEL], st.query_params[PRED] = cell
     st.session_state[PAGE] = 1
     for name in ("confusion", "confusion-other", "difference"):
@@ -281,17 +308,17 @@ def accuracy(rows: pd.DataFrame) -> str:
     value, low, high = prediction_frames.accuracy(rows)
     groups = prediction_frames.groups(rows)
     over = "" if groups is None else f" over {text.count(groups, 'group')}"
-    return (
-        f"{text.count(n, 'row')} (n = {n:,}): {hits:,} right, accuracy "
-        f"{text.interval(value, (low, high))} (95 %{over}, Wilson)"
-    )
+    return f"{hits:,} of {n:,} correct, accuracy {text.interval(value, (low, high))} (95 % Wilson{over})"
 
 
 def says_accuracy(page: MatrixPage) -> None:
     trained = " The head was trained on these rows." if page.split == "train" else ""
+    hits = int((page.rows[Predictions.LABEL] == page.rows[Predictions.PRED]).sum())
+    groups = prediction_frames.groups(page.rows)
+    over = "" if groups is None else f" over {text.count(groups, 'group')}"
     layout.sentence(
-        f"{text.count(len(page.classes))} classes, {accuracy(page.rows)}. Rows are labels, columns "
-        f"predictions; mistakes are orange, drawn stronger so that rare ones show. {how_to(page)}{trained}"
+        f"{hits:,} correct (95 % Wilson interval{over}). Rows: labels; columns: predictions; errors in "
+        f"orange (boosted). {how_to(page)}{trained}"
     )
 
 
@@ -312,11 +339,11 @@ def images(page: MatrixPage) -> None:
     cell_title(page, page.cell)
     samples = state.table(page.info, Artifact.SAMPLES)
     found = gallery.with_images(rows, samples)
-    said = found[Predictions.CONFIDENCE].map(lambda share: f"{share:.0%} sure")
+    said = found[Predictions.CONFIDENCE].map(lambda share: f"{share:.0%} confidence")
     gallery.show(
         found.assign(**{gallery.SAYS: said}),
         key=PAGE,
-        order="the most confident answer first; below each its probability, the caption and the name",
+        order="most confident first",
         per_page=16 if page.square else 27,
     )
     if len(found):
@@ -347,10 +374,10 @@ def ways_in(page: MatrixPage, cells: list[tuple[str, str]], counts: list[str], t
 def worst_confusions(page: MatrixPage, cells: pd.DataFrame) -> None:
     worst = prediction_frames.mistakes(cells)
     if worst.empty:
-        layout.empty("No mistake in these rows.", ":material/check_circle:")
+        layout.empty("No errors in these rows.", ":material/check_circle:")
         return
     first = worst.head(WAYS_IN)
-    title = f"Worst confusions ({len(first)} of {len(worst)} kinds, {int(worst['n'].sum()):,} rows in all)"
+    title = f"Worst confusions ({len(first)} of {len(worst)} pairs, {int(worst['n'].sum()):,} rows in all)"
     ways_in(page, pairs_of(first), [f"{n}" for n in first["n"]], title)
 
 
@@ -360,7 +387,7 @@ def largest_differences(page: MatrixPage, cells: pd.DataFrame) -> None:
         return
     first = differ.head(WAYS_IN)
     counts = [f"{d:+d}".replace("-", "−") for d in first["difference"]]
-    ways_in(page, pairs_of(first), counts, f"Surest differences ({len(first)} of {len(differ)} cells)")
+    ways_in(page, pairs_of(first), counts, f"Largest differences ({len(first)} of {len(differ)} cells)")
 
 
 def pairs_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -382,7 +409,7 @@ def pick_by_name(page: MatrixPage, cell: tuple[str, str]) -> None:
 def cell_title(page: MatrixPage, cell: tuple[str, str]) -> None:
     label, pred = (text.clean(page.shown[name], longest=40) for name in cell)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.text(f"{label}, answered rightly" if label == pred else f"{label} taken for {pred}")
+        st.text(f"{label}, correct" if label == pred else f"{label} → {pred}")
         st.page_link(
             "views/embeddings.py",
             label="See them on the map",
@@ -409,7 +436,7 @@ def cell_rows(page: MatrixPage, cell: tuple[str, str]) -> pd.DataFrame:
     names = {FIRST: page.head, SECOND: page.other}
     names |= {ONLY_FIRST: f"only {page.head}", ONLY_SECOND: f"only {page.other}"}
     which = st.pills(
-        "Rows that are put there by",
+        "Put there by",
         list(sets),
         default=FIRST,
         required=True,
@@ -454,21 +481,21 @@ def compare(page: MatrixPage, other: str) -> None:
 def says_difference(page: MatrixPage, first: str, second: str) -> None:
     found = prediction_frames.accuracy_difference(page.pairs)
     if found is None:
-        layout.empty("The two heads answered no row in common.", ":material/compare_arrows:")
+        layout.empty("The two heads have no rows in common.", ":material/compare_arrows:")
         return
-    accuracy = text.interval(found.accuracy.value, found.accuracy[1:], text.signed)
-    _, low, high = found.accuracy
-    missed = text.detectable(detectable_effect(low, high)) if found.p >= 0.05 else ""
-    lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
-    without = f" {text.count(lost, 'row')} that only one of them answered are left out." if lost else ""
-    over = "" if found.groups is None else f" over {text.count(found.groups, 'group')}"
-    layout.sentence(
-        f"Accuracy of “{second}” less that of “{first}”, on the same {text.count(found.n, 'row')} of "
-        f"{page.split} (n = {found.n:,}): {accuracy} (95 %{over}, "
-        f"paired, Bonett and Price). {text.count(found.only_second, 'row')} only “{second}” has right, "
-        f"{found.only_first:,} only “{first}”: {text.p_equals(found.p)} (exact McNemar test)"
-        f"{missed}.{without}"
+    value, low, high = found.accuracy
+    layout.verdict(text.compared((second, first), value, (low, high), found.p, metric="accuracy"))
+    missed = (
+        "" if text.significant((low, high), found.p) else f" {text.could_show(detectable_effect(low, high))}"
     )
+    lost = len(page.rows) + len(page.other_rows) - 2 * len(page.pairs)
+    without = f" {text.count(lost, 'row')} that only one of them classified are left out." if lost else ""
+    over = "" if found.groups is None else f", {text.count(found.groups, 'group')}"
+    layout.sentence(
+        f"Same {text.count(found.n, f'{page.split} row')}{over}. Only {second} correct: "
+        f"{found.only_second:,}; only {first} correct: {found.only_first:,}.{missed}{without}"
+    )
+    layout.how(*HOW_DIFFERENCE)
 
 
 def difference(page: MatrixPage, cells: pd.DataFrame, first: str, second: str) -> None:
@@ -495,13 +522,9 @@ def difference(page: MatrixPage, cells: pd.DataFrame, first: str, second: str) -
         "cells differ significantly.",
         size=size,
     )
-    together = "" if prediction_frames.groups(page.pairs) is None else "; a group’s rows move together"
-    tested = int(((cells["only_first"] + cells["only_second"]) > 0).sum())
     layout.sentence(
-        f"Rows more or less with “{second}” than with “{first}” (n = {len(page.pairs):,} pairs): blue is "
-        f"better, orange worse. {SIGNIFICANT} marks the {sure} of {text.count(len(cells), 'cell')} whose "
-        f"difference chance does not explain: exact sign test on the rows that only one of the two puts "
-        f"there ({tested} cells have such rows{together}), Holm’s correction for all {len(cells)}, 5 %."
+        f"Rows with {second} minus rows with {first}. Blue: better; orange: worse. {SIGNIFICANT}: "
+        f"significant after Holm’s correction ({sure} of {text.count(len(cells), 'cell')})."
     )
 
 
@@ -512,11 +535,13 @@ def class_tables(page: MatrixPage) -> None:
     st.subheader("Class by class")
     if page.other is None:
         class_table(page, page.rows, "classes")
+        layout.how(*HOW_CLASSES)
         return
     tabs = st.tabs([text.plain(page.head), text.plain(page.other)])
     for tab, rows, name in zip(tabs, (page.rows, page.other_rows), ("classes", "classes-other"), strict=True):
         with tab:
             class_table(page, rows, name)
+    layout.how(*HOW_CLASSES)
 
 
 def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
@@ -532,7 +557,7 @@ def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
     config: dict[str, Any] = {
         "class": st.column_config.TextColumn("class", width=150),
         "support": st.column_config.NumberColumn("n", help="rows with this label", width=60),
-        "predicted": st.column_config.NumberColumn("n predicted", help="rows that were given it", width=90),
+        "predicted": st.column_config.NumberColumn("n predicted", help="rows predicted as it", width=90),
     }
     for one, words in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
         config[one] = st.column_config.ProgressColumn(
@@ -549,11 +574,8 @@ def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
     layout.export(figures, name=name)
     groups = prediction_frames.groups(rows)
     layout.sentence(
-        f"{text.count(len(page.classes))} classes; macro-F1, their plain mean, is "
-        f"{text.score(figures['f1'].mean())} (n = {len(rows):,}). Intervals are Wilson’s, 95 %"
-        f"{'' if groups is None else f', over {groups:,} groups'}: precision "
-        "over the rows that were given the class, recall over those that have it, F1 by way of the right "
-        "ones among either. A small n makes a wild figure."
+        f"{text.count(len(page.classes))} classes, macro-F1 {text.score(figures['f1'].mean())}. 95 % Wilson "
+        f"intervals{'' if groups is None else f' over {groups:,} groups'}. Small n: treat with care."
     )
 
 
@@ -561,7 +583,7 @@ def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
 
 
 def calibration(page: MatrixPage) -> None:
-    """Whether the head's confidence is true, and what answering only confident rows brings."""
+    """How well the head's confidence is calibrated, and the accuracy of the most confident answers."""
     if page.rows.empty:
         return
     of = "" if page.other is None else f" of {text.plain(page.head)}"

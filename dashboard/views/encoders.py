@@ -1,4 +1,4 @@
-"""Which encoder serves best, how sure that is, and what it costs."""
+"""Which encoder is best, whether that is significant, and what it costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashboard import text
 from dashboard.charts import encoders as charts
 from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import head_comparison, layout, state
+from dashboard.ui import conclusion, head_comparison, layout, state
 from dashboard.ui.pages import ENCODERS as PAGE
 from trainer.tracking.schema import Artifact, EncoderCosts, EncodersCompared, Kind, Methods, RunState
 
@@ -31,16 +31,13 @@ def show(info: RunInfo) -> None:
     table, frame = state.table(info, Artifact.ENCODERS), state.table(info, Artifact.METHODS)
     if not summary or table is None or frame is None:
         if info.state == RunState.LIVE:
-            layout.empty(
-                "The encoders are measured, their probes are being trained. The test rows are answered last."
-            )
+            layout.empty("Measuring encoders and training probes. Test results appear at the end.")
         else:
-            layout.empty("This run ended before it answered the test rows.")
+            layout.empty("This run stopped before the test.")
         return
-    if recommendation := summary.get(EncodersCompared.RECOMMENDATION):
-        st.markdown(f"**{text.plain(recommendation, longest=400)}**")
-    with st.container(border=True):
-        st.text(text.clean(summary[EncodersCompared.ADVICE], longest=4000))
+    recommendation = summary.get(EncodersCompared.RECOMMENDATION, "")
+    rest = summary[EncodersCompared.ADVICE].removeprefix(recommendation).strip()
+    conclusion.show(f"{recommendation}\n{rest}")
     bargain(table, frame, summary)
     head_comparison.all_of(info)
     layout.command_to_repeat(info)
@@ -51,7 +48,7 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, summary: dict[str, Any]) -
     take, n = summary[EncodersCompared.RECOMMENDED], summary[EncodersCompared.COUNTS]["test"]
     margin = summary.get(EncodersCompared.MARGIN)  # runs of earlier versions recommended without one
     green = "not significantly worse than" if margin is None else f"shown to be less than {margin:g} below"
-    st.subheader("What accuracy costs")
+    st.subheader("Accuracy and speed")
     joined = frame.merge(table, left_on=Methods.METHOD, right_on=EncoderCosts.ENCODER)
     best = joined[Methods.CHOSEN].astype(bool)
     shown = comparison.dots(joined).assign(
@@ -72,9 +69,8 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, summary: dict[str, Any]) -
         alt_text=f"Test macro-F1 of {len(shown)} encoders over images per second",
     )
     layout.sentence(
-        f"Test macro-F1 of a tuned linear probe on each encoder (n = {n:,} test rows, 95 % intervals over "
-        f"rows and probes) over prepared images per second on {text.plain(device)}. Green: the fastest "
-        f"encoder {green} the best, or the best."
+        f"Tuned linear probes; {n:,} test rows, 95 % intervals over rows and probes. Speed: prepared "
+        f"images on {text.plain(device)}. Green: fastest {green} the best, or the best."
     )
     costs = pd.DataFrame(
         {
@@ -83,10 +79,10 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, summary: dict[str, Any]) -
             "peak memory": shown["memory"],
             "weights": table[EncoderCosts.PARAMETERS],
             "dimension": table[EncoderCosts.DIMENSION],
-            "side, pixels": table[EncoderCosts.SIDE],
+            "input pixels": table[EncoderCosts.SIDE],
             "batch": table[EncoderCosts.BATCH_SIZE],
-            "encoded": table[EncoderCosts.ENCODED],
-            "in seconds": table[EncoderCosts.ENCODED_S],
+            "images encoded": table[EncoderCosts.ENCODED],
+            "seconds": table[EncoderCosts.ENCODED_S],
             "key": [text.clean(key, longest=80) for key in table[EncoderCosts.KEY]],
         }
     )
@@ -97,7 +93,7 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, summary: dict[str, Any]) -
         column_config={
             "weights": st.column_config.NumberColumn(format="compact"),
             "images/s": st.column_config.NumberColumn(format="%.1f"),
-            "in seconds": st.column_config.NumberColumn(format="%.1f", help="0: all were cached"),
+            "seconds": st.column_config.NumberColumn(format="%.1f", help="0: all were cached"),
         },
     )
     layout.export(costs, name="costs")
@@ -106,8 +102,8 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, summary: dict[str, Any]) -
 def nothing_yet() -> None:
     layout.nothing_yet(
         PAGE,
-        "No comparison of encoders is on record yet. This command gives each the same probe, measures "
-        "what it costs, and says which to take:",
+        "No comparison of encoders yet. This command trains the same probe on each, measures the cost, and "
+        "recommends one:",
         COMMAND,
     )
 

@@ -1,4 +1,4 @@
-"""Two classes: how well they are told apart, what a threshold does, whether the probabilities are true."""
+"""Two classes: how well they are separated, errors at a threshold, calibration of the probabilities."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from trainer.tracking.schema import Artifact, Predictions, Summary
 TITLE = "Two classes"
 SPLITS = ["test", "val"]
 PER_PAGE = 12
-NO_DEVICE = (
-    "This is no medical device. It shows how a small head on frozen features did on these rows; nothing here "
-    "may guide what is done for a patient."
+NO_DEVICE = "Not a medical device. Nothing here may guide the treatment of a patient."
+HOW = (
+    "The second class is the positive one. The threshold has 90 % specificity on validation rows, and the "
+    "temperature is fitted there; test rows choose neither.",
+    "Intervals are 95 % bootstrap intervals over test rows (or groups), with threshold and temperature "
+    "fixed: what "
+    "other validation rows would change is not included. Calibration changes no order of rows, so ROC and "
+    "precision-recall curves stay the same.",
 )
 
 
@@ -32,21 +37,26 @@ def show(info: RunInfo) -> None:
     classes = summary.get(Summary.CLASSES) or sorted(predictions[Predictions.LABEL].unique())
     if len(classes) != 2:
         layout.empty(
-            f"This sweep has {len(classes)} classes, and this page is about sweeps with exactly two. Its "
-            "figures are on the page “Confusion matrix”; another run can be picked at the side.",
+            f"This sweep has {len(classes)} classes; this page is for exactly two. See “Confusion matrix”, "
+            "or pick another run at the side.",
             ":material/balance:",
         )
         return
-    st.warning(NO_DEVICE, icon=":material/medical_information:")
     if Summary.POSITIVE in summary:
+        positive = text.plain(summary[Summary.POSITIVE], longest=30)
+        layout.verdict(
+            f"Finds {summary[Summary.TEST_SENSITIVITY]:.0%} of {positive} with "
+            f"{1 - summary[Summary.TEST_SPECIFICITY]:.0%} false alarms on test rows."
+        )
         headline(summary)
         warn_of_shift(summary)
     else:
         st.info(
-            "This sweep keeps no figures of two classes (it was made before there were any, or its "
-            "validation or test rows lack a class), so nothing here is scaled by a temperature.",
+            "No two-class figures were recorded (older run, or validation or test rows lack a class), so "
+            "probabilities are not calibrated by a temperature.",
             icon=":material/info:",
         )
+    st.warning(NO_DEVICE, icon=":material/medical_information:")
     split = st.segmented_control(
         "Rows", SPLITS, default=SPLITS[0], required=True, key="rows", bind="query-params"
     )
@@ -76,12 +86,11 @@ def headline(summary: dict[str, Any]) -> None:
     )
     drawn = text.rows_drawn(summary[Summary.COUNTS]["test"], summary.get(Summary.TEST_GROUPS))
     layout.sentence(
-        f"Of the best head, {text.plain(summary[Summary.POSITIVE])} (the second class) being looked for; "
-        f"brackets: 95 % over {drawn}. AUPRC by chance: {summary[Summary.TEST_PREVALENCE]:.3f}. "
-        "Sensitivity and specificity at the threshold that has a specificity of "
-        f"{summary[Summary.VAL_SPECIFICITY]:.1%} on validation rows; it and the temperature are held as they "
-        "are, so what other validation rows would change is not in the intervals."
+        f"Positive class: {text.plain(summary[Summary.POSITIVE])}. 95 % bootstrap over {drawn}; threshold "
+        f"({summary[Summary.VAL_SPECIFICITY]:.1%} specificity on validation) and temperature fixed. AUPRC by "
+        f"chance: {summary[Summary.TEST_PREVALENCE]:.3f}."
     )
+    layout.how(*HOW)
 
 
 def warn_of_shift(summary: dict[str, Any]) -> None:
@@ -92,11 +101,10 @@ def warn_of_shift(summary: dict[str, Any]) -> None:
         summary[Summary.SENSITIVITY_ON_ROC], summary[Summary.SENSITIVITY_ON_ROC + Summary.CI95]
     )
     st.warning(
-        f"The threshold does not keep its promise on test rows: a specificity of "
-        f"{summary[Summary.TEST_SPECIFICITY]:.3f} instead of {summary[Summary.VAL_SPECIFICITY]:.3f}, "
-        f"difference {text.interval(change, (low, high), text.signed)}. Test rows differ from validation "
-        "rows, so neither the threshold nor the temperature can be taken over unchecked. Where the test "
-        f"rows’ own ROC curve has {Summary.SPECIFICITY:.0%} specificity, the sensitivity is {on_roc}.",
+        f"The validation threshold does not transfer: test specificity is "
+        f"{text.interval(change, (low, high), text.signed)} from {summary[Summary.VAL_SPECIFICITY]:.3f} on "
+        "validation rows. Check threshold and temperature on your own rows. At "
+        f"{Summary.SPECIFICITY:.0%} specificity on test rows, the sensitivity is {on_roc}.",
         icon=":material/move_down:",
     )
 
@@ -122,7 +130,7 @@ def threshold(
     with left:
         at = float(
             st.slider(
-                f"{positive} from a{' scaled' if temperature else ''} probability of …",
+                f"Call it {positive} when{' calibrated' if temperature else ''} p ≥",
                 0.0,
                 1.0,
                 usual,
@@ -141,7 +149,7 @@ def threshold(
             name="probabilities",
             alt_text=f"Probabilities of the rows of two classes, and a threshold at {at:.3f}",
         )
-        layout.sentence(f"n = {len(rows):,} {split} rows; right of the rule: called {positive}.")
+        layout.sentence(f"n = {len(rows):,} {split} rows. Right of the line: called {positive}.")
     curves(rows, at, usual if agreed is not None else None, split, key)
     errors(info, rows, at, classes)
 
@@ -153,7 +161,7 @@ def rates_at(rows: pd.DataFrame, at: float, positive: str, split: str, temperatu
         name: text.interval(value, (low, high)) if of else "–"
         for name, value, low, high, _, of in rates.itertuples(index=False)
     }
-    st.markdown(f"**Sensitivity {said['sensitivity']}, specificity {said['specificity']}**")
+    layout.verdict(f"Sensitivity {said['sensitivity']}, specificity {said['specificity']}")
     st.dataframe(
         pd.DataFrame(
             {
@@ -166,14 +174,10 @@ def rates_at(rows: pd.DataFrame, at: float, positive: str, split: str, temperatu
         alt="Sensitivity, specificity, PPV and NPV at the threshold",
     )
     layout.export(rates, name="rates-at-threshold")
-    as_said = (
-        f" As the head says it, unscaled: {binary.scaled(at, temperature, back=True):.3f}."
-        if temperature
-        else ""
-    )
+    raw = f" Uncalibrated threshold: {binary.scaled(at, temperature, back=True):.3f}." if temperature else ""
     layout.sentence(
-        f"Wilson’s intervals over {_drawn(rows, split)}. PPV and NPV hold "
-        f"where {rows['positive'].mean():.0%} are {positive}, as here.{as_said}"
+        f"Wilson intervals over {_drawn(rows, split)}. PPV and NPV assume {rows['positive'].mean():.0%} "
+        f"prevalence, as here.{raw}"
     )
 
 
@@ -196,7 +200,7 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
             name="roc",
             alt_text=f"ROC curve with the threshold {at:.3f} on it",
         )
-        layout.sentence(f"{yes:,} positive and {no:,} other {split} rows; crosses: 95 % at a threshold.")
+        layout.sentence(f"{yes:,} positive, {no:,} negative {split} rows; crosses: 95 % interval.")
     with right:
         st.markdown("**Precision and recall**")
         layout.chart(
@@ -208,7 +212,7 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
             name="precision-recall",
             alt_text=f"Precision-recall curve with the threshold {at:.3f} on it",
         )
-        layout.sentence(f"The same n = {len(rows):,} rows; dashed: chance, precision {prevalence:.3f}.")
+        layout.sentence(f"Dashed: chance, precision {prevalence:.3f}.")
 
 
 def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> None:
@@ -229,13 +233,13 @@ def errors(info: RunInfo, rows: pd.DataFrame, at: float, classes: list[str]) -> 
             gallery.show(
                 gallery.with_images(says, samples),
                 key=page,
-                order="the nearest to the threshold first",
+                order="nearest to the threshold first",
                 per_page=PER_PAGE,
             )
 
 
 def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tuple[Any, ...]) -> None:
-    """Are the probabilities true, and does a temperature make them so?"""
+    """How well the probabilities are calibrated, with and without a temperature."""
     st.subheader("Calibration")
     temperature = summary.get(Summary.TEMPERATURE) if Summary.TEST_AUROC in summary else None
     bins = state.kept(
@@ -252,24 +256,20 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
         error = binary.calibration_error(rows, with_scaled=temperature is not None)
         told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())
         least, most = int(bins["n"].min()), int(bins["n"].max())
-        sizes = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        sizes = f"{least:,}" if least == most else f"{least:,}–{most:,}"
         fitted = " The temperature was fitted on these rows." if split == "val" and temperature else ""
         layout.sentence(
-            f"{bins['bin'].nunique()} bins of {sizes} rows, with Wilson’s intervals over "
-            f"{_drawn(rows, split)}. Mean distance from the diagonal (ECE): "
-            f"{told}.{fitted}"
+            f"{bins['bin'].nunique()} bins of {sizes} rows, Wilson intervals over {_drawn(rows, split)}. "
+            f"ECE (mean distance from the diagonal): {told}.{fitted}"
         )
     with right:
         if temperature is None:
-            layout.empty("This sweep keeps no temperature.")
+            layout.empty("This sweep recorded no temperature.")
             return
         frame = binary.calibration_figures(summary)
         st.dataframe(frame, hide_index=True, alt="Calibration of the test rows before and after scaling")
         layout.export(frame, name="calibration")
-        layout.sentence(
-            f"{says_temperature(summary)} Figures of n = {summary[Summary.COUNTS]['test']:,} test rows, "
-            "changes paired by row; lower is better."
-        )
+        layout.sentence(f"{says_temperature(summary)} Test rows, changes paired by row; lower is better.")
 
 
 def says_temperature(summary: dict[str, Any]) -> str:
@@ -277,7 +277,7 @@ def says_temperature(summary: dict[str, Any]) -> str:
     temperature, ends = summary[Summary.TEMPERATURE], summary.get(Summary.TEMPERATURE + Summary.CI95)
     fitted = f"{summary[Summary.COUNTS]['val']:,} validation rows"
     if ends:
-        fitted = f"{summary[Summary.HELD_OUT_ROWS]:,} rows that the head had not learned from"
+        fitted = f"{summary[Summary.HELD_OUT_ROWS]:,} held-out rows"
     low, high = ends or (temperature, temperature)
     much = (
         "over-confident"
@@ -304,18 +304,16 @@ def counted(predictions: pd.DataFrame, classes: list[str], summary: dict[str, An
     )
     if not groups:
         layout.sentence(
-            "These rows have no groups: if several images are of one patient, say so with `--groups`, or "
-            "test rows may show patients that the head has learned from."
+            "No groups: if several images show one patient, pass `--groups`, or test rows may show "
+            "patients seen in training."
         )
     elif groups["in_two_splits"]:
         shared = text.count(groups["in_two_splits"], "group")
         layout.sentence(
-            f":material/warning: {shared} in more than one split: figures of val and test are too good."
+            f":material/warning: {shared} in more than one split: val and test figures are too optimistic."
         )
     else:
-        layout.sentence(
-            "No group (patient) stands in two splits: val and test show groups unseen in training."
-        )
+        layout.sentence("No group (patient) is in two splits: val and test groups were not seen in training.")
 
 
 layout.page(TITLE, show)

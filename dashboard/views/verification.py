@@ -1,4 +1,4 @@
-"""Same person or not: curves with their figures, what a threshold accepts and rejects, the hardest pairs."""
+"""Same person or not: curves with their figures, errors at a threshold, the hardest pairs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ from dashboard import text
 from dashboard.charts import verification as charts
 from dashboard.charts.scatter import Colouring, MapOverlays, scatter
 from dashboard.frames import predictions, projection, verification
-from dashboard.frames.verification import NAMES
+from dashboard.frames.verification import FALSE_ACCEPTS, FALSE_REJECTS, NAMES, TRUE_ACCEPTS, TRUE_REJECTS
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import gallery, layout, state
+from dashboard.ui import conclusion, gallery, layout, state
 from dashboard.ui.pages import VERIFICATION as PAGE
 from trainer.tracking.schema import Artifact, FacePairs, Faces, PairMethod, RocCurves, RunState, Verified
 
 COMMAND = "python -m trainer.verify --data path/to/people --encoder openai/clip-vit-base-patch32"
 PER_PAGE, HARDEST = 12, 6  # pairs
 IMAGE = 86  # pixels
+HOW = (
+    "People, not photos, are divided into folds. Embeddings learn from other people than those tested, and "
+    "the accuracy of each fold uses the threshold chosen on the other folds.",
+    "Intervals are 95 % bootstrap intervals over people; embeddings and thresholds stay fixed, so what "
+    "training "
+    "on other people would change is not included. Differences are paired; p is of the AUC, with Holm’s "
+    "correction for the methods.",
+)
 
 
 def show(info: RunInfo) -> None:
@@ -30,8 +38,7 @@ def show(info: RunInfo) -> None:
     if pairs is None or roc is None or not summary:
         so_far(info, pairs)
         return
-    with st.container(border=True):
-        st.text(text.clean(summary[Verified.ADVICE], longest=4000))
+    conclusion.show(summary[Verified.ADVICE])
     headline(summary)
     curves(info, roc, summary)
     figures(summary)
@@ -51,11 +58,11 @@ def so_far(info: RunInfo, pairs: pd.DataFrame | None) -> None:
         whole = scores.notna().all(axis=1)
         total = int(pairs[FacePairs.SPLIT].nunique())
         done = int(pairs.loc[whole, FacePairs.SPLIT].nunique()) if scores.shape[1] else 0
-    counted = f" {done} of {text.count(total, 'split')} of the people scored so far." if total else ""
+    counted = f" {done} of {text.count(total, 'split')} scored." if total else ""
     if info.state == RunState.LIVE:
-        layout.empty(f"Embeddings are being learned, split by split.{counted} Figures come at the end.")
+        layout.empty(f"Learning embeddings.{counted} Figures appear at the end.")
     else:
-        layout.empty(f"This verification ended before it had figures.{counted}")
+        layout.empty(f"This verification stopped before it had figures.{counted}")
 
 
 def headline(summary: dict[str, Any]) -> None:
@@ -71,22 +78,23 @@ def headline(summary: dict[str, Any]) -> None:
         ("AUC", text.score(summary[Verified.AUC]), text.brackets(summary[Verified.AUC + Verified.CI95])),
         ("Accuracy", text.score(summary[Verified.ACCURACY]), "" if se is None else f"± {se:.3f} over folds"),
         (
-            "AUC less raw cosine",
+            "AUC gain over cosine",
             text.signed(less and less[Verified.AUC][0]),
             text.brackets(less[Verified.AUC][1:], text.signed) if less else "",
         ),
-        ("Pairs", text.count(summary[Verified.SAME] + summary[Verified.DIFFERENT]), "half of one person"),
+        ("Pairs", text.count(summary[Verified.SAME] + summary[Verified.DIFFERENT]), "half same-person"),
         ("People", text.count(summary[Verified.PEOPLE]), f"{summary[Verified.FOLDS]} folds"),
     ]
     if summary[Verified.SAME] != summary[Verified.DIFFERENT]:
-        cells[4] = (*cells[4][:2], f"{summary[Verified.SAME]:,} of one person")
+        cells[4] = (*cells[4][:2], f"{summary[Verified.SAME]:,} same-person")
     layout.metric_row(cells)
-    whose = "the trained head" if trained else "the raw cosine"
-    disjoint = "no person stands in two folds" if summary[Verified.DISJOINT] else "the folds share people"
+    whose = "Trained head" if trained else "Raw cosine"
+    shared = "" if summary[Verified.DISJOINT] else " The folds share people."
     layout.sentence(
-        f"Figures of {whose} on people whom nothing had learned from; brackets: 95 %, people drawn anew; "
-        f"accuracy: each fold with the threshold of the others; {disjoint}."
+        f"{whose} on unseen people; 95 % bootstrap intervals over people; thresholds from other "
+        f"folds.{shared}"
     )
+    layout.how(*HOW)
 
 
 def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
@@ -104,8 +112,8 @@ def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
             alt_text=f"ROC curves of {roc[RocCurves.METHOD].nunique()} methods",
         )
         layout.sentence(
-            f"Of {different:,} pairs of two people the share accepted, and of {same:,} pairs of one person; "
-            "bands: 95 % at each rate by itself, of the trained head and of the raw cosine."
+            f"False vs true accept rate: {different:,} different-person and {same:,} same-person pairs. "
+            "Bands: 95 %, pointwise, of trained head and raw cosine."
         )
     with right:
         st.subheader("DET")
@@ -116,8 +124,8 @@ def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
             alt_text=f"DET curves of {roc[RocCurves.METHOD].nunique()} methods",
         )
         layout.sentence(
-            f"Both errors on normal-deviate axes (n = {different:,} and {same:,} pairs); lower left is "
-            "better. A curve meets the dashed diagonal at its equal error rate."
+            "Both error rates on normal-deviate axes; lower left is better. A curve crosses the dashed "
+            "diagonal at its equal error rate."
         )
 
 
@@ -126,13 +134,12 @@ def figures(summary: dict[str, Any]) -> None:
     st.dataframe(frame, hide_index=True, alt=f"Figures of {len(frame)} methods")
     layout.export(frame, name="verification-figures")
     chosen = summary.get(Verified.CHOSEN) or {}
-    taken = "; ".join(f"{text.plain(name)} in {count}" for name, count in chosen.items())
+    taken = "; ".join(f"{text.plain(name, longest=40)} ({count})" for name, count in chosen.items())
     layout.sentence(
-        f"95 % intervals over {summary[Verified.PEOPLE]:,} people; differences are paired; p of the AUC’s "
-        "difference, corrected for the methods. Embeddings and thresholds are held as they are: what "
-        "learning from other people would change is not in the intervals."
-        + (f" Validation people chose the trained head of each split: {taken}." if taken else "")
+        f"95 % intervals over {summary[Verified.PEOPLE]:,} people; differences are paired; p of the AUC gain."
     )
+    if taken:
+        layout.sentence(f"Trained heads chosen on validation people (splits): {taken}.")
 
 
 def method_of(pairs: pd.DataFrame) -> PairMethod:
@@ -159,7 +166,7 @@ def threshold(
     with left:
         at = float(
             st.slider(
-                "Same person from a score of …",
+                "Same person when the score is ≥",
                 low,
                 high,
                 usual,
@@ -178,11 +185,9 @@ def threshold(
             state.kept(key, lambda: layout.written(charts.spread(bins, at=at))),
             bins,
             name="spread",
-            alt_text=f"Scores of pairs of one person and of two, and a threshold at {at:.3f}",
+            alt_text=f"Scores of same-person and different-person pairs, and a threshold at {at:.3f}",
         )
-        layout.sentence(
-            f"Scores of the {len(pairs):,} pairs by {NAMES[method]}; right of the rule: accepted."
-        )
+        layout.sentence(f"Scores of {len(pairs):,} pairs by {NAMES[method]}. Right of the line: accepted.")
     pairs_of_kind(judged, images)
 
 
@@ -196,56 +201,51 @@ def counts_at(judged: pd.DataFrame, at: float) -> None:
     st.dataframe(
         pd.DataFrame(
             {
-                "pairs of": ["one person", "two people"],
-                "accepted": [int(count.get(kind, 0)) for kind in ("right accepts", "false accepts")],
-                "rejected": [int(count.get(kind, 0)) for kind in ("false rejects", "right rejects")],
+                "pairs": ["same person", "different people"],
+                "accepted": [int(count.get(kind, 0)) for kind in (TRUE_ACCEPTS, FALSE_ACCEPTS)],
+                "rejected": [int(count.get(kind, 0)) for kind in (FALSE_REJECTS, TRUE_REJECTS)],
             }
         ),
         hide_index=True,
         alt="Accepted and rejected pairs",
     )
     layout.sentence(
-        f"All {len(judged):,} test pairs at one threshold, which begins at the median of the folds’. The "
-        "accuracy above comes from thresholds chosen without the fold, and is the one to report."
+        "All test pairs at one threshold, at first the median over folds. Report the accuracy at the top "
+        "instead: its thresholds come from other folds."
     )
 
 
 def pairs_of_kind(judged: pd.DataFrame, images: pd.Series) -> None:
-    """The pairs that were accepted, or rejected, rightly or wrongly."""
+    """True and false accepts and rejects."""
     kind = st.segmented_control(
         "Show",
         list(verification.KINDS),
-        default=verification.FALSE_ACCEPTS,
+        default=FALSE_ACCEPTS,
         required=True,
         key="kind",
         bind="query-params",
     )
     rows = verification.of_kind(judged, kind)
     if rows.empty:
-        layout.empty(f"At this threshold there are no {kind}.", ":material/check_circle:")
+        layout.empty(f"No {kind} at this threshold.", ":material/check_circle:")
         return
     first, shown = gallery.paged(rows, key="page", per_page=PER_PAGE)
     tiles(shown, images)
-    order = "the farthest beyond the threshold" if kind.startswith("false") else "the nearest to it"
+    order = "farthest beyond" if kind.startswith("false") else "nearest to"
     layout.sentence(
-        f"{first + 1:,} to {first + len(shown):,} of {len(rows):,} "
-        f"{kind} (n = {len(rows):,} pairs), {order} first."
+        f"{first + 1:,}–{first + len(shown):,} of {len(rows):,} {kind}, {order} the threshold first."
     )
     layout.export(rows, name="pairs-at-threshold")
 
 
 def hardest(pairs: pd.DataFrame, method: PairMethod, images: pd.Series) -> None:
     st.subheader("Hardest pairs")
-    headings = {True: "One person, least alike", False: "Two people, most alike"}
+    headings = {True: "Same person, lowest scores", False: "Different people, highest scores"}
     for column, (of_one, heading) in zip(st.columns(2, gap="medium"), headings.items(), strict=True):
         with column:
             st.markdown(f"**{heading}**")
             tiles(verification.hardest(pairs, method, same=of_one, number=HARDEST), images)
-    same, different = int(pairs[FacePairs.SAME].sum()), int((~pairs[FacePairs.SAME].astype(bool)).sum())
-    layout.sentence(
-        f"By {NAMES[method]}: of {same:,} pairs of one person the lowest scores, each person’s lowest; of "
-        f"{different:,} pairs of two people the highest, each two people’s highest."
-    )
+    layout.sentence(f"By {NAMES[method]}; only the hardest pair of each person, or of each two people.")
 
 
 def tiles(rows: pd.DataFrame, images: pd.Series) -> None:
@@ -290,15 +290,17 @@ def known(info: RunInfo, summary: dict[str, Any]) -> None:
             charts.cmc(frame),
             frame,
             name="cmc",
-            alt_text="Share of photos whose person is among the first names, by head and by nearest photo",
+            alt_text="Share of photos whose person is within a rank, by head and by nearest photo",
         )
         difference = verification.with_interval(one[Verified.RANK1_DIFFERENCE], text.signed)
         head = text.interval(one[Verified.RANK1], one[Verified.RANK1 + Verified.CI95])
         raw = text.interval(one[Verified.RAW_RANK1], one[Verified.RAW_RANK1 + Verified.CI95])
         layout.sentence(
-            f"{one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each asked about once by a "
-            f"head that had not learned from it. First name right: trained head {head}, nearest known photo "
-            f"{raw}, difference {difference}."
+            f"Rank-1 accuracy: trained head {head}, nearest known photo {raw}, difference {difference}."
+        )
+        layout.sentence(
+            f"{one[Verified.PROBES]:,} photos of {one[Verified.PEOPLE]:,} people, each by a head that was "
+            "not trained on it."
         )
     with right:
         if faces is None or faces[Faces.X].notna().sum() < 2:
@@ -335,15 +337,14 @@ def people_map(info: RunInfo, faces: pd.DataFrame) -> None:
     )
     held_out = int((points["split"] == "test").sum())
     what = (
-        "the features themselves"
+        "the features"
         if space == "features"
-        else f"what a head makes of them that did not learn from {held_out:,} of these photos"
+        else f"a head’s embedding, not trained on {held_out:,} of these photos"
     )
     wrong = int((points["outcome"] == "wrong").sum())
     layout.sentence(
-        f"A t-SNE of {what}: {len(points):,} photos of {points['label'].nunique():,} people (those with the "
-        f"most), {wrong:,} of them misnamed when asked about. Near points are alike; distances between far "
-        "groups mean nothing."
+        f"t-SNE of {what}: {len(points):,} photos of the {points['label'].nunique():,} people with the most, "
+        f"{wrong:,} misidentified. Near points are similar; distances between far groups mean nothing."
     )
 
 
@@ -375,8 +376,8 @@ def drawn(points: pd.DataFrame, colour: str) -> Any:
 def nothing_yet() -> None:
     layout.nothing_yet(
         PAGE,
-        "No verification is on record yet. This command takes a folder with one folder of photos per "
-        "person, learns from some people and tests on others whether two photos show the same one:",
+        "No verification yet. This command takes one folder of photos per person, trains on some people and "
+        "tests on others whether two photos show the same person:",
         COMMAND,
     )
 

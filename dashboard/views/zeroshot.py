@@ -1,4 +1,4 @@
-"""Classes by their names alone, against trained heads: which is better, and from how many images on."""
+"""Zero-shot against trained heads: which is better, and from how many images on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import head_comparison, layout, state
+from dashboard.ui import conclusion, head_comparison, layout, state
 from dashboard.ui.pages import ZERO_SHOT as PAGE
 from trainer.tracking.schema import Artifact, FewShot, FewShotScores, Kind, Methods, RunState, ZeroShot
 
 COMMAND = "python -m trainer.zeroshot --data path/to/images --encoder openai/clip-vit-base-patch32"
 NAME = "zero-shot"  # the method that the others are compared with
+HOW = (
+    "Heads are trained on a few random images of each class, several draws each. Regularisation strengths "
+    "are chosen on validation rows, for all draws together.",
+    "Where a head’s mean reaches zero-shot is interpolated between the measured numbers of images; the "
+    "interval "
+    "is that of resampled draws and rows. A head matches zero-shot from where it is shown to be less than a "
+    "margin below, for all numbers together.",
+)
 
 
 def runs() -> list[RunInfo]:
@@ -30,8 +38,7 @@ def show(info: RunInfo) -> None:
     if few_shot is None or table is None or not summary:
         so_far(info)
         return
-    with st.container(border=True):
-        st.text(text.clean(summary[ZeroShot.ADVICE], longest=4000))
+    conclusion.show(summary[ZeroShot.ADVICE])
     curve(few_shot, table, summary)
     head_comparison.all_of(info)
     words(summary)
@@ -39,19 +46,19 @@ def show(info: RunInfo) -> None:
 
 
 def so_far(info: RunInfo) -> None:
-    """Before the test rows are answered: how far the few-shot heads are."""
+    """Before there are test results: how far the few-shot heads are."""
     record = state.table(info, Artifact.FEW_SHOT_SCORES)
     done = 0 if record is None else int((record[FewShotScores.DRAW].drop_duplicates() >= 0).sum())
-    told = f"{text.count(done, 'draw')} of few-shot heads on record"
+    told = f"{text.count(done, 'draw')} of few-shot heads trained"
     if info.state == RunState.LIVE:
-        layout.empty(f"Heads are being trained: {told}. The test rows are answered at the end.")
+        layout.empty(f"{told[:1].upper()}{told[1:]}. Test results appear at the end.")
     else:
-        layout.empty(f"This comparison ended before it answered the test rows: {told}.")
+        layout.empty(f"This comparison stopped before the test: {told}.")
 
 
 def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) -> None:
     """What a few labelled images are worth."""
-    st.subheader("How many images is a name worth?")
+    st.subheader("How many images match zero-shot?")
     zero = table[table[Methods.METHOD] == NAME].iloc[0]
     frame = comparison.curve(few_shot)
     values = [float(zero[Methods.F1_MACRO + end]) for end in ("", Methods.LOW, Methods.HIGH)]
@@ -65,11 +72,8 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
     )
     draws = int(few_shot[FewShot.DRAWS].max())
     layout.sentence(
-        "Test macro-F1 of heads on a few random images of each class, means over "
-        f"{draws} draws; "
-        f"bands are 95 % intervals over draws and {text.rows_drawn(n, groups)}. "
-        "Diamonds: all training rows, at the median class. Strengths are chosen on validation rows for all "
-        "draws together."
+        f"Means over {draws} draws; bands: 95 % over draws and {text.rows_drawn(n, groups)}. Diamonds: all "
+        "training rows, at the median class size."
     )
     crossings = pd.DataFrame(
         [
@@ -81,29 +85,27 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
     if len(crossings):
         st.dataframe(crossings, hide_index=True, alt="Where each kind of head overtakes zero-shot")
         layout.sentence(
-            "From how many images per class on a head is at least as good as zero-shot, interpolated "
-            "between the "
-            "measured numbers; the interval is that of resampled draws and rows."
-            + (f" Level: shown to be less than {margin:g} below." if margin is not None else "")
+            "Images per class at which a head’s mean reaches zero-shot."
+            + (f" Matches: shown to be less than {margin:g} below." if margin is not None else "")
         )
+    layout.how(*HOW)
 
 
 def _crossing(found: dict[str, Any], most: int) -> dict[str, str]:
     def shots(value: float | None) -> str:
         if value is None:
-            return f"more than {most}"
-        return "1 or fewer" if value <= 1 else f"{value:.1f}"
+            return f"> {most}"
+        return "≤ 1" if value <= 1 else f"{value:.1f}"
 
     low, high = found["ci95"]
     level = {}
     if "as_good_from" in found:  # not in runs of earlier versions
         shown = found["as_good_from"]
-        level = {"shown to be level from": "not within these data" if shown is None else f"{shown:.0f}"}
+        level = {"matches from": "not reached" if shown is None else f"{shown:.0f}"}
+    ends = list(dict.fromkeys([shots(low), shots(high)]))
     return {
-        "overtakes zero-shot at": "not within these data"
-        if found["shots"] is None
-        else shots(found["shots"]),
-        "95 %": f"{shots(low)} to {shots(high)}",
+        "overtakes zero-shot at": "not reached" if found["shots"] is None else shots(found["shots"]),
+        "95 %": " to ".join(ends),
         "resampled curves that cross": f"{found['within']:.0%}",
         **level,
     }
@@ -121,32 +123,30 @@ def words(summary: dict[str, Any]) -> None:
             alt=f"{len(templates)} templates of prompts",
         )
         layout.sentence(
-            f"{text.count(len(templates), 'template')}; a class is the mean of its prompts’ vectors. Yours: "
-            "`--templates FILE`, one a line."
+            f"{text.count(len(templates), 'template')}; a class is the mean of its prompts’ vectors. Use "
+            "your own with `--templates FILE`, one per line."
         )
     with right:
         names = summary.get(ZeroShot.CLASS_NAMES, {})
         frame = pd.DataFrame(
             {
                 "class": [text.clean(name) for name in names],
-                "is called": [text.clean(", ".join(one), longest=200) for one in names.values()],
+                "prompt name": [text.clean(", ".join(one), longest=200) for one in names.values()],
             }
         )
         st.dataframe(
             frame, hide_index=True, height=320 if len(frame) > 8 else "content", alt="Names of classes"
         )
         layout.sentence(
-            f"Names of {len(frame)} classes. Names that say more than a label often help: `--class-names "
-            "FILE`, "
-            "such as `cat: [cat, kitten]`."
+            "More descriptive names often help: `--class-names FILE`, such as `cat: [cat, kitten]`."
         )
 
 
 def nothing_yet() -> None:
     layout.nothing_yet(
         PAGE,
-        "No zero-shot run is on record yet. This command classifies your test images by the names of "
-        "the classes alone, and says how many labelled images a head needs to do better:",
+        "No zero-shot run yet. This command classifies your test images by class names alone, and finds how "
+        "many labelled images a head needs to match that:",
         COMMAND,
         "On the built-in data: `python -m trainer.zeroshot`.",
     )

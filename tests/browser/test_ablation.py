@@ -42,13 +42,15 @@ def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw
     watched = Watched(browser, served.address)
     page = watched.open(f"ablation?ablation={served.digits}")
     main = page.locator(MAIN)
-    expect(page.get_by_role("combobox", name="Cell")).to_have_value(re.compile("quality"), timeout=WITHIN_MS)
+    expect(page.get_by_role("combobox", name="Filter")).to_have_value(
+        re.compile("quality"), timeout=WITHIN_MS
+    )
     drawn = page.locator(CHART).nth(4)  # after the two panels of the grid and two histograms
     drawn.scroll_into_view_if_needed()
     row = drawn.locator("path[aria-label*='agreement>=top80%;']").first
     row.click(force=True)
     expect(page).to_have_url(re.compile(r"cell=\d+"), timeout=WITHIN_MS)
-    expect(page.get_by_role("combobox", name="Cell")).to_have_value("agreement›=top80%", timeout=WITHIN_MS)
+    expect(page.get_by_role("combobox", name="Filter")).to_have_value("agreement›=top80%", timeout=WITHIN_MS)
     expect(main.get_by_role("heading", name="Thrown out by this cell")).to_be_visible(timeout=WITHIN_MS)
     expect(main.get_by_text("24 rows (n = 24), the lowest in one of the cell’s scores")).to_be_visible()
 
@@ -69,16 +71,16 @@ def test_a_slider_moves_the_count_the_rule_and_the_address_and_a_link_brings_the
     watched = Watched(browser, served.address)
     page = watched.open(f"ablation?ablation={served.digits}")
     main = page.locator(MAIN)
-    expect(main.get_by_text("96 of 120 training rows stay")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("96 of 120 training rows kept")).to_be_visible(timeout=WITHIN_MS)
     slider = page.get_by_role("slider").first
     slider.focus()
     for _ in range(5):
         slider.press("ArrowLeft")
-    expect(main.get_by_text("90 of 120 training rows stay")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("90 of 120 training rows kept")).to_be_visible(timeout=WITHIN_MS)
     expect(page).to_have_url(re.compile("keep_first=75"), timeout=WITHIN_MS)
     link = page.url.partition("/ablation")[2]
     page = watched.open(f"ablation{link}")
-    expect(main.get_by_text("90 of 120 training rows stay")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("90 of 120 training rows kept")).to_be_visible(timeout=WITHIN_MS)
     watched.check()
 
 

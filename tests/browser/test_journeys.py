@@ -58,7 +58,7 @@ def test_the_worst_confusion_of_a_sweep_is_found_from_home_lit_in_the_map_and_th
     expect(worst).to_have_text(re.compile(f"{label} → {pred}.*{count}"))
     page.locator(f'path[aria-label^="{label} taken for {pred}:"]').first.click(force=True)
     expect(page).to_have_url(re.compile("[?&]label="), timeout=WITHIN_MS)
-    expect(main.get_by_text(f"{label} taken for {pred}", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(f"{label} → {pred}", exact=True)).to_be_visible(timeout=WITHIN_MS)
     expect(main.locator("img")).to_have_count(count, timeout=WITHIN_MS)
 
     page.get_by_role("link", name="See them on the map").click()

@@ -57,14 +57,14 @@ def test_a_cell_leads_to_its_images_and_these_to_the_map_and_back(browser: Brows
     page = watched.open(f"confusion?run={served.cells}&head=best+linear&split=val")
     main = page.locator(MAIN)
     tile(page, "class 1", "class 1")
-    expect(main.get_by_text("class 1, answered rightly", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("class 1, correct", exact=True)).to_be_visible(timeout=WITHIN_MS)
     assert "label=class+1&pred=class+1" in page.url
     expect(main.locator("img").first).to_be_visible(timeout=WITHIN_MS)
     page.get_by_role("button", name="Page 2", exact=True).click()
     expect(main.get_by_text("17 to ")).to_be_visible(timeout=WITHIN_MS)
     assert "page=2" in page.url
     tile(page, "class 0", "class 1")  # another cell begins with its first page
-    expect(main.get_by_text("class 0 taken for class 1", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("class 0 → class 1", exact=True)).to_be_visible(timeout=WITHIN_MS)
     expect(main.get_by_text("1 to 16 of")).to_be_visible(timeout=WITHIN_MS)
     page.get_by_role("link", name="See them on the map").click()
     expect(main.get_by_text("matches, ")).to_be_visible(timeout=WITHIN_MS)
@@ -117,6 +117,6 @@ def test_a_keyboard_reaches_the_worst_confusions(browser: Browser, served: Serve
     way_in = page.get_by_role("radio", name="class 0 → class 1")
     way_in.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("class 0 taken for class 1", exact=True)).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("class 0 → class 1", exact=True)).to_be_visible(timeout=WITHIN_MS)
     assert "pred=class+1" in page.url
     watched.check()

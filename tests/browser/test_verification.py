@@ -30,12 +30,12 @@ def test_a_slider_moves_the_rates_the_images_and_the_address_and_a_link_brings_t
     slider.press("Home")
     expect(main.get_by_text(re.compile(r"FAR 100\.0%, FRR 0\.0%"))).to_be_visible(timeout=WITHIN_MS)
     expect(page).to_have_url(re.compile("at_trained="), timeout=WITHIN_MS)
-    main.get_by_role("radio", name=re.compile("right accepts")).click()
-    expect(main.get_by_text(re.compile(r"of 200 right accepts"))).to_be_visible(timeout=WITHIN_MS)
+    main.get_by_role("radio", name=re.compile("true accepts")).click()
+    expect(main.get_by_text(re.compile(r"of 200 true accepts"))).to_be_visible(timeout=WITHIN_MS)
     expect(main.get_by_role("img").first).to_be_visible()
     link = page.url.partition("/verification")[2]
     page = watched.open(f"verification{link}")
-    expect(main.get_by_text(re.compile(r"of 200 right accepts"))).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text(re.compile(r"of 200 true accepts"))).to_be_visible(timeout=WITHIN_MS)
     watched.check()
 
 

@@ -144,7 +144,7 @@ def test_rows_thrown_out_begin_with_the_lowest_in_any_of_the_scores() -> None:
 
 def test_a_histogram_counts_every_row_that_has_the_score_and_tells_spoiled_rows_or_classes_apart() -> None:
     bins = ablation.spread(scores(), "quality")
-    assert bins.groupby("kind")["n"].sum().to_dict() == {"sound": 90, "spoiled": 9}
+    assert bins.groupby("kind")["n"].sum().to_dict() == {"clean": 90, "known bad": 9}
     unknown = scores().assign(**{Scores.CORRUPTED: None})
     assert set(ablation.spread(unknown, "clip")["kind"]) == {"a", "b"}
     many = unknown.assign(**{Scores.LABEL: [str(i) for i in range(100)]})
@@ -243,11 +243,11 @@ def test_a_real_ablation_shows_its_advice_its_figures_and_its_charts(
 ) -> None:
     app = opened(ablated[0], monkeypatch)
     said = words(app)
-    assert "cells were held against training on all 32 rows" in said
+    assert "9 filters against all 32 training rows" in said
     assert "python -m trainer.ablate" in said
-    assert {metric.label for metric in app.metric} >= {"Baseline macro-F1", "Cells that help", "Test rows"}
+    assert {metric.label for metric in app.metric} >= {"Baseline macro-F1", "Filters that help", "Test rows"}
     assert len(charts(app)) >= 5  # thresholds, two spreads, all cells, steps or classes
-    assert "known to be spoiled" in said
+    assert "known bad" in said
 
 
 def test_the_sliders_say_how_many_rows_would_stay(
@@ -257,14 +257,14 @@ def test_the_sliders_say_how_many_rows_would_stay(
     app.slider(key="keep_first").set_value(50).run()
     app.slider(key="keep_second").set_value(100).run()
     assert not app.exception
-    assert "16 of 32 training rows stay" in words(app)
+    assert "16 of 32 training rows kept" in words(app)
 
 
 def test_a_link_opens_the_cell_that_it_names(
     ablated: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = opened(ablated[0], monkeypatch, cell="2")
-    assert [box.value for box in app.selectbox if box.label == "Cell"] == [2]
+    assert [box.value for box in app.selectbox if box.label == "Filter"] == [2]
     for unknown in ("<script>", "99", "²"):
         assert not opened(ablated[0], monkeypatch, cell=unknown).exception
 
@@ -276,8 +276,8 @@ def test_an_ablation_that_is_being_trained_shows_who_would_be_thrown_out(
     trained_ablation.cut_off(uri, ablated[1])
     app = opened(uri, monkeypatch)
     said = words(app)
-    assert "The cells are being trained" in said
-    assert "training rows stay" in said
+    assert "filters trained. Preview below what a filter removes" in said
+    assert "training rows kept" in said
 
 
 def test_without_an_ablation_the_page_gives_the_command(
@@ -296,12 +296,12 @@ def test_the_page_shows_all_its_parts(showing: Showing) -> None:
     said = words(app)
     # two panels of the grid, two histograms, all cells, steps, classes
     assert len(charts(app)) == 7
-    assert "No cell has the bounds of 2 fields" in said
-    assert "4 cells with other filters stand further below" in said
-    assert "known to be spoiled" in said
+    assert "2 combinations not run." in said
+    assert "4 other filters in the table below." in said
+    assert "of removed rows are known bad" in said
     figures = next(frame.value for frame in app.dataframe if "recall" in frame.value)
     assert len(figures) == 26
-    assert figures["cell"].iloc[0] == "no filter"
+    assert figures["filter"].iloc[0] == "no filter"
     assert "python -m trainer.ablate --data digits" in said
     assert app.toggle(key="every").label == "Show the other 1 score"
     app.toggle(key="every").set_value(True).run()
@@ -317,27 +317,27 @@ def test_sliders_by_value_throw_out_what_lies_below(showing: Showing) -> None:
     app.selectbox(key="second").set_value("quality").run()
     app.slider(key="from_second").set_value(float(value.min())).run()
     assert not app.exception
-    assert f"{int((~(value < -1.0)).sum())} of 120 training rows stay" in words(app)
+    assert f"{int((~(value < -1.0)).sum())} of 120 training rows kept" in words(app)
 
 
 def test_throwing_nobody_out_claims_no_precision(showing: Showing) -> None:
     showing(synthetic_ablation.ablation)
     app = open_page(PAGE)
     app.slider(key="keep_first").set_value(100).run()
-    assert "120 of 120 training rows stay.**" in words(app)
+    assert "120 of 120 training rows kept.**" in words(app)
     assert "nan" not in words(app)
 
 
 def test_scores_that_no_cell_looks_at_have_no_near_cells(showing: Showing) -> None:
     showing(synthetic_ablation.ablation)
     app = open_page(PAGE)
-    near = [frame.value for frame in app.dataframe if "nearest measured cells" in frame.value]
-    assert near[0]["nearest measured cells"].iloc[0].startswith("clip>=top")
+    near = [frame.value for frame in app.dataframe if "nearest trained filters" in frame.value]
+    assert near[0]["nearest trained filters"].iloc[0].startswith("clip>=top")
     app.selectbox(key="first").set_value("agreement").run()
     app.selectbox(key="second").set_value("agreement").run()
     assert not app.exception
-    near = [frame.value for frame in app.dataframe if "nearest measured cells" in frame.value]
-    assert near[0]["nearest measured cells"].iloc[0] == "agreement>=top80%"
+    near = [frame.value for frame in app.dataframe if "nearest trained filters" in frame.value]
+    assert near[0]["nearest trained filters"].iloc[0] == "agreement>=top80%"
 
 
 @pytest.mark.parametrize("state", ["live", "interrupted", "failed"])
@@ -347,10 +347,10 @@ def test_an_ablation_without_cells_shows_its_scores_as_soon_as_it_has_them(
 ) -> None:
     showing(synthetic_ablation.ablation, state=state, scored=scored)
     said = words(open_page(PAGE))
-    assert ("2 seeds of 26 cells on record" in said) == scored
-    assert ("training rows stay" in said) == scored
-    assert ("being encoded and scored" in said) == (state == "live" and not scored)
-    assert ("ended before it had any scores" in said) == (state != "live" and not scored)
+    assert ("2 seeds of 26 filters trained" in said) == scored
+    assert ("training rows kept" in said) == scored
+    assert ("Encoding and scoring rows" in said) == (state == "live" and not scored)
+    assert ("stopped before rows were scored" in said) == (state != "live" and not scored)
 
 
 def test_without_images_the_rows_thrown_out_are_listed(showing: Showing) -> None:
@@ -359,7 +359,7 @@ def test_without_images_the_rows_thrown_out_are_listed(showing: Showing) -> None
     listed = [frame.value for frame in app.dataframe if "caption" in frame.value]
     assert len(listed) == 2
     assert set(listed[0]) == {"sample", "label", "caption", "clip", "quality"}
-    assert "There are no images to show" in words(app)
+    assert "No images were kept" in words(app)
 
 
 def test_of_several_encoders_one_is_shown(showing: Showing) -> None:

@@ -151,9 +151,9 @@ def test_the_page_shows_all_its_parts(showing: Showing) -> None:
     said = words(app)
     assert {metric.label for metric in app.metric} >= {"AUROC", "AUPRC", "Sensitivity", "Specificity"}
     assert len(charts(app)) == 4  # probabilities, ROC, precision-recall, reliability
-    assert "no medical device" in said
-    assert "pneumonia (the second class)" in said
-    assert "No group (patient) stands in two splits" in said
+    assert "Not a medical device" in said
+    assert "Positive class: pneumonia." in said
+    assert "No group (patient) is in two splits" in said
     tables = {column: frame.value for frame in app.dataframe for column in frame.value}
     assert tables["figure"]["figure"].tolist() == ["sensitivity", "specificity", "PPV", "NPV"]
     assert tables["test rows"]["test rows"].tolist() == ["ECE", "log-loss", "Brier score"]
@@ -197,10 +197,10 @@ def test_a_sweep_of_before_has_its_curves_without_a_temperature(
     monkeypatch.setattr(synthetic_runs, "_two_classes", lambda *of: {})
     synthetic_runs.sweep(uri, classes=CLASSES)
     app = open_page(PAGE)
-    assert "keeps no figures of two classes" in words(app)
+    assert "No two-class figures were recorded" in words(app)
     assert len(charts(app)) == 4
     assert app.slider(key="at").value == 0.5
-    assert "These rows have no groups" in words(app)
+    assert "No groups: if several images show one patient" in words(app)
 
 
 def test_a_threshold_that_test_rows_do_not_keep_is_warned_of(
@@ -212,7 +212,7 @@ def test_a_threshold_that_test_rows_do_not_keep_is_warned_of(
     monkeypatch.setattr(synthetic_runs, "_two_classes", lambda *of: kept(*of) | bad | shared)
     synthetic_runs.sweep(uri, classes=CLASSES)
     said = words(open_page(PAGE))
-    assert "does not keep its promise" in said
+    assert "The validation threshold does not transfer" in said
     assert "1 group in more than one split" in said
 
 

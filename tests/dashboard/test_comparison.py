@@ -44,7 +44,7 @@ def test_a_difference_is_called_better_or_worse_only_with_its_interval_and_its_c
             "p": [0.01, 0.04, 0.01, 0.06],
         }
     )
-    assert comparison.says(frame, "effect", "p").tolist() == ["better", "worse", "not sure", "not sure"]
+    assert comparison.says(frame, "effect", "p").tolist() == ["better", "worse", *["not significant"] * 2]
 
 
 def test_rows_that_one_method_alone_has_right_come_with_the_others_wrong_answer() -> None:
@@ -87,10 +87,10 @@ def test_without_a_run_the_page_gives_the_command(uri: str, kind: Kind) -> None:
 def test_a_run_without_answers_says_how_far_it_is(showing: Showing, kind: Kind, state: str) -> None:
     showing(synthetic_comparison.run, kind, state=state)
     said = words(opened(kind))
-    assert ("being trained" in said) == (state == "live")
-    assert ("ended before it answered the test rows" in said) == (state != "live")
+    assert ("Test results appear at the end" in said) == (state == "live")
+    assert ("stopped before the test" in said) == (state != "live")
     if kind == Kind.ZERO_SHOT:
-        assert "2 draws of few-shot heads on record" in said
+        assert "2 draws of few-shot heads trained" in said
     if state == "failed":
         assert "The disk is full." in said
 
@@ -103,7 +103,7 @@ def test_a_finished_run_shows_methods_differences_classes_and_images(showing: Sh
     assert "Trained head is better than zero-shot." in said
     assert len(charts(app)) == (3 if kind == Kind.FUSION else 4)
     assert "n = 90 test rows, paired row by row" in said
-    assert "is ahead in 1 of 4 classes, in 1 of these for certain" in said
+    assert "is ahead in 1, significantly in 1." in said
     assert len(app.get("image")) > 5
     assert f"{COMMANDS[kind]} --data digits" in said
 
@@ -118,7 +118,7 @@ def test_the_few_shot_curve_says_where_heads_overtake_or_that_they_do_not(uri: s
     restart()
     app = opened(Kind.ZERO_SHOT, zero_shot=never)
     told = next(one.value for one in app.dataframe if "overtakes zero-shot at" in one.value)
-    assert told.iloc[0].tolist() == ["trained head", "not within these data", "12.0 to more than 30", "20%"]
+    assert told.iloc[0].tolist() == ["trained head", "not reached", "12.0 to > 30", "20%"]
 
 
 def test_captions_that_name_their_class_are_a_warning_until_the_names_are_hidden(uri: str) -> None:
@@ -130,17 +130,17 @@ def test_captions_that_name_their_class_are_a_warning_until_the_names_are_hidden
     restart()
     app = opened(Kind.FUSION, fusion=hidden)
     assert not app.warning
-    assert "were taken out of the captions" in app.info[0].value
+    assert "Class names were removed from the captions" in app.info[0].value
 
 
 def test_another_comparison_and_the_other_side_show_other_rows(showing: Showing) -> None:
     showing(synthetic_comparison.run, Kind.FUSION)
     app = opened(Kind.FUSION)
-    assert "the first of the two rescues them" in words(app)
+    assert "(gained by the first method)" in words(app)
     app.segmented_control(key="only").set_value("image only").run()
     assert not app.exception
-    assert "which image only has right and text only takes for something else" in words(app)
-    assert "the first of the two spoils them" in words(app)
+    assert "correct for image only, wrong for text only" in words(app)
+    assert "(lost by the first method)" in words(app)
     app.selectbox(key="pair").set_value("gated − image only").run()
     assert not app.exception
 
@@ -154,7 +154,7 @@ def test_encoders_stand_over_their_speed_and_the_one_to_take_is_marked(showing: 
     frame = comparison.dots(
         synthetic_comparison._tables(synthetic_comparison.OF_ENCODERS, False, "")["methods.parquet"]
     )
-    frame = frame.assign(images_per_s=1.0, says="take it", parameters=1, dimension=2, memory="1 MiB")
+    frame = frame.assign(images_per_s=1.0, says="recommended", parameters=1, dimension=2, memory="1 MiB")
     assert bargain(frame, title="F1", device="cpu").to_dict()
 
 

@@ -36,10 +36,10 @@ def pairs() -> pd.DataFrame:
 def test_a_threshold_sorts_pairs_into_four_kinds_the_gravest_errors_first() -> None:
     at = verification.judged(pairs(), PairMethod.RAW, 0.5)
     assert at["kind"].tolist() == [
-        verification.RIGHT_ACCEPTS,
+        verification.TRUE_ACCEPTS,
         verification.FALSE_REJECTS,
         verification.FALSE_ACCEPTS,
-        verification.RIGHT_REJECTS,
+        verification.TRUE_REJECTS,
         verification.FALSE_ACCEPTS,
     ]
     assert verification.of_kind(at, verification.FALSE_ACCEPTS)["score"].tolist() == [0.7, 0.6]
@@ -47,7 +47,7 @@ def test_a_threshold_sorts_pairs_into_four_kinds_the_gravest_errors_first() -> N
     assert rates["far"] == pytest.approx(2 / 3)
     assert rates["frr"] == pytest.approx(1 / 2)
     assert rates["accuracy"] == pytest.approx(1 - (2 / 3 + 1 / 2) / 2)
-    assert verification.judged(pairs(), PairMethod.RAW, 0.9)["kind"].iloc[0] == verification.RIGHT_ACCEPTS
+    assert verification.judged(pairs(), PairMethod.RAW, 0.9)["kind"].iloc[0] == verification.TRUE_ACCEPTS
 
 
 def test_the_hardest_pairs_are_one_of_each_two_people() -> None:
@@ -57,7 +57,10 @@ def test_the_hardest_pairs_are_one_of_each_two_people() -> None:
 
 def test_a_histogram_counts_every_pair_once() -> None:
     bins = verification.spread(pairs(), PairMethod.RAW)
-    assert bins.groupby("kind")["n"].sum().to_dict() == {"one person (n = 2)": 2, "two people (n = 3)": 3}
+    assert bins.groupby("kind")["n"].sum().to_dict() == {
+        "same person (n = 2)": 2,
+        "different people (n = 3)": 3,
+    }
     assert drawn.spread(bins, at=0.5).to_dict()
     same = verification.spread(pairs().assign(**{"score.raw": 0.5}), PairMethod.RAW)
     assert same["n"].sum() == 5
@@ -99,12 +102,12 @@ def test_the_page_shows_all_its_parts(showing: Showing) -> None:
     said = words(app)
     assert {metric.label for metric in app.metric} >= {"Equal error rate", "AUC", "Accuracy", "Pairs"}
     assert len(charts(app)) == 5  # ROC, DET, scores, places, map
-    assert "is not told" in said
+    assert "TAR at FAR 0.01 needs 1,000 different pairs (200 here)" in said
     assert "paired" in said
-    assert "false accepts (n =" in said
+    assert " false accepts, farthest beyond the threshold first" in said
     assert "80 photos of 10 people" in said
     assert "python -m trainer.verify --study digits" in said
-    figures = next(frame.value for frame in app.dataframe if "AUC less raw" in frame.value)
+    figures = next(frame.value for frame in app.dataframe if "AUC vs raw" in frame.value)
     assert figures["method"].tolist() == ["trained head", "LDA", "PCA whitening", "raw cosine"]
 
 
@@ -115,24 +118,24 @@ def test_the_slider_moves_the_rates_and_the_pairs(showing: Showing) -> None:
     slider.set_value(slider.max).run()
     assert not app.exception
     assert "FAR 0.0%" in words(app)
-    assert "false rejects (n =" in words(app)
+    assert " false rejects, farthest beyond the threshold first" in words(app)
     app.slider(key="at_raw").set_value(slider.min).run()
     assert "FAR 100.0%, FRR 0.0%" in words(app)
-    assert "there are no false rejects" in words(app)
+    assert "No false rejects at this threshold" in words(app)
 
 
 def test_the_map_can_be_of_the_head_and_of_who_is_misnamed(showing: Showing) -> None:
     showing(synthetic_verification.verification)
     app = open_page(PAGE, space="trained head", colour="correctness")
-    assert "did not learn from 16 of these photos" in words(app)
+    assert "not trained on 16 of these photos" in words(app)
 
 
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({"state": "live"}, "2 of 5 splits of the people scored so far"),
-        ({"state": "live", "scored": False}, "Embeddings are being learned"),
-        ({"state": "interrupted"}, "ended before it had figures"),
+        ({"state": "live"}, "2 of 5 splits scored"),
+        ({"state": "live", "scored": False}, "Learning embeddings"),
+        ({"state": "interrupted"}, "stopped before it had figures"),
         ({"state": "failed", "scored": False}, "This run failed"),
         ({"trained": False, "known": False}, "Too few people are left outside"),
         ({"images": False}, "Hardest pairs"),

@@ -81,7 +81,6 @@ def difference(
         alt.Tooltip("second:Q", title="rows, second head", format=",d"),
         alt.Tooltip("only_first:Q", title="only the first", format=",d"),
         alt.Tooltip("only_second:Q", title="only the second", format=",d"),
-        alt.Tooltip("p:Q", title="p (sign test)", format=".2g"),
         alt.Tooltip("p_holm:Q", title="p (Holm)", format=".2g"),
     ]
     figures = [(alt.Text("star:N"), "datum.significant")]

@@ -367,9 +367,10 @@ def as_read(table: pd.DataFrame) -> pd.DataFrame:
     frame["p (Holm)"] = [text.p_value(p) for p in rows[Ablation.HELPFUL_P_HOLM]]
     frame["verdict"] = rows[Ablation.VERDICT].astype(str)
     frame["detectable"] = [text.score(one) for one in _detectable(rows)]
-    for column in (Ablation.REMOVED, Ablation.PRECISION, Ablation.RECALL):
+    found = {"removed": Ablation.REMOVED, "precision": Ablation.PRECISION, "recall": Ablation.RECALL}
+    for title, column in found.items():
         if column in rows:
-            frame[column.replace("_", " ")] = rows[column]
+            frame[title] = rows[column]
     return frame.assign(number=rows[Ablation.CELL])
 
 

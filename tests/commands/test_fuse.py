@@ -43,6 +43,7 @@ def test_all_forms_answer_and_rows_without_a_caption_are_the_image_heads(
     figures = run(config)
     json.dumps(figures, allow_nan=False)
     said = capsys.readouterr().err
+    assert "McNemar" not in said  # one comparison, one p-value
     lacking = "9 of 30 train rows, 9 of 30 val rows, 9 of 30 test rows"
     assert f"Without a caption, so classified by image only: {lacking}." in said
     assert "captions name their own class: 71% in train" in said

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.charts import comparison as drawn
 from dashboard.charts.encoders import bargain
 from dashboard.frames import comparison
-from tests.support import synthetic_comparison
+from tests.support import synthetic_comparison, wording
 from tests.support.pages import Showing, charts, open_page, restart, words
 from tests.support.synthetic_runs import HOSTILE
 from trainer.tracking.schema import Kind, MethodPairs
@@ -45,6 +45,15 @@ def test_a_difference_is_called_better_or_worse_only_with_its_interval_and_its_c
         }
     )
     assert comparison.says(frame, "effect", "p").tolist() == ["better", "worse", *["not significant"] * 2]
+
+
+def test_a_difference_that_only_mcnemar_finds_is_told_with_the_p_value_that_decides() -> None:
+    pairs = synthetic_comparison._tables(synthetic_comparison.OF_FUSION, False, "")["method_pairs.parquet"]
+    pairs = pairs.assign(effect_p_holm=0.402, mcnemar_p_holm=0.003)
+    read = comparison.pairs_as_read(pairs)
+    assert [name for name in read if wording.P_VALUE.search(name)] == ["p (Holm)"]
+    assert set(read["p (Holm)"]) == {"0.402"}
+    assert set(comparison.forest(pairs)["says"]) == {comparison.NOT_SIGNIFICANT}
 
 
 def test_rows_that_one_method_alone_has_right_come_with_the_others_wrong_answer() -> None:

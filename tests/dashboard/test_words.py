@@ -8,7 +8,6 @@ from streamlit.testing.v1 import AppTest
 from dashboard.ui.pages import PAGES
 from tests.support import (
     synthetic_ablation,
-    synthetic_answers,
     synthetic_comparison,
     synthetic_runs,
     synthetic_verification,
@@ -18,6 +17,7 @@ from tests.support.pages import Showing, open_page
 from trainer.tracking.schema import Kind
 
 VIEWS = [one.view for one in PAGES]
+STUDIES = ["ablation", "verification", "zeroshot", "fusion", "encoders", "confusion"]
 STATES = ["done", "live", "interrupted", "failed"]
 
 
@@ -33,7 +33,7 @@ def everything(uri: str, state: str) -> None:
 
 
 def two_classes(uri: str) -> None:
-    synthetic_answers.sweep(uri)
+    synthetic_runs.sweep(uri, classes=["healthy", "pneumonia"])
 
 
 def check(app: AppTest) -> None:
@@ -41,7 +41,8 @@ def check(app: AppTest) -> None:
     assert not wording.too_long(captions, wording.CAPTION)
     assert not wording.too_long(paragraphs, wording.PARAGRAPH)
     assert not wording.too_long(wording.verdicts(app), wording.VERDICT)
-    assert not wording.banned([*captions, *paragraphs, *(node.value for node in app.subheader)])
+    headings = [node.value for node in (*app.title, *app.header, *app.subheader)]
+    assert not wording.banned([*captions, *paragraphs, *headings, *wording.labels(app)])
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -54,6 +55,33 @@ def test_a_page_says_it_briefly_in_standard_terms(showing: Showing, view: str, s
 def test_the_page_of_two_classes_says_it_briefly(showing: Showing) -> None:
     showing(two_classes)
     check(open_page("views/twoclass.py"))
+
+
+@pytest.mark.parametrize("view", STUDIES)
+def test_a_study_opens_with_its_verdict(showing: Showing, view: str) -> None:
+    showing(everything, "done")
+    app = open_page(f"views/{view}.py")
+    assert len(wording.verdicts(app)) >= 1
+    first = next(node.value for node in app.markdown if not node.value.startswith(":"))  # after the badge
+    assert wording.verdicts(app)[0] == first
+
+
+def test_one_comparison_has_one_p_value(showing: Showing) -> None:
+    showing(everything, "done")
+    for view in STUDIES:
+        assert not wording.contradicting(open_page(f"views/{view}.py"))
+    app = open_page("views/confusion.py")
+    app.selectbox(key="against").set_value(app.selectbox(key="against").options[1]).run()
+    assert not app.exception
+    assert not wording.contradicting(app)
+
+
+def test_labels_of_controls_tables_and_charts_are_read_too(showing: Showing) -> None:
+    showing(everything, "done")
+    labels = wording.labels(open_page("views/fusion.py"))
+    control, metric_of_chart, column = "Correct only for", "test macro-F1", "p (Holm)"
+    legend, option = "not significant", "gated − image only"
+    assert {control, metric_of_chart, column, legend, option} <= set(labels)
 
 
 @pytest.mark.parametrize("view", VIEWS)

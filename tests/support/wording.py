@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
 CAPTION, PARAGRAPH, VERDICT = 40, 60, 20  # words at most
 BANNED = (  # coinages; the field has a standard term for each
     *("picture", "pictures", "spoiled", "thrown out", "told from", "held against", "looked for", "anew"),
-    *("likeness", "surest", "the first of its kind", "for certain", "for sure", "rightly", "judged by"),
+    *(
+        "throw out",
+        "throws out",
+        "misnamed",
+        "likeness",
+        "surest",
+        "the first of its kind",
+        "for certain",
+        "for sure",
+        "rightly",
+        "judged by",
+    ),
 )
+NAMES = {"spoiled"}  # columns of the data, which keep their names
+WIDGETS = ("selectbox", "button_group", "slider", "toggle", "radio", "checkbox", "expander", "tab", "metric")
+P_VALUE = re.compile(r"(?<![\w@])p(?![\w@])")
 _MARKS = re.compile(r":material/\w+:|:\w+\[|[*`]")
 _WORD = re.compile(r"\S*[^\W_]\S*")
 
@@ -35,6 +51,62 @@ def paragraphs(app: AppTest) -> list[str]:
 def verdicts(app: AppTest) -> list[str]:
     """Return what stands alone in bold."""
     return [part for part in paragraphs(app) if re.fullmatch(r"\s*\*\*[^*]+\*\*\s*", part)]
+
+
+def labels(app: AppTest) -> list[str]:
+    """Return what is written on controls and their options, metrics, columns of tables, and charts."""
+    found: list[str] = []
+    for node in (node for kind in WIDGETS for node in app.get(kind)):
+        found += [str(getattr(node, name, None) or "") for name in ("label", "delta", "help")]
+        found += map(str, getattr(node, "options", None) or ())
+    for table in app.dataframe:
+        found += [table.proto.alt, *columns(table)]
+    for chart in app.get("vega_lite_chart"):
+        found += [chart.proto.alt, *chart_texts(json.loads(chart.proto.spec))]
+    return [text for text in found if text and text not in NAMES]
+
+
+def columns(table: Any) -> list[str]:
+    """Return the titles of a table's columns, as they are shown."""
+    shown = json.loads(table.proto.columns or "{}")
+    return [str(shown.get(str(name), {}).get("label") or name) for name in table.value.columns]
+
+
+def chart_texts(spec: Any) -> Iterator[str]:
+    """Yield the titles in a Vega-Lite specification (of axes, legends, tooltips, the chart) and the names of
+    its legends' entries."""
+    if isinstance(spec, dict):
+        for key, value in spec.items():
+            if key == "title" and isinstance(value, str):
+                yield value
+            elif key == "domain" and isinstance(value, list):
+                yield from (one for one in value if isinstance(one, str))
+            elif key != "datasets":
+                yield from chart_texts(value)
+    elif isinstance(spec, list):
+        for one in spec:
+            yield from chart_texts(one)
+
+
+def tooltips(spec: Any) -> Iterator[list[str]]:
+    """Yield the lines of each tooltip of a Vega-Lite specification."""
+    if isinstance(spec, dict):
+        if isinstance(spec.get("tooltip"), list):
+            yield [str(one.get("title", one.get("field", ""))) for one in spec["tooltip"]]
+        for key, value in spec.items():
+            if key != "datasets":
+                yield from tooltips(value)
+    elif isinstance(spec, list):
+        for one in spec:
+            yield from tooltips(one)
+
+
+def contradicting(app: AppTest) -> list[list[str]]:
+    """Return the titles of tables' rows and charts' tooltips that have more than one p-value."""
+    rows = [columns(table) for table in app.dataframe]
+    for chart in app.get("vega_lite_chart"):
+        rows += tooltips(json.loads(chart.proto.spec))
+    return [row for row in rows if sum(bool(P_VALUE.search(title)) for title in row) > 1]
 
 
 def banned(texts: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import BLUE, GREY, ORANGE
 
 HEIGHT = 330
-X, Y = "confidence (mean of the bin)", "share right"
+X, Y = "confidence (mean of the bin)", "share correct"
 
 
 def reliability(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:

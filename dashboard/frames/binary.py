@@ -198,4 +198,4 @@ def calibration_figures(summary: dict[str, Any]) -> pd.DataFrame:
         verdict = "better" if high < 0 else "worse" if low > 0 else "not significant"
         told = text.interval(value, (low, high), text.signed)
         rows.append((name, *before_after, told, verdict))
-    return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "after is"])
+    return pd.DataFrame(rows, columns=["test rows", SAID, SCALED, "change", "verdict"])

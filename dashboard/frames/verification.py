@@ -74,7 +74,7 @@ def figures(summary: dict[str, Any]) -> pd.DataFrame:
                 "EER vs raw": with_interval(less and less[Verified.EER], text.signed),
                 "p of AUC (Holm)": "–"
                 if not less or less[Verified.P_HOLM] is None
-                else f"{less[Verified.P_HOLM]:.2g}",
+                else text.p_value(less[Verified.P_HOLM]),
             }
         )
     return pd.DataFrame(rows)

@@ -279,7 +279,7 @@ def stays(scores: pd.DataFrame, keep_n: np.ndarray) -> None:
         column_config={
             "of": st.column_config.NumberColumn("of rows"),
             "share": st.column_config.ProgressColumn(
-                "kept", format="%.0f %%", min_value=0, max_value=100, color="blue"
+                "share kept", format="%.0f %%", min_value=0, max_value=100, color="blue"
             ),
         },
     )

@@ -483,8 +483,8 @@ def says_difference(page: MatrixPage, first: str, second: str) -> None:
     if found is None:
         layout.empty("The two heads have no rows in common.", ":material/compare_arrows:")
         return
-    value, low, high = found.accuracy
-    layout.verdict(text.compared((second, first), value, (low, high), found.p, metric="accuracy"))
+    _, low, high = found.accuracy
+    layout.verdict(text.compared((second, first), found.accuracy, found.p, metric="accuracy"))
     missed = (
         "" if text.significant((low, high), found.p) else f" {text.could_show(detectable_effect(low, high))}"
     )

@@ -161,7 +161,6 @@ def rates_at(rows: pd.DataFrame, at: float, positive: str, split: str, temperatu
         name: text.interval(value, (low, high)) if of else "–"
         for name, value, low, high, _, of in rates.itertuples(index=False)
     }
-    layout.verdict(f"Sensitivity {said['sensitivity']}, specificity {said['specificity']}")
     st.dataframe(
         pd.DataFrame(
             {

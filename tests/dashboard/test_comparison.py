@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import text
 from dashboard.charts import comparison as drawn
 from dashboard.charts.encoders import bargain
 from dashboard.frames import comparison
@@ -109,7 +110,15 @@ def test_a_finished_run_shows_methods_differences_classes_and_images(showing: Sh
     showing(synthetic_comparison.run, kind)
     app = opened(kind)
     said = words(app)
-    assert "Trained head is better than zero-shot." in said
+    verdict, *details = (
+        synthetic_comparison.ADVICE[kind]
+        .replace(" -", " −")
+        .replace("[-", "[−")
+        .replace("(-", "(−")
+        .splitlines()
+    )
+    assert wording.verdicts(app)[0] == f"**{text.plain(verdict, longest=400)}**"
+    assert all(text.plain(line, longest=400) in said for line in details)
     assert len(charts(app)) == (3 if kind == Kind.FUSION else 4)
     assert "n = 90 test rows, paired row by row" in said
     assert "is ahead in 1, significantly in 1." in said

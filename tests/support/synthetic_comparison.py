@@ -40,6 +40,15 @@ OF_FUSION = {"image only": 0.6, "text only": 0.5, "gated": 0.85}
 OF_ENCODERS = {"demo": 0.9, "vit": 0.88, "resnet": 0.5}
 OF = {Kind.ZERO_SHOT: OF_ZERO_SHOT, Kind.FUSION: OF_FUSION, Kind.ENCODERS: OF_ENCODERS}
 SHOTS = (1, 4, 16)
+ADVICE = {  # the verdict, then a line each
+    Kind.ZERO_SHOT: "From 4 images per class on a trained head matches zero-shot (less than 0.01 below).\n"
+    "With all training rows: trained head is better than zero-shot: macro-F1 +0.400 [+0.360, +0.440], p = "
+    "0.002.",
+    Kind.FUSION: "Use gated: macro-F1 +0.250 [+0.210, +0.290] over image only, p = 0.002.\n"
+    "gated was chosen on validation rows (l2 0.1).",
+    Kind.ENCODERS: "Use vit: 10.0 times as fast as demo, macro-F1 less than 0.1 below it "
+    "(-0.020 [-0.060, +0.020]).\nBest on validation: demo.",
+}
 MODULE = {Kind.ZERO_SHOT: "zeroshot", Kind.FUSION: "fuse", Kind.ENCODERS: "encoders"}
 
 
@@ -98,7 +107,7 @@ def run(
             Kind.ENCODERS: lambda: {EncodersCompared.RECOMMENDED: "vit", EncodersCompared.CHOSEN: "demo"},
         }[kind]()
         common = {"mlflow_run_id": run_id, "counts": {"train": 40, "val": 20, "test": ROWS}}
-        advice = {"advice": f"Trained head is better than zero-shot.{hostile}"}
+        advice = {"advice": f"{ADVICE[kind]}{hostile}"}
         (folder / Artifact.SUMMARY).write_text(json.dumps(common | advice | of_kind))
     if state in synthetic_runs.STATUS:
         client.set_terminated(run_id, synthetic_runs.STATUS[state])

@@ -83,9 +83,10 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p is not None and p < 0.001 else score(p)
 
 
-def p_equals(p: float) -> str:
-    """Format a p-value with its name: ``p = 0.012``, ``p < 0.001``."""
-    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
+def p_equals(p: float, comparisons: int = 1) -> str:
+    """Format a p-value with its name: ``p = 0.012``, ``p < 0.001``, ``p = 0.098 (3 comparisons)``."""
+    corrected = f" ({comparisons} comparisons)" if comparisons > 1 else ""
+    return f"p {p_value(p)}{corrected}" if p < 0.001 else f"p = {p_value(p)}{corrected}"
 
 
 def significant(ends: Sequence[float | None] | None, p: float | None) -> bool:
@@ -96,10 +97,10 @@ def significant(ends: Sequence[float | None] | None, p: float | None) -> bool:
 
 def compared(
     names: tuple[str, str],
-    value: float,
-    ends: Sequence[float | None] | None,
+    effect: tuple[float, float, float],
     p: float | None,
     *,
+    comparisons: int = 1,
     form: Callable[[float | None], str] = signed,
     metric: str = "macro-F1",
 ) -> str:
@@ -107,9 +108,11 @@ def compared(
     p = 0.812: no difference shown.``
 
     Args:
-        value: the score of the first less that of the second, with its interval and its p-value.
+        effect: the score of the first less that of the second, with the ends of its interval.
+        comparisons: that p is corrected for.
     """
-    told = f"{metric} {interval(value, ends, form)}" + ("" if p is None else f", {p_equals(p)}")
+    value, *ends = effect
+    told = f"{metric} {interval(value, ends, form)}" + ("" if p is None else f", {p_equals(p, comparisons)}")
     one, other = names
     if not significant(ends, p):
         return f"{one} vs {other}: {told}: no difference shown."

@@ -246,7 +246,7 @@ class Comparison:
 
     def verdict(self, one: int, other: int) -> str:
         """Return whether one method is better than another, in one line."""
-        return verdict(self.row(one, other))
+        return verdict(self.row(one, other), comparisons=len(self.pairs))
 
     def could_show(self, one: int, other: int) -> str:
         """Return which difference would have been found, in one line; "" where one is."""
@@ -263,11 +263,12 @@ def ends_of(row: Mapping[str, Any]) -> tuple[float, float]:
     return row[MethodPairs.EFFECT + Methods.LOW], row[MethodPairs.EFFECT + Methods.HIGH]
 
 
-def verdict(row: Mapping[str, Any]) -> str:
+def verdict(row: Mapping[str, Any], *, comparisons: int) -> str:
     """Return whether a row of METHOD_PAIRS shows a difference, in one line."""
     names = row[MethodPairs.METHOD], row[MethodPairs.AGAINST]
-    effect, p = row[MethodPairs.EFFECT], row[MethodPairs.EFFECT_P_HOLM]
-    return text.compared(names, effect, ends_of(row), p, form=text.change)
+    effect = row[MethodPairs.EFFECT], *ends_of(row)
+    p = row[MethodPairs.EFFECT_P_HOLM]
+    return text.compared(names, effect, p, comparisons=comparisons, form=text.change)
 
 
 def show(table: Table) -> None:

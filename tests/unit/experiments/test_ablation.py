@@ -327,7 +327,7 @@ def test_advice_names_the_chosen_cell_its_effect_against_both_and_the_classes_it
     said = advise(table, classes, seeds=6, drawn="600 test rows")
     assert said.startswith("Use clip>=top69%: macro-F1 +0.203 [+0.174, +0.233] over all rows.\n")
     assert "Best on validation: clip>=top69%, 60 rows kept" in said
-    assert "over all rows (p < 0.001)" in said
+    assert "Over all rows: +0.203 [+0.174, +0.233] (p < 0.001)." in said
     assert re.search(r"Over as many random rows: \+0\.\d+ \[.*\] \(p < 0.001\)", said)
     assert "no class loses" in said
     assert "100% of the 30 rows that clip>=top69% removes are known bad" in said

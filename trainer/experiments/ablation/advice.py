@@ -133,10 +133,10 @@ def could_have_shown(row: Mapping[Any, Any], comparisons: int) -> str:
 def _of_chosen(chosen: Mapping[Any, Any], several: bool) -> list[str]:
     if chosen[Ablation.VERDICT] == Verdict.BASELINE:
         return []
-    over_all = f"{effect(chosen, Ablation.EFFECT)} over all rows ({_p(chosen, Ablation.EFFECT_P_HOLM)})"
     said = [
         f"Best on validation: {called(chosen, several)}, {chosen[Ablation.KEPT]:,} rows kept, test macro-F1 "
-        f"{chosen[Ablation.F1_MACRO]:.3f}; {over_all}."
+        f"{chosen[Ablation.F1_MACRO]:.3f}.",
+        f"Over all rows: {effect(chosen, Ablation.EFFECT)} ({_p(chosen, Ablation.EFFECT_P_HOLM)}).",
     ]
     if math.isfinite(chosen[Ablation.OVER_RANDOM]):
         by = effect(chosen, Ablation.OVER_RANDOM)
@@ -154,15 +154,7 @@ def _of_helpful(helpful: list[dict[Any, Any]], chosen: Mapping[Any, Any], severa
     others = [row for row in helpful if not row[Ablation.CHOSEN]]
     if not others:
         return []
-    named = "; ".join(
-        f"{called(row, several)}: {effect(row, Ablation.EFFECT)} over all rows"
-        + (
-            f", {effect(row, Ablation.OVER_RANDOM)} over random"
-            if math.isfinite(row[Ablation.OVER_RANDOM])
-            else ""
-        )
-        for row in others[:NAMED]
-    )
+    named = "; ".join(f"{called(row, several)} {effect(row, Ablation.EFFECT)}" for row in others[:NAMED])
     more = f"; and {len(others) - NAMED} more" if len(others) > NAMED else ""
     also = "also " if chosen[Ablation.VERDICT] == Verdict.HELPS else ""
     return [f"{_count(len(others), f'filter {also}helps', f'filters {also}help')}: {named}{more}."]

@@ -155,10 +155,11 @@ def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
     difference = found[Verified.DIFFERENCES][PairMethod.TRAINED]
     by, low, high = difference[AUC]
     raw, trained = (found[Verified.METHODS][method] for method in (PairMethod.RAW, PairMethod.TRAINED))
+    count = len(found[Verified.DIFFERENCES])
     told = f"AUC {text.interval(by, (low, high), text.change)}"
     if difference[Verified.P_HOLM] is not None:
-        told += f", {text.p_equals(difference[Verified.P_HOLM])}"
-    verdict, count = found[Verified.VERDICT], len(found[Verified.DIFFERENCES])
+        told += f", {text.p_equals(difference[Verified.P_HOLM], count)}"
+    verdict = found[Verified.VERDICT]
     if verdict == "better":
         yield f"Use the trained head: {told} over raw cosine, on unseen people."
     elif verdict == "worse":

@@ -349,7 +349,9 @@ def rates(
     )
 
 
-def penalty_path(rows: pd.DataFrame, *, title: str, penalty: str, log: bool) -> alt.LayerChart:
+def penalty_path(
+    rows: pd.DataFrame, *, title: str, penalty: str, log: bool
+) -> alt.LayerChart | alt.FacetChart:
     """`trials.penalty_paths`: score over the strength of a penalty, a dot with its interval for each trial; a
     line joins trials of the same head with the same settings.
 
@@ -389,7 +391,8 @@ def penalty_path(rows: pd.DataFrame, *, title: str, penalty: str, log: bool) -> 
         ends.encode(y=alt.Y("low:Q", title=f"validation {title}", scale=scale), y2="high:Q"),
         base.mark_line(strokeWidth=1.2, opacity=0.6).encode(y=y, detail="settings:N"),
         base.mark_circle(size=60, opacity=1).encode(y=y),
-    ).properties(height=280)
+        height=280,
+    )
 
 
 def _legend_above(order: list[str]) -> alt.Legend:

@@ -79,7 +79,7 @@ class RunInfo:
     data: str  # what --data said
     digest: str  # of exactly these rows, planted damage included; "" where it is not on record
     encoder: str
-    command: str  # goes on where the run stopped
+    command: str  # goes on where the run stopped; of a long one the artifact that holds it
     figures: Figures
     started: datetime | None
     duration_s: float | None
@@ -89,6 +89,7 @@ class RunInfo:
     ended_ms: int | None
     schema: int = SCHEMA_VERSION  # of the Headroom that wrote it
     objective_name: str = F1.name  # of a sweep
+    understood: str = ""  # a line: classes, splits, captions and groups, as the data was read
 
     @property
     def objective(self) -> Objective:
@@ -146,6 +147,7 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunI
         ended_ms=run.info.end_time,
         schema=int(_number(tags.get(Tag.SCHEMA)) or SCHEMA_VERSION),
         objective_name=objective_of(run).name,
+        understood=tags.get(Tag.DATA_SUMMARY, ""),
     )
 
 

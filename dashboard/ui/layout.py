@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import altair as alt
@@ -85,6 +86,8 @@ def heading(title: str, info: RunInfo, *, named: bool) -> None:
         if named:
             st.text(text.clean(info.name, longest=60))
         badge(info)
+    if info.understood:
+        st.caption(text.plain(info.understood, longest=200))
 
 
 def room(key: str, height: int) -> DeltaGenerator:
@@ -208,7 +211,7 @@ def banner(info: RunInfo) -> None:
         why = f" {STOPPED[Stopped(info.stopped)]}" if info.stopped in STOPPED else ""
         what = "Finished trials are" if info.kind in SWEEP_KINDS else "What it finished is"
         st.warning(f"Interrupted.{why} {what} shown. Resume with:", icon=":material/pause_circle:")
-        st.code(info.command, language=None, wrap_lines=True)
+        st.code(state.command(info), language=None, wrap_lines=True)
 
 
 def trials_done(info: RunInfo) -> str:
@@ -248,7 +251,7 @@ def nothing_yet(page: Page, message: str, command: str, note: str = "") -> None:
 def command_to_repeat(info: RunInfo) -> None:
     """Show the command that repeats a run, or resumes it."""
     st.subheader("Reproduce")
-    st.code(info.command, language=None, wrap_lines=True)
+    st.code(state.command(info), language=None, wrap_lines=True)
 
 
 def missing(info: RunInfo, what: str) -> None:
@@ -370,6 +373,10 @@ def export(
             _export_figure(figure, name, Caption(title.partition(". ")[0].removesuffix("."), run, n))
 
 
+def _for_paper(drawn: Callable[[], Drawing], caption: Caption, *, columns: int, form: str) -> bytes:
+    return paper_figure(drawn().whole(), caption, columns=columns, form=form)
+
+
 def _export_figure(drawn: Callable[[], Drawing], name: str, caption: Caption) -> None:
     """The chart as a figure for a paper, of a width that is chosen."""
     columns = st.segmented_control(
@@ -384,7 +391,7 @@ def _export_figure(drawn: Callable[[], Drawing], name: str, caption: Caption) ->
         for form, mime in FORMS.items():
             st.download_button(
                 form.upper(),
-                lambda form=form: paper_figure(drawn().whole(), caption, columns=columns or 1, form=form),
+                partial(_for_paper, drawn, caption, columns=columns or 1, form=form),
                 file_name=f"{name}.{form}",
                 mime=mime,
                 key=f"{form}-{name}",

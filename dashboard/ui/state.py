@@ -16,7 +16,7 @@ from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import Store
 from trainer.core.locations import default_tracking_uri
 from trainer.stats.vectors import unit_rows
-from trainer.tracking.schema import Artifact, Kind, RunState
+from trainer.tracking.schema import Artifact, Kind, RunState, Tag
 
 Made = TypeVar("Made")
 RUN = "run"  # query parameter and session key: id of the chosen run
@@ -126,6 +126,14 @@ def summary(info: RunInfo) -> dict[str, Any]:
 def file(info: RunInfo, artifact: str) -> bytes | None:
     """What a run keeps that is no table. Shared by all readers. Raises `StoreProblem`."""
     return _file(default_tracking_uri(), info.run_id, artifact, version(info, artifact))
+
+
+def command(info: RunInfo) -> str:
+    """The shell command that repeats a run, or resumes it. Raises `StoreProblem`."""
+    if info.command != Artifact.of_tag(Tag.COMMAND):
+        return info.command
+    stored = file(info, info.command)
+    return "" if stored is None else stored.decode()
 
 
 def vectors(info: RunInfo) -> np.ndarray | None:

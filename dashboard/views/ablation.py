@@ -602,9 +602,9 @@ def known(summary: dict[str, Any]) -> None:
 def again(info: RunInfo) -> None:
     """The command that repeats it."""
     st.subheader("Reproduce")
-    st.code(ablation.without_study(info.command), language=None, wrap_lines=True)
+    st.code(ablation.without_study(state.command(info)), language=None, wrap_lines=True)
     st.caption("More seeds in the same study:")
-    st.code(f"{info.command} --seeds …", language=None, wrap_lines=True)
+    st.code(f"{state.command(info)} --seeds …", language=None, wrap_lines=True)
 
 
 def nothing_yet() -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from dashboard import text
 from dashboard.ui import pages, state
@@ -24,6 +25,22 @@ def test_moved_artifacts_are_said_to_be_moved(uri: str, page: str, tmp_path: Pat
     shutil.rmtree(tmp_path / "artifacts" / "headroom")
     assert run_id
     assert "no longer there" in words(open_page(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_how_the_data_were_read_stands_below_the_title(showing: Showing, page: str) -> None:
+    showing(synthetic_runs.sweep)
+    assert "Classes (2): ant 70, bee 50 · train/val/test" in words(open_page(page)).replace("\\", "")
+
+
+def test_a_command_that_is_too_long_for_mlflow_is_shown_whole(uri: str) -> None:
+    run_id = synthetic_runs.sweep(uri, state="interrupted")
+    command = "python -m trainer.sweep " + "--filters 'a>1' " * 1_000
+    folder = synthetic_runs.folder_of(MlflowClient(uri).get_run(run_id).info.artifact_uri)
+    (folder / Artifact.TAGS).mkdir()
+    (folder / Artifact.of_tag(Tag.COMMAND)).write_text(command)
+    MlflowClient(uri).set_tag(run_id, Tag.COMMAND, Artifact.of_tag(Tag.COMMAND))
+    assert command in words(open_page(PAGES[0]))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -133,7 +150,9 @@ def test_the_map_says_how_many_of_how_many_rows_it_shows(showing: Showing) -> No
     assert "120 rows, " in words(app)
 
 
-@pytest.mark.parametrize("colour", ["label", "prediction", "correctness", "confidence", "split", "corruption"])
+@pytest.mark.parametrize(
+    "colour", ["label", "prediction", "correctness", "confidence", "split", "corruption"]
+)
 def test_the_map_can_be_coloured_by(showing: Showing, colour: str) -> None:
     showing(synthetic_runs.sweep)
     app = open_page(PAGES[3])

@@ -71,6 +71,7 @@ def sweep(
         Tag.KIND: Kind.SWEEP,
         Tag.STUDY: study,
         Tag.DATA: "demo",
+        Tag.DATA_SUMMARY: "Classes (2): ant 70, bee 50 · train/val/test 0/0/120 · captions – · groups –",
         Tag.ENCODER: "demo (float32, key 0123456789abcdef)",
         Tag.COMMAND: shlex.join(["python", "-m", "trainer.sweep", "--study", study]),
         **signs(state, heartbeat_age_s),

@@ -96,8 +96,8 @@ def sweeping(tracking_uri: str, tmp_path: Path) -> Iterator[subprocess.Popen[byt
 
 
 def trials_shown(page: Page) -> int:
-    told = page.get_by_text("Each dot is a trial in the order in which they ended")
-    found = re.search(r"n = ([\d,]+)", told.inner_text(timeout=WITHIN_MS))
+    told = page.get_by_text("as they finished, means over")
+    found = re.search(r"Dots: ([\d,]+) trial", told.inner_text(timeout=WITHIN_MS))
     assert found is not None
     return int(found[1].replace(",", ""))
 
@@ -112,7 +112,7 @@ def test_a_sweep_is_seen_to_grow_and_once_it_was_killed_the_page_says_how_to_go_
     main = page.locator(MAIN)
     expect(main.get_by_text("Live, updates")).to_be_visible(timeout=WITHIN_MS)
     before = trials_shown(page)
-    expect(page.get_by_text(f"(n = {before:,},")).to_have_count(0, timeout=WITHIN_MS)
+    expect(page.get_by_text(f"Dots: {before:,} trial")).to_have_count(0, timeout=WITHIN_MS)
     grown = trials_shown(page)
     assert grown > before
     assert sweeping.poll() is None

@@ -82,7 +82,7 @@ def test_an_empty_store_shows_the_one_command(browser: Browser, tracking_uri: st
 
 def test_a_click_in_the_table_opens_that_sweep_on_every_page(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
-    page = watched.open("")
+    page = watched.open(f"?run={served.newer}")
     expect(page.get_by_role("heading", name="newer", exact=True)).to_be_visible()
     table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
     assert table is not None

@@ -27,7 +27,7 @@ ZERO_SHOT = "zero_shot"  # and so on
 FUSION = "fusion"
 ENCODERS = "encoders"
 OPENED, AHEAD = "opened", "ahead"  # session: the page that is open, and see `waits_for_chart`
-FIRST = "first"  # session: what the first page of a session has chosen, see `choose`
+FIRST = "chosen_at_first"  # session: what the first page of a session has chosen, see `choose`
 # Of what comes together a browser shows nothing before all of it is drawn. So the first chart of a page goes
 # ahead of the rest by so many seconds: on the page that opens a session, for whose chart the browser fetches
 # code first, by more.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from dashboard.runs.artifacts import ArtifactsMoved, StoreProblem
 from dashboard.runs.run_info import on_same_rows
 from dashboard.runs.store import Store
 from tests.support import synthetic_runs
+from tests.support.paths import REPO
 from trainer.tracking.schema import Artifact, Kind, RunState, Tag
 
 
@@ -262,3 +265,15 @@ def fields_of(run: Any) -> tuple[object, ...]:
     metrics = {name: None if math.isnan(value) else value for name, value in data.metrics.items()}
     named = (info.run_id, info.run_name, info.experiment_id, info.status, info.artifact_uri)
     return (*named, info.start_time, info.end_time, dict(data.tags), dict(data.params), metrics)
+
+
+def test_a_sqlite_store_is_listed_and_read_without_importing_mlflow(tracking_uri: str) -> None:
+    """Importing it takes longer than drawing the first page."""
+    run_id = synthetic_runs.sweep(tracking_uri)
+    look = (
+        "import sys; from dashboard.runs.store import Store; from trainer.tracking.schema import Artifact; "
+        f"store = Store({tracking_uri!r}); (info,) = store.sweeps(); assert info.run_id == {run_id!r}; "
+        f"assert store.summary({run_id!r}); assert len(store.table({run_id!r}, Artifact.TRIALS)); "
+        "assert 'mlflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", look], cwd=REPO, check=True)

@@ -83,7 +83,10 @@ def report_selection_bias(selected: float, fresh: dict[str, Any], objective: Obj
         f"(selected with {text.score(selected)})."
     )
     for other, (lead, *ends) in fresh[Summary.FRESH_LEAD].items():
-        say(f"  Difference to the {other} trial, seed by seed: {text.interval(lead, ends, text.change)}")
+        worse = text.known(ends) and (ends[1] < 0 if objective.up else ends[0] > 0)
+        warning = f". The best trial is significantly worse: prefer the {other} trial." if worse else ""
+        apart = text.interval(lead, ends, text.change)
+        say(f"  Difference to the {other} trial, seed by seed: {apart}{warning}")
 
 
 def report_expectation(expected: Expectation | None, objective: Objective) -> None:

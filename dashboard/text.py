@@ -71,7 +71,7 @@ LONGEST = 80  # characters of a name; the rest is cut with an ellipsis
 # Streamlit renders Markdown in headings, captions, labels of widgets and options of pills, and an image in
 # Markdown is a request to somebody's server. Options of lists and tables render none: they get `clean`.
 _ACTIVE = re.compile(r"[\\`*\[\]<{}|$~!&#^]|(?<![^\W_])_|_(?![^\W_])|(?<=:material)/")
-_LEADING = re.compile(r"^(\d+(?=[.)])|[-+=>])")
+_LEADING = re.compile(r"^(\d+(?=[.)]$)|>|[-+]$|=(?==*$))")
 # What no escape stops, as it is looked for in the text itself: arrows, dashes, addresses that become links.
 _IN_TEXT = re.compile(r"->|<-|--|[~<>]=|://|www\.|@", re.IGNORECASE)
 _PARTS = re.compile(r"(\s+|:material/)")  # Streamlit changes the latter even in code

@@ -16,7 +16,7 @@ from dashboard.frames import data_quality
 from dashboard.runs.store import Store
 from dashboard.ui import state
 from tests.support import synthetic_ablation, synthetic_runs
-from tests.support.pages import Showing, open_page, restart, words
+from tests.support.pages import Showing, active, open_page, restart, words
 from tests.support.pages import charts as drawn
 from trainer.tracking.schema import Artifact, Duplicates, Images, Kind, RunState, Tag
 
@@ -183,13 +183,11 @@ def test_a_hostile_extraction_renders_no_markdown(showing: Showing) -> None:
     app = open_page(PAGE)
     body(app)
     for node in [*app.markdown, *app.caption, *app.header, *app.subheader]:
-        assert "](http" not in node.value
-        assert "<img" not in node.value
+        assert "](http" not in active(node.value)
+        assert "<img" not in active(node.value)
     for image in app.get("image"):
         for picture in image.proto.imgs:  # its alternative text is an attribute, and never rendered
-            assert "](http" not in picture.caption
-    for box in app.selectbox:
-        assert not any("](http" in option for option in box.options)
+            assert "](http" not in active(picture.caption)
 
 
 def test_without_an_extraction_the_page_gives_the_command(showing: Showing) -> None:

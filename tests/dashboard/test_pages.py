@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -111,7 +112,9 @@ def test_curves_can_be_grouped_by_everything_that_varies(showing: Showing, by: s
     app.main.selectbox(key="group").set_value(by).run()
     assert not app.exception
     assert charts(app)
-    assert "n = " in words(app)
+    assert "Faint: validation loss of 5 other trials" in words(app)
+    app.main.selectbox(key="metric").set_value("validation loss").run()
+    assert re.search(r"(6|12) (trials|runs)", words(app))
 
 
 @pytest.mark.parametrize("switch", ["log", "hide_pruned", "raw"])
@@ -127,9 +130,9 @@ def test_every_switch_of_the_curves_works(showing: Showing, switch: str) -> None
 def test_hiding_pruned_trials_takes_them_out_of_n(showing: Showing) -> None:
     showing(synthetic_runs.sweep)
     app = open_page(PAGES[1])
-    assert "n = 6" in words(app)
+    assert "5 other trials" in words(app)
     app.toggle(key="hide_pruned").set_value(True).run()
-    assert "n = 4" in words(app)
+    assert "3 other trials" in words(app)
 
 
 def test_the_confusion_page_shows_the_images_of_the_worst_mistake(showing: Showing) -> None:

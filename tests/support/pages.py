@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from tests.support.paths import REPO
 from tests.support.stores import fresh_store
 
 HOME = "views/home.py"
+# Code between as many backticks as it begins with, or an escaped character.
+SPAN = re.compile(r"(?<!`)(`+)( ?)((?:(?!(?<!`)\1(?!`)).)+)\2\1(?!`)|\\([!-/:-@\[-`{-~])")
 Showing = Callable[..., Any]  # a writer of runs and its arguments behind the store's URI → what it returned
 
 
@@ -50,6 +53,11 @@ def charts(app: AppTest) -> list[Any]:
 def captions(app: AppTest) -> list[str]:
     """What stands below images, rendered as Markdown."""
     return [caption for image in app.image for caption in image.captions]
+
+
+def active(markdown: str) -> str:
+    """What is left of Markdown without code and escapes, which act on nothing."""
+    return "\n".join(SPAN.sub(" ", line) for line in markdown.split("\n"))
 
 
 def words(app: AppTest) -> str:

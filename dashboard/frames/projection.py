@@ -160,19 +160,22 @@ def landmarks(points: pd.DataFrame, *, columns: int = 16, rows: int = 16, fewest
     """
     if points.empty:
         return points
-    place = points[["x", "y"]] - points[["x", "y"]].min()
-    side = float((place.max() / [columns, rows]).max()) or 1.0
-    place /= side
-    cell = (place * (1 - 1e-9)).astype(int).apply(tuple, axis=1)
-    distance = (place - place.groupby(cell).transform("mean")).pow(2).sum(axis=1)
-    crowd = cell.groupby(cell).size().sort_values(ascending=False, kind="stable")
-    middle = distance.groupby(cell).idxmin()
-    kept: list = []
-    for one in crowd.index[crowd >= min(fewest, len(points))]:
-        gap = (place.loc[kept] - place.loc[middle[one]]).abs().max(axis=1)
-        if not (gap < 1).any():
-            kept.append(middle[one])
-    return points.loc[kept]
+    place_n2 = points[["x", "y"]].to_numpy(float)
+    place_n2 = place_n2 - place_n2.min(axis=0)
+    place_n2 /= (place_n2.max(axis=0) / [columns, rows]).max() or 1.0  # in cells
+    cells_n2 = (place_n2 * (1 - 1e-9)).astype(int)
+    _, cell_n, crowd_c = np.unique(cells_n2, axis=0, return_inverse=True, return_counts=True)
+    means_c2 = np.stack([np.bincount(cell_n, axis_n) for axis_n in place_n2.T], axis=1) / crowd_c[:, None]
+    away_n = ((place_n2 - means_c2[cell_n]) ** 2).sum(axis=1)
+    nearest_first = np.lexsort((away_n, cell_n))
+    middle_c = nearest_first[np.r_[0, np.cumsum(crowd_c)[:-1]]]
+    kept: list[int] = []
+    for cell in np.argsort(-crowd_c, kind="stable"):
+        one = int(middle_c[cell])
+        clear = np.abs(place_n2[kept] - place_n2[one]).max(axis=1) >= 1
+        if crowd_c[cell] >= min(fewest, len(points)) and clear.all():
+            kept.append(one)
+    return points.iloc[kept]
 
 
 def class_names(points: pd.DataFrame, column: str, *, size: tuple[float, float]) -> pd.DataFrame:
@@ -186,15 +189,17 @@ def class_names(points: pd.DataFrame, column: str, *, size: tuple[float, float])
         size: of a character of a name: width and height, as shares of the map's longer side.
     """
     found: list[tuple[float, float, str]] = []
-    reach = float((points[["x", "y"]].max() - points[["x", "y"]].min()).max()) or 1.0
-    for name in points[column].value_counts().index:
-        of_class = points.loc[points[column] == name, ["x", "y"]]
-        away = (of_class - of_class.median()).pow(2).sum(axis=1)
-        x, y = (float(value) for value in of_class.loc[away.idxmin()])
+    place_n2 = points[["x", "y"]].to_numpy(float)
+    reach = float(np.ptp(place_n2, axis=0).max()) if len(points) else 0.0
+    codes_n, classes = pd.factorize(points[column])
+    for code in np.argsort(-np.bincount(codes_n, minlength=len(classes)), kind="stable"):
+        name, of_class_n2 = str(classes[code]), place_n2[codes_n == code]
+        away_n = ((of_class_n2 - np.median(of_class_n2, axis=0)) ** 2).sum(axis=1)
+        x, y = (float(value) for value in of_class_n2[away_n.argmin()])
         overlaps = (
             abs(x - left) < reach * size[0] * (len(name) + len(other)) / 2 and abs(y - low) < reach * size[1]
             for left, low, other in found
         )
         if name and not any(overlaps):
-            found.append((x, y, str(name)))
+            found.append((x, y, name))
     return pd.DataFrame(found, columns=["x", "y", "name"])

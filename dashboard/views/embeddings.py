@@ -211,7 +211,8 @@ class Offer(NamedTuple):
 
 def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, classes: list[str]) -> Offer:
     heads = {text.clean(name): name for name in predictions[Predictions.HEAD].unique()}
-    splits = [name for name in ("train", "val", "test") if name in set(predictions[Predictions.SPLIT])]
+    known = set(predictions[Predictions.SPLIT].unique())
+    splits = [name for name in ("train", "val", "test") if name in known]
     colours = list(COLOURS)
     if samples.get(Samples.CORRUPTED, pd.Series(dtype=object)).notna().any():
         colours.append(CORRUPTION)

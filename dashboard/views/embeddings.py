@@ -30,7 +30,7 @@ COLOURS = {
 }
 CORRECT, WRONG = "correct", "misclassified"
 VALUES = {"correctness": [CORRECT, WRONG], "split": ["train", "val", "test"]}
-CORRUPTION = "corruption"  # offered where the data has known noise
+CORRUPTION, NOISE = "corruption", "known noise"  # column, and its name as a colour where there is some
 GROUP = "group"  # … where rows have a group: a patient, a person
 SCORE = "score"  # … where there are numbers of the rows
 SHADE = "number_shown"  # column of the chosen number
@@ -215,7 +215,7 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
     splits = [name for name in ("train", "val", "test") if name in known]
     colours = list(COLOURS)
     if samples.get(Samples.CORRUPTED, pd.Series(dtype=object)).notna().any():
-        colours.append(CORRUPTION)
+        colours.append(NOISE)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
     if classes or len(projection_frames.numbers(samples, measured.images, measured.scores).columns):
@@ -308,7 +308,7 @@ def coloured(
     """Points, the column that colours them, and its values as the legend has them (none: a number)."""
     if colour in (SCORE, "confidence"):
         return drawn, SHADE if colour == SCORE else colour, []
-    if colour == CORRUPTION:
+    if colour == NOISE:
         return drawn, CORRUPTION, [CLEAN, *sorted(set(every[CORRUPTION]) - {CLEAN})]
     if colour == GROUP:
         groups, order = projection_frames.largest_groups(every[GROUP])

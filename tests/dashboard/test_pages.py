@@ -154,7 +154,7 @@ def test_the_map_says_how_many_of_how_many_rows_it_shows(showing: Showing) -> No
 
 
 @pytest.mark.parametrize(
-    "colour", ["label", "prediction", "correctness", "confidence", "split", "corruption"]
+    "colour", ["label", "prediction", "correctness", "confidence", "split", "known noise"]
 )
 def test_the_map_can_be_coloured_by(showing: Showing, colour: str) -> None:
     showing(synthetic_runs.sweep)
@@ -164,9 +164,9 @@ def test_the_map_can_be_coloured_by(showing: Showing, colour: str) -> None:
     assert charts(app)
 
 
-def test_the_map_offers_spoiled_rows_only_where_they_are_known(showing: Showing) -> None:
+def test_the_map_offers_known_noise_only_where_they_are_known(showing: Showing) -> None:
     showing(synthetic_runs.sweep, spoiled=False)
-    assert "spoiled" not in open_page(PAGES[3]).segmented_control(key="colour").options
+    assert "known noise" not in open_page(PAGES[3]).segmented_control(key="colour").options
 
 
 def test_a_sweep_of_one_seed_claims_no_interval(showing: Showing) -> None:

@@ -203,7 +203,7 @@ def test_the_sidebar_tells_long_names_in_full(uri: str) -> None:
     assert text.plain(encoder) in open_page(PAGES[0]).sidebar.markdown[-1].value
 
 
-@pytest.mark.parametrize("page", ["views/curves.py", "views/confusion.py"])
+@pytest.mark.parametrize("page", ["views/curves.py", "views/confusion.py", "views/embeddings.py"])
 def test_a_chart_that_is_sent_ahead_of_its_controls_is_the_one_that_they_ask_for(
     showing: Showing, page: str
 ) -> None:

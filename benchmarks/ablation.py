@@ -63,7 +63,7 @@ class Repeat:
     def false_alarm(self) -> bool:
         """Whether one of the filters by random scores is declared helpful."""
         scores = {f"luck{i}": self.random.random(len(self.label_n)) for i in range(2)}
-        return self._helps(scores, spoiled_n=None)
+        return self._helps(scores, bad_n=None)
 
     def found(self) -> bool:
         """Whether one of the filters by label agreement is, after labels have been made wrong."""
@@ -79,9 +79,9 @@ class Repeat:
             ),
             classes=classes,
         ).numpy()
-        return self._helps({"agreement": agreement_score(probability_nc, self.label_n)}, spoiled_n=wrong_n)
+        return self._helps({"agreement": agreement_score(probability_nc, self.label_n)}, bad_n=wrong_n)
 
-    def _helps(self, scores: dict[str, np.ndarray], *, spoiled_n: np.ndarray | None) -> bool:
+    def _helps(self, scores: dict[str, np.ndarray], *, bad_n: np.ndarray | None) -> bool:
         manifest = self.manifest
         rows = FilterRows(self.label_n, manifest.classes, scores)
         filters = [f"{name}>=top{kept}%" for name in scores for kept in KEPT]
@@ -108,7 +108,7 @@ class Repeat:
         judge = Judge(
             cells,
             manifest.classes,
-            LabelledRows(self.label_n, label_n[self.val_n], label_n[self.test_n], spoiled_n),
+            LabelledRows(self.label_n, label_n[self.val_n], label_n[self.test_n], bad_n),
             seed=self.number,
         )
         table, _ = judge.tables(record.answers, specs={("", cell.number): SPEC for cell in cells})

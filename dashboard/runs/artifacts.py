@@ -113,7 +113,7 @@ def _read(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
         raise StoreProblem(
             f"{name} of this run cannot be read: {error}. If the run is still going, wait for its next "
             "checkpoint; if not, the file is damaged, and running the sweep again under the same study name "
-            "writes it anew."
+            "writes it again."
         ) from error
 
 

@@ -20,7 +20,7 @@ def show(recorded: str) -> None:
     Earlier versions recorded a paragraph: it is shown sentence by sentence, and has no verdict.
     """
     lines = [line for line in recorded.splitlines() if line.strip()]
-    brief = bool(lines) and len(lines[0].split()) <= MOST_WORDS
+    brief = bool(lines) and count(lines[0]) <= MOST_WORDS
     if brief:
         layout.verdict(shown(lines.pop(0)))
     if lines:
@@ -29,8 +29,13 @@ def show(recorded: str) -> None:
             st.markdown("\n".join(f"- {shown(part)}" for part in parts))
 
 
+def count(line: str) -> int:
+    """Return how many words a line has; signs such as "=" are none."""
+    return sum(any(map(str.isalnum, word)) for word in line.split())
+
+
 def _is_long(line: str) -> bool:
-    return len(line.split()) > LONG
+    return count(line) > LONG
 
 
 def shown(line: str) -> str:

@@ -32,6 +32,13 @@ def test_the_first_line_is_the_verdict_and_the_others_are_folded_away() -> None:
     assert app.expander[0].markdown[0].value.endswith("a-1.")
 
 
+def test_a_verdict_of_twenty_words_with_signs_between_is_one() -> None:
+    line = "Use a: not better, AUC +0.055 [+0.017, +0.114], p = 0.098 (3 comparisons),"
+    line += " word" * (wording.VERDICT - wording.count(line))
+    assert wording.count(line) == wording.VERDICT
+    assert wording.verdicts(page(line))
+
+
 def test_a_paragraph_of_an_earlier_version_is_shown_sentence_by_sentence() -> None:
     app = page(OLD)
     assert app.expander[0].proto.expanded

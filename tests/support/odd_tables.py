@@ -181,7 +181,7 @@ def ids_that_stand_for_files_of_two_folders(folder: Path) -> str:
     return csv(folder, "id,breed", [(i, LABEL[i]) for i in range(N)])
 
 
-@case("F", Refused("was looked for in", ".jpg", "images/0.png"))
+@case("F", Refused("is not in", ".jpg", "images/0.png"))
 def ids_of_files_that_are_not_there(folder: Path) -> str:
     images(folder)
     return csv(folder, "id,breed", [(f"x{i}", LABEL[i]) for i in range(N)])

@@ -57,7 +57,7 @@ class ImagePaths:
         return path, problem
 
     def summary(self) -> str:
-        """Return what was guessed or looked for, a sentence; "" if every path is right as it is."""
+        """Return what was guessed or is missing, a sentence; "" if every path is right as it is."""
         said = []
         if self.guessed:
             given, found = next(iter(self.guessed.items()))
@@ -65,7 +65,7 @@ class ImagePaths:
         if self.missing:
             there = f"there is, for example, {self._files[0]!r}" if self._files else "no image file is there"
             said.append(
-                f"{self.missing[0]!r} was looked for in {self.folder} and its sub-folders, as it is and with "
+                f"{self.missing[0]!r} is not in {self.folder} or its sub-folders, neither as it is nor with "
                 f"the extensions {formats.described_extensions()}; {there}."
             )
         return " ".join(said)

@@ -16,7 +16,7 @@ from trainer.stats.vectors import unit_rows
 # or written on, all are found; cropped by 5 %, 96 %; mirrored, none. No two of the 650 are taken for alike.
 MAX_BITS = 8  # of 64
 MIN_COSINE = 0.9  # of centred vectors
-BLOCK = 1024  # rows that are held against as many others at once: 60 MB with 2,048 columns
+BLOCK = 1024  # rows that are compared with as many others at once: 60 MB with 2,048 columns
 
 
 class Thresholds(NamedTuple):

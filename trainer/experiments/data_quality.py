@@ -177,8 +177,8 @@ class Quality:
     def _named(self, pairs: Pairs) -> str:
         ids = self._manifest.sample_id
         named = [
-            f"{ids[a]} and {ids[b]} ({likeness:.2f})"
-            for (a, b), likeness in zip(pairs.rows_p2[:NAMED], pairs.similarity_p, strict=False)
+            f"{ids[a]} and {ids[b]} ({similarity:.2f})"
+            for (a, b), similarity in zip(pairs.rows_p2[:NAMED], pairs.similarity_p, strict=False)
         ]
         return "; ".join(named) + ("; …" if len(pairs.rows_p2) > NAMED else "")
 

@@ -20,7 +20,7 @@ class RidgePath(NamedTuple):
 
     centre_d: Tensor  # [D], weighted mean of the rows
     level_c: Tensor  # [C], and of the targets
-    variance_k: Tensor  # [K], eigenvalues of the rows' weighted covariance, all that are not 0 for sure
+    variance_k: Tensor  # [K], eigenvalues of the rows' weighted covariance, all that can be above 0
     axis_dk: Tensor  # [D, K], their eigenvectors
     along_kc: Tensor  # [K, C], weighted covariance of the rows along the axes with the targets
 

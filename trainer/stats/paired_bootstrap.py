@@ -3,7 +3,7 @@
 An *arm* is one way to train, with S seeds. All arms answer the same N rows, and seed s of one arm shares its
 random numbers with seed s of every other, so that arms are compared in pairs: row by row, seed by seed.
 
-Intervals are of the bias-corrected accelerated bootstrap (BCa, Efron 1987), rows *and* seeds drawn anew: they
+Intervals are of the bias-corrected accelerated bootstrap (BCa, Efron 1987), rows *and* seeds resampled: they
 say what other test rows and other random numbers would change. That is careful: what is random in each row of
 each seed counts up to three times, so that where seeds often disagree, intervals are up to √3 times too wide
 (the pigeonhole bootstrap, Owen 2007).
@@ -163,7 +163,7 @@ def _one_hot(value: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _indicators(answers: PredictionSet, arm: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of one arm float32 [N, S, C] each: the row was rightly, and was at all, given the class."""
+    """Of one arm float32 [N, S, C] each: the row was correctly, and was at all, predicted as the class."""
     pred_ns = answers.pred_asn[arm].T
     predicted_nsc = _one_hot(pred_ns, answers.classes)
     return predicted_nsc * (pred_ns == answers.label_n[:, None])[:, :, None], predicted_nsc

@@ -168,7 +168,7 @@ class PersonBootstrap:
     ) -> dict[str, Resampled]:
         """Return `AUC`, `EER`, `ACCURACY` and for each of ``fars`` `TAR` and that number (``tar0.01``).
 
-        The accuracy's thresholds are those that were chosen; they are not chosen anew in each draw.
+        The accuracy's thresholds are those that were chosen; they are not chosen again in each draw.
         """
         found: dict[str, list[np.ndarray]] = {}
         for weight_lp in self._weights():

@@ -23,7 +23,7 @@ from trainer.experiments.ablation.scores import (
     agreement_score,
     clip_score,
     cosine,
-    found_spoiled,
+    found_bad,
     quality_score,
     rows_of_captions,
     separation,
@@ -312,17 +312,17 @@ def test_agreement_without_a_probability_or_with_a_class_that_no_row_has() -> No
 # --- how well filters find --------------------------------------------------------------------------
 
 
-def test_found_spoiled_counts() -> None:
+def test_found_bad_counts() -> None:
     keep = np.array([True, False, False, False, True, True])
     spoiled = np.array([True, True, True, False, False, False])
-    found = found_spoiled(keep, spoiled)
+    found = found_bad(keep, spoiled)
     assert found == (3, 3, 2)
     assert found.precision == pytest.approx(2 / 3)
     assert found.recall == pytest.approx(2 / 3)
 
 
-def test_precision_of_nothing_thrown_out_and_recall_of_nothing_spoiled_are_no_numbers() -> None:
-    nothing = found_spoiled(np.ones(4, dtype=bool), np.zeros(4, dtype=bool))
+def test_precision_of_nothing_removed_and_recall_of_nothing_bad_are_no_numbers() -> None:
+    nothing = found_bad(np.ones(4, dtype=bool), np.zeros(4, dtype=bool))
     assert nothing == (0, 0, 0)
     assert np.isnan(nothing.precision)
     assert np.isnan(nothing.recall)

@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def removes(self) -> bool:
-        """Whether there is anything that a random choice could be held against."""
+        """Whether a random choice of as many rows can be compared with it."""
         return not self.keep_n.all()
 
     def __str__(self) -> str:

@@ -34,7 +34,7 @@ class FilterRows:
     label_n: np.ndarray  # int64 [N]
     classes: tuple[str, ...]
     scores: Mapping[str, np.ndarray]  # name → float [N], NaN where a row has none
-    group_n: np.ndarray | None = None  # int64 [N]: near-duplicates share a number; None: not looked for
+    group_n: np.ndarray | None = None  # int64 [N]: near-duplicates share a number; None: not searched
 
 
 class UnknownScore(LookupError):

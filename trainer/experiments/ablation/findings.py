@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from trainer.experiments.ablation.design import Cell
-from trainer.experiments.ablation.scores import found_spoiled
+from trainer.experiments.ablation.scores import found_bad
 from trainer.experiments.ablation.scoring import ScoredRows
 from trainer.tracking.schema import Ablated, Ablation, Verdict
 
@@ -53,8 +53,8 @@ def thrown_out(scored: ScoredRows, cells: Sequence[Cell]) -> dict[str, dict[str,
             "precision": None,
             "recall": None,
         }
-        if scored.spoiled_n is not None:
-            truth = found_spoiled(cell.keep_n, scored.spoiled_n)
+        if scored.bad_n is not None:
+            truth = found_bad(cell.keep_n, scored.bad_n)
             entry |= {"precision": truth.precision, "recall": truth.recall}
         found[str(cell.filter)] = entry
     return found

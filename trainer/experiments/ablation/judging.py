@@ -13,7 +13,7 @@ import pandas as pd
 
 from trainer.experiments.ablation.design import BASELINE, Cell
 from trainer.experiments.ablation.filters import Everything, Filter, Unique
-from trainer.experiments.ablation.scores import found_spoiled
+from trainer.experiments.ablation.scores import found_bad
 from trainer.heads.head_config import HeadSpec
 from trainer.stats.paired_bootstrap import (
     AUROC,
@@ -62,7 +62,7 @@ class Judge:
         seed: int,
     ) -> None:
         self.cells, self.classes, self.seed = list(cells), list(classes), seed
-        self.label_n, self.val_label_n, self.test_label_n, self.spoiled_n, self.test_unit_n = rows
+        self.label_n, self.val_label_n, self.test_label_n, self.bad_n, self.test_unit_n = rows
 
     def tables(
         self,
@@ -172,9 +172,9 @@ class Judge:
             Ablation.TRAIN: len(cell.keep_n),
             **{Ablation.PART_PREFIX + name: text for name, text in parts_of(cell.filter).items()},
         }
-        if self.spoiled_n is not None:
-            found = found_spoiled(cell.keep_n, self.spoiled_n)
-            row[Ablation.REMOVED], row[Ablation.CORRUPTED] = found.thrown_out, found.spoiled
+        if self.bad_n is not None:
+            found = found_bad(cell.keep_n, self.bad_n)
+            row[Ablation.REMOVED], row[Ablation.CORRUPTED] = found.removed, found.bad
             row[Ablation.PRECISION], row[Ablation.RECALL] = found.precision, found.recall
         return row
 

@@ -235,7 +235,7 @@ class AblationStudy(Experiment[AblateConfig]):
             train_n=self.scored.rows.label_n,
             val_n=manifest.label_n[manifest.rows("val")],
             test_n=manifest.label_n[manifest.rows("test")],
-            corrupted_n=self.scored.spoiled_n,
+            corrupted_n=self.scored.bad_n,
             test_unit_n=unit_numbers(manifest)[manifest.rows("test")],
         )
         specs = {
@@ -467,7 +467,7 @@ def cells_of(config: AblateConfig, scored: ScoredRows, *, augment: bool) -> list
 
 
 def log_scores(config: AblateConfig, writer: RunWriter, scored: ScoredRows, cells: list[Cell]) -> None:
-    """Write SCORES, for the page that shows who was thrown out; before training, so it can be looked at."""
+    """Write SCORES, for the page that shows which rows filters remove; before training, to show it early."""
     from trainer.data.thumbnails import thumbnails
     from trainer.experiments.ablation.record import scores_frame
     from trainer.features.projection import sample_rows

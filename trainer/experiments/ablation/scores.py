@@ -109,38 +109,38 @@ def agreement_score(probability_nc: np.ndarray, label_n: np.ndarray) -> np.ndarr
 
 
 class Found(NamedTuple):
-    """How well a filter finds the rows that are known to be spoiled."""
+    """How well a filter finds the known bad rows."""
 
-    thrown_out: int
-    spoiled: int
+    removed: int
+    bad: int
     both: int
 
     @property
     def precision(self) -> float:
-        """Share of the rows thrown out that are spoiled; NaN where none was thrown out."""
-        return self.both / self.thrown_out if self.thrown_out else np.nan
+        """Share of the removed rows that are bad; NaN where none is removed."""
+        return self.both / self.removed if self.removed else np.nan
 
     @property
     def recall(self) -> float:
-        """Share of the spoiled rows that were thrown out; NaN where none is spoiled."""
-        return self.both / self.spoiled if self.spoiled else np.nan
+        """Share of the bad rows that are removed; NaN where none is bad."""
+        return self.both / self.bad if self.bad else np.nan
 
 
-def found_spoiled(keep_n: np.ndarray, spoiled_n: np.ndarray) -> Found:
+def found_bad(keep_n: np.ndarray, bad_n: np.ndarray) -> Found:
     """Compare a keep-mask with the truth, bool [N] both."""
-    return Found(int((~keep_n).sum()), int(spoiled_n.sum()), int((~keep_n & spoiled_n).sum()))
+    return Found(int((~keep_n).sum()), int(bad_n.sum()), int((~keep_n & bad_n).sum()))
 
 
-def separation(score_n: np.ndarray, spoiled_n: np.ndarray) -> Interval:
-    """Return the area under the ROC curve with which a low score tells spoiled rows from the others, with
+def separation(score_n: np.ndarray, bad_n: np.ndarray) -> Interval:
+    """Return the area under the ROC curve with which a low score separates bad rows from the others, with
     the interval of Newcombe's method 5 (2006), which keeps its width where the area is 1. Rows without a
     score do not count; NaN where only one kind is left."""
     known = ~np.isnan(score_n)
-    spoiled_n, score_n = spoiled_n[known], score_n[known]
-    yes, no = int(spoiled_n.sum()), int((~spoiled_n).sum())
+    bad_n, score_n = bad_n[known], score_n[known]
+    yes, no = int(bad_n.sum()), int((~bad_n).sum())
     if not yes or not no:
         return Interval(np.nan, np.nan, np.nan)
-    area = float(roc_auc_score(spoiled_n, -score_n))
+    area = float(roc_auc_score(bad_n, -score_n))
     z, others = float(stats.norm.ppf(0.975)), (yes + no) / 2 - 1
 
     def excess(bound: float) -> float:

@@ -62,7 +62,7 @@ class ScoredRows:
         """
         Args:
             features: all rows, with the vectors that heads are trained on.
-            group_n: int64 [N] of all rows, near-duplicates share a number; None where none were looked for.
+            group_n: int64 [N] of all rows, near-duplicates share a number; None where none were searched.
 
         Raises:
             InputError: the aesthetic predictor cannot be used, or needs images that are not there.
@@ -83,7 +83,7 @@ class ScoredRows:
         found |= self._clip() | self._aesthetic()
         groups = None if group_n is None else group_n[train]
         if groups is None:
-            self.why_not[UNIQUE] = "near-duplicates were not looked for among so many rows"
+            self.why_not[UNIQUE] = "near-duplicates are not searched in so many rows"
         found |= self._agreement(features.vectors_nd[train], groups)
         label_n, classes = self.manifest.label_n, self.manifest.classes
         if (label_n < 0).any():  # only where nothing is to be trained
@@ -174,8 +174,8 @@ class ScoredRows:
     # --- what is known of the rows ------------------------------------------------------------
 
     @property
-    def spoiled_n(self) -> np.ndarray | None:
-        """bool [N]: rows that are known to be spoiled, in whatever way; None where nothing is known."""
+    def bad_n(self) -> np.ndarray | None:
+        """bool [N]: known bad rows of any kind; None where nothing is known."""
         kinds = self.manifest.corrupted
         return None if kinds is None or not any(kinds) else np.array([bool(kind) for kind in kinds])
 

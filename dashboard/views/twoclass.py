@@ -161,6 +161,8 @@ def rates_at(rows: pd.DataFrame, at: float, positive: str, split: str, temperatu
         name: text.interval(value, (low, high)) if of else "–"
         for name, value, low, high, _, of in rates.itertuples(index=False)
     }
+    sensitivity, specificity = (text.score(value) for value in rates["value"][:2])
+    layout.verdict(f"Sensitivity {sensitivity}, specificity {specificity}")
     st.dataframe(
         pd.DataFrame(
             {

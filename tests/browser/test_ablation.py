@@ -51,8 +51,8 @@ def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw
     row.click(force=True)
     expect(page).to_have_url(re.compile(r"cell=\d+"), timeout=WITHIN_MS)
     expect(page.get_by_role("combobox", name="Filter")).to_have_value("agreement›=top80%", timeout=WITHIN_MS)
-    expect(main.get_by_role("heading", name="Thrown out by this cell")).to_be_visible(timeout=WITHIN_MS)
-    expect(main.get_by_text("24 rows (n = 24), the lowest in one of the cell’s scores")).to_be_visible()
+    expect(main.get_by_role("heading", name="Removed by this filter")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("24 rows (n = 24), lowest score first").last).to_be_visible()
 
     table = page.locator("[data-testid=stDataFrame]").filter(has=page.get_by_text("macro-F1 [95 %]")).first
     table.scroll_into_view_if_needed()
@@ -60,7 +60,7 @@ def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw
     assert box is not None
     page.mouse.click(box["x"] + 15, box["y"] + 52)  # the first row: the baseline
     expect(page).to_have_url(re.compile("cell=0"), timeout=WITHIN_MS)
-    expect(main.get_by_role("heading", name="Thrown out by this cell")).to_have_count(0, timeout=WITHIN_MS)
+    expect(main.get_by_role("heading", name="Removed by this filter")).to_have_count(0, timeout=WITHIN_MS)
     watched.check()
 
 

@@ -26,7 +26,7 @@ def test_a_slider_moves_figures_and_images_and_a_link_brings_them_back(
     page = watched.open("twoclass")
     main = page.locator(MAIN)
     page.locator(CHART).nth(3).wait_for(timeout=WITHIN_MS)
-    expect(main.get_by_text("This is no medical device")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("Not a medical device")).to_be_visible(timeout=WITHIN_MS)
     slider = page.get_by_role("slider").first
     slider.focus()
     slider.press("End")

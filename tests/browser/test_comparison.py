@@ -24,17 +24,17 @@ def test_a_person_sees_which_images_the_text_rescues_and_a_link_brings_another_b
     watched = Watched(browser, address)
     page = watched.open("fusion")
     main = page.locator(MAIN)
-    rescued = main.get_by_text("which gated has right and image only takes for something else")
-    choose(page, "Compare", "gated − image only")
+    rescued = main.get_by_text("correct for gated, wrong for image only")
+    choose(page, "Methods", "gated − image only")
     expect(rescued).to_be_visible(timeout=WITHIN_MS)
     main.get_by_role("radio", name="image only").or_(
         main.get_by_role("button", name="image only")
     ).first.click()
-    expect(main.get_by_text("which image only has right and gated takes")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("correct for image only, wrong for gated")).to_be_visible(timeout=WITHIN_MS)
     expect(page).to_have_url(re.compile("only=image"), timeout=WITHIN_MS)
     link = page.url.partition("/fusion")[2]
     page = watched.open(f"fusion{link}")
-    expect(main.get_by_text("which image only has right and gated takes")).to_be_visible(timeout=WITHIN_MS)
+    expect(main.get_by_text("correct for image only, wrong for gated")).to_be_visible(timeout=WITHIN_MS)
     watched.check()
 
 

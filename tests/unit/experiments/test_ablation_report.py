@@ -273,7 +273,8 @@ def test_classes_are_those_of_the_cell_best_on_the_validation_rows() -> None:
     assert "Change of the F1 of each class by quality>=top85% & clip>=top90% with augmentation" in text
     assert "the best cell on validation, against the baseline" in text
     table[Ablation.VAL_F1_MACRO] = np.linspace(0.7, 0.6, len(table))
-    assert "the best cell on validation after the baseline, against" in made(verdicts(table), classes).markdown
+    text = made(verdicts(table), classes).markdown
+    assert "the best cell on validation after the baseline, against" in text
 
 
 # --- whatever was ablated ---------------------------------------------------------------------

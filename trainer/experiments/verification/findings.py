@@ -165,7 +165,7 @@ def _of_trained(found: Mapping[str, Any]) -> Iterator[str]:
     elif verdict == "worse":
         yield f"Use the raw cosine: the trained head is worse, {told}."
     else:
-        yield f"Use the raw cosine: the trained head is not shown to be better, {told}."
+        yield f"Use the raw cosine: the trained head is not significantly better, {told}."
         missed = text.could_show(detectable_effect(low, high, comparisons=count), count)
         if missed:
             yield missed

@@ -114,7 +114,9 @@ def span(ends: Sequence[float | None] | None, form: Callable[[float | None], str
 
 
 def ends(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
-    """``95 % 0.861 – 0.884``, for below a figure."""
+    """Format an interval for below a figure: ``95 % 0.861 – 0.884``, or ``deterministic``."""
+    if no_width(ends):
+        return "deterministic"
     return f"95 % {span(ends, form)}" if known(ends) else ""
 
 

@@ -156,10 +156,8 @@ def final_head(summary: dict[str, Any], objective: Objective = F1) -> str:
     who = f"trial {shares[0][0]}" if len(shares) == 1 else f"an ensemble of trials {members}"
     rows = "train and validation rows" if summary[Summary.REFIT] else "train rows"
     score = text.score(summary.get(Summary.HELD_OUT + objective.metric))
-    return (
-        f"Final head: {who}, trained on {rows}. {objective.title.capitalize()} on held-out rows: {score} "
-        f"({summary[Summary.VALIDATION]})."
-    )
+    judged = f"{objective.title} {score} on held-out rows ({summary[Summary.VALIDATION]})"
+    return f"Final head: {who}, trained on {rows}; {judged}."
 
 
 def expectation(summary: dict[str, Any], objective: Objective = F1) -> str:
@@ -215,7 +213,7 @@ def worse_than_another(summary: dict[str, Any], objective: Objective = F1) -> st
             who = f"the {other} trial" if trial is None else f"trial {trial} ({other})"
             return (
                 f"**Retrained with {seeds}, the best trial is significantly worse than {who}:** by {size} in "
-                f"{objective.title}. Its selection was luck; prefer {who}."
+                f"{objective.title}. Its selection was luck; prefer the other."
             )
     return ""
 

@@ -178,12 +178,30 @@ def test_an_ensemble_is_named_by_its_trials_the_heaviest_first() -> None:
     told = final_head(JUDGED)
     assert "an ensemble of trials 34 (75%), 20 (25%)" in told
     assert "trained on train and validation rows" in told
-    assert "0.924 (5-fold cross-validation)" in told
+    assert "macro-F1 0.924 on held-out rows (5-fold cross-validation)" in told
 
 
 def test_a_head_alone_is_named_and_what_it_did_not_learn_from_is_not_claimed() -> None:
     told = final_head({**JUDGED, Summary.MEMBERS: {"8": 1.0}, Summary.REFIT: False})
-    assert told.startswith("Final head: trial 8, trained on train rows.")
+    assert told.startswith("Final head: trial 8, trained on train rows;")
+
+
+def test_where_no_seed_changes_anything_the_score_is_called_deterministic(uri: str) -> None:
+    run_id = synthetic_runs.sweep(uri, state="interrupted")
+    client = MlflowClient(uri)
+    path = synthetic_runs.folder_of(client.get_run(run_id).info.artifact_uri) / Artifact.TRIALS
+    trials = pd.read_parquet(path)
+    score = trials["val_f1_macro"]
+    trials.assign(val_f1_macro_low=score, val_f1_macro_high=score).to_parquet(path)
+    best = float(score.max())
+    client.log_metric(run_id, "best_val_f1_macro", best)
+    for end in ("low", "high"):
+        client.log_metric(run_id, f"best_val_f1_macro_{end}", best)
+    app = open_page("views/home.py")
+    runs, board = app.dataframe[0].value, app.dataframe[1].value
+    assert runs["best val macro-F1"].tolist() == [f"{best:.3f} (deterministic)"]
+    assert set(board["ci95"]) == {"deterministic"}
+    assert [one.value for one in app.metric if one.label == "Best val macro-F1"] == [f"{best:.3f}"]
 
 
 def test_the_list_begins_with_what_people_compare_and_has_short_names(uri: str) -> None:

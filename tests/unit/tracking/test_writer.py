@@ -493,3 +493,14 @@ def test_the_heart_beats_while_the_mirror_is_busy(tracking_uri: str, monkeypatch
         with Mirror(writer) as thread:
             thread.follow(ledger_of(10))
         assert beats.count(Tag.HEARTBEAT) >= 5  # some 15 without waiting for calls of the mirror
+
+
+def test_a_sweep_that_is_resumed_with_more_trials_has_the_new_number_on_record(tracking_uri: str) -> None:
+    """Unlike a parameter, which MLflow never changes."""
+    with start(tracking_uri) as writer:
+        writer.budget(2)
+    with RunWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id) as writer:
+        writer.budget(5)
+    run = MlflowClient(tracking_uri).get_run(writer.run_id)
+    assert run.data.tags[Tag.BUDGET] == "5"
+    assert run.data.params["trials"] == "2"

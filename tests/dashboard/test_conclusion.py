@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.support import wording
+from tests.support.pages import active
 
 OLD = (
     "33 cells were held against training on all 1,036 rows, on 250 groups (323 test rows) with 8 seeds "
@@ -27,7 +28,7 @@ def page(recorded: str) -> AppTest:
 def test_the_first_line_is_the_verdict_and_the_others_are_folded_away() -> None:
     app = page("Use a: macro-F1 -0.003 [-0.025, +0.019].\nBest on validation: a-1.\n")
     assert app.markdown[0].value.startswith("**Use a:")
-    assert "−0.003 [" in app.markdown[0].value
+    assert "−0.003 [" in app.markdown[0].value.replace("\\", "")
     assert not app.expander[0].proto.expanded
     assert app.expander[0].markdown[0].value.endswith("a-1.")
 
@@ -55,6 +56,6 @@ def test_without_a_conclusion_nothing_is_shown(recorded: str) -> None:
 
 def test_a_hostile_conclusion_is_inert() -> None:
     app = page("![x](http://evil) **b**\n# `c` <img src=x>")
-    said = "\n".join(node.value for node in app.markdown)
+    said = active("\n".join(node.value for node in app.markdown))
     for trap in ("![x](", "**b**", "`c`", "<img"):
         assert trap not in said

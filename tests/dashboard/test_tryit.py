@@ -144,7 +144,7 @@ def test_what_an_older_sweep_lacks_is_said(uri: str, absent: str) -> None:
     (folder / absent).unlink()
     told = words(open_page(PAGE))
     assert ("stored no features" in told) == (absent == Artifact.VECTORS)
-    assert ("Not recorded: head" in told) == (absent == Artifact.HEAD_WEIGHTS)
+    assert ("Not recorded: the model" in told) == (absent == Artifact.HEAD_WEIGHTS)
 
 
 def test_a_damaged_head_is_said_to_be_damaged(uri: str) -> None:

@@ -373,7 +373,7 @@ def export(
             _export_figure(figure, name, Caption(title.partition(". ")[0].removesuffix("."), run, n))
 
 
-def _for_paper(drawn: Callable[[], Drawing], caption: Caption, *, columns: int, form: str) -> bytes:
+def _figure_file(drawn: Callable[[], Drawing], caption: Caption, *, columns: int, form: str) -> bytes:
     return paper_figure(drawn().whole(), caption, columns=columns, form=form)
 
 
@@ -391,7 +391,7 @@ def _export_figure(drawn: Callable[[], Drawing], name: str, caption: Caption) ->
         for form, mime in FORMS.items():
             st.download_button(
                 form.upper(),
-                partial(_for_paper, drawn, caption, columns=columns or 1, form=form),
+                partial(_figure_file, drawn, caption, columns=columns or 1, form=form),
                 file_name=f"{name}.{form}",
                 mime=mime,
                 key=f"{form}-{name}",

@@ -476,8 +476,8 @@ def verdict_of(focus: pd.DataFrame, who: str) -> str:
     loss = focus[focus["series"] == "validation"].set_index("epoch")["value"]
     if len(loss) < 2:
         return ""
-    epochs = loss.index.to_numpy(dtype=int)
-    best, last = int(epochs[loss.to_numpy().argmin()]), int(epochs[-1])
+    epochs = loss.index.to_numpy(int)
+    best, last = int(epochs[loss.argmin()]), int(epochs[-1])
     if best == last:
         return f"{who}: validation loss still falls at its last epoch, {last}."
     rise = float(loss.iloc[-1] / loss.min() - 1) if loss.min() > 0 else 0.0

@@ -51,6 +51,7 @@ def reliability(
         bins,
         name="top-label-reliability",
         alt_text=f"Reliability diagram of {len(answers)} {split} rows: share correct over confidence",
+        n=text.count(len(answers), f"{split} row"),
     )
     error = figure(summary, Summary.TEST_ECE_TOP_LABEL, frames.error(answers))
     layout.sentence(
@@ -71,6 +72,7 @@ def answered(
         curve,
         name="accuracy-by-share-answered",
         alt_text=f"Accuracy of the most confident {split} rows over their share",
+        n=text.count(len(answers), f"{split} row"),
     )
     area = figure(summary, Summary.TEST_AURC, frames.risk_area(answers))
     layout.sentence(

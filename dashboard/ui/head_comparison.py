@@ -41,7 +41,8 @@ def table(frame: pd.DataFrame, *, n: int, groups: int | None) -> None:
         charts.dots(dots, title="test macro-F1"),
         dots,
         name="methods",
-        alt_text=f"Test macro-F1 of {len(dots)} methods with 95 % intervals, n = {n}",
+        alt_text=f"Test macro-F1 of {len(dots)} methods with 95 % intervals",
+        n=text.count(n, "test row"),
     )
     read = comparison.as_read(frame)
     st.dataframe(
@@ -71,6 +72,7 @@ def differences(pairs: pd.DataFrame, *, n: int, groups: int | None) -> None:
         frame,
         name="differences",
         alt_text=f"{len(frame)} differences of test macro-F1 with 95 % intervals, paired by row",
+        n=text.count(n, "test row"),
     )
     read = comparison.pairs_as_read(pairs)
     st.dataframe(read, hide_index=True, alt=f"Figures of {text.count(len(read), 'difference')}")

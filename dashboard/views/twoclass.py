@@ -148,6 +148,7 @@ def threshold(
             bins,
             name="probabilities",
             alt_text=f"Probabilities of the rows of two classes, and a threshold at {at:.3f}",
+            n=text.count(len(rows), f"{split} row"),
         )
         layout.sentence(f"n = {len(rows):,} {split} rows. Right of the line: called {positive}.")
     curves(rows, at, usual if agreed is not None else None, split, key)
@@ -200,6 +201,7 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
             frame,
             name="roc",
             alt_text=f"ROC curve with the threshold {at:.3f} on it",
+            n=text.count(len(rows), f"{split} row"),
         )
         layout.sentence(f"{yes:,} positive, {no:,} negative {split} rows; crosses: 95 % interval.")
     with right:
@@ -212,6 +214,7 @@ def curves(rows: pd.DataFrame, at: float, agreed: float | None, split: str, key:
             frame,
             name="precision-recall",
             alt_text=f"Precision-recall curve with the threshold {at:.3f} on it",
+            n=text.count(len(rows), f"{split} row"),
         )
         layout.sentence(f"Dashed: chance, precision {prevalence:.3f}.")
 
@@ -253,6 +256,7 @@ def calibration(rows: pd.DataFrame, split: str, summary: dict[str, Any], key: tu
             bins,
             name="reliability",
             alt_text=f"Reliability diagram of {len(rows)} {split} rows",
+            n=text.count(len(rows), f"{split} row"),
         )
         error = binary.calibration_error(rows, with_scaled=temperature is not None)
         told = ", ".join(f"{version} {value:.3f}" for version, value in error.items())

@@ -176,7 +176,7 @@ def test_the_rows_that_only_one_head_puts_into_a_cell_can_be_seen(showing: Showi
     by = app.button_group(key="by")
     by.set_value("only second").run()
     assert not app.exception
-    assert "rows (n = " in words(app)
+    assert re.search(r"of \d+ images, most confident first", words(app))
 
 
 def test_two_hundred_classes_open_side_by_side(showing: Showing) -> None:

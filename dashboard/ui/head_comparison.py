@@ -111,6 +111,7 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
         frame,
         name="classes",
         alt_text=f"Difference of F1 for {len(frame)} classes with 95 % intervals",
+        n=text.count(int(frame["n"].sum()), "test row"),
     )
     behind = frame[frame["value"] < 0]
     sure = int((behind["says"] == comparison.WORSE).sum())

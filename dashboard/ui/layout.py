@@ -295,7 +295,7 @@ def chart(
     *,
     name: str,
     alt_text: str,
-    n: str = "",
+    n: str,
     **options: Any,
 ) -> Any:
     """Draw a chart, with a way to take along what is behind it. Returns what is selected in it.

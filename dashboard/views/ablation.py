@@ -171,6 +171,7 @@ def heat_map(table: pd.DataFrame) -> None:
                 name="thresholds-augmented" if augment else "thresholds",
                 alt_text=f"Heat map: change of macro-F1 for each pair of bounds on {x} and {y}, "
                 f"{PANELS[bool(augment)].lower()}",
+                n=text.count(int((panel["state"] != "no cell").sum()), "filter"),
             )
     count = int((fields["state"] != "no cell").sum())
     left, nothing = len(table) - count, int((fields["state"] == "no cell").sum())
@@ -332,13 +333,14 @@ def spreads(scores: pd.DataFrame, keeps: dict[str, np.ndarray], names: list[str]
 def spread(scores: pd.DataFrame, name: str, at: float | None, *, number: int) -> None:
     """One histogram; by its number its name in the export is another than any other score's."""
     bins = ablation.spread(scores, name)
+    have = int(scores[Scores.SCORE_PREFIX + name].notna().sum())
     layout.chart(
         charts.histogram(bins, title=text.clean(name), at=at),
         bins,
         name=f"spread-{number}-{text.clean(name)}",
         alt_text=f"Histogram of the score {name} over the training rows",
+        n=text.count(have, "training row"),
     )
-    have = int(scores[Scores.SCORE_PREFIX + name].notna().sum())
     layout.sentence(
         f"{text.plain(name)}, {have:,} of {len(scores):,} training rows."
         + (f" Left of the line ({at:.3g}): removed." if at is not None else "")
@@ -372,6 +374,7 @@ def all_cells(table: pd.DataFrame) -> dict[Any, Any]:
         frame,
         name="cells",
         alt_text=f"Effects of {frame['number'].nunique()} filters with 95 % intervals, the best first",
+        n=text.count(frame["number"].nunique(), "filter"),
         key=f"forest-{chosen}",  # a new widget once another cell is chosen, so that the click is not repeated
         on_select="rerun",
         selection_mode="cell",
@@ -457,6 +460,7 @@ def way(table: pd.DataFrame, cell: dict[Any, Any]) -> None:
         frame.drop(columns="label"),
         name="steps",
         alt_text="Waterfall: change of macro-F1 after each part of the filter is added",
+        n=text.count(int(cell[Ablation.KEPT]), "training row"),
     )
     layout.sentence(
         f"{text.plain(cell['name'], longest=110)}. Bars: change by adding a part. Dots: change from all rows "
@@ -483,6 +487,7 @@ def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
         frame.drop(columns=["says", "label"]),
         name="ablation_classes",
         alt_text=f"Change of F1 for {len(frame)} classes with 95 % intervals",
+        n=text.count(int(frame[AblationClasses.TEST].sum()), "test row"),
     )
     tests = frame[AblationClasses.TEST]
     sizes = f"{int(tests.min()):,}" if tests.nunique() == 1 else f"{int(tests.min()):,}–{int(tests.max()):,}"

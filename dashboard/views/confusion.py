@@ -260,7 +260,14 @@ def clickable(
 
     with st.container(width=size if page.square else "stretch"):
         layout.chart(
-            figure, frame, name=name, alt_text=alt_text, key=key, on_select=clicked, selection_mode=CELL
+            figure,
+            frame,
+            name=name,
+            alt_text=alt_text,
+            n=text.count(len(page.rows), f"{page.split} row"),
+            key=key,
+            on_select=clicked,
+            selection_mode=CELL,
         )
 
 

@@ -415,6 +415,7 @@ def draw(there: Map, colouring: Colouring, asked: Asked) -> None:
         name="map",
         alt_text=f"Map of {len(there.drawn)} points, coloured by {colouring.title}. "
         "Find lists points without a mouse.",
+        n=text.count(len(there.drawn), "row"),
         key=key,
         on_select=lambda: touched(key, ids),
         selection_mode=[BOX, POINT, VIEW],

@@ -67,6 +67,7 @@ def bargain(table: pd.DataFrame, frame: pd.DataFrame, summary: dict[str, Any]) -
         shown,
         name="encoders",
         alt_text=f"Test macro-F1 of {len(shown)} encoders over images per second",
+        n=text.count(n, "test row"),
     )
     layout.sentence(
         f"Tuned linear probes; {n:,} test rows, 95 % intervals over rows and probes. Speed: prepared "

@@ -287,6 +287,7 @@ def balance(info: RunInfo) -> None:
         shown,
         name="classes",
         alt_text=f"Bars: share of each of {shown['label'].nunique()} classes in each split",
+        n=text.count(len(images), "image"),
     )
     ends = data_quality.imbalance(counts)
     says = ""
@@ -351,9 +352,12 @@ def measures(info: RunInfo) -> None:
     images = data_quality.with_size(images)
     bins = data_quality.histogram(images, name, wide=measure.wide)
     measured = int(images[name].notna().sum())
-    layout.draw(
+    layout.chart(
         charts.histogram(bins, title=measure.title, wide=measure.wide),
-        alt_text=f"Histogram of the {name} of {measured} images, split by split",
+        bins,
+        name=name,
+        alt_text=f"Histogram of the {name} of the images, split by split",
+        n=text.count(measured, "image"),
     )
     unmeasured = len(images) - measured
     without = f" {text.count(unmeasured, 'row')} without measures." if unmeasured else ""

@@ -261,6 +261,7 @@ def verdict(trying: Explainer, asked: Answer) -> None:
             name="probabilities",
             alt_text=f"Probabilities of {len(shown)} classes; the most likely is {classes[best]}, "
             f"{asked.probabilities_c[best]:.0%}.",
+            n="1 image",
         )
         says(classes, asked, len(shown))
         prediction_set(trying, asked)
@@ -380,6 +381,7 @@ def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
         table,
         name="place",
         alt_text=f"Map of {len(samples)} rows, those labelled {best} in blue, and the image on it.",
+        n=text.count(len(samples), "row"),
     )
     blue = int((samples[Samples.LABEL] == best).sum())
     marker = "diamond" if asked.thumbnail is None else "large ring"

@@ -110,6 +110,7 @@ def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
             frame,
             name="roc",
             alt_text=f"ROC curves of {roc[RocCurves.METHOD].nunique()} methods",
+            n=text.count(same + different, "pair"),
         )
         layout.sentence(
             f"False vs true accept rate: {different:,} different-person and {same:,} same-person pairs. "
@@ -122,6 +123,7 @@ def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
             frame,
             name="det",
             alt_text=f"DET curves of {roc[RocCurves.METHOD].nunique()} methods",
+            n=text.count(same + different, "pair"),
         )
         layout.sentence(
             "Both error rates on normal-deviate axes; lower left is better. A curve crosses the dashed "
@@ -186,6 +188,7 @@ def threshold(
             bins,
             name="spread",
             alt_text=f"Scores of same-person and different-person pairs, and a threshold at {at:.3f}",
+            n=text.count(len(pairs), "pair"),
         )
         layout.sentence(f"Scores of {len(pairs):,} pairs by {NAMES[method]}. Right of the line: accepted.")
     pairs_of_kind(judged, images)
@@ -291,6 +294,7 @@ def known(info: RunInfo, summary: dict[str, Any]) -> None:
             frame,
             name="cmc",
             alt_text="Share of photos whose person is within a rank, by head and by nearest photo",
+            n=text.count(None if faces is None else len(faces), "photo"),
         )
         difference = verification.with_interval(one[Verified.RANK1_DIFFERENCE], text.signed)
         head = text.interval(one[Verified.RANK1], one[Verified.RANK1 + Verified.CI95])
@@ -334,6 +338,7 @@ def people_map(info: RunInfo, faces: pd.DataFrame) -> None:
         points.drop(columns="thumbnail"),
         name="people",
         alt_text=f"Map of {len(points)} photos of {points['label'].nunique()} people",
+        n=text.count(len(points), "photo"),
     )
     held_out = int((points["split"] == "test").sum())
     what = (

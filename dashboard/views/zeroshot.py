@@ -68,7 +68,8 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
         frame,
         name="few-shot",
         alt_text=f"Test macro-F1 over images per class for {frame['kind'].nunique()} kinds of heads, and "
-        f"zero-shot as a level, n = {n} test rows",
+        "zero-shot as a level",
+        n=text.rows_drawn(n, groups),
     )
     draws = int(few_shot[FewShot.DRAWS].max())
     layout.sentence(

@@ -144,11 +144,11 @@ def test_a_near_leak_is_a_warning_and_counted(tmp_path: Path, tracking_uri: str)
     assert code == 0, said
     assert figures["near_leaks"] >= 1
     assert figures["near_duplicates"]["test/train"] >= 1
-    assert "test images stand in train" in said
+    assert "test images have near-duplicates in train" in said
     assert "test/a/again.jpg and train/a/0.png" in said
     code, figures, said = _extract(*options, "--no-measure")
     assert (figures["near_duplicates"], figures["not_compared"]) == ({}, 41)
-    assert "took no part" in said
+    assert "not compared" in said
 
 
 def test_when_nothing_can_be_used_the_quarantine_is_logged_all_the_same(

@@ -106,17 +106,17 @@ class Quality:
             if pairs.kind == Duplicates.NEAR:
                 say(f"  {pairs.between}: {self._named(pairs)}")
         if self._too_many:
-            say(f"More than {self._most:,} {what} would take too long to compare: none were.")
+            say(f"Near-duplicates: not searched among more than {self._most:,} {what}.")
         elif self._not_compared:
             say(
-                f"{self._not_compared} images took no part: their vectors were stored without measures. To "
-                "have them measured, prune the encoder's key (python -m trainer.cache) and extract again."
+                f"{self._not_compared} images not compared: their vectors were stored without measures. To "
+                "measure them, prune the encoder's key (python -m trainer.cache) and extract again."
             )
         for leaks in self._leaks():
             judged, learnt = leaks.between.split("/")
             say(
-                f"Warning: near-duplicates of {len(leaks.rows_p2)} of the {judged} {what} stand in {learnt}. "
-                "Look at them on the page “Data quality”: what is learnt by heart makes a head look too good."
+                f"Warning: {len(leaks.rows_p2)} {judged} {what} have near-duplicates in {learnt}, so scores "
+                "may be too high. See Data quality."
             )
 
     def log(self, writer: RunWriter) -> None:

@@ -154,7 +154,7 @@ def test_where_memory_runs_out_halves_are_trained_and_steps_stay_the_same() -> N
     whole.run()
     assert small.standing.micro == 2
     assert [line.split(";")[0] for line in said] == [
-        f"Memory was too small for {n} images at once" for n in (8, 4)
+        f"Out of memory with {n} images at once" for n in (8, 4)
     ]
     assert small.standing.step == whole.standing.step
     losses = np.array([small.standing.curves["train_loss"], whole.standing.curves["train_loss"]])

@@ -82,7 +82,7 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         }
         writer.metrics({name: figures[name] for name in Extracted.METRICS})
         writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
-    say("Look at it on the page “Data quality” of the dashboard: streamlit run dashboard/Home.py")
+    say("See Data quality in the dashboard: streamlit run dashboard/Home.py")
     quarantine = [{"path": path, "reason": reason} for path, reason in report.quarantined]
     return figures | {Extracted.QUARANTINE: quarantine}
 

@@ -100,10 +100,10 @@ def cache_activations(config: FinetuneConfig, features: Features, device: str) -
     say(
         f"Activations before the last {config.unfreeze_last} of {stored.blocks} blocks: {shape} numbers a "
         f"image, {stored.bytes / 1e6:,.0f} MB with {config.views} views of each training image; "
-        f"{stored.work.encoded} images were run now."
+        f"{stored.work.encoded} images encoded now."
     )
     if stored.move_to_gpu():
-        say("They fit into the GPU's memory and stay there.")
+        say("Activations are kept in the GPU's memory.")
     return stored
 
 
@@ -252,7 +252,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         if found is not None:
             training.restore(*found)
             if not training.standing.done:
-                say(f"Trial {number}, seed {seed}: goes on at step {training.standing.step}.")
+                say(f"Trial {number}, seed {seed}: resumes at step {training.standing.step}.")
         return training, path
 
     def train(self, number: int, lr: float, started: float, progress: Bar) -> list[TrainingProgress]:

@@ -197,8 +197,8 @@ class Training:
                 torch.cuda.empty_cache()
             self.standing.micro //= 2
             self._say(
-                f"Memory was too small for {2 * self.standing.micro} images at once; going on with "
-                f"{self.standing.micro}, as many per step as before."
+                f"Out of memory with {2 * self.standing.micro} images at once: continuing with "
+                f"{self.standing.micro} at once, and the same number per step."
             )
 
     def _planned(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
-"""A cell of a confusion matrix as a link: from the matrix to its rows on the map, and back."""
+"""Links: a cell of a confusion matrix and its rows on the map, and addresses that earlier versions wrote."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -22,3 +24,18 @@ def take_over(parameter: str, key: str, options: list[str]) -> None:
     wanted = st.query_params.pop(parameter, None)
     if wanted in options:
         st.session_state[key] = wanted
+
+
+def understand_earlier(name: str, renamed: Mapping[str, str], *, several: bool = False) -> None:
+    """Let addresses of earlier versions choose what has another name now; call it before the control.
+
+    Args:
+        name: of the parameter and of the control.
+        renamed: choices as they were called, and what they are called now.
+        several: whether the control takes several choices.
+    """
+    given = st.query_params.get_all(name)
+    if any(one in renamed for one in given):
+        now = [renamed.get(one, one) for one in given]
+        st.query_params.pop(name)
+        st.session_state[name] = now if several else now[0]

@@ -169,6 +169,7 @@ def controls(heads: dict[str, str], splits: list[str], orders: list[str]) -> Mat
         split = st.segmented_control(
             "Split", splits, default=splits[0], required=True, key="split", bind="query-params"
         )
+        links.understand_earlier("cells", {"share of label": FORMS[1]})
         form = st.segmented_control(
             "Cells", FORMS, default=FORMS[0], required=True, key="cells", bind="query-params"
         )

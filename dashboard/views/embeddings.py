@@ -235,6 +235,7 @@ def controls(offered: Offer, perplexities: list[int]) -> Asked:
     links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
         head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)
+        links.understand_earlier("colour", {"spoiled": NOISE})
         colour = st.segmented_control(
             "Colour by", colours, default="label", required=True, key="colour", bind="query-params"
         )

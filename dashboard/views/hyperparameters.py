@@ -16,7 +16,7 @@ from dashboard.frames.hyperparameters import SCORE, STATE, TRIAL, Objective, Par
 from dashboard.frames.trials import interval_over
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import layout, state
+from dashboard.ui import layout, links, state
 from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, RunState, Trials, TrialState
 
@@ -88,6 +88,8 @@ def show(info: RunInfo) -> None:
 def sections_asked_for(page: TrialsPage) -> list[str]:
     """Which of `SECTIONS` to draw; of a large sweep few at first, for it takes a browser seconds."""
     names = [name for name, section in SECTIONS.items() if page.info.ours or section is not rungs]
+    renamed = {"Two at once": "Two settings", "Rungs": "Early stopping"}
+    links.understand_earlier("sections", renamed, several=True)
     return st.pills(
         "Show",
         names,

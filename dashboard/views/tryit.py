@@ -14,7 +14,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import explain as charts
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import gallery, layout, state
+from dashboard.ui import gallery, layout, links, state
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def show(info: RunInfo) -> None:
             "Trained on precomputed features, so new images cannot be encoded. Its test rows are shown.",
             icon=":material/info:",
         )
+    links.understand_earlier("source", {"an image of yours": OWN, "a test row": ROW})
     source = st.segmented_control(
         "Source", sources, default=sources[0], required=True, key="source", bind="query-params"
     )

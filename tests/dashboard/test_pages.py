@@ -34,6 +34,22 @@ def test_how_the_data_were_read_stands_below_the_title(showing: Showing, page: s
     assert "Classes (2): ant 70, bee 50 · train/val/test" in words(open_page(page)).replace("\\", "")
 
 
+@pytest.mark.parametrize(
+    ("page", "name", "earlier", "now"),
+    [
+        ("confusion", "cells", "share of label", "row %"),
+        ("embeddings", "colour", "spoiled", "known noise"),
+        ("hyperparameters", "sections", "Two at once", ["Two settings"]),
+        ("tryit", "source", "a test row", "test row"),
+    ],
+)
+def test_addresses_of_earlier_versions_choose_what_has_another_name_now(
+    showing: Showing, page: str, name: str, earlier: str, now: object
+) -> None:
+    showing(synthetic_runs.sweep)
+    assert open_page(f"views/{page}.py", **{name: earlier}).button_group(key=name).value == now
+
+
 def test_a_command_that_is_too_long_for_mlflow_is_shown_whole(uri: str) -> None:
     run_id = synthetic_runs.sweep(uri, state="interrupted")
     command = "python -m trainer.sweep " + "--filters 'a>1' " * 1_000

@@ -74,6 +74,7 @@ _ACTIVE = re.compile(r"[\\`*\[\]<{}|$~!&#^]|(?<![^\W_])_|_(?![^\W_])|(?<=:materi
 _LEADING = re.compile(r"^(\d+(?=[.)]$)|>|[-+]$|=(?==*$))")
 # What no escape stops, as it is looked for in the text itself: arrows, dashes, addresses that become links.
 _IN_TEXT = re.compile(r"->|<-|--|[~<>]=|://|www\.|@", re.IGNORECASE)
+_PUNCTUATION = ":,.;"
 _PARTS = re.compile(r"(\s+|:material/)")  # Streamlit changes the latter even in code
 
 
@@ -103,6 +104,12 @@ def _escaped(part: str, *, first: bool) -> str:
 
 
 def _code(part: str) -> str:
+    """Write a word as code, without the punctuation that follows it."""
+    word = part.rstrip(_PUNCTUATION) or part
+    return _fenced(word) + part[len(word) :]
+
+
+def _fenced(part: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", part)), default=0))
     room = " " if part.startswith("`") or part.endswith("`") else ""
     return f"{fence}{room}{part}{room}{fence}"

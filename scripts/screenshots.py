@@ -29,7 +29,7 @@ COLOURS = 256  # of the PNG's palette: a third of the size, and no difference to
 TWO_CLASSES = "twoclass"
 SHOTS = {  # file name → page and controls
     "home": "",
-    "curves": "curves?group=lr&metric=validation+loss",
+    "curves": "curves",
     "hyperparameters": "hyperparameters",
     "confusion": "confusion",
     "embeddings": "embeddings",

@@ -85,7 +85,10 @@ def few_shot(
         title=None,
         scale=alt.Scale(domain=names, range=[*CATEGORIES[: len(kinds)], GREY]),
         legend=alt.Legend(
-            orient="top", columns=alt.ExprRef(f"{NARROW} ? 1 : 4"), labelLimit=260, symbolOpacity=1
+            orient="top",
+            columns=alt.ExprRef(f"{NARROW} ? 2 : 4"),
+            labelLimit=alt.ExprRef(f"{NARROW} ? 125 : 260"),
+            symbolOpacity=1,
         ),
     )
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))

@@ -84,7 +84,9 @@ def curve(few_shot: pd.DataFrame, table: pd.DataFrame, summary: dict[str, Any]) 
     )
     margin = summary.get(ZeroShot.MARGIN)
     if len(crossings):
-        st.dataframe(crossings, hide_index=True, alt="Where each kind of head overtakes zero-shot")
+        st.dataframe(
+            crossings.fillna("–"), hide_index=True, alt="Where each kind of head overtakes zero-shot"
+        )
         layout.sentence(
             "Images per class at which a head’s mean reaches zero-shot."
             + (f" Matches: shown to be less than {margin:g} below." if margin is not None else "")

@@ -49,6 +49,10 @@ def test_direction_marks_that_disguise_a_name_are_removed() -> None:
     assert text.clean("exe.\u202egnp\u202c") == "exe.gnp"
 
 
+def test_punctuation_after_code_is_none_of_it() -> None:
+    assert text.plain("Use quality>=top60%: it helps.") == "Use `quality>=top60%`: it helps."
+
+
 def test_an_everyday_name_looks_as_before() -> None:
     for name in ("flowers_vit-b32 (3 seeds)", "class_weight", "note: 5 of 7", "learning.rate", "1,586 rows"):
         assert text.plain(name) == name

@@ -72,12 +72,15 @@ def table_height(rows: int) -> int:
     return min(ROW_HEIGHT * (rows + 1) + 2, MOST_HIGH)
 
 
-def sweep_table(chosen: str) -> None:
+def sweep_table(shown_below: str) -> None:
     """One line per run; a click opens it below, and on every page."""
     infos = state.sweeps()
+    # Not the run shown below: after a click that is the run before, and a table that is told to select it
+    # would answer with another click.
+    chosen = state.chosen(infos).run_id
     ids = [info.run_id for info in infos]
     key = "sweeps-" + hashlib.blake2b("".join(ids).encode(), digest_size=6).hexdigest()
-    rows = [ids.index(chosen)] if chosen in ids else []
+    rows = [ids.index(chosen)]
     if key not in st.session_state or st.session_state[key]["selection"]["rows"] != rows:
         st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
 
@@ -95,7 +98,7 @@ def sweep_table(chosen: str) -> None:
         placeholder="–",
         column_config=SWEEP_COLUMNS,
     )
-    if state.chosen(infos).run_id != chosen:
+    if chosen != shown_below:
         st.rerun()  # the rest of the page, and the sidebar, are about another run now
     shown = f"The newest {NEWEST} runs" if len(infos) == NEWEST else text.count(len(infos), "run")
     store = text.plain(default_tracking_uri(), longest=120)

@@ -33,6 +33,7 @@ from dashboard.runs.run_info import (
     kind_of,
     objective_of,
 )
+from trainer.core.locations import without_password
 from trainer.tracking.schema import SWEEP_KINDS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
@@ -176,9 +177,9 @@ class Store:
             return getattr(self._client, method)(*args, **kwargs)
         except Exception as error:
             raise StoreProblem(
-                f"The tracking store {self.tracking_uri} cannot be read: {error} If it was written by "
-                "another version of MLflow, any command of the trainer upgrades it; if it is a server, check "
-                "that it runs."
+                f"The tracking store {without_password(self.tracking_uri)} cannot be read: {error} If it "
+                "was written by another version of MLflow, any command of the trainer upgrades it; if it is "
+                "a server, check that it runs."
             ) from error
 
     def _run(self, run_id: str) -> Any:

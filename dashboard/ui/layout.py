@@ -19,7 +19,7 @@ from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.pages import PAGES, Page
 from trainer.charts.paper import COLUMNS_MM, FORMS, Caption
 from trainer.charts.paper import figure as paper_figure
-from trainer.core.locations import default_tracking_uri
+from trainer.core.locations import default_tracking_uri, without_password
 from trainer.tracking.schema import SCHEMA_VERSION, SWEEP_KINDS, RunState, Stopped
 
 Made = TypeVar("Made")
@@ -286,7 +286,7 @@ def first_visit() -> None:
         st.code("python -m trainer.sweep --data path/to/images --trials 64 --seeds 3", language=None)
     for one in PAGES:
         st.markdown(f"{one.shortcode} **{one.title}**: {one.purpose}")
-    st.caption(f"Store: {text.plain(default_tracking_uri(), longest=200)}")
+    st.caption(f"Store: {text.plain(without_password(default_tracking_uri()), longest=200)}")
 
 
 def chart(

@@ -19,7 +19,7 @@ from dashboard.runs.store import NEWEST
 from dashboard.ui import headline, layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.pages import HOME
-from trainer.core.locations import default_tracking_uri
+from trainer.core.locations import default_tracking_uri, without_password
 from trainer.stats.objective import F1, Objective
 from trainer.tracking.schema import Ablated, Ablation, Artifact, Kind, RunState, Trials
 
@@ -101,7 +101,7 @@ def sweep_table(shown_below: str) -> None:
     if chosen != shown_below:
         st.rerun()  # the rest of the page, and the sidebar, are about another run now
     shown = f"The newest {NEWEST} runs" if len(infos) == NEWEST else text.count(len(infos), "run")
-    store = text.plain(default_tracking_uri(), longest=120)
+    store = text.plain(without_password(default_tracking_uri()), longest=120)
     layout.sentence(f"{shown} in {store}. Click a row to open it.")
 
 

@@ -112,7 +112,8 @@ def check_coverage(coverage: float) -> None:
 
 def settings(config: CommonConfig) -> dict[str, Any]:
     """Return the value of every flag, paths as text, for a run's parameters and YAML."""
-    return {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
+    values = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
+    return values | {"tracking_uri": locations.without_password(config.tracking_uri)}
 
 
 def command_line(module: str, config: CommonConfig, **changed: Any) -> str:

@@ -14,6 +14,7 @@ from trainer.core import atomic, errors
 from trainer.core.config import check_coverage, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
+from trainer.core.locations import without_password
 from trainer.core.text import files_by_extension
 from trainer.serving.config import PredictConfig
 from trainer.tracking.schema import Artifact, Predicted
@@ -207,7 +208,7 @@ def newest_sweep(config: PredictConfig) -> str:
         except InputError:
             continue
     raise InputError(
-        f"No finished sweep with a head for images is in {config.tracking_uri}, experiment "
+        f"No finished sweep with a head for images is in {without_password(config.tracking_uri)}, experiment "
         f"{config.experiment}. Run one first: python -m trainer.sweep --data FOLDER"
     )
 

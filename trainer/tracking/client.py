@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from trainer.core.errors import InputError, first_line
+from trainer.core.locations import without_password
 from trainer.tracking import database
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def find_run(client: MlflowClient, run_id: str) -> Run:
     try:
         return client.get_run(run_id)
     except MlflowException as error:
-        raise InputError(f"There is no run {run_id} in {client.tracking_uri}: {error}") from error
+        raise InputError(
+            f"There is no run {run_id} in {without_password(client.tracking_uri)}: {error}"
+        ) from error
 
 
 def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
@@ -104,7 +107,7 @@ def find_experiment(client: MlflowClient, name: str) -> Experiment | None:
         raise InputError(
             f"--experiment {name} was deleted, and MLflow reserves its name until it is removed permanently. "
             f"Restore it with `mlflow experiments restore --experiment-id {experiment.experiment_id}` "
-            f"(MLFLOW_TRACKING_URI={client.tracking_uri}), or pass another --experiment."
+            f"(MLFLOW_TRACKING_URI={without_password(client.tracking_uri)}), or pass another --experiment."
         )
     check_not_moved(client, experiment)
     return experiment

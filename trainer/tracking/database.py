@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from trainer.core import atomic
 from trainer.core.errors import InputError
+from trainer.core.locations import check_no_password, without_password
 
 # WAL needs shared memory, which machines on a network file system do not have.
 NETWORK_FILESYSTEMS = {
@@ -74,8 +75,9 @@ def check(tracking_uri: str) -> None:
     """Check that a store can be used, before a long run starts. Creates nothing.
 
     Raises:
-        InputError: see `sqlite_path`; or the server does not answer.
+        InputError: see `sqlite_path`; it holds a password; or the server does not answer.
     """
+    check_no_password(tracking_uri)
     if sqlite_path(tracking_uri) is not None or not tracking_uri.startswith("http"):
         return
     try:
@@ -84,8 +86,8 @@ def check(tracking_uri: str) -> None:
         pass  # it answers; MLflow reports missing permissions
     except (OSError, ValueError) as error:
         raise InputError(
-            f"The MLflow server {tracking_uri} does not answer: {error}. Start it (mlflow server), correct "
-            "--tracking-uri, or omit it to use the default store."
+            f"The MLflow server {without_password(tracking_uri)} does not answer: {error}. Start it "
+            "(mlflow server), correct --tracking-uri, or omit it to use the default store."
         ) from error
 
 
@@ -99,14 +101,14 @@ def sqlite_path(tracking_uri: str) -> Path | None:
         name = tracking_uri.partition(":///")[2].partition("?")[0]
         if name in ("", ":memory:"):
             raise InputError(
-                f"--tracking-uri {tracking_uri} names no file, so nothing would be stored. "
+                f"--tracking-uri {without_password(tracking_uri)} names no file, so nothing would be stored. "
                 "Pass one with a path, for example sqlite:///mlruns/mlflow.db."
             )
         return Path(name).absolute()
     if tracking_uri.startswith("file:") or not ("://" in tracking_uri or tracking_uri == "databricks"):
         raise InputError(
-            f"--tracking-uri {tracking_uri} names a folder, and MLflow 3 no longer supports plain "
-            "folders. Pass a SQLite file (sqlite:///mlruns/mlflow.db) or a server (http://host:5000)."
+            f"--tracking-uri {without_password(tracking_uri)} names a folder, and MLflow 3 no longer "
+            "supports plain folders. Pass a SQLite file (sqlite:///mlruns/mlflow.db) or a server (http://host:5000)."
         )
     return None
 

@@ -153,7 +153,7 @@ def test_where_memory_runs_out_halves_are_trained_and_steps_stay_the_same() -> N
     small.run()
     whole.run()
     assert small.standing.micro == 2
-    assert [line.split(";")[0] for line in said] == [f"Out of memory with {n} images at once" for n in (8, 4)]
+    assert [line.split(":")[0] for line in said] == [f"Out of memory with {n} images at once" for n in (8, 4)]
     assert small.standing.step == whole.standing.step
     losses = np.array([small.standing.curves["train_loss"], whole.standing.curves["train_loss"]])
     assert np.allclose(losses[0], losses[1], atol=1e-4)

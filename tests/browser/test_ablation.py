@@ -52,7 +52,7 @@ def test_a_click_in_the_forest_or_in_the_table_shows_that_cell_and_whom_it_threw
     expect(page).to_have_url(re.compile(r"cell=\d+"), timeout=WITHIN_MS)
     expect(page.get_by_role("combobox", name="Filter")).to_have_value("agreement>=top80%", timeout=WITHIN_MS)
     expect(main.get_by_role("heading", name="Removed by this filter")).to_be_visible(timeout=WITHIN_MS)
-    expect(main.get_by_text("24 rows (n = 24), lowest score first").last).to_be_visible()
+    expect(main.get_by_text("24 images, lowest score first").last).to_be_visible()
 
     table = page.locator("[data-testid=stDataFrame]").filter(has=page.get_by_text("macro-F1 [95 %]")).first
     table.scroll_into_view_if_needed()

@@ -150,6 +150,11 @@ def _read(path: Path, query: str) -> list[tuple[Any, ...]]:
     try:
         with closing(_connect(path)) as connection:
             return connection.execute(query).fetchall()
+    except sqlite3.OperationalError as error:
+        raise InputError(
+            f"The tracking store {path} cannot be used ({error}). Check that its disk has room and that you "
+            "may write there, or pass --tracking-uri with another path."
+        ) from error
     except sqlite3.DatabaseError as error:
         raise InputError(
             f"The tracking store {path} cannot be read as a SQLite database ({error}). "

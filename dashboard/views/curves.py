@@ -260,7 +260,7 @@ def overlaid(drawn: Drawn, asked: CurveChoices, marked: pd.DataFrame | None, *, 
     best = number == drawn.best
     says = explain_focus(drawn, focus, raw, best=best, shadow=shadow is not None)
     title = f"Training and validation loss by epoch, {'best trial' if best else 'trial'} ({number})"
-    verdict = verdict_of(focus, f"Best trial ({number})" if best else f"Trial {number}")
+    verdict = verdict_of(focus, f"Best trial with epochs ({number})" if best else f"Trial {number}")
     return CurveFigures(
         focus, title, drawing(chart), None, rate, says, clickable(raw, shadow), verdict=verdict
     )

@@ -107,7 +107,7 @@ def test_loss_curves_open_on_training_against_validation_loss_of_the_best_trial(
     app = open_page(PAGE)
     assert app.selectbox(key="metric").value == "training and validation loss"
     best = trial_frames.top(synthetic_runs.training(12, 2, 9)[1], 1)["trial"].iloc[0]
-    assert re.search(rf"\*\*Best trial \({best}\): validation loss ", words(app))
+    assert re.search(rf"\*\*Best trial with epochs \({best}\): validation loss ", words(app))
     spec = shown_specs(app)[0]
     focus = next(layer for layer in spec["layer"] if "stroke" in layer["encoding"])
     assert focus["encoding"]["stroke"]["scale"]["domain"] == ["training", "validation"]
@@ -178,7 +178,7 @@ def test_heads_without_epochs_have_a_chart_over_their_penalty_and_no_line_over_e
     ]
     heads = l2["layer"][0]["encoding"]["color"]["scale"]["domain"]
     assert set(heads) == {"ridge regression", "logistic regression"}
-    found = re.search(r"Best trial \((\d+)\): validation loss", words(app))
+    found = re.search(r"Best trial with epochs \((\d+)\): validation loss", words(app))
     assert found is not None
     assert int(found[1]) in set(trials.loc[trials["param.solver"] == "descent", "trial"])
 

@@ -104,12 +104,13 @@ class Place:
     """Room above a page's first chart for what is drawn after it: ``with place: …``.
 
     Args:
+        name: unique on the page.
         height: in pixels. As much is kept free, also while what is drawn there arrives piece by piece, so
             that the chart stays where it is.
     """
 
-    def __init__(self, height: int) -> None:
-        self.room = room(f"place-of-{height}", height)
+    def __init__(self, name: str, height: int) -> None:
+        self.room = room(f"place-of-{name}", height)
         self.kept_free = self.room.empty()
         if state.waits_for_chart():
             self.kept_free.space(height)
@@ -141,7 +142,7 @@ def controlled(
         names: of the controls, in the address and in the session.
         height: of the row in pixels, about.
     """
-    above = Place(height)
+    above = Place("controls", height)
     if state.opens_untouched(*names):
         draws(first)
         with above:

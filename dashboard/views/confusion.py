@@ -110,7 +110,7 @@ def show_asked(page: MatrixPage) -> None:
     if page.other is None:
         verdict(page)
         cells = page.kept("cells", lambda: prediction_frames.confusion(page.rows))
-        above = layout.Place(WAYS_IN_HEIGHT)
+        above = layout.Place("ways-in", WAYS_IN_HEIGHT)
         left, right = sides(page)
         with left:
             matrix(page, cells, page.rows, name="confusion")

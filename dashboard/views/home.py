@@ -53,7 +53,7 @@ def main() -> None:
     info = state.chosen(infos)
     st.header(HOME.title)
     sweeping = state.REFRESH_S if any(found.state == RunState.LIVE for found in infos) else None
-    lists = layout.Place(lists_height(infos, others))
+    lists = layout.Place("lists", lists_height(infos, others))
     layout.page(text.plain(info.name), results, named=False)
     with lists:
         st.fragment(sweep_table, run_every=sweeping)(info.run_id)
@@ -205,7 +205,7 @@ def results(info: RunInfo) -> None:
         )
     elif info.ours:
         summary = state.summary(info)
-        above = layout.Place(headline.height(summary, info.objective))
+        above = layout.Place("headline", headline.height(summary, info.objective))
         version = ("progress", info.run_id, state.version(info, Artifact.TRIALS))
         progress(trials, version, info.objective)
         with above:

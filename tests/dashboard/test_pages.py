@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from streamlit.testing.v1 import AppTest
 
 from dashboard import text
 from dashboard.ui import pages, state
@@ -48,6 +49,21 @@ def test_addresses_of_earlier_versions_choose_what_has_another_name_now(
 ) -> None:
     showing(synthetic_runs.sweep)
     assert open_page(f"views/{page}.py", **{name: earlier}).button_group(key=name).value == now
+
+
+def test_two_places_of_one_height_stand_on_one_page() -> None:
+    def script() -> None:
+        import streamlit as st
+
+        from dashboard.ui.layout import Place
+
+        for name in ("one", "two"):
+            with Place(name, 100):
+                st.text(name)
+
+    app = AppTest.from_function(script).run()
+    assert not app.exception
+    assert [text.value for text in app.text] == ["one", "two"]
 
 
 def test_a_command_that_is_too_long_for_mlflow_is_shown_whole(uri: str) -> None:

@@ -190,6 +190,12 @@ def left(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole:02} left" if hours else f"{minutes}:{whole:02} left"
 
 
+def cut(value: object, limit: int) -> str:
+    """Return ``value`` as text, truncated to ``limit`` characters with an ellipsis."""
+    text = str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def files_by_extension(count: Mapping[str, int]) -> str:
     """Format numbers of files by extension: ``30 .heic, 3 .dcm, 2 without an extension``; "" for none."""
     ordered = sorted(count.items(), key=lambda item: (-item[1], item[0]))

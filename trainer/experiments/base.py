@@ -15,6 +15,7 @@ import yaml
 from trainer.core.config import CommonConfig, DataConfig, StudyConfig, command_line, new_study_name, settings
 from trainer.core.console import say
 from trainer.core.errors import InputError
+from trainer.core.text import cut
 from trainer.tracking.schema import Artifact, Kind, Summary, Tag
 from trainer.tracking.studies import StudyRun, find_study
 from trainer.tracking.writer import RunWriter
@@ -230,7 +231,8 @@ def refuse_change(study: str, *, before: Figures, now: Figures) -> None:
     """
     now = json.loads(json.dumps(now))  # the same round trip as the record: tuples become lists
     changed = [
-        f"  {name} was {_shown(before.get(name))} and is {_shown(now.get(name))}"
+        f"  {name} was {cut(repr(before.get(name)), SETTING_SHOWN)} and is "
+        f"{cut(repr(now.get(name)), SETTING_SHOWN)}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     ]
@@ -240,11 +242,6 @@ def refuse_change(study: str, *, before: Figures, now: Figures) -> None:
             f"The study {study} cannot be resumed like this:\n{lines}\nGo back to what it began with, or "
             "pass another --study."
         )
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SETTING_SHOWN else f"{text[:SETTING_SHOWN]} …"
 
 
 def close_lost_runs(config: CommonConfig) -> None:

@@ -62,6 +62,24 @@ def find_run(client: MlflowClient, run_id: str) -> Run:
         ) from error
 
 
+def parent_of(artifact: str) -> str | None:
+    """Return the artifact's folder, as MLflow's calls want it: nothing for the root."""
+    return artifact.rpartition("/")[0] or None
+
+
+def read_artifact(client: MlflowClient, run: Run, artifact: str) -> bytes | None:
+    """Return a file of a run; None where it is not logged."""
+    folder = local_folder(run.info.artifact_uri)
+    if folder is not None:
+        path = folder / artifact
+        return path.read_bytes() if path.exists() else None
+    listed = client.list_artifacts(run.info.run_id, parent_of(artifact))
+    if artifact not in {entry.path for entry in listed}:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        return Path(client.download_artifacts(run.info.run_id, artifact, scratch)).read_bytes()
+
+
 def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
     """Download ``models:/NAME/VERSION`` or ``runs:/RUN_ID/PATH`` to a folder that is deleted at exit.
 
@@ -178,9 +196,3 @@ def runs(client: MlflowClient, experiment_id: str, *, where: str) -> Iterator[Ru
 def tag_filter(tag: str, value: str) -> str:
     """Return an MLflow filter for a tag. The value must not contain quotes."""
     return f"tags.`{tag}` = '{value}'"
-
-
-def cut(value: object, limit: int) -> str:
-    """Return ``value`` as text, truncated to ``limit`` characters with an ellipsis."""
-    text = str(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

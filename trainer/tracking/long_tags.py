@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.tracking.client import cut, local_folder
+from trainer.core.text import cut
+from trainer.tracking.client import read_artifact
 from trainer.tracking.schema import LONG_TAGS, Artifact
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-def stored(tags: Mapping[str, object]) -> tuple[dict[str, str], dict[str, bytes]]:
+def split_long(tags: Mapping[str, object]) -> tuple[dict[str, str], dict[str, bytes]]:
     """Return tags as MLflow takes them, and the artifacts that hold those which are read back and too long.
 
     Any other tag that is too long is for people, and is cut.
@@ -39,17 +38,6 @@ def whole(client: MlflowClient, run: Run) -> dict[str, str]:
     tags = dict(run.data.tags)
     for tag in LONG_TAGS:
         if tags.get(tag) == Artifact.of_tag(tag):
-            tags[tag] = _read(client, run, Artifact.of_tag(tag)) or tags[tag]
+            stored = read_artifact(client, run, Artifact.of_tag(tag))
+            tags[tag] = tags[tag] if stored is None else stored.decode()
     return tags
-
-
-def _read(client: MlflowClient, run: Run, artifact: str) -> str | None:
-    folder = local_folder(run.info.artifact_uri)
-    if folder is not None:
-        path = folder / artifact
-        return path.read_text(encoding="utf-8") if path.exists() else None
-    inner = artifact.rpartition("/")[0]
-    if artifact not in {entry.path for entry in client.list_artifacts(run.info.run_id, inner)}:
-        return None
-    with tempfile.TemporaryDirectory() as scratch:
-        return Path(client.download_artifacts(run.info.run_id, artifact, scratch)).read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -21,6 +22,7 @@ from filelock import FileLock, Timeout
 from trainer.core import atomic
 from trainer.core.console import say
 from trainer.core.errors import InputError, first_line
+from trainer.core.text import cut
 from trainer.tracking import long_tags, schema
 from trainer.tracking.children import (
     STATUS,
@@ -30,7 +32,15 @@ from trainer.tracking.children import (
     metrics_of,
     tags_of,
 )
-from trainer.tracking.client import check_not_moved, connect, cut, find_run, local_folder, open_experiment
+from trainer.tracking.client import (
+    check_not_moved,
+    connect,
+    find_run,
+    local_folder,
+    open_experiment,
+    parent_of,
+    read_artifact,
+)
 from trainer.tracking.schema import SCHEMA_VERSION, Artifact, Kind, RunState, Stopped, Tag
 from trainer.tracking.studies import state_of, test_looks
 
@@ -85,7 +95,7 @@ class RunWriter:
         own = {Tag.SCHEMA: SCHEMA_VERSION, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
         all_tags = {Tag.KIND: Kind.SWEEP, **tags, **own}
         experiment_id = open_experiment(client, experiment)
-        short, long = long_tags.stored(all_tags)
+        short, long = long_tags.split_long(all_tags)
         run = client.create_run(experiment_id, tags=short, run_name=cut(study, NAME_LENGTH))
         writer = cls(client, run, claim=_claim(run))
         for artifact, content in long.items():
@@ -125,14 +135,8 @@ class RunWriter:
 
     def read_file(self, artifact: str) -> bytes | None:
         """Return a file that is already logged; ``None`` where it is not."""
-        if self._folder is not None:
-            path = self._folder / artifact
-            return path.read_bytes() if path.exists() else None
-        with self._lock, tempfile.TemporaryDirectory() as scratch:
-            listed = self._client.list_artifacts(self.run_id, _parent(artifact))
-            if artifact not in {entry.path for entry in listed}:
-                return None
-            return Path(self._client.download_artifacts(self.run_id, artifact, scratch)).read_bytes()
+        with nullcontext() if self._folder is not None else self._lock:
+            return read_artifact(self._client, self._run, artifact)
 
     def table(self, artifact: str, frame: pd.DataFrame) -> None:
         """Log a table as Parquet, replacing an earlier one of that name. Readers never see half of it."""
@@ -148,7 +152,7 @@ class RunWriter:
         with self._lock, tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch, Path(artifact).name)
             path.write_bytes(data)
-            self._client.log_artifact(self.run_id, str(path), _parent(artifact))
+            self._client.log_artifact(self.run_id, str(path), parent_of(artifact))
 
     def folder(self, artifact: str, source: Path) -> None:
         """Log a folder, replacing an earlier one of that name; by rename where the store is local."""
@@ -217,7 +221,7 @@ class RunWriter:
             run = self._client.create_run(
                 self._run.info.experiment_id,
                 start_time=child.started_ms,
-                tags=long_tags.stored(tags_of(child, self._run))[0],
+                tags=long_tags.split_long(tags_of(child, self._run))[0],
                 run_name=cut(child.name, NAME_LENGTH),
             )
         self._log(run.info.run_id, params=child.params, metrics=list(metrics_of(child)))
@@ -281,7 +285,7 @@ class RunWriter:
                 stopped = Stopped(str(labels[Tag.STOPPED]))
                 close_unfinished_children(self._client, self._run, stopped=stopped, ended_ms=int(now * 1000))
             _clear_labels(self._client, self.run_id)  # closed as lost, perhaps, while the machine slept
-            for tag, text in long_tags.stored({**labels, Tag.HEARTBEAT: now})[0].items():
+            for tag, text in long_tags.split_long({**labels, Tag.HEARTBEAT: now})[0].items():
                 self._client.set_tag(self.run_id, tag, text)
             self._client.set_terminated(self.run_id, status)
         if self._claim is not None:
@@ -312,11 +316,6 @@ def _busy(run: Run) -> InputError:
         "done, or stop it, or pass another --study. A process that died on another machine is given up "
         f"{schema.HEARTBEAT_LOST_S:.0f} s after its last sign of life."
     )
-
-
-def _parent(artifact: str) -> str | None:
-    """Return the artifact's folder, as MLflow's calls want it: nothing for the root."""
-    return artifact.rpartition("/")[0] or None
 
 
 def _clear_labels(client: MlflowClient, run_id: str) -> None:

@@ -54,6 +54,12 @@ class RunDatabase:
     def __init__(self, path: Path) -> None:
         self.uri = f"file:{quote(str(path))}?mode=ro"
 
+    def is_empty(self) -> bool:
+        """Return whether there are no tables of MLflow."""
+        with closing(self._connect()) as connection:
+            tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'runs'")
+            return not tables.fetchone()[0]
+
     def experiments(self) -> dict[str, str]:
         """Return the names of the experiments by id."""
         with closing(self._connect()) as connection:

@@ -12,12 +12,10 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
@@ -63,11 +61,8 @@ class Store:
             return False
         if not self.database.exists():
             return True
-        uri = f"file:{quote(str(self.database))}?mode=ro"
         try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
-                tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'runs'")
-                return not tables.fetchone()[0]
+            return RunDatabase(self.database).is_empty()
         except sqlite3.DatabaseError as error:
             raise StoreProblem(
                 f"The tracking store {self.database} cannot be read as a SQLite database ({error}). Start "

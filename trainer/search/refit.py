@@ -115,8 +115,8 @@ def describe(choice: Choice, objective: Objective, *, crossed: bool) -> str:
             f"trial: {compared}."
         )
     return (
-        f"Final head: trial {next(iter(choice.weights))}, {score}. An ensemble is not significantly better: "
-        f"{compared}."
+        f"Final head: trial {next(iter(choice.weights))}, {score}. The ensemble was not taken: against the "
+        f"trial it has {compared}."
     )
 
 

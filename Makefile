@@ -39,9 +39,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: setup
 	@$(BIN)/python -m trainer.sweep --data demo --encoder demo --trials 32 --seeds 3
 	@{ echo "Look at it: make dashboard, then http://127.0.0.1:8501"; \
-	   echo "  Embeddings        the classes as regions; hover for the images; colour by spoiled"; \
-	   echo "  Confusion matrix  what is taken for what"; \
-	   echo "  Loss curves       all 32 configurations at once, by any hyperparameter"; \
+	   echo "  Embeddings        a map of the classes; hover for the images; colour by known noise"; \
+	   echo "  Confusion matrix  which classes are confused, with the images"; \
+	   echo "  Loss curves       training against validation loss of the best trial, and all others"; \
 	   echo "or make ui for MLflow's own pages: http://127.0.0.1:5000"; } >&2
 
 ablate: setup

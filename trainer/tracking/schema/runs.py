@@ -41,7 +41,9 @@ class Tag:
     STUDY = "headroom.study"
     DATA = "headroom.data"  # value of --data
     DIGEST = "headroom.data_digest"  # digest of the manifest
-    DATA_SUMMARY = "headroom.data_summary"  # a line: classes, splits, captions and groups, as they were read
+    DATA_SUMMARY = (
+        "headroom.data_summary"  # a line: classes, splits, captions and groups of the rows that are used
+    )
     ENCODER = "headroom.encoder"
     COMMAND = "headroom.command"  # the shell command that resumes this run
     IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed

@@ -59,9 +59,8 @@ def _print(figures: dict[str, Any]) -> None:
     """Print the last line. Where nobody reads it any more, end quietly."""
     try:
         print(json.dumps(figures), flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
-        sys.exit(128 + signal.SIGPIPE)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            sys.exit(128 + signal.SIGPIPE)
         raise

@@ -17,9 +17,8 @@ from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions,
 IMAGE = 96  # pixels
 HOW = (
     "Every method classifies the same test rows, and differences are paired: intervals are bootstrap "
-    "intervals "
-    "over rows (or groups), p-values come from swapping the answers of both methods at random. Better or "
-    "worse: p < 0.05 after Holm’s correction and an interval without 0.",
+    "intervals over rows (or groups), p-values come from swapping the answers of both methods at random. "
+    "Better or worse: p < 0.05 after Holm’s correction and an interval without 0.",
     "One comparison has one p-value, that of macro-F1; accuracy and the counts describe the same difference. "
     "McNemar’s test of accuracy is in the run’s table `method_pairs.parquet`. “Detectable” is the difference "
     "that would have been found with 80 % power.",
@@ -119,8 +118,8 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
     sizes = f"{tests.min():,}" if tests.nunique() == 1 else f"{tests.min():,}–{tests.max():,}"
     layout.sentence(
         f"F1 of {mine} minus {theirs}; 95 % intervals. Coloured: p < 0.05 after Holm’s correction for "
-        f"{count} "
-        f"classes. {sizes} test rows per class. {theirs} is ahead in {len(behind)}, significantly in {sure}."
+        f"{count} classes. {sizes} test rows per class. {theirs} is ahead in {len(behind)}, significantly in "
+        f"{sure}."
     )
 
 

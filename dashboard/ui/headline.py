@@ -23,8 +23,6 @@ SELECTED = (
     "The validation score was used for selection and is optimistic; so large a gap may also mean that the "
     "test set differs. See Data quality."
 )
-
-
 FIGURES, CAPTION, METHOD, BOX = 154, 34, 48, 84  # pixels: verdict and figures, and what may be below them
 
 

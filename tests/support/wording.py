@@ -72,33 +72,34 @@ def columns(table: Any) -> list[str]:
     return [str(shown.get(str(name), {}).get("label") or name) for name in table.value.columns]
 
 
+def parts_of(spec: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in a Vega-Lite specification but those of its tables, the outermost first."""
+    if isinstance(spec, dict):
+        yield spec
+        for key, value in spec.items():
+            if key != "datasets":
+                yield from parts_of(value)
+    elif isinstance(spec, list):
+        for one in spec:
+            yield from parts_of(one)
+
+
 def chart_texts(spec: Any) -> Iterator[str]:
     """Yield the titles in a Vega-Lite specification (of axes, legends, tooltips, the chart) and the names of
     its legends' entries."""
-    if isinstance(spec, dict):
-        for key, value in spec.items():
-            if key == "title" and isinstance(value, str):
-                yield value
-            elif key == "domain" and isinstance(value, list):
-                yield from (one for one in value if isinstance(one, str))
-            elif key != "datasets":
-                yield from chart_texts(value)
-    elif isinstance(spec, list):
-        for one in spec:
-            yield from chart_texts(one)
+    for part in parts_of(spec):
+        title, domain = part.get("title"), part.get("domain")
+        if isinstance(title, str):
+            yield title
+        if isinstance(domain, list):
+            yield from (one for one in domain if isinstance(one, str))
 
 
 def tooltips(spec: Any) -> Iterator[list[str]]:
     """Yield the lines of each tooltip of a Vega-Lite specification."""
-    if isinstance(spec, dict):
-        if isinstance(spec.get("tooltip"), list):
-            yield [str(one.get("title", one.get("field", ""))) for one in spec["tooltip"]]
-        for key, value in spec.items():
-            if key != "datasets":
-                yield from tooltips(value)
-    elif isinstance(spec, list):
-        for one in spec:
-            yield from tooltips(one)
+    for part in parts_of(spec):
+        if isinstance(part.get("tooltip"), list):
+            yield [str(one.get("title", one.get("field", ""))) for one in part["tooltip"]]
 
 
 def contradicting(app: AppTest) -> list[list[str]]:

@@ -15,11 +15,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines that are printed."""
+    lines: list[str] = []
+    monkeypatch.setattr(console, "say", lines.append)
+    return lines
+
+
 def test_a_log_has_a_line_every_tenth_with_the_rate_and_the_time_left(
-    clock: list[float], monkeypatch: pytest.MonkeyPatch
+    clock: list[float], said: list[str]
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(console, "say", said.append)
     shown = console.Bar("Encoding", "images", None, None)
     for done in range(0, 101):
         clock[0] = done / 4
@@ -30,11 +36,7 @@ def test_a_log_has_a_line_every_tenth_with_the_rate_and_the_time_left(
     assert said[-1] == "Encoding: 100/100 images"
 
 
-def test_quick_work_has_no_more_than_a_line_per_second(
-    clock: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(console, "say", said.append)
+def test_quick_work_has_no_more_than_a_line_per_second(clock: list[float], said: list[str]) -> None:
     shown = console.Bar("Reading", "images", None, None)
     for done in range(0, 101):
         clock[0] = done / 50
@@ -53,11 +55,7 @@ def test_a_rate_has_three_digits(per_s: float, words: str) -> None:
     assert text.rate(per_s) == words
 
 
-def test_what_was_done_before_does_not_make_the_rate_better(
-    clock: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(console, "say", said.append)
+def test_what_was_done_before_does_not_make_the_rate_better(clock: list[float], said: list[str]) -> None:
     resumed = console.Bar("Sweep", "trials", None, None)
     resumed.update(800, 1000)
     clock[0] = 1000.0

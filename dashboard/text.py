@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from trainer.core.text import (
@@ -62,6 +62,7 @@ __all__ = [
     "signed",
     "significant",
     "span",
+    "spread",
     "value",
 ]
 
@@ -135,6 +136,12 @@ def over_seeds(value: float | None, ends: Sequence[float | None] | None) -> str:
 def no_width(ends: Sequence[float | None] | None) -> bool:
     """Return whether nothing varied, so that an interval says nothing."""
     return known(ends) and ends[1] - ends[0] < NO_WIDTH
+
+
+def spread(counts: Collection[int]) -> str:
+    """Format the smallest and the largest of whole numbers: ``9–52``, or ``12`` where all are equal."""
+    least, most = int(min(counts)), int(max(counts))
+    return f"{least:,}" if least == most else f"{least:,}–{most:,}"
 
 
 def value(number: object) -> str:

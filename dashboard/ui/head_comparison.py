@@ -114,8 +114,7 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
     )
     behind = frame[frame["value"] < 0]
     sure = int((behind["says"] == comparison.WORSE).sum())
-    count, tests = len(frame), frame["n"]
-    sizes = f"{tests.min():,}" if tests.nunique() == 1 else f"{tests.min():,}–{tests.max():,}"
+    count, sizes = len(frame), text.spread(frame["n"].tolist())
     layout.sentence(
         f"F1 of {mine} minus {theirs}; 95 % intervals. Coloured: p < 0.05 after Holm’s correction for "
         f"{count} classes. {sizes} test rows per class. {theirs} is ahead in {len(behind)}, significantly in "

@@ -489,8 +489,7 @@ def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
         alt_text=f"Change of F1 for {len(frame)} classes with 95 % intervals",
         n=text.count(int(frame[AblationClasses.TEST].sum()), "test row"),
     )
-    tests = frame[AblationClasses.TEST]
-    sizes = f"{int(tests.min()):,}" if tests.nunique() == 1 else f"{int(tests.min()):,}–{int(tests.max()):,}"
+    sizes = text.spread(frame[AblationClasses.TEST].tolist())
     layout.sentence(
         f"{text.plain(cell['name'], longest=110)}, 95 % intervals. Coloured: p < 0.05 after Holm’s "
         f"correction for {len(frame)} tests; {sizes} test rows per class."

@@ -437,8 +437,7 @@ def explain(
         return f"{label}, {text.count(total, 'run')} (one per line: no interval)."
     counts = text.count(total, "trial")
     if len(sizes) > 1:
-        counts += f" in {len(sizes)} groups of {sizes.min()}"
-        counts += f"–{sizes.max()}" if sizes.max() > sizes.min() else ""
+        counts += f" in {len(sizes)} groups of {text.spread(sizes.tolist())}"
     least = trial_frames.FEWEST_IN_BAND
     band = "95 % t-interval over trials" if sizes.max() >= least else f"no interval under {least} trials"
     words = [f"Mean of {counts}; {band}."]

@@ -106,3 +106,8 @@ def test_counts_agree_with_their_noun() -> None:
 def test_how_long_ago_counts_from_the_given_moment() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert text.ago(now - timedelta(minutes=3), now=now) == "3 min 0 s ago"
+
+
+@pytest.mark.parametrize(("counts", "words"), [([12, 12], "12"), ([9, 1_052, 20], "9–1,052")])
+def test_a_spread_of_counts_names_its_ends_once(counts: list[int], words: str) -> None:
+    assert text.spread(counts) == words

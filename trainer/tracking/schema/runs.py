@@ -41,9 +41,7 @@ class Tag:
     STUDY = "headroom.study"
     DATA = "headroom.data"  # value of --data
     DIGEST = "headroom.data_digest"  # digest of the manifest
-    DATA_SUMMARY = (
-        "headroom.data_summary"  # a line: classes, splits, captions and groups of the rows that are used
-    )
+    DATA_SUMMARY = "headroom.data_summary"  # a line: classes, splits, captions, groups of the rows used
     ENCODER = "headroom.encoder"
     COMMAND = "headroom.command"  # the shell command that resumes this run
     IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed

@@ -48,7 +48,7 @@ ablate: setup
 	@$(BIN)/python -m trainer.ablate --data demo --encoder demo --bad-source 0.4
 
 dashboard: setup
-	@$(BIN)/streamlit run dashboard/Home.py
+	@$(BIN)/python -m trainer dashboard
 
 ui: setup
 	@store=$$($(BIN)/python -c 'from trainer.core.locations import default_tracking_uri; from trainer.tracking import database; \
@@ -66,6 +66,8 @@ lint: setup
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/licences.py --check
+	@$(BIN)/python scripts/audit.py
 
 bench: setup
 	@set -e; for file in benchmarks/*.py; do echo "== $$file" >&2; $(BIN)/python "$$file"; done

@@ -44,6 +44,7 @@ from trainer.features.backbone import pick_device, pick_dtype
 from trainer.features.encoder import preparation_of
 from trainer.features.partial_encoder import FrozenFront, TrainableTail, run_to_block
 from trainer.features.settings import EncoderSettings
+from trainer.features.unfreezing import Unfreezing
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.training_data import Scale
@@ -139,11 +140,12 @@ def measure(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
         batch_size="auto",
         workers="auto",
     )
-    stored = activations(manifest, settings, unfreeze_last=options.unfreeze_last)
+    how = Unfreezing(options.unfreeze_last)
+    stored = activations(manifest, settings, how)
     once_s = time.perf_counter() - began
-    resident = stored.settle()
+    resident = stored.move_to_gpu()
     side = preparation_of(folder).shape
-    front = FrozenFront(folder, unfreeze_last=options.unfreeze_last, side=side, device=device, dtype=dtype)
+    front = FrozenFront(folder, how, side=side, device=device, dtype=dtype)
     prepared = preparation_of(folder)
     decoded = [np.asarray(Image.open(io.BytesIO(file))) for file in manifest.images or ()]
     pixels = torch.from_numpy(np.stack([prepared.pixels(image) for image in decoded]))

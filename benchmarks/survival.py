@@ -34,7 +34,7 @@ from trainer.data.manifest import Manifest
 from trainer.features import encoding_loop, store_admin
 from trainer.features.extract import extract
 from trainer.features.settings import EncoderSettings
-from trainer.features.store import read_shard
+from trainer.features.shard import notes_in, read_shard
 
 PER_SHARD = 8  # images: there shall be many moments at which a shard is being written
 
@@ -69,11 +69,10 @@ def shards_in(cache: Path) -> tuple[dict[Shard, list[str]], int]:
     whole: dict[Shard, list[str]] = {}
     torn = 0
     for entry in store_admin.entries(cache / "features"):
-        torn += sum(damage is not None for damage in store_admin.verify(entry))
+        torn += len(store_admin.verify(entry))
         measures = entry.key is not None and "measures" in entry.key.fields
-        for note in entry.folder.glob("*.json"):
-            if note.name != "key.json":
-                whole[Shard(measures, note.stem)] = read_shard(note)[0]
+        for note in notes_in(entry.folder):
+            whole[Shard(measures, note.stem)] = read_shard(note).content
     return whole, torn
 
 

@@ -190,7 +190,7 @@ def headroom(
     args: argparse.Namespace,
 ) -> tuple[list[HeadSpec], Measured]:
     """A sweep; returns the trials that it ran, too."""
-    from trainer.experiments import evaluation
+    from trainer.experiments import row_map
     from trainer.experiments.sweep.config import SweepConfig
     from trainer.experiments.sweep.run import MLFLOW, run
     from trainer.search.space import head_spec
@@ -198,7 +198,7 @@ def headroom(
     from trainer.tracking.client import connect, local_folder
     from trainer.tracking.schema import Artifact, Summary
 
-    evaluation.MOST_MAPPED = 2 * CLASSES  # the map is drawn after the search, and costs more than it
+    row_map.MOST_MAPPED = 2 * CLASSES  # the map is drawn after the search, and costs more than it
     config = SweepConfig(
         data=str(features),
         space=space,

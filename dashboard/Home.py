@@ -11,16 +11,24 @@ if str(ROOT) not in sys.path:  # streamlit puts only this file's folder there
 
 import streamlit as st  # noqa: E402
 
-from dashboard.ui import navigation, sidebar, state  # noqa: E402
-from dashboard.ui.pages import HOME, PAGES  # noqa: E402
+from dashboard.ui import navigation, offline, sidebar, state  # noqa: E402
+from dashboard.ui.pages import HOME, PAGES, title_of  # noqa: E402
 
+offline.stay_offline()
 st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "dashboard" / "icon.svg"), layout="wide")
 navigation.headings()
+about = state.glimpsed()
+objective = about.objective if about else None
 page = st.navigation(
     [
         st.Page(one.file, title=one.title, icon=one.shortcode, default=True)
         if one is HOME
-        else st.Page(one.file, title=one.title, icon=one.shortcode, url_path=one.view)
+        else st.Page(
+            one.file,
+            title=title_of(one, objective),
+            icon=one.shortcode,
+            url_path=one.view,
+        )
         for one in PAGES
     ],
     expanded=True,

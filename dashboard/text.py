@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from trainer.core.text import (
+    Form,
     below_expected,
     brackets,
     cautions,
@@ -17,12 +18,14 @@ from trainer.core.text import (
     detectable,
     duration,
     figure,
+    forms,
     interval,
     known,
     left,
     natural_key,
     p_equals,
     p_value,
+    quantity,
     rate,
     rows_drawn,
     score,
@@ -32,6 +35,7 @@ from trainer.core.text import (
 
 __all__ = [
     "NO_WIDTH",
+    "Form",
     "ago",
     "below_expected",
     "brackets",
@@ -45,6 +49,7 @@ __all__ = [
     "duration",
     "ends",
     "figure",
+    "forms",
     "interval",
     "known",
     "left",
@@ -54,6 +59,7 @@ __all__ = [
     "p_equals",
     "p_value",
     "plain",
+    "quantity",
     "rate",
     "rows_drawn",
     "score",

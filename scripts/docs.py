@@ -43,7 +43,9 @@ CONFIGS = {  # of each command: where its flags are defined
     "verify": "trainer.verify:VerifyConfig",
     "finetune": "trainer.finetune:FinetuneConfig",
     "predict": "trainer.predict:PredictConfig",
+    "search_images": "trainer.search_images:SearchImagesConfig",
     "cache": "trainer.cache:Command",
+    "doctor": "trainer.doctor:DoctorConfig",
 }
 SCHEMA_ORDER = ("runs", "sweep", "extraction", "ablation", "verification", "comparison")
 

@@ -8,7 +8,7 @@ requirements.txt has what Headroom needs, requirements-dev.txt what its tests an
 every extra among it.
 requirements.lock has both with hashes and exact versions, those of the environment that runs this script, in
 which the tests pass. It lacks torch and what only torch needs, because builds for CPUs and for GPUs share a
-version, but not a hash.
+version, but not a hash; and pip, which installs them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
 HEADING = "# Generated from pyproject.toml: python scripts/requirements.py"
-ONLY_OF_TORCH = ("torch", "triton")  # and the packages of NVIDIA
+NOT_LOCKED = ("torch", "triton", "pip")  # and the packages of NVIDIA
 
 
 def files() -> dict[Path, str]:
@@ -51,15 +51,15 @@ def lock() -> None:
     command += ["--custom-compile-command", ".venv/bin/python scripts/requirements.py --lock"]
     command += ["--output-file", str(LOCK), *(path.name for path in files())]
     subprocess.run(command, check=True, cwd=ROOT)
-    LOCK.write_text(_without_torch(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
+    LOCK.write_text(_locked(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def _without_torch(text: str) -> str:
+def _locked(text: str) -> str:
     kept, keep = [], True
     for line in text.splitlines(keepends=True):
         if not line.startswith(" "):
             name = line.partition("==")[0].strip()
-            keep = name not in ONLY_OF_TORCH and not name.startswith(("nvidia-", "cuda-"))
+            keep = name not in NOT_LOCKED and not name.startswith(("nvidia-", "cuda-"))
         if keep:
             kept.append(line)
     return "".join(kept)

@@ -1,6 +1,7 @@
 """Images of the dashboard for the documentation: every page, light, dark, and as a telephone shows it.
 
     python scripts/screenshots.py [--tracking-uri sqlite:///mlruns/mlflow.db] [--run RUN_ID] [--out docs/img]
+    python scripts/screenshots.py --run RUN_ID --only labels   # of a sweep of several labels, or numbers
 
 The page of two classes shows the newest sweep of two classes, if there is one.
 Needs Chromium (or Chrome) on the PATH and Playwright's Python package.
@@ -35,13 +36,15 @@ SHOTS = {  # file name → page and controls
     "embeddings": "embeddings",
     TWO_CLASSES: "twoclass",
     "ablation": "ablation",  # needs an ablation in the store
-    "tryit": "tryit",
+    "tryit": "tryit?source=test+row",
+    "search": "search",
     "verification": "verification",  # needs a verification in the store
     "zeroshot": "zeroshot",  # needs a zero-shot run in the store
     "fusion": "fusion",  # needs a fusion run in the store
     "encoders": "encoders",  # needs a comparison of encoders in the store
     "quality": "quality",  # needs an extraction in the store
 }
+OF_OTHER_TARGETS = {"labels": "confusion", "numbers": "confusion"}  # the same page of another sweep: --only
 
 
 def take(page: Page, address: str, target: Path, *, width: int = WIDTH) -> None:
@@ -71,6 +74,8 @@ def main() -> None:
     parser.add_argument("--tracking-uri", default=f"sqlite:///{ROOT / 'mlruns' / 'mlflow.db'}")
     parser.add_argument("--run", default="", help="id of the run to show; default: the newest sweep")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "img")
+    every = {**SHOTS, **OF_OTHER_TARGETS}
+    parser.add_argument("--only", nargs="+", choices=every, default=list(SHOTS), metavar="NAME")
     arguments = parser.parse_args()
     browser_path = find_browser()
     if browser_path is None:
@@ -84,7 +89,8 @@ def main() -> None:
             ("narrow", "light", NARROW),
         ):
             page = browser.new_page(color_scheme=theme)  # type: ignore[arg-type]
-            for name, query in SHOTS.items():
+            for name in arguments.only:
+                query = every[name]
                 chosen = (pair if name == TWO_CLASSES else None) or arguments.run
                 run = f"{'&' if '?' in query else '?'}run={chosen}" if chosen else ""
                 take(page, f"{address}/{query}{run}", arguments.out / f"{name}-{kind}.png", width=width)

@@ -13,6 +13,8 @@ from hypothesis import settings
 from tests.support.stores import fresh_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.once import Once
     from tests.support.trained_sweep import Answering, DemoSweep
 
@@ -51,6 +53,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The order in which workers are given modules. It is the same in every worker, as it must be."""
     first = {HERE / name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: first.get(item.path, len(first)))
+
+
+@pytest.fixture(autouse=True)
+def no_store_is_left_behind() -> Iterator[None]:
+    """MLflow's default store is the whole process's: tests that follow, and their commands, would use it."""
+    yield
+    left = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    assert left is None, (
+        f"the test left {left} as MLflow's default store: trainer.tracking.client.default_store"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +137,20 @@ def answering(once: Once, migrated_database: Path, tmp_path_factory: pytest.Temp
     made = once("answering", make)
     cache = shutil.copytree(made.cache, tmp_path_factory.mktemp("answering") / "cache")
     return made._replace(cache=Path(cache))  # commands write into it
+
+
+@pytest.fixture(scope="session")
+def searchable(once: Once, migrated_database: Path) -> Answering:
+    """The same with all images encoded in the space of images and texts, too; no test changes it."""
+    from tests.support import trained_sweep
+
+    def make(folder: Path) -> Answering:
+        shutil.copyfile(migrated_database, folder / "mlflow.db")
+        made = trained_sweep.sweep(folder, encoder="demo", dtype="float32")
+        trained_sweep.encode_for_words(made)
+        return made
+
+    return once("searchable", make)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trainer
@@ -24,7 +25,9 @@ COMMANDS = {
     "verify": "do two photos show the same person?",
     "finetune": "is fine-tuning the last blocks of the encoder worth it?",
     "predict": "classify new images with the best head of a sweep",
+    "search_images": "find images by words or by an image; recall of captions",
     "cache": "list, verify, prune, export or import cached features",
+    "doctor": "what is broken on this machine, and how to mend it",
     "dashboard": "show the results in the browser (flags are those of `streamlit run`)",
 }
 
@@ -39,21 +42,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: With the command's exit code; 2 for an unknown command.
     """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if name in ("-h", "--help"):
-        print(_help())
-    elif name == "--version":
-        print(f"headroom {trainer.__version__}")
+    if name in ("-h", "--help", "--version"):
+        _print(f"headroom {trainer.__version__}" if name == "--version" else _help())
     elif name == "dashboard":
         _show_dashboard(rest)
     elif name in COMMANDS:
-        from trainer import cli
+        from trainer.core import signals
 
-        cli.program = f"headroom {name}"
+        signals.end_while_loading()
+        with suppress(ImportError):  # of a library: the command itself says which
+            from trainer import cli
+
+            cli.program = f"headroom {name}"
         sys.argv = [name, *rest]
         runpy.run_module(f"trainer.{name}", run_name="__main__", alter_sys=True)
     else:
         print(f"Error: {name!r} is not a command. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
         sys.exit(2)
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except OSError:
+        from trainer import cli  # which loads libraries: not needed for a help that is read
+
+        with cli.guarded(), cli.printing():
+            raise
 
 
 def _help() -> str:
@@ -73,6 +88,9 @@ def _show_dashboard(flags: Sequence[str]) -> None:
     home = str(Path(package) / "Home.py")
     from streamlit.web import cli
 
+    from dashboard.ui.offline import stay_offline
+
+    stay_offline()  # before the first page is opened, which would do it, too
     sys.argv = ["streamlit", "run", home, *flags]
     cli.main()
 

@@ -328,7 +328,7 @@ class SweepResult:
         width = self.summary[Summary.DIMENSION]
         if x.ndim != 2 or x.shape[1] != width:
             raise InputError(f"x has the shape {x.shape}; expected rows of {width} numbers.")
-        return self.head.probabilities(x)
+        return self.head.answers(x)
 
     def frame(self) -> pd.DataFrame:
         """The completed trials, the best first."""
@@ -371,7 +371,7 @@ def run_sweep(
             ``refit``, ``coverage``: as the command has them.
 
     Raises:
-        InputError: no head can be trained on this data; a flag makes no sense.
+        InputError: no head can be trained on this data, such as one of numbers; a flag makes no sense.
         NoResultError: no trial completed.
 
     Example:
@@ -380,6 +380,8 @@ def run_sweep(
         >>> len(result.trials), 0 <= result.best.test_accuracy.value <= 1
         (4, True)
     """
+    from trainer.data.label_numbers import are_numbers
+
     unknown = sorted(set(flags) - set(FLAGS))
     if unknown:
         raise InputError(f"run_sweep has no argument {unknown[0]!r}; it takes {', '.join(FLAGS)}.")
@@ -387,6 +389,14 @@ def run_sweep(
     if flags.get("space") is not None:
         flags["space"] = Path(flags["space"])
     config = SweepConfig(**{**shared, **flags}, trials=trials, seeds=seeds, study=study)
+    manifest = features.features.manifest
+    if config.label_kind in ("number", "labels") or are_numbers(manifest.classes, manifest.label_n):
+        kind = config.label_kind or "number"
+        what = "numbers" if kind == "number" else "several labels per image"
+        raise InputError(
+            f"run_sweep searches heads of classes. For {what} run `python -m trainer.sweep --target {kind}`; "
+            "open_run reads what it recorded."
+        )
     if tracking_uri is None:
         return _search_in_memory(config, features.features)
     from trainer.experiments.sweep import run
@@ -396,23 +406,28 @@ def run_sweep(
 
 
 def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
-    from trainer.core.console import bar
+    from trainer.core.console import bar, say
     from trainer.core.stopwatch import Stopwatch
     from trainer.data.manifest import check_trainable
+    from trainer.data.vector_range import check_vectors
     from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
     from trainer.experiments.sweep import trials as steps
+    from trainer.experiments.sweep.memory_plan import trials_that_fit
     from trainer.experiments.sweep.validation import folds_of, plan_validation
     from trainer.search.space import load_space
     from trainer.search.trial_log import TrialLog
 
     steps.check(config)
     check_trainable(features.manifest)
+    if notice := check_vectors(features.manifest, features.vectors_nd):
+        say(notice)
     objective = objective_named(config.objective)
     space, trial_log = load_space(config.space), TrialLog(objective=objective)
     plan, validation = Plan.of(config), plan_validation(config, features.manifest, None)
     folds = folds_of(features, validation, plan.device, objective)
-    settings = steps.search_settings(config, plan, folds)
+    at_once = trials_that_fit(config, space, folds, rows=len(features.manifest))
+    settings = steps.search_settings(dataclasses.replace(config, at_once=at_once), plan, folds)
     with bar("Searching", "trials") as progress:
         for _ in steps.run_trials(config, settings, space, folds, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
@@ -456,7 +471,8 @@ class LoggedRun:
         return self.files.table(Artifact.CURVES)
 
     def predictions(self) -> pd.DataFrame:
-        """One row per logged head and sample: label, prediction, confidence, probabilities [C]."""
+        """One row per logged head and sample: label, prediction, confidence, probabilities [C]; of a number
+        that is predicted ``target`` and ``number``."""
         return self.files.table(Artifact.PREDICTIONS)
 
     def frame(self) -> pd.DataFrame:
@@ -467,8 +483,11 @@ class LoggedRun:
         """Counts [C, C] of the best head on a split: true class by row, predicted class by column.
 
         Raises:
-            InputError: there is no such split.
+            InputError: there is no such split, or the run predicts a number or several labels.
         """
+        if not self.summary.get(Summary.CLASSES):
+            what = "several labels" if self.summary.get(Summary.TARGET) == "labels" else "a number"
+            raise InputError(f"This run predicts {what}, and has no confusion matrix.")
         rows = self.frame()
         rows = rows[rows[Predictions.SPLIT] == split]
         if rows.empty:
@@ -573,7 +592,7 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
     """Compare the best heads of two runs, row by row on the test rows that both have.
 
     Raises:
-        InputError: they share no test row, or a row has two labels.
+        InputError: they share no test row, a row has two labels, or a run predicts no single class.
 
     Example:
         >>> features = hr.extract_features(hr.load_dataset("images"), encoder="demo")
@@ -589,6 +608,8 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
     keys = [Predictions.SAMPLE_ID, Predictions.SPLIT]
     columns = [*keys, Predictions.LABEL, Predictions.PRED, Predictions.UNIT]
     mine, theirs = (_best_answers(one).filter(columns) for one in (a, b))
+    if any(Predictions.PRED not in one for one in (mine, theirs)):
+        raise InputError("A run predicts no class; compare is for runs that predict one class per image.")
     pairs = mine.merge(theirs, on=keys, suffixes=("_a", "_b"))
     pairs = pairs[pairs[Predictions.SPLIT] == "test"]
     if pairs.empty:

@@ -20,10 +20,11 @@ from typing import Annotated, Any
 import tyro
 
 from trainer import cli
-from trainer.core import errors
+from trainer.core import errors, text
 from trainer.core.console import bar, say
-from trainer.core.locations import default_cache_dir
+from trainer.core.locations import check_is_local, default_cache_dir
 from trainer.features import store_admin
+from trainer.features.shard import set_aside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class _Cache:
 
     @property
     def root(self) -> Path:
+        check_is_local("--cache-dir", self.cache_dir)
         return self.cache_dir / "features"
 
 
@@ -52,22 +54,27 @@ class List(_Cache):
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(_Cache):
-    """Check the SHA-256 of every shard. Exit code 1 if any is damaged; the next extraction sets it aside and
-    encodes its images again."""
+    """Check every shard: its SHA-256, width and storage type, finite numbers, each image once. Exit code 1 if
+    any is damaged. Damaged shards are moved to the folder `bad` of their key, and the next command that needs
+    their images encodes these again."""
 
     def run(self) -> dict[str, Any]:
         found = store_admin.entries(self.root)
         total, done = sum(entry.shards for entry in found), 0
         damaged = []
         with bar("Verifying", "shards") as progress:
+
+            def checked() -> None:
+                nonlocal done
+                done += 1
+                progress.update(done, total)
+
             for entry in found:
-                for damage in store_admin.verify(entry):
-                    done += 1
-                    progress.update(done, total)
-                    if damage is not None:
-                        damaged.append(damage)
+                damaged += store_admin.verify(entry, checked=checked)
         for damage in damaged:
-            say(f"Damaged: {damage.path}: {damage.reason}")
+            path, reason = damage.path, damage.reason
+            is_shard = path.suffix == ".safetensors"
+            say(set_aside(path.parent, path.stem, reason) if is_shard else f"Damaged: {path}: {reason}.")
         figures = {"shards": done, "damaged": len(damaged), "paths": [str(damage.path) for damage in damaged]}
         if damaged:
             raise errors.NoResultError(
@@ -85,10 +92,9 @@ class Prune(_Cache):
     """The key, or a unique prefix of it."""
 
     def run(self) -> dict[str, Any]:
-        entry = store_admin.find(self.root, self.key)
-        freed = store_admin.prune(entry)
-        say(f"Removed {entry.folder.name}: {entry.vectors:,} vectors, {freed / 1e6:,.1f} MB.")
-        return {"key": entry.folder.name, "removed": entry.vectors, "freed_bytes": freed}
+        gone = store_admin.prune(store_admin.find(self.root, self.key))
+        say(f"Removed {gone.folder.name}: {gone.vectors:,} vectors, {gone.bytes / 1e6:,.1f} MB.")
+        return {"key": gone.folder.name, "removed": gone.vectors, "freed_bytes": gone.bytes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +117,21 @@ class Export(_Cache):
 
 @dataclass(frozen=True, kw_only=True)
 class Import(_Cache):
-    """Add the vectors of an exported file to the cache."""
+    """Add the vectors of an exported file to the cache: all of them, or none if one cannot be used."""
 
     file: Path
     """File written by `export`."""
 
     def run(self) -> dict[str, Any]:
-        entry, new = store_admin.import_vectors(self.file, self.root)
-        say(f"{entry.folder.name}: {new:,} new vectors, {entry.vectors:,} in all.")
-        return {"key": entry.folder.name, "imported": new, "vectors": entry.vectors}
+        done = store_admin.import_vectors(self.file, self.root)
+        entry = done.entry
+        say(f"{entry.folder.name}: {done.new:,} new vectors, {entry.vectors:,} in all.")
+        if done.different:
+            images = text.count(done.different, "image")
+            say(
+                f"Warning: the cache has another vector of {images} and keeps it. To replace it, prune first."
+            )
+        return {"key": entry.folder.name, "imported": done.new, "vectors": entry.vectors}
 
 
 Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubcommandPrefixes]
@@ -130,7 +142,7 @@ def describe(entry: store_admin.StoreEntry) -> str:
     fields = entry.key.fields if entry.key else {}
     if "measures" in fields:
         return "measures of images"
-    weights = next(iter(fields.get("weights", {}).values()), "?")[:8]
+    weights = str(next(iter(fields.get("weights", {}).values()), "?"))[:8]
     return f"{fields.get('pooling', '?')}, {fields.get('compute_dtype', '?')}, weights {weights}"
 
 

@@ -68,14 +68,14 @@ def place(
     scales = equal_scales(tuple(float(f(both[c])) for c in ("x", "y") for f in (min, max)), margin=0.04)  # type: ignore[arg-type]
     axis = alt.Axis(title=None, labels=False, ticks=False, domain=False, grid=False)
     x, y = alt.X("x:Q", axis=axis, scale=scales[0]), alt.Y("y:Q", axis=axis, scale=scales[1])
-    names = [title, "another class"]
+    names = [title, "other rows"]
     told = [
         alt.Tooltip("label:N"),
         alt.Tooltip("split:N"),
         alt.Tooltip("sample_id:N", title="sample"),
     ]
     dots = (
-        alt.Chart(rows.assign(group=rows["likely"].map({True: title, False: "another class"})))
+        alt.Chart(rows.assign(group=rows["likely"].map({True: title, False: "other rows"})))
         .mark_point(filled=True, size=max(14, min(50, 50_000 // max(len(rows), 1))), opacity=0.7, aria=False)
         .encode(
             x=x,

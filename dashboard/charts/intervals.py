@@ -47,12 +47,12 @@ def differences(base: alt.Chart, value: str, title: str) -> list[alt.Chart]:
     return [zero_rule(value, title), lines, dots]
 
 
-def best_trials(best: pd.DataFrame, *, title: str, most: float = 1) -> alt.LayerChart:
+def best_trials(best: pd.DataFrame, *, title: str, most: float = 1, least: float = 0) -> alt.LayerChart:
     """`trials.top`: a dot and its 95 % interval per trial, best on top.
 
     Args:
         title: of the score, such as macro-F1.
-        most: the upper end of what it can be.
+        most, least: the ends of what it can be.
     """
     frame = best.assign(name=best["trial"].astype(str))
     y = alt.Y(
@@ -62,7 +62,7 @@ def best_trials(best: pd.DataFrame, *, title: str, most: float = 1) -> alt.Layer
     reach = (frame["high"] - frame["low"]).median() / 2
     # room for the usual interval; a much wider one is cut, not the dots squeezed
     margin = max(0.25 * (high - low), 0 if pd.isna(reach) else 1.2 * reach) or 0.01
-    scale = alt.Scale(domain=[max(low - margin, 0), min(high + margin, most)], nice=False)
+    scale = alt.Scale(domain=[max(low - margin, least), min(high + margin, most)], nice=False)
     x = alt.X("score:Q", title=f"validation {title}", scale=scale)
     base = alt.Chart(frame).encode(
         y=y,

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.palette import CATEGORIES, GREY, ORDERED, PAN, RED, colours
+from dashboard.charts.palette import BLUE, CATEGORIES, GREY, ORANGE, ORDERED, PAN, RED, colours
 from trainer.charts.palette import ink
 
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
@@ -19,6 +19,8 @@ IMAGE = 34  # pixels on the map
 NAME_SIZE = 13  # pixels of a class name on the map
 BOX, POINT, VIEW = "box", "point", "view"  # names of the selections: a dragged box, a clicked point, the zoom
 DIMMED = 0.13
+LABEL_STATE = "label_state"  # column: whether a row has one label of several, and whether that was said
+LABEL_SET = "label_set"  # column: all labels of a row, the rarer combinations under one name
 RING = ["x", "y", "number", "here"]
 PLACES = ["left", "right", "bottom", "top"]
 # A plain drag draws a box, with Shift it moves the map; a click at the end of a drag is no click on a point.
@@ -59,8 +61,8 @@ def scatter(
     """A map of points ``x, y, number, label, pred, confidence, outcome, split, caption, corruption, image``.
 
     Both axes have the same units per pixel. A class has a colour and a shape, so that more classes than
-    colours can be told apart; of ``corruption`` and ``group`` the first is grey. ``image`` (a data URI or
-    null) shows in the tooltip.
+    colours can be told apart; of ``corruption``, ``group``, `LABEL_STATE` and `LABEL_SET` the first is grey.
+    ``image`` (a data URI or null) shows in the tooltip.
 
     Args:
         extent: of both axes, as a box; left out, that of the points.
@@ -72,6 +74,8 @@ def scatter(
         "y": alt.Y("y:Q", axis=_axis(), scale=scales[1]),
     }
     tooltip = _tooltip(colouring.column, colouring.title)
+    if points["confidence"].isna().all():  # of a predicted number there is none
+        tooltip = [one for one in tooltip if one.shorthand != "confidence:Q"]
     layers, legend = _dots(points, colouring, overlays, {**place, "tooltip": tooltip})
     layers[0] = layers[0].add_params(*_selections(), *legend)
     over = [_rings(overlays.marked, place, dark=dark), *_names(overlays.names, place, dark=dark)]
@@ -186,6 +190,8 @@ def _tooltip(colour: str, title: str) -> list[alt.Tooltip]:
         alt.Tooltip("caption:N"),
         alt.Tooltip("sample_id:N", title="sample"),
     ]
+    if colour == LABEL_STATE:
+        told.insert(1, alt.Tooltip(f"{colour}:N", title=title))
     if colour in ("corruption", "group"):
         told.append(alt.Tooltip(f"{colour}:N"))
     if colour == "number_shown":
@@ -200,8 +206,10 @@ def _point_colours(colour: str, title: str, classes: list[str], points: pd.DataF
     shared: Any = {"title": title, "sort": classes, "legend": _legend(classes)}
     if colour == "outcome":
         tints, shapes = [GREY, RED], ["circle", "diamond"]
+    elif colour == LABEL_STATE:
+        tints, shapes = [GREY, BLUE, ORANGE, RED], ["circle", "circle", "triangle-up", "diamond"]
     else:
-        quiet = tuple(classes[:1]) if colour in ("corruption", "group") else ()
+        quiet = tuple(classes[:1]) if colour in ("corruption", "group", LABEL_SET) else ()
         tints = colours(classes, ordered=False, quiet=quiet)
         # One shape more for each round through the colours.
         shapes = [SHAPES[i // len(CATEGORIES) % len(SHAPES)] for i in range(len(classes))]

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 from dashboard import text
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import trials
+from dashboard.frames.predictions import BEST
 from trainer.stats import binary
 from trainer.stats.calibration import calibration_error as binned_error
 from trainer.stats.calibration import equal_mass_bins
@@ -22,7 +23,6 @@ COLUMNS = 25  # of the histogram
 MOST_POINTS = 600  # of a curve
 SAID, SCALED = "before calibration", "after calibration"
 CHOSEN, AGREED = "threshold here", "90 % specificity on validation"
-BEST = "best"  # the head that the summary's figures are of
 
 
 def judged(predictions: pd.DataFrame, split: str, positive: str, temperature: float | None) -> pd.DataFrame:

@@ -23,18 +23,26 @@ def without_a_lone_label(images: pd.DataFrame) -> pd.DataFrame:
     return images if images[Images.LABEL].nunique() > 1 else images.assign(**{Images.LABEL: ""})
 
 
-def class_balance(images: pd.DataFrame) -> pd.DataFrame:
+def class_balance(images: pd.DataFrame, separator: str = "") -> pd.DataFrame:
     """``label, split, n, share, total``: rows of each class in each split, and their share of the split.
 
     Every class has a line for every split, so that one that is missing somewhere shows as 0. The most
     frequent class comes first.
+
+    Args:
+        separator: between the labels of a row that may have several, each of which is counted; "": one class.
     """
+    totals = images[Images.SPLIT].value_counts()
+    if separator:
+        several = images[Images.LABEL].str.split(separator, regex=False)
+        images = images[[Images.LABEL, Images.SPLIT]].assign(**{Images.LABEL: several}).explode(Images.LABEL)
+        images = images.assign(**{Images.LABEL: images[Images.LABEL].str.strip()}).reset_index(drop=True)
     labels = images[Images.LABEL].replace("", NO_LABEL)
     counts = pd.crosstab(labels, images[Images.SPLIT])
     counts = counts.reindex(columns=[split for split in SPLITS if split in counts.columns])
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     long = counts.rename_axis("label").reset_index().melt("label", var_name="split", value_name="n")
-    long["total"] = long.groupby("split")["n"].transform("sum")
+    long["total"] = long["split"].map(totals)
     return long.assign(share=long["n"] / long["total"])
 
 
@@ -111,6 +119,15 @@ def extremes(images: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, pd.DataF
         for up in (True, False)
     )
     return low, high
+
+
+def most_cut(images: pd.DataFrame) -> pd.DataFrame:
+    """The images of which the encoder sees least, worst first; of equal ones those with a thumbnail first."""
+    cut = images[images[Images.CUT] > 0]
+    cut = cut.assign(unseen=cut[Images.THUMBNAIL].isna())
+    return cut.sort_values([Images.CUT, "unseen"], ascending=[False, True], kind="stable").head(
+        Images.EXTREMES
+    )
 
 
 def duplicate_counts(pairs: pd.DataFrame, near: dict[str, int]) -> pd.DataFrame:

@@ -38,11 +38,13 @@ class Objective(NamedTuple):
     title: str
     up: bool  # higher is better
     most: float = np.inf  # upper end of what it can be
+    least: float = 0.0  # and the lower one, of a sweep of ours
 
 
 def ours(chosen_by: searched.Objective) -> Objective:
     """What makes a trial of a sweep of ours good."""
-    return Objective(chosen_by.column, f"validation {chosen_by.title}", up=chosen_by.up, most=chosen_by.most)
+    ends = {"most": chosen_by.most, "least": chosen_by.least}
+    return Objective(chosen_by.column, f"validation {chosen_by.title}", up=chosen_by.up, **ends)
 
 
 OURS = ours(searched.F1)
@@ -113,7 +115,7 @@ def tidy(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     columns = {LOW: objective.column + Trials.LOW, HIGH: objective.column + Trials.HIGH}
     known = not objective.column.startswith(foreign.METRIC_PREFIX)
     ends = {
-        end: trials[column].astype(float).clip(0, objective.most) if known else np.nan
+        end: trials[column].astype(float).clip(objective.least, objective.most) if known else np.nan
         for end, column in columns.items()
     }
     score = pd.to_numeric(trials[objective.column]).astype(float)

@@ -13,10 +13,12 @@ import pandas as pd
 
 from dashboard import text
 from trainer.stats import paired_bootstrap, paired_comparison
+from trainer.stats.further_scores import BALANCED_ACCURACY, F1_POSITIVE, F1_WEIGHTED, MCC, further_scores
 from trainer.stats.intervals import Interval, ratio, wilson_of_groups
 from trainer.tracking.schema import Predictions
 
 ALPHA = 0.05
+BEST = "best"  # the head that is handed over, and that the summary's figures are of
 
 
 # --- What is drawn ----------------------------------------------------------------------------
@@ -39,6 +41,33 @@ def groups(rows: pd.DataFrame) -> int | None:
 def accuracy(rows: pd.DataFrame) -> Interval:
     """The share of right answers, with its 95 % interval over rows or groups."""
     return wilson_of_groups((rows[Predictions.LABEL] == rows[Predictions.PRED]).to_numpy(), units(rows))
+
+
+def scores(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """The scores of a head on rows with 95 % intervals over rows or groups: ``score, value, low, high``.
+
+    Args:
+        classes: as they were logged; the second of two is the positive one.
+    """
+    codes = {name: code for code, name in enumerate(classes)}
+    label_n, pred_n = (
+        rows[column].map(codes).to_numpy(np.int64) for column in (Predictions.LABEL, Predictions.PRED)
+    )
+    unit_n = units(rows)
+    found = further_scores(
+        label_n, pred_n, np.arange(len(rows)) if unit_n is None else unit_n, classes=len(classes)
+    )
+    named = {
+        "accuracy (micro-F1)": accuracy(rows),
+        "balanced accuracy": found[BALANCED_ACCURACY],
+        "weighted F1": found[F1_WEIGHTED],
+        "Matthews correlation (MCC)": found[MCC],
+    }
+    if F1_POSITIVE in found:
+        named[f"F1 of {text.clean(classes[1], longest=40)}"] = found[F1_POSITIVE]
+    return pd.DataFrame(
+        [(name, *one) for name, one in named.items()], columns=["score", "value", "low", "high"]
+    )
 
 
 AS_LOGGED, BY_NAME, BY_SIMILARITY = "as logged", "name", "similarity"

@@ -62,8 +62,14 @@ def label_probability(rows: pd.DataFrame, classes: list[str]) -> pd.Series:
     return pd.Series(found, dtype=float)
 
 
-def largest_groups(groups: pd.Series) -> tuple[pd.Series, list[str]]:
+def largest_groups(
+    groups: pd.Series, *, others: str = "smaller groups", none: str = "no group"
+) -> tuple[pd.Series, list[str]]:
     """Groups as few enough names for colours: the largest by name, all others as one, the first of the list.
+
+    Args:
+        others: what the others are called, after their number.
+        none: what rows without a group are called, where there are no others.
 
     Returns:
         The name of each row's group, and the names in the order of the legend, the quiet one first.
@@ -72,7 +78,7 @@ def largest_groups(groups: pd.Series) -> tuple[pd.Series, list[str]]:
     sizes = known[known != ""].value_counts()
     order = list(sizes.index[:MOST_GROUPS])
     rest = len(sizes) - len(order)
-    quiet = f"{rest:,} smaller groups" if rest else "no group"
+    quiet = f"{rest:,} {others}" if rest else none
     return known.where(known.isin(order), quiet), [quiet, *order]
 
 

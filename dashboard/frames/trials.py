@@ -56,10 +56,13 @@ def top(trials: pd.DataFrame, count: int, objective: Objective = F1) -> pd.DataF
     """
     complete = trials[trials[Trials.STATE] == TrialState.COMPLETE]
     best = best_first(complete if len(complete) else trials, objective).head(count)
-    column, most = objective.column, objective.most
+    column = objective.column
     low, high = (best[column + end].astype(float) for end in (Trials.LOW, Trials.HIGH))
     fixed = (high - low) < text.NO_WIDTH
-    ends = {"low": low.clip(0, most).mask(fixed), "high": high.clip(0, most).mask(fixed)}
+    ends = {
+        name: end.clip(objective.least, objective.most).mask(fixed)
+        for name, end in (("low", low), ("high", high))
+    }
     return best.assign(score=best[column], deterministic=fixed, **ends)
 
 
@@ -71,8 +74,8 @@ def best_first(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
 
 def interval_over(trials: pd.DataFrame) -> str:
     """What the intervals of the scores are over; studies of earlier versions know seeds alone."""
-    error = trials.get(Trials.VAL_F1_MACRO_UNIT_SE)  # where it is known, that of any objective is
-    return "seeds" if error is None or error.isna().all() else "judged rows (groups) and seeds"
+    errors = trials[[name for name in trials.columns if name.endswith(Trials.UNIT_SE)]]
+    return "seeds" if errors.isna().all(axis=None) else "judged rows (groups) and seeds"
 
 
 def best_so_far(trials: pd.DataFrame, objective: Objective = F1) -> pd.DataFrame:

@@ -11,6 +11,8 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.frames import trials
+from trainer.stats.paired_bootstrap import share_interval
+from trainer.stats.roc import FAR, TAR, PersonBootstrap, VerificationPairs
 from trainer.tracking.schema import FacePairs, Faces, PairMethod, RocCurves, Verified
 
 NAMES = {
@@ -116,6 +118,22 @@ def rates(at: pd.DataFrame) -> dict[str, float]:
     far = of[FALSE_ACCEPTS] / max(of[FALSE_ACCEPTS] + of[TRUE_REJECTS], 1)
     frr = of[FALSE_REJECTS] / max(of[FALSE_REJECTS] + of[TRUE_ACCEPTS], 1)
     return {"far": far, "frr": frr, "accuracy": 1 - (far + frr) / 2}
+
+
+def promised(
+    pairs: pd.DataFrame, method: PairMethod, threshold: float
+) -> dict[str, tuple[float, float, float]]:
+    """``far`` and ``frr`` of a threshold on the test pairs, with 95 % intervals: people are resampled."""
+    people = pd.factorize(pd.concat([pairs[FacePairs.PERSON_A], pairs[FacePairs.PERSON_B]]).astype(str))[0]
+    known = VerificationPairs(
+        pairs[FacePairs.SAME].to_numpy(bool),
+        people.reshape(2, -1).T,
+        np.zeros(len(pairs), dtype=np.int64),
+    )
+    accepted_p = pairs[f"{FacePairs.SCORE_PREFIX}{method}"].to_numpy() >= threshold
+    found = PersonBootstrap(known, seed=0).rates(accepted_p)
+    far, tar = (tuple(map(float, share_interval(found[name]))) for name in (FAR, TAR))
+    return {"far": (far[0], far[1], far[2]), "frr": (1 - tar[0], 1 - tar[2], 1 - tar[1])}
 
 
 def spread(pairs: pd.DataFrame, method: PairMethod) -> pd.DataFrame:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
@@ -100,6 +102,18 @@ def read_json(artifact_uri: str, name: str) -> dict[str, Any] | None:
 def read_bytes(artifact_uri: str, name: str) -> bytes | None:
     """An artifact as it is; ``None`` where it does not exist (yet). Raises as `read_table` does."""
     return _read(artifact_uri, name, Path.read_bytes)
+
+
+def folder(artifact_uri: str, name: str) -> Path:
+    """A folder of artifacts: on this machine itself, else a copy that is deleted at exit."""
+    here = local_folder(artifact_uri)
+    if here is not None:
+        return here / name
+    from mlflow.artifacts import download_artifacts
+
+    scratch = mkdtemp(prefix="headroom-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return Path(download_artifacts(artifact_uri=f"{artifact_uri}/{name}", dst_path=scratch))
 
 
 def _read(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:

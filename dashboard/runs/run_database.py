@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ ACTIVE = (
 )
 TAGGED = "EXISTS (SELECT 1 FROM tags WHERE tags.run_uuid = runs.run_uuid AND key = ?{})"
 NAME = "mlflow.runName"
+AT_ONCE = 500  # runs whose tags, parameters and metrics are asked for together
 
 
 class StoredInfo(NamedTuple):
@@ -36,9 +37,9 @@ class StoredInfo(NamedTuple):
 class StoredData(NamedTuple):
     """What `mlflow.entities.RunData` has, as far as it is used here."""
 
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
 
 
 class StoredRun(NamedTuple):
@@ -75,26 +76,32 @@ class RunDatabase:
         newest = "ORDER BY start_time DESC, run_uuid"
         with closing(self._connect()) as connection:
             query = f"SELECT {INFO} FROM runs WHERE {ACTIVE} AND {where} {newest}"
-            for row in connection.execute(query, asked):
-                yield _run(connection, row)
+            found = connection.execute(query, asked)
+            while rows := found.fetchmany(AT_ONCE):
+                yield from _runs(connection, rows)
 
     def run(self, run_id: str) -> StoredRun | None:
         """Return a run; None where there is none of that id."""
         with closing(self._connect()) as connection:
             row = connection.execute(f"SELECT {INFO} FROM runs WHERE run_uuid = ?", [run_id]).fetchone()
-            return row and _run(connection, row)
+            return next(_runs(connection, [row])) if row else None
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.uri, uri=True, timeout=5)
 
 
-def _run(connection: sqlite3.Connection, row: tuple[Any, ...]) -> StoredRun:
-    run_id, name, experiment_id, *others = row
-    tags, params = (
-        dict(connection.execute(f"SELECT key, value FROM {table} WHERE run_uuid = ?", [run_id]).fetchall())
-        for table in ("tags", "params")
-    )
-    latest = connection.execute("SELECT key, value, is_nan FROM latest_metrics WHERE run_uuid = ?", [run_id])
-    metrics = {key: math.nan if is_nan else value for key, value, is_nan in latest.fetchall()}
-    info = StoredInfo(run_id, name or tags.get(NAME), str(experiment_id), *others)
-    return StoredRun(info, StoredData(tags, params, metrics))
+def _runs(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> Iterator[StoredRun]:
+    """Yield the runs of some rows of `INFO`, in their order, with one query for each of their tables."""
+    ids = [row[0] for row in rows]
+    among = f"WHERE run_uuid IN ({', '.join('?' * len(ids))})"
+    of_run: dict[str, StoredData] = {run_id: StoredData({}, {}, {}) for run_id in ids}
+    for run_id, key, value in connection.execute(f"SELECT run_uuid, key, value FROM tags {among}", ids):
+        of_run[run_id].tags[key] = value
+    for run_id, key, value in connection.execute(f"SELECT run_uuid, key, value FROM params {among}", ids):
+        of_run[run_id].params[key] = value
+    latest = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics {among}"
+    for run_id, key, value, is_nan in connection.execute(latest, ids):
+        of_run[run_id].metrics[key] = math.nan if is_nan else value
+    for run_id, name, experiment_id, *others in rows:
+        data = of_run[run_id]
+        yield StoredRun(StoredInfo(run_id, name or data.tags.get(NAME), str(experiment_id), *others), data)

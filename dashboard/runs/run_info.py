@@ -40,7 +40,7 @@ class Figures:
     failed: int | None = None
     best_val: float | None = None  # by the objective
     best_val_ci95: Interval | None = None
-    test: float | None = None  # macro-F1 of the chosen head
+    test: float | None = None  # macro-F1 of the chosen head, its R², or its mAP
     test_ci95: Interval | None = None
     best_so_far: tuple[float, ...] = ()  # best_val as trials completed; () where not on record
 
@@ -153,7 +153,7 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunI
 
 def final_figures(summary: dict[str, Any], objective: Objective) -> Figures:
     """Figures of a finished sweep."""
-    best = Summary.BEST + objective.column
+    best, test = Summary.BEST + objective.column, Summary.TEST + objective.leading.metric
     return Figures(
         trials=summary.get(Summary.TRIALS),
         complete=summary.get(Summary.COMPLETE),
@@ -161,8 +161,8 @@ def final_figures(summary: dict[str, Any], objective: Objective) -> Figures:
         failed=summary.get(Summary.FAILED),
         best_val=summary.get(best),
         best_val_ci95=_interval(summary.get(best + Summary.CI95)),
-        test=summary.get(Summary.TEST_F1_MACRO),
-        test_ci95=_interval(summary.get(Summary.TEST_F1_MACRO_CI95)),
+        test=summary.get(test),
+        test_ci95=_interval(summary.get(test + Summary.CI95)),
         best_so_far=tuple(summary.get(Summary.BEST_SO_FAR, ())),
     )
 

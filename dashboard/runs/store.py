@@ -31,7 +31,7 @@ from dashboard.runs.run_info import (
     kind_of,
     objective_of,
 )
-from trainer.core.locations import without_password
+from trainer.core.locations import sqlite_file, without_password
 from trainer.tracking.schema import SWEEP_KINDS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
@@ -47,9 +47,8 @@ class Store:
     @cached_property
     def database(self) -> Path | None:
         """The SQLite file, absolute; ``None`` for a server."""
-        if not self.tracking_uri.startswith("sqlite"):
-            return None
-        return Path(self.tracking_uri.partition(":///")[2].partition("?")[0]).absolute()
+        file = sqlite_file(self.tracking_uri)
+        return None if file is None else Path(file).absolute()
 
     def is_empty(self) -> bool:
         """Whether there is no store yet: no SQLite file, or one without tables.

@@ -9,12 +9,14 @@ import streamlit as st
 from dashboard import text
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout
-from trainer.stats.objective import ACCURACY, AUROC, F1, Objective
+from trainer.stats.objective import AUROC, F1, LABEL_F1, MICRO_F1, Objective
 from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import FineTuned, RunState, Summary, Verdict
 
 FAR = 0.05  # macro-F1 that the test set may fall below the best validation score, which was selected
-WARNING, EXPECTED = ":material/warning:", "Expected macro-F1"
+WARNING = ":material/warning:"
+MOST_NAMED = 5  # labels
+AT_THRESHOLDS = {LABEL_F1: "macro-F1", MICRO_F1: "micro-F1"}  # of test rows; that of trials is at 0.5
 PROMISE_BROKEN = (
     "The test set seems to differ from train and validation. Check for another source, time or class mix, "
     "and for people or series on both sides of a fold (`--groups`). See Data quality."
@@ -35,7 +37,8 @@ class Finding(NamedTuple):
 
 def height(summary: dict[str, Any], objective: Objective) -> int:
     """Return how many pixels `show` takes on a wide screen, about."""
-    found = [against_expected(summary).warning] if Summary.TEST_F1_MACRO in summary else []
+    tested = Summary.TEST + objective.leading.metric in summary
+    found = [against_expected(summary, objective).warning] if tested else []
     boxes = [*found, worse_than_another(summary, objective), summary.get(FineTuned.EFFECT)]
     return (
         FIGURES
@@ -54,7 +57,7 @@ def show(info: RunInfo, summary: dict[str, Any]) -> None:
     if summary.get(FineTuned.EFFECT):
         against_frozen(summary)
     layout.metric_row(cells(info, summary))
-    if Summary.TEST_F1_MACRO in summary and summary.get(Summary.COUNTS):
+    if Summary.TEST + info.objective.leading.metric in summary and summary.get(Summary.COUNTS):
         layout.sentence(basis(summary))
     if method := [*fine_tuned(summary), *how(summary, info.objective)]:
         layout.how(*method)
@@ -62,9 +65,9 @@ def show(info: RunInfo, summary: dict[str, Any]) -> None:
 
 def verdict(info: RunInfo, summary: dict[str, Any]) -> Finding:
     """Say how good the head is, and whether the test set agrees with what was expected of it."""
-    if summary.get(Summary.TEST_F1_MACRO) is not None:
-        return against_expected(summary)
-    score = text.score(info.figures.best_val)
+    if summary.get(Summary.TEST + info.objective.leading.metric) is not None:
+        return against_expected(summary, info.objective)
+    score = form_of(info.objective)(info.figures.best_val)
     if info.figures.best_val is None:
         return Finding("No trial has completed yet.")
     if info.state == RunState.LIVE:
@@ -72,10 +75,16 @@ def verdict(info: RunInfo, summary: dict[str, Any]) -> Finding:
     return Finding(f"Best validation {info.objective.title}: {score}. The test set was not evaluated.")
 
 
-def against_expected(summary: dict[str, Any]) -> Finding:
+def form_of(objective: Objective) -> text.Form:
+    """Return how its scores are formatted."""
+    return text.forms(in_units=objective.in_units)[0]
+
+
+def against_expected(summary: dict[str, Any], objective: Objective = F1) -> Finding:
     """Compare the test score with the expected one, or with the best validation score of earlier versions."""
-    test, expected = summary[Summary.TEST_F1_MACRO], summary.get(Summary.EXPECTED_F1_MACRO)
-    said = f"Test macro-F1 {text.score(test)}"
+    leading = objective.leading
+    test, expected = (summary.get(one + leading.metric) for one in (Summary.TEST, Summary.EXPECTED))
+    said = f"Test {leading.title} {text.score(test)}"
     if expected is not None and Summary.TEST_LESS_EXPECTED in summary:
         less, low, high = summary[Summary.TEST_LESS_EXPECTED]
         if high < 0:
@@ -85,34 +94,36 @@ def against_expected(summary: dict[str, Any]) -> Finding:
         if low > 0:
             return Finding(f"{said} is above the {text.score(expected)} expected ({apart}).")
         return Finding(f"{said}, as expected from validation (difference {apart}).")
-    best = summary.get(Summary.BEST_VAL_F1_MACRO)
-    _, high = summary.get(Summary.TEST_F1_MACRO_CI95) or (None, None)
+    best = summary.get(Summary.BEST + leading.column)
+    _, high = summary.get(Summary.TEST + leading.metric + Summary.CI95) or (None, None)
     if best is not None and (test if high is None else high) < best and best - test >= FAR:
         return Finding(
             f"{said} is {text.score(best - test)} below the best validation score {text.score(best)}.",
             SELECTED,
         )
-    return Finding(f"{said}; best validation macro-F1 {text.score(best)}.")
+    return Finding(f"{said}; best validation {leading.title} {text.score(best)}.")
 
 
 def cells(info: RunInfo, summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return the headline figures: test first, then what to expect, then the search."""
     objective, figures, counts = info.objective, info.figures, summary.get(Summary.COUNTS, {})
-    titles = {Summary.TEST_F1_MACRO: F1.title, Summary.TEST_ACCURACY: ACCURACY.title}
-    if objective not in (F1, ACCURACY):
-        titles[Summary.TEST + objective.metric] = objective.title
-    titles.setdefault(Summary.TEST_AUROC, AUROC.title)
-    found = [
-        (f"Test {title}", text.score(summary[name]), text.ends(summary.get(name + Summary.CI95)))
-        for name, title in titles.items()
-        if summary.get(name) is not None
-    ]
-    if summary.get(Summary.EXPECTED_F1_MACRO) is not None:
-        ends = text.ends(summary[Summary.EXPECTED_F1_MACRO_CI95])
-        found.append((EXPECTED, text.score(summary[Summary.EXPECTED_F1_MACRO]), ends))
+    family = objective.family if objective.labels else objective.family[:2]
+    of_classes = [] if objective.numbers or objective.labels else [AUROC]
+    shown = dict.fromkeys((*family, objective, *of_classes))
+    found = []
+    for one in shown:
+        name, form = Summary.TEST + one.metric, form_of(one)
+        if summary.get(name) is not None:
+            ends = text.ends(summary.get(name + Summary.CI95), form)
+            found.append((f"Test {AT_THRESHOLDS.get(one, one.title)}", form(summary[name]), ends))
+    expected = Summary.EXPECTED + objective.leading.metric
+    if summary.get(expected) is not None:
+        ends = text.ends(summary[expected + Summary.CI95])
+        found.append((f"Expected {objective.leading.title}", text.score(summary[expected]), ends))
     else:
-        ends = text.ends(figures.best_val_ci95)
-        found.append((f"Best val {objective.title}", text.score(figures.best_val), ends))
+        form = form_of(objective)
+        ends = text.ends(figures.best_val_ci95, form)
+        found.append((f"Best val {objective.title}", form(figures.best_val), ends))
     others = f"{figures.pruned or 0} pruned, {figures.failed or 0} failed"
     found.append(("Trials", layout.trials_done(info).rpartition(" ")[0] or "–", others))
     if counts:
@@ -139,8 +150,12 @@ def how(summary: dict[str, Any], objective: Objective) -> list[str]:
     found = []
     if Summary.MEMBERS in summary:
         found.append(final_head(summary, objective))
-    if summary.get(Summary.EXPECTED_F1_MACRO) is not None:
+    if summary.get(Summary.EXPECTED + objective.leading.metric) is not None:
         found.append(expectation(summary, objective))
+    if summary.get(Summary.TEST_BASELINE_MAE) is not None:
+        found.append(baselines(summary))
+    if summary.get(Summary.TEST_BASELINE_MAP) is not None:
+        found.append(of_labels(summary))
     if summary.get(Summary.FRESH + objective.column) is not None:
         found.append(with_new_seeds(summary, objective))
     return found
@@ -153,29 +168,60 @@ def final_head(summary: dict[str, Any], objective: Objective = F1) -> str:
     members = ", ".join(f"{number} ({share:.0%})" for number, share in shares)
     who = f"trial {shares[0][0]}" if len(shares) == 1 else f"an ensemble of trials {members}"
     rows = "train and validation rows" if summary[Summary.REFIT] else "train rows"
-    score = text.score(summary.get(Summary.HELD_OUT + objective.metric))
+    score = form_of(objective)(summary.get(Summary.HELD_OUT + objective.metric))
     judged = f"{objective.title} {score} on held-out rows ({summary[Summary.VALIDATION]})"
     return f"Final head: {who}, trained on {rows}; {judged}."
 
 
 def expectation(summary: dict[str, Any], objective: Objective = F1) -> str:
     """Say what the expected scores on new data are over."""
-    scores = [f"accuracy {_interval(summary, Summary.EXPECTED_ACCURACY)}"]
-    name = Summary.EXPECTED + objective.metric
-    if objective not in (F1, ACCURACY) and summary.get(name) is not None:
-        scores.append(f"{objective.title} {_interval(summary, name)}")
+    others = dict.fromkeys((*objective.family[1:], *([] if objective is objective.leading else [objective])))
+    scores = [
+        f"{one.title} {_interval(summary, Summary.EXPECTED + one.metric, form_of(one))}"
+        for one in others
+        if summary.get(Summary.EXPECTED + one.metric) is not None
+    ]
+    also = f" Also expected: {', '.join(scores)}." if scores else ""
     return (
         f"Expected on new data, 95 % over {summary[Summary.EXPECTED_OVER]}, from heads that had not seen the "
-        f"row and were selected on other rows. Also expected: {', '.join(scores)}."
+        f"row and were selected on other rows.{also}"
     )
+
+
+def baselines(summary: dict[str, Any]) -> str:
+    """Say what the mean comes to where a number is predicted, and ridge regression."""
+    mae, rmse = (
+        _interval(summary, name, text.quantity)
+        for name in (Summary.TEST_BASELINE_MAE, Summary.TEST_BASELINE_RMSE)
+    )
+    said = f"Baseline, the mean number of the rows learned from: MAE {mae}, RMSE {rmse}."
+    if summary.get(Summary.RIDGE_LEFT_OUT_R2) is None:
+        return said
+    ridge = _interval(summary, Summary.RIDGE_LEFT_OUT_R2)
+    return f"{said} Ridge regression on these rows: R² {ridge}, exact leave-one-out."
+
+
+def of_labels(summary: dict[str, Any]) -> str:
+    """Say what chance comes to where rows have several labels, and which labels are left out of mAP."""
+    chance = _interval(summary, Summary.TEST_BASELINE_MAP)
+    said = f"F1 is at each label’s threshold. Baseline, one answer for all images: mAP {chance}."
+    left_out = summary.get(Summary.LEFT_OUT_LABELS) or []
+    if not left_out:
+        return said
+    names = ", ".join(text.plain(name, longest=24) for name in left_out[:MOST_NAMED])
+    more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+    return f"{said} Left out of mAP, without test rows of both kinds: {names}{more}."
 
 
 def with_new_seeds(summary: dict[str, Any], objective: Objective) -> str:
     """Say what is left of the best score with other seeds, and how it compares with other heads."""
     name = Summary.FRESH + objective.column
     seeds = text.count(summary[Summary.FRESH_SEEDS], "new seed")
+    form = form_of(objective)
     fresh = text.over_seeds(summary[name], summary[name + Summary.CI95])
-    selected = text.score(summary.get(Summary.BEST + objective.column))
+    if objective.in_units:
+        fresh = text.interval(summary[name], summary[name + Summary.CI95], form)
+    selected = form(summary.get(Summary.BEST + objective.column))
     against = [lead_over(other, *lead, objective) for other, lead in leads(summary).items()]
     chosen = (
         f"The best trial was selected with {objective.title} {selected}; retrained with {seeds}: {fresh}."
@@ -234,9 +280,11 @@ def against_frozen(summary: dict[str, Any]) -> None:
         Verdict.HURTS: ("hurts: keep the frozen encoder", st.warning),
     }.get(summary[FineTuned.VERDICT], ("makes no significant difference", st.info))
     effect = text.interval(value, (low, high), text.signed)
+    trained = text.plain(summary.get(FineTuned.TRAINED, ""), longest=120) or (
+        f"the last {text.count(summary[FineTuned.UNFROZEN], 'block')} of {summary[FineTuned.BLOCKS]}"
+    )
     box(
-        f"**Fine-tuning the last {text.count(summary[FineTuned.UNFROZEN], 'block')} of "
-        f"{summary[FineTuned.BLOCKS]} {says}: {effect} test macro-F1.**",
+        f"**Fine-tuning {trained} {says}: {effect} test macro-F1.**",
         icon=":material/tune:",
     )
     if why := summary.get(FineTuned.WHY, ""):
@@ -261,5 +309,5 @@ def fine_tuned(summary: dict[str, Any]) -> list[str]:
     ]
 
 
-def _interval(summary: dict[str, Any], name: str) -> str:
-    return text.interval(summary[name], summary.get(name + Summary.CI95))
+def _interval(summary: dict[str, Any], name: str, form: text.Form = text.score) -> str:
+    return text.interval(summary[name], summary.get(name + Summary.CI95), form)

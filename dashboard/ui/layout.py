@@ -37,7 +37,7 @@ STOPPED = {
 
 
 def page(
-    title: str,
+    title: str | Callable[[RunInfo | None], str],
     show: Callable[[RunInfo], None],
     *,
     named: bool = True,
@@ -48,6 +48,7 @@ def page(
     """A page about the chosen run: title, banner, then ``show``, redrawn every few seconds while live.
 
     Args:
+        title: of the page; or what it is called for a run, and without any.
         named: whether the run's name stands beside the title.
         runs: those to choose from, ``key`` being where the choice is kept.
         none: shows what there is to say without any; left out, that of the first visit.
@@ -55,14 +56,14 @@ def page(
     try:
         infos = runs()
     except StoreProblem as problem:
-        st.header(title)
+        st.header(title if isinstance(title, str) else title(None))
         trouble(problem)
         return
     if not infos:
         (none or first_visit)()
         return
     info = state.chosen(infos, key=key)
-    heading(title, info, named=named)
+    heading(title if isinstance(title, str) else title(info), info, named=named)
     st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show, runs)
 
 

@@ -11,7 +11,7 @@ from dashboard import text
 from dashboard.frames import trials as trial_frames
 from dashboard.runs import foreign
 from dashboard.ui import layout
-from trainer.stats.objective import ACCURACY, F1, OBJECTIVES, Objective
+from trainer.stats.objective import OBJECTIVES, Objective
 from trainer.tracking.schema import PARAM_PREFIX, Trials, TrialState
 
 
@@ -29,7 +29,7 @@ def show(trials: pd.DataFrame, count: int, objective: Objective) -> None:
             for *ends, fixed in zip(best["low"], best["high"], best["deterministic"], strict=True)
         ]
     )
-    others = [one.column for one in (F1, ACCURACY) if one is not objective]
+    others = [one.column for one in objective.family if one is not objective and one.column in best]
     shown = shown.join(best[[*others, *names, Trials.BEST_EPOCH, Trials.PARAMETERS]])
     st.dataframe(shown, hide_index=True, column_config=_columns(shown), height="content", placeholder="–")
     complete = int((trials[Trials.STATE] == TrialState.COMPLETE).sum())
@@ -43,7 +43,9 @@ def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     fixed: dict[str, Any] = {
         Trials.TRIAL: st.column_config.NumberColumn("trial", width="small"),
         **{
-            one.column: st.column_config.NumberColumn(f"val {one.title}", format="%.3f")
+            one.column: st.column_config.NumberColumn(
+                f"val {one.title}", format="%.4g" if one.in_units else "%.3f"
+            )
             for one in OBJECTIVES.values()
         },
         "ci95": st.column_config.TextColumn("95 % interval"),

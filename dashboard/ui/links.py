@@ -1,22 +1,31 @@
-"""Links: a cell of a confusion matrix and its rows on the map, and addresses that earlier versions wrote."""
+"""Links: a cell of a confusion matrix and its rows on the map, images similar to one, and addresses that
+earlier versions wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboard import text
 from dashboard.ui import state
+from dashboard.ui.pages import SEARCH
 
 LABEL, PRED = "label", "pred"
 # Streamlit drops from a link what a widget of the page that it stands on is bound to, as head and split are.
 HEAD, SPLIT = "cell_head", "cell_split"
+LIKE = "like"  # of the page "Search": the row whose like is searched for
 
 
 def cell(run_id: str, *, head: str, split: str, label: str, pred: str) -> dict[str, str]:
     """The parameters of an address that leads to a cell, or to its rows."""
     return {state.RUN: run_id, LABEL: label, PRED: pred, SPLIT: split, HEAD: text.clean(head)}
+
+
+def similar(run_id: str, sample_id: str) -> str:
+    """The address that leads to the images most similar to a row, relative to any page but Home."""
+    return f"{SEARCH.view}?{urlencode({state.RUN: run_id, LIKE: sample_id})}"
 
 
 def take_over(parameter: str, key: str, options: list[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from trainer.stats.objective import Objective
+
 
 class Page(NamedTuple):
     """One page. Its file is ``views/<view>.py`` and its address ``/<view>``; Home's is ``/``."""
@@ -85,6 +87,7 @@ DATA_QUALITY = Page(
     of_sweeps=False,
     section="Data",
 )
+SEARCH = Page("search", "Search", "search", "find images by words, or like one of yours", section="Tools")
 PAGES = (
     HOME,
     CURVES,
@@ -99,7 +102,27 @@ PAGES = (
     FUSION,
     ENCODERS,
     TRY_IT,
+    SEARCH,
 )
+
+
+NUMBERS, LABELS = "Predicted against true", "Labels"  # what `CONFUSION` is called for a number, and labels
+
+
+def title_of(page: Page, objective: Objective | None) -> str:
+    """Return what a page is called for a sweep with that objective; for none, its usual title."""
+    if page is not CONFUSION or objective is None:
+        return page.title
+    return NUMBERS if objective.numbers else LABELS if objective.labels else page.title
+
+
+def not_of_classes(objective: Objective) -> str:
+    """Say that a page about classes does not apply to a sweep, and which one does; "" of classes."""
+    if objective.numbers:
+        return f"This sweep predicts a number, and this page is about classes. See “{NUMBERS}”."
+    if objective.labels:
+        return f"This sweep has several labels per image, and this page is about one class. See “{LABELS}”."
+    return ""
 
 
 def sections() -> dict[int, str]:

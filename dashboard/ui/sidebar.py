@@ -42,9 +42,9 @@ def _pick(infos: list[RunInfo], info: RunInfo) -> None:
 
 def _card(info: RunInfo) -> None:
     info = next((found for found in state.sweeps() if found.run_id == info.run_id), info)
-    score = "F1" if info.objective is F1 else info.objective.title
+    score, test = ("F1" if one is F1 else one.title for one in (info.objective, info.objective.leading))
     facts = {
-        "test F1": text.interval(info.figures.test, info.figures.test_ci95) if info.ours else "",
+        f"test {test}": text.interval(info.figures.test, info.figures.test_ci95) if info.ours else "",
         f"val {score}": text.over_seeds(info.figures.best_val, info.figures.best_val_ci95)
         if info.ours
         else "",

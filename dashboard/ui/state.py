@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import streamlit as st
+import yaml
 from safetensors.numpy import load
 
 from dashboard.runs import artifacts
@@ -136,6 +137,16 @@ def command(info: RunInfo) -> str:
     return "" if stored is None else stored.decode()
 
 
+def flags(info: RunInfo) -> dict[str, Any]:
+    """The flags of a run's command, as far as they are on record. Raises `StoreProblem`."""
+    try:
+        recorded = yaml.safe_load(file(info, Artifact.CONFIG) or b"")
+    except yaml.YAMLError:
+        recorded = None
+    command = recorded.get("command") if isinstance(recorded, dict) else None
+    return command if isinstance(command, dict) else {}
+
+
 def vectors(info: RunInfo) -> np.ndarray | None:
     """Features float32 [n, D] of the rows of SAMPLES, in their order, each of length 1; ``None`` where the
     sweep kept none. Raises `StoreProblem`."""
@@ -211,6 +222,18 @@ def chosen(infos: list[RunInfo], *, key: str = RUN) -> RunInfo:
         info = first_choice(infos)
     choose(info.run_id, key=key)
     return info
+
+
+def glimpsed() -> RunInfo | None:
+    """Return the run that `chosen` will return, without putting it into the address; None without any, and
+    where the store cannot be read."""
+    try:
+        infos = sweeps()
+    except artifacts.StoreProblem:
+        return None
+    wanted = st.query_params.get(RUN) or st.session_state.get(RUN)
+    found = next((info for info in infos if info.run_id == wanted), None)
+    return found or (first_choice(infos) if infos else None)
 
 
 def first_choice(infos: list[RunInfo]) -> RunInfo:

@@ -12,8 +12,9 @@ from dashboard import text
 from dashboard.charts.confusion import CELL, MOST_IN_CELLS, MOST_SQUARE, SIGNIFICANT, confusion
 from dashboard.charts.confusion import difference as difference_chart
 from dashboard.frames import predictions as prediction_frames
+from dashboard.frames.predictions import BEST
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import confidence, gallery, layout, links, state
+from dashboard.ui import confidence, gallery, label_answers, layout, links, number_answers, pages, state
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
 from trainer.stats.power import detectable_effect
@@ -22,7 +23,6 @@ from trainer.tracking.schema import Artifact, Predictions, Samples, Summary
 SPLITS = ["test", "val", "train"]
 Made = TypeVar("Made")
 NOBODY = "no other head"
-BEST = "best"  # the head that the summary's figures are of
 FORMS = ["counts", "row %"]
 HOW_CLASSES = (
     "Precision is over rows predicted as the class, recall over rows with its label. Their intervals are "
@@ -88,7 +88,14 @@ class MatrixPage(NamedTuple):
         return text.plain(self.shown.get(name, name), longest=longest)
 
 
+def title_of(info: RunInfo | None) -> str:
+    return pages.title_of(pages.CONFUSION, None if info is None else info.objective)
+
+
 def show(info: RunInfo) -> None:
+    if info.objective.numbers or info.objective.labels:
+        (number_answers if info.objective.numbers else label_answers).show(info)
+        return
     predictions = state.table(info, Artifact.PREDICTIONS)
     if predictions is None or predictions.empty:
         layout.missing(info, "predictions")
@@ -353,6 +360,7 @@ def images(page: MatrixPage) -> None:
         key=PAGE,
         order="most confident first",
         per_page=16 if page.square else 27,
+        similar_in=page.info.run_id,
     )
     if len(found):
         columns = [Predictions.SAMPLE_ID, LABEL, PRED, Predictions.CONFIDENCE, Samples.CAPTION]
@@ -585,6 +593,30 @@ def class_table(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
         f"{text.count(len(page.classes))} classes, macro-F1 {text.score(figures['f1'].mean())}. 95 % Wilson "
         f"intervals{'' if groups is None else f' over {groups:,} groups'}. Small n: treat with care."
     )
+    further_scores(page, rows, name)
+
+
+def further_scores(page: MatrixPage, rows: pd.DataFrame, name: str) -> None:
+    """Scores beside macro-F1, for people who must report one of them."""
+    if rows.empty:
+        return
+    logged = state.summary(page.info).get(Summary.CLASSES, [])
+    classes = [*logged, *(one for one in page.classes if one not in logged)]
+    figures = page.kept("further scores", lambda: prediction_frames.scores(rows, classes), name)
+    with st.expander("Further scores"):
+        shown = figures.assign(
+            interval=[
+                text.interval(value, (low, high))
+                for value, low, high in figures[["value", "low", "high"]].itertuples(index=False)
+            ]
+        )
+        st.dataframe(
+            shown[["score", "interval"]],
+            hide_index=True,
+            height="content",
+            column_config={"interval": st.column_config.TextColumn("value, 95 % interval")},
+        )
+        layout.export(figures, name=f"further-{name}")
 
 
 # --- Confidence -------------------------------------------------------------------------------
@@ -602,4 +634,4 @@ def calibration(page: MatrixPage) -> None:
     confidence.says_sets(summary)
 
 
-layout.page("Confusion matrix", show)
+layout.page(title_of, show)

@@ -27,6 +27,12 @@ BOTH, TRAINING, VALIDATION = ("both", "loss"), ("train", "loss"), ("val", "loss"
 NAMES = {  # our series, in the order in which people ask for them
     BOTH: "training and validation loss",
     ("val", "f1_macro"): "validation macro-F1",
+    ("val", "map"): "validation mAP",
+    ("val", "f1_macro_labels"): "validation macro-F1 at 0.5",
+    ("val", "f1_micro_labels"): "validation micro-F1 at 0.5",
+    ("val", "r2"): "validation R²",
+    ("val", "mae"): "validation MAE",
+    ("val", "rmse"): "validation RMSE",
     ("val", "balanced_accuracy"): "validation balanced accuracy",
     ("val", "loss"): "validation loss",
     ("train", "loss"): "training loss",

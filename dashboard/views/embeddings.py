@@ -11,7 +11,20 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import text
-from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, Colouring, MapOverlays, scatter
+from dashboard.charts.numbers import PREDICTED, TRUE
+from dashboard.charts.scatter import (
+    BOX,
+    LABEL_SET,
+    LABEL_STATE,
+    MOST_IN_LEGEND,
+    POINT,
+    VIEW,
+    Colouring,
+    MapOverlays,
+    scatter,
+)
+from dashboard.frames import labels as label_frames
+from dashboard.frames import numbers as number_frames
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import projection as projection_frames
 from dashboard.runs.run_info import RunInfo, on_same_rows
@@ -34,11 +47,14 @@ CORRUPTION, NOISE = "corruption", "known noise"  # column, and its name as a col
 GROUP = "group"  # … where rows have a group: a patient, a person
 SCORE = "score"  # … where there are numbers of the rows
 SHADE = "number_shown"  # column of the chosen number
+ONE_LABEL, COUNTED, TOGETHER = "one label", label_frames.COUNT, "labels"  # … where rows have several labels
+NUMBERS = {TRUE: "true number", PREDICTED: "predicted number", number_frames.ERROR: "error"}
 CLEAN, UNKNOWN = "clean", "unknown"
 EVERY = "all"
 CELL = (links.LABEL, links.PRED, links.SPLIT)  # parameters of the address: the cell whose rows are matches
 ADD, FIND, PAGE, PERPLEXITY, NAMES = "add", "find", "page", "perplexity", "names"
-CONTROLS = ("head", "colour", "rows", FIND, ADD, PERPLEXITY, "pictures", NAMES, SCORE, links.HEAD)
+LABEL = "of_label"
+CONTROLS = ("head", "colour", "rows", FIND, ADD, PERPLEXITY, "pictures", NAMES, SCORE, LABEL, links.HEAD)
 CONTROLS_HEIGHT = 155  # pixels
 CLEARED = "map-cleared"  # session: how often box and point were cleared
 LATEST = "map-latest"  # session: what was chosen last, BOX, POINT or TABLE
@@ -75,6 +91,30 @@ class Map(NamedTuple):
         Hashable  # changes with the tables of the run, the map, the head, the split, the colours, the lit
     )
 
+    @property
+    def of_numbers(self) -> bool:
+        """Whether a number is predicted, and not a class."""
+        return self.info.objective.numbers
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether rows have several labels."""
+        return self.info.objective.labels
+
+    @property
+    def wrong(self) -> str:
+        """What a row is that was not predicted as it is labelled."""
+        return "with a missed or wrong label" if self.of_labels else "misclassified"
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """By which column chosen rows are sorted, the largest first, and what that is called."""
+        if self.of_numbers:
+            return number_frames.AWAY, "largest error first"
+        if self.of_labels:
+            return label_frames.LOG_LOSS, "largest log-loss first"
+        return "confidence", "most confident first"
+
 
 def show(info: RunInfo) -> None:
     projection, samples = state.table(info, Artifact.PROJECTION), state.table(info, Artifact.SAMPLES)
@@ -82,7 +122,8 @@ def show(info: RunInfo) -> None:
     if projection is None or samples is None or predictions is None:
         layout.missing(info, "the map")
         return
-    classes = state.summary(info).get(Summary.CLASSES, [])
+    predictions = in_words(info, predictions)
+    classes = state.summary(info).get(Summary.LABEL_NAMES if info.objective.labels else Summary.CLASSES, [])
     measured = measured_of(info)
     tables = (Artifact.PROJECTION, Artifact.SAMPLES, Artifact.PREDICTIONS)
     version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
@@ -96,6 +137,20 @@ def show(info: RunInfo) -> None:
         names=CONTROLS,
         height=CONTROLS_HEIGHT,
     )
+
+
+def in_words(info: RunInfo, predictions: pd.DataFrame) -> pd.DataFrame:
+    """PREDICTIONS with ``label``, ``pred`` and ``confidence``, whatever is predicted."""
+    if not info.objective.numbers and not info.objective.labels:
+        return predictions
+    summary = state.summary(info)
+
+    def made() -> pd.DataFrame:
+        if info.objective.numbers:
+            return number_frames.as_points(predictions)
+        return label_frames.as_points(label_frames.of_run(predictions, summary))
+
+    return state.kept(("map-in-words", info.run_id, state.version(info, Artifact.PREDICTIONS)), made)
 
 
 class Source(NamedTuple):
@@ -128,13 +183,17 @@ def show_map(source: Source, asked: Asked, *, several: bool) -> None:
             (version, "numbers", head), lambda: numbers_of(samples, measured, answered, classes)
         )
         score = pick_score(numbers)
-    version = (version, head, split, colour, score)
+    label = pick_label(classes) if colour == ONE_LABEL else ""
+    version = (version, head, split, colour, score, label)
 
     def of_split() -> tuple[pd.DataFrame, str, list[str]]:
         chosen = every if split == EVERY else every[every["split"] == split]
         drawn = projection_frames.sample_evenly(chosen, MOST_POINTS)
         if score:
             drawn = drawn.assign(**{SHADE: drawn["sample_id"].map(numbers[score])})
+        elif label:
+            states = label_frames.state_by_sample(answered, classes.index(label))
+            drawn = drawn.assign(**{LABEL_STATE: drawn["sample_id"].map(states)})
         return coloured(drawn, every, colour, classes)
 
     drawn, column, values = state.kept((version, "drawn"), of_split)
@@ -149,7 +208,7 @@ def show_map(source: Source, asked: Asked, *, several: bool) -> None:
     with left:
         total = predictions[Predictions.SAMPLE_ID].nunique()
         layout.verdict(account(there, total))
-        draw(there, Colouring(column, score or colour, values), asked)
+        draw(there, Colouring(column, score or label or colour, values), asked)
         says(there, score, len(values))
     beside(there, right)
 
@@ -195,6 +254,11 @@ def numbers_of(
 ) -> pd.DataFrame:
     """`answers.numbers`, and what probability the head gave each row's label."""
     numbers = projection_frames.numbers(samples, measured.images, measured.scores)
+    if PREDICTED in answered:
+        of_sample = answered.drop_duplicates(Predictions.SAMPLE_ID).set_index(Predictions.SAMPLE_ID)
+        return of_sample[list(NUMBERS)].rename(columns=NUMBERS).join(numbers)
+    if COUNTED in answered:
+        return label_frames.numbers(answered, classes).join(numbers)
     return numbers.assign(
         **{projection_frames.LABEL_PROBABILITY: projection_frames.label_probability(answered, classes)}
     )
@@ -214,19 +278,29 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
     known = set(predictions[Predictions.SPLIT].unique())
     splits = [name for name in ("train", "val", "test") if name in known]
     colours = list(COLOURS)
+    if PREDICTED in predictions:
+        colours = [SCORE, "split"]
+    elif COUNTED in predictions:
+        colours = [*([ONE_LABEL] if classes else []), COUNTED, TOGETHER, "split"]
     if samples.get(Samples.CORRUPTED, pd.Series(dtype=object)).notna().any():
         colours.append(NOISE)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
-    if classes or len(projection_frames.numbers(samples, measured.images, measured.scores).columns):
+    if SCORE not in colours and (classes or _has_numbers(samples, measured)):
         colours.append(SCORE)
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
+
+
+def _has_numbers(samples: pd.DataFrame, measured: Measured) -> bool:
+    return len(projection_frames.numbers(samples, measured.images, measured.scores).columns) > 0
 
 
 def first_asked(offered: Offer, perplexities: list[int]) -> Asked:
     """What `controls` says before anybody has touched it."""
     usual = Projection.USUAL if len(perplexities) > 1 else perplexities[0]
-    return Asked("label", next(iter(offered.heads.values())), EVERY, usual, offered.images, names=True)
+    return Asked(
+        offered.colours[0], next(iter(offered.heads.values())), EVERY, usual, offered.images, names=True
+    )
 
 
 def controls(offered: Offer, perplexities: list[int]) -> Asked:
@@ -237,7 +311,7 @@ def controls(offered: Offer, perplexities: list[int]) -> Asked:
         head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)
         links.understand_earlier("colour", {"spoiled": NOISE})
         colour = st.segmented_control(
-            "Colour by", colours, default="label", required=True, key="colour", bind="query-params"
+            "Colour by", colours, default=colours[0], required=True, key="colour", bind="query-params"
         )
         split = st.segmented_control(
             "Rows", [EVERY, *splits], default=EVERY, required=True, key="rows", bind="query-params"
@@ -287,9 +361,17 @@ def pick_score(numbers: pd.DataFrame) -> str:
     return names[st.selectbox("Score", list(names), key="score", bind="query-params", width=320)]
 
 
+def pick_label(names: list[str]) -> str:
+    """Which of several labels colours the map."""
+    shown = {words: name for name, words in prediction_frames.shown_names(names).items()}
+    return shown[st.selectbox("Label", list(shown), key=LABEL, bind="query-params", width=320)]
+
+
 def points(projection: pd.DataFrame, samples: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """One row per point with everything the chart, its tooltip and the tables need."""
-    answers = predictions[["sample_id", "label", "pred", "confidence", "split"]]
+    told = [*NUMBERS, number_frames.AWAY, COUNTED, label_frames.LOG_LOSS]
+    told = [name for name in told if name in predictions]
+    answers = predictions[["sample_id", "label", "pred", "confidence", "split", *told]]
     kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.GROUP]
     seen = samples[kept].assign(**{CORRUPTION: samples.get(Samples.CORRUPTED)})
     numbered = projection.reset_index(drop=True).rename_axis("number").reset_index()
@@ -309,6 +391,10 @@ def coloured(
     """Points, the column that colours them, and its values as the legend has them (none: a number)."""
     if colour in (SCORE, "confidence"):
         return drawn, SHADE if colour == SCORE else colour, []
+    if colour == COUNTED:
+        return drawn.assign(**{SHADE: drawn[COUNTED]}), SHADE, []
+    if colour == ONE_LABEL:
+        return drawn, LABEL_STATE, list(label_frames.STATES)
     if colour == NOISE:
         return drawn, CORRUPTION, [CLEAN, *sorted(set(every[CORRUPTION]) - {CLEAN})]
     if colour == GROUP:
@@ -316,6 +402,11 @@ def coloured(
         return drawn.assign(**{GROUP: groups.reindex(drawn.index)}), GROUP, order
     if colour in VALUES:
         return drawn, COLOURS[colour], VALUES[colour]
+    if colour == TOGETHER:
+        sets, order = projection_frames.largest_groups(
+            every["label"], others="rarer combinations", none="no other"
+        )
+        return drawn.assign(**{LABEL_SET: sets.reindex(drawn.index)}), LABEL_SET, order
     return drawn, COLOURS[colour], prediction_frames.class_order(every, logged, prediction_frames.AS_LOGGED)
 
 
@@ -478,7 +569,10 @@ def account(there: Map, total: int) -> str:
     wrong = int((drawn["outcome"] == WRONG).sum())
     some = f"{len(drawn):,} of {text.count(total, 'row')}"
     rows = text.count(total, "row") if len(drawn) == total else some
-    return f"{rows}, {wrong:,} misclassified by {_quoted(there.head)}"
+    if there.of_numbers:
+        error = text.quantity(float(drawn[number_frames.AWAY].mean()))
+        return f"{rows}, {_quoted(there.head)} is off by {error} on average"
+    return f"{rows}, {wrong:,} {there.wrong} by {_quoted(there.head)}"
 
 
 def says(there: Map, score: str, named: int) -> None:
@@ -542,7 +636,7 @@ def chosen_rows(there: Map) -> pd.DataFrame | None:
     mask = there.lit if there.lit is not None else pd.Series(True, index=there.drawn.index)
     if there.boxes:
         mask = mask & projection_frames.within(there.drawn, there.boxes)
-    return there.drawn[mask].sort_values("confidence", ascending=False, kind="stable")
+    return there.drawn[mask].sort_values(there.order[0], ascending=False, kind="stable")
 
 
 def selected(there: Map, found: pd.DataFrame | None) -> None:
@@ -556,7 +650,7 @@ def selected(there: Map, found: pd.DataFrame | None) -> None:
     if there.boxes:
         several = f" in {len(there.boxes)} boxes" if len(there.boxes) > 1 else ""
         what = f"{len(found):,} selected{several}{what and f' of {what}'}"
-    layout.verdict(f"{what}, {wrong:,} misclassified")
+    layout.verdict(what if there.of_numbers else f"{what}, {wrong:,} {there.wrong}")
     if there.lit is not None:
         layout.sentence(f"Matches: {matched_by()}.")
     with st.container(horizontal=True, gap="small"):
@@ -571,10 +665,21 @@ def selected(there: Map, found: pd.DataFrame | None) -> None:
         return
     says_ = [answer(row) for row in found.to_dict("records")]
     shown = found.assign(**{gallery.SAYS: says_})
-    gallery.show(shown, key=PAGE, order="most confident first", per_page=PER_PAGE)
+    gallery.show(
+        shown,
+        key=PAGE,
+        order=there.order[1],
+        per_page=PER_PAGE,
+        similar_in=there.info.run_id,
+    )
 
 
 def answer(row: Mapping[Any, Any]) -> str:
+    if PREDICTED in row:
+        return number_frames.said(row)
+    if COUNTED in row:
+        told = [row["pred"]] if row["outcome"] == CORRECT else [row["label"], row["pred"]]
+        return " → ".join(text.clean(one, longest=28) for one in told)
     arrow = "" if row["outcome"] == CORRECT else f"{text.clean(row['label'], longest=12)} → "
     return f"{arrow}{text.clean(row['pred'], longest=14)} {row['confidence']:.0%}"
 
@@ -637,21 +742,21 @@ def neighbours(there: Map) -> None:
     in_features = "cosine" in found
     st.subheader("Nearest neighbours")
     here, others = found.iloc[0], found.iloc[1:]
-    alike = int((others["label"] == here["label"]).sum())
-    layout.verdict(f"{alike} of {len(others)} nearest share the label {_quoted(here['label'])}")
+    layout.verdict(_share(there, here, others))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.page_link(
-            "views/confusion.py",
-            label="Its confusion matrix cell",
-            icon=":material/grid_on:",
-            query_params=links.cell(
-                there.info.run_id,
-                head=there.head,
-                split=here["split"],
-                label=here["label"],
-                pred=here["pred"],
-            ),
-        )
+        if not there.of_numbers and not there.of_labels:
+            st.page_link(
+                "views/confusion.py",
+                label="Its confusion matrix cell",
+                icon=":material/grid_on:",
+                query_params=links.cell(
+                    there.info.run_id,
+                    head=there.head,
+                    split=here["split"],
+                    label=here["label"],
+                    pred=here["pred"],
+                ),
+            )
         st.button("Clear point", icon=":material/close:", type="tertiary", on_click=unpoint)
     if in_features:
         said = ["selected", *(f"cosine {cosine:.3f}" for cosine in others["cosine"])]
@@ -665,6 +770,7 @@ def neighbours(there: Map) -> None:
         key="near",
         order=f"{_quoted(here['sample_id'])} and its neighbours {order}, ringed on the map",
         per_page=PER_PAGE,
+        similar_in=there.info.run_id,
     )
     layout.how(
         "Neighbours by cosine similarity of the features, among all rows of the map. Neighbours that lie far "
@@ -674,6 +780,17 @@ def neighbours(there: Map) -> None:
         "near, not all; distances are in units of the map."
     )
     layout.export(for_table(found), name="nearest")
+
+
+def _share(there: Map, here: pd.Series, others: pd.DataFrame) -> str:
+    """What the neighbours have in common with the point."""
+    if there.of_numbers:
+        mean = text.quantity(float(others[TRUE].mean()))
+        return f"True number {text.quantity(here[TRUE])}; the {len(others)} nearest have {mean} on average"
+    alike = int((others["label"] == here["label"]).sum())
+    if there.of_labels:
+        return f"{alike} of {len(others)} nearest have the same labels: {_quoted(here['label'])}"
+    return f"{alike} of {len(others)} nearest share the label {_quoted(here['label'])}"
 
 
 def unpoint() -> None:

@@ -163,6 +163,10 @@ SWEEP_COLUMNS: dict[str, Any] = {
     "best val macro-F1": st.column_config.TextColumn(
         width=SCORE, help="best trial, mean over seeds [95 % interval]"
     ),
+    "test score": st.column_config.TextColumn(
+        width=SCORE,
+        help="the final head on the test set: macro-F1, R² of a number or mAP of labels [95 % interval]",
+    ),
     "test macro-F1": st.column_config.TextColumn(
         width=SCORE, help="the final head on the test set [95 % interval]"
     ),
@@ -173,11 +177,12 @@ SWEEP_COLUMNS: dict[str, Any] = {
 def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
     """Return the list of runs, what people compare first; each score is named where not all are macro-F1."""
     mixed = any(info.objective is not F1 for info in infos)
+    several = any(info.objective.leading is not F1 for info in infos)
     return pd.DataFrame(
         {
             "state": STATE_MARKS[info.state],
             "run": text.clean(info.name, longest=60),
-            "test macro-F1": text.interval(info.figures.test, info.figures.test_ci95),
+            "test score" if several else "test macro-F1": test_score(info, named=several),
             "best val score" if mixed else "best val macro-F1": best_score(info, named=mixed),
             "best so far": list(info.figures.best_so_far) or None,
             "data": text.short_path(info.data or (info.experiment if not info.ours else "")),
@@ -195,6 +200,12 @@ def best_score(info: RunInfo, *, named: bool) -> str:
     """Format the best trial's score, with what it is a score of."""
     score = text.over_seeds(info.figures.best_val, info.figures.best_val_ci95)
     return f"{info.objective.title} {score}" if named and info.figures.best_val is not None else score
+
+
+def test_score(info: RunInfo, *, named: bool) -> str:
+    """Format the final head's score, with what it is a score of."""
+    score = text.interval(info.figures.test, info.figures.test_ci95)
+    return f"{info.objective.leading.title} {score}" if named and info.figures.test is not None else score
 
 
 def results(info: RunInfo) -> None:
@@ -222,7 +233,7 @@ def progress(trials: pd.DataFrame, version: Hashable, objective: Objective) -> N
         frame = trial_frames.best_so_far(trials, objective)
         best = trial_frames.top(trials, BEST, objective)
         race = progress_charts.best_so_far(frame, title=title)
-        top = intervals.best_trials(best, title=title, most=objective.most)
+        top = intervals.best_trials(best, title=title, most=objective.most, least=objective.least)
         return frame, best, drawing(race), drawing(top)
 
     frame, best, race, top = state.kept(version, figures)

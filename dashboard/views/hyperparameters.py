@@ -688,6 +688,8 @@ def facts_of(page: TrialsPage, trial: pd.Series) -> list[tuple[str, str]]:
         (Trials.EPOCHS, "epochs", "{:.0f}"),
         (Trials.BEST_EPOCH, "best epoch", "{:.1f}"),
         (Trials.VAL_ACCURACY, "accuracy", "{:.3f}"),
+        (Trials.VAL_MAE, "MAE", "{:.4g}"),
+        (Trials.VAL_RMSE, "RMSE", "{:.4g}"),
         (Trials.VAL_LOSS, "loss", "{:.3f}"),
         (Trials.PARAMETERS, "weights", "{:,.0f}"),
     ):

@@ -21,7 +21,9 @@ from trainer.tracking.schema import Artifact, Duplicates, Extracted, Images, Kin
 COMMAND = "python -m trainer.extract --data path/to/images"
 ABLATE = "python -m trainer.ablate --data path/to/images"
 DOUBTFUL = 16  # labels that are shown
+SEVERAL = "Labels ("  # how the account of data begins whose rows may have several labels
 WIDTH, OF_A_PAIR = 104, 86  # pixels of an image
+MUCH_CUT = 0.25  # share of an image
 
 
 class Measure(NamedTuple):
@@ -91,6 +93,7 @@ def show(info: RunInfo) -> None:
     duplicates(info, summary)
     balance(info)
     doubts(info)
+    encoder_view(info)
     measures(info)
 
 
@@ -276,17 +279,19 @@ def balance(info: RunInfo) -> None:
     images = read_images(info)
     if images is None:
         return
-    st.subheader("Classes")
+    separator = separator_of(info)
+    what = "label" if separator else "class"
+    st.subheader("Labels" if separator else "Classes")
     if (images[Images.LABEL] == "").all():
         layout.sentence("No classes: a folder per class, or a label column, gives them.")
         return
-    counts = data_quality.class_balance(images)
+    counts = data_quality.class_balance(images, separator)
     shown = counts.assign(label=[text.clean(name, longest=40) for name in counts["label"]])
     layout.chart(
         charts.class_balance(shown),
         shown,
         name="classes",
-        alt_text=f"Bars: share of each of {shown['label'].nunique()} classes in each split",
+        alt_text=f"Bars: share of each {what} in each split, {shown['label'].nunique()} in all",
         n=text.count(len(images), "image"),
     )
     ends = data_quality.imbalance(counts)
@@ -296,9 +301,18 @@ def balance(info: RunInfo) -> None:
         ratio = f" ({most / few:.1f}×)" if few else ""
         says = (
             f" In train: {text.plain(large, longest=40)} {most:,}, {text.plain(small, longest=40)} "
-            f"{few:,}{ratio}. Train balanced with --class-weight balanced."
+            f"{few:,}{ratio}."
         )
-    layout.sentence(f"Share of each class in its split. Equal bars: stratified splits.{says}")
+        says += "" if separator else " Train balanced with --class-weight balanced."
+    of = "the rows of a split that have the label" if separator else "each class in its split"
+    layout.sentence(f"Share of {of}. Equal bars: stratified splits.{says}")
+
+
+def separator_of(info: RunInfo) -> str:
+    """What is between the labels of a row, where rows were read with several; "" of one class."""
+    if not info.understood.startswith(SEVERAL):
+        return ""
+    return str(state.flags(info).get("label_separator") or "|")
 
 
 def doubts(info: RunInfo) -> None:
@@ -330,6 +344,47 @@ def doubts(info: RunInfo) -> None:
     layout.how(
         "p is the out-of-fold probability of the given label, with all classes taken as equally frequent. "
         f"From the ablation {text.plain(ablation.name, longest=40)}, with its planted noise."
+    )
+
+
+def encoder_view(info: RunInfo) -> None:
+    """How much of the images the encoder's preprocessing cuts away, and of which most."""
+    images = read_images(info)
+    if images is None or Images.CUT not in images or images[Images.CUT].isna().all():
+        return  # of an older run, or of precomputed features
+    st.subheader("What the encoder sees")
+    cut = images[Images.CUT].dropna()
+    if not (cut > 0).any():
+        layout.verdict("The encoder sees every image whole")
+        return
+    layout.verdict(
+        f"{cut.mean():.0%} of an image is cut away on average, at most {cut.max():.0%}; "
+        f"{text.count(int((cut > MUCH_CUT).sum()), 'image')} lose more than {MUCH_CUT:.0%}"
+    )
+    bins = data_quality.histogram(images, Images.CUT, wide=False)
+    layout.chart(
+        charts.histogram(bins, title="share of the image that is cut away (0 to 1)", wide=False),
+        bins,
+        name="cut",
+        alt_text="Histogram of the share of each image that is cut away, split by split",
+        n=text.count(len(cut), "image"),
+    )
+    worst = data_quality.most_cut(images)
+    with st.container(horizontal=True, gap="small"):
+        for row in worst.to_dict("records"):
+            with st.container(width=2 * WIDTH + gallery.BETWEEN, gap="xxsmall"):
+                gallery.side_by_side(row, width=WIDTH, name=row[Images.SAMPLE_ID])
+                parts = f"{row[Images.CUT]:.0%} cut", row[Images.SPLIT], row[Images.SAMPLE_ID]
+                st.caption(gallery.JOINED.join(text.plain(one, longest=80) for one in parts), wrap=False)
+    layout.sentence(
+        f"The {text.count(len(worst), 'image')} with most cut away, each beside the encoder’s input."
+    )
+    layout.how(
+        "Computed from the size of each image and the encoder’s preprocessing: resizing and centre crop. Of "
+        "joined encoders it is the first one’s. Inputs are drawn from thumbnails, so they may be coarser "
+        "than what the encoder gets.",
+        "To keep what is cut away, pad the images to squares, or use an encoder that resizes without a crop, "
+        "such as SigLIP.",
     )
 
 

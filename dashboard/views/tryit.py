@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,20 +15,25 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.charts import explain as charts
+from dashboard.charts import labels as label_charts
+from dashboard.frames import labels as label_frames
+from dashboard.frames.predictions import BEST, shown_names
+from dashboard.runs import artifacts
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import gallery, layout, links, state
-from trainer.tracking.schema import Artifact, Predictions, Projection, Samples
+from dashboard.ui import gallery, layout, links, state, upload
+from trainer.tracking.schema import Artifact, Kind, Predictions, Projection, Samples
 
 if TYPE_CHECKING:
     from trainer.serving.explain import Explainer, Explanation
+    from trainer.serving.predictor import SaidLabels
 
-MOST_MB = 20  # of a file that is dropped
 MOST_CLASSES = 12  # in the chart; the table behind it has all
+MOST_LABELS = 24  # in their chart
 NEIGHBOURS = 12
-KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm"]
+IMAGE = 132  # pixels: two fit side by side
 OWN, ROW = "your image", "test row"
-BEST = "best"  # the name of the head that is kept, in PREDICTIONS
 SEVERAL = "which"
+COSINE = "cosine"  # column: similarity of a training image
 
 
 class Answer(NamedTuple):
@@ -43,6 +50,8 @@ class Answer(NamedTuple):
     row: int | None  # of the map, of a test row
     key: Hashable
     novel: bool | None  # unlike the training images; None: the head cannot tell
+    inputs: tuple[bytes, ...] = ()  # what each encoder sees; () where the file is not at hand
+    true_labels: tuple[str, ...] | None = None  # of a test row, where rows have several labels
 
 
 def show(info: RunInfo) -> None:
@@ -72,9 +81,22 @@ def show(info: RunInfo) -> None:
     asked = dropped(info, trying) if source == OWN else test_row(info, trying, samples)
     if asked is None:
         return
+    if trying.recorded.numbers:
+        number(trying, asked)
+        nearest_numbers(asked, samples)
+        return
+    if trying.recorded.said is not None:
+        several(trying.recorded.said, asked)
+        nearest_labels(info, trying.recorded.said, asked, samples)
+        likeliest = labels_of(trying.recorded.said, asked)["label"].iloc[0]
+        having = true_labels(info)
+        on_the_map(trying, asked, samples, likeliest, lambda row: likeliest in having.get(row, ()))
+        return
     verdict(trying, asked)
-    neighbours(trying, asked, samples)
-    on_the_map(trying, asked, samples)
+    neighbours(info, trying, asked, samples)
+    best = trying.recorded.classes[int(asked.probabilities_c.argmax())]
+    labelled = dict(zip(samples[Samples.SAMPLE_ID], samples[Samples.LABEL], strict=True))
+    on_the_map(trying, asked, samples, best, lambda row: labelled[row] == best)
 
 
 # --- What is asked ----------------------------------------------------------------------------
@@ -85,8 +107,8 @@ def _trying(uri: str, run_id: str, version: Hashable, _parts: tuple[Any, ...]) -
     """Two at most: each keeps an encoder once an image was dropped."""
     from trainer.serving.explain import Explainer  # imports torch, which no other page needs
 
-    (card, weights), vectors, xy_n2, train_n = _parts
-    return Explainer(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n)
+    (card, weights), vectors, xy_n2, train_n, model = _parts
+    return Explainer(card, weights, vectors=vectors, xy_n2=xy_n2, train_n=train_n, model=model)
 
 
 def loaded(info: RunInfo, samples: pd.DataFrame) -> Explainer:
@@ -94,8 +116,16 @@ def loaded(info: RunInfo, samples: pd.DataFrame) -> Explainer:
     version = tuple(state.version(info, part) for part in parts)
     xy_n2 = samples[[Projection.X, Projection.Y]].to_numpy(dtype=float)
     train_n = (samples[Samples.SPLIT] == "train").to_numpy()
-    files = (head_of(info), state.file(info, Artifact.VECTORS), xy_n2, train_n)
+    model = partial(carrying_model, info)
+    files = (head_of(info), state.file(info, Artifact.VECTORS), xy_n2, train_n, model)
     return _trying(state.default_tracking_uri(), info.run_id, version, files)
+
+
+def carrying_model(info: RunInfo) -> Path | None:
+    """The folder that holds the encoder of a fine-tuning; ``None`` of a sweep, whose encoder has a name."""
+    if info.kind != Kind.FINE_TUNING:
+        return None
+    return artifacts.folder(info.artifact_uri, Artifact.MODEL_DATA)
 
 
 def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:
@@ -106,17 +136,15 @@ def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:
 
 def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
     """The prediction for an uploaded image; corrupt files are listed, each with its reason."""
-    files = st.file_uploader(
-        "Images",
-        type=KINDS,
-        accept_multiple_files=True,
-        max_upload_size=MOST_MB,
-        key="dropped",
-        help="Kept in memory only, never written to disk.",
-    )
+    from trainer.serving.explain import readable_images
+
+    extensions, described = readable_images()
+    files = upload.uploader("Images", key="dropped", several=True, extensions=extensions)
     if not files:
+        of = trying.recorded
+        what = "number" if of.numbers else "labels" if of.labels else "class"
         layout.empty(
-            f"Upload an image ({', '.join(KINDS)}; at most {MOST_MB} MB) to see its class and the "
+            f"Upload an image ({upload.limits(described)}) to see its {what} and the "
             "most similar training images.",
             ":material/add_photo_alternate:",
         )
@@ -147,7 +175,7 @@ def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
     name, data, answer = good[at]
     return Answer(
         name,
-        answer.thumbnail,
+        next(iter(answer.views), answer.thumbnail),
         answer.probabilities_c,
         answer.zero_shot_c,
         answer.near,
@@ -157,6 +185,7 @@ def dropped(info: RunInfo, trying: Explainer) -> Answer | None:
         None,
         key_of(info, data),
         answer.novel,
+        answer.views[1:],
     )
 
 
@@ -193,12 +222,15 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
     if told.empty:
         layout.empty("No prediction was recorded for this row.", ":material/hourglass_empty:")
         return None
-    image, zero_shot_c = original(info, trying, name)
+    zero_shot_c, views = original(info, trying, name)
     thumbnail = row[Samples.THUMBNAIL] if isinstance(row[Samples.THUMBNAIL], bytes) else None
+    recorded = trying.recorded
+    kind = Predictions.NUMBER if recorded.numbers else Predictions.PROBS
+    answer_c = told[Predictions.LABEL_PROBABILITIES if recorded.labels else kind].iloc[0]
     return Answer(
         name,
-        image or thumbnail,
-        np.asarray(told[Predictions.PROBS].iloc[0]),
+        next(iter(views), thumbnail),
+        np.atleast_1d(answer_c),
         zero_shot_c,
         trying.nearest_to_row(int(number), neighbours=NEIGHBOURS),
         (float(row[Projection.X]), float(row[Projection.Y])),
@@ -207,23 +239,180 @@ def test_row(info: RunInfo, trying: Explainer, samples: pd.DataFrame) -> Answer 
         int(number),
         ("tried", info.run_id, state.version(info, Artifact.SAMPLES), int(number)),
         trying.row_is_novel(int(number)),
+        views[1:],
+        tuple(told[Predictions.TRUE_LABELS].iloc[0]) if recorded.labels else None,
     )
 
 
-def original(info: RunInfo, trying: Explainer, name: str) -> tuple[bytes | None, np.ndarray | None]:
-    """The row's image file and its zero-shot probabilities, where the file is available."""
+def original(info: RunInfo, trying: Explainer, name: str) -> tuple[np.ndarray | None, tuple[bytes, ...]]:
+    """The row's zero-shot probabilities, its image and what the encoders see, where the file is available."""
     if not trying.recorded.encoders:
-        return None, None
+        return None, ()
     from trainer.serving.explain import original
 
-    def make() -> tuple[bytes | None, np.ndarray | None]:
+    def make() -> tuple[np.ndarray | None, tuple[bytes, ...]]:
         data = original(info.data, name)
+        if data is None:
+            return None, ()
         try:
-            return None, None if data is None else trying.zero_shot(data)
+            return trying.zero_shot(data), trying.views(data)
         except ValueError:  # no encoder: what was recorded is shown
-            return None, None
+            return None, ()
 
     return state.kept(("tried", info.run_id, "original", name), make)
+
+
+# --- A number -------------------------------------------------------------------------------------
+
+
+def number(trying: Explainer, asked: Answer) -> None:
+    """The image, its number, and how far that may be off."""
+    recorded, value = trying.recorded, float(asked.probabilities_c[0])
+    if asked.image is not None:
+        st.image(asked.image, width=180, alt=text.clean(asked.name))
+    st.markdown(f"### {text.quantity(value)}")
+    true = "" if asked.label is None else f" · true number {text.plain(asked.label, longest=30)}"
+    st.caption(f"{text.plain(asked.name, longest=60)}{true}")
+    width = recorded.half_width()
+    if width is not None:
+        ends = f"{text.quantity(value - width)} to {text.quantity(value + width)}"
+        st.markdown(f"**{recorded.coverage:.0%} interval:** {ends}")
+
+
+def nearest_numbers(asked: Answer, samples: pd.DataFrame) -> None:
+    """The training images with the most similar features, and their numbers."""
+    found = most_similar(asked, samples)
+    if found is None:
+        return
+    numbers = found[Samples.LABEL].astype(float)
+    layout.verdict(
+        f"The {len(found)} nearest have {text.quantity(numbers.mean())} on average, from "
+        f"{text.quantity(numbers.min())} to {text.quantity(numbers.max())}"
+    )
+    says_ = [
+        f"{text.quantity(one)} · cosine {cosine:.2f}"
+        for one, cosine in zip(numbers, found[COSINE], strict=True)
+    ]
+    gallery.show(
+        gallery.with_images(found.assign(**{gallery.SAYS: says_}), samples),
+        key="near",
+        order="most similar first",
+    )
+
+
+def most_similar(asked: Answer, samples: pd.DataFrame) -> pd.DataFrame | None:
+    """The training images with the most similar features, and how similar they are; None, and said, where
+    there are no features."""
+    st.subheader("Nearest training images")
+    if not asked.near:
+        layout.empty(
+            "This sweep stored no features. Run it again to see the nearest training images and the map.",
+            ":material/image_search:",
+        )
+        return None
+    rows, cosines = zip(*asked.near, strict=True)
+    return samples.iloc[list(rows)].assign(**{COSINE: cosines})
+
+
+# --- Several labels -------------------------------------------------------------------------------
+
+
+def several(known: SaidLabels, asked: Answer) -> None:
+    """The image, the labels that are said, and the probability of each beside its threshold."""
+    said = said_of(known, asked)
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        images(asked)
+        st.markdown(f"### {named(said) or 'No label'}")
+        st.caption(text.plain(asked.name, longest=60))
+        if asked.novel:
+            st.caption("Unlike the training images.")
+        if asked.true_labels is not None:
+            says_labels(said, asked.true_labels)
+    with right:
+        frame = labels_of(known, asked)
+        shown = shown_names(list(frame["label"]))
+        drawn = frame.head(MOST_LABELS).assign(label=lambda f: f["label"].map(shown))
+        layout.chart(
+            state.kept(
+                (asked.key, "labels"),
+                lambda: layout.written(label_charts.bars(drawn, dark=state.is_dark())),
+            ),
+            frame,
+            name="label-probabilities",
+            alt_text=f"Probabilities of {len(drawn)} labels with their thresholds; {len(said)} are said.",
+            n="1 image",
+        )
+        some = f"Top {len(drawn)} of {len(frame)} labels. " if len(drawn) < len(frame) else ""
+        layout.sentence(f"{some}A label is said where its bar reaches the tick, its threshold.")
+        layout.how(
+            "Each label has a probability of its own; they need not sum to 1. Thresholds have the highest F1 "
+            "on rows that the head had not learned from. Zero-shot does not apply to several labels."
+        )
+
+
+def named(labels: list[str] | tuple[str, ...], most: int = 6) -> str:
+    """Labels in Markdown, in words; "" for none."""
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(text.plain(name, longest=40) for name in labels[:most]) + more
+
+
+def said_of(known: SaidLabels, asked: Answer) -> list[str]:
+    """The labels that reach their threshold, in the order of `labels_of`."""
+    frame = labels_of(known, asked)
+    return frame.loc[frame["said"], "label"].tolist()
+
+
+def labels_of(known: SaidLabels, asked: Answer) -> pd.DataFrame:
+    """``label, probability, threshold, said``: those that are said first, then by probability."""
+    columns = {"label": known.names, "probability": asked.probabilities_c, "threshold": known.thresholds_c}
+    frame = pd.DataFrame(columns)
+    frame["said"] = frame["probability"] >= frame["threshold"]
+    return frame.sort_values(["said", "probability"], ascending=False, kind="stable", ignore_index=True)
+
+
+def says_labels(said: list[str], true: tuple[str, ...]) -> None:
+    """Whether the labels of a test row are those that are said."""
+    missed = [name for name in true if name not in said]
+    wrong = [name for name in said if name not in true]
+    if not missed and not wrong:
+        st.badge("correct", icon=":material/check:", color="green")
+    for what, names in ((label_frames.MISSED, missed), (label_frames.WRONG, wrong)):
+        if names:
+            st.badge(f"{what}: {named(names, most=3)}", icon=":material/close:", color="red")
+
+
+def nearest_labels(info: RunInfo, known: SaidLabels, asked: Answer, samples: pd.DataFrame) -> None:
+    """The training images with the most similar features, and how many of them have the labels said."""
+    found = most_similar(asked, samples)
+    if found is None:
+        return
+    true = true_labels(info)
+    having = [true.get(one, ()) for one in found[Samples.SAMPLE_ID]]
+    counts = {name: sum(name in one for one in having) for name in said_of(known, asked)}
+    most = sorted(counts.items(), key=lambda pair: -pair[1])[:3]
+    said = ", ".join(f"{n} have {text.plain(name, longest=20)}" for name, n in most)
+    layout.verdict(f"Of the {len(found)} nearest, {said}" if most else f"The {len(found)} nearest")
+    says_ = [
+        f"{text.clean(', '.join(names) or label_frames.NO_LABELS, longest=40)} · {cosine:.2f}"
+        for names, cosine in zip(having, found[COSINE], strict=True)
+    ]
+    gallery.show(
+        gallery.with_images(found.assign(**{gallery.SAYS: says_}), samples),
+        key="near",
+        order="most similar first",
+        similar_in=info.run_id,
+    )
+
+
+def true_labels(info: RunInfo) -> dict[str, tuple[str, ...]]:
+    """The labels of each row, by sample."""
+    predictions = state.table(info, Artifact.PREDICTIONS)
+    if predictions is None:
+        return {}
+    rows = predictions.drop_duplicates(Predictions.SAMPLE_ID)
+    names = map(tuple, rows[Predictions.TRUE_LABELS])
+    return dict(zip(rows[Predictions.SAMPLE_ID], names, strict=True))
 
 
 # --- What is shown ----------------------------------------------------------------------------
@@ -235,8 +424,7 @@ def verdict(trying: Explainer, asked: Answer) -> None:
     best = int(asked.probabilities_c.argmax())
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        if asked.image is not None:
-            st.image(asked.image, width=180, alt=text.clean(asked.name))
+        images(asked)
         if asked.novel:
             st.markdown("### None of these")
             says_novel(trying, classes[best])
@@ -266,6 +454,16 @@ def verdict(trying: Explainer, asked: Answer) -> None:
         )
         says(classes, asked, len(shown))
         prediction_set(trying, asked)
+
+
+def images(asked: Answer) -> None:
+    """The image, beside it what the encoders see."""
+    with st.container(horizontal=True, gap="small"):
+        if asked.image is not None:
+            below = "original" if asked.inputs else None
+            st.image(asked.image, width=IMAGE, alt=text.clean(asked.name), caption=below)
+        for seen in asked.inputs:
+            st.image(seen, width=IMAGE, alt="What the encoder sees", caption="encoder’s input")
 
 
 def prediction_set(trying: Explainer, asked: Answer) -> None:
@@ -326,39 +524,42 @@ def says(classes: tuple[str, ...], asked: Answer, shown: int) -> None:
         layout.how("Zero-shot compares the image with the names of the classes, without any training images.")
 
 
-def neighbours(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
+def neighbours(info: RunInfo, trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
     """The training images with the most similar features."""
-    st.subheader("Nearest training images")
-    if not asked.near:
-        layout.empty(
-            "This sweep stored no features. Run it again to see the nearest training images and the map.",
-            ":material/image_search:",
-        )
+    found = most_similar(asked, samples)
+    if found is None:
         return
     best = trying.recorded.classes[int(asked.probabilities_c.argmax())]
-    found = samples.iloc[[row for row, _ in asked.near]].assign(cosine=[cosine for _, cosine in asked.near])
     alike = int((found[Samples.LABEL] == best).sum())
     train = int((samples[Samples.SPLIT] == "train").sum())
     says_ = [
         f"{text.clean(label, longest=18)} {cosine:.2f}"
-        for label, cosine in zip(found[Samples.LABEL], found["cosine"], strict=True)
+        for label, cosine in zip(found[Samples.LABEL], found[COSINE], strict=True)
     ]
     layout.verdict(f"{alike} of {len(found)} share the predicted label “{text.plain(best, longest=40)}”")
     gallery.show(
         gallery.with_images(found.assign(**{gallery.SAYS: says_}), samples),
         key="near",
         order="most similar first",
+        similar_in=info.run_id,
     )
     layout.how(f"Cosine similarity of the features, over {text.count(train, 'training row')} of the map.")
 
 
-def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
-    """The position among the rows of the sweep's t-SNE."""
+def on_the_map(
+    trying: Explainer, asked: Answer, samples: pd.DataFrame, best: str, has: Callable[[str], bool]
+) -> None:
+    """The position among the rows of the sweep's t-SNE.
+
+    Args:
+        best: the likeliest class, or label.
+        has: whether a row, by its id, is of that class or has that label.
+    """
     if asked.xy is None or not trying.has_neighbours:
         return
     st.subheader("Position on the map")
-    best = trying.recorded.classes[int(asked.probabilities_c.argmax())]
-    named = text.clean(best, longest=40)
+    cut = text.clean(best, longest=40)
+    likely = samples[Samples.SAMPLE_ID].map(has).astype(bool)
     near = {row for row, _ in asked.near}
 
     def draw() -> Any:
@@ -366,7 +567,7 @@ def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
             {
                 "x": samples[Projection.X],
                 "y": samples[Projection.Y],
-                "likely": samples[Samples.LABEL] == best,
+                "likely": likely,
                 "label": [text.clean(one, longest=40) for one in samples[Samples.LABEL]],
                 "split": samples[Samples.SPLIT],
                 "sample_id": [text.clean(one, longest=80) for one in samples[Samples.SAMPLE_ID]],
@@ -374,7 +575,7 @@ def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
             }
         ).dropna(subset=["x", "y"])
         here = pd.DataFrame({"x": [asked.xy[0]], "y": [asked.xy[1]], "image": [uri(asked.thumbnail)]})  # type: ignore[index]
-        return layout.written(charts.place(rows, here, title=named, dark=state.is_dark()))
+        return layout.written(charts.place(rows, here, title=cut, dark=state.is_dark()))
 
     table = samples[[Samples.SAMPLE_ID, Samples.LABEL, Samples.SPLIT, Projection.X, Projection.Y]]
     layout.chart(
@@ -384,7 +585,7 @@ def on_the_map(trying: Explainer, asked: Answer, samples: pd.DataFrame) -> None:
         alt_text=f"Map of {len(samples)} rows, those labelled {best} in blue, and the image on it.",
         n=text.count(len(samples), "row"),
     )
-    blue = int((samples[Samples.LABEL] == best).sum())
+    blue = int(likely.sum())
     marker = "diamond" if asked.thumbnail is None else "large ring"
     layout.sentence(
         f"Blue: {text.count(blue, 'row')} labelled “{text.plain(best, longest=40)}”. Small rings: nearest "

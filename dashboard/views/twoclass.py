@@ -12,7 +12,7 @@ from dashboard.charts import binary as charts
 from dashboard.frames import binary
 from dashboard.frames import predictions as prediction_frames
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import gallery, layout, state
+from dashboard.ui import gallery, layout, pages, state
 from trainer.tracking.schema import Artifact, Predictions, Summary
 
 TITLE = "Two classes"
@@ -30,6 +30,9 @@ HOW = (
 
 
 def show(info: RunInfo) -> None:
+    if elsewhere := pages.not_of_classes(info.objective):
+        layout.empty(elsewhere, pages.TWO_CLASSES.shortcode)
+        return
     predictions, summary = state.table(info, Artifact.PREDICTIONS), state.summary(info)
     if predictions is None or predictions.empty:
         layout.missing(info, "predictions")

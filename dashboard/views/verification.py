@@ -14,7 +14,7 @@ from dashboard.charts.scatter import Colouring, MapOverlays, scatter
 from dashboard.frames import predictions, projection, verification
 from dashboard.frames.verification import FALSE_ACCEPTS, FALSE_REJECTS, NAMES, TRUE_ACCEPTS, TRUE_REJECTS
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import conclusion, gallery, layout, state
+from dashboard.ui import conclusion, gallery, layout, state, two_photos
 from dashboard.ui.pages import VERIFICATION as PAGE
 from trainer.tracking.schema import Artifact, FacePairs, Faces, PairMethod, RocCurves, RunState, Verified
 
@@ -44,9 +44,11 @@ def show(info: RunInfo) -> None:
     figures(summary)
     method = method_of(pairs)
     images = thumbnails(info)
-    threshold(info, pairs, method, summary, images)
+    at = threshold(info, pairs, method, summary, images)
     hardest(pairs, method, images)
     known(info, summary)
+    usual = verification.usual_threshold(summary, PairMethod.RAW)
+    two_photos.show(info, pairs, summary, at if method is PairMethod.RAW and at is not None else usual)
     layout.command_to_repeat(info)
 
 
@@ -156,13 +158,13 @@ def method_of(pairs: pd.DataFrame) -> PairMethod:
 
 def threshold(
     info: RunInfo, pairs: pd.DataFrame, method: PairMethod, summary: dict[str, Any], images: pd.Series
-) -> None:
-    """A slider, what it accepts and rejects, and who they are."""
+) -> float | None:
+    """A slider, what it accepts and rejects, and who they are. Returns the threshold, if there is one."""
     score = pairs[f"{FacePairs.SCORE_PREFIX}{method}"]
     low, high = float(score.min()), float(score.max())
     if not high > low:
         layout.empty("All pairs have the same score.")
-        return
+        return None
     usual = min(max(verification.usual_threshold(summary, method), low), high)
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -192,6 +194,7 @@ def threshold(
         )
         layout.sentence(f"Scores of {len(pairs):,} pairs by {NAMES[method]}. Right of the line: accepted.")
     pairs_of_kind(judged, images)
+    return at
 
 
 def counts_at(judged: pd.DataFrame, at: float) -> None:

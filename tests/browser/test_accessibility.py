@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = [
     *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
-    *("verification", "zeroshot", "fusion", "encoders", "twoclass"),
+    *("verification", "zeroshot", "fusion", "encoders", "twoclass", "search"),
 ]
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label

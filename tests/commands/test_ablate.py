@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,26 @@ def test_the_report_lies_beside_its_images(config: AblateConfig, tmp_path: Path)
     for name in images:
         assert (path.parent / name).read_bytes().startswith(b"\x89PNG")
     assert figures[Ablated.STUDY] in text
+
+
+def test_a_report_for_a_pipe_is_the_text_alone(config: AblateConfig, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "report.md"
+    path.parent.mkdir()
+    os.mkfifo(path)
+    heard: list[str] = []
+    reader = threading.Thread(target=lambda: heard.append(path.read_text()), daemon=True)
+    reader.start()
+    run(dataclasses.replace(config, report=path))
+    reader.join(timeout=60)
+    assert all(name in heard[0] for name in FILTERS)
+    assert [one.name for one in path.parent.iterdir()] == ["report.md"]
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_recorded(config: AblateConfig) -> None:
+    for report in (Path(config.data), Path(config.data) / "report.md"):
+        with pytest.raises(InputError, match=r"--report .* (is read by this command|cannot be written)"):
+            run(dataclasses.replace(config, report=report))
+    assert runs_of(config.tracking_uri) == []
 
 
 # --- images ---------------------------------------------------------------------------------

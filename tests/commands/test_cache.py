@@ -118,3 +118,53 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, ending: str, content:
     with pytest.raises(InputError, match="file"):
         store_admin.import_vectors(file, tmp_path / "features")
     assert not (tmp_path / "features").exists()
+
+
+def test_verify_sets_a_damaged_shard_aside_and_says_where_it_was_imported_from(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "features.npz"
+    _cache("export", "--key", _key(), "--file", file, "--cache-dir", cache_dir)
+    other = tmp_path / "other"
+    _cache("import", "--file", file, "--cache-dir", other)
+    (shard,) = (other / "features").rglob("*.safetensors")
+    shard.write_bytes(b"junk")
+    code, _, said = _cache("verify", "--cache-dir", other)
+    assert code == 1
+    assert f"imported from {file}: import it again" in said
+    assert (shard.parent / "bad" / shard.name).read_bytes() == b"junk"
+    assert _cache("verify", "--cache-dir", other)[0] == 0
+    assert _cache("import", "--file", file, "--cache-dir", other)[1]["imported"] == 7
+    assert np.array_equal(_read(other), _vectors())
+
+
+@pytest.mark.parametrize("place", ["cache", "cache/features"])
+@pytest.mark.parametrize("command", ["list", "verify"])
+def test_a_file_in_the_place_of_the_cache_is_refused(tmp_path: Path, place: str, command: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("")
+    code, _, said = _cache(command, "--cache-dir", tmp_path / "cache")
+    assert code == 2
+    assert f"{tmp_path / place} is a file" in said
+
+
+def test_vectors_without_a_key_are_named_by_verify_and_can_be_pruned(cache_dir: Path) -> None:
+    (cache_dir / "features" / _key() / "key.json").unlink()
+    code, figures, said = _cache("verify", "--cache-dir", cache_dir)
+    assert (code, figures["damaged"]) == (1, 1)
+    assert "key.json" in said
+    assert _cache("prune", "--key", _key(), "--cache-dir", cache_dir)[1]["removed"] == 7
+
+
+def test_a_key_without_vectors_is_not_exported(cache_dir: Path, tmp_path: Path) -> None:
+    key = digest_of({"other": 1})[:16]
+    code, _, said = _cache("export", "--key", key, "--file", tmp_path / "x.npz", "--cache-dir", cache_dir)
+    assert code == 2
+    assert "no vectors to export" in said
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_an_address_is_not_taken_for_a_folder_of_that_name(tmp_path: Path) -> None:
+    status, _, said = _cache("list", "--cache-dir", "s3://bucket/cache")
+    assert status == 2
+    assert "--cache-dir s3://bucket/cache is the address of something on a network" in said

@@ -85,7 +85,7 @@ def test_ready_features_are_checked_too(tmp_path: Path) -> None:
     code, figures, _ = _check("--data", tmp_path / "f.npz")
     assert code == 0
     assert figures["features"] == 4
-    assert any("1 of 4 features have the same value" in one["text"] for one in figures["findings"])
+    assert any("1 of 4 are constant in the training rows" in one["text"] for one in figures["findings"])
 
 
 def test_data_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

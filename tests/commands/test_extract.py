@@ -220,3 +220,13 @@ def test_captions_and_views_are_encoded_when_asked_for(tmp_path: Path) -> None:
     code, _, said = _extract(*options, "--augment.hue", 0.9)
     assert code == 2
     assert "--augment.hue is 0.9" in said
+
+
+def test_memory_for_images_can_be_bounded_and_its_peak_is_told(images: Path, tmp_path: Path) -> None:
+    code, figures, said = _extract(
+        *("--data", images, "--cache-dir", tmp_path / "cache", "--max-bad", 0.5, "--max-memory", "1K")
+    )
+    assert code == 0, said
+    assert figures["encoded"] == 10
+    assert figures["peak_memory_bytes"] > 50 << 20
+    assert f"Peak memory: {figures['peak_memory_bytes'] / 2**30:.1f} GiB." in said

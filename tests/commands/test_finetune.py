@@ -24,12 +24,15 @@ from trainer.core.errors import InputError
 from trainer.data.load import load
 from trainer.experiments.finetuning.config import FinetuneConfig
 from trainer.experiments.finetuning.judging import judge, why_no_better, words
-from trainer.experiments.finetuning.model import TunedEncoder
 from trainer.experiments.finetuning.outcome import outcome_of
 from trainer.experiments.finetuning.run import run
 from trainer.experiments.finetuning.training import TrainingProgress
 from trainer.features.activations import activations
 from trainer.features.settings import EncoderSettings
+from trainer.features.unfreezing import LAYER_NORM, Unfreezing
+from trainer.serving.batch_predict import run as predict
+from trainer.serving.config import PredictConfig
+from trainer.serving.predictor import Predictor
 from trainer.tracking.schema import Artifact, FineTuned, Kind, Summary, Tag, Verdict
 
 CLASSES = ("blue", "red")
@@ -131,18 +134,119 @@ def test_a_run_leaves_what_the_pages_about_a_sweep_read(
     assert not list((config.cache_dir / "finetuning").glob("*"))  # checkpoints are gone once it is on record
 
 
-def test_what_is_kept_answers_images_as_training_did(tuned: tuple[FinetuneConfig, dict[str, Any]]) -> None:
+# --- what is trained ----------------------------------------------------------------------------
+
+
+PARTS: dict[str, tuple[dict[str, Any], int, str]] = {
+    # what is asked for: flags, parameters that learn beside the head's 66, what the verdict says
+    "a block by name": ({"unfreeze": ("layers.1",)}, 8544, "layers.1 (16 tensors)"),
+    "norms": ({"unfreeze": (LAYER_NORM,)}, 320, "layer-norm (10 tensors)"),
+    "low-rank": ({"lora": 2, "unfreeze_last": 1}, 512, "with LoRA (rank 2, 4 attention projections)"),
+    "low-rank by name": (
+        {"lora": 2, "unfreeze": ("[qv]_proj",)},
+        512,
+        "with LoRA (rank 2, 4 attention projections)",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_of_blocks_are_trained_named_and_predicted_with(
+    config: FinetuneConfig, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags, parameters, trained = PARTS[part]
+    if "unfreeze" in flags:
+        flags = {"unfreeze_last": FinetuneConfig.unfreeze_last, **flags}
+    config = dataclasses.replace(config, lrs=(1e-2,), seeds=1, **flags)
+    figures = run(config)
+    trials = tables(config, figures)[Artifact.TRIALS].set_index("trial")
+    assert trials.loc[1, "parameters"] == parameters + 66
+    assert figures[FineTuned.TRAINED] == trained
+    said = capsys.readouterr().err
+    assert "Unfrozen: " in said
+    assert f"Fine-tuning {trained} " in said
+    assert ("Not trained, because they come before the first block: pre_layrnorm" in said) == (
+        part == "norms"
+    )
+    assert largest_difference(config, figures, tmp_path) < 1e-5
+
+
+def test_names_and_last_blocks_cannot_both_say_what_is_trained(config: FinetuneConfig) -> None:
+    with pytest.raises(InputError, match="--unfreeze and --unfreeze-last both say what to train"):
+        run(dataclasses.replace(config, unfreeze=("layers.1",)))
+
+
+def test_a_study_of_before_goes_on_and_another_choice_of_parameters_is_another_study(
+    config: FinetuneConfig,
+) -> None:
+    first = run(config)
+    names = {"unfreeze", "lora", "lora_alpha"}
+    tags = MlflowClient(config.tracking_uri).get_run(first[Summary.RUN_ID]).data.tags
+    assert not names & set(json.loads(tags[Tag.IDENTITY]))  # as an earlier version wrote it
+    with pytest.raises(InputError, match="lora was None and is 2"):
+        run(dataclasses.replace(config, lora=2))
+    with pytest.raises(InputError, match=r"unfreeze was None and is \['layers.1'\]"):
+        run(dataclasses.replace(config, unfreeze=("layers.1",), unfreeze_last=2))
+
+
+# --- what is kept -------------------------------------------------------------------------------
+
+
+def largest_difference(config: FinetuneConfig, figures: dict[str, Any], scratch: Path) -> float:
+    """Between what `predict` says of the run's own images and what the run recorded of them."""
+    out = scratch / "out.csv"
+    flags = {"tracking_uri": config.tracking_uri, "cache_dir": scratch / "another", "device": "cpu"}
+    predict(PredictConfig(images=(Path(config.data),), run=figures[Summary.RUN_ID], out=out, **flags))  # type: ignore[arg-type]
+    told = pd.read_csv(out)
+    recorded = tables(config, figures)[Artifact.PREDICTIONS]
+    recorded = recorded[recorded["head"] == "best"].set_index("sample_id")["probs"]
+    assert len(told) == len(recorded) == 84
+    worst = 0.0
+    for row in told.to_dict("records"):
+        probs = {row[f"label_{k}"]: row[f"probability_{k}"] for k in (1, 2)}
+        name = os.path.relpath(row["path"], config.data)
+        worst = max(worst, float(np.abs(np.array([probs[c] for c in CLASSES]) - recorded[name]).max()))
+    return worst
+
+
+def test_predict_answers_as_the_run_did_and_the_model_is_registered_whole(
+    tuned: tuple[FinetuneConfig, dict[str, Any]], tmp_path: Path
+) -> None:
+    config, figures = tuned
+    assert largest_difference(config, figures, tmp_path) < 1e-5
+    name, number = figures[Summary.MODEL].removeprefix("models:/").split("/")
+    assert MlflowClient(config.tracking_uri).get_model_version(name, number).run_id == figures[Summary.RUN_ID]
+    model = folder_of(config.tracking_uri, figures) / Artifact.MODEL
+    held = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    assert figures[FineTuned.MODEL_BYTES] == held
+    encoder = folder_of(config.tracking_uri, figures) / Artifact.MODEL_DATA / "encoder"
+    assert {path.suffix for path in encoder.iterdir()} == {".json", ".safetensors"}
+
+
+def test_a_predictor_of_a_run_and_of_its_model_say_the_same(
+    tuned: tuple[FinetuneConfig, dict[str, Any]], tmp_path: Path
+) -> None:
+    config, figures = tuned
+    images = sorted((Path(config.data) / "test").rglob("*.png"))
+    of_run = Predictor.from_run(figures[Summary.RUN_ID], tracking_uri=config.tracking_uri, device="cpu")
+    out = tmp_path / "out.csv"
+    flags = {"tracking_uri": config.tracking_uri, "cache_dir": tmp_path / "cache", "device": "cpu"}
+    predict(PredictConfig(images=tuple(images), model_uri=figures[Summary.MODEL], out=out, **flags))  # type: ignore[arg-type]
+    likeliest_n = of_run.predict(images).probabilities_nc.max(1)
+    assert np.allclose(pd.read_csv(out)["probability_1"], likeliest_n, atol=1e-5)
+
+
+def test_a_fine_tuning_without_a_model_on_record_says_what_to_do(
+    tuned: tuple[FinetuneConfig, dict[str, Any]], tmp_path: Path
+) -> None:
     config, figures = tuned
     folder = folder_of(config.tracking_uri, figures)
-    files = {path.name: path.read_bytes() for path in (folder / Artifact.TUNED).iterdir()}
-    answers = pd.read_parquet(folder / Artifact.PREDICTIONS)
-    answers = answers[(answers["head"] == "best") & (answers["split"] == "test")]
-    from PIL import Image
-
-    images = [np.asarray(Image.open(Path(config.data) / name)) for name in answers["sample_id"]]
-    tuned = TunedEncoder(files, device="cpu")
-    assert tuned.classes == CLASSES
-    assert np.allclose(tuned.probabilities(images), np.stack(list(answers["probs"])), atol=1e-5)
+    (folder / Artifact.HEAD).rename(tmp_path / "head")
+    try:
+        with pytest.raises(InputError, match="has no model on record: it has not ended, or an earlier"):
+            Predictor.from_run(figures[Summary.RUN_ID], tracking_uri=config.tracking_uri)
+    finally:
+        (tmp_path / "head").rename(folder / Artifact.HEAD)
 
 
 @pytest.mark.slow
@@ -197,6 +301,12 @@ def test_a_run_that_is_done_is_not_trained_again(
     ("flag", "value", "said"),
     [
         ("unfreeze_last", 9, "--unfreeze-last is 9; this encoder has 2 blocks"),
+        ("unfreeze", ("layers.7",), "'layers.7' matches no parameter.*encoder.layers.N.layer_norm1.bias"),
+        ("unfreeze", ("layers.[",), r"'layers\.\[' is no regular expression"),
+        ("unfreeze", ("pre_layrnorm",), "'pre_layrnorm' matches only parameters before the first block"),
+        ("lora", -1, "--lora is -1; it must be at least 0"),
+        ("lora", 33, "--lora is 33; the attention projections allow a rank of at most 32"),
+        ("lora_alpha", 0.0, "--lora-alpha is 0.0; it must be above 0"),
         ("lrs", (1e-3, -1.0), "--lrs is -1.0; it must be above 0"),
         ("lrs", (), "--lrs is empty"),
         ("layer_decay", 1.5, "--layer-decay is 1.5; it must be between 0 and 1"),
@@ -209,8 +319,9 @@ def test_a_run_that_is_done_is_not_trained_again(
 def test_a_bad_flag_is_named_with_what_is_allowed(
     config: FinetuneConfig, flag: str, value: Any, said: str
 ) -> None:
+    usual = {"unfreeze_last": 2} if flag == "unfreeze" else {}
     with pytest.raises(InputError, match=said):
-        run(dataclasses.replace(config, **{flag: value}))
+        run(dataclasses.replace(config, **usual, **{flag: value}))
     assert not MlflowClient(config.tracking_uri).search_runs(["0", "1"])
 
 
@@ -232,8 +343,9 @@ def cached(config: FinetuneConfig, **changed: Any):
         "views": 1,
         "batch_size": "auto",
     } | changed
-    cut = {"unfreeze_last": 1} | {name: how.pop(name) for name in ("unfreeze_last", "kept") if name in how}
-    return activations(load(config.data, seed=0), EncoderSettings(**how), **cut)
+    last = how.pop("unfreeze_last", 1)
+    kept = {name: how.pop(name) for name in ("kept",) if name in how}
+    return activations(load(config.data, seed=0), EncoderSettings(**how), Unfreezing(last), **kept)
 
 
 def test_activations_are_computed_once_and_views_are_others(config: FinetuneConfig) -> None:
@@ -283,8 +395,10 @@ def test_the_effect_is_the_difference_in_macro_f1_and_turns_round_with_the_arms(
     assert one.effect.value == pytest.approx(f1[1] - f1[0], abs=1e-6)
     assert other.effect.value == pytest.approx(-one.effect.value, abs=1e-6)
     assert (one.verdict, other.verdict) == (Verdict.HELPS, Verdict.HURTS)
-    assert "helps: +0." in words(one, blocks=2, drawn="400 test rows", seeds=1)
-    assert "Keep the frozen encoder" in words(other, blocks=2, drawn="400 test rows", seeds=1)
+    assert "helps: +0." in words(one, trained="the last 2 blocks", drawn="400 test rows", seeds=1)
+    assert "Keep the frozen encoder" in words(
+        other, trained="the last 2 blocks", drawn="400 test rows", seeds=1
+    )
 
 
 def test_equal_answers_and_noise_are_called_unclear() -> None:
@@ -300,7 +414,7 @@ def test_equal_answers_and_noise_are_called_unclear() -> None:
     ]
     assert verdicts.count(Verdict.UNCLEAR) >= 18
     assert "makes no difference that 300 test rows could show" in words(
-        same, blocks=1, drawn="300 test rows", seeds=2
+        same, trained="the last 1 block", drawn="300 test rows", seeds=2
     )
 
 

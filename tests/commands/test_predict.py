@@ -313,3 +313,32 @@ def test_a_damaged_head_is_refused(answering: Answering) -> None:
     for broken in ((b"{}", weights), (card, weights[:100]), (b"\xff", weights), (b"[]", weights)):
         with pytest.raises(InputError, match="recorded head cannot be read"):
             read_head(*broken)
+
+
+def test_no_image_is_replaced_by_its_predictions(answering: Answering, tmp_path: Path) -> None:
+    images = Path(shutil.copytree(answering.images, tmp_path / "images"))
+    before = {path: path.read_bytes() for path in images.rglob("*.png")}
+    (tmp_path / "link.csv").symlink_to(images / "red" / "0.png")
+    for given, out in (
+        (images / "red" / "0.png", images / "red" / "0.png"),
+        (images, images / "red" / "0.png"),
+        (images, tmp_path / "link.csv"),
+    ):
+        with pytest.raises(InputError, match=r"--out .* is read by this command, too"):
+            predict(answering, given, out=out, cache_dir=answering.cache)
+    assert {path: path.read_bytes() for path in images.rglob("*.png")} == before
+
+
+def test_predictions_go_to_a_private_file_a_symlink_and_a_device(
+    answering: Answering, tmp_path: Path
+) -> None:
+    image = answering.images / "red" / "0.png"
+    private, link = tmp_path / "private.csv", tmp_path / "link.csv"
+    private.write_text("before")
+    private.chmod(0o600)
+    link.symlink_to(private)
+    for out in (private, link, Path(os.devnull)):
+        assert predict(answering, image, out=out, cache_dir=answering.cache)["predicted"] == 1
+    assert len(rows(private)) == 1
+    assert (private.stat().st_mode & 0o777, link.is_symlink()) == (0o600, True)
+    assert Path(os.devnull).is_char_device()

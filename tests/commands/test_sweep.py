@@ -30,6 +30,7 @@ from tests.support.image_files import encoded
 from tests.support.paths import REPO, TWO_CORES
 from tests.support.tiny_clip import save_tiny_clip
 from tests.support.trained_sweep import DemoSweep
+from tests.support.trained_target import folder_of
 from trainer.core.errors import InputError, NoResultError
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run
@@ -83,10 +84,6 @@ def features_file(path: Path, *, classes: int = 2, rows: int = 40, seed: int = 0
         arrays[f"{split}_y"] = y
     np.savez(path, **arrays)
     return path
-
-
-def folder_of(uri: str, run_id: str) -> Path:
-    return Path(MlflowClient(uri).get_run(run_id).info.artifact_uri.removeprefix("file://"))
 
 
 # --- what a sweep leaves ----------------------------------------------------------------------
@@ -159,7 +156,7 @@ def test_the_logged_head_gives_the_logged_probabilities(swept: tuple[SweepConfig
     head = read_folder(folder / Artifact.HEAD)
     predictions = pd.read_parquet(folder / Artifact.PREDICTIONS)
     test = predictions[(predictions["head"] == "best") & (predictions["split"] == "test")]
-    ours = head.probabilities(np.load(config.data)["test_x"])
+    ours = head.answers(np.load(config.data)["test_x"])
     np.testing.assert_allclose(ours, np.stack(test["probs"].to_numpy()), atol=1e-6)
 
 

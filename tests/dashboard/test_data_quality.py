@@ -25,6 +25,14 @@ def test_a_class_that_is_missing_from_a_split_shows_as_nothing_there() -> None:
     assert balance["label"].iloc[0] == "a"  # the most frequent first
 
 
+def test_each_of_several_labels_of_a_row_is_counted_and_shares_are_of_rows() -> None:
+    balance = data_quality.class_balance(images([("a|b", "train"), ("b", "train"), ("", "train")]), "|")
+    by = balance.set_index("label")
+    assert by["n"].to_dict() == {"b": 2, "a": 1, data_quality.NO_LABEL: 1}
+    assert by["share"]["b"] == pytest.approx(2 / 3)
+    assert set(by["total"]) == {3}
+
+
 def test_the_largest_and_smallest_class_are_those_of_the_training_rows() -> None:
     balance = data_quality.class_balance(
         images([("a", "train")] * 3 + [("b", "train")] + [("b", "test")] * 9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -91,8 +92,26 @@ def test_one_that_is_not_done_says_so(
         assert any("Interrupted." in one.value for one in app.warning)
 
 
-def test_the_kept_encoder_lies_where_no_sweep_keeps_its_head(tuned: tuple[str, str]) -> None:
+def test_try_it_answers_with_the_fine_tuned_encoder(tuned: tuple[str, str]) -> None:
     uri, run_id = tuned
+    app = open_page("views/tryit.py", run=run_id)
     folder = Path(MlflowClient(uri).get_run(run_id).info.artifact_uri.removeprefix("file://"))
-    assert {path.suffix for path in (folder / Artifact.TUNED).iterdir()} == {".json", ".safetensors"}
-    assert not (folder / Artifact.HEAD).exists()
+    predictions = pd.read_parquet(folder / Artifact.PREDICTIONS)
+    row = predictions[predictions["head"] == "best"].iloc[0]
+    data = MlflowClient(uri).get_run(run_id).data.tags[Tag.DATA]
+    file = (Path(data) / row["sample_id"]).read_bytes()
+    app.file_uploader[0].set_value([("mine.png", file, "image/png")]).run()
+    assert not app.exception
+    assert f"{100 * row['confidence']:.1f} %" in words(app)
+    assert "Zero-shot compares" not in words(app)  # its text tower does not know the fine-tuned vectors
+
+
+@pytest.mark.parametrize(
+    "trained", ["layer-norm (10 tensors)", "with LoRA (rank 8, 8 attention projections)"]
+)
+def test_home_names_what_was_trained_where_it_was_not_whole_blocks(
+    tuned: tuple[str, str], trained: str
+) -> None:
+    trained_finetuning.rewrite(*tuned, effect=[0.05, 0.02, 0.08], verdict="helps", trained=trained)
+    app = open_page("views/home.py", run=tuned[1])
+    assert any(one.value.startswith(f"**Fine-tuning {trained} helps: +0.050") for one in app.success)

@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from safetensors.numpy import load
-from streamlit.testing.v1 import AppTest
 
 from dashboard.ui import gallery
 from tests.support import synthetic_answers, synthetic_runs
-from tests.support.pages import Showing, active, charts, open_page, words
+from tests.support.pages import Showing, active, charts, gallery_alone, open_page, words
 from trainer.tracking.schema import Artifact, Tag
 
 CONFUSION, EMBEDDINGS = "views/confusion.py", "views/embeddings.py"
@@ -32,51 +31,32 @@ def rows(count: int, *, images: bool = True) -> pd.DataFrame:
     )
 
 
-def draw(frame: pd.DataFrame, **query: str) -> AppTest:
-    """A gallery alone."""
-
-    def script() -> None:
-        import streamlit as st
-
-        from dashboard.ui import gallery
-
-        gallery.show(st.session_state["rows"], key="page", order="in this order", per_page=10)
-
-    app = AppTest.from_function(script)
-    app.session_state["rows"] = frame
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
 def test_a_gallery_says_which_images_of_how_many_it_shows() -> None:
-    assert "3 images, in this order." in words(draw(rows(3)))
-    first = words(draw(rows(25)))
+    assert "3 images, in this order." in words(gallery_alone(rows(3)))
+    first = words(gallery_alone(rows(25)))
     assert "1 to 10 of 25 images" in first
     assert "caption 9" in first
     assert "caption 10" not in first
 
 
 def test_the_page_of_a_gallery_stands_in_the_address() -> None:
-    last = words(draw(rows(25), page="3"))
+    last = words(gallery_alone(rows(25), page="3"))
     assert "21 to 25 of 25 images" in last
     assert "24 % sure" in last
-    assert "of 25 images" in words(draw(rows(25), page="9"))
+    assert "of 25 images" in words(gallery_alone(rows(25), page="9"))
 
 
 def test_a_gallery_counts_the_rows_that_have_no_image() -> None:
     mixed = pd.concat([rows(3), rows(2, images=False)])
-    assert "2 without an image." in words(draw(mixed))
-    without = draw(rows(4, images=False))
+    assert "2 without an image." in words(gallery_alone(mixed))
+    without = gallery_alone(rows(4, images=False))
     assert "No images were kept for 4 rows" in words(without)
     assert len(without.dataframe[0].value) == 4
-    assert "No rows here" in words(draw(rows(0)))
+    assert "No rows here" in words(gallery_alone(rows(0)))
 
 
 def test_below_an_image_stands_one_line_with_all_that_is_said_of_it() -> None:
-    app = draw(rows(3).assign(**{gallery.ALSO: "also this"}))
+    app = gallery_alone(rows(3).assign(**{gallery.ALSO: "also this"}))
     lines = [node for node in app.caption if "row-" in node.value]
     assert [node.value.count(gallery.JOINED) for node in lines] == [3, 3, 3]
     assert not any(node.proto.wrap for node in lines)  # what has no room shows in a tooltip
@@ -84,8 +64,8 @@ def test_below_an_image_stands_one_line_with_all_that_is_said_of_it() -> None:
 
 
 def test_the_size_of_the_images_stands_in_the_address() -> None:
-    assert draw(rows(3), page_size="136 px").select_slider(key="page_size").value == 136
-    assert draw(rows(3), page_size="large").select_slider(key="page_size").value == gallery.WIDTH
+    assert gallery_alone(rows(3), page_size="136 px").select_slider(key="page_size").value == 136
+    assert gallery_alone(rows(3), page_size="large").select_slider(key="page_size").value == gallery.WIDTH
 
 
 def test_captions_are_literal_text_and_fetch_nothing() -> None:
@@ -94,7 +74,7 @@ def test_captions_are_literal_text_and_fetch_nothing() -> None:
         sample_id=synthetic_runs.HOSTILE,
         **{gallery.SAYS: synthetic_runs.HOSTILE},
     )
-    *below, _ = (node.value for node in draw(frame).caption)
+    *below, _ = (node.value for node in gallery_alone(frame).caption)
     assert len(below) == 2
     for caption in below:
         assert "](http" not in active(caption)

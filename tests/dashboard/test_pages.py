@@ -121,7 +121,7 @@ def test_mlflows_own_variable_names_the_store_too(tracking_uri: str, monkeypatch
 
 def test_the_navigation_has_four_sections_with_every_page_in_one() -> None:
     assert list(sections().values()) == ["Sweep", "Data", "Studies", "Tools"]
-    assert sum(one.of_sweeps for one in pages.PAGES) == 7
+    assert sum(one.of_sweeps for one in pages.PAGES) == 8
 
 
 def test_the_picker_changes_the_run_on_every_page(uri: str) -> None:

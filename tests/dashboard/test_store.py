@@ -16,6 +16,7 @@ import pytest
 
 from dashboard.runs import artifacts
 from dashboard.runs.artifacts import ArtifactsMoved, StoreProblem
+from dashboard.runs.run_database import RunDatabase
 from dashboard.runs.run_info import on_same_rows
 from dashboard.runs.store import Store
 from tests.support import synthetic_runs
@@ -265,6 +266,29 @@ def fields_of(run: Any) -> tuple[object, ...]:
     metrics = {name: None if math.isnan(value) else value for name, value in data.metrics.items()}
     named = (info.run_id, info.run_name, info.experiment_id, info.status, info.artifact_uri)
     return (*named, info.start_time, info.end_time, dict(data.tags), dict(data.params), metrics)
+
+
+def test_a_longer_list_of_runs_takes_no_more_queries(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    connect = RunDatabase._connect
+
+    def heard(database: RunDatabase) -> sqlite3.Connection:
+        connection = connect(database)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    monkeypatch.setattr(RunDatabase, "_connect", heard)
+    counts = []
+    for _ in range(2):
+        for _ in range(3):
+            synthetic_runs.foreign(tracking_uri)
+        asked.clear()
+        counts.append((len(Store(tracking_uri).sweeps()), len(asked)))
+    (few, of_few), (many, of_many) = counts
+    assert (few, many) == (3, 6)
+    assert of_few == of_many
 
 
 def test_a_sqlite_store_is_listed_and_read_without_importing_mlflow(tracking_uri: str) -> None:

@@ -16,8 +16,10 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.charts.explain import HEAD, ZERO_SHOT, place, probabilities
 from tests.support import synthetic_runs
+from tests.support.image_files import encoded, noise
 from tests.support.pages import Showing, active, captions, charts, open_page, words
 from tests.support.trained_sweep import CLASSES, Answering, image
+from trainer.data.formats import extensions
 from trainer.heads.novelty import NoveltyDetector
 from trainer.serving.explain import Explainer, original
 from trainer.tracking.schema import Artifact
@@ -47,6 +49,14 @@ def drop(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
 
 def test_before_anything_is_dropped_the_page_says_what_to_do(answered: Answering) -> None:
     assert "at most 20 MB) to see its class" in words(open_page(PAGE))
+
+
+def test_every_image_that_commands_read_may_be_uploaded(answered: Answering) -> None:
+    app = open_page(PAGE)
+    assert {".jpg", ".avif", ".jp2"} <= set(app.file_uploader[0].proto.type)
+    assert set(app.file_uploader[0].proto.type) >= extensions()
+    avif = encoded(Image.fromarray(noise(0, height=40, width=40)), kind="AVIF")
+    assert "cannot be used" not in words(drop(app, ("mine.avif", avif)))
 
 
 def test_an_image_is_answered_with_neighbours_zero_shot_and_a_place(answered: Answering) -> None:
@@ -216,3 +226,10 @@ def test_a_row_has_a_marker_on_the_map_with_or_without_an_image(image: str | Non
     spec = place(rows.assign(split="train", sample_id="r"), here, title="a", dark=False).to_dict()
     drawn = [layer["mark"].get("shape", layer["mark"]["type"]) for layer in spec["layer"][2:]]
     assert drawn == (["diamond"] if image is None else ["image", "point"])
+
+
+def test_an_image_stands_beside_what_the_encoder_sees(answered: Answering) -> None:
+    app = drop(open_page(PAGE), ("mine.png", (answered.images / "red" / "3.png").read_bytes()))
+    assert [one.proto.imgs[0].caption for one in app.get("image")][:2] == ["original", "encoder’s input"]
+    row = open_page(PAGE, **TEST_ROW)
+    assert [one.proto.imgs[0].caption for one in row.get("image")][:2] == ["original", "encoder’s input"]

@@ -23,7 +23,15 @@ ROOT = docs.ROOT
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(docs.DOCS.rglob("*.md"))]
 NOT_OURS = {  # flags of other programs, and of scripts
-    *("--env-manager", "--port", "--images", "--check", "--lock"),
+    *(
+        "--env-manager",
+        "--port",
+        "--images",
+        "--check",
+        "--lock",
+        "--server.address",
+        "--server.allowedHosts",
+    ),
 }
 BANNED = (  # each has a standard term: image, duplicate, noisy, removed, retrain, similarity …
     *(r"pictures?", r"told from", r"held against", r"spoil(?:s|ed|ing)?", r"thrown out", r"anew"),
@@ -166,6 +174,15 @@ def test_paths_in_the_text_exist() -> None:
     assert {
         path for path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()
     } == set()
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    page = (docs.DOCS / "SECURITY.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| (`.*`) \|$", page, re.MULTILINE)
+    named = [span.partition("::") for row in rows for span in SPAN.findall(row)]
+    assert len(rows) > 10
+    for path, _, name in named:
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
 def test_a_flag_that_is_not_there_is_found() -> None:

@@ -12,9 +12,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from playwright.sync_api import Page
 
+from tests.support import network
 from tests.support.paths import REPO
 
 BROWSERS = (
@@ -71,21 +73,24 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def serving(tracking_uri: str, *, script: str = "dashboard/Home.py") -> Iterator[str]:
+def serving(
+    tracking_uri: str, *, script: str = "dashboard/Home.py", record: Path | None = None
+) -> Iterator[str]:
     """The dashboard on a free port, looking at a store; yields its address, without a slash at the end.
 
     Args:
         script: another one to serve in its place, relative to the repository.
+        record: file in which the server writes down with whom it speaks; see `network`.
     """
-    environment = {**os.environ, "HEADROOM_TRACKING_URI": tracking_uri}
-    environment["PYTHONPATH"] = str(REPO)
+    environment = network.recorded_in(record) if record else {**os.environ, "PYTHONPATH": str(REPO)}
+    environment["HEADROOM_TRACKING_URI"] = tracking_uri
     command = [sys.executable, "-m", "streamlit", "run", script]
     port = free_port()
     server = subprocess.Popen(
         [*command, *_options(port)], cwd=REPO, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        yield _wait_for(port, server)
+        yield wait_for(port, server)
     finally:
         server.terminate()
         server.wait()
@@ -98,7 +103,7 @@ class Dashboard:
         port = free_port()
         command = [sys.executable, "-m", "tests.support.dashboard_server", *_options(port)]
         self._server = subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._address = _wait_for(port, self._server)
+        self._address = wait_for(port, self._server)
 
     def shows(self, tracking_uri: str) -> str:
         """Look at a store from now on; returns the address, without a slash at the end."""
@@ -131,7 +136,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> str:
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> str:
     """The address of a server, once it answers."""
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_WITHIN_S

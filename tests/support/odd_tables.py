@@ -302,7 +302,7 @@ def names_of_classes_as_bytes(folder: Path) -> str:
     return npz(folder, train_x=vectors(60), train_y=np.arange(60) % 2, classes=names)
 
 
-@case("I", Refused("row 4 has the labels", "not supported", "--label-column none"))
+@case("I", Read())
 def lists_of_labels(folder: Path) -> str:
     names = images(folder)
     return json_lines(
@@ -316,13 +316,13 @@ def lists_of_one_label(folder: Path) -> str:
     return json_lines(folder, [{"path": p, "label": [LABEL[i]]} for i, p in enumerate(images(folder))])
 
 
-@case("I", Refused("'cat|dog'", "Several labels per image are not supported"))
+@case("I", Refused("'cat|dog'", "For several labels per image pass --label-separator '|'"))
 def labels_joined_by_a_bar(folder: Path) -> str:
     label = [*LABEL[:-3], "cat|dog", "cat|dog", "cat|dog"]
     return csv(folder, "Image Index,Finding Labels", list(zip(images(folder), label, strict=True)))
 
 
-@case("I", Refused("'cat;dog'", "Several labels per image are not supported"))
+@case("I", Refused("'cat;dog'", "For several labels per image pass --label-separator ';'"))
 def labels_joined_by_a_semicolon(folder: Path) -> str:
     label = [*LABEL[:-3], "cat;dog", "cat;dog", "cat;dog"]
     return csv(folder, "path,label", list(zip(images(folder), label, strict=True)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pandas as pd
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
@@ -81,3 +82,22 @@ class Stores:
             uri = fresh_store(self._migrated, self._new_folder("store"))
             self._made[key] = uri, write(uri, *arguments, **options)
         return self._made[key]
+
+
+def gallery_alone(frame: pd.DataFrame, **query: str) -> AppTest:
+    """A gallery of these rows, ten to a page."""
+
+    def script() -> None:
+        import streamlit as st
+
+        from dashboard.ui import gallery
+
+        gallery.show(st.session_state["rows"], key="page", order="in this order", per_page=10)
+
+    app = AppTest.from_function(script)
+    app.session_state["rows"] = frame
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.charts import ablation, comparison, data_quality, explain, hyperparameters, intervals
+from dashboard.charts import ablation, comparison, data_quality, explain, hyperparameters, intervals, labels
 from dashboard.ui import layout
 from trainer.charts.effects import AGAINST, GridAxes, grid
 from trainer.tracking.schema import Verdict
@@ -76,6 +76,18 @@ def probabilities(count: int) -> Any:
     return explain.probabilities(frame.assign(probability=1 / count))
 
 
+def precisions(count: int) -> Any:
+    frame = pd.DataFrame({"label": [f"label {i}" for i in range(count)], "ap": np.linspace(0.2, 0.9, count)})
+    frame = frame.assign(ap_low=frame["ap"] - 0.1, ap_high=frame["ap"] + 0.1, chance=0.15, n=10, f1=0.5)
+    return labels.precisions(frame)
+
+
+def labels_of_an_image(count: int) -> Any:
+    frame = pd.DataFrame({"label": [f"label {i}" for i in range(count)], "threshold": 0.4})
+    frame = frame.assign(probability=np.linspace(0.9, 0.0, count))
+    return labels.bars(frame.assign(said=frame["probability"] >= 0.4), dark=False)
+
+
 CHARTS: dict[str, Callable[[int], Any]] = {  # by module and function, with what draws so many rows of it
     "dashboard.charts.ablation.forest": forest,
     "dashboard.charts.ablation.steps": lambda n: ablation.steps(_effects(n), title="change", dark=False),
@@ -87,6 +99,8 @@ CHARTS: dict[str, Callable[[int], Any]] = {  # by module and function, with what
     "dashboard.charts.explain.probabilities": probabilities,
     "dashboard.charts.hyperparameters.importance": importance,
     "dashboard.charts.intervals.best_trials": best_trials,
+    "dashboard.charts.labels.bars": labels_of_an_image,
+    "dashboard.charts.labels.precisions": precisions,
     "trainer.charts.effects.grid": thresholds,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -75,4 +76,4 @@ def cut_off(uri: str, run_id: str) -> None:
     for name in (Artifact.ABLATION, Artifact.ABLATION_CLASSES, Artifact.SUMMARY, Artifact.REPORT):
         (folder / name).unlink(missing_ok=True)
     client.update_run(run_id, status="RUNNING")
-    client.set_tag(run_id, Tag.HEARTBEAT, "9999999999")
+    client.set_tag(run_id, Tag.HEARTBEAT, str(time.time() + 3600))

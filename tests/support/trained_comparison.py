@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 
 import numpy as np
@@ -85,4 +86,4 @@ def cut_off(uri: str, run_id: str, *, status: str = "RUNNING") -> None:
     ):
         (folder / name).unlink(missing_ok=True)
     client.update_run(run_id, status=status)
-    client.set_tag(run_id, Tag.HEARTBEAT, "9999999999")
+    client.set_tag(run_id, Tag.HEARTBEAT, str(time.time() + 3600))

@@ -13,8 +13,11 @@ from mlflow import MlflowClient
 
 from tests.support import commands
 from tests.support.image_files import encoded, noise
+from trainer.data.load import load
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run
+from trainer.features.extract import extract
+from trainer.features.settings import EncoderSettings
 from trainer.tracking.schema import Artifact
 
 CLASSES = {"bright ones": 0.55, "dark_ones": 0.0, "red": 0.3}  # class → the least brightness of its images
@@ -84,6 +87,12 @@ def sweep(folder: Path, *, encoder: str, dtype: str, **flags: Any) -> Answering:
     return Answering(
         uri, figures["mlflow_run_id"], figures["model_uri"], images, folder / "cache", Path(where)
     )
+
+
+def encode_for_words(made: Answering) -> None:
+    """Encode the images of a sweep in the space that images and texts share."""
+    settings = EncoderSettings(encoder="demo", cache_dir=made.cache, device="cpu", space="shared")
+    extract(load(str(made.images), seed=0), settings)
 
 
 def demo_sweep(folder: Path) -> DemoSweep:

@@ -42,6 +42,21 @@ def test_the_lock_has_every_requirement_but_torch_with_hashes() -> None:
     assert required - {name_of(name) for name, _ in locked} == {"torch"}
 
 
+def test_only_torch_with_its_own_libraries_and_pip_are_not_locked() -> None:
+    locked = {name_of(line) for line in re.findall(r"^\w\S*", requirements.LOCK.read_text(), re.MULTILINE)}
+    assert (
+        locked & {"torch", "triton", "pip"} == set()
+    )  # one version of torch, with other hashes for each device
+    assert [name for name in locked if name.startswith(("nvidia-", "cuda-"))] == []
+
+
+def test_setting_up_checks_the_hashes() -> None:
+    rules = (requirements.ROOT / "Makefile").read_text(encoding="utf-8")
+    lines = [line for line in rules.splitlines() if "-r requirements.lock" in line]
+    assert lines
+    assert all("--require-hashes --no-deps -r requirements.lock" in line for line in lines)
+
+
 def test_torch_is_what_the_requirements_say() -> None:
     (wanted,) = (line for line in PROJECT["dependencies"] if line.startswith("torch=="))
     assert version("torch").partition("+")[0] == wanted.removeprefix("torch==")

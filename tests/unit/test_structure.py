@@ -70,3 +70,14 @@ def test_functions_fit_a_screen() -> None:
                     if lines > MOST_LINES:
                         long.add(f"{within(path)}: {node.name}")
     assert long == set()
+
+
+def test_every_pool_of_processes_ends_with_a_parent_that_is_killed() -> None:
+    pools = [
+        ast.unparse(node)
+        for path in (REPO / "trainer").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("ProcessPoolExecutor")
+    ]
+    assert len(pools) >= 2
+    assert all("initializer=" in pool for pool in pools), pools

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from trainer.core import scratch
 
 FAMILY = "DejaVu Sans"
 FILE = "DejaVuSans.ttf"
@@ -28,18 +28,10 @@ def font_folder() -> Path | None:
     if matplotlib is None or matplotlib.origin is None:
         return None
     theirs = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"
-    own = _temporary()
+    own = scratch.of_process("fonts")
     for font in theirs.glob("DejaVuSans*.ttf"):
         shutil.copyfile(font, own / font.name)
     return own
-
-
-@cache
-def _temporary() -> Path:
-    """Return a folder that goes with the process."""
-    own = tempfile.TemporaryDirectory(prefix="headroom-fonts-")
-    atexit.register(own.cleanup)
-    return Path(own.name)
 
 
 def undrawable(texts: Sequence[str]) -> set[str]:

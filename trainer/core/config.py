@@ -32,6 +32,17 @@ class CommonConfig:
     seed: int = 0
     """Random seed for splits, proposals and heads."""
 
+    def __post_init__(self) -> None:
+        """Raise InputError for a location that cannot be used on any machine."""
+        locations.check_no_password(self.tracking_uri)
+        for name, value in vars(self).items():
+            for one in value if isinstance(value, tuple) else (value,):
+                flag = "--" + name.replace("_", "-")
+                if isinstance(one, str | Path):
+                    locations.check_characters(flag, str(one))
+                if isinstance(one, Path):
+                    locations.check_is_local(flag, one)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(CommonConfig):
@@ -46,6 +57,12 @@ class DataConfig(CommonConfig):
     """Column with the class, in a table, in metadata.csv or .jsonl, or in a Hugging Face dataset; in shards,
     the key of the .json files. Default: found by its name, such as label, class, target or diagnosis. none:
     read no labels."""
+    label_separator: str | None = None
+    """Text between the labels of an image that has several, such as '|' in cat|dog: each is learned by
+    itself. For sweep, check and extract. Lists of labels need none."""
+    label_columns: str | None = None
+    """Names of columns of 0 and 1, one per label, joined by commas: cat,dog,bird. In the place of
+    --label-column, for sweep, check and extract."""
     image_column: str | None = None
     """Column with the path of the image, or with the image itself."""
     caption_column: str | None = None
@@ -64,6 +81,9 @@ class DataConfig(CommonConfig):
     """Images per encoder batch. auto: the fastest of several, measured once and cached."""
     workers: int | Literal["auto"] = "auto"
     """Processes that decode images; 0: threads. auto: processes if threads are slower than the encoder."""
+    max_memory: str | None = None
+    """Memory for images while they are decoded, such as 2GB: larger ones are decoded one at a time. Default:
+    a tenth of what is free."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Compute type of the encoder. auto: bfloat16 where the device supports it natively."""
     max_bad: float = 0.05
@@ -82,6 +102,17 @@ class DataConfig(CommonConfig):
     '(person\\d+)_' for one group per patient. Existing splits are kept."""
     drop_shared_groups: bool = False
     """For groups in several splits, keep only the test rows, or else the val rows."""
+
+    @property
+    def label_kind(self) -> Literal["class", "number", "labels"] | None:
+        """Return what a label is to the command; None: several where they are lists or a flag says so, a
+        number where it evidently is one, else a class."""
+        return "class"
+
+    @property
+    def takes_several_labels(self) -> bool:
+        """Return whether an image may have several labels."""
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +143,10 @@ def check_coverage(coverage: float) -> None:
 
 def settings(config: CommonConfig) -> dict[str, Any]:
     """Return the value of every flag, paths as text, for a run's parameters and YAML."""
-    values = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
+    values = {
+        name: locations.storable(str(v)) if isinstance(v, Path | str) else v
+        for name, v in dataclasses.asdict(config).items()
+    }
     return values | {"tracking_uri": locations.without_password(config.tracking_uri)}
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import IO, Any, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,17 +25,73 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
-from trainer.core.text import left, rate
+from trainer.core.signals import Terminated
+from trainer.core.text import harmless, left, rate
 
-console = Console(stderr=True, highlight=False)
+
+class SafeConsole(Console):
+    """A console that shows the text of others `harmless`, wherever it stands: in a line, a table or a bar.
+
+    Nothing in a text is markup: a folder may be called ``[/red]``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else harmless(text), style, control)
+
+
 LOG_EVERY_S = 1.0  # between lines of progress in a log: quick work has only the last one
 
 
+class _Stderr:
+    """Standard error as it is now. What it cannot take is dropped: a log without room ends no work.
+
+    Where its reader has gone (``2>&1 | head``), the command is interrupted, as by a signal.
+    """
+
+    @staticmethod
+    def _stream() -> IO[str]:
+        return io.StringIO() if sys.stderr is None else sys.stderr  # None: closed when Python started
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream(), name)
+
+    def write(self, text: str) -> int:
+        self._try("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try("flush")
+
+    def _try(self, method: str, *arguments: str) -> None:
+        try:
+            getattr(self._stream(), method)(*arguments)
+        except BrokenPipeError as error:
+            silence(2)
+            raise Terminated(signal.SIGPIPE) from error
+        except OSError:
+            return
+
+
+def silence(number: int) -> None:
+    """Send what is still written to standard output (1) or error (2) nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+console = SafeConsole(file=cast(IO[str], _Stderr()))
+
+
 def say(text: str) -> None:
-    """Print one line to stderr, without markup."""
-    console.print(text, markup=False, soft_wrap=True)
+    """Print a text to stderr, without markup, and `harmless` whatever is in it."""
+    console.print(harmless(text), markup=False, soft_wrap=True)  # here, too: rich drops some of them
 
 
 class RateColumn(ProgressColumn):

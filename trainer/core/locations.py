@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote, unquote_plus
 
 from trainer.core.errors import InputError
 
 DEFAULT_EXPERIMENT = "headroom"
-_PASSWORD = re.compile(r"(?<=://)([^/@:?#]*):[^/?#]*(?=@)")
-_SECRET = re.compile(r"([?&](?:password|passwd|pwd|token|secret)=)[^&#]*", re.IGNORECASE)
+# As SQLAlchemy reads it, a password ends at the last @, whatever else is in it.
+_USERINFO = re.compile(r"^([^:/?#]+://)([^:/@?#]*)(?::(.*))?@", re.DOTALL)
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)", re.DOTALL)  # Path makes one slash of two
+_PORT = re.compile(r"\d*[/?#]")  # http://host:5000/a@b
+_SECRET = re.compile(
+    r"([?&](?!passfile=)(?:[^=&#]*(?:pass|pwd|token|secret|credential|signature|api_?key|access_?key)[^=&#]*"
+    r"|odbc_connect)=)([^&#]*)",
+    re.IGNORECASE,
+)
+_HIDDEN = "***"
+LEAST_SECRET = 3  # characters: a shorter one would blacken words that have nothing to do with it
 _SOURCES = Path(__file__).resolve().parents[2]
 
 
@@ -26,12 +36,48 @@ def default_tracking_uri() -> str:
     `base_folder`.
     """
     given = os.environ.get("HEADROOM_TRACKING_URI") or os.environ.get("MLFLOW_TRACKING_URI")
-    return given or f"sqlite:///{base_folder() / 'mlruns' / 'mlflow.db'}"
+    return given or sqlite_uri(base_folder() / "mlruns" / "mlflow.db")
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the URI of a SQLite file. SQLAlchemy decodes ``%``, and ends the path at ``?``."""
+    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")
+
+
+def sqlite_file(uri: str) -> str | None:
+    """Return the file that a SQLite URI names, as SQLAlchemy reads it, "" for none; None for another URI."""
+    if not uri.startswith(("sqlite:", "sqlite+")):
+        return None
+    return unquote(uri.partition(":///")[2].partition("?")[0])
 
 
 def without_password(uri: str) -> str:
     """Return a URI as it may be shown and stored: ``postgresql://me:***@host/runs``."""
-    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***", uri))
+    return _SECRET.sub(rf"\1{_HIDDEN}", _USERINFO.sub(_hide_userinfo, uri))
+
+
+def _hide_userinfo(found: re.Match[str]) -> str:
+    start, user, password = found.groups()
+    is_port = start.lower().startswith("http") and password and _PORT.match(password)
+    return found[0] if password is None or is_port else f"{start}{user}:{_HIDDEN}@"
+
+
+def hide_password(text: str, uri: str | None = None) -> str:
+    """Return a text of another library without the secrets of ``uri``; None: of `default_tracking_uri`."""
+    uri = default_tracking_uri() if uri is None else uri
+    shown = without_password(uri)
+    if shown == uri:
+        return text
+    text = text.replace(uri, shown)
+    userinfo = _USERINFO.match(uri)
+    secrets = [value for _, value in _SECRET.findall(uri)]
+    if userinfo is not None and _hide_userinfo(userinfo) != userinfo[0]:
+        secrets.append(userinfo[3] if userinfo[3] is not None else userinfo[2])
+    for secret in sorted(
+        {*secrets, *map(unquote_plus, secrets), *map(unquote, secrets)}, key=len, reverse=True
+    ):
+        text = text.replace(secret, _HIDDEN) if len(secret) >= LEAST_SECRET else text
+    return text
 
 
 def check_no_password(tracking_uri: str) -> None:
@@ -42,6 +88,33 @@ def check_no_password(tracking_uri: str) -> None:
             "the shell's history would show. Set HEADROOM_TRACKING_URI to it and leave out the flag; for an "
             "MLflow server, set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         )
+
+
+def check_characters(flag: str, value: str, *, utf8: bool = False) -> None:
+    """Raise InputError for a character that no path can hold, or, where it must be UTF-8, other bytes."""
+    if "\0" in value:
+        raise InputError(f"{flag} holds a NUL character, which no path can. Remove it.")
+    if utf8 and storable(value) != value:
+        raise InputError(
+            f"{flag} {storable(value)} holds bytes that are not UTF-8, and MLflow stores paths as UTF-8. "
+            "Rename the folder, or name another one."
+        )
+
+
+def check_is_local(flag: str, path: Path) -> None:
+    """Raise InputError for an address, which would become a folder of that name: ``s3://bucket/key``."""
+    address = _ADDRESS.match(str(path))
+    if address is not None:
+        scheme, rest = address.groups()
+        raise InputError(
+            f"{flag} {scheme}://{rest} is the address of something on a network; a path on this machine is "
+            "expected. Mount it, or name a folder here."
+        )
+
+
+def storable(text: str) -> str:
+    """Return a text that databases and files in UTF-8 take: other bytes of a path as ``\\udcff``."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def default_cache_dir() -> Path:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+PACKAGE = __name__.partition(".")[0]
+HELD_S = 10.0  # how long a first signal waits before a further one ends what holds it
 
 
 class Terminated(KeyboardInterrupt):
@@ -16,17 +26,104 @@ class Terminated(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+def is_command() -> bool:
+    """Return whether this process was started as one of our commands, by ``python -m``."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return spec is not None and spec.name.partition(".")[0] == PACKAGE
+
+
+def end_while_loading() -> None:
+    """Let these signals end the process with one sentence, as long as nothing was begun."""
+    _hear(_end_before_work)
+
+
 def end_once() -> None:
     """Raise `Terminated` at the first of these signals; later ones cannot cut short what closes a run.
 
-    A signal that the caller of the command ignores, as nohup does with SIGHUP, stays ignored.
+    Where a library has swallowed it, the next signal raises it again. A signal that the caller of the command
+    ignores, as nohup does with SIGHUP, stays ignored.
     """
-    heard = [one for one in ENDING if signal.getsignal(one) is not signal.SIG_IGN]
+    _hear(_raise)
+    atexit.register(_hear, signal.SIG_IGN)  # as it exits, Python would let them kill the process
 
-    def end(number: int, frame: FrameType | None) -> None:
-        for one in heard:
-            signal.signal(one, signal.SIG_IGN)
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let a signal wait for the end of the block, so that whoever closes what it opens knows of it.
+
+    Where that takes longer than `HELD_S`, a further signal ends it.
+    """
+    _held.blocks += 1
+    try:
+        yield
+    finally:
+        _held.blocks -= 1
+        number = _held.number
+        if not _held.blocks:
+            _held.number = None
+    if number is not None and not _held.blocks:
         raise Terminated(number)
 
-    for one in heard:
-        signal.signal(one, end)
+
+class _Held:
+    """A signal that waits."""
+
+    blocks = 0  # that are open, one in another
+    number: int | None = None
+    since_s = 0.0
+
+
+_held = _Held()
+
+
+def end_with_parent() -> None:
+    """Let a worker process leave Ctrl-C to its parent and exit with it, even if that is killed; otherwise it
+    would wait for work for ever."""
+    import multiprocessing  # not needed by most commands
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_quietly() -> None:
+    """Let these signals end the process without a word: everything is done and said."""
+    _hear(_end)
+
+
+def _hear(end: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for one in ENDING:
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, end)
+
+
+def _end_before_work(number: int, frame: FrameType | None) -> NoReturn:
+    os.write(2, b"Interrupted before any work was begun.\n")
+    _end(number, frame)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    if _is_ending():
+        return
+    if _held.blocks and _held.number is None:
+        _held.number, _held.since_s = number, time.monotonic()
+    elif not _held.blocks or time.monotonic() - _held.since_s > HELD_S:
+        raise Terminated(number)
+
+
+def _is_ending() -> bool:
+    """Return whether what the signal met is on its way out because of an earlier one."""
+    error = sys.exception()
+    while error is not None and not isinstance(error, Terminated):
+        error = error.__context__
+    return error is not None

@@ -12,12 +12,23 @@ LEVEL = 0.05  # of significance
 LOW, HIGH = "_low", "_high"  # suffixes of the columns with the bounds of an interval
 KINDS_SHOWN = 6  # extensions of files that are named
 FEW_GROUPS = 10  # below, intervals and tests that draw groups are rough
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+Form = Callable[[float | None], str]
 FEW_PER_CLASS = 5  # test rows of a class below which its F1 says little
 
 
 def score(value: float | None) -> str:
     """Format a score between 0 and 1 with three decimals; an en dash for None or NaN."""
     return NONE if _missing(value) else f"{value:.3f}"
+
+
+def quantity(value: float | None) -> str:
+    """Format a number with a unit, such as an error: four significant digits, an en dash for None or NaN."""
+    if value is None or _missing(value):
+        return NONE
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def change(value: float | None) -> str:
@@ -31,6 +42,13 @@ def signed(value: float | None) -> str:
     return "0.000" if words in ("+0.000", "-0.000") else words.replace("-", "−")
 
 
+def forms(*, in_units: bool) -> tuple[Form, Form]:
+    """Return how a score and a change of it are formatted, whether it has a unit or lies between 0 and 1."""
+    if not in_units:
+        return score, change
+    return quantity, lambda value: NONE if _missing(value) else f"{value:+.4g}"
+
+
 def interval(
     value: float | None, ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score
 ) -> str:
@@ -38,6 +56,11 @@ def interval(
     if _missing(value) or ends is None or _missing(ends[0]):
         return form(value)
     return f"{form(value)} [{form(ends[0])}, {form(ends[1])}]"
+
+
+def gain(value: float, ends: Sequence[float]) -> str:
+    """Format a relative change with its interval in percent: ``+22 % [15, 30]``, ``-3 % [-9, 2]``."""
+    return f"{100 * value:+.0f} % [{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]"
 
 
 def brackets(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:
@@ -119,17 +142,18 @@ def compared(
     return f"{one} is {'better' if value > 0 else 'worse'} than {other}: {told}."
 
 
-def below_expected(less: float, low: float, high: float) -> str | None:
+def below_expected(less: float, low: float, high: float, *, metric: str = "macro-F1") -> str | None:
     """Say that the test rows score below what was expected by more than chance, and what to look at; None
     where they do not.
 
     Args:
-        less: test macro-F1 less the expected one, with its interval.
+        less: the test score less the expected one, with its interval.
+        metric: what the score is.
     """
     if high >= 0:
         return None
     return (
-        f"Test macro-F1 is {interval(-less, (-high, -low))} below what was expected. The test rows may come "
+        f"Test {metric} is {interval(-less, (-high, -low))} below what was expected. The test rows may come "
         "from another source, time or mix of classes than train and val; or images of one person or series "
         "are on both sides of a fold (--groups keeps them together)."
     )
@@ -194,6 +218,15 @@ def cut(value: object, limit: int) -> str:
     """Return ``value`` as text, truncated to ``limit`` characters with an ellipsis."""
     text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def harmless(text: str) -> str:
+    """Return a text of others as a terminal may show it: what would steer the terminal is spelled out.
+
+    So are control characters other than tab and line feed, marks that turn the direction of writing, line
+    separators and halves of surrogates: ``\\x1b[2J``, ``\\u202e``.
+    """
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def files_by_extension(count: Mapping[str, int]) -> str:

@@ -20,9 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from trainer.core.json_cache import read_cache, write_cache
-from trainer.data.decode import MAX_PIXELS, DecodeError, decode, decode_16_bits
-from trainer.data.files import FileSlice
+from trainer.core.json_cache import is_number, read_cache, write_cache
+from trainer.data.decode import MAX_PIXELS, DecodeError, decode, decode_16_bits, stored_bytes
+from trainer.data.files import FileSlice, read_image
+from trainer.data.image_memory import reserved
 from trainer.data.manifest import Manifest, StoredImage
 
 BIT_DEPTHS = "bit_depths.json"  # in the cache folder: what the values of 16-bit images are
@@ -49,7 +50,7 @@ class ScaledImage:
 
     def read_bytes(self) -> bytes:
         """Read and scale. Raises OSError; DecodeError, also if the file has changed."""
-        data = _bytes(self.image)
+        data = read_image(self.image)
         if hashlib.sha256(data).hexdigest() != self.content:
             raise DecodeError("changed since the data was listed")
         return scaled(data, self.bits)
@@ -108,6 +109,14 @@ def with_bits(manifest: Manifest, bits: int, *, rows: Sequence[int] | None = Non
     return replace(manifest, images=tuple(images), content=tuple(content), digest=digest, bits=bits)
 
 
+def with_bits_of_head(manifest: Manifest, bits: int | None, *, cache_file: Path) -> Manifest:
+    """Return the rows as a head or other images read theirs; with their own bits where these had no 16-bit
+    images, so that ``bits`` is None."""
+    if bits is None:
+        return with_used_bits(manifest, cache_file=cache_file)
+    return with_bits(manifest, bits)
+
+
 def scaled(image: StoredImage | bytes, bits: int | None, *, max_pixels: int = MAX_PIXELS) -> bytes:
     """Return a 16-bit greyscale file as a PGM of the full range; the bytes of another file as they are.
 
@@ -117,10 +126,7 @@ def scaled(image: StoredImage | bytes, bits: int | None, *, max_pixels: int = MA
     Raises:
         DecodeError: it cannot be decoded, or uses more bits.
     """
-    try:
-        data = _bytes(image)
-    except OSError as error:
-        raise DecodeError(f"cannot be read: {error.strerror or error}") from error
+    data = stored_bytes(image)
     if bits == FULL or _kind(data) != GREY:
         return data
     pixels_hw = decode_16_bits(data, max_pixels=max_pixels)
@@ -131,8 +137,8 @@ def scaled(image: StoredImage | bytes, bits: int | None, *, max_pixels: int = MA
         raise DecodeError(
             f"a 16-bit image with the value {pixels_hw.max():,}, where the data uses {bits} bits (0–{most:,})"
         )
-    full_hw = np.round(pixels_hw * (65535 / most)).astype(">u2")
-    return b"P5 %d %d 65535\n" % full_hw.shape[::-1] + full_hw.tobytes()
+    full = np.round(np.arange(most + 1) * (65535 / most)).astype(">u2")  # of each value
+    return b"P5 %d %d 65535\n%b" % (*pixels_hw.shape[::-1], full[pixels_hw].tobytes())
 
 
 # --- which images, and what they use ----------------------------------------------------------
@@ -172,7 +178,7 @@ def _start(image: StoredImage | bytes) -> bytes:
             return file.read(HEAD)
     if isinstance(image, FileSlice):
         image = replace(image, size=min(image.size, HEAD))
-    return _bytes(image)[:HEAD]
+    return read_image(image)[:HEAD]
 
 
 def _kind(start: bytes, image: StoredImage | bytes | None = None) -> str:
@@ -185,19 +191,16 @@ def _kind(start: bytes, image: StoredImage | bytes | None = None) -> str:
     if start.startswith(_PNG):
         return "" if start[24:25] != b"\x10" else GREY if start[25:26] == b"\0" else COLOUR
     if start.startswith(_TIFF):
-        with suppress(Exception), Image.open(io.BytesIO(_bytes(image or start)), formats=["TIFF"]) as opened:
+        file = image if isinstance(image, Path) else io.BytesIO(read_image(image or start))
+        with suppress(Exception), Image.open(file, formats=["TIFF"]) as opened:
             return GREY if opened.mode == "I" or opened.mode.startswith("I;16") else ""
     return GREY if _PGM.match(start) else ""
-
-
-def _bytes(image: StoredImage | bytes) -> bytes:
-    return image if isinstance(image, bytes) else image.read_bytes()
 
 
 def _use(manifest: Manifest, rows: list[int], cache_file: Path) -> _Use:
     """Return what the values of these rows are, from the cache if it has them."""
     name = hashlib.sha256("".join(sorted({manifest.content[row] for row in rows})).encode()).hexdigest()
-    cache = read_cache(cache_file)
+    cache = read_cache(cache_file, _is_use)
     if name not in cache:
         images = manifest.images or ()
         with ThreadPoolExecutor() as pool:  # decoding releases the GIL
@@ -208,6 +211,10 @@ def _use(manifest: Manifest, rows: list[int], cache_file: Path) -> _Use:
     return _Use(*cache[name])
 
 
+def _is_use(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+
+
 def _bits(largest: int) -> int:
     return next((bits for bits in BITS if largest < 1 << bits), FULL)
 
@@ -215,7 +222,8 @@ def _bits(largest: int) -> int:
 def _largest(image: StoredImage | bytes) -> int | None:
     """Return the largest value of a 16-bit image, of colour rounded up; None if it cannot be decoded."""
     try:
-        pixels_hw = decode_16_bits(image)
-        return int(decode(image).max()) << 8 | 255 if pixels_hw is None else int(pixels_hw.max())
+        with reserved(image) as stored:
+            pixels_hw = decode_16_bits(stored)
+            return int(decode(stored).max()) << 8 | 255 if pixels_hw is None else int(pixels_hw.max())
     except DecodeError:  # quarantined when it is read
         return None

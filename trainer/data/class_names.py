@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,8 @@ def check_class_names(name: str, classes: Sequence[str], label_n: np.ndarray) ->
                 several_labels(
                     f"{name} has the label {proven[0]!r}, and {' and '.join(map(repr, parts[:3]))} are "
                     f"labels, too"
-                    f"{f' ({len(joined)} such labels)' if joined[1:] else ''}"
+                    f"{f' ({len(joined)} such labels)' if joined[1:] else ''}",
+                    f"--label-separator {separator!r}",
                 )
             )
     number = _numbers(classes)
@@ -45,8 +47,9 @@ def check_class_names(name: str, classes: Sequence[str], label_n: np.ndarray) ->
     if rows < FEW_ROWS * len(classes):
         raise InputError(
             f"{name} has {len(classes)} different numbers as labels, from {number.min():g} to "
-            f"{number.max():g}, for {rows} rows: that looks like a quantity. Headroom learns classes. Divide "
-            "it into ranges, or name another column with --label-column."
+            f"{number.max():g}, for {rows} rows: that looks like a quantity. Only a sweep learns numbers "
+            "(--target number). For classes divide it into ranges, or name another column with "
+            "--label-column."
         )
 
 
@@ -60,13 +63,15 @@ def notes_on_classes(classes: Sequence[str]) -> list[str]:
     if pairs:
         more = f" and {len(pairs) - 1} more such classes" if len(pairs) > 1 else ""
         notes.append(f"Classes that differ only in case or spacing: {listed(pairs[0], most=5)}{more}.")
-    for separator in SEPARATORS[:2]:
+    for separator in SEPARATORS:
         joined, _ = _joined(classes, separator)
-        if joined:
+        recombined = _recombine(joined, separator)
+        if joined and (recombined or separator in SEPARATORS[:2]):
+            cure = f"If they are several labels per image, pass --label-separator {separator!r}."
             notes.append(
                 f"{separator!r} in the name of {joined[0]!r}"
-                f"{f' and {len(joined) - 1} more classes' if joined[1:] else ''}: each name is one class. "
-                "Several labels per image are not supported."
+                f"{f' and {len(joined) - 1} more classes' if joined[1:] else ''}: each name is one class."
+                f"{f' {cure}' if recombined else ''}"
             )
     number = _numbers(classes)
     if number is not None and len(number) > MANY_NUMBERS:
@@ -84,6 +89,14 @@ def _joined(classes: Sequence[str], separator: str) -> tuple[list[str], list[str
     joined = [one for one in classes if len(_parts(one, separator)) > 1]
     alone = set(classes) - set(joined)
     return joined, [one for one in joined if all(part in alone for part in _parts(one, separator))]
+
+
+def _recombine(joined: Sequence[str], separator: str) -> bool:
+    """Return whether most of these names are made of the same parts, so that they are probably several
+    labels."""
+    in_names = Counter(part for one in joined for part in set(_parts(one, separator)))
+    shared = [one for one in joined if all(in_names[part] > 1 for part in _parts(one, separator))]
+    return 2 * len(shared) > len(joined)
 
 
 def _parts(name: str, separator: str) -> list[str]:

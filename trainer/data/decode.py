@@ -10,6 +10,7 @@ leaves 512 pixels and twice the encoder's input: several times faster, with near
 
 from __future__ import annotations
 
+import errno
 import io
 import warnings
 from collections.abc import Iterator
@@ -20,17 +21,22 @@ import numpy as np
 from PIL import Image
 
 from trainer.data import dicom
+from trainer.data.files import read_image
 from trainer.data.formats import DICOM, HEIC, PILLOW_FORMATS, describe_bytes
 from trainer.data.manifest import StoredImage
 
 DECODE_POLICY = "2"
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # says nothing of the file
 MAX_PIXELS = 120_000_000  # a 108-megapixel phone photo passes; as RGB it takes 360 MB at most
+STRIP = 1 << 20  # pixels that are converted to RGB at once
 MAX_ASPECT = 200  # encoders resize the *shorter* side: 1 × 30,000 would become 224 × 6.7 million
 FORMATS: tuple[str, ...] = PILLOW_FORMATS
 
 Image.init()  # registers all readers now, because it is not thread-safe
+# What glibc allocates in smaller pieces, 16 MB by default, it may keep for the thread that freed them.
+Image.core.set_block_size(64 << 20)
 if HEIC.installed:
-    from pillow_heif import register_heif_opener
+    from pi_heif import register_heif_opener
 
     register_heif_opener()
     FORMATS += ("HEIF",)
@@ -91,12 +97,12 @@ def decode_sized(
         drafted = opened.size != (width, height)
         opened.load()
         orientation = _orientation(opened)
-        upright = _upright(_to_rgb(opened), orientation)
+        image_hwc = _pixels(_upright(opened, orientation))
         if not drafted:
-            width, height = upright.size
+            height, width = image_hwc.shape[:2]
         elif orientation in _TRANSPOSED:
             width, height = height, width
-        return Decoded(np.array(upright), width, height)
+        return Decoded(image_hwc, width, height)
 
 
 def decode_16_bits(image: StoredImage | bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
@@ -117,7 +123,7 @@ def decode_16_bits(image: StoredImage | bytes, *, max_pixels: int = MAX_PIXELS) 
 def _opened(image: StoredImage | bytes, max_pixels: int) -> Iterator[Image.Image]:
     """Open an image of an allowed size; what the block raises is a DecodeError."""
     try:
-        data = image if isinstance(image, bytes) else image.read_bytes()
+        data = stored_bytes(image)
         if not data:
             raise DecodeError("empty file")
         with _open(data, max_pixels) as opened:
@@ -138,7 +144,24 @@ def _opened(image: StoredImage | bytes, max_pixels: int) -> Iterator[Image.Image
     except Image.UnidentifiedImageError as error:
         raise DecodeError(f"not an image that can be read ({describe_bytes(data)})") from error
     except Exception as error:  # Pillow raises many types on damaged files
+        if getattr(error, "errno", None) in OUT_OF_RESOURCES:
+            raise
         raise DecodeError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def stored_bytes(image: StoredImage | bytes) -> bytes:
+    """Return the bytes of an image's file.
+
+    Raises:
+        DecodeError: it cannot be read.
+        OSError: the process may open no more files, or lacks memory.
+    """
+    try:
+        return read_image(image)
+    except OSError as error:
+        if error.errno in OUT_OF_RESOURCES:
+            raise
+        raise DecodeError(f"cannot be read: {error.strerror or error}") from error
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
@@ -173,6 +196,17 @@ def degrade_to_thumbnail(image_hwc: np.ndarray, side: int) -> bytes:
     buffer = io.BytesIO()
     small.resize(image.size, Image.Resampling.BICUBIC).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return an image as uint8 [H, W, 3], converted in strips: of the whole there would be several copies."""
+    width, height = image.size
+    image_hwc = np.empty((height, width, 3), dtype=np.uint8)
+    rows = max(STRIP // width, 1)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        image_hwc[top:bottom] = np.asarray(_to_rgb(image.crop((0, top, width, bottom))))
+    return image_hwc
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import codecs
 import csv
-import json
 import re
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as arrow
 import pyarrow.compute as compute
 import pyarrow.csv
 
 from trainer.core.errors import InputError, first_line
+from trainer.core.untrusted_json import DuplicateName, parse_json
 from trainer.data import formats, table_columns
 from trainer.data.table_columns import ColumnChoice
 
 SEPARATORS = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a vertical bar"}
 HEADLESS = ["caption", "path"]  # as Conceptual Captions is written
 HEADLESS_LOOKED_AT = 100  # lines
-BLOCK, MOST_BLOCK = 1 << 20, (1 << 31) - 1  # bytes that are parsed at once; a row must fit into one block
+MAX_LINE = 8 << 20  # characters; a longer line is no row, and reading it would take many times its size
+MAX_COLUMNS = 10_000
+BLOCK, MOST_BLOCK = 1 << 20, 32 << 20  # bytes that are parsed at once; a row must fit into one block
 _EXTENSION = rf"\.(?:{'|'.join(one[1:] for one in sorted(formats.extensions()))})"
 _NAMES_FILE = re.compile(rf"{_EXTENSION}\b", re.IGNORECASE)
 _IS_FILE = re.compile(rf"{_EXTENSION}(#\d+)?\s*$", re.IGNORECASE)
@@ -54,51 +57,62 @@ def read_json_lines(path: Path) -> TextTable:
     """Read one JSON object per line. Values stay as written: a date is text.
 
     Raises:
-        InputError: a line is no JSON object, or has a name twice.
+        InputError: a line is no JSON object, is too long or has a name twice.
         OSError, UnicodeDecodeError: the file is unreadable.
     """
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, _Sparse] = {}  # lines may each have other names
     rows = 0
     with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_lines(file, path.name), start=1):
             if not line.strip():
                 continue
             for key, value in _json_object(line, f"{path.name}: line {number}").items():
-                column = columns.setdefault(key, [])
-                if len(column) < rows:
-                    column += [None] * (rows - len(column))
-                column.append(value)
+                column = columns.setdefault(key, _Sparse())
+                column.rows.append(rows)
+                column.values.append(value)
             rows += 1
-    for column in columns.values():
-        column += [None] * (rows - len(column))
-    return TextTable(list(columns), rows, columns.__getitem__)
+    return TextTable(list(columns), rows, lambda name: columns[name].filled(rows))
+
+
+@dataclass
+class _Sparse:
+    """The values of a name, and the rows that have it."""
+
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    values: list[Any] = field(default_factory=list)
+
+    def filled(self, count: int) -> list[Any]:
+        """Return a value for each of ``count`` rows, None where there is none."""
+        every: list[Any] = [None] * count
+        for row, value in zip(self.rows, self.values, strict=True):
+            every[row] = value
+        return every
+
+
+def _lines(file: IO[str], name: str) -> Iterator[str]:
+    """Yield the lines. Raises InputError for one that is too long to be a row, without reading all of it."""
+    number = 0
+    while line := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise InputError(
+                f"{name}: line {number} has more than {MAX_LINE:,} characters. Write one image per line."
+            )
+        yield line
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
-        value = _DECODER.decode(line)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise InputError(f"{where} {error}") from None
+        value = parse_json(line, unique_names=True)
+    except DuplicateName as error:
+        raise InputError(f"{where} {error}") from None
+    except ValueError as error:
         raise InputError(
             f"{where} is not JSON ({first_line(error)}). Write one JSON object per line."
         ) from error
     if not isinstance(value, dict):
         raise InputError(f'{where} is no JSON object. Write one object per line: {{"path": …, "label": …}}.')
     return value
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of these names and values; of one name twice JSON would keep the last value."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"has the name {twice!r} twice. Rename or remove one of them.")
-    return found
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_distinct)  # json.loads would make one for each line
 
 
 # --- separated values -------------------------------------------------------------------------
@@ -121,18 +135,25 @@ def read_separated(path: Path, chosen: ColumnChoice) -> TextTable:
         return _headless(path, encoding, start)
     dialect = _dialect(start, encoding, path.suffix.lower(), chosen)
     table = _parsed(path, dialect, quotes=True)
-    if _swallowed(table, "") is None:  # no cell of several lines
+    if table is not None and _swallowed(table, "") is None:  # no cell of several lines
         return _text_table(table, dialect.notes)
     try:
         literal = _parsed(path, dialect, quotes=False)
     except arrow.ArrowException:  # so the quotes are needed
-        cell = _swallowed(table, dialect.separator)
+        cell = None if table is None else _swallowed(table, dialect.separator)
         if cell is not None:
             raise InputError(
                 f"{path.name}: a quote is not closed, so that lines became one cell: {cell[:80]!r}. Write "
                 "two quotes for one inside a cell, or remove it."
             ) from None
-        return _text_table(table, dialect.notes)
+        if table is not None:
+            return _text_table(table, dialect.notes)
+        literal = None
+    if literal is None:
+        raise InputError(
+            f"{path.name} has a row of more than {MOST_BLOCK >> 20} MiB. Write one image per row, and close "
+            "every quote."
+        )
     note = "Quotes are part of the values: otherwise lines between them would be lost."
     return _text_table(literal, [*dialect.notes, note])
 
@@ -153,7 +174,7 @@ def _encoding(path: Path) -> str:
 def _first_lines(path: Path, encoding: str) -> list[str]:
     """Return the first lines that are not blank, without their ends."""
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding) as file:
-        lines = (line.rstrip("\n") for line in file)
+        lines = (line.rstrip("\n") for line in _lines(file, path.name))
         return list(islice((line for line in lines if line.strip()), HEADLESS_LOOKED_AT))
 
 
@@ -172,7 +193,10 @@ def _dialect(start: list[str], encoding: str, suffix: str, chosen: ColumnChoice)
 
 
 def _split(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator), [])
+    names = next(csv.reader([line], delimiter=separator), [])
+    if len(names) > MAX_COLUMNS:
+        raise InputError(f"The first line has {len(names):,} columns, the limit is {MAX_COLUMNS:,}.")
+    return names
 
 
 def _has_image(names: list[str], chosen: ColumnChoice) -> bool:
@@ -184,8 +208,8 @@ def _has_image(names: list[str], chosen: ColumnChoice) -> bool:
     )
 
 
-def _parsed(path: Path, dialect: _Dialect, *, quotes: bool) -> arrow.Table:
-    """Read all columns as text, which keeps the class "007"."""
+def _parsed(path: Path, dialect: _Dialect, *, quotes: bool) -> arrow.Table | None:
+    """Read all columns as text, which keeps the class "007"; None where a row is longer than MOST_BLOCK."""
     names = [str(at) for at in range(len(dialect.header))]  # unique, unlike those of the header
     if not names:
         return arrow.table({})
@@ -207,12 +231,15 @@ def _parsed(path: Path, dialect: _Dialect, *, quotes: bool) -> arrow.Table:
             ),
         )
 
-    try:
-        table = read(BLOCK)
-    except arrow.ArrowException as error:
-        if path.stat().st_size <= BLOCK or "straddling" not in str(error):
-            raise
-        table = read(min(path.stat().st_size + 1, MOST_BLOCK))  # a row longer than a block
+    for block in (BLOCK, MOST_BLOCK):
+        try:
+            table = read(block)
+            break
+        except arrow.ArrowException as error:  # a row that is longer than a block
+            if path.stat().st_size <= block or "straddling" not in str(error):
+                raise
+    else:
+        return None
     header = [column[0].as_py().strip() for column in table.columns]
     return table.slice(1).rename_columns(header)
 
@@ -251,7 +278,7 @@ def _headless(path: Path, encoding: str, start: list[str]) -> TextTable:
     """Read lines of caption and path: no quotes, and every line is a row."""
     rows = []
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="\n") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_lines(file, path.name), start=1):
             if not line.strip():
                 continue
             row = line.rstrip("\r\n").split("\t")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -16,6 +16,14 @@ PREAMBLE = 128  # bytes before the letters DICM
 def is_dicom(data: bytes) -> bool:
     """Return whether bytes are a DICOM file (PS3.10)."""
     return data[PREAMBLE : PREAMBLE + 4] == b"DICM"
+
+
+def size_of(file: BinaryIO) -> tuple[int, int]:
+    """Return width and height by the header, 0 where there is no image. Raises what pydicom raises."""
+    from pydicom import dcmread
+
+    dataset = dcmread(file, stop_before_pixels=True)
+    return dataset.get("Columns") or 0, dataset.get("Rows") or 0
 
 
 def decode_dicom(data: bytes, *, max_pixels: int) -> np.ndarray:
@@ -63,5 +71,9 @@ def _windowed(values_hw: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, floa
 def _to_8_bits(values: np.ndarray, low: float, high: float) -> np.ndarray:
     if high <= low:
         return np.zeros(values.shape, dtype=np.uint8)
-    share = (values.astype(np.float64) - low) / (float(high) - low)
-    return np.round(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    share = values.astype(np.float64)
+    share -= low  # in place: these are the largest arrays of all
+    share /= float(high) - low
+    np.clip(share, 0, 1, out=share)
+    share *= 255
+    return np.round(share, out=share).astype(np.uint8)

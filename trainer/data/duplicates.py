@@ -84,9 +84,14 @@ def redundant_rows(manifest: Manifest) -> np.ndarray:
 
 
 def label_conflicts(manifest: Manifest) -> list[np.ndarray]:
-    """Return the rows of each image that occurs with several labels, in order of first appearance."""
+    """Return the rows of each image that occurs with several labels, in order of first appearance; where a
+    row may have several, with several sets of them."""
     conflicts = []
     for rows in duplicate_rows(manifest.content):
+        if manifest.label_nc is not None:
+            if (manifest.label_nc[rows] != manifest.label_nc[rows[0]]).any():
+                conflicts.append(rows)
+            continue
         label_r = manifest.label_n[rows]
         if len(set(label_r[label_r >= 0].tolist())) > 1:
             conflicts.append(rows)
@@ -105,12 +110,13 @@ def describe_label_conflicts(manifest: Manifest, conflicts: Sequence[np.ndarray]
     """Return a sentence with the number of conflicts and examples."""
     what = "image" if manifest.images is not None else "vector"
     several = f"{len(conflicts):,} {what}s occur" if len(conflicts) > 1 else f"1 {what} occurs"
+    with_what = "several labels" if manifest.label_nc is None else "different sets of labels"
     named = [
         " and ".join(f"{manifest.sample_id[row]} ({_label(manifest, row)})" for row in rows[:3])
         for rows in conflicts[:3]
     ]
     more = "; …" if len(conflicts) > 3 else ""
-    return f"{several} with several labels: {'; '.join(named)}{more}."
+    return f"{several} with {with_what}: {'; '.join(named)}{more}."
 
 
 def _label(manifest: Manifest, row: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Sequence
@@ -12,6 +14,8 @@ from pathlib import Path
 
 from trainer.data.manifest import StoredImage
 
+MAX_IMAGE = 1 << 30  # bytes: uncompressed, with 16 bits of RGBA, the largest image has 960 MB
+CHUNK = 1 << 20  # bytes that are read at once
 HASH_THREADS = 8  # hashing waits for the disk and releases the GIL
 
 
@@ -31,6 +35,16 @@ class FileSlice:
         if len(data) < self.size:
             raise OSError(f"{self.path.name} is truncated")
         return data
+
+
+def read_image(image: StoredImage | bytes) -> bytes:
+    """Return the bytes of an image. Raises OSError, also for a file that is too large to be one."""
+    if isinstance(image, bytes):
+        return image
+    size = image.stat().st_size if isinstance(image, Path) else getattr(image, "size", 0)
+    if size > MAX_IMAGE:
+        raise OSError(errno.EFBIG, f"too large: {size:,} bytes, the limit is {MAX_IMAGE:,}")
+    return image.read_bytes()
 
 
 def printable(text: str) -> str:
@@ -79,3 +93,16 @@ def _sha256(image: StoredImage) -> str | OSError:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return error
+
+
+def sha256_of(file: io.BufferedReader, part: FileSlice) -> str:
+    """Return the SHA-256 of a part of an open file in hex. Raises OSError if the file is too short."""
+    digest, left = hashlib.sha256(), part.size
+    file.seek(part.offset)
+    while left:
+        data = file.read(min(left, CHUNK))  # in chunks: the part may have any size
+        if not data:
+            raise OSError(f"{part.path.name} is truncated")
+        digest.update(data)
+        left -= len(data)
+    return digest.hexdigest()

@@ -17,7 +17,7 @@ from trainer.data.metadata import NAMES, ImageMetadata, read_metadata
 from trainer.data.sidecars import MAX_BYTES, SidecarReader
 from trainer.data.split import manifest_with_splits
 from trainer.data.table import SUFFIXES as TABLES
-from trainer.data.table_columns import BY_NAME, ColumnChoice, listed
+from trainer.data.table_columns import BY_NAME, ColumnChoice, JoinedLabels, listed
 
 _BLANK = ImageMetadata(source="")
 
@@ -171,7 +171,8 @@ def _labels(
         cure = "Put each image into a folder named after its class, or add metadata.csv (file_name, label)."
         if unused:
             cure = f"If one of the columns {listed(unused)} is the label, name it: --label-column."
-    without = ["/".join(image.parts) for image, one in zip(found, label, strict=True) if not one]
+    missing = [not (one or isinstance(one, JoinedLabels)) for one in label]  # an empty set is an answer
+    without = ["/".join(image.parts) for image, none in zip(found, missing, strict=True) if none]
     if without:
         cure += _tables(root, name)
         raise InputError(

@@ -38,7 +38,8 @@ class Extra:
         return f"{self.format} is read once {self.package} is installed (the extra {self.name!r})"
 
 
-HEIC = Extra("heic", "HEIC", "pillow_heif", "pillow-heif", (".heic", ".heif", ".hif"))
+# Not pillow-heif, which reads the same: its wheels hold the x265 encoder (GPL).
+HEIC = Extra("heic", "HEIC", "pi_heif", "pi-heif", (".heic", ".heif", ".hif"))
 DICOM = Extra("dicom", "DICOM", "pydicom", "pydicom", (".dcm", ".dicom"))
 EXTRAS = (HEIC, DICOM)
 

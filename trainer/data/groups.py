@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 
 from trainer.core.errors import InputError
 from trainer.core.text import count
-from trainer.data.duplicates import SPLIT_PRIORITY, indivisible_units
-from trainer.data.manifest import SPLITS, Columns, Manifest, build_manifest, rows_by_value
-from trainer.data.split import complete_splits
+from trainer.data.duplicates import SPLIT_PRIORITY
+from trainer.data.manifest import SPLITS, Manifest, rows_by_value
+from trainer.data.split import drawn_again, numbered
 
 
 def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
@@ -44,35 +43,7 @@ def with_groups(manifest: Manifest, pattern: str, *, seed: int) -> Manifest:
         )
     group = [new or old for new, old in zip(found, manifest.group, strict=True)]
     label = [manifest.classes[i] if i >= 0 else "" for i in manifest.label_n]
-    split_n = manifest.split_n.copy()
-    if manifest.drawn_splits:
-        split_n[np.isin(split_n, manifest.drawn_splits)] = "" if manifest.drawn_splits == SPLITS else "train"
-        split_n, _ = complete_splits(
-            split_n,
-            np.array(label),
-            indivisible_units(manifest.content, group),
-            seed=seed,
-            name=manifest.name,
-        )
-    grouped = build_manifest(
-        manifest.name,
-        Columns(
-            sample_id=manifest.sample_id,
-            label=label,
-            split=split_n,
-            content=manifest.content,
-            caption=manifest.caption,
-            group=group,
-            images=manifest.images,
-            features_nd=manifest.features_nd,
-            corrupted=manifest.corrupted,
-            notes=manifest.notes,
-            unused=manifest.unused,
-        ),
-        quarantined=manifest.quarantined,
-        drawn_splits=manifest.drawn_splits,
-    )
-    return replace(grouped, passed_over=manifest.passed_over, notes=manifest.notes)
+    return drawn_again(manifest, numbered(label), group, seed=seed)
 
 
 def groups_across_splits(manifest: Manifest) -> dict[str, np.ndarray]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,11 @@ import pyarrow as arrow
 import pyarrow.compute as compute
 
 from trainer.core.errors import InputError, first_line
+from trainer.core.untrusted_json import read_json_file
 from trainer.data import files, table_columns
+from trainer.data.label_sets import joined_columns
 from trainer.data.manifest import Columns, Manifest, Quarantined, StoredImage, first_reasons
+from trainer.data.parquet_file import ROWS_PER_BYTE
 from trainer.data.split import canonical_split, manifest_with_splits, parse_split
 from trainer.data.table_columns import BY_NAME, ColumnChoice
 
@@ -82,18 +85,25 @@ def read(path: Path, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) ->
     a single split (or a Dataset) is split. Rows without an image are quarantined.
 
     Raises:
-        InputError: the folder is unreadable, has no images, several possible image or label columns, several
-            labels per image, or unknown splits.
+        InputError: the folder is unreadable, has no images, several possible image or label columns, or
+            unknown splits.
     """
     import datasets
 
     try:
+        for note in (*path.glob("*.json"), *path.glob("*/*.json")):
+            read_json_file(note)  # datasets would read it whatever its size
         data = datasets.load_from_disk(path, keep_in_memory=False)
-    except Exception as error:  # incomplete folder: the library raises many types
+        parts = data if isinstance(data, dict) else {"": data}
+        for file in _files(parts):
+            _check(file)
+        return _manifest(parts, name=name, seed=seed, chosen=chosen)
+    except InputError:
+        raise
+    except Exception as error:  # incomplete or damaged files: the libraries raise many types
         raise InputError(
             f"{name} was written by save_to_disk and cannot be read ({first_line(error)}). Write it again."
         ) from error
-    return _manifest(data if isinstance(data, dict) else {"": data}, name=name, seed=seed, chosen=chosen)
 
 
 def read_hub(spec: str, *, seed: int, chosen: ColumnChoice = BY_NAME) -> Manifest:
@@ -177,8 +187,8 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str, cho
         given: the split of all rows; "" if a column may name it.
     """
     column, names = _columns(dataset, chosen, name)
-    rows.unused = table_columns.unused(dataset.features, column)
-    paths = [Path(one["filename"]) for one in dataset.cache_files]
+    rows.unused = table_columns.unused(dataset.features, column, chosen)
+    paths = _files({part: dataset})
     image_column = column.pop("image")
     text = {
         role: [value for path in paths for value in table_columns.column_as_text(_table(path)[own])]
@@ -186,7 +196,10 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str, cho
         if role != "label"
     }
     blank = [""] * len(dataset)
-    label = _labels(paths, column.get("label"), names, name) or blank
+    if chosen.labels:
+        label = joined_columns(chosen.labels, list(dataset.features), partial(_values, paths), name)
+    else:
+        label = _labels(paths, column.get("label"), names, name) or blank
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
     sample_id = _ids(part, text.get("id", blank))
     at = 0
@@ -210,11 +223,15 @@ def _add(rows: _Rows, part: str, dataset: Dataset, name: str, *, given: str, cho
 def _labels(paths: list[Path], column: str | None, names: Sequence[str] | None, name: str) -> list[str]:
     if column is None:
         return []
-    values = (value for path in paths for value in _table(path)[column].to_pylist())
     label = [
-        table_columns.label_of(one, where=f"{name}: row {row}") for row, one in enumerate(values, start=1)
+        table_columns.label_of(one, where=f"{name}: row {row}")
+        for row, one in enumerate(_values(paths, column), start=1)
     ]
     return table_columns.class_names(label, names, name=name)
+
+
+def _values(paths: list[Path], column: str) -> list[object]:
+    return [value for path in paths for value in _table(path)[column].to_pylist()]
 
 
 def _columns(
@@ -236,11 +253,14 @@ def _columns(
         raise InputError(
             f"{name} has the columns {table_columns.listed(kinds)}, and none is of the type Image. {cure}."
         )
-    classes = {one: kind.names for one, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
+    of_one = {one: kind for one, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)}
+    of_lists = {one: getattr(kind, "feature", None) for one, kind in kinds.items()}
+    classes = of_one | {one: it for one, it in of_lists.items() if isinstance(it, datasets.ClassLabel)}
     small = [one for one in kinds if one not in in_bytes]
-    chosen = replace(chosen, image=None, label=chosen.label or _typed_label(small, list(classes), name))
-    column = table_columns.by_role(small, chosen, name=name)
-    return column | {"image": image_column}, classes.get(column.get("label", ""))
+    typed = None if chosen.labels else _typed_label(small, list(of_one or classes), name)
+    column = table_columns.by_role(small, replace(chosen, image=None, label=chosen.label or typed), name=name)
+    label = classes.get(column.get("label", ""))
+    return column | {"image": image_column}, None if label is None else label.names
 
 
 def _typed_label(present: list[str], classes: list[str], name: str) -> str | None:
@@ -260,6 +280,21 @@ def _ids(part: str, given: list[str]) -> list[str]:
     if "" in given or len(set(given)) < len(given):
         return [f"{part or 'row'}/{row:08d}" for row in range(len(given))]
     return [f"{part}/{one}" if part else one for one in given]  # each split often counts from 0
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+def _files(parts: Mapping[str, Dataset]) -> list[Path]:
+    return [Path(one["filename"]) for part in parts.values() for one in part.cache_files]
+
+
+def _check(path: Path) -> None:
+    """Raise ValueError for an Arrow file whose lengths and offsets are not those of its bytes."""
+    table = _table(path)
+    if table.num_rows > ROWS_PER_BYTE * path.stat().st_size:
+        raise ValueError(f"{path.name} claims {table.num_rows:,} rows")
+    table.validate(full=True)  # also finds text that is not UTF-8
 
 
 # --- images ---------------------------------------------------------------------------------

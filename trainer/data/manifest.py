@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from trainer.core.errors import InputError
 from trainer.core.text import count, natural_key
 from trainer.data.class_names import check_class_names
-from trainer.data.table_columns import listed
+from trainer.data.label_numbers import check_numbers
+from trainer.data.label_sets import check_labels
+from trainer.data.table_columns import LABELS_JOINED_BY, JoinedLabels, listed
 
 SPLITS = ("train", "val", "test")
 
@@ -51,7 +53,7 @@ class Columns:
 
     sample_id: Sequence[str]  # unique
     content: Sequence[str]  # SHA-256 hex of the image's or the vector's bytes
-    label: Sequence[str]  # class *names*, "" for no label
+    label: Sequence[str]  # class *names*, "" for no label; several as `JoinedLabels`
     split: Sequence[str] | np.ndarray  # "" if unknown
     caption: Sequence[str] | None = None  # None: "" for every row
     group: Sequence[str] | None = None  # None: "" for every row
@@ -87,10 +89,29 @@ class Manifest:
     notes: tuple[str, ...] = ()  # what the reader passed over, guessed or found odd, a sentence each
     unused: tuple[str, ...] = ()  # names of columns or arrays that were not read
     dropped_conflicts: int = 0  # rows that were read and dropped, because copies had another label
+    target_n: np.ndarray | None = None  # float64 [N], where a number is learned, and not a class
+    joined: bool = False  # some label is a list of several, or there was one column per label
+    labels: tuple[str, ...] = ()  # names of the labels, in natural order, where a row may have several
+    label_nc: np.ndarray | None = None  # bool [N, C], which row has which of them
+    label_separator: str = LABELS_JOINED_BY  # between them in the names of ``classes``
     bits: int | None = None  # that 16-bit images use, see trainer.data.bit_depth; None: there are none
 
     def __len__(self) -> int:
         return len(self.sample_id)
+
+    @property
+    def target(self) -> Literal["class", "number", "labels"]:
+        """What is learned of a row: its class, a number, or which of several labels it has."""
+        if self.label_nc is not None:
+            return "labels"
+        return "class" if self.target_n is None else "number"
+
+    @property
+    def learned_n(self) -> np.ndarray:
+        """What heads learn: numbers float64 [N], several labels bool [N, C], else ``label_n``."""
+        if self.label_nc is not None:
+            return self.label_nc
+        return self.label_n if self.target_n is None else self.target_n
 
     def rows(self, split: str) -> np.ndarray:
         """Return the indices of the rows of ``split``: int64, ascending."""
@@ -114,6 +135,8 @@ class Manifest:
             content=pick(self.content),
             features_nd=None if self.features_nd is None else self.features_nd[index],
             corrupted=None if self.corrupted is None else pick(self.corrupted),
+            target_n=None if self.target_n is None else self.target_n[index],
+            label_nc=None if self.label_nc is None else self.label_nc[index],
         )
 
 
@@ -165,6 +188,7 @@ def build_manifest(
         corrupted=None if columns.corrupted is None else tuple(columns.corrupted),
         notes=tuple(columns.notes),
         unused=tuple(columns.unused),
+        joined=any(isinstance(one, JoinedLabels) and LABELS_JOINED_BY in one for one in columns.label),
     )
 
 
@@ -180,13 +204,27 @@ def check_trainable(manifest: Manifest) -> None:
     """Raise InputError for data on which no head can be trained, selected and tested.
 
     Raises:
-        InputError: no rows; rows without a label; one class only; classes that are none (see
+        InputError: no rows; numbers or several labels per row that cannot be learned (see
+            :func:`check_numbers` and :func:`check_labels`); rows without a label;
+            one class only; classes that are none (see
             :func:`check_class_names`); a class with too few rows for the
             splits (three if all splits were drawn, two if val was drawn from train, else one training row);
             no val or no test rows.
     """
     if len(manifest) == 0:
         raise InputError(f"{manifest.name} has no usable rows{_unusable(manifest)}.")
+    if manifest.label_nc is not None:
+        check_labels(manifest.name, manifest.labels, manifest.label_nc, manifest.split_n)
+    else:
+        _check_single_labels(manifest)
+    for split in ("val", "test"):
+        if len(manifest.rows(split)) == 0:
+            raise InputError(
+                f"{manifest.name} has no {split} rows. Add some, or omit all splits to draw 70/15/15."
+            )
+
+
+def _check_single_labels(manifest: Manifest) -> None:
     without = np.flatnonzero(manifest.label_n < 0)
     if len(without) == len(manifest):
         raise InputError(f"{manifest.name} has no labels, and a classifier needs them. {_cure(manifest)}")
@@ -195,18 +233,10 @@ def check_trainable(manifest: Manifest) -> None:
             f"{manifest.name} has {count(len(without), 'row')} without a label, such as "
             f"{manifest.sample_id[without[0]]!r}. Add labels, or remove these rows."
         )
-    if len(manifest.classes) < 2:
-        raise InputError(
-            f"{manifest.name} has a single class, {manifest.classes[0]!r}; a classifier needs two or more. "
-            "Give one folder (or one label) per class."
-        )
-    check_class_names(manifest.name, manifest.classes, manifest.label_n)
-    _check_classes(manifest)
-    for split in ("val", "test"):
-        if len(manifest.rows(split)) == 0:
-            raise InputError(
-                f"{manifest.name} has no {split} rows. Add some, or omit all splits to draw 70/15/15."
-            )
+    if manifest.target_n is not None:
+        check_numbers(manifest.name, manifest.target_n, manifest.split_n)
+    else:
+        _check_classes(manifest)
 
 
 def _cure(manifest: Manifest) -> str:
@@ -222,6 +252,16 @@ def _cure(manifest: Manifest) -> str:
 
 
 def _check_classes(manifest: Manifest) -> None:
+    if len(manifest.classes) < 2:
+        raise InputError(
+            f"{manifest.name} has a single class, {manifest.classes[0]!r}; a classifier needs two or more. "
+            "Give one folder (or one label) per class."
+        )
+    check_class_names(manifest.name, manifest.classes, manifest.label_n)
+    _check_rows_of_classes(manifest)
+
+
+def _check_rows_of_classes(manifest: Manifest) -> None:
     pool = {"train", *manifest.drawn_splits}
     counts = np.bincount(
         manifest.label_n[np.isin(manifest.split_n, sorted(pool))], minlength=len(manifest.classes)

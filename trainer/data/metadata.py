@@ -13,6 +13,7 @@ import pyarrow as arrow
 
 from trainer.core.errors import InputError, first_line
 from trainer.data.delimited import TextTable, read_json_lines, read_separated
+from trainer.data.label_sets import joined_columns
 from trainer.data.table_columns import (
     BY_NAME,
     ColumnChoice,
@@ -54,8 +55,8 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
     images are not in several class folders.
 
     Raises:
-        InputError: the file is unreadable, lacks ``file_name``, has an image twice or several labels per
-            image; a chosen column is absent.
+        InputError: the file is unreadable, lacks ``file_name`` or has an image twice; a chosen column is
+            absent.
     """
     entries: dict[str, ImageMetadata] = {}
     has_labels = maybe_labels = False
@@ -66,10 +67,10 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
                 continue
             table = _read(path)
             column = _columns(path, table, chosen)
-            firm = chosen.label is not None or plain(column.get("label", "")) == "label"
+            firm = bool(chosen.label or chosen.labels) or plain(column.get("label", "")) == "label"
             has_labels, maybe_labels = has_labels or firm, maybe_labels or "label" in column
-            unused += unused_columns(table.names, column)
-            for row, record in enumerate(_records(table, column), start=1):
+            unused += unused_columns(table.names, column, chosen)
+            for row, record in enumerate(_records(table, column, chosen, str(path)), start=1):
                 if not record["image"]:
                     raise InputError(
                         f"{path}: row {row} has no file_name. Each row needs file_name and any of label, "
@@ -94,6 +95,8 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
 def _read(path: Path) -> TextTable:
     try:
         return read_json_lines(path) if path.suffix == ".jsonl" else read_separated(path, BY_NAME)
+    except InputError as error:
+        raise InputError(f"{path} cannot be read. {error}") from error
     except (OSError, ValueError, csv.Error, arrow.ArrowException) as error:
         raise InputError(
             f"{path} cannot be read: {first_line(error)}. Expected UTF-8 text with a file_name column."
@@ -111,10 +114,14 @@ def _columns(path: Path, table: TextTable, chosen: ColumnChoice) -> dict[str, st
     return {**column, "image": image}
 
 
-def _records(table: TextTable, column: dict[str, str]) -> Iterator[dict[str, object]]:
+def _records(
+    table: TextTable, column: dict[str, str], chosen: ColumnChoice, name: str
+) -> Iterator[dict[str, object]]:
     """Yield image, label, caption and group of each row."""
     roles = ("image", "label", "caption", "group")
     values = [table.values(column[role]) if role in column else [None] * table.rows for role in roles]
+    if chosen.labels:
+        values[1] = joined_columns(chosen.labels, table.names, table.values, name)
     return (dict(zip(roles, row, strict=True)) for row in zip(*values, strict=True))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 from collections import Counter
@@ -19,6 +18,7 @@ from trainer.data.manifest import Columns, Manifest, Quarantined, first_reasons
 from trainer.data.sidecars import MAX_BYTES, SidecarReader
 from trainer.data.split import canonical_split, manifest_with_splits, parse_split, split_in_name
 from trainer.data.table_columns import BY_NAME, ColumnChoice
+from trainer.data.tar_file import read_members
 
 EXPECTED = (
     "A shard is a tar of files that share a key: 000001.jpg with, if you have them, 000001.txt (caption), "
@@ -139,10 +139,8 @@ def _members(shard: Path, quarantined: list[Quarantined]) -> dict[str, _Members]
         return found
     whole = 0
     try:
-        with tarfile.open(shard, "r:") as tar, shard.open("rb") as raw:
-            end = 0
-            for member in tar:
-                end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        with shard.open("rb") as raw:
+            for member in read_members(shard):
                 path = PurePosixPath(member.name)
                 if not member.isreg() or any(
                     part.startswith(".") or part == "__MACOSX" for part in path.parts
@@ -157,11 +155,7 @@ def _members(shard: Path, quarantined: list[Quarantined]) -> dict[str, _Members]
                     raw,
                 )
                 whole += 1
-            raw.seek(end)
-            # tarfile accepts an archive without an end marker
-            if len(raw.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
-                raise tarfile.ReadError("no end marker")
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError) as error:
         quarantined.append(Quarantined(shard.name, _damage(shard, whole, error)))
     return found
 
@@ -176,17 +170,16 @@ def _damage(shard: Path, whole: int, error: Exception) -> str:
 def _add(
     members: _Members, suffix: str, shard: Path, member: tarfile.TarInfo, raw: io.BufferedReader
 ) -> None:
-    """Read a member and add it to those of its key."""
-    raw.seek(member.offset_data)
-    data = raw.read(member.size)
-    if len(data) < member.size:
-        raise tarfile.ReadError(f"{member.name} is truncated")
+    """Add a member to those of its key. Of an image only the hash is kept; others are not read."""
     kind = f".{suffix.rpartition('.')[2]}"
-    if kind in formats.extensions():
+    if member.issparse():
+        members.others.append(suffix)
+    elif kind in formats.extensions():
         image = files.FileSlice(shard, member.offset_data, member.size)
-        members.images[suffix] = image, hashlib.sha256(data).hexdigest()
-    elif kind in SIDECARS and len(data) <= MAX_BYTES:
-        members.texts[suffix] = data
+        members.images[suffix] = image, files.sha256_of(raw, image)
+    elif kind in SIDECARS and member.size <= MAX_BYTES:
+        raw.seek(member.offset_data)
+        members.texts[suffix] = raw.read(member.size)
     else:
         members.others.append(suffix)
 

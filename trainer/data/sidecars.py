@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from trainer.core.errors import InputError
 from trainer.core.text import count
+from trainer.core.untrusted_json import parse_json
 from trainer.data.table_columns import BY_NAME, NO_COLUMN, ColumnChoice, as_text, by_role, label_of, listed
 
 MAX_BYTES = 1 << 20  # larger text files are ignored
@@ -23,10 +23,15 @@ class SidecarReader:
         chosen: keys of the .json files that are to be read whatever their names; the image has none.
 
     Raises:
-        InputError: a column of images is chosen.
+        InputError: a column of images, or one per label, is chosen.
     """
 
     def __init__(self, name: str, chosen: ColumnChoice = BY_NAME) -> None:
+        if chosen.labels:
+            raise InputError(
+                f"{name!r} has labels in files of their own: --label-columns is for tables. A list in the "
+                ".json of an image gives it several labels."
+            )
         if chosen.image is not None:
             raise InputError(f"{name!r} has images in files of their own: --image-column is for tables.")
         self._name = name
@@ -43,7 +48,7 @@ class SidecarReader:
             where: the image, for messages.
 
         Raises:
-            InputError: several labels, or several keys that may be the label.
+            InputError: an object as the label, or several keys that may be the label.
         """
         notes = self._of_json(texts.get(".json", b""), where)
         for kind, note in ((".txt", "caption"), (".cls", "label")):
@@ -62,12 +67,11 @@ class SidecarReader:
 
     def check(self) -> None:
         """Raise InputError if a chosen key was in no .json file."""
-        for one in fields(self._chosen):
-            wanted = getattr(self._chosen, one.name)
-            if wanted not in (None, NO_COLUMN) and wanted not in self._keys:
+        for role, wanted in self._chosen.roles():
+            if wanted != NO_COLUMN and wanted not in self._keys:
                 keys = f"the keys {listed(self._keys)}" if self._keys else "no keys: there are none to read"
                 raise InputError(
-                    f"--{one.name}-column is {wanted!r}, but the .json files of {self._name} have {keys}."
+                    f"--{role}-column is {wanted!r}, but the .json files of {self._name} have {keys}."
                 )
 
     def _of_json(self, data: bytes, where: str) -> dict[str, str]:
@@ -76,10 +80,8 @@ class SidecarReader:
             self._unread.append(where)
         value = value or {}
         self._keys |= dict.fromkeys(value)
-        absent = {
-            one.name: NO_COLUMN
-            for one in fields(self._chosen)
-            if getattr(self._chosen, one.name) not in (None, *value)
+        absent: dict[str, Any] = {
+            role: NO_COLUMN for role, wanted in self._chosen.roles() if wanted not in value
         }
         names = by_role(list(value), replace(self._chosen, **absent), name=f"The .json of {where}")
         known = {note: value[names[note]] for note in NOTES if note in names}
@@ -93,8 +95,8 @@ class SidecarReader:
 def _parsed(data: bytes) -> dict[str, Any] | None:
     """Return the object that a .json file holds; None for anything else."""
     try:
-        value = json.loads(_text(data))
-    except (ValueError, RecursionError):
+        value = parse_json(_text(data))
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -42,12 +42,54 @@ def manifest_with_splits(
     group = columns.group or [""] * len(columns.sample_id)
     split_n, drawn = complete_splits(
         np.array(columns.split, dtype="U5"),
-        np.array(columns.label),
+        numbered(columns.label),
         indivisible_units(columns.content, group),
         seed=seed,
         name=name,
     )
     return build_manifest(name, replace(columns, split=split_n), quarantined=quarantined, drawn_splits=drawn)
+
+
+def drawn_again(manifest: Manifest, label_n: np.ndarray, group: Sequence[str], *, seed: int) -> Manifest:
+    """Return the manifest with these groups, its drawn splits drawn anew, and their digest.
+
+    Args:
+        label_n: int [N], what the splits are to be alike in.
+    """
+    label = [manifest.classes[i] if i >= 0 else "" for i in manifest.label_n]
+    split_n = manifest.split_n.copy()
+    if manifest.drawn_splits:
+        split_n[np.isin(split_n, manifest.drawn_splits)] = "" if manifest.drawn_splits == SPLITS else "train"
+        unit = indivisible_units(manifest.content, group)
+        split_n, _ = complete_splits(split_n, label_n, unit, seed=seed, name=manifest.name)
+    drawn = build_manifest(
+        manifest.name,
+        Columns(
+            sample_id=manifest.sample_id,
+            label=label,
+            split=split_n,
+            content=manifest.content,
+            caption=manifest.caption,
+            group=group,
+            images=manifest.images,
+            features_nd=manifest.features_nd,
+            corrupted=manifest.corrupted,
+            notes=manifest.notes,
+            unused=manifest.unused,
+        ),
+        quarantined=manifest.quarantined,
+        drawn_splits=manifest.drawn_splits,
+    )
+    return replace(drawn, passed_over=manifest.passed_over, joined=manifest.joined)
+
+
+def numbered(label: Sequence[str]) -> np.ndarray:
+    """Return the number of each label in their order: int64 [N].
+
+    An array of the labels themselves would have room for the longest of them in every row.
+    """
+    number = {one: at for at, one in enumerate(sorted(set(label)))}
+    return np.array([number[one] for one in label], dtype=np.int64)
 
 
 def complete_splits(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,13 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from trainer.core.errors import InputError
+from trainer.core.untrusted_json import parse_json
 from trainer.data import files, formats, table_columns
 from trainer.data.delimited import TextTable, read_json_lines, read_separated
 from trainer.data.image_paths import ImagePaths
+from trainer.data.label_sets import joined_columns
 from trainer.data.manifest import Columns, Manifest, Quarantined, first_reasons, rows_by_value
+from trainer.data.parquet_file import damage_refused, open_parquet, read_images, read_values
 from trainer.data.split import manifest_with_splits, parse_split
 from trainer.data.table_columns import BY_NAME, ColumnChoice
 
@@ -35,23 +37,6 @@ TEXT = (
     "Text is UTF-8: save it so (in Excel: CSV UTF-8), or convert it, for example with "
     "`iconv -f windows-1252 -t utf-8`"
 )
-
-
-@dataclass(frozen=True)
-class ParquetCell:
-    """An image in a Parquet file, read on demand."""
-
-    path: Path
-    column: str
-    row_group: int
-    row: int  # in the row group
-
-    def read_bytes(self) -> bytes:
-        """Read the bytes. Raises OSError."""
-        try:
-            return table_columns.bytes_of(_row_group(self.path, self.column, self.row_group)[self.row]) or b""
-        except arrow.ArrowException as error:
-            raise OSError(f"{self.path.name}: {error}") from error
 
 
 @dataclass
@@ -87,11 +72,17 @@ def read(path: Path, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) ->
         for role, one in column.items()
         if role != "label" and one != stored
     }
-    label = _labels(table, column.get("label"), path, name)
+    if chosen.labels:
+        label = joined_columns(chosen.labels, table.names, table.values, name)
+    else:
+        label = _labels(table, column.get("label"), path, name)
     blank = [""] * table.rows
     caption, group, split = (text.get(role, blank) for role in ("caption", "group", "split"))
     if stored:
-        rows = _from_cells(path, stored, text.get("id"))
+        try:
+            rows = _from_cells(path, stored, text.get("id"))
+        except InputError as error:
+            raise InputError(f"{name} cannot be read. {error} {EXPECTED}.") from error
     else:
         rows = _from_paths(path.parent, text["image"], name)
         caption = _caption_of_each(text["image"], caption, (label, group, split), name)
@@ -110,7 +101,7 @@ def read(path: Path, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) ->
             group=[group[at] for at in rows.at],
             images=rows.images,
             notes=[*table.notes, *([rows.hint] if rows.hint else [])],
-            unused=table_columns.unused([*table.names, *([stored] if stored else [])], column),
+            unused=table_columns.unused([*table.names, *([stored] if stored else [])], column, chosen),
         ),
         quarantined=rows.quarantined,
         seed=seed,
@@ -135,17 +126,20 @@ def _read(path: Path, chosen: ColumnChoice, name: str) -> tuple[TextTable, str |
 
 
 def _parquet(path: Path, chosen: ColumnChoice, name: str) -> tuple[TextTable, str | None]:
-    with parquet.ParquetFile(path) as file:
-        schema = file.schema_arrow
+    with damage_refused("Parquet"), open_parquet(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
         bytes_in = [f.name for f in schema if table_columns.holds_bytes(f.type)]
-        images = [one for one in bytes_in if table_columns.is_image(one) or one == chosen.image]
-        stored = table_columns.image_bytes_column(images, chosen, name)
-        small = file.read([f.name for f in schema if f.name not in bytes_in]) if bytes_in else file.read()
+        small = [f.name for f in schema if f.name not in bytes_in]
+    images = [one for one in bytes_in if table_columns.is_image(one) or one == chosen.image]
+    stored = table_columns.image_bytes_column(images, chosen, name)
+    return TextTable(small, rows, partial(_values, path, name)), stored
 
-    def values(one: str) -> list[Any]:
-        return small.column(small.column_names.index(one)).to_pylist()
 
-    return TextTable(small.column_names, small.num_rows, values), stored
+def _values(path: Path, name: str, column: str) -> list[Any]:
+    try:
+        return read_values(path, column)
+    except InputError as error:
+        raise InputError(f"{name} cannot be read. {error}") from error
 
 
 def _columns(
@@ -196,40 +190,30 @@ def _recorded_names(path: Path, column: str) -> list[str] | None:
     if path.suffix.lower() != ".parquet":
         return None
     try:
-        notes = json.loads((parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}"))
+        notes = parse_json((parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}"))
         names = notes["info"]["features"][column]["names"]
     except (ValueError, KeyError, TypeError):
         return None
     return list(map(str, names)) if isinstance(names, list) else None
 
 
-@lru_cache(maxsize=8)  # several threads read rows mostly in order
-def _row_group(path: Path, column: str, index: int) -> arrow.ChunkedArray:
-    with parquet.ParquetFile(path) as file:
-        return file.read_row_group(index, [column]).column(0)
-
-
 # --- images ---------------------------------------------------------------------------------
 
 
 def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
-    """Hash every image in the file, one row group at a time."""
-    rows, at = _Rows(), 0
+    """Hash every image in the file. Raises InputError for a damaged one."""
+    rows = _Rows()
     if names is not None and ("" in names or len(set(names)) < len(names)):  # such as one id per scene
         names = None
-    with parquet.ParquetFile(path) as file:
-        for index in range(file.num_row_groups):
-            for row, cell in enumerate(file.read_row_group(index, [column]).column(0)):
-                data = table_columns.bytes_of(cell)
-                sample_id = names[at] if names else f"row/{at:08d}"
-                if data:
-                    rows.sample_id.append(sample_id)
-                    rows.images.append(ParquetCell(path, column, index, row))
-                    rows.content.append(hashlib.sha256(data).hexdigest())
-                    rows.at.append(at)
-                else:
-                    rows.quarantined.append(Quarantined(sample_id, f"row {at + 1} has no bytes in {column}"))
-                at += 1
+    for at, (cell, data) in enumerate(read_images(path, column)):
+        sample_id = names[at] if names else f"row/{at:08d}"
+        if data:
+            rows.sample_id.append(sample_id)
+            rows.images.append(cell)
+            rows.content.append(hashlib.sha256(data).hexdigest())
+            rows.at.append(at)
+        else:
+            rows.quarantined.append(Quarantined(sample_id, f"row {at + 1} has no bytes in {column}"))
     return rows
 
 
@@ -239,20 +223,21 @@ def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:
         raise InputError(f"{name} has URLs, such as {address}. {DOWNLOAD}")
     rows, paths = _Rows(), ImagePaths(folder)
     seen: dict[str, int] = {}
-    distinct = [one for at, one in enumerate(names) if seen.setdefault(one, at) == at]
-    found = [paths.find(one) for one in distinct]
+    first = [at for at, one in enumerate(names) if not one or seen.setdefault(one, at) == at]
+    found = [paths.find(names[at]) for at in first]
     usable = [i for i, (_, wrong) in enumerate(found) if not wrong]
     hashes = dict(zip(usable, files.hash_images([found[i][0] for i in usable]), strict=True))
-    for i, one in enumerate(distinct):
+    for i, at in enumerate(first):
+        one = names[at]
         result = hashes.get(i)
         if isinstance(result, str):
             rows.sample_id.append(files.printable(one))
             rows.images.append(found[i][0])
             rows.content.append(result)
-            rows.at.append(seen[one])
+            rows.at.append(at)
         else:
             reason = found[i][1] or f"cannot be read: {result.strerror}"  # type: ignore[union-attr]
-            rows.quarantined.append(Quarantined(files.printable(one) or f"row {seen[one] + 1}", reason))
+            rows.quarantined.append(Quarantined(files.printable(one) or f"row {at + 1}", reason))
     rows.hint = paths.summary()
     return rows
 
@@ -263,6 +248,8 @@ def _caption_of_each(
     """Join the captions of all rows of an image. Other columns must not differ."""
     together = list(caption)
     for one, rows in rows_by_value(image).items():
+        if not one:
+            continue  # not one image, but rows without a path
         for column in others if len(rows) > 1 else ():
             values = sorted({column[row] for row in rows})
             if len(values) > 1:

@@ -6,11 +6,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pyarrow as arrow
 
 from trainer.core.errors import InputError
+from trainer.core.text import cut
 
 # Names of columns in public datasets, as `plain` spells them; the first match counts. Several labels are a
 # question for the user, unless one of them is called label.
@@ -49,6 +50,8 @@ FILE_IDS = (
 )  # name files where there are no paths
 WEB_ADDRESSES = ("url", "image_url", "img_url", "image_link", "coco_url", "flickr_url")
 CAPTIONS_JOINED_BY = " | "
+LABELS_JOINED_BY = "|"  # several labels of a list, or of one column each
+NAME_SHOWN = 80  # characters of a name in a message
 NO_COLUMN = "none"  # as a chosen column: the data has none of this role
 
 
@@ -60,13 +63,32 @@ class ColumnChoice:
     label: str | None = None
     caption: str | None = None
     group: str | None = None
+    labels: tuple[str, ...] = ()  # one 0/1 column per label, in the place of a column of labels
 
     def flags(self) -> list[str]:
         """Return the flags that were given."""
-        return [f"--{one.name}-column" for one in fields(self) if getattr(self, one.name) is not None]
+        several = ["--label-columns"] if self.labels else []
+        return [f"--{role}-column" for role, _ in self.roles()] + several
+
+    def roles(self) -> list[tuple[str, str]]:
+        """Return each role with a single column that was named, and that column."""
+        named = ((one.name, getattr(self, one.name)) for one in fields(self) if one.name != "labels")
+        return [(role, column) for role, column in named if column is not None]
+
+
+class JoinedLabels(str):
+    """Several labels of a row, or none, joined by `LABELS_JOINED_BY`: text that is known to be a set of
+    labels."""
+
+    __slots__ = ()
 
 
 BY_NAME = ColumnChoice()
+
+
+def separated(names: str | None) -> tuple[str, ...]:
+    """Return the names in a text, between commas; () for None."""
+    return tuple(filter(None, map(str.strip, (names or "").split(","))))
 
 
 def plain(name: str) -> str:
@@ -95,8 +117,12 @@ def by_role(present: Sequence[str], chosen: ColumnChoice = BY_NAME, *, name: str
         InputError: a chosen column is absent; several columns may be the label; a column of a role is there
             twice.
     """
+    if chosen.labels:
+        if chosen.label is not None:
+            raise InputError("--label-column and --label-columns both name the labels. Leave out one.")
+        chosen = replace(chosen, label=NO_COLUMN)
     named = {role: column for role in NAMES if (column := _chosen(present, role, chosen, name))}
-    free = [one for one in present if one not in named.values()]
+    free = [one for one in present if one not in (*named.values(), *chosen.labels)]
     by_name = {role: column for role in NAMES if role not in named and (column := _by_name(free, role, name))}
     found = {role: one for role, one in {**named, **by_name}.items() if one != NO_COLUMN or one in present}
     for role, column in found.items():
@@ -146,13 +172,13 @@ def _by_name(present: Sequence[str], role: str, name: str) -> str | None:
 
 def listed(names: Iterable[str], *, most: int = 20) -> str:
     """Return names in quotes, with commas."""
-    every = [repr(one) for one in names]
+    every = [cut(repr(one), NAME_SHOWN) for one in names]
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
-def unused(present: Iterable[str], column: dict[str, str]) -> list[str]:
+def unused(present: Iterable[str], column: dict[str, str], chosen: ColumnChoice = BY_NAME) -> list[str]:
     """Return the columns without a role."""
-    return [one for one in present if one not in column.values()]
+    return [one for one in present if one not in (*column.values(), *chosen.labels)]
 
 
 def file_id(present: Iterable[str]) -> str | None:
@@ -211,16 +237,24 @@ def split_captions(caption: str) -> list[str]:
 
 
 def label_of(value: object, *, where: str) -> str:
-    """Return a label as text; a list of one label is that label.
+    """Return a label as text; a list of one label is that label, one of several is `JoinedLabels`.
 
     Raises:
-        InputError: several labels, or an object.
+        InputError: an object, or `LABELS_JOINED_BY` within one of several labels.
     """
+    if isinstance(value, JoinedLabels):
+        return value
     if isinstance(value, list | tuple):
         several = list(dict.fromkeys(filter(None, map(as_text, value))))
-        if len(several) > 1:
-            raise InputError(several_labels(f"{where} has the labels {listed(several, most=5)}"))
-        return several[0] if several else ""
+        if len(several) < 2:
+            return several[0] if several else JoinedLabels()
+        mixed = next((one for one in several if LABELS_JOINED_BY in one), None)
+        if mixed is not None:
+            raise InputError(
+                f"{where} has the label {cut(repr(mixed), NAME_SHOWN)} among several, and "
+                f"{LABELS_JOINED_BY!r} separates labels. Rename it."
+            )
+        return JoinedLabels(LABELS_JOINED_BY.join(several))
     if isinstance(value, dict):
         raise InputError(
             f"{where} has an object as its label: {value!r:.60}. Give each image one name or number."
@@ -228,11 +262,16 @@ def label_of(value: object, *, where: str) -> str:
     return as_text(value)
 
 
-def several_labels(what: str) -> str:
-    """Return the sentences that refuse data with several labels per image."""
+def several_labels(what: str, flag: str = "") -> str:
+    """Return the sentences that refuse data with several labels per image where one is expected.
+
+    Args:
+        flag: that reads them as several.
+    """
+    cure = f"pass {flag} to sweep, check or extract" if flag else "they are for sweep, check and extract"
     return (
-        f"{what}. Several labels per image are not supported: give each image one. To read the images "
-        f"without labels, as extract needs them: --label-column {NO_COLUMN}."
+        f"{what}. For several labels per image {cure}; else give each image one. To read the images without "
+        f"labels: --label-column {NO_COLUMN}."
     )
 
 
@@ -246,7 +285,13 @@ def class_names(label: list[str], names: Sequence[str] | None, *, name: str = ""
         return label
     check_unique(names, where=name)
     name_of = {str(number): one for number, one in enumerate(names)} | {"-1": ""}
-    return [name_of.get(one, one) for one in label]
+
+    def named(one: str) -> str:
+        if not isinstance(one, JoinedLabels):
+            return name_of.get(one, one)
+        return label_of([name_of.get(part, part) for part in one.split(LABELS_JOINED_BY)], where=name)
+
+    return [named(one) for one in label]
 
 
 def check_unique(names: Sequence[str], *, where: str) -> None:
@@ -254,7 +299,7 @@ def check_unique(names: Sequence[str], *, where: str) -> None:
     twice = [one for one, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(
-            f"{where} names two classes {twice[0]!r} (numbers "
+            f"{where} names two classes {cut(repr(twice[0]), NAME_SHOWN)} (numbers "
             f"{' and '.join(str(at) for at, one in enumerate(names) if one == twice[0])})"
             + (f", and {len(twice) - 1} more names stand for several classes" if len(twice) > 1 else "")
             + ". Give every class a name of its own."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from trainer.data.decode import DecodeError, decode, thumbnail
+from trainer.data.image_memory import reserved
 from trainer.data.manifest import Manifest
 
 SIDE = 64  # pixels
@@ -19,7 +20,8 @@ def thumbnails(manifest: Manifest, rows: Sequence[int], *, side: int = SIDE) -> 
 
     def image(row: int) -> bytes | None:
         try:
-            return thumbnail(decode(images[row], min_side=4 * side), side)
+            with reserved(images[row], min_side=4 * side) as stored:
+                return thumbnail(decode(stored, min_side=4 * side), side)
         except DecodeError:  # the file has changed since it was encoded
             return None
 

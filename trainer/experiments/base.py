@@ -6,16 +6,18 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import yaml
 
+from trainer.core import signals
 from trainer.core.config import CommonConfig, DataConfig, StudyConfig, command_line, new_study_name, settings
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.text import cut
+from trainer.tracking.database import opening_study
 from trainer.tracking.schema import Artifact, Kind, Summary, Tag
 from trainer.tracking.studies import StudyRun, find_study
 from trainer.tracking.writer import RunWriter
@@ -118,10 +120,10 @@ class Experiment(ABC, Generic[C]):
             InputError: the study exists and is something else.
         """
         identity = self.identity()
-        opened = open_run(
-            self.config, identity, self.manifest, kind=self.kind, module=self.module, about=self.about
-        )
-        with opened as writer, self.recording(writer):
+        with ExitStack() as opened:
+            with signals.held(), opening_study(self.config.tracking_uri):
+                writer = opened.enter_context(open_run(self, identity))
+            opened.enter_context(self.recording(writer))
             figures = json.loads(writer.read_file(Artifact.SUMMARY) or "{}")
             done = self.on_record(figures, writer)
             if done is not None:
@@ -144,36 +146,33 @@ def report_looks(looks: int) -> None:
         )
 
 
-def open_run(
-    config: StudyConfig, identity: Figures, manifest: Manifest, *, kind: Kind, module: str, about: str
-) -> RunWriter:
-    """A new parent run, or that of the study to resume.
+def open_run(experiment: Experiment[Any], identity: Figures) -> RunWriter:
+    """Open a new parent run, or that of the study to resume.
 
     Args:
         identity: what must be the same as long as a study goes on.
-        module: the command, such as trainer.sweep.
-        about: what the study consists of, for the person.
 
     Raises:
         InputError: the study exists and is something else.
     """
     from trainer.data.dataset_summary import summarise
 
+    config = experiment.config
     close_lost_runs(config)
-    earlier = _earlier(config, kind)
+    earlier = _earlier(config, experiment.kind)
     if config.study is not None and earlier is not None:
         refuse_change(config.study, before=_identity(earlier), now=identity)
         return RunWriter.resume(tracking_uri=config.tracking_uri, run_id=earlier.run_id)
     study = config.study or new_study_name(config.data)
-    say(f"Study {study}: {about}. `--study {study}` resumes it.")
+    say(f"Study {study}: {experiment.about}. `--study {study}` resumes it.")
     tags = {
         Tag.DIGEST: str(identity["data digest"]),
-        Tag.DATA_SUMMARY: summarise(manifest),
+        Tag.DATA_SUMMARY: summarise(experiment.manifest),
         Tag.ENCODER: str(identity["encoder"]),
-        Tag.COMMAND: command_line(module, config, study=study),
+        Tag.COMMAND: command_line(experiment.module, config, study=study),
         Tag.IDENTITY: json.dumps(identity),
     }
-    return start_run(config, kind, study=study, tags=tags, record={"identity": identity})
+    return start_run(config, experiment.kind, study=study, tags=tags, record={"identity": identity})
 
 
 def recorded_identity(config: StudyConfig, kind: Kind) -> Figures | None:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -19,6 +19,7 @@ from trainer.experiments.base import C, Experiment
 from trainer.stats.objective import F1, Objective
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Curves, Metric, Trials, TrialState
+from trainer.tracking.server import ServerAway
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_BEHIND = 256  # trials: 6 s of writing, the longest that the end of a sweep waits
 MOST_POINTS = 20  # of a curve: MLflow takes 0.08 ms of processor time for each, from the trainer's
+LOOK_S = 1.0  # between looks whether a server answers
 INTERRUPTED_S = 3.0  # what a person who pressed Ctrl-C waits; a resume writes the rest
 
 
@@ -121,6 +123,9 @@ class Mirror:
             Exception: as `follow`.
         """
         self._wait(lambda: self.behind == 0)
+        while self.behind and self._error is None:
+            self._writer.wait_for_server()
+            self._wait(lambda: self.behind == 0)
         self._raise()
 
     def __enter__(self) -> Self:
@@ -131,7 +136,7 @@ class Mirror:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            limit_s = INTERRUPTED_S if isinstance(error, KeyboardInterrupt) else None
+            limit_s = INTERRUPTED_S if isinstance(error, KeyboardInterrupt) else math.inf
             self._wait(lambda: self.behind == 0, limit_s)
         finally:
             with self._news:
@@ -143,10 +148,17 @@ class Mirror:
         elif self._error is not None and self._error is not error:
             say(f"MLflow does not show every trial yet: {self._error}")
 
-    def _wait(self, enough: Callable[[], bool], limit_s: float | None = None) -> None:
+    def _wait(self, enough: Callable[[], bool], limit_s: float = math.inf) -> None:
+        """Wait until there is enough, or an error; not for a server that is away."""
         began = time.monotonic()
+
+        def is_over() -> bool:
+            return enough() or self._error is not None or self._writer.away
+
         with self._news:
-            self._news.wait_for(lambda: enough() or self._error is not None, limit_s)
+            while (left_s := began + limit_s - time.monotonic()) > 0:
+                if self._news.wait_for(is_over, min(LOOK_S, left_s)):
+                    break
         self.waited_s += time.monotonic() - began
 
     def _raise(self) -> None:
@@ -157,7 +169,8 @@ class Mirror:
         try:
             while (tables := self._next()) is not None:
                 began = time.thread_time()
-                self._write(tables)
+                with suppress(ServerAway):  # the tables are safe: again, when the server answers
+                    self._write(tables)
                 self.busy_s += time.thread_time() - began
         except BaseException as error:  # raised again where the coordinator meets it
             with self._news:
@@ -166,8 +179,13 @@ class Mirror:
 
     def _next(self) -> Tables | None:
         """Return the newest tables, once they have a trial without a child run; ``None``: stop."""
+
+        def is_due() -> bool:
+            return self._stopped or (self.behind > 0 and not self._writer.away)
+
         with self._news:
-            self._news.wait_for(lambda: self._stopped or self.behind > 0)
+            while not self._news.wait_for(is_due, LOOK_S):
+                pass  # the server may answer again
             return None if self._stopped else self._tables
 
     def _write(self, tables: Tables) -> None:
@@ -175,9 +193,9 @@ class Mirror:
         from trainer.search.trial_log import best_row
 
         best = best_row(tables.trials, tables.objective) or {}
-        columns = dict.fromkeys((Trials.VAL_F1_MACRO, tables.objective.column))
+        columns = dict.fromkeys((tables.objective.leading.column, tables.objective.column))
         scores = {Metric.BEST + column: float(best.get(column, math.nan)) for column in columns}
-        self._writer.metrics(scores, step=len(tables.trials))
+        self._writer.metrics(scores, step=len(tables.trials), wait=False)
         for child in children(tables.without(self._writer.shown)):
             if self._stopped:
                 return
@@ -191,7 +209,7 @@ def children(tables: Tables) -> Iterator[ChildRun]:
     from trainer.search.trial_log import finished_trials
 
     trials, curves, began, objective = tables
-    columns = dict.fromkeys((Trials.VAL_F1_MACRO, objective.column))
+    columns = dict.fromkeys((objective.leading.column, objective.column))
     scores = [column + end for column in columns for end in ("", Trials.LOW, Trials.HIGH)]
     means = mean_curves(curves)
     for row, trial in zip(trials.to_dict("records"), finished_trials(trials, objective), strict=True):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from trainer.core import text
-from trainer.core.console import console, say
+from trainer.core.console import SafeConsole, console, say
 from trainer.data.duplicates import groups_drawn, unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
@@ -29,6 +28,7 @@ from trainer.tracking.writer import RunWriter
 
 MOST_SHOWN = 5000  # test rows whose images are kept
 WIDTH = 170  # characters of a table in a log
+NAME_LENGTH = 200  # characters of a method in the name of its metric; MLflow takes 250 in all
 
 
 @dataclass(frozen=True)
@@ -198,13 +198,8 @@ class Comparison:
 
     def metrics(self) -> dict[str, float]:
         """Return the test macro-F1 of each method, under names that MLflow takes."""
-        rows = self.methods_table().to_dict("records")
-        return {
-            f"{Metric.TEST_F1_MACRO}.{re.sub('[^a-zA-Z0-9 -]', '', row[Methods.METHOD])}": row[
-                Methods.F1_MACRO
-            ]
-            for row in rows
-        }
+        table = self.methods_table()
+        return dict(zip(metric_names(table[Methods.METHOD]), table[Methods.F1_MACRO], strict=True))
 
     def tell(self, title: str) -> None:
         """Print one table: every method, and its pairs below."""
@@ -258,6 +253,15 @@ class Comparison:
         return text.could_show(detectable_effect(low, high, comparisons=count), count)
 
 
+def metric_names(methods: Iterable[str]) -> list[str]:
+    """Return a name of a metric for each method: short, of characters that MLflow takes, and different."""
+    names: list[str] = []
+    for method in methods:
+        name = f"{Metric.TEST_F1_MACRO}.{re.sub('[^a-zA-Z0-9 -]', '', method)[:NAME_LENGTH]}"
+        names.append(name if name not in names else f"{name} {len(names) + 1}")
+    return names
+
+
 def ends_of(row: Mapping[str, Any]) -> tuple[float, float]:
     """Return the interval of the difference in a row of METHOD_PAIRS."""
     return row[MethodPairs.EFFECT + Methods.LOW], row[MethodPairs.EFFECT + Methods.HIGH]
@@ -273,5 +277,5 @@ def verdict(row: Mapping[str, Any], *, comparisons: int) -> str:
 
 def show(table: Table) -> None:
     """Print it, wide enough for its figures where there is no terminal to fit."""
-    wide = console if console.is_terminal else Console(file=console.file, width=WIDTH, highlight=False)
+    wide = console if console.is_terminal else SafeConsole(file=console.file, width=WIDTH)
     wide.print(table)

@@ -24,7 +24,7 @@ class AnsweredRows(NamedTuple):
     """What a head says of N rows that it did not learn from."""
 
     probability_nc: np.ndarray
-    label_n: np.ndarray  # int64
+    label_n: np.ndarray  # int64; numbers float64, several labels bool [N, C]
     unit_n: np.ndarray  # int64, see `trainer.stats.units`
 
 

@@ -15,6 +15,7 @@ from trainer.data.image_quality import MEASURE_NAMES, hashes_of_measures
 from trainer.data.near_duplicates import MIN_COSINE, NearDuplicates, Thresholds, near_duplicates
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
+from trainer.stats.share_cut import shares_cut
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Duplicates, Extracted, Images
 from trainer.tracking.writer import RunWriter
@@ -138,6 +139,7 @@ class Quality:
             manifest,
             measures=self._measures(),
             thumbnails=dict(zip(shown, thumbnails(manifest, shown, side=SIDE), strict=True)),
+            field_n6=self._features.field_n6,
         )
         writer.table(Artifact.IMAGES, frame)
 
@@ -197,6 +199,11 @@ class Quality:
             order = np.argsort(measures[name], kind="stable")[: np.isfinite(measures[name]).sum()]
             yield from order[: Images.EXTREMES].tolist()
             yield from order[-Images.EXTREMES :].tolist()
+        if (field_n6 := self._features.field_n6) is not None:
+            cut_n = np.nan_to_num(shares_cut(field_n6))
+            yield from np.argsort(-cut_n, kind="stable")[
+                : min(Images.EXTREMES, np.count_nonzero(cut_n))
+            ].tolist()
 
     def _shown_in_pairs(self) -> Iterator[int]:
         for pairs in self.pairs:

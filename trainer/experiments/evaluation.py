@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save
 
 from trainer.core import text
 from trainer.core.console import say
@@ -20,12 +19,11 @@ from trainer.data import demo
 from trainer.data.duplicates import groups_drawn, unit_numbers
 from trainer.data.groups import groups_across_splits
 from trainer.data.manifest import Manifest
-from trainer.data.thumbnails import thumbnails
 from trainer.experiments import binary_evaluation, confidence_evaluation
 from trainer.experiments.confidence_evaluation import AnsweredRows
 from trainer.experiments.inputs import learning_rows
 from trainer.features.extract import Features
-from trainer.features.projection import sample_rows, tsne
+from trainer.features.hub import resolve
 from trainer.heads.ensemble import Ensemble, fit_temperature
 from trainer.heads.folds import assign_folds
 from trainer.heads.head import Head
@@ -39,6 +37,7 @@ from trainer.stats import intervals
 from trainer.stats.binary import BinaryRows, auroc_of, difference, log_odds
 from trainer.stats.calibration import evaluate_calibration, temperature_interval
 from trainer.stats.conformal import set_thresholds
+from trainer.stats.further_scores import further_scores
 from trainer.stats.macro_f1 import macro_f1_interval, rows_per_class
 from trainer.stats.objective import ACCURACY, AUROC, F1, NLL, Objective
 from trainer.tracking import tables
@@ -48,56 +47,65 @@ from trainer.tracking.writer import RunWriter
 USUAL_COVERAGE = 0.9  # of prediction sets
 MOST_MEASURED = 20_000  # rows that it learns from
 WIDEST_MEASURED = 2048  # features: it inverts matrices of that size in every fold, and stores one
-MOST_MAPPED = 5000  # rows on the map: with more, a browser drags
 
 
 def fresh_seed_figures(scores: Mapping[str, np.ndarray], objective: Objective) -> dict[str, Any]:
     """Figures of the heads trained with fresh seeds: validation scores [S] by name, the best first."""
     best_s = scores["best"]
-    mean, _ = intervals.mean_over_seeds(best_s, most=objective.most)
+    mean, _ = intervals.mean_over_seeds(best_s, most=objective.most, least=objective.least)
     leads = {
-        name: _plain(intervals.paired_difference(best_s, other_s))
+        name: _finite(intervals.paired_difference(best_s, other_s))
         for name, other_s in scores.items()
         if name != "best"
     }
     fresh = Summary.FRESH + objective.column
     return {
         fresh: mean.value,
-        fresh + Summary.CI95: _plain(mean)[1:],
+        fresh + Summary.CI95: _finite(mean)[1:],
         Summary.FRESH_SEEDS: len(best_s),
         Summary.FRESH_LEAD: leads,
     }
 
 
-def _plain(interval: intervals.Interval) -> list[float | None]:
+def _finite(bounds: Sequence[float]) -> list[float | None]:
     """For JSON, which has no NaN."""
-    return [None if math.isnan(bound) else bound for bound in interval]
+    return [None if math.isnan(bound) else bound for bound in bounds]
+
+
+def with_intervals(scores: Mapping[str, intervals.Interval]) -> dict[str, Any]:
+    """Return scores and their intervals by name, for JSON."""
+    figures: dict[str, Any] = {}
+    for name, one in scores.items():
+        value, *ends = _finite(one)
+        figures |= {name: value, name + Summary.CI95: ends}
+    return figures
 
 
 def report_selection_bias(selected: float, fresh: dict[str, Any], objective: Objective) -> None:
     """Say what is left of the best score with other random numbers: luck of seeds, and nothing else."""
     name = Summary.FRESH + objective.column
-    again = text.interval(fresh[name], fresh[name + Summary.CI95])
+    form, change = text.forms(in_units=objective.in_units)
+    again = text.interval(fresh[name], fresh[name + Summary.CI95], form)
     say(
         f"Retrained with {text.count(fresh[Summary.FRESH_SEEDS], 'new seed')}: {objective.title} {again} "
-        f"(selected with {text.score(selected)})."
+        f"(selected with {form(selected)})."
     )
     for other, (lead, *ends) in fresh[Summary.FRESH_LEAD].items():
         worse = text.known(ends) and (ends[1] < 0 if objective.up else ends[0] > 0)
         warning = f". The best trial is significantly worse: prefer the {other} trial." if worse else ""
-        apart = text.interval(lead, ends, text.change)
+        apart = text.interval(lead, ends, change)
         say(f"  Difference to the {other} trial, seed by seed: {apart}{warning}")
 
 
-def report_expectation(expected: Expectation | None, objective: Objective) -> None:
+def report_expectation(expected: Expectation | None) -> None:
     """Say what to expect on new data, before the test rows are answered."""
     if expected is None:
         say("Expected on new data: unknown (fewer than five groups of rows).")
         return
-    titled = [("macro-F1", expected.f1_macro), ("accuracy", expected.accuracy)]
-    if expected.objective is not None:
-        titled.append((objective.title, expected.objective))
-    scores = ", ".join(f"{title} {text.interval(one.value, one[1:])}" for title, one in titled)
+    scores = ", ".join(
+        f"{one.title} {text.interval(value, ends, text.forms(in_units=one.in_units)[0])}"
+        for one, (value, *ends) in expected.scores.items()
+    )
     say(f"Expected on new data: {scores} (95 % over {expected.over}).")
 
 
@@ -107,20 +115,18 @@ def expected_figures(
     """What was to expect, beside the figures of the test rows; said where these fall below it."""
     if expected is None:
         return {}
-    test = intervals.Interval(tested[Summary.TEST_F1_MACRO], *tested[Summary.TEST_F1_MACRO_CI95])
-    less = difference(test, expected.f1_macro)
-    if below := text.below_expected(*less):
+    leading = objective.leading
+    name = Summary.TEST + leading.metric
+    less = difference(
+        intervals.Interval(tested[name], *tested[name + Summary.CI95]), expected.scores[leading]
+    )
+    if below := text.below_expected(*less, metric=leading.title):
         say(f"Warning: {below}")
-    other: dict[str, Any] = {}
-    if expected.objective is not None:
-        name, (value, *ends) = Summary.EXPECTED + objective.metric, expected.objective
-        other = {name: value, name + Summary.CI95: ends}
+    figures: dict[str, Any] = {}
+    for one, (value, *ends) in expected.scores.items():
+        figures |= {Summary.EXPECTED + one.metric: value, Summary.EXPECTED + one.metric + Summary.CI95: ends}
     return {
-        **other,
-        Summary.EXPECTED_F1_MACRO: expected.f1_macro.value,
-        Summary.EXPECTED_F1_MACRO_CI95: list(expected.f1_macro[1:]),
-        Summary.EXPECTED_ACCURACY: expected.accuracy.value,
-        Summary.EXPECTED_ACCURACY_CI95: list(expected.accuracy[1:]),
+        **figures,
         Summary.EXPECTED_OVER: expected.over,
         Summary.TEST_LESS_EXPECTED: list(less),
     }
@@ -172,7 +178,7 @@ class Evaluation:
         return probability_nc
 
     def _before_calibration(self, finalist: Finalist) -> np.ndarray | None:
-        if not isinstance(finalist.head, Ensemble):
+        if not isinstance(finalist.head, Ensemble) or self.manifest.target != "class":
             return None
         probability_nc = self._probabilities(finalist.head.uncalibrated)
         if finalist.held_out is not None:
@@ -180,8 +186,9 @@ class Evaluation:
         return probability_nc
 
     def _probabilities(self, head: Head | Ensemble) -> np.ndarray:
+        """Return probabilities [N, C] of classes or labels, or numbers [N, 1]."""
         x_nd = torch.as_tensor(self.features.vectors_nd, device=head.device)
-        return head.probabilities(x_nd).cpu().numpy()
+        return head.answers(x_nd).cpu().numpy()
 
     def _held_out_rows(self, finalist: Finalist) -> np.ndarray:
         """Return the labelled rows that it has answered without having learned from them; not test."""
@@ -200,7 +207,7 @@ class Evaluation:
         return self._answered(self._held_out_rows(self.heads[0]))
 
     def _answered(self, rows: np.ndarray) -> AnsweredRows:
-        return AnsweredRows(self.probabilities[0][rows], self.manifest.label_n[rows], self._unit_n[rows])
+        return AnsweredRows(self.probabilities[0][rows], self.manifest.learned_n[rows], self._unit_n[rows])
 
     @cached_property
     def _thresholds(self) -> dict[float, float]:
@@ -210,9 +217,13 @@ class Evaluation:
     @cached_property
     def _novelty(self) -> NoveltyDetector | None:
         """Return what knows images unlike the training images; None of an encoder that learned from the rows,
-        of wider features, or with too few units for its false alarms."""
+        of wider features, with too few units for its false alarms, or without classes to compare with."""
         x_nd = self.features.vectors_nd
-        if not isinstance(self.heads[0].head, Ensemble) or x_nd.shape[1] > WIDEST_MEASURED:
+        if (
+            self.manifest.target != "class"
+            or not isinstance(self.heads[0].head, Ensemble)
+            or x_nd.shape[1] > WIDEST_MEASURED
+        ):
             return None
         rows = learning_rows(self.manifest)
         rows = np.sort(np.random.default_rng(self.seed).permutation(rows)[:MOST_MEASURED])
@@ -283,7 +294,6 @@ class Evaluation:
             Summary.TEST_ACCURACY: accuracy.value,
             Summary.TEST_ACCURACY_CI95: [accuracy.low, accuracy.high],
             Summary.TEST_ROWS_PER_CLASS: rows_per_class(label_n),
-            **({} if groups is None else {Summary.TEST_GROUPS: groups}),
         }
         also = ""
         if self.objective not in (F1, ACCURACY):
@@ -310,6 +320,7 @@ class Evaluation:
                 self._novelty.is_novel(score_n),
                 false_alarm_rate=self._novelty.false_alarm_rate,
             )
+        figures |= self._further_figures()
         if len(classes) == 2:
             figures |= binary_evaluation.figures(
                 self.manifest,
@@ -321,14 +332,27 @@ class Evaluation:
         if self._temperature:
             value, *ends = self._temperature
             figures |= {Summary.TEMPERATURE: value, Summary.TEMPERATURE + Summary.CI95: ends}
+        return figures | {Summary.CLASSES: list(classes)} | self._consists_of(groups)
+
+    def _consists_of(self, groups: int | None) -> dict[str, Any]:
+        """Return what the run consists of.
+
+        Args:
+            groups: of the test rows; None where these are units by themselves.
+        """
+        figures: dict[str, Any] = {} if groups is None else {Summary.TEST_GROUPS: groups}
         if any(self.manifest.group):
             figures[Summary.GROUPS] = groups_by_split(self.manifest)
         return figures | {
-            Summary.CLASSES: list(classes),
             Summary.COUNTS: {split: len(self.manifest.rows(split)) for split in ("train", "val", "test")},
             Summary.DIMENSION: int(self.features.vectors_nd.shape[1]),
             Summary.HEADS: {h.name: {"trial": h.trial, "seed": h.seed_index} for h in self.heads},
         }
+
+    def _further_figures(self) -> dict[str, Any]:
+        """Return the best head's other scores on the test rows, see `trainer.stats.further_scores`."""
+        scores = further_scores(*self._test_answers(0), classes=len(self.manifest.classes))
+        return with_intervals({Summary.TEST + name: one for name, one in scores.items()})
 
     def recorded_head(self) -> RecordedHead:
         """Return the best head as it is recorded."""
@@ -336,13 +360,13 @@ class Evaluation:
         return read_head(files[CARD], files[WEIGHTS])
 
     def log(self, writer: RunWriter) -> None:
-        """Write predictions, map, samples, confusion image and the best head itself."""
+        """Write predictions, confusion image and the best head itself."""
         writer.table(Artifact.PREDICTIONS, self.predictions())
         if self.features.report.quarantined:
             entries = [(q.path, q.reason) for q in self.features.report.quarantined]
             writer.table(Artifact.QUARANTINE, tables.quarantine(entries))
-        self._log_map(writer)
-        writer.file(Artifact.CONFUSION_PNG, self._confusion_image(writer.study))
+        if (image := self._image(writer.study)) is not None:
+            writer.file(*image)
         head_files = self._head_files()
         for name, data in head_files.items():
             writer.file(f"{Artifact.HEAD}/{name}", data)
@@ -351,43 +375,37 @@ class Evaluation:
 
     def predictions(self) -> pd.DataFrame:
         """PREDICTIONS of all finalists."""
-        rows = np.arange(len(self.manifest))
         frames = [
-            tables.predictions(
-                self.manifest,
-                rows,
-                probs_nc,
-                head=finalist.name,
-                trial=finalist.trial,
-                seed=finalist.seed_index,
-            )
-            for finalist, probs_nc in zip(self.heads, self.probabilities, strict=True)
+            self._table(answer_nc, head=finalist.name, trial=finalist.trial, seed=finalist.seed_index)
+            for finalist, answer_nc in zip(self.heads, self.probabilities, strict=True)
         ]
         if self.uncalibrated is not None:
             best_n = self.probabilities[0].argmax(1)
+            rows = np.arange(len(self.manifest))
             frames[0][Predictions.CONFIDENCE_UNCALIBRATED] = self.uncalibrated[rows, best_n]
         return pd.concat(frames, ignore_index=True)
 
-    def _log_map(self, writer: RunWriter) -> None:
-        manifest = self.manifest
-        rows = sample_rows(manifest.split_n, at_most=MOST_MAPPED, seed=self.seed)
-        say(f"Drawing the maps (t-SNE) of {len(rows)} of {len(manifest.sample_id)} rows.")
-        maps = tsne(self.features.vectors_nd[rows], seed=self.seed)
-        writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in rows], maps))
-        shown = rows.tolist()
-        writer.table(Artifact.SAMPLES, tables.samples(manifest, shown, thumbnails(manifest, shown)))
-        writer.file(Artifact.VECTORS, save({"vectors": _half(self.features.vectors_nd[rows])}))
+    def _table(self, answer_nc: np.ndarray, *, head: str, trial: int, seed: int) -> pd.DataFrame:
+        """Return PREDICTIONS of one finalist."""
+        rows = np.arange(len(self.manifest))
+        return tables.predictions(self.manifest, rows, answer_nc, head=head, trial=trial, seed=seed)
 
     def _log_model(self, writer: RunWriter, head_files: dict[str, bytes]) -> str | None:
         """The best head as MLflow serves it, and in its registry. None where no encoder is known."""
-        used = read_head(head_files[CARD], head_files[WEIGHTS]).encoders
-        if not used:
+        if not encoders_used(self.features.report.encoder):
             return None
         with tempfile.TemporaryDirectory() as scratch:
-            writer.folder(Artifact.MODEL, pack(Path(scratch), head_files, used))
+            writer.folder(Artifact.MODEL, self._pack(Path(scratch), head_files))
         return writer.register(registered_name(writer.study), Artifact.MODEL)
 
-    def _confusion_image(self, study: str) -> bytes:
+    def _pack(self, folder: Path, head_files: dict[str, bytes]) -> Path:
+        used = read_head(head_files[CARD], head_files[WEIGHTS]).encoders
+        encoders = [resolve(one.name) for one in used]
+        labels = self.manifest.labels if self.objective.labels else ()
+        return pack(folder, head_files, encoders, numbers=self.objective.numbers, labels=labels)
+
+    def _image(self, study: str) -> tuple[str, bytes] | None:
+        """Return the name and the bytes of a PNG of the test rows, or None."""
         from trainer.charts.confusion import count_matrix
         from trainer.charts.render import png
 
@@ -395,14 +413,13 @@ class Evaluation:
         confusion = intervals.confusion_matrix(label_n, pred_n, classes=len(self.manifest.classes))
         share, n = float(intervals.accuracy(confusion)), len(label_n)
         title = f"{study}, trial {self.heads[0].trial}: accuracy {share:.3f} on n = {n} test rows"
-        return png(count_matrix(confusion, self.manifest.classes, title=title))
+        return Artifact.CONFUSION_PNG, png(count_matrix(confusion, self.manifest.classes, title=title))
 
     def _head_files(self) -> dict[str, bytes]:
         best = self.heads[0]
-        described: dict[str, Any] = {
-            "classes": list(self.manifest.classes),
+        described = self._described() | {
             "encoder": self.features.report.encoder,
-            "encoder_folder": _folders(self.features.report.encoder),
+            "encoder_folder": encoder_folders(self.features.report.encoder),
             "trial": best.trial,
             "seed": best.seed_index,
             "bits": self.manifest.bits,
@@ -413,15 +430,12 @@ class Evaluation:
         card, weights = write_head(self.final_head, described, novelty=self._novelty)
         return {WEIGHTS: weights, CARD: card}
 
-
-def _half(vectors_nd: np.ndarray) -> torch.Tensor:
-    """In half the bytes where nothing is lost, as of what the feature store kept."""
-    vectors = torch.as_tensor(vectors_nd)
-    half = vectors.half()
-    return half if torch.equal(half.float(), vectors) else vectors
+    def _described(self) -> dict[str, Any]:
+        """Return what the head's card says of its answers."""
+        return {"classes": list(self.manifest.classes)}
 
 
-def _folders(encoder: str) -> str | list[str | None] | None:
+def encoder_folders(encoder: str) -> str | list[str | None] | None:
     """Where the encoder lies, whatever folder a later command is begun in; None of an id, or of `demo`. Of
     several encoders it is a list."""
     folders = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,14 @@ class Plan:
 
     def elapsed_s(self) -> float:
         """Return seconds since the command began, to the millisecond."""
-        return round(time.time() - self.began, 3)
+        return round(max(time.time() - self.began, 0), 3)  # the clock may be set meanwhile
 
     def slab_bytes(self, data: TrainingData, *, seeds: int) -> float | None:
         """Return how much to train side by side: on a CPU measured once and remembered, on a GPU
         everything."""
         import torch
 
-        from trainer.core.json_cache import read_cache, write_cache
+        from trainer.core.json_cache import is_number, read_cache, write_cache
         from trainer.heads.slab_autotune import fastest_slab
 
         if data.train.x_nd.device.type != "cpu":
@@ -51,7 +52,7 @@ class Plan:
             f"{torch.get_num_threads()} threads, {data.features} features, {data.classes} classes, "
             f"{seeds} seeds, {self.precision}"
         )
-        known = read_cache(memory)
+        known = read_cache(memory, partial(is_number, least=1))
         if name not in known:
             known[name] = fastest_slab(data, seeds=range(seeds), precision=self.precision)
             write_cache(memory, known)

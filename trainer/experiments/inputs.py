@@ -90,6 +90,7 @@ def encode_rows(
     """The rows with their vectors; arguments and errors as :func:`read_features`."""
     from trainer.data.duplicates import check_leaks
     from trainer.data.manifest import check_trainable
+    from trainer.data.vector_range import check_vectors
     from trainer.features.extract import extract
 
     if to_train:
@@ -98,9 +99,13 @@ def encode_rows(
         check_leaks(manifest)
     with bar("Encoding", "images") as progress:
         features = extract(manifest, settings, progress=progress.update)
+    notice = ""
     if to_train:
         check_trainable(features.manifest)
+        notice = check_vectors(features.manifest, features.vectors_nd)
     _report(features.report, encoded=manifest.features_nd is None)
+    if notice:
+        say(notice)
     return features
 
 
@@ -130,25 +135,83 @@ def understand_rows(config: DataConfig) -> Manifest:
     Raises:
         InputError: the data cannot be read; a flag is out of its range.
     """
+    from trainer.data import image_memory
     from trainer.data.bit_depth import BIT_DEPTHS, with_used_bits
     from trainer.data.dataset_summary import notices, summarise
     from trainer.data.groups import with_groups
     from trainer.data.load import load
-    from trainer.data.table_columns import ColumnChoice
+    from trainer.data.table_columns import ColumnChoice, separated
 
     if not 0 <= config.max_bad <= 1:
         raise InputError(f"--max-bad is {config.max_bad}; it must be a share between 0 and 1.")
+    image_memory.set_limit(config.max_memory)
     columns = ColumnChoice(
-        config.image_column, config.label_column, config.caption_column, config.group_column
+        *(config.image_column, config.label_column, config.caption_column, config.group_column),
+        labels=separated(config.label_columns),
     )
     manifest = load(config.data, seed=config.seed, columns=columns)
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
+    manifest = with_label_kind(config, manifest)
     manifest = with_used_bits(manifest, cache_file=config.cache_dir / BIT_DEPTHS)
     say(summarise(manifest))
     for notice in notices(manifest):
         say(notice)
     return manifest
+
+
+def with_label_kind(config: DataConfig, manifest: Manifest) -> Manifest:
+    """Return the rows with their labels as numbers, or as several per row, where the command is to learn
+    these; said where that was found out.
+
+    Raises:
+        InputError: a label is no finite number; a row has several labels, and the command takes one.
+    """
+    from trainer.data.label_numbers import are_numbers
+    from trainer.data.label_target import with_several_labels
+    from trainer.data.number_target import with_number_target
+
+    kind = config.label_kind
+    if kind == "labels" or (several := why_several_labels(config, manifest)):
+        if not config.takes_several_labels:
+            refuse_several_labels(config, several)
+        if manifest.joined and kind is None and config.label_columns is None:
+            say("Target: several labels per image, as they are lists.")
+        return with_several_labels(manifest, config.label_separator, seed=config.seed)
+    if kind is None and are_numbers(manifest.classes, manifest.label_n):
+        shown = ", ".join(text.cut(one, 12) for one in manifest.classes[:3])
+        say(
+            f"Target: a number ({len(manifest.classes):,} distinct values, such as {shown}). --target class "
+            "takes each for a class."
+        )
+        kind = "number"
+    return (
+        with_number_target(manifest, seed=config.seed) if kind == "number" and manifest.classes else manifest
+    )
+
+
+def why_several_labels(config: DataConfig, manifest: Manifest) -> str:
+    """Return what says that rows have several labels: a flag, or lists in the data; "" for nothing."""
+    flags = {"--label-separator": config.label_separator, "--label-columns": config.label_columns}
+    given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
+    if given:
+        return " and ".join(given)
+    return "lists of several labels" if manifest.joined else ""
+
+
+def refuse_several_labels(config: DataConfig, several: str) -> None:
+    """Raise InputError for rows with several labels where the command learns one class, or one number.
+
+    Args:
+        several: see `why_several_labels`.
+    """
+    from trainer.data.table_columns import NO_COLUMN
+
+    raise InputError(
+        f"{config.data}: this command takes one label per image, and there are {several}. Several are for "
+        "check, extract, and sweep without another --target. Give each image one label, or read none: "
+        f"--label-column {NO_COLUMN}."
+    )
 
 
 def require_one_encoder(config: DataConfig, reason: str) -> None:
@@ -189,6 +252,20 @@ def require_images(config: DataConfig, manifest: Manifest, reason: str) -> None:
         raise InputError(f"{config.data} holds precomputed features, no images. {reason}")
 
 
+def require_captions(config: DataConfig, manifest: Manifest, *, wanted: str, flag: str) -> None:
+    """Raise InputError where no row has a caption.
+
+    Args:
+        wanted: what for, to follow "has no captions".
+        flag: that asks for them.
+    """
+    if not any(manifest.caption):
+        raise InputError(
+            f"{config.data} has no captions{wanted}. Give each image one (a column caption of a table, or a "
+            f"metadata.csv beside the images), or leave {flag} out."
+        )
+
+
 def learning_rows(manifest: Manifest) -> np.ndarray:
     """Return the rows of train, then of val: what a final head learns from."""
     import numpy as np
@@ -216,12 +293,19 @@ def training_data(features: Features, device: str, *, refit: bool = False) -> Tr
             views_vnd = np.concatenate([views_vnd, plain_vnd], axis=1)
         train, val = learning_rows(manifest), val[:0]
     return to_training_data(
-        (x_nd[train], manifest.label_n[train]),
-        (x_nd[val], manifest.label_n[val]),
-        classes=len(manifest.classes),
+        (x_nd[train], manifest.learned_n[train]),
+        (x_nd[val], manifest.learned_n[val]),
+        classes=outputs_of(manifest),
         views_vnd=views_vnd,
         device=device,
     )
+
+
+def outputs_of(manifest: Manifest) -> int:
+    """Return how many outputs a head of these rows has: one per class or label, one of numbers."""
+    if manifest.label_nc is not None:
+        return len(manifest.labels)
+    return len(manifest.classes) if manifest.target_n is None else 1
 
 
 def _report(report: ExtractReport, *, encoded: bool) -> None:
@@ -232,7 +316,7 @@ def _report(report: ExtractReport, *, encoded: bool) -> None:
         f"Data: found {report.found} = used {report.used} + quarantined {len(report.quarantined)} + dropped "
         f"duplicates {report.dropped_duplicates}"
         + (f" + dropped label conflicts {report.dropped_conflicts}." if report.dropped_conflicts else ".")
-        + (f" {report.duplicates} of the rows repeat another one's image." if report.duplicates else "")
+        + (f" {report.duplicates} rows are duplicates of another image." if report.duplicates else "")
     )
     if encoded:
         say(f"Features: {report.reused} from the cache, {report.encoded} encoded now{_how(report)}.")

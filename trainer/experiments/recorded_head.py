@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import yaml
+
 from trainer.core.errors import InputError
+from trainer.stats.objective import objective_named
 from trainer.tracking.schema import Artifact, Trials
 
 if TYPE_CHECKING:
@@ -13,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def recorded_head(files: RunFiles, *, flag: str) -> tuple[int, HeadSpec, int]:
-    """Return the number, configuration and epochs of the best trial of a sweep, or of the trial that was
-    named.
+    """Return the number, configuration and epochs of the best trial of a sweep by its objective, or of the
+    trial that was named.
 
     Raises:
         InputError: it is not on the record, or no trial was completed.
@@ -25,7 +28,9 @@ def recorded_head(files: RunFiles, *, flag: str) -> tuple[int, HeadSpec, int]:
 
     trials, number = files.table(Artifact.TRIALS), files.trial
     if number is None:
-        chosen = choose_finalists(finished_trials(trials))
+        identity = yaml.safe_load(files.read(Artifact.CONFIG)).get("identity") or {}
+        objective = objective_named(str(identity.get("objective", "")))
+        chosen = choose_finalists(finished_trials(trials, objective))
         if not chosen:
             raise InputError(f"{flag}: the sweep {files.sweep} has no completed trial.")
         number = chosen["best"].number

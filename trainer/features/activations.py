@@ -7,6 +7,7 @@ block.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from trainer.features.key import EncoderKey, digest_of
 from trainer.features.partial_encoder import FrozenFront, TrainableTail
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
+from trainer.features.unfreezing import Unfreezing
 
 StorageDtype = Literal["float16", "bfloat16"]
 RESIDENT = 0.4  # maximum share of free GPU memory for resident activations
@@ -34,6 +36,7 @@ class Activations:
 
     Attributes:
         tail: the remaining blocks with their pretrained weights; copy them before training.
+        unfrozen: the parameters to train.
         blocks: number of blocks of the encoder.
         shape: shape of one image's activations.
         dtype: compute type of the frozen part.
@@ -53,6 +56,7 @@ class Activations:
         work: Work,
     ) -> None:
         self.tail: TrainableTail = front.tail()
+        self.unfrozen = front.unfrozen
         self.blocks, self.shape, self.device, self.dtype = front.blocks, front.shape, front.device, dtype
         self.views, self.work, self.warnings = len(stores) - 1, work, [w for s in stores for w in s.warnings]
         self._stores, self._content = stores, np.asarray(content, dtype=object)
@@ -92,29 +96,31 @@ class Activations:
 def activations(
     manifest: Manifest,
     settings: EncoderSettings,
+    how: Unfreezing,
     *,
-    unfreeze_last: int,
     kept: StorageDtype = "float16",
     progress: Callable[[int, int], None] | None = None,
 ) -> Activations:
-    """Return the input of the encoder's last ``unfreeze_last`` blocks for every row.
+    """Return the input of the first block that is trained for every row.
 
     Args:
         manifest: rows whose images can be decoded.
+        how: what is to be trained.
         kept: storage type. bfloat16 has the range of float32 and a tenth of the precision of float16, for
             encoders whose activations exceed 65,504.
         progress: as in :func:`trainer.features.extract.extract`.
 
     Raises:
-        InputError: the encoder is not available, has too few blocks, or its activations cannot be stored; an
-            image can no longer be read; the cache cannot be written.
+        InputError: the encoder is not available, has nothing of what is to be trained, or its activations
+            cannot be stored; an image can no longer be read; the cache cannot be written.
     """
     folder, dtype = settings.folder, settings.compute_dtype
     side = preparation_of(folder).shape
-    front = FrozenFront(folder, unfreeze_last=unfreeze_last, side=side, device=settings.device, dtype=dtype)
-    at = f"before block {front.blocks - unfreeze_last + 1} of {front.blocks}"
+    front = FrozenFront(folder, how, side=side, device=settings.device, dtype=dtype)
+    at = f"before block {front.blocks - front.unfrozen.blocks + 1} of {front.blocks}"
     keys = [_cut(settings.key(view), at, kept) for view in range(settings.views + 1)]
-    stores = [FeatureStore(settings.cache_dir / "features", key) for key in keys]
+    width = math.prod(front.shape)
+    stores = [FeatureStore(settings.cache_dir / "features", key, width=width) for key in keys]
     work = encode_missing(manifest, stores, _LazyFront(settings, front, kept), settings, progress=progress)
     if work.bad:
         row, reason = next(iter(work.bad.items()))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.core.errors import InputError
-from trainer.features.families import Backbone
+from trainer.core.errors import InputError, first_line
+from trainer.core.json_cache import read_json
+from trainer.features.families import Backbone, family_of
 from trainer.features.model_files import unread, weight_files
+from trainer.features.model_schema import settings_of
 
 if TYPE_CHECKING:
     import torch
+
+SMALLEST_BYTES = 2  # that a weight takes: smaller ones are refused as quantised
 
 
 class OutOfMemory(Exception):
@@ -43,6 +47,7 @@ class LoadedBackbone:
 
         self.device = torch.device(pick_device(device))
         self.calls = 0
+        self._folder = folder
         self._autocast = dtype == "bfloat16"
         self._vector = tower.output()
         self._model = _load(folder, tower).to(self.device)
@@ -63,8 +68,10 @@ class LoadedBackbone:
         # TF32, the default for convolutions, has only 10 bits of mantissa.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast)
-        with catch_out_of_memory(), torch.inference_mode(), exact, autocast:
+        with self._usable(), catch_out_of_memory(), torch.inference_mode(), exact, autocast:
             vectors = self._vector(self._model, inputs).float()
+            if not self.calls and not vectors.isfinite().all(1).any():
+                raise ValueError("all vectors hold NaN or infinite numbers")
         self.calls += 1
         if not vectors.is_cuda:
             return lambda: vectors
@@ -79,6 +86,38 @@ class LoadedBackbone:
             return there
 
         return wait
+
+    def save(self, folder: Path, changed: Mapping[str, torch.Tensor]) -> None:
+        """Save the part as a model of its own, with other values for some of its parameters.
+
+        Args:
+            folder: where; made if it does not exist.
+            changed: values by the parameters' names in the part.
+        """
+        import torch
+
+        model: Any = self._model
+        parameters = dict(model.named_parameters())
+        with torch.no_grad(), _quiet():
+            for name, value in changed.items():
+                parameters[name].copy_(value)
+            model.save_pretrained(folder)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Raise InputError for what fails in the first forward pass: the model's files do not fit together.
+
+        Later passes compute the same with other numbers, so their errors are ours.
+        """
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
+            if self.calls or isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"The model in {self._folder} cannot compute with its weights and settings: "
+                f"{first_line(error)}. Fetch or save it again."
+            ) from error
 
 
 @contextmanager
@@ -142,19 +181,25 @@ def _load(folder: Path, tower: Backbone) -> torch.nn.Module:
     import torch
     import transformers
 
-    weight_files(folder)  # clearer error than that of transformers
+    weights = weight_files(folder)  # clearer error than that of transformers
     try:
         with _quiet():
+            config = configuration(folder, getattr(transformers, tower.part))
+            _check_room(folder, _parameters(tower, config), weights)
             # returns a pair here, unlike its type hints
             loaded: Any = getattr(transformers, tower.part).from_pretrained(
                 folder,
+                config=config,
                 dtype=torch.float32,
                 local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 key_mapping={f"^{re.escape(tower.inside)}": ""} if tower.inside else None,
                 **tower.options,
             )
             model, info = loaded
+    except InputError:
+        raise
     except Exception as error:  # damaged files, other shapes: the libraries raise many types
         raise InputError(
             f"The weights in {folder} cannot be loaded as a {tower.part}: {unread(error)}. Download or "
@@ -172,9 +217,69 @@ def _load(folder: Path, tower: Backbone) -> torch.nn.Module:
             f"The weights in {folder} do not fill the {tower.part} that its config.json describes: "
             f"{len(absent)} tensors are missing, such as {absent[0]}. Download or save the model again."
         )
+    spare = _further_layers(model, info["unexpected_keys"])
+    if spare:
+        raise InputError(
+            f"The weights in {folder} have more layers than its config.json describes: {len(spare)} tensors "
+            f"are left over, such as {spare[0]}. Download or save the model again."
+        )
     for module in tower.spare:
         delattr(model, module)
     return model.eval().requires_grad_(False)
+
+
+def configuration(folder: Path, part: Any = None) -> Any:
+    """Return transformers' configuration of a model, or of the ``part`` (a class) that is loaded.
+
+    It holds what `model_schema` knows; nothing else that a file says reaches transformers.
+
+    Raises:
+        InputError: as `families.family_of`; the settings do not go together.
+    """
+    from transformers import CONFIG_MAPPING
+
+    family_of(folder)  # checks the file
+    told = read_json(folder / "config.json")
+    try:
+        whole = CONFIG_MAPPING[told["model_type"]](**settings_of(told))
+    except Exception as error:  # settings that do not go together
+        raise InputError(
+            f"{folder / 'config.json'} describes no model: {unread(error)}. Fetch or save the model again."
+        ) from error
+    if part is None or isinstance(whole, part.config_class):
+        return whole
+    return getattr(whole, part.config_class.base_config_key)
+
+
+def _parameters(tower: Backbone, config: Any) -> int:
+    """Return how many numbers the part has, without memory for them."""
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        described = getattr(transformers, tower.part)(config, **tower.options)
+    return sum(weight.numel() for weight in described.parameters())
+
+
+def _check_room(folder: Path, parameters: int, weights: Sequence[Path]) -> None:
+    """Raise InputError for more numbers than the files can hold, before memory is taken for them."""
+    held = sum(file.stat().st_size for file in weights)
+    if SMALLEST_BYTES * parameters > held:
+        raise InputError(
+            f"{folder / 'config.json'} describes {parameters:,} weights, which take at least "
+            f"{SMALLEST_BYTES * parameters:,} bytes, but the weights in the folder have {held:,}. They "
+            "belong to different models: fetch both again from one place."
+        )
+
+
+def _further_layers(model: Any, unused: Iterable[str]) -> list[str]:
+    """Return those of the unused tensors that belong to layers beyond those of the model."""
+
+    def numbered(name: str) -> str:
+        return re.sub(r"(?<=\.)\d+(?=\.)", "N", name.removeprefix(f"{model.base_model_prefix}."))
+
+    own = {numbered(name) for name in model.state_dict()}
+    return sorted(name for name in unused if "N" in (plain := numbered(name)).split(".") and plain in own)
 
 
 @contextmanager

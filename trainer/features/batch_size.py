@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.core.json_cache import read_cache, write_cache
+from trainer.core.json_cache import is_number, read_cache, write_cache
 from trainer.features.backbone import OutOfMemory
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def cached_batch_size(encoder: ImageEncoder, key: str, cache_file: Path, *, imag
         cache_file: JSON file.
         images: number of images to encode.
     """
-    values = read_cache(cache_file)
+    values = read_cache(cache_file, lambda size: isinstance(size, int) and is_number(size, least=1))
     name = f"{key} on {encoder.device_name}"
-    if not isinstance(values.get(name), int) or values[name] < 1:
+    if name not in values:
         if images <= CANDIDATES[0]:
             return CANDIDATES[0]  # too few to be worth measuring
         values[name] = fastest_batch_size(encoder)

@@ -158,7 +158,7 @@ def preparation_of(folder: Path) -> Preparation:
     """
     family = family_of(folder)
     settings, source = image_settings(folder)
-    prepared = preparation(settings, kind=family.processor)
+    prepared = preparation(settings, kind=family.processor, file=folder / source)
     takes = image_size(folder)
     if family.side is not None and takes is not None and prepared.shape != takes:
         (height, width), (high, wide) = prepared.shape, takes

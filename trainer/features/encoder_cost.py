@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.core import signals
+from trainer.core.memory import peak_bytes
 from trainer.features.families import Space
 
 LEAST_S, LEAST_CALLS = 2.0, 3  # minimum duration of the measurement
@@ -42,8 +42,10 @@ def cost_of(
         batch_size: images per batch; None: the fastest of several.
     """
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(_measured, folder, device, dtype, space, batch_size).result()
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=signals.end_with_parent) as pool:
+        with signals.held():  # a pool of which a thread was half started cannot be shut down
+            found = pool.submit(_measured, folder, device, dtype, space, batch_size)
+        return found.result()
 
 
 def sum_of(costs: Sequence[Cost]) -> Cost:
@@ -66,7 +68,7 @@ def _measured(folder: Path, device: str, dtype: str, space: Space, batch_size: i
     from trainer.features.batch_size import fastest_batch_size
     from trainer.features.encoder import ImageEncoder
 
-    before = _resident_bytes()
+    before = peak_bytes()
     encoder = ImageEncoder(folder, device=device, dtype=dtype, space=space)
     size = batch_size or fastest_batch_size(encoder)
     noise = np.random.default_rng(0).integers(0, 256, (size, 3, *encoder.shape), dtype=np.uint8)
@@ -84,15 +86,5 @@ def _measured(folder: Path, device: str, dtype: str, space: Space, batch_size: i
         encoder.shape[0],
         size,
         rate,
-        torch.cuda.max_memory_allocated() if on_cuda else max(_resident_bytes() - before, 0),
+        torch.cuda.max_memory_allocated() if on_cuda else max(peak_bytes() - before, 0),
     )
-
-
-def _resident_bytes() -> int:
-    """Return the peak memory of this process."""
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux a child's ru_maxrss starts at its parent's
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return 1024 * int(line.split()[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

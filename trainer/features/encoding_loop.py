@@ -102,12 +102,42 @@ def encode_missing(
     with ExitStack() as owned:
         for store in sorted(stores, key=lambda one: one.folder):  # same order in all processes: no deadlock
             owned.enter_context(store.lock())
-        loop = _Loop(manifest, stores, measures, settings, progress)
-        try:
-            loop.encode(lazy)
-        finally:
-            loop.close()
-    return loop.work
+
+        def encode() -> Work:
+            loop = _Loop(manifest, stores, measures, settings, progress)
+            try:
+                loop.encode(lazy)
+            finally:
+                loop.close()
+            return loop.work
+
+        set_aside = sum(len(store.warnings) for store in stores)
+        work = encode()
+        if sum(len(store.warnings) for store in stores) > set_aside:  # imported vectors, of another width
+            again = encode()
+            again.encoded += work.encoded
+            again.add(work)
+            return again
+    return work
+
+
+def measure_missing(manifest: Manifest, measures: FeatureStore, settings: EncoderSettings) -> None:
+    """Measure the images that have none: encoded without measuring, or their measures were set aside."""
+    missing = [
+        _wanted(manifest, content, rows, (), measure=True)
+        for content, rows in rows_by_value(manifest.content).items()
+        if content not in measures
+    ]
+    if not missing:
+        return
+    feed = ImageLoader(missing, preparation_of(settings.folder), processes=0, ahead=AHEAD * 64)
+    try:
+        prepared = iter(feed)
+        while batch := list(islice(prepared, COMMIT_EVERY)):
+            measured = [(one.row, one.measures) for one in batch if one.measures is not None]
+            _append_measures(measures, manifest, measured)
+    finally:
+        feed.close()
 
 
 class _Loop:
@@ -166,6 +196,7 @@ class _Loop:
         """Overlap the encoding of a batch with storing the previous one and decoding the next."""
         with self.work.timed("load"):
             encoder = lazy.get()
+            called = encoder.calls
             size = self._batch_size(encoder)
         self._feed.keep_ahead(AHEAD * size)
         caller = _Caller(encoder, size, self.work)
@@ -179,7 +210,7 @@ class _Loop:
             self._use_processes_if_starved(time.perf_counter() - began)
         if flying is not None:
             _land(flying, self._shards, self.work, self._counted)
-        self.work.calls = encoder.calls
+        self.work.calls = encoder.calls - called
 
     def _batch_size(self, encoder: ImageEncoder) -> int:
         if self._settings.batch_size != "auto":
@@ -362,21 +393,33 @@ class _Shard:
         self, rows: list[int], vectors: list[np.ndarray], measured: list[tuple[int, np.ndarray]]
     ) -> None:
         """Write measures first, so that every image with a vector has measures, even after a kill."""
-        if self._measures is not None and measured:
-            # Locked for the append only, and always inside the encoder's lock: processes with different
-            # encoders block each other only briefly and cannot deadlock.
-            with self._measures.lock():
-                new = [(row, m) for row, m in measured if self._manifest.content[row] not in self._measures]
-                if new:
-                    self._append(self._measures, [row for row, _ in new], np.stack([m for _, m in new]))
-        self._append(self._store, rows, np.concatenate(vectors))
-
-    def _append(self, store: FeatureStore, rows: list[int], vectors_nd: np.ndarray) -> None:
-        content = [self._manifest.content[row] for row in rows]
-        store.append(content, vectors_nd, sample_id=[self._manifest.sample_id[row] for row in rows])
+        if self._measures is not None:
+            _append_measures(self._measures, self._manifest, measured)
+        _append(self._store, self._manifest, rows, np.concatenate(vectors))
 
     def _clear(self) -> None:
         self._rows: list[int] = []
         self._vectors: list[np.ndarray] = []
         self._measured: list[tuple[int, np.ndarray]] = []
         self._since = time.perf_counter()
+
+
+def _append_measures(
+    measures: FeatureStore, manifest: Manifest, measured: list[tuple[int, np.ndarray]]
+) -> None:
+    """Store measures by row, of images that no other process has measured meanwhile.
+
+    Locked for the append only, and inside the encoder's lock where there is one: processes with different
+    encoders block each other only briefly and cannot deadlock.
+    """
+    if not measured:
+        return
+    with measures.lock():
+        new = [(row, one) for row, one in measured if manifest.content[row] not in measures]
+        if new:
+            _append(measures, manifest, [row for row, _ in new], np.stack([one for _, one in new]))
+
+
+def _append(store: FeatureStore, manifest: Manifest, rows: list[int], vectors_nd: np.ndarray) -> None:
+    content = [manifest.content[row] for row in rows]
+    store.append(content, vectors_nd, sample_id=[manifest.sample_id[row] for row in rows])

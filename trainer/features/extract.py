@@ -15,10 +15,13 @@ from trainer.core.errors import InputError, TooManyBadFiles
 from trainer.data.duplicates import duplicate_rows, redundant_rows
 from trainer.data.manifest import Manifest, Quarantined, first_reasons
 from trainer.features.concatenation import concatenate_vectors
-from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing
+from trainer.features.encoder import preparation_of
+from trainer.features.encoding_loop import LazyEncoder, Work, encode_missing, measure_missing
 from trainer.features.families import family_of
+from trainer.features.field_of_view import fields_of_view
 from trainer.features.image_measures import lookup_measures, measures_store
 from trainer.features.key import BETWEEN, encoder_text
+from trainer.features.preprocessing import Preparation
 from trainer.features.recipes import PARTS, prefix
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
@@ -58,12 +61,20 @@ class Features:
 
     manifest: Manifest  # the rows that have a vector
     vectors_nd: np.ndarray  # float32 [N, D]
-    # float32 [N, M], columns as in `image_quality.MEASURE_NAMES`; NaN for images that were
-    # encoded without measuring; None for precomputed features
+    # float32 [N, M], columns as in `image_quality.MEASURE_NAMES`; NaN for all without
+    # `EncoderSettings.measure`, and for images that can no longer be read; None for precomputed features
     measures_nm: np.ndarray | None
     report: ExtractReport
     views_vnd: np.ndarray | None = None  # float32 [V, N, D], views 1…V of the N rows of train
     widths: tuple[int, ...] = ()  # of each encoder's part of D; () for precomputed features
+    preparation: Preparation | None = None  # of the first encoder; None for precomputed features
+
+    @property
+    def field_n6(self) -> np.ndarray | None:
+        """Return `fields_of_view` of the first encoder, float32 [N, 6]; None if no size is known."""
+        if self.preparation is None or self.measures_nm is None:
+            return None
+        return fields_of_view(self.preparation, self.measures_nm[:, :2])
 
 
 def extract(
@@ -106,6 +117,8 @@ def extract(
     for number, one in enumerate(encoders):
         shown = progress and partial(_shown, progress, number, len(encoders))
         work.add(one.encode(manifest, measures, shown))
+    if measures is not None:
+        measure_missing(_without(manifest, work.bad), measures, settings.parts[0])
     _check_bad(manifest, work.bad, settings.max_bad)
     manifest = _without(manifest, work.bad)
     kept = _distinct(manifest, settings.drop_duplicates)
@@ -122,6 +135,7 @@ def extract(
         report,
         _views(kept, encoders, settings.views),
         tuple(part_nd.shape[1] for part_nd in parts),
+        preparation_of(settings.parts[0].folder),
     )
 
 
@@ -146,7 +160,7 @@ class _OneEncoder:
 
     def vectors(self, manifest: Manifest, view: int = 0) -> np.ndarray:
         """Return the vectors of a view: float32 [N, D]."""
-        return self._stores[view].lookup(manifest.content)[1]
+        return self._stores[view].lookup_all(manifest.content)
 
     @property
     def warnings(self) -> list[str]:

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from trainer.core.errors import InputError
 from trainer.core.json_cache import read_json
+from trainer.core.text import cut
 from trainer.features import recipes
+from trainer.features.model_schema import check_config, refuse_code
 
 # outputs of the image tower (recipes), or the joint image-text space
 Space = Literal["pooled", "cls4", "cls4+patch", "shared"]
@@ -203,25 +205,29 @@ def _names(families: Iterable[Family]) -> str:
 
 
 def family_of(folder: Path) -> Family:
-    """Return the family of the model in ``folder``.
+    """Return the family of the model in ``folder``, after checking its ``config.json``.
 
     Raises:
-        InputError: the model type is not supported.
+        InputError: the model type is not supported; a setting has a value that cannot be; it needs own code.
     """
-    model_type = read_json(folder / "config.json").get("model_type")
-    if model_type not in FAMILIES:
+    file = folder / "config.json"
+    config = read_json(file)
+    refuse_code(file, config)
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         known = _names(FAMILIES.values())
         hint = (
             " Of SigLIP2, the models of fixed resolution (…-patch16-224 and the like) are supported."
             if str(model_type).startswith("siglip2")
             else ""
         )
-        if model_type is None and "architecture" in read_json(folder / "config.json"):
+        if model_type is None and "architecture" in config:
             hint = (
                 " Its config.json is one of timm, which is not read here; look for the transformers version."
             )
         raise InputError(
-            f"{folder} is a model of type {model_type!r}. The encoder must be one of these: {known}; such as "
-            f"openai/clip-vit-base-patch32.{hint}"
+            f"{folder} is a model of type {cut(repr(model_type), 60)}. The encoder must be one of these: "
+            f"{known}; such as openai/clip-vit-base-patch32.{hint}"
         )
+    check_config(file, config)
     return FAMILIES[model_type]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from trainer.core import signals
 from trainer.core.errors import InputError
+from trainer.core.memory import MemoryBudget
+from trainer.data import image_memory
 from trainer.data.bit_depth import ScaledImage  # it checks its file itself
-from trainer.data.decode import DecodeError, decode_sized
+from trainer.data.decode import OUT_OF_RESOURCES, DecodeError, decode_sized
+from trainer.data.files import read_image
+from trainer.data.image_memory import reserved
 from trainer.data.manifest import StoredImage
 from trainer.features.image_augmentation import AugmentationSpec, crop, draw
 from trainer.features.image_measures import measure_stored_image
@@ -95,7 +99,10 @@ class ImageLoader:
         Workers are spawned: a fork would share the CUDA context and held locks.
         """
         context = multiprocessing.get_context("spawn")
-        self._pools.append(ProcessPoolExecutor(count, mp_context=context, initializer=_init_worker))
+        budget = MemoryBudget(image_memory.current().limit, processes=True)
+        self._pools.append(
+            ProcessPoolExecutor(count, mp_context=context, initializer=_init_worker, initargs=(budget,))
+        )
         self._tasks = max(self._tasks, 2 * count)
 
     def __iter__(self) -> Iterator[Prepared]:
@@ -103,7 +110,8 @@ class ImageLoader:
         queue: deque[Future[list[Prepared]]] = deque()
         try:
             while task := list(islice(self._requests, IMAGES_PER_TASK)):
-                queue.append(self._pools[-1].submit(_prepare_all, task, *self._how))
+                with signals.held():  # a pool of which a thread was half started cannot be shut down
+                    queue.append(self._pools[-1].submit(_prepare_all, task, *self._how))
                 if len(queue) > self._tasks:
                     yield from queue.popleft().result()
             while queue:
@@ -127,26 +135,37 @@ def prepare(
     bad: dict[int, str] = {}
     for row, image in zip(request.rows, request.images, strict=True):
         try:
-            data = _read(image, request.content)
-        except DecodeError as error:
+            # of a file the header alone is read before there is memory for it
+            source = image if isinstance(image, Path | ScaledImage) else _read(image, request.content)
+            with reserved(source, min_side=preparation.min_side):
+                data = source if isinstance(source, bytes) else _read(source, request.content)
+                views, measures = _views_and_measures(data, request, preparation, augmentation)
+        except _Unreadable as error:
             bad[row] = error.reason
             continue
-        try:
-            decoded = decode_sized(data, min_side=preparation.min_side)
-            measures = (
-                measure_stored_image(data, decoded, min_side=preparation.min_side)
-                if request.measure
-                else None
-            )
         except DecodeError as error:  # all copies have the same bytes
             also = {one: error.reason for one in request.rows if one not in bad}
             return Prepared(row, [], None, bad | also)
-        views = [
-            _view(decoded.image_hwc, number, request.content, preparation, augmentation)
-            for number in request.views
-        ]
         return Prepared(row, views, measures, bad)
     return Prepared(request.rows[0], [], None, bad)
+
+
+def _views_and_measures(
+    data: bytes, request: ImageRequest, preparation: Preparation, augmentation: AugmentationSpec | None
+) -> tuple[list[View], np.ndarray | None]:
+    """Decode once for all views and the measures."""
+    decoded = decode_sized(data, min_side=preparation.min_side)
+    views = [
+        _view(decoded.image_hwc, number, request.content, preparation, augmentation)
+        for number in request.views
+    ]
+    if not request.measure:
+        return views, None
+    return views, measure_stored_image(data, decoded, min_side=preparation.min_side)
+
+
+class _Unreadable(DecodeError):
+    """A copy cannot be read, or has changed; others may be intact."""
 
 
 def _view(
@@ -172,22 +191,19 @@ def _prepare_all(
 
 def _read(image: StoredImage | bytes, content: str) -> bytes:
     try:
-        data = image if isinstance(image, bytes) else image.read_bytes()
+        data = read_image(image)
     except OSError as error:
-        raise DecodeError(f"can no longer be read: {error.strerror or error}") from error
+        if error.errno in OUT_OF_RESOURCES:
+            raise
+        raise _Unreadable(f"can no longer be read: {error.strerror or error}") from error
+    except DecodeError as error:  # of a 16-bit image, which checks itself
+        raise _Unreadable(error.reason) from error
     if not isinstance(image, ScaledImage) and hashlib.sha256(data).hexdigest() != content:
-        raise DecodeError("changed since the data was listed")
+        raise _Unreadable("changed since the data was listed")
     return data
 
 
-def _init_worker() -> None:
-    """Ignore SIGINT and exit with the parent, even if it was killed; otherwise the worker blocks forever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _init_worker(budget: MemoryBudget) -> None:
+    """Take memory from a common budget."""
+    image_memory.use(budget)
+    signals.end_with_parent()

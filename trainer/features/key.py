@@ -34,6 +34,12 @@ class EncoderKey:
         """Storage type of the vectors."""
         return self.fields.get("stored_dtype", STORED_DTYPE)
 
+    @property
+    def width(self) -> int | None:
+        """Numbers of each vector, where the fields tell: those of image measures."""
+        measures = self.fields.get("measures")
+        return len(measures) if isinstance(measures, list) else None
+
 
 def encoder_key(
     folder: Path,
@@ -112,12 +118,16 @@ def _cached_sha256(file: Path, cache_dir: Path) -> str:
     file = file.resolve()
     status = file.stat()
     cache_file = cache_dir / "weights.json"  # path → [size, mtime_ns, sha256]
-    known = read_cache(cache_file)
+    known = read_cache(cache_file, _is_hashed)
     stamp = [status.st_size, status.st_mtime_ns]
-    if known.get(str(file), [])[:2] == stamp:
+    if str(file) in known and known[str(file)][:2] == stamp:
         return known[str(file)][2]
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     known[str(file)] = [*stamp, sha256]
     write_cache(cache_file, known)
     return sha256
+
+
+def _is_hashed(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[2], str)

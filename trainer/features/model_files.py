@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 from trainer.core.errors import InputError, first_line
 from trainer.core.json_cache import read_json
 from trainer.core.stand_ins import refuse_stand_in
+from trainer.core.untrusted_json import parse_json
 from trainer.features.families import family_of
+from trainer.features.model_schema import OBJECT, Rule, check, refuse_code
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -34,6 +35,7 @@ OTHER_FORMATS = {  # files of a model that transformers does not load here, and 
     "model.fp16.safetensors": "a variant: rename it to model.safetensors",
     "pytorch_model.fp16.bin": "a variant: rename it to pytorch_model.bin",
 }
+MOST_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _UNSCALED = re.compile(r"I8|U8|I4|U4|F8_|F4")  # of safetensors: numbers that mean nothing without a scale
 
 
@@ -44,6 +46,8 @@ def unread(error: Exception) -> str:
         return "it holds something else than plain tensors, or is damaged"
     if "ignore_mismatched_sizes" in reason:
         return "its tensors have other shapes than config.json describes"
+    if reason.startswith(("Validation error", "Class validation error")):  # of a configuration's own class
+        return str(error).strip().splitlines()[-1].strip().rstrip(".")
     return reason.rstrip(".")
 
 
@@ -89,10 +93,10 @@ def _header(file: Path) -> dict[str, Any]:
     """Return the names, types and shapes in a safetensors file; {} of a damaged one, refused on loading."""
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
-        if length > file.stat().st_size:
+        if length > min(file.stat().st_size, MOST_HEADER_BYTES):
             return {}
         with suppress(ValueError):
-            header = json.loads(opened.read(length))
+            header = parse_json(opened.read(length), max_bytes=MOST_HEADER_BYTES)
             return header if isinstance(header, dict) else {}
     return {}
 
@@ -104,7 +108,7 @@ def find_weights(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
         if index.is_file():
-            parts = [folder / part for part in sorted(set(read_json(index)["weight_map"].values()))]
+            parts = [folder / part for part in sorted(_shard_names(index))]
             absent = [part.name for part in parts if not part.is_file()]
             if absent:
                 raise InputError(
@@ -118,6 +122,21 @@ def find_weights(folder: Path) -> list[Path]:
     )
 
 
+def _shard_names(index: Path) -> set[str]:
+    """Return the files that an index names. Raises InputError for what is none beside it, of its format."""
+    names = read_json(index).get("weight_map")
+    check(index, "weight_map", names, OBJECT)
+    assert isinstance(names, dict)
+    ending = Path(index.name.removesuffix(".index.json")).suffix
+    beside = Rule(
+        f"the name of a {ending} file in the same folder",
+        lambda name: isinstance(name, str) and Path(name).name == name and name.endswith(ending),
+    )
+    for tensor, name in names.items():
+        check(index, f"file of {tensor}", name, beside)
+    return set(names.values())
+
+
 def image_settings(folder: Path) -> tuple[dict[str, Any], str]:
     """Return the settings of the image processor and their file ("defaults" if there is none).
 
@@ -125,10 +144,14 @@ def image_settings(folder: Path) -> tuple[dict[str, Any], str]:
     """
     own = folder / "preprocessor_config.json"
     if own.is_file():
-        return read_json(own), own.name
+        settings = read_json(own)
+        refuse_code(own, settings)
+        return settings, own.name
     combined = folder / "processor_config.json"
-    if combined.is_file() and "image_processor" in read_json(combined):
-        return read_json(combined)["image_processor"], combined.name
+    if combined.is_file() and "image_processor" in (settings := read_json(combined)):
+        refuse_code(combined, settings)
+        check(combined, "image_processor", settings["image_processor"], OBJECT)
+        return settings["image_processor"], combined.name
     height, width = image_size(folder) or (USUAL_SIDE, USUAL_SIDE)
     side: Any = height if height == width else [height, width]
     return {"size": side, "crop_size": {"height": height, "width": width}}, "defaults"
@@ -137,23 +160,16 @@ def image_settings(folder: Path) -> tuple[dict[str, Any], str]:
 def image_size(folder: Path) -> tuple[int, int] | None:
     """Return height and width of a model's images by its config.json, which leaves out what is usual.
 
-    None where it names none and the family takes any.
-
-    Raises:
-        InputError: the size is no whole number of pixels, nor two of them.
+    None where it names none and the family takes any. Raises InputError as `families.family_of`.
     """
+    family = family_of(folder)
     config = read_json(folder / "config.json")
     part = next((config[name] for name in IMAGE_PARTS if isinstance(config.get(name), dict)), config)
-    size = part.get("image_size", family_of(folder).side)
-    pair = [size, size] if isinstance(size, int) else size
-    if pair is None:
+    size = part.get("image_size", family.side)
+    if size is None:
         return None
-    if not (isinstance(pair, list) and len(pair) == 2 and all(type(one) is int and one > 0 for one in pair)):
-        raise InputError(
-            f"{folder / 'config.json'} has the image_size {size!r}; expected a number of pixels. Fetch "
-            "or save the model again."
-        )
-    return pair[0], pair[1]
+    height, width = [size, size] if isinstance(size, int) else size
+    return height, width
 
 
 def tokenizer_files(folder: Path) -> list[Path]:

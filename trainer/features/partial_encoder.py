@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.core.errors import InputError
 from trainer.features.backbone import LoadedBackbone
 from trainer.features.families import family_of
+from trainer.features.unfreezing import Unfreezing, unfreeze
 
 
 @dataclass(frozen=True)
@@ -109,36 +109,35 @@ def run_to_block(model: nn.Module, block: nn.Module, pixel_values: Tensor) -> Bl
 
 
 class FrozenFront(LoadedBackbone):
-    """Map images to the input of the last ``unfreeze_last`` blocks, flattened: float32 [B, M].
+    """Map images to the input of the first block that is trained, flattened: float32 [B, M].
 
     Attributes:
         blocks: number of blocks of the tower.
+        unfrozen: the parameters to train.
         shape: shape of one image's activations.
     """
 
     def __init__(
-        self, folder: Path, *, unfreeze_last: int, side: tuple[int, int], device: str, dtype: str
+        self, folder: Path, how: Unfreezing, *, side: tuple[int, int], device: str, dtype: str
     ) -> None:
         """Load the tower of the model in ``folder``.
 
         Args:
+            how: what to train.
             side: height and width of a preprocessed image.
             device, dtype: as :class:`LoadedBackbone` takes them.
 
         Raises:
-            InputError: unusable weights; no such device; the tower has fewer blocks.
+            InputError: unusable weights; no such device; as :func:`unfreezing.unfreeze`.
         """
         tower = family_of(folder).image
         super().__init__(folder, tower, device=device, dtype=dtype)
         self.parts = ENCODER_PARTS[tower.part]
         blocks = self.parts.blocks(self._model)
         self.blocks = len(blocks)
-        if not 1 <= unfreeze_last <= len(blocks):
-            raise InputError(
-                f"--unfreeze-last is {unfreeze_last}; this encoder has {len(blocks)} blocks, so it must be "
-                f"between 1 and {len(blocks)}."
-            )
-        self._last = list(blocks[-unfreeze_last:])
+        self._after = {name: getattr(self._model, name) for name in self.parts.after}
+        self.unfrozen = unfreeze(self._model, blocks, self._after.values(), how)
+        self._last = list(blocks[-self.unfrozen.blocks :])
         self._vector = lambda model, inputs: run_to_block(model, self._last[0], **inputs).h.flatten(1)
         with torch.no_grad():
             self._reached = run_to_block(
@@ -147,18 +146,25 @@ class FrozenFront(LoadedBackbone):
         self.shape = tuple(self._reached.h.shape[1:])
 
     def tail(self) -> TrainableTail:
-        """Return a trainable copy of the rest of the tower."""
-        after = {name: getattr(self._model, name) for name in self.parts.after}
+        """Return a copy of the rest of the tower in which the unfrozen parameters require gradients."""
         rest = TrainableTail(
-            self._last, after, self.parts, args=self._reached.args, kwargs=self._reached.kwargs
+            self._last, self._after, self.parts, args=self._reached.args, kwargs=self._reached.kwargs
         )
-        return copy.deepcopy(rest).requires_grad_(True).eval()
+        name_of = {id(parameter): name for name, parameter in self._model.named_parameters()}
+        rest.tower_names = {mine: name_of[id(parameter)] for mine, parameter in rest.named_parameters()}
+        tail = copy.deepcopy(rest).eval()
+        for mine, parameter in tail.named_parameters():
+            parameter.requires_grad_(tail.tower_names[mine] in self.unfrozen.names)
+        return tail
 
 
 class TrainableTail(nn.Module):
     """The last blocks of a tower and the modules after them; maps activations to vectors.
 
     It stays in evaluation mode: no dropout, fixed batch norm statistics.
+
+    Attributes:
+        tower_names: the name in the tower of each parameter, by its name here.
     """
 
     def __init__(
@@ -173,6 +179,16 @@ class TrainableTail(nn.Module):
         super().__init__()
         self.blocks, self.after = nn.ModuleList(blocks), nn.ModuleDict(after)
         self._parts, self._args, self._kwargs = parts, args, kwargs
+        self.tower_names: dict[str, str] = {}
+
+    def tower_parameters(self) -> dict[str, Tensor]:
+        """Return the values of the parameters by their names in the tower; of one with a parametrisation its
+        result."""
+        found = {}
+        for mine, name in self.tower_names.items():
+            module, _, parameter = mine.rpartition(".")
+            found[name] = getattr(self.get_submodule(module), parameter).detach()
+        return found
 
     def forward(self, h: Tensor) -> Tensor:
         """[B, tokens, width] (of a ResNet [B, channels, height, width]) → [B, D]."""

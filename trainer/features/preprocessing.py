@@ -6,15 +6,17 @@ batches are copied to the device as bytes and normalised there (``Preparation.me
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from trainer.core.errors import InputError
+from trainer.core.text import cut
+from trainer.features.model_schema import FLAG, NULL, Rule, check, list_of, number, whole
 
 Size = tuple[int, int]  # height, width
 
@@ -89,106 +91,133 @@ class Preparation:
         return np.ascontiguousarray(_middle(pixels_hwc, self.crop).transpose(2, 0, 1))
 
 
-def preparation(settings: dict[str, Any], *, kind: str) -> Preparation:
+def preparation(
+    settings: dict[str, Any], *, kind: str, file: Path | str = "preprocessor_config.json"
+) -> Preparation:
     """Return the preprocessing for an image processor's settings (``preprocessor_config.json``).
 
     Args:
         kind: default image processor if the settings name none.
+        file: where the settings were read, for messages.
 
     Raises:
-        InputError: unknown image processor, or settings that do not give images one size.
+        InputError: unknown image processor, or settings that cannot be, or give images no size.
     """
     name = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or kind)
     kind = re.sub(r"(FeatureExtractor|ImageProcessor)(Fast|Pil)?$", "", name)
     if kind not in KINDS:
         raise InputError(
-            f"The encoder's image processor is {name!r}, which is not supported "
+            f"{file}: the encoder's image processor is {cut(repr(name), 60)}, which is not supported "
             f"({', '.join(KINDS)}). Extract the features elsewhere and pass them as .npz."
         )
     usual = KINDS[kind]
+    given = _Given(settings, file)
     exact, shorter, crop = None, None, None
-    if settings.get("do_resize", True):
-        exact, shorter = _resize(settings.get("size", usual.side), usual)
-    if settings.get("do_center_crop", usual.crop):
-        crop = _size(settings.get("crop_size", usual.side if kind != "DeiT" else 224))
+    if given.flag("do_resize", default=True):
+        exact, shorter = _resize(given, usual)
+    if given.flag("do_center_crop", default=usual.crop):
+        crop = _size(given("crop_size", usual.side if kind != "DeiT" else 224, _SIZE))
     if kind == "ConvNext" and shorter:
         side = shorter
         if side < CONVNEXT_WARPS_FROM:
-            share = _number(settings.get("crop_pct", 224 / 256)) or 1.0
-            shorter, crop = _pixels(int(side / share)), crop or (side, side)
+            shorter = int(side / given("crop_pct", 224 / 256, number(0.05, 1)))
+            crop = crop or (side, side)
         else:
             exact, shorter = (side, side), None
     if not (exact or crop):
         raise InputError(
-            f"The encoder's image settings ({name}) give every image another size, so they cannot be "
-            "encoded in batches. Set crop_size, or size with height and width, in preprocessor_config.json."
+            f"{file}: the settings ({name}) give every image another size, so they cannot be "
+            "encoded in batches. Set crop_size, or size with height and width."
         )
-    factor = _number(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
-    normalise = settings.get("do_normalize", True)
-    mean = _three(settings.get("image_mean", usual.mean)) if normalise else (0.0, 0.0, 0.0)
-    std = _three(settings.get("image_std", usual.std)) if normalise else (1.0, 1.0, 1.0)
+    factor = given("rescale_factor", 1 / 255, _FACTOR) if given.flag("do_rescale", default=True) else 1.0
+    normalise = given.flag("do_normalize", default=True)
+    mean = _three(given("image_mean", usual.mean, _MEAN)) if normalise else (0.0, 0.0, 0.0)
+    std = _three(given("image_std", usual.std, _STD)) if normalise else (1.0, 1.0, 1.0)
     return Preparation(
         exact=exact,
         shorter=shorter,
         crop=crop,
-        resample=_filter(settings.get("resample", usual.resample)),
+        resample=_filter(given("resample", usual.resample, _RESAMPLE)),
         mean=tuple(value / factor for value in mean),
         std=tuple(value / factor for value in std),
     )
 
 
-def _resize(size: Any, usual: _Kind) -> tuple[Size | None, int | None]:
+_FILTERS = {one.name.lower(): one for one in Image.Resampling}
+_PIXELS = whole(1, MOST_PIXELS)
+_FACTOR = number(1e-6, 1)
+_RESAMPLE = Rule(
+    f"a number of Pillow's, or one of {', '.join(_FILTERS)}",
+    lambda value: (
+        value.lower() in _FILTERS
+        if isinstance(value, str)
+        else type(value) in (int, Image.Resampling) and value in list(Image.Resampling)
+    ),
+)
+
+
+def _channels(rule: Rule) -> Rule:
+    """A number for each channel; one given number counts for all."""
+    return rule | list_of(rule, 1, 3)
+
+
+_MEAN, _STD = _channels(number(0, 255)), _channels(number(1e-6, 255))
+
+
+def _sides(*names: str) -> Rule:
+    """An object with these sides."""
+    return Rule(
+        f"an object with {' and '.join(names)} in such numbers",
+        lambda value: isinstance(value, dict) and all(_PIXELS.fits(value.get(name)) for name in names),
+    )
+
+
+_SIZE = _PIXELS | list_of(_PIXELS, 2) | _sides("height", "width")
+_EDGE = "shortest_edge"
+_SHORTER = Rule(_sides(_EDGE).wanted, lambda value: _sides(_EDGE).fits(value) and "longest_edge" not in value)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Image settings, each checked when it is read."""
+
+    settings: dict[str, Any]
+    file: Path | str
+
+    def __call__(self, name: str, default: Any, rule: Rule) -> Any:
+        value = self.settings.get(name, default)
+        check(self.file, name, value, rule)
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a switch; null is off, as in transformers."""
+        return bool(self(name, default, FLAG | NULL))
+
+
+def _resize(given: _Given, usual: _Kind) -> tuple[Size | None, int | None]:
     """Return (exact, shorter); one of them is None."""
-    if isinstance(size, dict) and "shortest_edge" in size and "longest_edge" not in size:
-        return None, _pixels(size["shortest_edge"])
+    size = given("size", usual.side, _SIZE | _SHORTER)
+    if _SHORTER.fits(size):
+        return None, size[_EDGE]
     if isinstance(size, int) and not usual.square:
-        return None, _pixels(size)
+        return None, size
     return _size(size), None
 
 
 def _size(size: Any) -> Size:
     if isinstance(size, int):
-        return _pixels(size), _pixels(size)
-    if isinstance(size, dict) and {"height", "width"} <= set(size):
-        return _pixels(size["height"]), _pixels(size["width"])
-    if isinstance(size, list | tuple) and len(size) == 2:
-        return _pixels(size[0]), _pixels(size[1])
-    raise InputError(f"The encoder's image settings have the size {size!r}; expected height and width.")
+        return size, size
+    return (size["height"], size["width"]) if isinstance(size, dict) else (size[0], size[1])
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    """Return a number for each channel; one given number counts for all."""
-    values = value if isinstance(value, list | tuple) else [value]
-    if len(values) not in (1, 3):
-        raise InputError(f"The encoder's image settings have {len(values)} channels; expected three.")
-    return tuple(_number(one) for one in (values if len(values) == 3 else [*values] * 3))
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not value >= 0 or not math.isfinite(value):
-        raise InputError(f"The encoder's image settings hold {value!r} where a number of 0 or more belongs.")
-    return float(value)
-
-
-def _pixels(value: Any) -> int:
-    if type(value) is not int or not 0 < value <= MOST_PIXELS:
-        raise InputError(
-            f"The encoder's image settings have the size {value!r}; expected a number of pixels from 1 to "
-            f"{MOST_PIXELS}."
-        )
-    return value
+    values = [float(one) for one in (value if isinstance(value, list | tuple) else [value])]
+    return tuple(values if len(values) == 3 else values * 3)
 
 
 def _filter(value: Any) -> int:
     """Return Pillow's number of a resampling filter, which some files name in words."""
-    names = {one.name.lower(): one for one in Image.Resampling}
-    known = names.get(value.lower()) if isinstance(value, str) else value
-    if type(known) is bool or known not in list(Image.Resampling):
-        raise InputError(
-            f"The encoder's image settings have the resample {value!r}; expected a number of Pillow's, or "
-            f"one of {', '.join(names)}."
-        )
-    return int(known)
+    return int(_FILTERS[value.lower()] if isinstance(value, str) else value)
 
 
 def _scaled(size_wh: tuple[int, int], shorter: int | None) -> Size:

@@ -58,7 +58,11 @@ def tsne(
     how: dict[str, Any] = {"random_state": seed, "n_jobs": 1 if rows < ONE_THREAD else -1}
     usual = min(DEFAULT_PERPLEXITY, (rows - 1) / 3)
     affinities = PerplexityBasedNN(
-        reduced, perplexity=max([usual, *others]), metric="cosine", method=NEIGHBOURS_BY, **how
+        with_direction(reduced),
+        perplexity=max([usual, *others]),
+        metric="cosine",
+        method=NEIGHBOURS_BY,
+        **how,
     )
     affinities.set_perplexity(usual)  # neighbours are computed once, for the largest perplexity
     start = reduced[:, :2] / max(float(reduced[:, 0].std()), 1e-12) * 1e-4
@@ -68,3 +72,14 @@ def tsne(
         embedding = TSNEEmbedding(maps[DEFAULT_PERPLEXITY].copy(), affinities, **how)
         maps[perplexity] = np.asarray(embedding.optimize(MORE_STEPS, learning_rate="auto", momentum=0.8))
     return maps
+
+
+def with_direction(reduced_nk: np.ndarray) -> np.ndarray:
+    """Return principal components [N, K] of which a cosine can be taken: a row of zeros, which is the mean of
+    all rows, is moved along the first axis."""
+    centre_n = ~reduced_nk.any(axis=1)
+    if not centre_n.any():
+        return reduced_nk
+    moved_nk = reduced_nk.copy()
+    moved_nk[centre_n, 0] = 1
+    return moved_nk

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from trainer.features.projection import DEFAULT_PERPLEXITY, MIN_ROWS, NEIGHBOURS_BY
+from trainer.features.projection import DEFAULT_PERPLEXITY, MIN_ROWS, NEIGHBOURS_BY, with_direction
 from trainer.stats.vectors import unit_rows
 
 COMPONENTS = 50  # as for the map
@@ -35,7 +35,7 @@ class ProjectionTransform:
         from openTSNE.affinity import PerplexityBasedNN
 
         self._pca = PCA(components, random_state=0)
-        reduced = self._pca.fit_transform(self._features_nd)
+        reduced = with_direction(self._pca.fit_transform(self._features_nd))
         how: dict[str, Any] = {"random_state": 0, "n_jobs": 1}
         perplexity = min(PERPLEXITY, (len(reduced) - 1) / 3)
         affinities = PerplexityBasedNN(
@@ -49,6 +49,6 @@ class ProjectionTransform:
         if self._embedding is None:
             return self._xy_n2[(unit_rows(new_md) @ unit_rows(self._features_nd).T).argmax(1)]
         perplexity = min(NEIGHBOURS, (len(self._xy_n2) - 1) / 3)
-        reduced = self._pca.transform(new_md)
+        reduced = with_direction(self._pca.transform(new_md))
         placed = [self._embedding.transform(row[None], perplexity=perplexity) for row in reduced]
         return np.concatenate([np.asarray(one) for one in placed])

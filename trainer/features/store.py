@@ -1,69 +1,84 @@
-"""Store vectors on disk by the SHA-256 of the image: one folder per key, immutable shards.
-
-A shard is a safetensors file (vectors [n, D], content uint8 [n, 32]) and a JSON file with its SHA-256,
-which is written last and makes the shard valid. Both are written atomically.
-"""
+"""Store vectors on disk by the SHA-256 of the image: one folder per key, immutable shards."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 
-from trainer.core import atomic
+from trainer.core import scratch
 from trainer.core.errors import InputError
+from trainer.core.process_lock import LockHeld, take, wait_for
 from trainer.features.key import EncoderKey
+from trainer.features.shard import (
+    KEY_FILE,
+    DamagedShard,
+    adopt_orphans,
+    finite_rows,
+    notes_in,
+    orphans_in,
+    read_if_there,
+    set_aside,
+    shard_bytes,
+    write_file,
+    write_shard,
+)
+from trainer.features.shard_index import ShardIndex
 
-DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)  # raised for a damaged shard
-SHA256_BYTES = 32
+LOCK_FILE = ".lock"
+ORPHAN = "it has no note and is not intact"
+PRUNED = ".pruned"  # suffix of folders that are being deleted
 
 
 class FeatureStore:
     """The vectors of one encoder key.
 
+    All vectors have one width and one storage type, are finite, and there is one of each image. A shard that
+    breaks this is set aside, whoever wrote it; its images count as missing.
+
     Attributes:
         folder: folder of the key.
         dtype: storage type.
-        warnings: messages on damaged shards that were set aside; their images count as missing.
+        warnings: messages on shards that were set aside.
     """
 
-    def __init__(self, root: Path, key: EncoderKey) -> None:
-        """Open or create ``root/<key>``. Every shard is read and its SHA-256 checked.
+    def __init__(self, root: Path, key: EncoderKey, *, width: int | None = None) -> None:
+        """Open or create ``root/<key>``. Every shard is read and checked.
+
+        Args:
+            width: numbers of each vector, where that is known and the key does not tell.
 
         Raises:
-            InputError: the folder cannot be created or written.
+            InputError: the folder cannot be created or written; a shard cannot be read.
         """
         self.folder = root / key.digest[:16]
         self.dtype = np.dtype(key.stored_dtype)
         self.warnings: list[str] = []
-        self._shards: dict[str, np.ndarray] = {}  # name → vectors [n, D], as stored
-        self._where: dict[str, tuple[str, int]] = {}  # content → shard name, row
-        noted, data = self.folder / "key.json", json.dumps(key.fields, indent=1).encode()
-        try:
-            if not noted.is_file() or noted.read_bytes() != data:
-                atomic.write_bytes(noted, data)
-        except OSError as error:
-            raise InputError(
-                f"The cache folder {root} cannot be written: {error.strerror}. Pass another --cache-dir."
-            ) from error
+        self._key, self._index = key, ShardIndex(width or key.width)
+        if not self._has_key():
+            with locked(self.folder):
+                self._write_key()
+        self._set_aside(dict.fromkeys(tidy_if_free(self.folder), ORPHAN))
         self._read_new()
 
     def __contains__(self, content: str) -> bool:
-        return content in self._where
+        return content in self._index.where
 
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self._index.where)
+
+    @property
+    def width(self) -> int | None:
+        """Numbers of each vector; None while that is not known."""
+        return self._index.width
 
     def contents(self) -> list[str]:
         """Return the SHA-256 of every stored image in hex, sorted."""
-        return sorted(self._where)
+        return sorted(self._index.where)
 
     def lookup(self, content: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Find vectors.
@@ -71,49 +86,58 @@ class FeatureStore:
         Returns:
             found: bool [N]; vectors: float32 [found.sum(), D] of the found images, in order.
         """
-        found_n = np.array([one in self._where for one in content], dtype=bool)
-        places = [self._where[one] for one in content if one in self._where]
-        width = next(iter(self._shards.values())).shape[1] if self._shards else 0
-        vectors_nd = np.empty((len(places), width), dtype=np.float32)
+        found_n = np.array([one in self for one in content], dtype=bool)
+        places = [self._index.where[one] for one in content if one in self]
+        vectors_nd = np.empty((len(places), self._index.width or 0), dtype=np.float32)
         for i, (name, row) in enumerate(places):
-            vectors_nd[i] = self._shards[name][row]
+            vectors_nd[i] = self._index.shards[name].vectors_nd[row]
         return found_n, vectors_nd
+
+    def lookup_all(self, content: Sequence[str]) -> np.ndarray:
+        """Return a vector for each image, float32 [N, D]. Raises KeyError for a missing image."""
+        found_n, vectors_nd = self.lookup(content)
+        if not found_n.all():
+            raise KeyError(content[int(np.flatnonzero(~found_n)[0])])
+        return vectors_nd
 
     def lookup_stored(self, content: Sequence[str]) -> np.ndarray:
         """Return vectors in their storage type, [N, D]. Raises KeyError for a missing image."""
-        return np.stack([self._shards[name][row] for name, row in map(self._where.__getitem__, content)])
+        places = map(self._index.where.__getitem__, content)
+        return np.stack([self._index.shards[name].vectors_nd[row] for name, row in places])
 
-    def append(self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str]) -> None:
+    def append(
+        self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str], imported: str = ""
+    ) -> None:
         """Write one shard durably. Call it inside :meth:`lock`.
+
+        The encoder knows best: stored vectors of another width are set aside.
 
         Args:
             content: SHA-256 hex of each image.
             vectors_nd: float32 [N, D].
             sample_id: N names, for error messages.
+            imported: file that the vectors come from; "" if the encoder made them.
 
         Raises:
             InputError: a vector has NaN or exceeds the range of the storage type; the disk is full.
         """
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             stored_nd = np.ascontiguousarray(vectors_nd, dtype=self.dtype)
-        bad = np.flatnonzero(~np.isfinite(stored_nd).all(axis=1))
+        bad = np.flatnonzero(~(finite_rows(stored_nd) & np.isfinite(vectors_nd).all(axis=1)))
         if len(bad):
             raise InputError(
                 f"The encoder gave {sample_id[bad[0]]} (and {len(bad) - 1} more) a vector with NaN or values "
                 f"beyond the range of {self.dtype}. The weights may be damaged; use another encoder."
             )
-        from safetensors.numpy import save
-
-        content_n32 = np.frombuffer(bytes.fromhex("".join(content)), dtype=np.uint8).reshape(-1, SHA256_BYTES)
-        data = save({"vectors": stored_nd, "content": content_n32})
-        sha256 = hashlib.sha256(data).hexdigest()
-        note = {"sha256": sha256, "n": len(stored_nd), "d": stored_nd.shape[1]}
+        self._set_aside(self._index.adopt_width(stored_nd.shape[1]))
+        self._write_key()  # anew, if another process deleted the cache
         try:
-            atomic.write_bytes(self.folder / f"{sha256[:16]}.safetensors", data)
-            atomic.write_bytes(self.folder / f"{sha256[:16]}.json", json.dumps(note).encode())
+            shard = write_shard(self.folder, content, stored_nd, imported=imported)
         except OSError as error:
-            raise InputError(self._no_room(f"{error.strerror}. A shard takes", len(data))) from error
-        self._add(sha256[:16], content, stored_nd)
+            n, d = stored_nd.shape
+            size = shard_bytes(n, d, self.dtype)
+            raise InputError(self._no_room(f"{error.strerror}. A shard takes", size)) from error
+        self._index.add([shard])
 
     def check_disk_space(self, count: int, width: int) -> None:
         """Check the disk space for ``count`` vectors of ``width`` numbers.
@@ -121,15 +145,20 @@ class FeatureStore:
         Raises:
             InputError: there is not enough space.
         """
-        needed = count * (width * self.dtype.itemsize + SHA256_BYTES)
-        if needed > shutil.disk_usage(self.folder).free:
+        needed = shard_bytes(count, width, self.dtype)
+        if needed > self._free_bytes():
             raise InputError(self._no_room(f"{count:,} vectors of {width} numbers take", needed))
 
+    def _free_bytes(self) -> int:
+        # Another process may have deleted the folder.
+        there = next(one for one in (self.folder, *self.folder.parents) if one.exists())
+        return shutil.disk_usage(there).free
+
     def _no_room(self, why: str, needed: int) -> str:
-        free = shutil.disk_usage(self.folder).free
         return (
-            f"The cache folder {self.folder} cannot be written: {why} {needed:,} bytes, {free:,} are free. "
-            "Vectors stored before are intact. Free space or pass another --cache-dir, then run again."
+            f"The cache folder {self.folder} cannot be written: {why} {needed:,} bytes, "
+            f"{self._free_bytes():,} are free. Vectors stored before are intact. Free space or pass another "
+            "--cache-dir, then run again."
         )
 
     @contextmanager
@@ -139,54 +168,101 @@ class FeatureStore:
         Waits while another process holds it. The lock is released if its process is killed.
         """
         with locked(self.folder):
-            for leftover in self.folder.glob(".*.tmp"):  # of a killed writer
-                leftover.unlink(missing_ok=True)
+            self._write_key()  # anew, if the key was pruned meanwhile
+            self._set_aside(dict.fromkeys(tidy(self.folder), ORPHAN))
             self._read_new()
             yield
 
+    def _has_key(self) -> bool:
+        noted, data = self.folder / KEY_FILE, self._key_bytes()
+        try:
+            return noted.is_file() and noted.stat().st_size == len(data) and noted.read_bytes() == data
+        except FileNotFoundError:  # another process deletes it
+            return False
+
+    def _write_key(self) -> None:
+        """Write what the key stands for, unless it is there. Call it inside the lock."""
+        try:
+            if not self._has_key():
+                write_file(self.folder / KEY_FILE, self._key_bytes())
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def _key_bytes(self) -> bytes:
+        return json.dumps(self._key.fields, indent=1).encode()
+
     def _read_new(self) -> None:
-        for note in sorted(self.folder.glob("*.json")):
-            if note.name == "key.json" or note.stem in self._shards:
+        new, damaged = [], {}
+        for path in notes_in(self.folder):
+            if path.stem in self._index.shards:
                 continue
             try:
-                self._add(note.stem, *read_shard(note))
-            except DAMAGED as error:
-                self._set_aside(note.stem, error)
+                shard = read_if_there(path, self.dtype)
+                new += [] if shard is None else [shard]
+            except DamagedShard as error:
+                damaged[path.stem] = str(error)
+            except OSError as error:
+                raise unreadable(path, error) from error
+        self._set_aside(damaged | self._index.add(new))
 
-    def _add(self, name: str, content: Sequence[str], vectors_nd: np.ndarray) -> None:
-        self._shards[name] = vectors_nd
-        self._where.update((one, (name, row)) for row, one in enumerate(content))
+    def _set_aside(self, damaged: dict[str, str]) -> None:
+        """Set shards aside, by name, for a reason each."""
+        self.warnings += [set_aside(self.folder, name, reason) for name, reason in damaged.items()]
 
-    def _set_aside(self, name: str, error: Exception) -> None:
-        bad = self.folder / "bad"
-        bad.mkdir(exist_ok=True)
-        for suffix in (".json", ".safetensors"):
-            path = self.folder / f"{name}{suffix}"
-            if path.exists():
-                os.replace(path, bad / path.name)
-        self.warnings.append(
-            f"Damaged shard {name}.safetensors ({error}) was moved to {bad}; its vectors count as missing."
-        )
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error for a file of the cache that the system does not let us read."""
+    return InputError(
+        f"{error.filename or path} in the feature cache cannot be read: {error.strerror}. Make it readable, "
+        "or pass another --cache-dir."
+    )
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a key's folder, waiting while another process holds it."""
-    from filelock import FileLock
+    """Hold the lock of a key's folder, waiting while another process holds it.
 
-    with FileLock(folder / ".lock"):
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        lock = wait_for(folder / LOCK_FILE, f"the cached vectors in {folder}")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def read_shard(note: Path) -> tuple[list[str], np.ndarray]:
-    """Return contents and vectors of a shard. Raises an exception of `DAMAGED` if it is damaged."""
-    from safetensors.numpy import load
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    place = error.filename or folder
+    return InputError(
+        f"The cache folder {folder} cannot be written: {place}: {error.strerror}. Pass another --cache-dir."
+    )
 
-    expected = json.loads(note.read_text())
-    data = note.with_suffix(".safetensors").read_bytes()
-    if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-        raise ValueError("its SHA-256 does not match")
-    tensors = load(data)
-    if list(tensors["vectors"].shape) != [expected["n"], expected["d"]]:
-        raise ValueError("its shape does not match")
-    return [row.tobytes().hex() for row in tensors["content"]], tensors["vectors"]
+
+def tidy(folder: Path) -> list[str]:
+    """Finish what killed processes left in a key's folder. Call it inside the lock.
+
+    Returns:
+        Names of damaged shards without a note.
+    """
+    scratch.remove_leftovers(folder, ".", scratch.SUFFIX)
+    return adopt_orphans(folder)
+
+
+def tidy_if_free(folder: Path) -> list[str]:
+    """Do as :func:`tidy`, unless a process is writing; delete what is left of pruned keys."""
+    for pruned in folder.parent.glob(f".*{PRUNED}"):
+        shutil.rmtree(pruned, ignore_errors=True)
+    if not any(folder.glob(f".*{scratch.SUFFIX}")) and not orphans_in(folder):
+        return []
+    try:
+        lock = take(folder / LOCK_FILE)
+    except (LockHeld, OSError):  # a cache that may only be read
+        return []
+    try:
+        return tidy(folder)
+    finally:
+        lock.release()

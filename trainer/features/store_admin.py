@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import json
+import os
 import shutil
-import zipfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,22 @@ from typing import Any
 import numpy as np
 
 from trainer.core import atomic
+from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.json_cache import read_json
-from trainer.features.key import STORED_DTYPES, EncoderKey, digest_of
-from trainer.features.store import DAMAGED, FeatureStore, locked, read_shard
-
-FORMATS = (".npz", ".parquet")
-_KEY = "headroom_key"  # field of an exported file with the key's fields as JSON
+from trainer.features.key import EncoderKey, digest_of
+from trainer.features.shard import (
+    KEY_FILE,
+    DamagedShard,
+    Shard,
+    notes_in,
+    orphans_in,
+    read_if_there,
+    read_note,
+)
+from trainer.features.shard_index import ShardIndex
+from trainer.features.store import ORPHAN, PRUNED, FeatureStore, locked, tidy_if_free, unreadable
+from trainer.features.vector_file import ExportedVectors, check_format, read_vectors, write_vectors
 
 
 @dataclass(frozen=True)
@@ -37,17 +46,26 @@ class StoreEntry:
 
 @dataclass(frozen=True)
 class Damage:
-    """A damaged shard."""
+    """A damaged shard, or key.json."""
 
     path: Path
     reason: str
 
 
 def entries(root: Path) -> list[StoreEntry]:
-    """Return all keys in the store, by name. Does not read vectors."""
+    """Return all keys in the store, by name. Does not read vectors.
+
+    Raises:
+        InputError: it is a file.
+    """
+    for place in (root.parent, root):
+        if place.exists() and not place.is_dir():
+            raise InputError(
+                f"{place} is a file; the folder of the feature cache is expected. Pass another --cache-dir."
+            )
     if not root.is_dir():
         return []
-    return [_entry(folder) for folder in sorted(root.iterdir()) if (folder / "key.json").is_file()]
+    return [_entry(folder) for folder in sorted(root.iterdir()) if _is_key(folder)]
 
 
 def find(root: Path, name: str) -> StoreEntry:
@@ -63,151 +81,177 @@ def find(root: Path, name: str) -> StoreEntry:
     return found[0]
 
 
-def verify(entry: StoreEntry) -> Iterator[Damage | None]:
-    """Check the SHA-256 of every shard. Yields one result per shard, None if it is intact.
+def verify(entry: StoreEntry, *, checked: Callable[[], None] = lambda: None) -> list[Damage]:
+    """Check every shard of a key: its SHA-256, width and storage type, finite numbers, each image once.
 
-    A damaged key.json is a further result.
+    Args:
+        checked: called after each shard.
+
+    Returns:
+        What is damaged: shards, and key.json. Nothing is changed.
+
+    Raises:
+        InputError: a shard cannot be read.
     """
+    found = {}
     if entry.key is None:
-        yield Damage(entry.folder / "key.json", "it does not match the name of the folder")
-    for note in _notes(entry.folder):
+        found[entry.folder / KEY_FILE] = "it does not match the name of the folder"
+    dtype = np.dtype(entry.key.stored_dtype) if entry.key else None
+    found |= {_shard(entry, name): ORPHAN for name in tidy_if_free(entry.folder)}
+    intact: list[Shard] = []
+    for note in notes_in(entry.folder):
         try:
-            read_shard(note)
-            yield None
-        except DAMAGED as error:
-            yield Damage(note.with_suffix(".safetensors"), str(error))
+            shard = read_if_there(note, dtype)
+            intact += [] if shard is None else [shard]
+        except DamagedShard as error:
+            found[_shard(entry, note.stem)] = str(error)
+        except OSError as error:
+            raise unreadable(note, error) from error
+        checked()
+    refused = ShardIndex(entry.key.width if entry.key else None).add(intact)
+    found |= {_shard(entry, name): reason for name, reason in refused.items()}
+    return [Damage(path, reason) for path, reason in found.items()]
 
 
-def prune(entry: StoreEntry) -> int:
-    """Delete a key with all its vectors; return the freed bytes. Waits for the lock."""
+def prune(entry: StoreEntry) -> StoreEntry:
+    """Delete a key with all its vectors, waiting for its lock; return what was deleted.
+
+    Raises:
+        InputError: another process has deleted it meanwhile.
+    """
     with locked(entry.folder):
-        freed = _entry(entry.folder).bytes
-        (entry.folder / "key.json").unlink()  # first: a folder without key.json is not a key
-        shutil.rmtree(entry.folder)
-    return freed
+        there = _is_key(entry.folder)
+        deleted = _entry(entry.folder)
+        # By rename, so that no process ever sees half a key, and a kill leaves what the next command deletes.
+        gone = entry.folder.with_name(f".{entry.folder.name}.{os.getpid()}.{time.time_ns()}{PRUNED}")
+        os.rename(entry.folder, gone)
+        shutil.rmtree(gone, onerror=_unless_gone)
+    if not there:
+        raise InputError(f"The key {entry.folder.name} was removed by another process meanwhile.")
+    return deleted
+
+
+def _unless_gone(function: object, path: object, error: Any) -> None:
+    """Let another process delete a pruned key at the same time: it takes it for the rest of a killed one."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
 
 
 def export(entry: StoreEntry, path: Path) -> int:
-    """Export all vectors of a key to a file; return their number. Damaged shards are set aside.
+    """Export all vectors of a key to a file (:mod:`vector_file`); return their number.
 
-    ``.npz``: content (SHA-256 of each image, hex), vectors [N, D] as stored, and the key. ``.parquet``: a
-    row for each image, the vector as a list of float32.
+    Damaged shards are set aside, and said so.
 
     Raises:
-        InputError: unknown suffix; damaged key.json.
+        InputError: unknown suffix; damaged key.json; there are no vectors.
     """
-    _check_ending(path)
+    check_format(path)
+    atomic.check_output(path, "The file")
     if entry.key is None:
         raise InputError(
-            f"{entry.folder / 'key.json'} is damaged, so the encoder of these vectors is unknown. Run an "
+            f"{entry.folder / KEY_FILE} is damaged, so the encoder of these vectors is unknown. Run an "
             "extraction with their encoder to restore it."
         )
     store = FeatureStore(entry.folder.parent, entry.key)
+    for warning in store.warnings:
+        say(f"Warning: {warning}")
+    if not len(store):
+        raise InputError(f"The key {entry.folder.name} has no vectors to export.")
     content = store.contents()
-    vectors_nd = store.lookup(content)[1].astype(store.dtype)
-    text = json.dumps(entry.key.fields)
-    if path.suffix == ".npz":
-        buffer = io.BytesIO()
-        np.savez(buffer, content=np.array(content), vectors=vectors_nd, headroom_key=np.array(text))
-        atomic.write_bytes(path, buffer.getvalue())
-    else:
-        atomic.write_bytes(path, _to_parquet(content, vectors_nd, text))
+    write_vectors(path, ExportedVectors(content, store.lookup_stored(content), entry.key))
     return len(content)
 
 
-def import_vectors(path: Path, root: Path) -> tuple[StoreEntry, int]:
-    """Import the vectors of an exported file; return the key's entry and the number of new vectors.
+@dataclass(frozen=True)
+class Imported:
+    """What an import added."""
+
+    entry: StoreEntry
+    new: int  # vectors
+    different: int  # images whose stored vector is another one, which was kept
+
+
+def import_vectors(path: Path, root: Path) -> Imported:
+    """Import all vectors of an exported file, or none.
 
     Raises:
-        InputError: the file was not written by :func:`export`.
+        InputError: the file was not written by :func:`export`, or does not fit the vectors of its key.
     """
-    _check_ending(path)
-    try:
-        content, vectors_nd, fields = _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
-        if vectors_nd.ndim != 2 or len(content) != len(vectors_nd):
-            raise ValueError(f"{len(content)} contents for vectors of shape {vectors_nd.shape}")
-        if any(len(one) != 64 or set(one) - set("0123456789abcdef") for one in content):
-            raise ValueError("content is not SHA-256 in hexadecimal")
-        key = EncoderKey(fields, digest_of(fields))
-        if key.stored_dtype not in STORED_DTYPES:
-            raise ValueError(f"stored as {key.stored_dtype!r}, which is none of {', '.join(STORED_DTYPES)}")
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} is not a file that `python -m trainer.cache export` wrote: {error}."
-        ) from error
+    content, vectors_nd, key = read_vectors(path)
+    width = vectors_nd.shape[1]
+    _check_width(path, key.digest[:16], width, key.width)
     store = FeatureStore(root, key)
     with store.lock():
-        new = [i for i, one in enumerate(content) if one not in store]
+        _check_width(path, store.folder.name, width, store.width)
+        new = [row for row, one in enumerate(content) if one not in store]
+        old = [row for row, one in enumerate(content) if one in store]
+        different = sum(
+            store.lookup_stored([content[row]]).tobytes() != vectors_nd[row].tobytes() for row in old
+        )
         if new:
-            names = [content[i] for i in new]
-            store.append(names, vectors_nd[new].astype(np.float32), sample_id=names)
-    return _entry(store.folder), len(new)
+            names = [content[row] for row in new]
+            new_nd = vectors_nd[new].astype(np.float32)
+            store.append(names, new_nd, sample_id=names, imported=str(path.absolute()))
+    return Imported(_entry(store.folder), len(new), different)
+
+
+def _check_width(path: Path, key: str, width: int, expected: int | None) -> None:
+    if expected not in (None, width):
+        raise InputError(
+            f"{path}: its vectors have {width} numbers, and those of the key {key} have {expected}. Nothing "
+            "was imported."
+        )
+
+
+def _is_key(folder: Path) -> bool:
+    """Return whether a folder holds a key, or vectors whose key.json was deleted."""
+    if folder.name.startswith(".") or not folder.is_dir():
+        return False
+    return (folder / KEY_FILE).exists() or bool(notes_in(folder)) or bool(orphans_in(folder))
 
 
 def _entry(folder: Path) -> StoreEntry:
-    notes = [_noted(note) for note in _notes(folder)]
+    notes = [_noted(note) for note in notes_in(folder)]
     return StoreEntry(
         folder=folder,
         key=_key(folder),
         shards=len(notes),
         vectors=sum(n for n, _ in notes),
         width=max((d for _, d in notes), default=0),
-        bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        bytes=_size(folder),
     )
 
 
+def _size(folder: Path) -> int:
+    """Return the bytes of all files in a folder, but for those that another process deletes meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total
+
+
 def _key(folder: Path) -> EncoderKey | None:
+    path = folder / KEY_FILE
+    if not path.is_file():
+        return None
     try:
-        fields = read_json(folder / "key.json")
+        fields = read_json(path)
     except InputError:
         return None
     digest = digest_of(fields)
     return EncoderKey(fields, digest) if digest.startswith(folder.name) else None
 
 
-def _noted(note: Path) -> tuple[int, int]:
+def _noted(path: Path) -> tuple[int, int]:
     """Return number and width of a shard's vectors from its note; (0, 0) if it is damaged."""
     try:
-        values = json.loads(note.read_text())
-        return int(values["n"]), int(values["d"])
-    except (OSError, ValueError, KeyError, TypeError):
+        note = read_note(path)
+    except (OSError, DamagedShard):
         return 0, 0
+    return note.n, note.d
 
 
-def _notes(folder: Path) -> list[Path]:
-    return [note for note in sorted(folder.glob("*.json")) if note.name != "key.json"]
-
-
-def _check_ending(path: Path) -> None:
-    if path.suffix not in FORMATS:
-        raise InputError(f"{path} must end in one of {', '.join(FORMATS)}.")
-
-
-def _to_parquet(content: list[str], vectors_nd: np.ndarray, key: str) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    flat = pa.array(vectors_nd.astype(np.float32).ravel())
-    columns = {
-        "content": content,
-        "vector": pa.FixedSizeListArray.from_arrays(flat, max(vectors_nd.shape[1], 1)),
-    }
-    table = pa.table(columns).replace_schema_metadata({_KEY: key})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        return [str(one) for one in file["content"]], file["vectors"], json.loads(str(file[_KEY]))
-
-
-def _read_parquet(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    key = (table.schema.metadata or {})[_KEY.encode()]
-    vectors = table["vector"].combine_chunks()
-    vectors_nd = vectors.flatten().to_numpy().reshape(len(table), -1)
-    return table["content"].to_pylist(), vectors_nd, json.loads(key)
+def _shard(entry: StoreEntry, name: str) -> Path:
+    return entry.folder / f"{name}.safetensors"

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.core.errors import InputError, first_line
+from trainer.core.json_cache import read_json
 from trainer.core.stand_ins import refuse_stand_in
-from trainer.features.backbone import LoadedBackbone
+from trainer.features.backbone import LoadedBackbone, configuration
 from trainer.features.families import family_of
 from trainer.features.model_files import TOKENIZER_FILES, tokenizer_files
+from trainer.features.model_schema import refuse_code
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +33,7 @@ class Tokens:
         Raises:
             InputError: the model has no text tower, or no usable tokenizer.
         """
-        from transformers import AutoConfig, AutoTokenizer
+        from transformers import AutoTokenizer
 
         family = family_of(folder)
         family.text_tower()
@@ -42,17 +44,29 @@ class Tokens:
             refuse_stand_in(file)
         if not files:
             raise InputError(f"{folder} has no tokenizer ({', '.join(TOKENIZER_FILES)}). Save it there too.")
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # the libraries raise many types
-            raise InputError(
-                f"The tokenizer in {folder} cannot be loaded: {first_line(error)}. Download or save it again."
-            ) from error
+        file = folder / "tokenizer_config.json"
+        if file.is_file():
+            refuse_code(file, read_json(file))
+        config = configuration(folder)
         # not the raw JSON: published files leave out what equals the default
-        self.length = int(AutoConfig.from_pretrained(folder).text_config.max_position_embeddings)
+        self.length = config.text_config.max_position_embeddings
+        self._vocabulary = config.text_config.vocab_size
         # SigLIP was trained on texts padded to the full length (Zhai et al. 2023, published code).
         self._padding = "max_length" if family.name == "SigLIP" else "longest"
         self._wanted = ("input_ids",) if family.name == "SigLIP" else ("input_ids", "attention_mask")
+        self._folder = folder
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            self.inputs(["a", "two words"])
+            self.is_truncated(["a"])
+        except (InputError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # many types; a panic in the library's Rust code is no Exception
+            raise InputError(
+                f"The tokenizer in {folder} cannot be used: {first_line(error)}. Download or save it again."
+            ) from error
 
     def is_truncated(self, texts: Sequence[str]) -> np.ndarray:
         """Return which texts have more than :attr:`length` tokens and are truncated: bool [N]."""
@@ -60,10 +74,21 @@ class Tokens:
         return np.array([len(ids) > self.length for ids in whole], dtype=bool)
 
     def inputs(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Return the inputs of the text tower, on the CPU: int64 [B, L] each."""
+        """Return the inputs of the text tower, on the CPU: int64 [B, L] each.
+
+        Raises:
+            InputError: a token has a number that the model does not know.
+        """
         tokens = self._tokenizer(
             list(texts), padding=self._padding, truncation=True, max_length=self.length, return_tensors="pt"
         )
+        most = int(tokens["input_ids"].max()) if tokens["input_ids"].numel() else 0
+        if most >= self._vocabulary:
+            raise InputError(
+                f"The tokenizer in {self._folder} gives a token the number {most:,}, but config.json "
+                f"describes a model of {self._vocabulary:,} tokens. They belong to different models: fetch "
+                "both again."
+            )
         return {name: tokens[name] for name in self._wanted}
 
 

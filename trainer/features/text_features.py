@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.core.console import say
 from trainer.features.key import text_encoder_key
 from trainer.features.settings import EncoderSettings
 from trainer.features.store import FeatureStore
@@ -54,15 +55,19 @@ def encode_texts(
     store = FeatureStore(cache_dir / "features", text_encoder_key(folder, dtype=dtype, cache_dir=cache_dir))
     content = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     distinct = dict(zip(content, texts, strict=True))
-    missing = [name for name in distinct if name not in store]
-    if missing:
-        with store.lock():
-            missing = [name for name in distinct if name not in store]  # another process may have stored some
+    encoded = 0
+    if any(name not in store for name in distinct):
+        with store.lock():  # another process may have stored some meanwhile
             text_encoder = TextEncoder(folder, device=settings.device, dtype=dtype, tokens=tokens)
-            for at in range(0, len(missing), BATCH):
-                names = missing[at : at + BATCH]
-                some = [distinct[name] for name in names]
-                store.append(names, text_encoder.encode(some), sample_id=some)
-                if progress is not None:
-                    progress(len(distinct) - len(missing) + at + len(names), len(distinct))
-    return TextFeatures(store.lookup(content)[1], tokens.is_truncated(texts), tokens.length, len(missing))
+            # Again, where imported vectors turn out to have another width than the encoder's.
+            while missing := [name for name in distinct if name not in store]:
+                encoded += len(missing)
+                for at in range(0, len(missing), BATCH):
+                    names = missing[at : at + BATCH]
+                    some = [distinct[name] for name in names]
+                    store.append(names, text_encoder.encode(some), sample_id=some)
+                    if progress is not None:
+                        progress(len(distinct) - len(missing) + at + len(names), len(distinct))
+    for warning in store.warnings:
+        say(f"Warning: {warning}")
+    return TextFeatures(store.lookup_all(content), tokens.is_truncated(texts), tokens.length, encoded)

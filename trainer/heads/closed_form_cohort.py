@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from trainer.heads.cohort import Cohort
 from trainer.heads.discriminant import ClassMoments
@@ -14,6 +15,7 @@ from trainer.heads.head_config import HeadSpec
 from trainer.heads.ridge import RidgePath
 from trainer.heads.training_data import Linear
 
+CELLS = 2**24  # rows × classes of one table
 INDICATOR_SCALE = 16.0  # of fitted class indicators, 0 to 1, to logits; like every scale it changes no answer
 
 
@@ -44,7 +46,7 @@ class ClosedFormCohort(Cohort):
         self.bias_kc1 = x.new_zeros(len(specs), self.data.classes, 1)
 
     def _train(self) -> tuple[Tensor, Tensor]:
-        x_nd, y_n = self.scaled.train_x_nd, self.data.train.y_n
+        x_nd, y_n = self.scaled.train_x_nd, self._targets()
         every_n = x_nd.new_ones(len(x_nd))
         known: dict[bytes, Any] = {}
         loss_k = x_nd.new_zeros(len(self.heads))
@@ -57,10 +59,20 @@ class ClosedFormCohort(Cohort):
             weight_cd, bias_c = self._head(known[key], self.specs[head])
             linear = Linear(weight_cd.to(x_nd), bias_c.to(x_nd))
             self.weight_kcd[position], self.bias_kc1[position, :, 0] = linear
-            loss_n = torch.nn.functional.cross_entropy(linear(x_nd), y_n, reduction="none")
+            loss_n = self._losses(linear, x_nd, y_n)
             loss_k[position] = (loss_n * kept_n).sum() / kept_n.sum().clamp_min(1)
         loss_sk = loss_k.expand(len(self.seeds), -1)
         return loss_sk, torch.full_like(loss_sk, torch.nan)
+
+    def _targets(self) -> Tensor:
+        """Return what the training rows are to be given: [N]."""
+        return self.data.train.y_n
+
+    def _losses(self, linear: Linear, x_nd: Tensor, y_n: Tensor) -> Tensor:
+        """Return the loss of each row [N], with a bounded number of logits at a time."""
+        at_once = max(1, CELLS // self.data.classes)
+        parts = zip(x_nd.split(at_once), y_n.split(at_once), strict=True)
+        return torch.cat([cross_entropy(linear(x), y, reduction="none") for x, y in parts])
 
     def _val_logits(self, start: int, stop: int) -> Tensor:
         x_bd = self.scaled.val_x_nd[start:stop]
@@ -97,7 +109,11 @@ class RidgeCohort(ClosedFormCohort):
         return kept_n * self.class_weight_kc[position][self.data.train.y_n]
 
     def _moments(self, x_nd: Tensor, y_n: Tensor, weight_n: Tensor) -> RidgePath:
-        return RidgePath.of(x_nd, torch.nn.functional.one_hot(y_n, self.data.classes), weight_n)
+        some = max(1, CELLS // len(x_nd))
+        class_c = torch.arange(self.data.classes, device=y_n.device)
+        paths = [RidgePath.of(x_nd, y_n[:, None] == block_c, weight_n) for block_c in class_c.split(some)]
+        level_c = torch.cat([path.level_c for path in paths])
+        return paths[0]._replace(level_c=level_c, along_kc=torch.cat([path.along_kc for path in paths], 1))
 
     def _head(self, moments: RidgePath, spec: HeadSpec) -> Linear:
         weight_cd, bias_c = moments.head(spec.l2)

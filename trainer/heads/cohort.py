@@ -19,7 +19,7 @@ from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.losses import balanced_class_weights, effective_class_weights
 from trainer.heads.metrics import balanced_accuracy_from_counts, class_counts, f1_from_counts
-from trainer.heads.outcome import Outcome, curve_metrics
+from trainer.heads.outcome import Outcome, curve_metrics, score_columns
 from trainer.heads.training_data import TrainingData
 
 EVALUATION_CELLS = 4_000_000  # logits held at once while evaluating, to bound memory
@@ -139,8 +139,11 @@ class Cohort(ABC):
 
     def train_epoch(self) -> int:
         """Train one epoch, evaluate, remember the best. Returns how many head-epochs that was."""
+        return self._after_epoch(*self._train())
+
+    def _after_epoch(self, train_loss_sk: Tensor, lr_sk: Tensor) -> int:
+        """Evaluate what an epoch has come to, remember the best. Returns how many head-epochs it was."""
         trained = int(self.active_sk.sum())
-        train_loss_sk, lr_sk = self._train()
         self.epoch += 1
         self.ran_sk += self.active_sk
         finite_sk = torch.isfinite(train_loss_sk)
@@ -160,10 +163,11 @@ class Cohort(ABC):
     def _score(self, measured: dict[str, Tensor]) -> Tensor:
         """Return by what the best epoch is chosen, higher is better: [S, K]. An area under a ROC curve is not
         known by epoch; the loss stands in for it."""
-        column = self.data.objective.column
-        if column in measured and self.data.objective.up:
-            return measured[column]
-        return -measured["val_loss"].to(self.best_score_sk)
+        objective = self.data.objective
+        if objective.column not in measured:
+            return -measured["val_loss"].to(self.best_score_sk)
+        score_sk = measured[objective.column].to(self.best_score_sk)
+        return score_sk if objective.up else -score_sk
 
     @torch.no_grad()
     def _validate(self) -> dict[str, Tensor]:
@@ -316,13 +320,10 @@ class Cohort(ABC):
 
         return Outcome(
             best_epoch_s=best_epoch_s,
-            val_f1_macro_s=at_best("val_f1_macro"),
-            val_accuracy_s=at_best("val_accuracy"),
-            val_loss_s=at_best("val_loss"),
+            score_of={name: at_best(name) for name in score_columns(self.data.objective)},
             failed=head in self.failed,
             curves=curves,
             objective=self.data.objective,
-            other_score_s=at_best(other) if (other := "val_balanced_accuracy") in curves else None,
         )
 
     def head(self, head: int, seed_index: int) -> Head:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from trainer.heads.head import Head
+from trainer.stats.multilabel import LEAST_PROBABILITY
 
 COLDEST, HOTTEST = 0.02, 50.0  # range of temperatures
 HALVINGS = 50
@@ -27,6 +29,14 @@ class Member:
     temperature: float
     heads: tuple[Head, ...]
 
+    def numbers(self, x_nd: Tensor) -> Tensor:
+        """Return the numbers [N, 1] of raw features [N, D]."""
+        return mean_number([head.logits(x_nd) for head in self.heads])
+
+    def log_odds(self, x_nd: Tensor) -> Tensor:
+        """Return the log-odds [N, C] of several labels, of raw features [N, D]."""
+        return mean_log_odds([head.logits(x_nd) for head in self.heads])
+
     def log_probabilities(self, x_nd: Tensor) -> Tensor:
         """Return log p [N, C] of raw features [N, D]."""
         mean_nc = mean_log_probability([head.logits(x_nd) for head in self.heads])
@@ -35,7 +45,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The weighted mean of its members' probabilities, brought to a temperature.
+    """The weighted mean of its members' probabilities, brought to a temperature; or of their numbers.
 
     The heaviest member is first.
     """
@@ -59,9 +69,34 @@ class Ensemble:
         return {member.trial: member.weight for member in self.members}
 
     def logits(self, x_nd: Tensor) -> Tensor:
-        """Return log p [N, C], up to a constant of each row, of raw features [N, D]."""
+        """Return log p [N, C], up to a constant of each row, of raw features [N, D]; of several labels the
+        log-odds; or numbers [N, 1]."""
+        if self.numbers:
+            return torch.stack([member.weight * member.numbers(x_nd) for member in self.members]).sum(0)
+        if self.labels:
+            weights = [member.weight for member in self.members]
+            return mean_log_odds([member.log_odds(x_nd) for member in self.members], weights)
         parts = [member.log_probabilities(x_nd) + math.log(member.weight) for member in self.members]
         return torch.logsumexp(torch.stack(parts), 0) / self.temperature
+
+    @property
+    def numbers(self) -> bool:
+        """Whether it says numbers, and not classes."""
+        return self.members[0].heads[0].numbers
+
+    @property
+    def labels(self) -> bool:
+        """Whether it says several labels per row, and not one class."""
+        return self.members[0].heads[0].labels
+
+    @torch.inference_mode()
+    def answers(self, x_nd: Tensor) -> Tensor:
+        """Return probabilities [N, C] of classes or of labels, of raw (unscaled) features [N, D], or numbers
+        [N, 1]."""
+        if not (self.numbers or self.labels):
+            return self.probabilities(x_nd)
+        said = torch.cat([self.logits(x) for x in x_nd.split(self.members[0].heads[0].rows_at_once)])
+        return said.sigmoid() if self.labels else said
 
     @property
     def uncalibrated(self) -> Ensemble:
@@ -69,9 +104,10 @@ class Ensemble:
         return Ensemble(tuple(dataclasses.replace(one, temperature=1.0) for one in self.members))
 
     @torch.inference_mode()
-    def probabilities(self, x_nd: Tensor, *, batch_size: int = 8192) -> Tensor:
-        """Return class probabilities [N, C] of raw features [N, D]."""
-        return torch.cat([self.logits(x).softmax(-1) for x in x_nd.split(batch_size)])
+    def probabilities(self, x_nd: Tensor) -> Tensor:
+        """Return class probabilities [N, C] of raw (unscaled) features [N, D]."""
+        at_once = self.members[0].heads[0].rows_at_once
+        return torch.cat([self.logits(x).softmax(-1) for x in x_nd.split(at_once)])
 
     def embedding(self, x_nd: Tensor) -> Tensor:
         """Return where raw features [N, D] lie for the heaviest member, see `Head.embedding`."""
@@ -83,6 +119,26 @@ def mean_log_probability(logits: Sequence[Tensor]) -> Tensor:
     if len(logits) == 1:
         return logits[0].log_softmax(1)
     return torch.logsumexp(torch.stack([one.log_softmax(1) for one in logits]), 0) - math.log(len(logits))
+
+
+def mean_log_odds(log_odds: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+    """Return the log-odds of the mean of the probabilities [N, C] that several log-odds [N, C] stand for.
+
+    Args:
+        weights: which sum to 1; None: all alike.
+    """
+    if len(log_odds) == 1:
+        return log_odds[0]
+    shares = weights or [1 / len(log_odds)] * len(log_odds)
+    stacked = torch.stack(list(log_odds))
+    log_share = torch.tensor(shares, dtype=stacked.dtype, device=stacked.device).log()[:, None, None]
+    log_p, log_rest = (torch.logsumexp(logsigmoid(one) + log_share, 0) for one in (stacked, -stacked))
+    return log_p - log_rest
+
+
+def mean_number(outputs: Sequence[Tensor]) -> Tensor:
+    """Return the mean of the numbers [N, 1] that several heads say."""
+    return outputs[0] if len(outputs) == 1 else torch.stack(list(outputs)).mean(0)
 
 
 def fit_temperature(logits_nc: Tensor, y_n: Tensor) -> float:
@@ -114,28 +170,39 @@ def greedy_weights(probability_mnc: np.ndarray, label_n: np.ndarray, *, seed: in
     Ensemble selection (Caruana et al. 2004), bagged: each of `BAGS` bags is a random half of the candidates,
     to which the best always belongs. It begins with its best one and adds, with replacement, whichever
     lowers the log-loss of the mean most, `PICKS` in all or until none lowers it. The weights are the shares
-    of picks.
+    of picks. Of numbers it is the squared error, of several labels the mean log-loss of all labels.
 
     Args:
-        probability_mnc: of rows that the candidates did not learn from, [M, N, C].
-        label_n: int64 [N].
+        probability_mnc: of rows that the candidates did not learn from, [M, N, C]; numbers [M, N, 1].
+        label_n: int64 [N]; of numbers float, of several labels bool [N, C].
     """
     candidates = len(probability_mnc)
-    given_mn = probability_mnc[:, np.arange(len(label_n)), label_n].astype(np.float64)
-    tiny = np.finfo(np.float64).tiny
-    loss_m = -np.log(np.maximum(given_mn, tiny)).mean(1)
+    numbers = label_n.dtype.kind == "f"
+    if label_n.ndim == 2:
+        own_mnc = np.where(label_n, probability_mnc, 1 - probability_mnc.astype(np.float64))
+        given_mn = np.maximum(own_mnc, LEAST_PROBABILITY).reshape(candidates, -1)
+    else:
+        own_n = 0 if numbers else label_n
+        given_mn = probability_mnc[:, np.arange(len(label_n)), own_n].astype(np.float64)
+
+    def loss(mean_bn: np.ndarray) -> np.ndarray:
+        if numbers:
+            return ((mean_bn - label_n) ** 2).mean(1)
+        return -np.log(np.maximum(mean_bn, np.finfo(np.float64).tiny)).mean(1)
+
+    loss_m = loss(given_mn)
     best = int(loss_m.argmin())
     random = np.random.default_rng(seed)
     count_m = np.zeros(candidates)
     for _ in range(BAGS):
         bag = np.union1d(random.permutation(candidates)[: -(-candidates // 2)], [best])
-        sum_n, picks, loss = np.zeros(len(label_n)), 0, np.inf
+        sum_n, picks, least = np.zeros(given_mn.shape[1]), 0, np.inf
         while picks < PICKS:
             trial_bn = (sum_n + given_mn[bag]) / (picks + 1)
-            loss_b = -np.log(np.maximum(trial_bn, tiny)).mean(1)
-            if loss_b.min() >= loss:
+            loss_b = loss(trial_bn)
+            if loss_b.min() >= least:
                 break
-            loss, chosen = loss_b.min(), bag[int(loss_b.argmin())]
+            least, chosen = loss_b.min(), bag[int(loss_b.argmin())]
             sum_n, picks = sum_n + given_mn[chosen], picks + 1
             count_m[chosen] += 1
     return count_m / count_m.sum()

@@ -7,14 +7,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from trainer.heads.ensemble import mean_log_probability
+from trainer.heads.ensemble import mean_log_odds, mean_log_probability, mean_number
 from trainer.heads.head_config import HeadSpec
-from trainer.heads.metrics import balanced_accuracy_from_counts, f1_from_counts
-from trainer.heads.outcome import Outcome
+from trainer.heads.memory_estimate import population_bytes, require_room
+from trainer.heads.metrics import (
+    balanced_accuracy_from_counts,
+    f1_from_counts,
+    micro_f1_from_counts,
+    number_scores,
+)
+from trainer.heads.outcome import Outcome, score_columns
 from trainer.heads.population import Population, Precision, train_together
 from trainer.heads.training_data import TrainingData
-from trainer.stats.objective import AUROC
+from trainer.stats.objective import AUROC, BALANCED, LABEL_F1, MAP, MICRO_F1, Objective
+
+LARGEST_LOG_ODDS = 30.0  # that are kept of a label: p of 1e-13 is none
 
 
 def judged_at_its_end(spec: HeadSpec) -> HeadSpec:
@@ -27,8 +36,8 @@ class FoldedPopulation:
 
     Its scores are those of one pass over all rows that are judged: a macro-F1 is computed once, from the
     counts of all parts, and not averaged over them. Of one part it is that part's population. An area under
-    the ROC curve is not known by epoch: it is computed when `outcome` is asked for, of the weights that are
-    kept so far.
+    the ROC curve, and a mean average precision, are not known by epoch: they are computed when `outcome` is
+    asked for, of all judged rows and of the weights that are kept so far.
 
     Args:
         specs: K configurations. With several parts they keep their last weights, so that no part chooses an
@@ -38,6 +47,7 @@ class FoldedPopulation:
 
     Raises:
         ValueError: several parts, and a head that keeps the weights of its best epoch.
+        InputError: they need more memory than may be taken.
     """
 
     def __init__(
@@ -52,10 +62,13 @@ class FoldedPopulation:
         several = len(parts) > 1
         if several and any(spec.weights != "last" for spec in specs):
             raise ValueError("weights is 'best'; expected heads that keep their last weights")
+        needed = [population_bytes(specs, part, seeds=len(seeds), slab_bytes=slab_bytes) for part in parts]
+        if parts:
+            require_room(sum(needed), parts[0], heads=len(specs) * len(parts))
         self.populations = [
             Population(specs, part, seeds=seeds, precision=precision, slab_bytes=slab_bytes) for part in parts
         ]
-        self._auroc: dict[int, tuple[int, np.ndarray]] = {}  # of a head: epochs so far, and of each seed
+        self._ranked: dict[int, tuple[int, np.ndarray]] = {}  # of a head: epochs so far, and of each seed
 
     @classmethod
     def gathered(cls, parts: Sequence[tuple[FoldedPopulation, int]]) -> FoldedPopulation:
@@ -78,33 +91,42 @@ class FoldedPopulation:
         return sorted({head for population in self.populations for head in population.running})
 
     def train(self, until_epoch: int, *, progress: Callable[[int], None] | None = None) -> None:
-        """Train every running head as `Population.train` does."""
+        """Train every running head as `Population.train` does. One that has failed on a part goes no further
+        on the others."""
         train_together(self.populations, until_epoch, progress=progress)
+        failed = set().union(*(population.failed for population in self.populations))
+        for population in self.populations:
+            population.drop(sorted(failed))
 
     def outcome(self, head: int) -> Outcome:
         """Return what configuration ``head`` has reached so far on the judged rows of all parts."""
         outcomes = [population.outcome(head) for population in self.populations]
         found = outcomes[0] if len(outcomes) == 1 else self._pooled(head, outcomes)
-        if found.objective is not AUROC:
+        score = MAP if self.data.labels else AUROC
+        if score not in (found.objective, found.objective.leading):
             return found
-        epochs, area_s = self._auroc.get(head, (-1, np.array([])))
+        epochs, score_s = self._ranked.get(head, (-1, np.array([])))
         if epochs != found.epochs:
-            area_s = self._areas(head)
-            self._auroc[head] = found.epochs, area_s
-        return dataclasses.replace(found, other_score_s=area_s)
+            score_s = self._of_ranks(head, score)
+            self._ranked[head] = found.epochs, score_s
+        return dataclasses.replace(found, score_of={**found.score_of, score.column: score_s})
 
-    def _areas(self, head: int) -> np.ndarray:
-        """Return the area under the ROC curve of the judged rows of all parts, of each seed: float64 [S]."""
+    def _of_ranks(self, head: int, score: Objective) -> np.ndarray:
+        """Return the AUROC or mAP of the judged rows of all parts, of each seed: float64 [S]."""
+
+        def probabilities(logits_nc: Tensor) -> Tensor:
+            return logits_nc.double().sigmoid() if self.data.labels else logits_nc.double().softmax(1)
+
         of_parts = [
-            [one.logits(part.data.val.x_nd).double().softmax(1) for one in part.heads(head)]
+            [probabilities(one.logits(part.data.val.x_nd)) for one in part.heads(head)]
             for part in self.populations
         ]
         label_m = torch.cat([part.data.val.y_n for part in self.populations]).cpu().numpy()
-        area_s = []
+        score_s = []
         for of_seed in zip(*of_parts, strict=True):
             p_mc = torch.cat(of_seed).cpu().numpy()
-            area_s.append(AUROC.of(label_m, p_mc).value if np.isfinite(p_mc).all() else np.nan)
-        return np.resize(area_s, self.populations[0].seeds)  # one where seeds change nothing
+            score_s.append(score.of(label_m, p_mc).value if np.isfinite(p_mc).all() else np.nan)
+        return np.resize(score_s, self.populations[0].seeds)  # one where seeds change nothing
 
     def _pooled(self, head: int, outcomes: Sequence[Outcome]) -> Outcome:
         epochs = max(outcome.epochs for outcome in outcomes)
@@ -116,26 +138,37 @@ class FoldedPopulation:
             lasting = [_extended(outcome.curves[metric], epochs, axis=1) for outcome in outcomes]
             curves[metric] = np.tensordot(share_p, np.stack(lasting), axes=1)
         counts = [_extended(population.counts(head), epochs, axis=2) for population in self.populations]
-        pooled = torch.from_numpy(sum(counts))
-        curves["val_f1_macro"] = f1_from_counts(*pooled).numpy()
-        if (balanced := "val_balanced_accuracy") in curves:
-            curves[balanced] = balanced_accuracy_from_counts(*pooled).numpy()
-        ended_s = np.full(len(outcomes[0].best_epoch_s), epochs)
+        curves |= self._scores(torch.from_numpy(sum(counts)))
+        objective = self.data.objective
         return Outcome(
-            best_epoch_s=ended_s,
-            val_f1_macro_s=curves["val_f1_macro"][:, -1],
-            val_accuracy_s=curves["val_accuracy"][:, -1],
-            val_loss_s=curves["val_loss"][:, -1],
+            best_epoch_s=np.full(len(outcomes[0].best_epoch_s), epochs),
+            score_of={name: curves[name][:, -1] for name in score_columns(objective)},
             failed=any(outcome.failed for outcome in outcomes),
             curves=curves,
-            objective=self.data.objective,
-            other_score_s=curves[balanced][:, -1] if balanced in curves else None,
+            objective=objective,
         )
+
+    def _scores(self, pooled: Tensor) -> dict[str, np.ndarray]:
+        """Return the curves [S, E] that are no means over rows, from `Population.counts` of all parts."""
+        if self.data.numbers:
+            target_m = torch.cat([population.data.val.y_n for population in self.populations]).cpu()
+            squared, absolute = pooled.squeeze(-1)
+            found = number_scores(squared, absolute, target_m)
+        elif self.data.labels:
+            macro, micro = f1_from_counts(*pooled), micro_f1_from_counts(*pooled)
+            found = {LABEL_F1.column: macro, MICRO_F1.column: micro}
+        else:
+            found = {"val_f1_macro": f1_from_counts(*pooled)}
+            if self.data.objective is BALANCED:
+                found[BALANCED.column] = balanced_accuracy_from_counts(*pooled)
+        return {name: values.numpy() for name, values in found.items()}
 
     def held_out(self, head: int, *, judged: Sequence[np.ndarray]) -> np.ndarray:
         """Return what a configuration says of the M rows that it did not learn from: float16 [M, C].
 
         The log of its probabilities, averaged over its seeds; then the mean over repeats. Rows are in order.
+        Of numbers these, float32 [M, 1], as the mean over seeds and repeats. Of several labels the log-odds
+        of the mean over seeds.
 
         Args:
             judged: rows of each part, see `trainer.heads.resampling.Folds`.
@@ -143,12 +176,20 @@ class FoldedPopulation:
         rows_m = np.unique(np.concatenate(judged))
         total_mc = torch.zeros(len(rows_m), self.data.classes)
         times_m1 = torch.zeros(len(rows_m), 1)
+        mean_over_heads: Callable[[Sequence[Tensor]], Tensor]
+        mean_over_heads = mean_number if self.data.numbers else mean_log_probability
+        if self.data.labels:
+            mean_over_heads = mean_log_odds
         for population, rows in zip(self.populations, judged, strict=True):
             x_nd = population.data.val.x_nd
-            log_p = mean_log_probability([one.logits(x_nd) for one in population.heads(head)])
+            mean_nc = mean_over_heads([one.logits(x_nd) for one in population.heads(head)])
             at = torch.from_numpy(np.searchsorted(rows_m, rows))
-            total_mc[at] += log_p.float().cpu()
+            total_mc[at] += mean_nc.float().cpu()
             times_m1[at] += 1
+        if self.data.numbers:
+            return (total_mc / times_m1).numpy()
+        if self.data.labels:
+            return (total_mc / times_m1).clamp(-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS).half().numpy()
         return (total_mc / times_m1).clamp_min(torch.finfo(torch.float16).min).half().numpy()
 
 

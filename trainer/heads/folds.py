@@ -7,6 +7,9 @@ import warnings
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from trainer.stats.multilabel import strata_of_labels
+from trainer.stats.regression import strata
+
 
 def assign_folds(
     label_n: np.ndarray, unit_n: np.ndarray, *, folds: int, repeats: int, seed: int
@@ -16,10 +19,15 @@ def assign_folds(
     Classes are spread evenly over the folds; rows of one unit stay in one fold.
 
     Args:
-        label_n: int64 [N].
+        label_n: int64 [N]; float64 where numbers are predicted, whose `strata` count as classes then; bool
+            [N, C] of several labels per row, whose `strata_of_labels` do.
         unit_n: int64 [N], equal for rows that are never divided.
         folds: F, at least 2 and at most the number of units.
     """
+    if label_n.dtype.kind == "f":
+        label_n = strata(label_n)
+    if label_n.ndim == 2:
+        label_n = strata_of_labels(label_n)
     _, unit_n, size_u = np.unique(unit_n, return_inverse=True, return_counts=True)
     divided = StratifiedKFold if size_u.max() == 1 else StratifiedGroupKFold  # the second is much slower
     fold_rn = np.zeros((repeats, len(label_n)), dtype=np.int64)

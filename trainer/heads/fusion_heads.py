@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.heads.few_shot_training import ITERATIONS, STRENGTHS
+from trainer.heads.fused_head import FusedHead, late_probability, on_raw_features
+from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.metrics import f1_macro
 from trainer.heads.population import Population
+from trainer.heads.training_data import Split, TrainingData
 
 WEIGHTS = tuple(step / 20 for step in range(21))  # of the text, in late fusion
-LEAST_P = 1e-12
 
 
 class ImageTextRows(NamedTuple):
@@ -42,29 +44,84 @@ class HeadOutput:
     val_f1_macro: float
     val_snc: Tensor  # probabilities of the validation rows [S, Nv, C]
     test_snc: Tensor
+    head: Head | None = None  # of the first seed, on balanced features; None: of late fusion
+
+
+class Balance(NamedTuple):
+    """Mean and spread of either block on the training rows that have it."""
+
+    image_mean_d: Tensor
+    image_spread: Tensor
+    text_mean_e: Tensor
+    text_spread: Tensor
+
+    @classmethod
+    def of(cls, train: ImageTextRows) -> Balance:
+        """Return that of the training rows."""
+        with_text = train.text_ne[train.has_text_n]
+        if not len(with_text):
+            with_text = torch.zeros_like(train.text_ne[:1])
+
+        def spread(x_nd: Tensor) -> Tensor:
+            return (x_nd - x_nd.mean(0)).square().mean().sqrt().clamp_min(1e-12)
+
+        return cls(train.image_nd.mean(0), spread(train.image_nd), with_text.mean(0), spread(with_text))
+
+    def apply(self, rows: ImageTextRows) -> ImageTextRows:
+        """Return rows with a mean variance of 1 in either block; a missing text becomes zeros."""
+        return rows._replace(
+            image_nd=(rows.image_nd - self.image_mean_d) / self.image_spread,
+            text_ne=(rows.text_ne - self.text_mean_e) / self.text_spread * rows.has_text_n[:, None],
+        )
 
 
 def balanced(train: ImageTextRows, others: Sequence[ImageTextRows]) -> list[ImageTextRows]:
     """Return all rows with either block scaled to a mean variance of 1 on the training rows that have it,
     so that neither counts more because its numbers are larger. A missing text becomes the mean text:
     zeros."""
-    image_mean = train.image_nd.mean(0)
-    with_text = train.text_ne[train.has_text_n]
-    if not len(with_text):
-        with_text = torch.zeros_like(train.text_ne[:1])
-    text_mean = with_text.mean(0)
+    balance = Balance.of(train)
+    return [balance.apply(one) for one in (train, *others)]
 
-    def spread(x_nd: Tensor) -> Tensor:
-        return (x_nd - x_nd.mean(0)).square().mean().sqrt().clamp_min(1e-12)
 
-    image_spread, text_spread = spread(train.image_nd), spread(with_text)
-    return [
-        one._replace(
-            image_nd=(one.image_nd - image_mean) / image_spread,
-            text_ne=(one.text_ne - text_mean) / text_spread * one.has_text_n[:, None],
+@dataclass(frozen=True)
+class LearningRows:
+    """What the heads of every form learn from and are scored on, balanced."""
+
+    train: ImageTextRows
+    val: ImageTextRows
+    views: tuple[ImageTextRows, ...]  # the training rows, augmented; () for none
+    classes: int
+
+    def data(self, block: Callable[[ImageTextRows], Tensor]) -> TrainingData:
+        """Return what a form sees of the rows, with the views beside them."""
+        views_vnd = torch.stack([block(one) for one in self.views]) if self.views else None
+        return TrainingData(
+            Split(block(self.train), self.train.y_n),
+            Split(block(self.val), self.val.y_n),
+            classes=self.classes,
+            views_vnd=views_vnd,
         )
-        for one in (train, *others)
-    ]
+
+    def populations(
+        self, block: Callable[[ImageTextRows], Tensor], specs: Sequence[HeadSpec], **how: Any
+    ) -> list[Population]:
+        """Return untrained heads of a form.
+
+        Where there are views, an MLP sees one view of each row in each epoch; a logistic regression, fitted
+        on all rows at once, sees rows and views together.
+
+        Args:
+            how: as :class:`Population` takes it.
+        """
+        data = self.data(block)
+        if not self.views:
+            return [Population(specs, data, **how)]
+        x_nd = torch.cat([data.train.x_nd, *(block(one) for one in self.views)])
+        every = Split(x_nd, self.train.y_n.repeat(1 + len(self.views)))
+        everything = TrainingData(every, data.val, classes=self.classes)
+        linear = [spec for spec in specs if spec.solver == "lbfgs"]
+        mlps = [replace(spec, augment=True) for spec in specs if spec.solver != "lbfgs"]
+        return [Population(some, rows, **how) for some, rows in ((linear, everything), (mlps, data)) if some]
 
 
 def candidates(*, gate_at: int = 0) -> list[HeadSpec]:
@@ -99,7 +156,7 @@ def best_of(name: str, population: Population, test_x_nd: Tensor, *, seeds: int)
         torch.stack([head.probabilities(x_nd) for head in kept])
         for x_nd in (population.data.val.x_nd, test_x_nd)
     )
-    return HeadOutput(name, describe_head(specs[best]), scores[best], val_snc, test_snc)
+    return HeadOutput(name, describe_head(specs[best]), scores[best], val_snc, test_snc, kept[0])
 
 
 def describe_head(spec: HeadSpec) -> str:
@@ -120,13 +177,8 @@ def late_fusion(
         The output, and the weight.
     """
 
-    def joined(of_image: Tensor, of_text: Tensor, has_text_n: Tensor, weight: float) -> Tensor:
-        share_n1 = (weight * has_text_n.to(of_image))[:, None]
-        logs = [one.clamp_min(LEAST_P).log() for one in (of_image, of_text)]
-        return ((1 - share_n1) * logs[0] + share_n1 * logs[1]).softmax(-1)
-
     def score(weight: float) -> float:
-        pred_sn = joined(image.val_snc, text.val_snc, val.has_text_n, weight).argmax(2)
+        pred_sn = late_probability(image.val_snc, text.val_snc, val.has_text_n, weight).argmax(2)
         return float(f1_macro(pred_sn, val.y_n, classes=classes).mean())
 
     found = {weight: score(weight) for weight in WEIGHTS}
@@ -135,8 +187,8 @@ def late_fusion(
         "late",
         f"log-probabilities, {1 - weight:.0%} image and {weight:.0%} text",
         found[weight],
-        joined(image.val_snc, text.val_snc, val.has_text_n, weight),
-        joined(image.test_snc, text.test_snc, test.has_text_n, weight),
+        late_probability(image.val_snc, text.val_snc, val.has_text_n, weight),
+        late_probability(image.test_snc, text.test_snc, test.has_text_n, weight),
     )
     return output, weight
 
@@ -154,4 +206,31 @@ def with_image_fallback(
         )
     )
     score = float(f1_macro(val_snc.argmax(2), val.y_n, classes=classes).mean())
-    return HeadOutput(output.name, output.how, score, val_snc, test_snc)
+    return replace(output, val_f1_macro=score, val_snc=val_snc, test_snc=test_snc)
+
+
+def fused_head(forms: Sequence[HeadOutput], place: int, balance: Balance, *, weight: float) -> FusedHead:
+    """Return one of the forms, with its first seed, as a head on raw features.
+
+    Args:
+        forms: image, text, concatenated, gated, late.
+        place: of the form among them.
+        weight: of the text in late fusion.
+    """
+    image, text, *_ = forms
+    image_spread_d = balance.image_spread.expand_as(balance.image_mean_d)
+    text_spread_e = balance.text_spread.expand_as(balance.text_mean_e)
+    one = torch.ones_like(balance.text_spread)[None]
+    centre_f = torch.cat([balance.image_mean_d, balance.text_mean_e, 0 * one])
+    spread_f = torch.cat([image_spread_d, text_spread_e, one])
+    assert image.head is not None
+    assert text.head is not None
+    joined = forms[place].head if place in (2, 3) else None
+    return FusedHead(
+        image=on_raw_features(image.head, balance.image_mean_d, image_spread_d),
+        form=("image", "text", "joined", "joined", "late")[place],
+        text_mean_e=balance.text_mean_e.cpu(),
+        weight=weight,
+        text=on_raw_features(text.head, balance.text_mean_e, text_spread_e) if place in (1, 4) else None,
+        joined=None if joined is None else on_raw_features(joined, centre_f, spread_f),
+    )

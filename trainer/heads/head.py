@@ -12,6 +12,8 @@ from trainer.heads.head_config import HeadSpec
 from trainer.heads.stack import ACTIVATIONS, COSINE_EPSILON, NORM_EPSILON, gated
 from trainer.heads.training_data import Scale
 
+ROWS_AT_ONCE, CELLS_AT_ONCE = 8192, 2**24  # rows, and logits, that are computed at once
+
 
 @dataclass(frozen=True)
 class Head:
@@ -30,8 +32,15 @@ class Head:
         """Where it computes."""
         return self.scale.centre_d.device
 
+    def to(self, device: torch.device) -> Head:
+        """Return the same head on a device."""
+        scale = self.scale._replace(
+            centre_d=self.scale.centre_d.to(device), matrix=self.scale.matrix.to(device)
+        )
+        return Head(self.spec, scale, {name: tensor.to(device) for name, tensor in self.tensors.items()})
+
     def logits(self, x_nd: Tensor) -> Tensor:
-        """Return the logits [N, C] of raw (unscaled) features [N, D]."""
+        """Return the logits [N, C] of raw (unscaled) features [N, D], or the numbers [N, 1]."""
         depth = len(self.spec.hidden)
         h = self._last_input(x_nd)
         weight = self.tensors[f"layers.{depth}.weight"]
@@ -60,7 +69,32 @@ class Head:
         h = self._last_input(x_nd)
         return h if self.spec.hidden else h @ self.tensors["layers.0.weight"].T
 
+    @property
+    def numbers(self) -> bool:
+        """Whether it says numbers, and not classes."""
+        return self.spec.target == "number"
+
+    @property
+    def labels(self) -> bool:
+        """Whether it says several labels per row, and not one class."""
+        return self.spec.target == "labels"
+
     @torch.inference_mode()
-    def probabilities(self, x_nd: Tensor, *, batch_size: int = 8192) -> Tensor:
+    def answers(self, x_nd: Tensor) -> Tensor:
+        """Return probabilities [N, C] of classes or of labels, of raw (unscaled) features [N, D], or numbers
+        [N, 1]."""
+        if not (self.numbers or self.labels):
+            return self.probabilities(x_nd)
+        said = torch.cat([self.logits(x) for x in x_nd.split(self.rows_at_once)])
+        return said.sigmoid() if self.labels else said
+
+    @torch.inference_mode()
+    def probabilities(self, x_nd: Tensor) -> Tensor:
         """Return class probabilities [N, C] of raw (unscaled) features [N, D]."""
-        return torch.cat([self.logits(x).softmax(-1) for x in x_nd.split(batch_size)])
+        return torch.cat([self.logits(x).softmax(-1) for x in x_nd.split(self.rows_at_once)])
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows whose logits are held at once, to bound memory."""
+        classes = len(self.tensors[f"layers.{len(self.spec.hidden)}.weight"])
+        return min(ROWS_AT_ONCE, max(1, CELLS_AT_ONCE // classes))

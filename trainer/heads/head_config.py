@@ -18,6 +18,8 @@ Solver = Literal["descent", "lbfgs", "gda", "ridge"]
 CLOSED_FORMS = ("gda", "ridge")  # solvers of a single step
 Weights = Literal["best", "last"]
 Start = Literal["own", "given"]
+Target = Literal["class", "number", "labels"]
+Loss = Literal["mse", "huber", "bce", "asymmetric", "focal"]
 
 CHOICES = {
     "activation": Activation,
@@ -29,7 +31,13 @@ CHOICES = {
     "solver": Solver,
     "weights": Weights,
     "start": Start,
+    "target": Target,
+    "loss": Loss,
 }
+OF_NUMBERS = ("descent", "ridge")  # solvers of heads of numbers
+OF_LABELS = ("descent", "lbfgs")  # of several labels per row
+SOLVERS: dict[str, tuple[str, ...]] = {"number": OF_NUMBERS, "labels": OF_LABELS}
+LOSSES: dict[str, tuple[str, ...]] = {"number": ("mse", "huber"), "labels": ("bce", "asymmetric", "focal")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +51,19 @@ class HeadSpec:
     ``scaling``, ``shrinkage`` and ``class_weight`` ("balanced": even priors); with ``solver="ridge"`` a ridge
     regression on class indicators, of ``scaling``, ``l2`` and ``class_weight``.
 
+    A head of numbers (``target="number"``) has one output, and learns targets of mean 0 and variance 1. Its
+    losses are ``loss`` and ``huber_delta``; whatever is about classes is ignored.
+
+    A head of several labels per row (``target="labels"``) has an output per label, whose sigmoid is its
+    probability. Its losses are ``loss``, with ``focal_gamma`` or with ``gamma_pos``, ``gamma_neg`` and
+    ``margin``; with ``solver="lbfgs"`` it is a logistic regression of each label, of ``scaling`` and ``l2``.
+
     Raises:
         ValueError: a value outside its range; the message names the field.
     """
 
     hidden: tuple[int, ...] = ()
+    target: Target = "class"
     output: Output = "linear"  # cosine: cosine_scale × cosine of the last layer's input and a class's weights
     cosine_scale: float = 16.0
     activation: Activation = "relu"
@@ -85,6 +101,12 @@ class HeadSpec:
     focal_gamma: float = 0.0  # focal loss (Lin et al. 2017): easy rows count (1 - p)^γ; 0 for cross-entropy
     class_weight: ClassWeight = "none"
     class_beta: float = 0.99  # effective: β of the class-balanced loss (Cui et al. 2019)
+    loss: Loss = "mse"  # mse, huber: of a number; bce, asymmetric, focal: of several labels
+    huber_delta: float = 1.0  # huber: standard deviations from which an error counts linearly
+
+    gamma_pos: float = 0.0  # asymmetric loss (Ridnik et al. 2021): labels that a row has count (1 - p)^γ, …
+    gamma_neg: float = 4.0  # … and those that it has not p^γ, …
+    margin: float = 0.05  # … where p is lowered by as much, to 0 at least
 
     batch_size: int = 128
     epochs: int = 60
@@ -102,6 +124,7 @@ class HeadSpec:
         if self.solver != "descent" and (self.hidden or self.output != "linear"):
             raise ValueError(f"solver is {self.solver!r}; expected a linear head without hidden layers")
         self._check("hidden", all(width >= 1 for width in self.hidden), "widths of at least 1")
+        self._check_target()
         if self.start == "given" and (
             self.solver != "lbfgs" or self.scaling not in ("centre", "standardise")
         ):
@@ -127,10 +150,25 @@ class HeadSpec:
         self._check("l2", self.l2 > 0, "l2 > 0")
         self._check("shrinkage", 0 < self.shrinkage <= 1, "0 < shrinkage ≤ 1")
         self._check("focal_gamma", self.focal_gamma >= 0, "focal_gamma ≥ 0")
+        self._check("huber_delta", self.huber_delta > 0, "huber_delta > 0")
+        self._check("gamma_pos", self.gamma_pos >= 0, "gamma_pos ≥ 0")
+        self._check("gamma_neg", self.gamma_neg >= 0, "gamma_neg ≥ 0")
+        self._check("margin", 0 <= self.margin < 1, "0 ≤ margin < 1")
         self._check("class_beta", 0 <= self.class_beta < 1, "0 ≤ class_beta < 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "0 ≤ label_smoothing < 1")
         for name in ("batch_size", "epochs", "patience"):
             self._check(name, getattr(self, name) >= 1, f"{name} ≥ 1")
+
+    def _check_target(self) -> None:
+        if self.target not in SOLVERS:
+            return
+        solvers, losses = SOLVERS[self.target], LOSSES[self.target]
+        if self.solver not in solvers or self.output != "linear":
+            raise ValueError(
+                f"target is {self.target!r}; expected solver {' or '.join(solvers)}, and a linear output"
+            )
+        if self.solver == "descent" and self.loss not in losses:
+            raise ValueError(f"loss is {self.loss!r}; expected {', '.join(losses)} of {self.target}")
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.heads.principal_axes import principal_axes
+
 HISTORY = 10  # past steps that describe the curvature
 FIRST_L2 = 0.1  # penalty of the first iteration, in units of the features' mean variance
 SUFFICIENT = 1e-4  # share of the decrease that the slope promises which a step must reach (Armijo 1966)
@@ -77,6 +79,8 @@ class LogisticPath:
         ValueError: a strength that is not above zero.
     """
 
+    SHIFTS = True  # a shift of all logits of a row changes nothing
+
     def __init__(
         self,
         x_nd: Tensor,
@@ -104,7 +108,7 @@ class LogisticPath:
         self._members = torch.arange(heads, device=x_nd.device)  # heads whose curvature is remembered
         self._point = self._evaluate(x_nd.new_zeros(heads, classes, self.z_nr.shape[1]), self._members)
         self.converged_k = ~torch.isfinite(self.objective_k)
-        self._curvature = Curvature(HISTORY)
+        self._curvature = Curvature(HISTORY, shifts=self.SHIFTS)
         self._floor_l2 = FIRST_L2 * self.mean_variance
         self._strength_k = self.l2_k.clamp_min(self._floor_l2)
 
@@ -117,13 +121,14 @@ class LogisticPath:
         wide_nd = x_nd.double()
         self.centre_d = wide_nd.mean(0)
         centred_nd = wide_nd - self.centre_d
-        eigenvalue_d, vector_dd = torch.linalg.eigh(centred_nd.T @ centred_nd / len(x_nd))
+        eigenvalue_k, axis_dk = principal_axes(centred_nd)
         rank = min(x_nd.shape)
-        self.basis_dr = vector_dd[:, -rank:]
+        self.basis_dr = axis_dk[:, -rank:]
         self.z_nr = self.turned(x_nd)
-        variance_r = eigenvalue_d[-rank:].clamp_min(0)
+        variance_r = eigenvalue_k[-rank:].clamp_min(0)
         self.variance_r = torch.cat([variance_r, variance_r.new_ones(1)]).to(x_nd)
-        self.mean_variance = eigenvalue_d.mean().clamp_min(0).item()
+        share = len(eigenvalue_k) / x_nd.shape[1]  # 1, but of wide rows
+        self.mean_variance = eigenvalue_k.mean().clamp_min(0).item() * share
 
     def _weigh(self, smoothing_k: Tensor, class_weight_kc: Tensor, kept_kn: Tensor) -> None:
         """Set the weights of the loss's two terms: a row's own class, and every class alike (smoothing)."""
@@ -262,12 +267,16 @@ class LogisticPath:
         certain, spread more evenly over the directions than all rows do. A class that has no rows
         has no curvature either, and must not drown the others.
         """
-        variance_r = self.variance_r * (self.classes / (self.classes - 1))
+        variance_r = self.variance_r * self._curved
         variance_r[:-1] += self.mean_variance
         spread_ac = torch.maximum(here.spread_ac, LEAST_SPREAD * here.spread_ac.mean(1, keepdim=True))
         diagonal_acr = spread_ac[..., None] * variance_r
         diagonal_acr[..., :-1] += l2_a[:, None, None]
         return 1 / diagonal_acr.clamp_min(torch.finfo(diagonal_acr.dtype).tiny ** 0.5)
+
+    @property
+    def _curved(self) -> float:
+        return self.classes / (self.classes - 1)
 
     def _search(self, here: Point, direction_acr: Tensor, slope_a: Tensor, l2_a: Tensor) -> Tensor:
         """Move each head along its direction, in ever shorter steps until its objective falls enough.
@@ -298,7 +307,8 @@ class LogisticPath:
 class Curvature:
     """What the last steps of A heads tell about their Hessians; reductions never cross heads."""
 
-    def __init__(self, history: int) -> None:
+    def __init__(self, history: int, *, shifts: bool = True) -> None:
+        self.shifts = shifts
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
 
     def add(self, move_acr: Tensor, change_acr: Tensor) -> None:
@@ -318,7 +328,7 @@ class Curvature:
         """Return minus the inverse Hessian times the gradient: the two-loop recursion.
 
         ``inverse_acr`` is scaled so that it fits the last step. Gradients sum to zero over classes, and
-        so must directions: a shift of all logits changes nothing but the penalty.
+        so must directions: a shift of all logits changes nothing but the penalty. Labels have no such shift.
         """
         q_acr, shares = slope_acr.clone(), []
         for move_acr, change_acr, over_a in reversed(self.pairs):
@@ -329,7 +339,8 @@ class Curvature:
             _, change_acr, over_a = self.pairs[-1]
             fit_a = 1 / (over_a * _dot(change_acr, inverse_acr * change_acr))
             q_acr *= torch.where(over_a > 0, fit_a, 1)[:, None, None]
-        q_acr -= q_acr.mean(1, keepdim=True)
+        if self.shifts:
+            q_acr -= q_acr.mean(1, keepdim=True)
         for (move_acr, change_acr, over_a), share_a in zip(self.pairs, reversed(shares), strict=True):
             q_acr.addcmul_(move_acr, (share_a - over_a * _dot(change_acr, q_acr))[:, None, None])
         return q_acr.neg_()

@@ -1,4 +1,5 @@
-"""Losses of many heads at once: cross-entropy, smoothed, focal, class-weighted, of mixed rows."""
+"""Losses of many heads at once: cross-entropy, smoothed, focal, class-weighted, of mixed rows; of numbers; of
+several labels per row."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 
 class LossSettings(NamedTuple):
@@ -76,6 +78,72 @@ def _sums(
     return (1 - smoothing_k) * total_sk + smoothing_k / classes * spread_skb.sum(-1), weight_sk
 
 
+def number_loss(
+    output_skb: Tensor, target_sb: Tensor, delta_k: Tensor, *, sample_weight_skb: Tensor | None = None
+) -> Tensor:
+    """Return each head's mean squared error, or Huber loss: [S, K].
+
+    As ``torch.nn.functional.mse_loss`` and ``huber_loss`` with ``reduction="mean"``.
+
+    Args:
+        output_skb: [S, K, B]: seeds, heads, rows.
+        target_sb: [S, B].
+        delta_k: [K], of Huber's loss; infinite: the squared error.
+        sample_weight_skb: [S, K, B]; 0 leaves a row out for a head.
+    """
+    error_skb = (output_skb - target_sb[:, None, :]).abs()
+    is_squared_k1 = delta_k.isinf()[:, None]
+    delta_k1 = delta_k[:, None].masked_fill(is_squared_k1, 1.0)  # an infinite slope is no number, even unused
+    linear_skb = delta_k1 * (error_skb - delta_k1 / 2)
+    huber_skb = torch.where(error_skb <= delta_k1, error_skb.square() / 2, linear_skb)
+    loss_skb = torch.where(is_squared_k1, error_skb.square(), huber_skb)
+    if sample_weight_skb is None:
+        return loss_skb.mean(-1)
+    kept_sk = sample_weight_skb.sum(-1)
+    return (loss_skb * sample_weight_skb).sum(-1) / kept_sk.clamp_min(torch.finfo(loss_skb.dtype).tiny)
+
+
+class LabelLossSettings(NamedTuple):
+    """The asymmetric loss of each of K heads; all zero: binary cross-entropy."""
+
+    gamma_pos_k: Tensor  # [K], at least 0
+    gamma_neg_k: Tensor  # [K], at least 0; both alike and no margin: the focal loss
+    margin_k: Tensor  # [K], at least 0 and below 1
+
+
+def asymmetric_loss(
+    logits_skcb: Tensor,
+    target_scb: Tensor,
+    settings: LabelLossSettings,
+    *,
+    sample_weight_skb: Tensor | None = None,
+) -> Tensor:
+    """Return each head's asymmetric loss, summed over labels, as a mean over rows: [S, K].
+
+    (1 - p)^γ+ · -log p of a label that a row has, p_m^γ- · -log(1 - p_m) of one that it has not, where
+    p_m = max(p - margin, 0) (Ridnik et al. 2021, "Asymmetric loss for multi-label classification", eq. 7).
+    Without margin and with one power it is the focal loss (Lin et al. 2017), without power the binary
+    cross-entropy.
+
+    Args:
+        logits_skcb: [S, K, C, B]: seeds, heads, labels, rows.
+        target_scb: bool [S, C, B].
+        sample_weight_skb: [S, K, B]; 0 leaves a row out for a head.
+    """
+    gamma_pos, gamma_neg, margin = (one[:, None, None] for one in settings)
+    epsilon = torch.finfo(logits_skcb.dtype).eps  # the slope of a power below 1 is infinite at 0
+    log_p, log_rest = logsigmoid(logits_skcb), logsigmoid(-logits_skcb)
+    shifted = (log_p.exp() - margin).clamp_min(0)
+    log_none = torch.where(margin > 0, torch.log1p(-shifted.clamp_max(1 - epsilon)), log_rest)
+    positive = log_p * log_rest.exp().clamp_min(epsilon) ** gamma_pos
+    negative = log_none * shifted.clamp_min(epsilon) ** gamma_neg
+    loss_skb = -torch.where(target_scb[:, None], positive, negative).sum(2)
+    if sample_weight_skb is None:
+        return loss_skb.mean(-1)
+    kept_sk = sample_weight_skb.sum(-1)
+    return (loss_skb * sample_weight_skb).sum(-1) / kept_sk.clamp_min(torch.finfo(loss_skb.dtype).tiny)
+
+
 def balanced_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor) -> Tensor:
     """Return weights n / (C · n_c) over each head's own rows: [K, C] (scikit-learn's ``balanced``).
 
@@ -99,4 +167,4 @@ def effective_class_weights(label_n: Tensor, *, classes: int, kept_kn: Tensor, b
 
 
 def _counts(label_n: Tensor, classes: int, kept_kn: Tensor) -> Tensor:
-    return kept_kn @ torch.nn.functional.one_hot(label_n, classes).to(kept_kn.dtype)
+    return kept_kn.new_zeros(len(kept_kn), classes).index_add_(1, label_n, kept_kn)

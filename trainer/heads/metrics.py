@@ -29,11 +29,33 @@ def f1_from_counts(hits: Tensor, predicted: Tensor, actual: Tensor) -> Tensor:
     return f1.sum(-1) / (doubled > 0).sum(-1)
 
 
+def micro_f1_from_counts(hits: Tensor, predicted: Tensor, actual: Tensor) -> Tensor:
+    """Return the F1 of all labels counted together, float64 [...], from counts [..., C]; NaN where none
+    occurs."""
+    return 2 * hits.sum(-1).double() / (predicted + actual).sum(-1)
+
+
 def balanced_accuracy_from_counts(hits: Tensor, predicted: Tensor, actual: Tensor) -> Tensor:
     """Return the balanced accuracy, float64 [...], from counts [..., C]: the mean recall of the classes that
     occur among the targets, as scikit-learn's ``balanced_accuracy_score``."""
     recall = hits.double() / actual.double().clamp_min(1)
     return recall.sum(-1) / (actual > 0).sum(-1)
+
+
+def number_scores(squared: Tensor, absolute: Tensor, target_n: Tensor) -> dict[str, Tensor]:
+    """Return R², mean absolute error and root of the mean squared error, float64 [...], by their names in
+    curves; R² is NaN where all targets are equal.
+
+    Args:
+        squared, absolute: sums [...] of the errors of all rows.
+        target_n: float64 [N].
+    """
+    rows, total = len(target_n), (target_n - target_n.mean()).square().sum()
+    return {
+        "val_r2": 1 - squared / torch.where(total > 0, total, torch.nan),
+        "val_mae": absolute / rows,
+        "val_rmse": (squared / rows).sqrt(),
+    }
 
 
 def f1_macro(pred_an: Tensor, target_n: Tensor, *, classes: int) -> Tensor:

@@ -9,6 +9,7 @@ over heads.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -36,6 +37,22 @@ class Optimizer:
         self.first = [torch.zeros_like(p) for p in parameters]
         self.second = [torch.zeros_like(p) for p in parameters]
         self._describe(specs, like=parameters[0])
+
+    @classmethod
+    def of_parts(cls, optimizers: Sequence[Optimizer]) -> Optimizer:
+        """Return one for the weights of `Stack.of_parts`; the moments of each given one become a part."""
+        whole = copy.copy(optimizers[0])
+        whole._own = None
+        size = len(whole.first[0])
+        for name in ("first", "second"):
+            moments = [getattr(one, name) for one in optimizers]
+            setattr(whole, name, [torch.cat(same) for same in zip(*moments, strict=True)])
+            for part, one in enumerate(optimizers):
+                seeds = slice(part * size, (part + 1) * size)
+                setattr(one, name, [tensor[seeds] for tensor in getattr(whole, name)])
+        for one in optimizers:
+            one._own = None
+        return whole
 
     def _describe(self, specs: Sequence[HeadSpec], like: Tensor) -> None:
         def over_heads(values: list[float]) -> Tensor:
@@ -67,45 +84,51 @@ class Optimizer:
             self._step_all(parameters, gradients, lr_sk)
 
     def _step_each(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], lr_sk: Tensor) -> None:
-        count = torch.tensor(float(self.steps))
-        counts = [count] * len(parameters)
-        rates = lr_sk.flatten().tolist()
         if self._own is None:  # taking tensors apart takes as long as moving a small head
             self._own = [_by_head(tensors) for tensors in (parameters, self.first, self.second)]
-        for slot, (p, m, v, g) in enumerate(zip(*self._own, _by_head(gradients), strict=True)):
-            spec, lr = self.specs[slot % len(self.specs)], rates[slot]
-            if lr == 0:
-                continue
-            if spec.optimizer == "sgd":
-                torch._fused_sgd_(
-                    p,
-                    g,
-                    m,
-                    lr=lr,
-                    momentum=spec.momentum,
-                    weight_decay=spec.weight_decay,
-                    dampening=0.0,
-                    nesterov=False,
-                    maximize=False,
-                    is_first_step=self.steps == 1,
-                )
-                continue
-            kernel = torch._fused_adamw_ if spec.optimizer == "adamw" else torch._fused_adam_
-            kernel(
+        every = [*self._own, _by_head(gradients)]
+        alike: dict[tuple[int, float], list[int]] = {}  # one call for all seeds of a head with the same rate
+        for slot, lr in enumerate(lr_sk.flatten().tolist()):
+            if lr != 0:
+                alike.setdefault((slot % len(self.specs), lr), []).append(slot)
+        count = torch.tensor(float(self.steps))
+        for (head, lr), slots in alike.items():
+            p, m, v, g = ([tensor for slot in slots for tensor in of_slots[slot]] for of_slots in every)
+            self._move(self.specs[head], lr, [p, g, m, v], count)
+
+    def _move(self, spec: HeadSpec, lr: float, tensors: list[list[Tensor]], count: Tensor) -> None:
+        """Move weights of one setting, given with their gradients and moments."""
+        p, g, m, v = tensors
+        if spec.optimizer == "sgd":
+            torch._fused_sgd_(
                 p,
                 g,
                 m,
-                v,
-                [],
-                counts,
                 lr=lr,
-                beta1=BETA1,
-                beta2=BETA2,
+                momentum=spec.momentum,
                 weight_decay=spec.weight_decay,
-                eps=EPSILON,
-                amsgrad=False,
+                dampening=0.0,
+                nesterov=False,
                 maximize=False,
+                is_first_step=self.steps == 1,
             )
+            return
+        kernel = torch._fused_adamw_ if spec.optimizer == "adamw" else torch._fused_adam_
+        kernel(
+            p,
+            g,
+            m,
+            v,
+            [],
+            [count] * len(p),
+            lr=lr,
+            beta1=BETA1,
+            beta2=BETA2,
+            weight_decay=spec.weight_decay,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def _step_all(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], lr_sk: Tensor) -> None:
         # SGD is the same rule without the division: its moving sum takes gradients whole, and its root is 1.

@@ -22,20 +22,28 @@ from torch import Tensor
 
 from trainer.heads.closed_form_cohort import DiscriminantCohort, RidgeCohort
 from trainer.heads.cohort import Cohort
+from trainer.heads.descent_epoch import in_step
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
+from trainer.heads.label_cohorts import LabelDescentCohort, LabelLogisticCohort
 from trainer.heads.logistic_cohort import LogisticCohort
+from trainer.heads.memory_estimate import population_bytes, require_room
 from trainer.heads.minibatch_cohort import MinibatchCohort
+from trainer.heads.number_cohorts import NumberDescentCohort, NumberRidgeCohort
 from trainer.heads.outcome import Outcome
 from trainer.heads.stack import sort_key
 from trainer.heads.training_data import TrainingData
 
 Precision = Literal["float32", "bfloat16"]
-KINDS: dict[str, type[Cohort]] = {
-    "descent": MinibatchCohort,
-    "lbfgs": LogisticCohort,
-    "gda": DiscriminantCohort,
-    "ridge": RidgeCohort,
+KINDS: dict[tuple[str, str], type[Cohort]] = {
+    ("class", "descent"): MinibatchCohort,
+    ("class", "lbfgs"): LogisticCohort,
+    ("class", "gda"): DiscriminantCohort,
+    ("class", "ridge"): RidgeCohort,
+    ("number", "descent"): NumberDescentCohort,
+    ("number", "ridge"): NumberRidgeCohort,
+    ("labels", "descent"): LabelDescentCohort,
+    ("labels", "lbfgs"): LabelLogisticCohort,
 }
 LEAST_ROUNDED = 16**3  # multiplications; torch computes smaller products exactly, whatever is asked
 
@@ -52,6 +60,9 @@ class Population:
             stay float32), where the device has such products; elsewhere it changes nothing.
         slab_bytes: the most that the weights of heads trained side by side may take; with more they are
             trained slab by slab, because a processor's cache has an end.
+
+    Raises:
+        InputError: they need more memory than may be taken.
     """
 
     def __init__(
@@ -68,15 +79,16 @@ class Population:
         self.data, self.precision, self.slab_bytes, self.seeds = data, precision, slab_bytes, len(seeds)
         self._cohorts: list[Cohort] = []
         self._home: dict[int, Cohort] = {}
+        needed = population_bytes(self.specs, data, seeds=len(seeds), slab_bytes=slab_bytes)
+        require_room(needed, data, heads=len(self.specs))
         members = defaultdict(list)
         for head, spec in enumerate(self.specs):
             members[spec.cohort_key].append(head)
         for heads in members.values():
             for slab in self._slabs(heads, seeds=len(seeds)):
                 kept = None if kept_kn is None else kept_kn[slab]
-                cohort = KINDS[self.specs[slab[0]].solver](
-                    {h: self.specs[h] for h in slab}, data, seeds=tuple(seeds), kept_kn=kept
-                )
+                kind = KINDS[self.specs[slab[0]].target, self.specs[slab[0]].solver]
+                cohort = kind({h: self.specs[h] for h in slab}, data, seeds=tuple(seeds), kept_kn=kept)
                 self._admit(cohort)
 
     def _slabs(self, heads: list[int], *, seeds: int) -> list[list[int]]:
@@ -126,6 +138,11 @@ class Population:
         """Heads of which some seed is still training."""
         return sorted(head for cohort in self._cohorts for head in cohort.running)
 
+    @property
+    def failed(self) -> set[int]:
+        """Heads of which some loss was no finite number."""
+        return set().union(*(cohort.failed for cohort in self._cohorts))
+
     def train(self, until_epoch: int, *, progress: Callable[[int], None] | None = None) -> None:
         """Train every running head up to ``until_epoch`` epochs, or to its own end.
 
@@ -163,7 +180,8 @@ class Population:
 
     def counts(self, head: int) -> np.ndarray:
         """Return of each epoch so far the hits, predictions and targets of each class among the validation
-        rows: int [3, S, E, C].
+        rows: int [3, S, E, C], of several labels at a probability of 0.5; of numbers the sums of squared and
+        of absolute errors: float64 [2, S, E, 1].
 
         Raises:
             ValueError: they were not kept.
@@ -186,14 +204,25 @@ class Population:
 def train_together(
     populations: Sequence[Population], until_epoch: int, *, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Train populations as `Population.train` does, the cohorts of all of them side by side."""
+    """Train populations as `Population.train` does, the cohorts of all of them side by side, and those of the
+    same heads in one (`trainer.heads.descent_epoch.Lanes`)."""
 
-    def train(cohort: Cohort, stopped: threading.Event) -> None:
-        ends = until_epoch if isinstance(cohort, MinibatchCohort) else math.inf
-        while cohort.running and cohort.epoch < ends and not stopped.is_set():
-            trained = cohort.train_epoch()
-            if progress is not None:
-                progress(trained)
+    def told(trained: int) -> None:
+        if progress is not None:
+            progress(trained)
+
+    def train(cohorts: Sequence[MinibatchCohort], stopped: threading.Event) -> None:
+        lanes = None
+        while not stopped.is_set():
+            going = [one for one in cohorts if one.running and one.epoch < until_epoch]
+            if len(going) > 1 and in_step(going):
+                trained, lanes = MinibatchCohort.train_epoch_together(going, lanes)
+                told(trained)
+                continue
+            for one in going:
+                told(one.train_epoch())
+            if not going:
+                return
 
     def running(*kinds: type[Cohort]) -> list[tuple[Population, Cohort]]:
         return [
@@ -206,28 +235,56 @@ def train_together(
 
     # a search for an exact optimum needs exact products; few and large, they use all cores by themselves
     for _, cohort in running(LogisticCohort, DiscriminantCohort, RidgeCohort):
-        train(cohort, threading.Event())
+        while cohort.running:
+            told(cohort.train_epoch())
     for precision in get_args(Precision):
         with products_in(precision):
-            descents = running(MinibatchCohort)
-            _side_by_side(
-                train, [c for population, c in descents if population._precision_of(c) == precision]
-            )
+            descents = [
+                cohort
+                for population, cohort in running(MinibatchCohort)
+                if population._precision_of(cohort) == precision and isinstance(cohort, MinibatchCohort)
+            ]
+            if descents:
+                _side_by_side(train, _siblings(descents, slab_bytes=populations[0].slab_bytes))
 
 
-def _side_by_side(train: Callable[[Cohort, threading.Event], None], cohorts: list[Cohort]) -> None:
-    """Train cohorts, on a CPU one on each core: for tensors as small as theirs, sharing each operation among
-    the cores costs more than it gains (5.4 s against 4.2 s on two cores). The largest begin."""
+def _siblings(cohorts: Sequence[MinibatchCohort], *, slab_bytes: float | None) -> list[list[MinibatchCohort]]:
+    """Return cohorts in groups of the same heads whose weights fit ``slab_bytes`` together; on a CPU at
+    least a group for each core."""
+    alike: list[list[MinibatchCohort]] = []
+    for cohort in cohorts:
+        same = next((group for group in alike if in_step([group[0], cohort])), None)
+        if same is None:
+            alike.append([cohort])
+        else:
+            same.append(cohort)
+    x_nd = cohorts[0].data.train.x_nd
+    cores = torch.get_num_threads() if x_nd.device.type == "cpu" else 1
+    groups = []
+    for same in alike:
+        most = math.inf if slab_bytes is None else slab_bytes / (same[0].size * x_nd.element_size())
+        together = max(1, int(min(most, len(same))))
+        cuts = min(len(same), max(math.ceil(len(same) / together), math.ceil(cores / len(alike))))
+        groups += [same[len(same) * cut // cuts : len(same) * (cut + 1) // cuts] for cut in range(cuts)]
+    return groups
+
+
+def _side_by_side(
+    train: Callable[[Sequence[MinibatchCohort], threading.Event], None], groups: list[list[MinibatchCohort]]
+) -> None:
+    """Train groups of cohorts, on a CPU one on each core: for tensors as small as theirs, sharing each
+    operation among the cores costs more than it gains (5.4 s against 4.2 s on two cores). The largest
+    begin."""
     cores = torch.get_num_threads()
     stopped = threading.Event()
-    if cores == 1 or len(cohorts) < 2 or cohorts[0].data.train.x_nd.device.type != "cpu":
-        for cohort in cohorts:
-            train(cohort, stopped)
+    if cores == 1 or len(groups) < 2 or groups[0][0].data.train.x_nd.device.type != "cpu":
+        for group in groups:
+            train(group, stopped)
         return
-    cohorts = sorted(cohorts, key=lambda cohort: cohort.size, reverse=True)
+    groups = sorted(groups, key=lambda group: sum(cohort.size for cohort in group), reverse=True)
     with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            list(pool.map(lambda cohort: train(cohort, stopped), cohorts))
+            list(pool.map(lambda group: train(group, stopped), groups))
         finally:
             stopped.set()  # after an error, or Ctrl-C, the others stop at the end of their epoch
             torch.set_num_threads(cores)

@@ -31,7 +31,7 @@ class Folds(NamedTuple):
 
     @property
     def judged_labels(self) -> np.ndarray:
-        """Their labels: int64 [M]."""
+        """Their labels: int64 [M]; numbers float64, several labels bool [M, C]."""
         return self.learning.train.y_n.cpu().numpy()[self.judged_rows]
 
     @property

@@ -1,4 +1,5 @@
-"""Ridge regression on class indicators: a linear head in closed form whose strength needs no other rows."""
+"""Ridge regression on class indicators or on numbers: a linear head in closed form whose strength needs no
+other rows."""
 
 from __future__ import annotations
 
@@ -63,16 +64,21 @@ class RidgePath(NamedTuple):
 
 
 def ridge_head(x_nd: Tensor, y_n: Tensor, *, classes: int) -> tuple[Linear, float, Tensor]:
-    """Return the ridge regression with the least squared error on rows left out, its strength in units of the
-    mean eigenvalue of X'X, and the scores [N, C] of the rows left out.
+    """Return `ridge_on_targets` of class indicators.
 
-    Among equals the strongest. With one row per class no row left out has another of its class, and the
-    strongest penalty wins, which compares with class means.
+    With one row per class no row left out has another of its class, and the strongest penalty wins, which
+    compares with class means.
     """
-    target_nc = torch.nn.functional.one_hot(y_n, classes).double()
+    return ridge_on_targets(x_nd, torch.nn.functional.one_hot(y_n, classes).double())
+
+
+def ridge_on_targets(x_nd: Tensor, target_nc: Tensor) -> tuple[Linear, float, Tensor]:
+    """Return the ridge regression with the least squared error on rows left out, its strength in units of the
+    mean eigenvalue of X'X, and the answers [N, C] to the rows left out. Among equals the strongest."""
+    target_nc = target_nc.double()
     centred_nd = x_nd.double() - x_nd.double().mean(0)
     unit = float(centred_nd.square().mean(0).sum() / min(centred_nd.shape)) or 1.0
-    path = RidgePath.of(x_nd, target_nc, torch.ones_like(y_n))
+    path = RidgePath.of(x_nd, target_nc, torch.ones(len(x_nd), device=x_nd.device))
     left_out = [path.left_out(x_nd, target_nc, strength * unit) for strength in STRENGTHS]
     error_s = torch.stack([(one_nc - target_nc).square().mean() for one_nc in left_out])
     best = int(torch.nonzero(error_s <= error_s.min() * (1 + 1e-9))[-1])

@@ -23,11 +23,14 @@ def fastest_slab(data: TrainingData, *, seeds: Sequence[int], precision: Precisi
 
     Where the weights of a slab no longer fit a processor's cache, a step takes up to half as long again; with
     too few heads in one, calls cost more than arithmetic. Takes about a second. Heads come out the same
-    whatever the size (a test).
+    whatever the size (a test). Of heads so wide that the largest slab holds one there is nothing to measure.
     """
     best_s = dict.fromkeys(CANDIDATES, math.inf)
-    sample = _random_rows(data)
     specs = [HeadSpec(hidden=(WIDTH,), dropout=0.2, epochs=1) for _ in range(HEADS)]
+    weights = specs[0].parameters(features=data.features, classes=data.classes)
+    if 2 * weights * len(seeds) * data.train.x_nd.element_size() > max(CANDIDATES):
+        return CANDIDATES[0]
+    sample = _random_rows(data)
     for _ in range(ROUNDS):
         for slab_bytes in CANDIDATES:
             population = Population(specs, sample, seeds=seeds, precision=precision, slab_bytes=slab_bytes)

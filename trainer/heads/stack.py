@@ -7,6 +7,7 @@ rows, ``[S, K, H, B]``. So the first layer of all heads that see the same rows i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
@@ -93,7 +94,7 @@ class Stack:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.seeds = seeds
+        self.seeds, self.parts = seeds, 1
         self.layers: list[Layer] = []
         self.mask: Tensor | None = None  # of the first layer's weights, where it is gated
         widths = (features, *specs[0].hidden, classes)
@@ -118,6 +119,20 @@ class Stack:
             )
             self.layers.append(layer)
         self._describe(specs)
+
+    @classmethod
+    def of_parts(cls, stacks: Sequence[Stack]) -> Stack:
+        """Return one stack of P · S seeds, of which the weights of each given one become a part.
+
+        They have the same heads and seeds, which draw the same dropout noise in every part.
+        """
+        whole = copy.copy(stacks[0])
+        whole._rebuild(stacks, torch.cat)
+        whole.parts, whole._gradient = len(stacks), None
+        for part, stack in enumerate(stacks):
+            seeds = slice(part * len(stack.seeds), (part + 1) * len(stack.seeds))
+            stack._rebuild([whole], lambda tensors, seeds=seeds: tensors[0][seeds])  # type: ignore[misc]
+        return whole
 
     def _describe(self, specs: Sequence[HeadSpec]) -> None:
         reference = self.layers[0].weight
@@ -223,8 +238,11 @@ class Stack:
         uniform = common_random_numbers.dropout_uniforms(
             self.seeds, step=step, layer=depth, shape=(units, rows), like=hidden_skhb
         )
+        uniform = uniform.repeat(self.parts, 1, 1, 1) if self.parts > 1 else uniform
         rate = self.dropout_k[:, None, None]
-        return hidden_skhb * ((uniform >= rate) / (1 - rate))
+        # into floats: a mask of booleans would be divided number by number, in up to twice the time
+        kept = torch.ge(uniform, rate, out=torch.empty_like(hidden_skhb))
+        return hidden_skhb * kept.div_(1 - rate)
 
     def keep(self, index_k: Tensor, specs: Sequence[HeadSpec]) -> None:
         """Go on with these heads only, in this order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from trainer.heads.head_config import Scaling
+from trainer.heads.principal_axes import principal_axes
 from trainer.stats.objective import F1, Objective
+from trainer.stats.vectors import is_constant
 
 LEAST_VARIANCE = 1e-4  # whitening: directions with less than this share of the largest variance are left out
 
@@ -56,7 +59,16 @@ class Split(NamedTuple):
     """Rows with labels."""
 
     x_nd: Tensor  # [N, D]
-    y_n: Tensor  # int64 [N]
+    y_n: Tensor  # int64 [N]; float64 where a number is predicted, bool [N, C] of several labels
+
+
+class Standardised(NamedTuple):
+    """Numbers to predict, of mean 0 and variance 1 over the training rows."""
+
+    mean: float
+    spread: float
+    train_n: Tensor  # [N], of the features' type
+    val_n: Tensor
 
 
 class Scaled(NamedTuple):
@@ -107,6 +119,25 @@ class TrainingData:
         """Dimensions D."""
         return self.train.x_nd.shape[1]
 
+    @property
+    def numbers(self) -> bool:
+        """Whether numbers are predicted, and not classes; ``classes`` is 1 then."""
+        return self.train.y_n.is_floating_point()
+
+    @property
+    def labels(self) -> bool:
+        """Whether a row may have several labels; ``classes`` is their number then."""
+        return self.train.y_n.ndim == 2
+
+    @cached_property
+    def standardised(self) -> Standardised:
+        """The numbers to predict, standardised."""
+        y_n = self.train.y_n
+        mean = float(y_n.mean())
+        spread = float((y_n - mean).square().mean().sqrt()) or 1.0
+        train_n, val_n = (((one - mean) / spread).to(self.train.x_nd) for one in (y_n, self.val.y_n))
+        return Standardised(mean, spread, train_n, val_n)
+
     def split(self, train: np.ndarray, val: np.ndarray) -> TrainingData:
         """Return one part: some of the training rows to learn from, others to be judged on."""
         x_nd, y_n = self.train
@@ -151,7 +182,8 @@ def to_training_data(
     """Put arrays on the device that trains.
 
     Args:
-        train, val: features [N, D] and labels [N] of either split.
+        train, val: features [N, D] and labels [N] of either split; float labels are numbers to predict, bool
+            [N, C] several labels per row.
         views_vnd: [V, N, D], augmented views of the training rows.
     """
 
@@ -159,7 +191,8 @@ def to_training_data(
         return torch.as_tensor(x, dtype=dtype).to(device)
 
     def split(x_nd: np.ndarray, y_n: np.ndarray) -> Split:
-        return Split(tensor(x_nd), torch.as_tensor(y_n, dtype=torch.int64).to(device))
+        kind = {"f": torch.float64, "b": torch.bool}.get(np.asarray(y_n).dtype.kind, torch.int64)
+        return Split(tensor(x_nd), torch.as_tensor(y_n, dtype=kind).to(device))
 
     return TrainingData(
         split(*train),
@@ -176,20 +209,25 @@ def find_scale(x_nd: Tensor, scaling: Scaling) -> Scale:
     more); after this, one range of learning rates serves them all. ``centre`` keeps the geometry: one factor
     for all dimensions. ``unit_norm`` is the same after dividing each row by its norm. ``standardise`` has a
     factor for each dimension. ``whiten`` turns to the principal axes and gives each the same variance; axes
-    with next to none, or beyond the rank of the rows, become 0. Computed in float64.
+    with next to none, or beyond the rank of the rows, become 0, as does what `is_constant`. In float64.
     """
     wide = x_nd.double()
     if scaling == "unit_norm":
         wide = torch.nn.functional.normalize(wide, dim=1)
     centre_d = wide.mean(0)
     centred = wide - centre_d
-    if scaling == "standardise":
-        matrix = _inverse(centred.square().mean(0).sqrt())
+    spread_d = centred.square().mean(0).sqrt()
+    constant_d = is_constant(centre_d, spread_d)
+    if bool(constant_d.all()):  # the mean of equal numbers may be rounded, and their spread not be 0
+        matrix = torch.zeros_like(spread_d)
+    elif scaling == "standardise":
+        matrix = _inverse(spread_d.masked_fill(constant_d, 0))
     elif scaling == "whiten":
-        variance_d, axes_dd = torch.linalg.eigh(centred.T @ centred / len(wide))
-        used = variance_d > LEAST_VARIANCE * variance_d.max()
-        spread = torch.where(used, variance_d.clamp_min(0).sqrt(), 0)
-        matrix = axes_dd * _inverse(spread) * (len(used) / used.sum().clamp_min(1)).sqrt()
+        variance_k, axis_dk = principal_axes(centred)
+        used = variance_k > LEAST_VARIANCE * variance_k.max()
+        spread = torch.where(used, variance_k.clamp_min(0).sqrt(), 0)
+        matrix = axis_dk * _inverse(spread) * (x_nd.shape[1] / used.sum().clamp_min(1)).sqrt()
+        matrix = torch.nn.functional.pad(matrix, (x_nd.shape[1] - len(used), 0))
     else:
         matrix = _inverse(centred.square().mean().sqrt().unsqueeze(0))
     return Scale(centre_d.to(x_nd), matrix.to(x_nd), scaling == "unit_norm")

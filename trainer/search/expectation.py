@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from trainer.core import text
 from trainer.heads.ensemble import fit_temperature, mean_of
@@ -28,12 +29,20 @@ MOST_ROWS = 3000  # up to which as many smaller training sets are drawn; of more
 class Expectation(NamedTuple):
     """Scores to expect on new data of the kind of train and val, with 95 % intervals over units."""
 
-    f1_macro: Interval
-    accuracy: Interval
-    gain: float  # of accuracy, already added: from the rows of a part to all
+    scores: dict[Objective, Interval]  # `Objective.expected`, and that of the objective
+    gain: float  # of the second of them, such as accuracy, already added: from the rows of a part to all
     units: int  # what the intervals are over: groups, or rows where there are none
     rows: int
-    objective: Interval | None = None  # where it is neither of the first two
+
+    @property
+    def f1_macro(self) -> Interval:
+        """Macro-F1 of classes."""
+        return self.scores[F1]
+
+    @property
+    def accuracy(self) -> Interval:
+        """Accuracy of classes."""
+        return self.scores[ACCURACY]
 
     @property
     def over(self) -> str:
@@ -60,6 +69,8 @@ class LearningCurve(NamedTuple):
 def _score_of_logits(logits_mc: np.ndarray, objective: Objective, label_m: np.ndarray) -> Linearised:
     if objective.of_predictions:
         return objective.of(label_m, logits_mc)
+    if objective.labels:
+        return objective.of(label_m, expit(logits_mc.astype(np.float64)))
     log_mc = torch.from_numpy(logits_mc).double()
     temperature = fit_temperature(log_mc, torch.from_numpy(label_m))  # as that of every candidate
     return objective.of(label_m, (log_mc / temperature).softmax(1).numpy())
@@ -84,9 +95,10 @@ def expect(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int, refit: 
         gain = nothing if curve is None else curve.gain(objective, label_m)
         return objective.interval(objective.of(label_m, answer_mc) + gain, unit_m), gain.value
 
-    (f1, _), (accuracy, gain) = expected(F1), expected(ACCURACY)
-    other = None if folds.objective in (F1, ACCURACY) else expected(folds.objective)[0]
-    return Expectation(f1, accuracy, gain, len(np.unique(unit_m)), len(label_m), other)
+    objective = folds.objective
+    every = {one: expected(one) for one in dict.fromkeys((*objective.expected, objective))}
+    scores = {one: interval for one, (interval, _) in every.items()}
+    return Expectation(scores, every[objective.expected[:2][-1]][1], len(np.unique(unit_m)), len(label_m))
 
 
 def answers_of_procedure(found: Sequence[CalibratedTrial], folds: Folds, *, seed: int) -> np.ndarray:

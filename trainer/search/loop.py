@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from trainer.core.stopwatch import Stopwatch
 from trainer.heads.folded_population import FoldedPopulation
@@ -19,7 +19,6 @@ from trainer.heads.population import Precision
 from trainer.heads.resampling import Folds
 from trainer.search.space import Params
 from trainer.search.study import FinishedTrial, Proposal, Pruner, Study, rungs
-from trainer.stats.objective import F1
 
 State = Literal["running", "complete", "pruned", "failed"]
 PROPOSING, TRAINING, JUDGING = "proposing", "training", "judging"  # names on the stopwatch
@@ -39,7 +38,9 @@ class TrialRecord:
     rungs: Mapping[int, float] = field(default_factory=dict)  # score by the objective at each rung so far
     message: str = ""
     held_out_mc: np.ndarray | None = None  # of a complete trial, see `FoldedPopulation.held_out`
-    unit_error: float = math.nan  # standard error of macro-F1 over the judged rows (groups)
+    unit_error: float = (
+        math.nan
+    )  # standard error of `Objective.leading` (macro-F1, R²) over the judged rows (groups)
     objective_unit_error: float = math.nan  # the same of the score by the objective
 
 
@@ -191,10 +192,13 @@ def _answered(record: TrialRecord, trial: _Trial, folds: Folds) -> TrialRecord:
     """Add what the trial says of the judged rows, and how far its scores could be off with other rows."""
     said_mc = trial.population.held_out(trial.slot, judged=folds.judged)
     label_m, unit_m, objective = folds.judged_labels, folds.unit_n[folds.judged_rows], folds.objective
-    error = F1.of(label_m, said_mc).standard_error(unit_m)
+    error = objective.leading.of(label_m, said_mc).standard_error(unit_m)
     own_error = error
-    if objective is not F1:
-        own_error = objective.of(label_m, softmax(said_mc.astype(np.float64), axis=1)).standard_error(unit_m)
+    if objective is not objective.leading:
+        answer_mc = said_mc.astype(np.float64)
+        if not objective.of_predictions:
+            answer_mc = expit(answer_mc) if objective.labels else softmax(answer_mc, axis=1)
+        own_error = objective.of(label_m, answer_mc).standard_error(unit_m)
     return dataclasses.replace(record, held_out_mc=said_mc, unit_error=error, objective_unit_error=own_error)
 
 

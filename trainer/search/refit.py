@@ -7,12 +7,13 @@ are on record with the best trials, so that a study that was interrupted decides
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from trainer.core import text
 from trainer.heads.ensemble import (
@@ -24,13 +25,13 @@ from trainer.heads.ensemble import (
 )
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
 from trainer.heads.head import Head
+from trainer.heads.memory_estimate import groups_that_fit
 from trainer.heads.population import Population, Precision
 from trainer.heads.resampling import Folds
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
-from trainer.stats.calibration import row_losses
 from trainer.stats.intervals import Interval, mean_difference
-from trainer.stats.objective import F1, NLL, Objective
+from trainer.stats.objective import F1, NLL, R2, Objective
 
 NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
 ALL_SEEDS = -1  # seed index of a head that is the mean over seeds
@@ -40,7 +41,7 @@ class HeldOut(NamedTuple):
     """What a head says of rows of train and val without having learned from them."""
 
     rows: np.ndarray  # int64 [M], among the rows of train, then of val
-    probability_mc: np.ndarray
+    probability_mc: np.ndarray  # of numbers these, [M, 1]; here and below
     uncalibrated_mc: np.ndarray  # the same before any temperature
 
 
@@ -50,7 +51,7 @@ class Finalist(NamedTuple):
     name: str
     trial: int  # of an ensemble, that of its heaviest member
     seed_index: int
-    val_f1_macro: float  # on rows that it did not learn from
+    leading_score: float  # `Objective.leading` (macro-F1, R², mAP), on rows that it did not learn from
     head: Head | Ensemble
     held_out: HeldOut | None = None
 
@@ -64,8 +65,8 @@ class CalibratedTrial:
     probability_mc: np.ndarray  # of the judged rows, calibrated
     uncalibrated_mc: np.ndarray
     score: float  # higher is better: `Objective.utility`
-    f1_macro: float
-    log_loss: float
+    leading_score: float  # `Objective.leading`: macro-F1, R², mAP
+    loss: float  # mean of `Objective.losses`
 
 
 class Choice(NamedTuple):
@@ -73,9 +74,9 @@ class Choice(NamedTuple):
 
     weights: dict[int, float]  # trials and their weights, the heaviest first
     probability_mc: np.ndarray  # of the judged rows
-    f1_macro: float
+    leading_score: float
     score: float  # by the objective, as it is shown
-    gain: Interval  # how much lower the ensemble's log-loss is than the best trial's
+    gain: Interval  # how much lower the mean of the ensemble's `Objective.losses` is than the best trial's
     lead: Interval  # how much higher its score is; of a log-loss how much lower
 
 
@@ -104,11 +105,12 @@ def describe(choice: Choice, objective: Objective, *, crossed: bool) -> str:
     """Say what is handed over, and why."""
     rows = "out of fold" if crossed else "on the validation rows"
     gain, lead = choice.gain, choice.lead
+    form, change = text.forms(in_units=objective.in_units)
     lower = text.interval(-gain.value, (-gain.high, -gain.low), text.change)
-    compared = f"log-loss {lower}"
-    if objective is not NLL:
-        compared += f", {objective.title} {text.interval(lead.value, lead[1:], text.change)}"
-    score = f"{objective.title} {text.score(choice.score)} {rows}"
+    compared = f"{'unexplained variance' if objective.numbers else 'log-loss'} {lower}"
+    if objective not in (NLL, R2):
+        compared += f", {objective.title} {text.interval(lead.value, lead[1:], change)}"
+    score = f"{objective.title} {form(choice.score)} {rows}"
     if len(choice.weights) > 1:
         return (
             f"Final head: an ensemble of {len(choice.weights)} trials, {score}. Against the best single "
@@ -130,13 +132,21 @@ def candidates(
 
     Args:
         held_out: by trial, see `FoldedPopulation.held_out`.
-        label_m: int64 [M], of the same rows.
+        label_m: int64 [M], of the same rows; numbers float64, several labels bool [M, C].
     """
     found = []
     for trial in trials:
         if trial.number not in held_out:
             continue
-        log_mc = torch.from_numpy(held_out[trial.number].astype(np.float32))
+        said_mc = held_out[trial.number].astype(np.float32)
+        if objective.numbers:
+            found.append(judged(trial, 1.0, said_mc, said_mc, label_m, objective))
+            continue
+        if objective.labels:
+            p_mc = expit(said_mc)
+            found.append(judged(trial, 1.0, p_mc, p_mc, label_m, objective))
+            continue
+        log_mc = torch.from_numpy(said_mc)
         temperature = fit_temperature(log_mc, torch.from_numpy(label_m))
         p_mc, raw_mc = ((log_mc / heat).softmax(1).numpy() for heat in (temperature, 1.0))
         found.append(judged(trial, temperature, p_mc, raw_mc, label_m, objective))
@@ -152,26 +162,27 @@ def judged(
     objective: Objective,
 ) -> CalibratedTrial:
     """Return a trial with its scores on the judged rows, or on some of them."""
-    f1, score = (one.of(label_m, probability_mc).value for one in (F1, objective))
+    leading, score = (one.of(label_m, probability_mc).value for one in (objective.leading, objective))
     # an area under the ROC curve is none where all rows are of one class
     better = -math.inf if math.isnan(score) else objective.utility(score)
-    loss = float(row_losses(probability_mc, label_m).mean())
-    return CalibratedTrial(trial, temperature, probability_mc, uncalibrated_mc, better, f1, loss)
+    loss = float(objective.losses(probability_mc, label_m).mean())
+    return CalibratedTrial(trial, temperature, probability_mc, uncalibrated_mc, better, leading, loss)
 
 
 def in_order(found: Sequence[CalibratedTrial]) -> list[CalibratedTrial]:
-    """Return candidates with the best first: by score; ties go to the lower log-loss, then to the earlier
+    """Return candidates with the best first: by score; ties go to the lower loss, then to the earlier
     trial."""
-    return sorted(found, key=lambda one: (-one.score, one.log_loss, one.trial.number))
+    return sorted(found, key=lambda one: (-one.score, one.loss, one.trial.number))
 
 
 def answers_again(
     trials: Sequence[FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
 ) -> dict[int, np.ndarray]:
     """Train trials once more for what `candidates` needs: of a record that does not hold it."""
-    population = _trained(trials, folds, seeds=seeds, precision=precision)
+    trained = _trained(trials, folds, seeds=seeds, precision=precision)
     return {
-        trial.number: population.held_out(index, judged=folds.judged) for index, trial in enumerate(trials)
+        trials[place].number: population.held_out(index, judged=folds.judged)
+        for place, population, index in trained
     }
 
 
@@ -185,8 +196,8 @@ def choose(
 ) -> Choice:
     """Return what is handed over: the greedy ensemble where it is the better one, else the best candidate.
 
-    The ensemble is better where its log-loss is lower by more than chance, and its score by the objective is
-    not worse by more than chance: 95 % intervals of the paired differences, over units.
+    The ensemble is better where its loss (`Objective.losses`) is lower by more than chance, and its score by
+    the objective is not worse by more than chance: 95 % intervals of the paired differences, over units.
 
     Args:
         label_m: int64 [M], of the judged rows.
@@ -196,18 +207,18 @@ def choose(
     every_kmc = np.stack([one.probability_mc for one in found])
     weight_k = greedy_weights(every_kmc, label_m, seed=seed)
     together_mc = mean_of(every_kmc, weight_k)
-    lower_m = row_losses(best.probability_mc, label_m) - row_losses(together_mc, label_m)
+    lower_m = objective.losses(best.probability_mc, label_m) - objective.losses(together_mc, label_m)
     gain = mean_difference(lower_m, unit_m)
     score, score_of_best = (objective.of(label_m, p_mc) for p_mc in (together_mc, best.probability_mc))
     ahead = score - score_of_best if objective.up else score_of_best - score
     lead = ahead.difference_interval(unit_m)
     if not (gain.low > 0 and lead.high >= 0):
         shown = objective.utility(best.score)
-        return Choice({best.trial.number: 1.0}, best.probability_mc, best.f1_macro, shown, gain, lead)
+        return Choice({best.trial.number: 1.0}, best.probability_mc, best.leading_score, shown, gain, lead)
     order = sorted(np.flatnonzero(weight_k).tolist(), key=lambda k: -weight_k[k])
     weights = {found[k].trial.number: float(weight_k[k]) for k in order}
-    f1 = score if objective is F1 else F1.of(label_m, together_mc)
-    return Choice(weights, together_mc, f1.value, score.value, gain, lead)
+    leading = score if objective is objective.leading else objective.leading.of(label_m, together_mc)
+    return Choice(weights, together_mc, leading.value, score.value, gain, lead)
 
 
 def hand_over(
@@ -226,37 +237,46 @@ def hand_over(
             head with the weights of its best epoch.
     """
     by_number = {one.trial.number: one for one in found}
-    parts = {"best": (choice.weights, choice.probability_mc, choice.f1_macro)}
+    parts = {"best": (choice.weights, choice.probability_mc, choice.leading_score)}
     for depth, name in NAMES.items():
         of_depth = next((one for one in found if one.trial.params["depth"] == depth), None)
         if of_depth and (weights := {of_depth.trial.number: 1.0}) != choice.weights:
-            parts[name] = (weights, of_depth.probability_mc, of_depth.f1_macro)
+            parts[name] = (weights, of_depth.probability_mc, of_depth.leading_score)
     needed = dict.fromkeys(number for weights, _, _ in parts.values() for number in weights)
     trials = [by_number[number].trial for number in needed]
     heads = _final_heads(trials, folds, seeds=seeds, precision=precision, refit=refit)
     finalists = []
-    for name, (weights, p_mc, f1) in parts.items():
+    for name, (weights, p_mc, leading) in parts.items():
         members = [
             Member(number, weight, by_number[number].temperature, heads[number])
             for number, weight in weights.items()
         ]
-        log_mc = torch.from_numpy(p_mc).double().clamp_min(torch.finfo(torch.float64).tiny).log()
-        temperature = fit_temperature(log_mc, torch.from_numpy(folds.judged_labels))
+        temperature, said_mc = _calibrated(p_mc, folds)
         raw_mc = mean_of(
             np.stack([by_number[number].uncalibrated_mc for number in weights]), list(weights.values())
         )
-        held_out = HeldOut(folds.judged_rows, (log_mc / temperature).softmax(1).numpy(), raw_mc)
+        held_out = HeldOut(folds.judged_rows, said_mc, raw_mc)
         finalists.append(
             Finalist(
                 name,
                 members[0].trial,
                 ALL_SEEDS if len(seeds) > 1 else 0,
-                f1,
+                leading,
                 Ensemble(tuple(members), temperature),
                 held_out if refit else None,  # else it answers them itself: it has not learned from them
             )
         )
     return finalists
+
+
+def _calibrated(p_mc: np.ndarray, folds: Folds) -> tuple[float, np.ndarray]:
+    """Return the temperature of what is handed over, and its calibrated answers; numbers, and probabilities
+    of several labels, stay as they are."""
+    if folds.objective.numbers or folds.objective.labels:
+        return 1.0, p_mc
+    log_mc = torch.from_numpy(p_mc).double().clamp_min(torch.finfo(torch.float64).tiny).log()
+    temperature = fit_temperature(log_mc, torch.from_numpy(folds.judged_labels))
+    return temperature, (log_mc / temperature).softmax(1).numpy()
 
 
 def _final_heads(
@@ -272,23 +292,31 @@ def _final_heads(
     if refit:
         specs = [judged_at_its_end(spec) for spec in specs]
     data = folds.learning if refit else folds.parts[0]
-    population = Population(specs, data, seeds=seeds, precision=precision)
-    population.train(max(spec.epochs for spec in specs))
-    return {trial.number: population.heads(index) for index, trial in enumerate(trials)}
+    found: dict[int, tuple[Head, ...]] = {}
+    for group in groups_that_fit(specs, [data], seeds=len(seeds)):
+        chosen = [specs[place] for place in group]
+        population = Population(chosen, data, seeds=seeds, precision=precision)
+        population.train(max(spec.epochs for spec in chosen))
+        found |= {trials[place].number: population.heads(index) for index, place in enumerate(group)}
+    return found
 
 
 def scores_with_fresh_seeds(
     chosen: dict[str, FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
 ) -> dict[str, np.ndarray]:
     """Return the score [S] of each configuration with fresh seeds, by the objective; seeds are paired."""
-    population = _trained(list(chosen.values()), folds, seeds=seeds, precision=precision)
-    return {name: population.outcome(index).score_s for index, name in enumerate(chosen)}
+    trained, names = _trained(list(chosen.values()), folds, seeds=seeds, precision=precision), list(chosen)
+    return {names[place]: population.outcome(index).score_s for place, population, index in trained}
 
 
 def _trained(
     trials: Sequence[FinishedTrial], folds: Folds, *, seeds: Sequence[int], precision: Precision
-) -> FoldedPopulation:
+) -> Iterator[tuple[int, FoldedPopulation, int]]:
+    """Yield each trial's place, a trained population and its number there; as many at a time as fit."""
     specs = [folds.as_judged(head_spec(dict(trial.params))) for trial in trials]
-    population = FoldedPopulation(specs, folds.parts, seeds=seeds, precision=precision)
-    population.train(max(spec.epochs for spec in specs))
-    return population
+    for group in groups_that_fit(specs, folds.parts, seeds=len(seeds)):
+        chosen = [specs[place] for place in group]
+        population = FoldedPopulation(chosen, folds.parts, seeds=seeds, precision=precision)
+        population.train(max(spec.epochs for spec in chosen))
+        for index, place in enumerate(group):
+            yield place, population, index

@@ -17,9 +17,12 @@ from optuna.distributions import (
 )
 
 from trainer.core.errors import InputError
-from trainer.heads.head_config import CLOSED_FORMS, HeadSpec
+from trainer.heads.head_config import CLOSED_FORMS, SOLVERS, HeadSpec, Target
 
 DEFAULT_SPACE = Path(__file__).with_name("space.yaml")
+NUMBER_SPACE = Path(__file__).with_name("number_space.yaml")
+LABEL_SPACE = Path(__file__).with_name("label_space.yaml")
+SPACES: dict[Target, Path] = {"class": DEFAULT_SPACE, "number": NUMBER_SPACE, "labels": LABEL_SPACE}
 EXPECTED = "a fixed value, {choice: [a, b]}, {uniform: [low, high]}, {log: [low, high]} or {int: [low, high]}"
 
 MOST_ITERATIONS = 400  # of L-BFGS, which stops by itself long before
@@ -73,7 +76,12 @@ CONDITIONS: dict[str, Callable[[Params], bool]] = {
     "warmup": _where("scheduler", "onecycle", "warmup_cosine"),
     "plateau_patience": _where("scheduler", "plateau"),
     "label_smoothing": _has_loss,
-    "focal_gamma": _descends,
+    "focal_gamma": lambda params: _descends(params) and params.get("loss", "focal") == "focal",
+    "loss": _descends,
+    "huber_delta": _where("loss", "huber"),
+    "gamma_pos": _where("loss", "asymmetric"),
+    "gamma_neg": _where("loss", "asymmetric"),
+    "margin": _where("loss", "asymmetric"),
     "class_beta": _where("class_weight", "effective"),
     "batch_size": _descends,
     "patience": _descends,
@@ -97,7 +105,8 @@ class Space:
             suggest: called once with each varying name that applies and its distribution; returns the value.
         """
         params: Params = {}
-        names = [*CONDITIONING, *(name for name in self.text if name not in CONDITIONING)]
+        first = [name for name in CONDITIONING if name in self.text]
+        names = [*first, *(name for name in self.text if name not in CONDITIONING)]
         for name in names:
             if name in CONDITIONS and not CONDITIONS[name](params):
                 continue
@@ -105,16 +114,23 @@ class Space:
         return params
 
     @property
+    def target(self) -> Target:
+        """Whether heads of classes are searched, of a number or of several labels."""
+        return self.fixed.get("target", "class")
+
+    @property
     def max_epochs(self) -> int:
         """Maximum number of epochs that the space allows."""
-        line = self.varying.get("epochs")
-        return int(self.fixed["epochs"] if line is None else max(_extremes(line)))
+        return int(max(self.values("epochs")))
+
+    def values(self, name: str) -> list[Any]:
+        """Return the choices of a name, the ends of its range, or its fixed value."""
+        line = self.varying.get(name)
+        return [self.fixed.get(name)] if line is None else _extremes(line)
 
     def allows(self, name: str, value: Any) -> bool:
         """Return whether a name can take this value, as a choice or as its fixed value."""
-        line = self.varying.get(name)
-        choices = [self.fixed.get(name)] if line is None else _extremes(line)
-        return value in choices
+        return value in self.values(name)
 
     def distributions(self, params: Params) -> dict[str, BaseDistribution]:
         """Return the distributions of those of ``params`` that vary."""
@@ -133,7 +149,11 @@ def head_spec(params: Params) -> HeadSpec:
 
 
 def load_space(
-    override: Path | None = None, *, views: int = 0, recorded: Mapping[str, Any] | None = None
+    override: Path | None = None,
+    *,
+    views: int = 0,
+    recorded: Mapping[str, Any] | None = None,
+    target: Target = "class",
 ) -> Space:
     """Read the default space; lines of ``override`` replace its own.
 
@@ -141,12 +161,14 @@ def load_space(
         recorded: the lines of the study to resume, which replace the default space: that of another version
             of Headroom may have others.
         views: number of augmented views per training row; ``augment`` is searched if there are any.
+        target: of what heads the default space is.
 
     Raises:
         InputError: the file cannot be read, has an unknown name or a line that is no distribution, or needs
             augmented views where there are none.
     """
-    text = dict(recorded) if recorded else _read(DEFAULT_SPACE)
+    default = SPACES[target]
+    text = dict(recorded) if recorded else _read(default)
     if views:
         text["augment"] = {"choice": [False, True]}
     if override is not None:
@@ -160,7 +182,14 @@ def load_space(
                     f"Known names: {', '.join(text)}."
                 )
         text = {**text, **lines}
-    space = _parse(text, source=override or DEFAULT_SPACE)
+    space = _parse(text, source=override or default)
+    solvers = SOLVERS.get(target, ())
+    if solvers and not (space.target == target and set(space.values("solver")) <= {*solvers}):
+        what = "a number" if target == "number" else "several labels"
+        raise InputError(
+            f"{override}: heads of {what} have the target {target!r} and the solvers "
+            f"{' and '.join(solvers)}. Leave other values out."
+        )
     if not views and space.allows("augment", True):
         raise InputError(f"{override}: augment needs augmented views. Pass --views 4, or leave the line out.")
     return space
@@ -170,7 +199,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The search space {path} cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"The search space {path} cannot be read: {reason}.") from error
     except yaml.YAMLError as error:
         raise InputError(f"The search space {path} is not valid YAML: {error}") from error
     if content is None:
@@ -247,6 +277,9 @@ def _check_value(name: str, value: Any) -> None:
             raise ValueError(f"{value} is not 0, 1 or 2 hidden layers")
     elif name == "width":
         HeadSpec(hidden=(value,))
+    elif name == "target":
+        if value not in SPACES:
+            raise ValueError(f"{value!r} is not {', '.join(SPACES)}")
     elif name in SWITCHES:
         if not isinstance(value, bool):
             raise ValueError(f"{value!r} is not true or false")

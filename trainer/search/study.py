@@ -64,7 +64,8 @@ def rungs(epochs: int, pruner: Pruner) -> list[int]:
 
 def linear_path(space: Space) -> list[Params]:
     """Return the linear heads that every study begins with, because they take next to nothing: discriminants
-    of several shrinkages, and logistic regressions over the range of ``l2`` for each scaling.
+    of several shrinkages, and logistic regressions over the range of ``l2`` for each scaling. Of numbers
+    these are ridge regressions.
 
     They take turns, the likeliest first. Empty where the space has neither.
     """
@@ -77,7 +78,8 @@ def linear_path(space: Space) -> list[Params]:
         strengths = sorted(strengths, key=lambda one: abs(math.log(one / middle)))
     scaling = space.varying.get("scaling")
     scalings = scaling.choices if isinstance(scaling, CategoricalDistribution) else [space.fixed["scaling"]]
-    regressions = [{"solver": "lbfgs", "l2": one, "scaling": way} for one in strengths for way in scalings]
+    solver = "ridge" if space.target == "number" else "lbfgs"
+    regressions = [{"solver": solver, "l2": one, "scaling": way} for one in strengths for way in scalings]
     each = -(-len(regressions) // max(len(discriminants), 1))  # regressions to one discriminant
     turns = [[one, *regressions[i * each : (i + 1) * each]] for i, one in enumerate(discriminants)]
     chosen = [one for turn in turns for one in turn] or regressions
@@ -93,7 +95,7 @@ def _values(space: Space, name: str, wished: Sequence[float]) -> Sequence[float]
     line = space.varying.get(name)
     if isinstance(line, FloatDistribution):
         return [value for value in wished if line.low <= value <= line.high]
-    return [space.fixed[name]] if line is None else []
+    return [space.fixed[name]] if name in space.fixed else []
 
 
 def _first(line: Any) -> Any:

@@ -30,6 +30,11 @@ SPLIT_AND_METRIC = {
     "val_f1_macro": ("val", "f1_macro"),
     "val_accuracy": ("val", "accuracy"),
     "val_balanced_accuracy": ("val", "balanced_accuracy"),
+    "val_r2": ("val", "r2"),
+    "val_mae": ("val", "mae"),
+    "val_rmse": ("val", "rmse"),
+    "val_f1_macro_labels": ("val", "f1_macro_labels"),
+    "val_f1_micro_labels": ("val", "f1_micro_labels"),
 }
 
 
@@ -39,18 +44,19 @@ def trials_frame(records: Iterable[TrialRecord], *, began: float) -> pd.DataFram
 
 
 def _trial_row(record: TrialRecord, began: float) -> dict[str, Any]:
-    outcome = record.outcome
+    outcome, objective = record.outcome, record.outcome.objective
+    leading, *family = objective.family
     others: dict[str, Any] = {}
-    if outcome.objective is not F1:
-        others = _score_columns(outcome, outcome.objective, outcome.score_s, record.objective_unit_error)
+    if objective is not leading:
+        others = _score_columns(outcome, objective, record.objective_unit_error)
     return {
         Trials.TRIAL: record.number,
         Trials.STATE: record.state,
-        Trials.SEEDS: len(outcome.val_f1_macro_s),
+        Trials.SEEDS: len(outcome.val_loss_s),
         Trials.EPOCHS: outcome.epochs,
         Trials.BEST_EPOCH: float(outcome.best_epoch_s.mean()),
-        **_score_columns(outcome, F1, outcome.val_f1_macro_s, record.unit_error),
-        Trials.VAL_ACCURACY: float(outcome.val_accuracy_s.mean()),
+        **_score_columns(outcome, leading, record.unit_error),
+        **{one.column: float(outcome.score_of[one.column].mean()) for one in family},
         Trials.VAL_LOSS: float(outcome.val_loss_s.mean()),
         **others,
         Trials.PARAMETERS: record.parameters,
@@ -62,13 +68,12 @@ def _trial_row(record: TrialRecord, began: float) -> dict[str, Any]:
     }
 
 
-def _score_columns(
-    outcome: Outcome, objective: Objective, score_s: np.ndarray, unit_error: float
-) -> dict[str, float]:
-    """Return a score [S] of a trial, its standard errors and its interval, under their names in TRIALS."""
-    score, error = mean_over_seeds(score_s, most=objective.most)
+def _score_columns(outcome: Outcome, objective: Objective, unit_error: float) -> dict[str, float]:
+    """Return a score of a trial, its standard errors and its interval, under their names in TRIALS."""
+    within = {"most": objective.most, "least": objective.least}
+    score, error = mean_over_seeds(outcome.score_of[objective.column], **within)
     if math.isfinite(unit_error):
-        score = score_over_units_and_seeds(score.value, unit_error, error, most=objective.most)
+        score = score_over_units_and_seeds(score.value, unit_error, error, **within)
     return {
         objective.column: math.nan if outcome.failed else score.value,
         objective.column + Trials.SE: error,
@@ -187,9 +192,13 @@ def best_trials(trials: Sequence[FinishedTrial], *, cells: int) -> list[Finished
     Args:
         cells: probabilities that each of them gives; with many, fewer trials are held in memory.
     """
-    most = min(MOST_CANDIDATES, max(LEAST_CANDIDATES, MOST_CELLS // cells))
-    chosen = [*choose_finalists(trials).values(), *ranking(trials)[:most]]
+    chosen = [*choose_finalists(trials).values(), *ranking(trials)[: most_candidates(cells)]]
     return list({trial.number: trial for trial in chosen}.values())
+
+
+def most_candidates(cells: int) -> int:
+    """Return how many of the highest scores `best_trials` takes, with so many probabilities each."""
+    return min(MOST_CANDIDATES, max(LEAST_CANDIDATES, MOST_CELLS // cells))
 
 
 def best_row(trials: pd.DataFrame, objective: Objective) -> dict[Hashable, Any] | None:

@@ -18,7 +18,8 @@ class PredictConfig(CommonConfig):
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Image files, and folders that are searched recursively. Put names that begin with a dash after --."""
     run: str | None = None
-    """Id of the sweep whose best head is used. Default: the newest finished sweep with a head for images."""
+    """Id of the sweep, fine-tuning or fusion whose best head is used. Default: the newest finished sweep with
+    a head for images. A fusion reads captions from metadata.csv beside the images."""
     model_uri: str | None = None
     """Logged model to use instead of a sweep: models:/NAME/VERSION or runs:/RUN_ID/model."""
     encoder: str | None = None
@@ -27,13 +28,17 @@ class PredictConfig(CommonConfig):
     out: Path = Path("predictions.csv")
     """Output CSV; an existing file is replaced."""
     top_k: int = 3
-    """Number of classes per image, the most probable first."""
+    """Number of classes per image, the most probable first. A head of several labels writes the probability
+    of each label."""
     coverage: float | None = None
-    """Share of images whose true class the column prediction_set shall hold (0.5 to 0.99). Default: that of
-    the sweep."""
+    """Share of images whose true class the column prediction_set shall hold (0.5 to 0.99), or whose true
+    number lies from number_low to number_high. Default: that of the sweep."""
     max_bad: float = 0.05
     """Maximum share of corrupt files. With more, the CSV is written and the exit code is 1."""
     batch_size: int | Literal["auto"] = "auto"
     """Images per encoder batch. auto: the fastest of several, measured once and cached."""
     workers: int | Literal["auto"] = "auto"
     """Processes that decode images; 0: threads. auto: processes if threads are slower than the encoder."""
+    max_memory: str | None = None
+    """Memory for images while they are decoded, such as 2GB: larger ones are decoded one at a time. Default:
+    a tenth of what is free."""

@@ -6,12 +6,15 @@ are loaded on first use. Thread-safe, one image at a time.
 
 from __future__ import annotations
 
+import io
 import threading
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load
 
@@ -20,6 +23,7 @@ from trainer.data import demo
 from trainer.data.bit_depth import scaled
 from trainer.data.decode import DecodeError, decode, thumbnail
 from trainer.data.files import problem
+from trainer.data.formats import described_extensions, extensions
 from trainer.features.encoder import ImageEncoder
 from trainer.features.families import family_of
 from trainer.features.model_files import weight_files
@@ -33,6 +37,7 @@ MAX_UPLOAD_PIXELS = 50_000_000  # of an uploaded image: 150 MB as RGB
 PROMPTS = ("{}", "a photo of a {}.", "an image of a {}.")  # averaged per class
 DEFAULT_LOGIT_SCALE = 100.0  # if the model has none (the maximum of CLIP's)
 SIDE = 96  # pixels of the thumbnail on the map
+SHOWN_SIDE = 360  # pixels of an image that stands beside what the encoder sees
 
 
 class Explanation(NamedTuple):
@@ -45,6 +50,7 @@ class Explanation(NamedTuple):
     xy: tuple[float, float] | None
     thumbnail: bytes  # WebP
     novel: bool | None = None  # unlike the training images; None of a head that cannot tell
+    views: tuple[bytes, ...] = ()  # see `Explainer.views`
 
 
 BAD = Explanation("", np.empty(0), None, [], None, b"")
@@ -61,7 +67,7 @@ class Explainer:
         vectors: bytes | None,
         xy_n2: np.ndarray | None,
         train_n: np.ndarray | None,
-        cache_dir: Path | None = None,
+        model: Callable[[], Path | None] = lambda: None,
     ) -> None:
         """Load ``head.json``, ``head.safetensors`` and the N rows of the map.
 
@@ -69,12 +75,13 @@ class Explainer:
             vectors: `Artifact.VECTORS`; None: no neighbours and no position on the map.
             xy_n2: coordinates on the map.
             train_n: bool [N], training rows; only these are neighbours.
+            model: returns the folder of a model that carries the encoder; called on first use.
 
         Raises:
             InputError: one of the files is damaged.
         """
         self.recorded = read_head(card, weights)
-        self._cache_dir = cache_dir
+        self._model = model
         self._lock = threading.Lock()
         self._vectors_nd, self._xy_n2 = _vectors(vectors), xy_n2
         self._train = np.flatnonzero(train_n) if train_n is not None else np.empty(0, dtype=np.int64)
@@ -101,7 +108,22 @@ class Explainer:
                 self._place(vector_d),
                 thumbnail(decode(scaled(data, self.recorded.bits), min_side=4 * SIDE), SIDE),
                 self.is_novel(vector_d),
+                self._views(data),
             )
+
+    def views(self, data: bytes) -> tuple[bytes, ...]:
+        """Return an image to be shown and then what each encoder sees of it, resized and cropped, before
+        normalisation: WebP and PNG. () if it is corrupt. Raises InputError if an encoder is not available."""
+        with self._lock:
+            return self._views(data)
+
+    def _views(self, data: bytes) -> tuple[bytes, ...]:
+        try:
+            inputs = self._predictor.inputs(data, MAX_UPLOAD_PIXELS)
+            whole = decode(scaled(data, self.recorded.bits), min_side=2 * SHOWN_SIDE)
+        except DecodeError:
+            return ()
+        return (thumbnail(whole, SHOWN_SIDE), *map(png, inputs))
 
     def is_novel(self, vector_d: np.ndarray) -> bool | None:
         """Return whether features are unlike those of the training images; None if the head cannot tell."""
@@ -142,7 +164,7 @@ class Explainer:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return Predictor(self.recorded, cache_dir=self._cache_dir)
+        return Predictor(self.recorded, model=self._model())
 
     @cached_property
     def _placer(self) -> ProjectionTransform:
@@ -174,7 +196,7 @@ class Explainer:
     @cached_property
     def _names(self) -> tuple[ImageEncoder, np.ndarray, float] | None:
         """Encoder into the shared space, class vectors there, and the logit scale."""
-        if len(self.recorded.encoders) > 1:  # each has a shared space of its own
+        if len(self.recorded.encoders) > 1 or not self.recorded.classes:  # each has a shared space; no names
             return None
         (folder,), (used,) = self._predictor.folders, self.recorded.require_encoders()
         if family_of(folder).shared_image is None:
@@ -189,6 +211,18 @@ class Explainer:
         names = [name.replace("_", " ") for name in self.recorded.classes]
         vectors = [unit_rows(texts.encode([prompt.format(name) for name in names])) for prompt in PROMPTS]
         return encoder, unit_rows(np.mean(vectors, axis=0)), _logit_scale(folder)
+
+
+def png(pixels_chw: np.ndarray) -> bytes:
+    """Return a PNG of an image uint8 [3, H, W]."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels_chw.transpose(1, 2, 0)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def readable_images() -> tuple[list[str], str]:
+    """Return the extensions of image files that can be read here, such as ".jpg", and the same in words."""
+    return sorted(extensions()), described_extensions()
 
 
 def original(data: str, sample_id: str) -> bytes | None:

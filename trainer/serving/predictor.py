@@ -1,4 +1,4 @@
-"""Predict class probabilities of images with a logged head and its encoder.
+"""Predict probabilities of classes or labels, or numbers, of images with a logged head and its encoder.
 
 Shared by served models, the page "Try it" and ``trainer.predict``; needs no MLflow. Vectors are computed as
 for training: same decoding, preprocessing and compute type, rounded to the type of the feature store.
@@ -34,6 +34,7 @@ from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.novelty import NoveltyDetector, RelativeDistance
 from trainer.heads.training_data import Scale
+from trainer.serving.answer_columns import LABELS, NUMBER
 from trainer.stats.conformal import prediction_sets
 
 if TYPE_CHECKING:
@@ -58,6 +59,22 @@ class EncoderUsed(NamedTuple):
         return encoder_text(self.name, dtype=self.dtype, space=self.recipe, digest=self.key)
 
 
+class SaidLabels(NamedTuple):
+    """The labels that a head knows, and when it says one."""
+
+    names: tuple[str, ...]
+    thresholds_c: np.ndarray  # float64 [C], probabilities
+    separator: str
+
+    def joined(self, probability_nc: np.ndarray) -> list[str]:
+        """Return the labels of each row that are at or above their threshold, joined; "" for none."""
+        said_nc = probability_nc >= self.thresholds_c
+        return [
+            self.separator.join(name for name, said in zip(self.names, said_c, strict=True) if said)
+            for said_c in said_nc
+        ]
+
+
 @dataclass(frozen=True)
 class RecordedHead:
     """A logged head."""
@@ -71,12 +88,49 @@ class RecordedHead:
     thresholds: Mapping[float, float] = field(default_factory=dict)  # by coverage; {}: it has no sets
     novelty: NoveltyDetector | None = None
     bits: int | None = FULL  # that 16-bit images use; None: it learned from none, so each is read by itself
+    half_widths: Mapping[float, float] = field(
+        default_factory=dict
+    )  # of the intervals of numbers, by coverage
+    said: SaidLabels | None = None  # of several labels per image
 
-    def probabilities(self, vectors_nd: np.ndarray) -> np.ndarray:
-        """Return class probabilities, float32 [N, C], of features float32 [N, D]."""
+    @property
+    def numbers(self) -> bool:
+        """Whether it predicts a number; ``classes`` is () then."""
+        return self.head.numbers
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels where an image may have several; ``classes`` is () then. Else ()."""
+        return () if self.said is None else self.said.names
+
+    @property
+    def what(self) -> str:
+        """What it predicts, for people."""
+        if self.labels:
+            return f"{len(self.labels)} labels"
+        return "a number" if self.numbers else f"{len(self.classes)} classes"
+
+    def answers(self, vectors_nd: np.ndarray) -> np.ndarray:
+        """Return probabilities of classes or labels, float32 [N, C], of features float32 [N, D], or numbers
+        [N, 1]."""
         if not len(vectors_nd):
-            return np.empty((0, len(self.classes)), dtype=np.float32)
-        return self.head.probabilities(torch.as_tensor(vectors_nd)).numpy()
+            return np.empty((0, self.width), dtype=np.float32)
+        return self.head.answers(torch.as_tensor(vectors_nd)).numpy()
+
+    @property
+    def width(self) -> int:
+        """Columns of `answers`."""
+        return 1 if self.numbers else len(self.labels or self.classes)
+
+    def half_width(self, coverage: float | None = None) -> float | None:
+        """Return how far the true number is at most from a predicted one, with that probability.
+
+        None where too few rows were held out for it.
+
+        Args:
+            coverage: that probability, 0.5 to 0.99, two decimals; None: that of the sweep.
+        """
+        return self.half_widths.get(round(coverage or self.coverage, 2))
 
     def prediction_sets(
         self, probability_nc: np.ndarray, *, coverage: float | None = None
@@ -112,16 +166,19 @@ def read_head(card: bytes, weights: bytes) -> RecordedHead:
         described: dict[str, Any] = json.loads(card)
         tensors = load(weights)
         sets = described.get("prediction_sets", {})  # of a version that had none
+        intervals = described.get("intervals", {})  # of numbers
         return RecordedHead(
             _ensemble(described, tensors),
             tuple(described["classes"]),
             int(described["trial"]),
             int(described["seed"]),
             _encoders_of(described),
-            float(sets.get("coverage", 0)),
+            float((sets or intervals).get("coverage", 0)),
             {float(coverage): float(one) for coverage, one in sets.get("thresholds", {}).items()},
             _novelty(described, tensors),
             described.get("bits", FULL),  # absent in a version that knew no other
+            {float(coverage): float(one) for coverage, one in intervals.get("half_widths", {}).items()},
+            _said(described.get("labels")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise InputError(
@@ -180,6 +237,15 @@ def _ensemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> En
             Member(int(one["trial"]), float(one["weight"]), float(one["temperature"]), tuple(heads))
         )
     return Ensemble(tuple(members), float(described["temperature"]))
+
+
+def _said(labels: dict[str, Any] | None) -> SaidLabels | None:
+    if labels is None:
+        return None
+    names, thresholds_c = tuple(map(str, labels["names"])), np.array(labels["thresholds"], dtype=np.float64)
+    if thresholds_c.shape != (len(names),):
+        raise ValueError(f"{len(names)} labels and thresholds of the shape {thresholds_c.shape}")
+    return SaidLabels(names, thresholds_c, str(labels["separator"]))
 
 
 def _novelty(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> NoveltyDetector | None:
@@ -267,15 +333,25 @@ def _checked_folder(used: EncoderUsed, name: str, cache_dir: Path | None) -> Pat
 class BatchPrediction(NamedTuple):
     """Predictions of N images. Rows of corrupt images are NaN."""
 
-    probabilities_nc: np.ndarray  # float32
+    probabilities_nc: np.ndarray  # float32; of a head of numbers these, [N, 1]
     vectors_nd: np.ndarray  # float32, rounded as in the feature store
     reasons: list[str]  # why an image is corrupt, else ""
-    classes: tuple[str, ...]  # order of axis C
+    classes: tuple[str, ...]  # order of axis C; () of numbers and of several labels
+    said: SaidLabels | None = None  # of several labels
 
     def frame(self) -> pd.DataFrame:
-        """One row per image: ``label, confidence, error``; the first two are null for corrupt images."""
+        """One row per image: ``label, confidence, error``, or ``number, error``, or ``labels``, a column for
+        the probability of each label, and ``error``; all but the error are null for corrupt images."""
         import pandas as pd
 
+        if self.said is not None:
+            usable = [not reason for reason in self.reasons]
+            joined = zip(self.said.joined(self.probabilities_nc), usable, strict=True)
+            of_each = pd.DataFrame(self.probabilities_nc, columns=list(self.said.names))
+            of_each.insert(0, LABELS, [one if good else None for one, good in joined], allow_duplicates=True)
+            return of_each.assign(error=self.reasons)
+        if not self.classes:
+            return pd.DataFrame({NUMBER: self.probabilities_nc[:, 0], "error": self.reasons})
         good = [not reason for reason in self.reasons]
         best_n = np.nan_to_num(self.probabilities_nc, nan=0).argmax(1)
         labels = [self.classes[c] if usable else None for c, usable in zip(best_n, good, strict=True)]
@@ -325,10 +401,10 @@ class Predictor:
         encoder: str | Path | None = None,
         device: str = "auto",
     ) -> Predictor:
-        """Return the best head of a sweep, with its encoders.
+        """Return the best head of a sweep, or of a fine-tuning, with its encoders.
 
         Args:
-            run_id: of the sweep, in MLflow.
+            run_id: of the sweep or the fine-tuning, in MLflow.
             tracking_uri: the store; None: as :func:`trainer.open_run`.
             encoder: location of the encoder, if it has moved; of several, joined by ``+``.
             device: "auto", "cpu" or "cuda".
@@ -337,46 +413,80 @@ class Predictor:
             InputError: there is no such run or encoder, or the sweep used precomputed features.
         """
         from trainer.core.locations import default_tracking_uri
-        from trainer.serving.batch_predict import load_best_head
+        from trainer.serving.batch_predict import carrying_model, load_best_head
         from trainer.tracking.reader import RunFiles
+        from trainer.tracking.schema import SWEEP_KINDS
 
-        files = RunFiles(tracking_uri or default_tracking_uri(), run_id)
-        return cls(load_best_head(files), encoder=encoder, device=device)
+        files = RunFiles(tracking_uri or default_tracking_uri(), run_id, kinds=SWEEP_KINDS)
+        recorded = load_best_head(files)
+        return cls(recorded, encoder=encoder, device=device, model=carrying_model(files))
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of axis C."""
         return self.recorded.classes
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names, in the order of axis C, where an image may have several; else ()."""
+        return self.recorded.labels
+
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        """Probabilities from which each label is said, float64 [C]; None without labels."""
+        return None if self.recorded.said is None else self.recorded.said.thresholds_c
+
+    def answers(self, vectors_nd: np.ndarray) -> np.ndarray:
+        """Return what the head says of features, see `RecordedHead.answers`."""
+        return self.recorded.answers(vectors_nd)
+
     def predict(
         self, images: Sequence[bytes | str | Path], *, max_pixels: int = MAX_PIXELS
     ) -> BatchPrediction:
-        """Classify images, each by itself: a corrupt one has a reason and changes no other.
+        """Answer images, each by itself: a corrupt one has a reason and changes no other.
 
         Args:
             images: the bytes of image files, or their paths.
             max_pixels: larger images are refused.
         """
-        prepared: list[list[np.ndarray]] = []  # of each usable image, for each encoder
-        reasons = []
+        reasons: list[str] = []
+        pieces = [np.empty((0, 0), dtype=np.float32)]
+        for at in range(0, len(images), BATCH):  # a request of any length takes the memory of one batch
+            prepared = self._prepared(images[at : at + BATCH], reasons, max_pixels)
+            if prepared:
+                parts = [[image[i] for image in prepared] for i in range(len(self._encoders))]
+                pieces.append(concatenate_vectors(list(map(encode_prepared, self._encoders, parts))))
+        vectors_nd = np.concatenate(pieces[1:] or pieces)
+        usable = np.flatnonzero([not reason for reason in reasons])
+        for row in usable[~np.isfinite(vectors_nd).all(1)]:
+            reasons[row] = "the encoder gave it a vector with NaN or infinite numbers"
+        vectors_nd = vectors_nd[np.isfinite(vectors_nd).all(1)]
+        good = np.array([not reason for reason in reasons], dtype=bool)
+        width = vectors_nd.shape[1]
+        every_nd = np.full((len(images), width), np.nan, dtype=np.float32)
+        every_nc = np.full((len(images), self.recorded.width), np.nan, dtype=np.float32)
+        every_nd[good], every_nc[good] = vectors_nd, self.recorded.answers(vectors_nd)
+        return BatchPrediction(every_nc, every_nd, reasons, self.classes, self.recorded.said)
+
+    def _prepared(
+        self, images: Sequence[bytes | str | Path], reasons: list[str], max_pixels: int
+    ) -> list[list[np.ndarray]]:
+        """Return the usable images, for each encoder; ``reasons`` is given one for every image."""
+        prepared = []
         for image in images:
             try:
-                image = Path(image) if isinstance(image, str) else image
-                prepared.append(self._prepare(image, max_pixels))
+                prepared.append(self.inputs(Path(image) if isinstance(image, str) else image, max_pixels))
                 reasons.append("")
             except DecodeError as error:
                 reasons.append(error.reason)
-        good = np.array([not reason for reason in reasons], dtype=bool)
-        vectors_nd = concatenate_vectors(
-            [encode_prepared(one, [image[i] for image in prepared]) for i, one in enumerate(self._encoders)]
-        )
-        width = vectors_nd.shape[1] if len(prepared) else 0
-        every_nd = np.full((len(images), width), np.nan, dtype=np.float32)
-        every_nc = np.full((len(images), len(self.recorded.classes)), np.nan, dtype=np.float32)
-        every_nd[good], every_nc[good] = vectors_nd, self.recorded.probabilities(vectors_nd)
-        return BatchPrediction(every_nc, every_nd, reasons, self.classes)
+        return prepared
 
-    def _prepare(self, image: bytes | Path, max_pixels: int) -> list[np.ndarray]:
+    def inputs(self, image: bytes | Path, max_pixels: int = MAX_PIXELS) -> list[np.ndarray]:
+        """Return what each encoder is given of an image, before normalisation: uint8 [3, H, W].
+
+        Raises:
+            DecodeError: the image is corrupt.
+        """
         if isinstance(image, Path) and (why := problem(image)):
             raise DecodeError(why)
         if self.recorded.bits != FULL:

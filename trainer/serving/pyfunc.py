@@ -4,9 +4,9 @@ MLflow imports this module from the copy of the code in the model, so prediction
 logged. Nothing is unpickled: the weights are safetensors.
 
 A row has an ``image`` (an image file's bytes; in JSON as base64, with or without ``data:image/…;base64,``) or
-a ``path``. A server reads paths only in
-the folder HEADROOM_SERVE_FOLDER. HEADROOM_ENCODER is the location of the encoder if it is not included in the
-model and has moved; of several, all of them joined by +.
+a ``path``; for a head on images and captions also a ``text``, which may be empty. A server reads paths only
+in the folder HEADROOM_SERVE_FOLDER. HEADROOM_ENCODER is the location of the encoder if it is not included in
+the model and has moved; of several, all of them joined by +.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trainer.serving.predictor import Predictor
+from trainer.serving.answer_columns import HIGH, IS_OOD, LABELS, LOW, NUMBER, SCORE, SET
+from trainer.serving.fused import FUSED_CARD, FusionPredictor
+from trainer.serving.predictor import BatchPrediction, Predictor, RecordedHead
 
 IMAGE, PATH = "image", "path"  # input columns
+TEXT = "text"  # another one, of a head on images and captions
 LABEL, CONFIDENCE, PROBABILITIES, TOP, ERROR = "label", "confidence", "probabilities", "top_k", "error"
-SET = "prediction_set"  # this and the next two: output columns of heads that can fill them
-SCORE, IS_OOD = "ood_score", "is_ood"
 TOP_K = 5
 ENCODER, FOLDER = "HEADROOM_ENCODER", "HEADROOM_SERVE_FOLDER"
 IN_A_SERVER = "__pyfunc_model_path__"  # set by MLflow's scoring server (3.17, pyfunc/scoring_server)
@@ -42,23 +43,30 @@ _TF_BYTES = re.compile(r"\{'b64': '([^']*)'\}")  # TensorFlow Serving's {"b64": 
 
 def load(path: str) -> ServedModel:
     """Load the model in a data folder. Raises InputError if the encoder is not available."""
-    return ServedModel(Predictor.from_folder(Path(path), encoder=os.environ.get(ENCODER) or None))
+    folder, encoder = Path(path), os.environ.get(ENCODER) or None
+    if (folder / FUSED_CARD).is_file():
+        return ServedModel(FusionPredictor.from_folder(folder, encoder=encoder))
+    return ServedModel(Predictor.from_folder(folder, encoder=encoder))
 
 
 class ServedModel:
     """Model with the ``predict`` method that MLflow calls."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor | FusionPredictor) -> None:
         self._predictor = predictor
 
     def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return one prediction per row: ``label, confidence, probabilities`` (in the order of the
         classes), ``top_k`` (a list of label and probability, the most probable first) and ``error``, "" if
         there is none; of a head that has them also ``prediction_set`` (a list of classes), ``ood_score`` and
-        ``is_ood`` (unlike the training images).
+        ``is_ood`` (unlike the training images). Of a head of numbers: ``number``, ``number_low``,
+        ``number_high`` (null where it has no intervals) and ``error``. Of a head of several labels:
+        ``labels`` (those that are said, joined by its separator), ``probabilities`` (in the order of the
+        labels), ``top_k`` and ``error``.
 
         Args:
-            rows: with a column ``image`` or ``path``, or both.
+            rows: with a column ``image`` or ``path``, or both; of a head on images and captions also
+                ``text``.
             params: ``top_k``.
 
         Raises:
@@ -72,8 +80,9 @@ class ServedModel:
         top_k = int((params or {}).get("top_k", TOP_K))
         images, paths = (rows.get(name, pd.Series(index=rows.index, dtype=object)) for name in (IMAGE, PATH))
         inputs = [_input(image, path) for image, path in zip(images, paths, strict=True)]
-        usable = [one for one in inputs if not isinstance(one, str)]
-        predicted = self._predictor.predict(usable)
+        texts = rows.get(TEXT, pd.Series(index=rows.index, dtype=object))
+        usable = [(one, text) for one, text in zip(inputs, texts, strict=True) if not isinstance(one, str)]
+        predicted = self._predicted([one for one, _ in usable], [text for _, text in usable])
         answers = iter(zip(predicted.probabilities_nc, predicted.reasons, predicted.vectors_nd, strict=True))
         none = np.empty(0)
         results = [(none, one, none) if isinstance(one, str) else next(answers) for one in inputs]
@@ -81,18 +90,27 @@ class ServedModel:
         # dtype object keeps None, which is null in JSON; NaN is not valid JSON
         return pd.DataFrame(table, dtype=object)
 
+    def _predicted(self, images: list[bytes | Path], texts: list[Any]) -> BatchPrediction:
+        if isinstance(self._predictor, FusionPredictor):
+            captions = [text if isinstance(text, str) else "" for text in texts]  # null: none
+            return self._predictor.predict(images, captions)
+        return self._predictor.predict(images)
+
     def _row(self, probs_c: np.ndarray, reason: str, vector_d: np.ndarray, top_k: int) -> dict[str, Any]:
         recorded = self._predictor.recorded
+        if recorded.numbers:
+            return _number_row(recorded, None if reason else float(probs_c[0]), reason)
         more = ((SET,) if recorded.thresholds else ()) + ((SCORE, IS_OOD) if recorded.novelty else ())
+        names = recorded.labels or recorded.classes
         if reason:
-            nothing = dict.fromkeys((LABEL, CONFIDENCE, PROBABILITIES, TOP, *more))
+            said = (LABELS,) if recorded.labels else (LABEL, CONFIDENCE)
+            nothing = dict.fromkeys((*said, PROBABILITIES, TOP, *more))
             return {**nothing, ERROR: reason}
         best = np.argsort(-probs_c, kind="stable")[: max(top_k, 1)]
         row: dict[str, Any] = {
-            LABEL: recorded.classes[best[0]],
-            CONFIDENCE: float(probs_c[best[0]]),
+            **_said(recorded, probs_c),
             PROBABILITIES: [float(p) for p in probs_c],
-            TOP: [{LABEL: recorded.classes[c], "probability": float(probs_c[c])} for c in best],
+            TOP: [{LABEL: names[c], "probability": float(probs_c[c])} for c in best],
             ERROR: "",
         }
         sets = recorded.prediction_sets(probs_c[None])
@@ -102,6 +120,25 @@ class ServedModel:
             score_n = recorded.novelty.scores(vector_d[None])
             row |= {SCORE: float(score_n[0]), IS_OOD: bool(recorded.novelty.is_novel(score_n)[0])}
         return row
+
+
+def _said(recorded: RecordedHead, probs_c: np.ndarray) -> dict[str, Any]:
+    """Return the class and its probability, or the labels."""
+    if recorded.said is not None:
+        return {LABELS: recorded.said.joined(probs_c[None])[0]}
+    best = int(probs_c.argmax())
+    return {LABEL: recorded.classes[best], CONFIDENCE: float(probs_c[best])}
+
+
+def _number_row(recorded: RecordedHead, number: float | None, reason: str) -> dict[str, Any]:
+    width = recorded.half_width()
+    known = number is not None and width is not None
+    return {
+        NUMBER: number,
+        LOW: number - width if known else None,  # type: ignore[operator]
+        HIGH: number + width if known else None,  # type: ignore[operator]
+        ERROR: reason,
+    }
 
 
 def _input(image: Any, path: Any) -> bytes | Path | str:
@@ -115,7 +152,10 @@ def _input(image: Any, path: Any) -> bytes | Path | str:
     allowed = os.environ.get(FOLDER)
     if not allowed:
         return f"a server reads no paths; send the {IMAGE}" if IN_A_SERVER in os.environ else Path(path)
-    real = Path(path).resolve()
+    try:
+        real = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a zero byte
+        return "not a file name"
     return real if real.is_relative_to(Path(allowed).resolve()) else "outside of the folder that is served"
 
 

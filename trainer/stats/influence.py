@@ -95,6 +95,49 @@ def of_f1_macro(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Lin
     return Linearised(float(f1_macro(confusion)), adds_n / (either_c > 0).sum())
 
 
+def of_f1_weighted(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Linearised:
+    """Return the F1 of the classes, averaged by how often each occurs among the labels, as scikit-learn's
+    ``f1_score(average="weighted")``."""
+    confusion = confusion_matrix(label_n, pred_n, classes=classes)
+    rows_c, either_c = confusion.sum(1), confusion.sum(0) + confusion.sum(1)
+    f1_c = ratio(2 * np.diagonal(confusion), either_c)
+    share_c = ratio(rows_c, either_c) / len(label_n)
+    value = float(f1_c @ rows_c / len(label_n))
+    of_label_n = (2 * (label_n == pred_n) - f1_c[label_n]) * share_c[label_n]
+    more_of_label_n = (f1_c[label_n] - value) / len(label_n)  # a row also raises the share of its label
+    return Linearised(value, of_label_n - f1_c[pred_n] * share_c[pred_n] + more_of_label_n)
+
+
+def of_f1_second(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Linearised:
+    """Return the F1 of the second class, which is the positive one of two."""
+    own_n, said_n = label_n == 1, pred_n == 1
+    either_n = own_n.astype(np.float64) + said_n
+    either = either_n.sum()
+    if not either:
+        return Linearised(0.0, np.zeros(len(label_n)))
+    value = float(2 * (own_n & said_n).sum() / either)
+    return Linearised(value, (2 * (own_n & said_n) - value * either_n) / either)
+
+
+def of_mcc(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Linearised:
+    """Return the Matthews correlation coefficient, from -1 to 1 and 0 by chance, as scikit-learn's
+    ``matthews_corrcoef``; of several classes Gorodkin's (2004). 0 where all labels, or answers, are the same.
+
+    With s rows, c of them right, t and p rows of each class by label and by answer, it is A / √(P·T):
+    A = c·s - t·p, P = s² - p·p, T = s² - t·t.
+    """
+    confusion = confusion_matrix(label_n, pred_n, classes=classes).astype(np.float64)
+    rows, right = confusion.sum(), np.trace(confusion)
+    t_c, p_c = confusion.sum(1), confusion.sum(0)
+    above, of_said, of_labels = right * rows - t_c @ p_c, rows**2 - p_c @ p_c, rows**2 - t_c @ t_c
+    if not of_said or not of_labels:
+        return Linearised(0.0, np.zeros(len(label_n)))
+    value = float(above / np.sqrt(of_said * of_labels))
+    adds_n = (label_n == pred_n) * rows + right - p_c[label_n] - t_c[pred_n]
+    shrinks_n = (rows - p_c[pred_n]) / of_said + (rows - t_c[label_n]) / of_labels
+    return Linearised(value, adds_n / np.sqrt(of_said * of_labels) - value * shrinks_n)
+
+
 def of_balanced_accuracy(label_n: np.ndarray, pred_n: np.ndarray, *, classes: int) -> Linearised:
     """Return the balanced accuracy: the mean recall of the classes that occur among the labels, as
     scikit-learn's ``balanced_accuracy_score``."""

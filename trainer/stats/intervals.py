@@ -21,29 +21,29 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_over_seeds(score_s: np.ndarray, *, most: float = 1.0) -> tuple[Interval, float]:
-    """Return the mean of a score (0 to ``most``) over S seeds with Student's t-interval, and its standard
-    error.
+def mean_over_seeds(score_s: np.ndarray, *, most: float = 1.0, least: float = 0.0) -> tuple[Interval, float]:
+    """Return the mean of a score (``least`` to ``most``) over S seeds with Student's t-interval, and its
+    standard error.
 
     The interval is cut to where a score can lie. With one seed there is none: low, high and standard
     error are NaN.
     """
     (mean, low, high), error = _student(score_s)
-    return Interval(mean, float(np.clip(low, 0, most)), float(np.clip(high, 0, most))), error
+    return Interval(mean, float(np.clip(low, least, most)), float(np.clip(high, least, most))), error
 
 
 def score_over_units_and_seeds(
-    score: float, unit_error: float, seed_error: float, *, most: float = 1.0
+    score: float, unit_error: float, seed_error: float, *, most: float = 1.0, least: float = 0.0
 ) -> Interval:
-    """Return a score (0 to ``most``) with a normal 95 % interval for both sources of chance, cut to that
-    range.
+    """Return a score (``least`` to ``most``) with a normal 95 % interval for both sources of chance, cut to
+    that range.
 
     Args:
         unit_error: standard error over rows, or groups of rows.
         seed_error: over seeds; NaN for one seed.
     """
     reach = Z95 * math.hypot(unit_error, 0.0 if math.isnan(seed_error) else seed_error)
-    return Interval(score, max(score - reach, 0.0), min(score + reach, most))
+    return Interval(score, max(score - reach, least), min(score + reach, most))
 
 
 def paired_difference(score_a_s: np.ndarray, score_b_s: np.ndarray) -> Interval:

@@ -97,6 +97,17 @@ class Resampled(NamedTuple):
         """Return the paired difference: in every draw both arms have the same rows and the same seeds."""
         return Resampled(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
 
+    def gain_over(self, other: Resampled) -> Resampled:
+        """Return the paired difference as a share of the other's; NaN where that is 0."""
+        return Resampled(
+            *(
+                np.divide(
+                    mine - theirs, theirs, out=np.full_like(theirs, np.nan, dtype=float), where=theirs > 0
+                )
+                for mine, theirs in zip(map(np.asarray, self), map(np.asarray, other), strict=True)
+            )
+        )
+
     def of_class(self, index: int) -> Resampled:
         """Return the same of one class alone."""
         return Resampled(*(values[..., index] for values in self))

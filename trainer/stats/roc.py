@@ -23,7 +23,7 @@ from trainer.stats.paired_bootstrap import Resampled
 DRAWS = 2000
 CELLS = 3_000_000  # numbers of one table held at once
 FEWEST_ERRORS = 10  # false accepts that a FAR must stand for, to be spoken of
-AUC, EER, ACCURACY, TAR = "auc", "eer", "accuracy", "tar"
+AUC, EER, ACCURACY, TAR, FAR = "auc", "eer", "accuracy", "tar", "far"
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,21 @@ class PersonBootstrap:
             measured[name] = Resampled(values[0], values[1 : 1 + self.draws], values[1 + self.draws :])
         return measured
 
+    def rates(self, accepted_p: np.ndarray) -> dict[str, Resampled]:
+        """Return `TAR` and `FAR` of a threshold that stays fixed.
+
+        Args:
+            accepted_p: bool [P], which pairs it accepts.
+        """
+        parts: dict[str, list[np.ndarray]] = {TAR: [], FAR: []}
+        for weight_lp in self._weights():
+            for name, of_kind in ((TAR, self.pairs.same_p), (FAR, ~self.pairs.same_p)):
+                parts[name].append(_share(weight_lp[:, of_kind], accepted_p[of_kind]))
+        return {
+            name: Resampled(values[0], values[1 : 1 + self.draws], values[1 + self.draws :])
+            for name, values in ((name, np.concatenate(found)) for name, found in parts.items())
+        }
+
     def curve_band(self, score_p: np.ndarray, far_g: np.ndarray, *, level: float = 0.95) -> np.ndarray:
         """Return the bounds [2, G] of a pointwise percentile interval of the TAR at the FARs [G]."""
         draws = []
@@ -231,18 +246,20 @@ def _figures(
     fars: Sequence[float],
 ) -> dict[str, np.ndarray]:
     curve = roc(score_p, same_p, weight_lp)
-    kinds = []
-    for of_kind in (same_p, ~same_p):
-        counted = weight_lp[:, of_kind]
-        total = counted.sum(1, dtype=np.float64)
-        hits = (counted * right_p[of_kind]).sum(1, dtype=np.float64)
-        kinds.append(np.divide(hits, total, out=np.full(len(total), np.nan), where=total > 0))
+    kinds = [_share(weight_lp[:, of_kind], right_p[of_kind]) for of_kind in (same_p, ~same_p)]
     return {
         AUC: area(curve),
         EER: equal_error_rate(curve),
         ACCURACY: (kinds[0] + kinds[1]) / 2,
         **{f"{TAR}{far:g}": tar_at_far(curve, far) for far in fars},
     }
+
+
+def _share(weight_lp: np.ndarray, hit_p: np.ndarray) -> np.ndarray:
+    """Return the weighted share of hits [L]; NaN where nothing counts."""
+    total = weight_lp.sum(1, dtype=np.float64)
+    hits = (weight_lp * hit_p).sum(1, dtype=np.float64)
+    return np.divide(hits, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
 def p_value(difference: Resampled) -> float:

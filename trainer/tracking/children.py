@@ -63,19 +63,26 @@ def metrics_of(child: ChildRun) -> Iterator[Metric]:
 
 
 def complete_child_trials(client: MlflowClient, parent: Run) -> set[int]:
-    """Return the trials with a complete child run. Incomplete runs are deleted, to be written again."""
-    whole = set()
-    for run in runs(client, parent.info.experiment_id, where=tag_filter(Tag.PARENT, parent.info.run_id)):
-        if run.info.status == "RUNNING" or Tag.STOPPED in run.data.tags:
+    """Return the trials with a complete child run. Incomplete runs are deleted, to be written again.
+
+    So is a second run of one trial: a server that hangs may carry out a request that was given up and,
+    meanwhile, made again.
+    """
+    whole: set[int] = set()
+    where = tag_filter(Tag.PARENT, parent.info.run_id)
+    for run in list(runs(client, parent.info.experiment_id, where=where)):  # pages would shift meanwhile
+        tags = run.data.tags
+        trial = int(tags[Tag.TRIAL]) if Tag.TRIAL in tags else None
+        if run.info.status == "RUNNING" or Tag.STOPPED in tags or trial in whole:
             client.delete_run(run.info.run_id)
-        elif Tag.TRIAL in run.data.tags:
-            whole.add(int(run.data.tags[Tag.TRIAL]))
+        elif trial is not None:
+            whole.add(trial)
     return whole
 
 
 def close_unfinished_children(client: MlflowClient, parent: Run, *, stopped: Stopped, ended_ms: int) -> None:
     """Close the child runs that were still open when their sweep stopped, as KILLED."""
     where = f"{tag_filter(Tag.PARENT, parent.info.run_id)} AND attributes.status = 'RUNNING'"
-    for run in runs(client, parent.info.experiment_id, where=where):
+    for run in list(runs(client, parent.info.experiment_id, where=where)):  # pages would shift meanwhile
         client.set_tag(run.info.run_id, Tag.STOPPED, stopped)
         client.set_terminated(run.info.run_id, "KILLED", max(ended_ms, run.info.start_time))

@@ -5,26 +5,31 @@ MLflow is imported inside the functions: the import takes 1.4 s, too long for ``
 
 from __future__ import annotations
 
-import atexit
+import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from trainer.core import scratch
 from trainer.core.errors import InputError, first_line
 from trainer.core.locations import without_password
+from trainer.core.text import cut
 from trainer.tracking import database
+from trainer.tracking.server import LIMITS, ServerClient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
+SHOWN = 200  # characters of a name, or another library's message, in a sentence
 PAGE = 1_000  # runs per request
+# Loggers that print the trace of an error which is raised, too.
+TALKATIVE = ("mlflow.store.db.utils", "sqlalchemy.pool")
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # else a line per run on stdout
@@ -36,14 +41,19 @@ def connect(tracking_uri: str) -> MlflowClient:
     """Return a client for the store, creating it if necessary. MLflow's telemetry is off.
 
     Raises:
-        InputError: see :func:`trainer.tracking.database.prepare`.
+        InputError: see :func:`trainer.tracking.database.prepare` and `check_driver`. Calls of a server's
+            client raise :class:`trainer.tracking.server.ServerAway` where it does not answer.
     """
-    for name, value in QUIET.items():
+    for name, value in (QUIET | LIMITS).items():
         os.environ.setdefault(name, value)  # read by the import below
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     from mlflow import MlflowClient
 
     database.prepare(tracking_uri)
-    return MlflowClient(tracking_uri)
+    database.check_driver(tracking_uri)
+    client = MlflowClient(tracking_uri)
+    return cast("MlflowClient", ServerClient(client)) if tracking_uri.startswith("http") else client
 
 
 def find_run(client: MlflowClient, run_id: str) -> Run:
@@ -76,8 +86,8 @@ def read_artifact(client: MlflowClient, run: Run, artifact: str) -> bytes | None
     listed = client.list_artifacts(run.info.run_id, parent_of(artifact))
     if artifact not in {entry.path for entry in listed}:
         return None
-    with tempfile.TemporaryDirectory() as scratch:
-        return Path(client.download_artifacts(run.info.run_id, artifact, scratch)).read_bytes()
+    with tempfile.TemporaryDirectory() as beside:
+        return Path(client.download_artifacts(run.info.run_id, artifact, beside)).read_bytes()
 
 
 def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
@@ -90,18 +100,17 @@ def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    scratch = tempfile.mkdtemp(prefix="headroom-")
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    folder = scratch.of_process("model")
     try:
-        with _default_store(tracking_uri):
-            return Path(download_artifacts(artifact_uri=artifact_uri, dst_path=scratch))
+        with default_store(tracking_uri):
+            return Path(download_artifacts(artifact_uri=artifact_uri, dst_path=str(folder)))
     except (MlflowException, OSError, ValueError) as error:
         raise InputError(f"{flag} {artifact_uri} cannot be downloaded: {first_line(error)}.") from error
 
 
 @contextmanager
-def _default_store(tracking_uri: str) -> Iterator[None]:
-    """Make MLflow resolve ``models:/`` in that store: 3.17 does so in its default one, whatever is passed."""
+def default_store(tracking_uri: str) -> Iterator[None]:
+    """Make MLflow resolve ``models:/`` and ``runs:/`` in that store: 3.17 passes over what it is given."""
     import mlflow
 
     before = os.environ.get("MLFLOW_TRACKING_URI")  # which MLflow sets with its default store
@@ -149,7 +158,8 @@ def open_experiment(client: MlflowClient, name: str) -> str:
         except MlflowException as error:
             experiment = find_experiment(client, name)  # another process may have created it
             if experiment is None:
-                raise InputError(f"--experiment {name!r} cannot be created: {error}") from error
+                why = cut(first_line(error), SHOWN)
+                raise InputError(f"--experiment {cut(name, SHOWN)!r} cannot be created: {why}") from error
     return experiment.experiment_id
 
 

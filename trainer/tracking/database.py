@@ -17,13 +17,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-from filelock import FileLock
+from urllib.parse import quote, urlsplit
 
 from trainer.core import atomic
-from trainer.core.errors import InputError
-from trainer.core.locations import check_no_password, without_password
+from trainer.core.errors import InputError, first_line
+from trainer.core.locations import (
+    check_characters,
+    check_no_password,
+    hide_password,
+    sqlite_file,
+    sqlite_uri,
+    without_password,
+)
+from trainer.core.process_lock import exclusive
 
 # WAL needs shared memory, which machines on a network file system do not have.
 NETWORK_FILESYSTEMS = {
@@ -39,6 +45,7 @@ NETWORK_FILESYSTEMS = {
     "beegfs",
     "fuse.sshfs",
 }
+STORES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")  # that MLflow knows
 SIDECARS = ("-journal", "-wal", "-shm")
 IN_USE_AFTER_S = 5.0
 SERVER_TIMEOUT_S = 10.0
@@ -59,7 +66,7 @@ def prepare(tracking_uri: str) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".lock")):
+        with exclusive(path.with_name(path.name + ".lock"), f"the new tracking store {path}"):
             if not _tables(path):
                 _create(path)
             elif not _is_current(path):
@@ -78,39 +85,125 @@ def check(tracking_uri: str) -> None:
         InputError: see `sqlite_path`; it holds a password; or the server does not answer.
     """
     check_no_password(tracking_uri)
-    if sqlite_path(tracking_uri) is not None or not tracking_uri.startswith("http"):
+    if sqlite_path(tracking_uri) is not None:
         return
+    check_driver(tracking_uri)
+    web = tracking_uri.lower().startswith("http")
     try:
-        urllib.request.urlopen(tracking_uri, timeout=SERVER_TIMEOUT_S).close()
+        if web:
+            parts = urlsplit(tracking_uri)  # urllib takes a user and a password for a part of the host's name
+            host = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            urllib.request.urlopen(host, timeout=SERVER_TIMEOUT_S).close()
+        else:
+            _check_database(tracking_uri)
     except urllib.error.HTTPError:
         pass  # it answers; MLflow reports missing permissions
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever a driver raises
+        what, advice = ("MLflow server", "Start it (mlflow server)") if web else ("database", "Start it")
         raise InputError(
-            f"The MLflow server {without_password(tracking_uri)} does not answer: {error}. Start it "
-            "(mlflow server), correct --tracking-uri, or omit it to use the default store."
+            f"The {what} {without_password(tracking_uri)} does not answer: "
+            f"{hide_password(first_line(error), tracking_uri)}. {advice}, correct --tracking-uri, or omit it "
+            "to use the default store."
         ) from error
+
+
+def _check_database(tracking_uri: str) -> None:
+    """Connect to it once; MLflow would try for minutes. Of Databricks nothing is checked."""
+    import sqlalchemy
+
+    if "://" in tracking_uri and not tracking_uri.startswith("databricks"):
+        engine = sqlalchemy.create_engine(tracking_uri)
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
+
+
+def check_driver(tracking_uri: str) -> None:
+    """Raise InputError for a database whose Python driver is not installed."""
+    if "://" not in tracking_uri or tracking_uri.lower().startswith(("http", "databricks")):
+        return
+    import sqlalchemy
+
+    try:
+        sqlalchemy.make_url(tracking_uri).get_dialect().import_dbapi()
+    except ImportError as error:
+        raise InputError(
+            f"--tracking-uri {without_password(tracking_uri)} needs the Python package {error.name}, which "
+            "is not installed. Install it, name a driver that you have (postgresql+psycopg2://…), or use a "
+            "SQLite file (sqlite:///mlruns/mlflow.db) or an MLflow server (http://host:5000)."
+        ) from error
+    except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
+        raise InputError(
+            f"--tracking-uri {without_password(tracking_uri)} is no address of a database: "
+            f"{hide_password(first_line(error), tracking_uri)}."
+        ) from error
+
+
+@contextmanager
+def opening_study(tracking_uri: str) -> Iterator[None]:
+    """Let one process at a time look for a study and create its run, so that there is one of each name.
+
+    Only in a SQLite store: who else uses a server is not known.
+
+    Raises:
+        InputError: as of :func:`prepare`.
+    """
+    prepare(tracking_uri)
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        yield
+        return
+    with exclusive(path.with_name(path.name + ".study.lock"), f"the tracking store {path} to open a study"):
+        yield
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:
     """Return the absolute path of a SQLite URI; None for a server or another database.
 
     Raises:
-        InputError: the URI names a folder, or a SQLite database in memory.
+        InputError: the URI names a folder, a SQLite database in memory, or what cannot hold runs.
     """
-    if tracking_uri.startswith("sqlite"):
-        name = tracking_uri.partition(":///")[2].partition("?")[0]
-        if name in ("", ":memory:"):
-            raise InputError(
-                f"--tracking-uri {without_password(tracking_uri)} names no file, so nothing would be stored. "
-                "Pass one with a path, for example sqlite:///mlruns/mlflow.db."
-            )
-        return Path(name).absolute()
-    if tracking_uri.startswith("file:") or not ("://" in tracking_uri or tracking_uri == "databricks"):
+    shown = without_password(tracking_uri)
+    scheme, colon, _ = tracking_uri.partition("://")
+    if tracking_uri.startswith(("sqlite:", "sqlite+")):
+        return _file_of(tracking_uri)
+    if tracking_uri == "databricks" or (colon and _dialect(scheme) in STORES):
+        return None
+    if colon and not tracking_uri.startswith("file:"):
         raise InputError(
-            f"--tracking-uri {without_password(tracking_uri)} names a folder, and MLflow 3 no longer "
-            "supports plain folders. Pass a SQLite file (sqlite:///mlruns/mlflow.db) or a server (http://host:5000)."
+            f"--tracking-uri {shown} cannot hold runs: {scheme}:// is none of {', '.join(STORES)}. Pass a "
+            "SQLite file (sqlite:///mlruns/mlflow.db) or a server (http://host:5000), which may keep its "
+            "artifacts in a bucket."
         )
-    return None
+    raise InputError(
+        f"--tracking-uri {shown} names a folder, and MLflow 3 no longer supports plain folders. Pass a "
+        "SQLite file (sqlite:///mlruns/mlflow.db) or a server (http://host:5000)."
+    )
+
+
+def _dialect(scheme: str) -> str:
+    return scheme.lower().partition("+")[0]
+
+
+def _file_of(tracking_uri: str) -> Path:
+    """Return the absolute path of a SQLite URI, with the checks of `sqlite_path`."""
+    check_characters("--tracking-uri", tracking_uri, utf8=True)
+    shown = without_password(tracking_uri)
+    if tracking_uri.partition(":")[0] not in ("sqlite", "sqlite+pysqlite"):
+        raise InputError(f"--tracking-uri {shown} names another driver than Python's own. Pass sqlite:///….")
+    name, options = sqlite_file(tracking_uri) or "", tracking_uri.partition("?")[2]
+    if name in ("", ":memory:"):
+        raise InputError(
+            f"--tracking-uri {shown} names no file, so nothing would be stored. "
+            "Pass one with a path, for example sqlite:///mlruns/mlflow.db."
+        )
+    if options and ("/" in options or "=" not in options):
+        raise InputError(
+            f"--tracking-uri {shown} holds a ?, after which options of SQLite are read. Write %3F for a ? in "
+            "a path."
+        )
+    return Path(name).absolute()
 
 
 def artifact_root(path: Path) -> str:
@@ -123,7 +216,7 @@ def _tables(path: Path) -> set[str]:
     if path.is_dir():
         raise InputError(
             f"The tracking store {path} is a folder; a SQLite file was expected. "
-            f"Pass --tracking-uri sqlite:///{path}/mlflow.db to keep the store inside it."
+            f"Pass --tracking-uri {sqlite_uri(path / 'mlflow.db')} to keep the store inside it."
         )
     if not path.exists() or path.stat().st_size == 0:
         return set()
@@ -228,11 +321,11 @@ def _migrate(path: Path, artifacts: str) -> None:
     levels = [logger.level for logger in chatty]
     for logger in chatty:
         logger.setLevel(logging.ERROR)  # else dozens of lines, one per migration
-    engine = utils.create_sqlalchemy_engine(f"sqlite:///{path}")
+    engine = utils.create_sqlalchemy_engine(sqlite_uri(path))
     try:
         if path.exists():
             utils._upgrade_db(engine)
-        SqlAlchemyStore(f"sqlite:///{path}", artifacts).engine.dispose()
+        SqlAlchemyStore(sqlite_uri(path), artifacts).engine.dispose()
     finally:
         engine.dispose()
         for logger, level in zip(chatty, levels, strict=True):
@@ -249,13 +342,18 @@ def _temporary(path: Path) -> Path:
 
 def _publish(temporary: Path, path: Path) -> None:
     """Rename a closed database atomically and durably."""
-    mode = "DELETE" if _filesystem(path.parent) in NETWORK_FILESYSTEMS else "WAL"
+    mode = "DELETE" if is_on_network(path.parent) else "WAL"
     with closing(_connect(temporary)) as connection:  # closing the last connection empties the log
         connection.execute(f"PRAGMA journal_mode = {mode}")
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     atomic.sync_folder(path.parent)
+
+
+def is_on_network(folder: Path) -> bool:
+    """Return whether a folder is on a network file system, as far as the system tells."""
+    return _filesystem(folder) in NETWORK_FILESYSTEMS
 
 
 def _filesystem(folder: Path) -> str:

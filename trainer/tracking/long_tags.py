@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from trainer.core.locations import storable
 from trainer.core.text import cut
 from trainer.tracking.client import read_artifact
 from trainer.tracking.schema import LONG_TAGS, Artifact
@@ -21,7 +22,7 @@ def split_long(tags: Mapping[str, object]) -> tuple[dict[str, str], dict[str, by
     """
     from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
-    text_of = {tag: str(value) for tag, value in tags.items()}
+    text_of = {tag: storable(str(value)) for tag, value in tags.items()}
     long = {tag for tag in LONG_TAGS if len(text_of.get(tag, "")) > MAX_TAG_VAL_LENGTH}
     short = {
         tag: Artifact.of_tag(tag) if tag in long else cut(text, MAX_TAG_VAL_LENGTH)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainer.tracking.children import close_unfinished_children
-from trainer.tracking.client import connect, find_experiment, runs, tag_filter
+from trainer.tracking.claims import is_lost, remove_leftovers
+from trainer.tracking.client import connect, find_experiment, local_folder, runs, tag_filter
 from trainer.tracking.long_tags import whole
 from trainer.tracking.schema import Kind, RunState, Stopped, Tag, run_state
 
@@ -44,7 +45,7 @@ def find_study(tracking_uri: str, experiment: str, study: str, *, kind: Kind = K
 
 
 def close_lost_runs(tracking_uri: str, experiment: str) -> list[str]:
-    """Close the runs of dead processes and their incomplete child runs.
+    """Close the runs of dead processes and their incomplete child runs, and remove their temporary files.
 
     Returns:
         Ids of the closed parent runs: KILLED, tagged as lost, ended at their last heartbeat.
@@ -54,12 +55,16 @@ def close_lost_runs(tracking_uri: str, experiment: str) -> list[str]:
     if found is None:
         return []
     open_runs = runs(client, found.experiment_id, where="attributes.status = 'RUNNING'")
-    lost = [run for run in open_runs if Tag.HEARTBEAT in run.data.tags and state_of(run) is not RunState.LIVE]
+    ours = [run for run in open_runs if Tag.HEARTBEAT in run.data.tags]
+    lost = [run for run in ours if is_lost(run, silent=state_of(run) is not RunState.LIVE)]
     for run in lost:
-        ended_ms = int(float(run.data.tags[Tag.HEARTBEAT]) * 1000)
+        ended_ms = int(min(float(run.data.tags[Tag.HEARTBEAT]), time.time()) * 1000)
         close_unfinished_children(client, run, stopped=Stopped.LOST, ended_ms=ended_ms)
         client.set_tag(run.info.run_id, Tag.STOPPED, Stopped.LOST)
         client.set_terminated(run.info.run_id, "KILLED", max(ended_ms, run.info.start_time))
+        folder = local_folder(run.info.artifact_uri)
+        if folder is not None:
+            remove_leftovers(folder)
     return [run.info.run_id for run in lost]
 
 

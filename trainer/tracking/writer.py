@@ -11,17 +11,16 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from filelock import FileLock, Timeout
-
-from trainer.core import atomic
+from trainer.core import atomic, scratch, signals
 from trainer.core.console import say
 from trainer.core.errors import InputError, first_line
+from trainer.core.locations import hide_password, storable
 from trainer.core.text import cut
 from trainer.tracking import long_tags, schema
 from trainer.tracking.children import (
@@ -32,6 +31,7 @@ from trainer.tracking.children import (
     metrics_of,
     tags_of,
 )
+from trainer.tracking.claims import busy, claim
 from trainer.tracking.client import (
     check_not_moved,
     connect,
@@ -42,14 +42,19 @@ from trainer.tracking.client import (
     read_artifact,
 )
 from trainer.tracking.schema import SCHEMA_VERSION, Artifact, Kind, RunState, Stopped, Tag
+from trainer.tracking.server import ServerAway, Unsent
 from trainer.tracking.studies import state_of, test_looks
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import BaseFileLock
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
 NAME_LENGTH = 250  # MLflow's limit for a run's name
+ATTEMPTS = 3  # of a request, each after the server has answered others
+PATIENCE_S = 120.0  # how long the end of a command waits for a server
+T = TypeVar("T")
 
 
 class RunWriter:
@@ -57,18 +62,25 @@ class RunWriter:
 
     Left normally the run is FINISHED; by KeyboardInterrupt KILLED and labelled interrupted; by any
     other exception FAILED with its text. Until then a thread sets the heartbeat tag.
+
+    While a server is away, files wait on this machine, and the heart sends them when it answers again.
     """
 
-    def __init__(self, client: MlflowClient, run: Run, *, claim: FileLock | None) -> None:
-        """For :meth:`start` and :meth:`resume`. ``claim``: see :func:`_claim`."""
+    def __init__(self, client: MlflowClient, run: Run, *, claimed: BaseFileLock | None) -> None:
+        """For :meth:`start` and :meth:`resume`. ``claimed``: see :func:`trainer.tracking.claims.claim`."""
         self.run_id: str = run.info.run_id
         self.study: str = run.data.tags.get(Tag.STUDY, "")
         self.shown: set[int] = set()  # trials that have their whole child run
         self._client = client
         self._run = run
         self._folder = local_folder(run.info.artifact_uri)
-        self._claim = claim
+        self._claimed = claimed
         self._lock = threading.Lock()  # one caller of MLflow at a time
+        self._unsent = Unsent(self.run_id)
+        self._keeping = threading.Lock()  # of what is unsent
+        self._answers = threading.Event()  # cleared while the server is away
+        self._answers.set()
+        self._was_away = False
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -96,13 +108,16 @@ class RunWriter:
         all_tags = {Tag.KIND: Kind.SWEEP, **tags, **own}
         experiment_id = open_experiment(client, experiment)
         short, long = long_tags.split_long(all_tags)
-        run = client.create_run(experiment_id, tags=short, run_name=cut(study, NAME_LENGTH))
-        writer = cls(client, run, claim=_claim(run))
-        for artifact, content in long.items():
-            writer.file(artifact, content)
-        writer.file(Artifact.CONFIG, config_yaml.encode())
-        writer._log(writer.run_id, params=params)
-        writer._heart.start()
+        run = client.create_run(experiment_id, tags=short, run_name=cut(storable(study), NAME_LENGTH))
+        writer = cls(client, run, claimed=claim(run))
+        with ExitStack() as if_it_fails:
+            if_it_fails.enter_context(writer)
+            for artifact, content in long.items():
+                writer.file(artifact, content)
+            writer.file(Artifact.CONFIG, config_yaml.encode())
+            writer._log(writer.run_id, params=params)
+            writer._heart.start()
+            if_it_fails.pop_all()
         return writer
 
     @classmethod
@@ -117,11 +132,12 @@ class RunWriter:
         run = find_run(client, run_id)
         check_not_moved(client, client.get_experiment(run.info.experiment_id))
         if local_folder(run.info.artifact_uri) is None and state_of(run) is RunState.LIVE:
-            raise _busy(run)
-        writer = cls(client, run, claim=_claim(run))
+            raise busy(run)
+        writer = cls(client, run, claimed=claim(run))
         client.set_tag(run_id, Tag.HEARTBEAT, str(time.time()))
         client.update_run(run_id, status="RUNNING")
         _clear_labels(client, run_id)
+        writer._send_unsent()  # of a process that ended while the server was away
         writer.shown = complete_child_trials(client, run)
         writer._heart.start()
         return writer
@@ -135,6 +151,8 @@ class RunWriter:
 
     def read_file(self, artifact: str) -> bytes | None:
         """Return a file that is already logged; ``None`` where it is not."""
+        if self._folder is None and (waiting := self._unsent.read(artifact)) is not None:
+            return waiting
         with nullcontext() if self._folder is not None else self._lock:
             return read_artifact(self._client, self._run, artifact)
 
@@ -149,24 +167,33 @@ class RunWriter:
         if self._folder is not None:
             atomic.write_bytes(self._folder / artifact, data)
             return
-        with self._lock, tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch, Path(artifact).name)
+        with self._keeping:
+            if self._answers.is_set():
+                try:
+                    self._send(artifact, data)
+                    return
+                except ServerAway as error:
+                    self._note_away(error)
+            self._unsent.keep(artifact, data)
+
+    def _send(self, artifact: str, data: bytes) -> None:
+        with self._lock, tempfile.TemporaryDirectory() as beside:
+            path = Path(beside, Path(artifact).name)
             path.write_bytes(data)
             self._client.log_artifact(self.run_id, str(path), parent_of(artifact))
 
     def folder(self, artifact: str, source: Path) -> None:
         """Log a folder, replacing an earlier one of that name; by rename where the store is local."""
         if self._folder is None:
-            with self._lock:
-                self._client.log_artifacts(self.run_id, str(source), artifact)
+            self._patiently(lambda: self._client.log_artifacts(self.run_id, str(source), artifact))
             return
         target = self._folder / artifact
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-            shutil.copytree(source, Path(scratch, "new"))
+        with scratch.folder(target.parent, f".{target.name}.") as beside:
+            shutil.copytree(source, beside / "new")
             if target.exists():
-                target.rename(Path(scratch, "old"))
-            Path(scratch, "new").rename(target)
+                target.rename(beside / "old")
+            (beside / "new").rename(target)
 
     def register(self, name: str, artifact: str) -> str | None:
         """Make a logged model the newest version of ``name`` in MLflow's registry.
@@ -176,57 +203,97 @@ class RunWriter:
         """
         from mlflow.exceptions import MlflowException
 
-        with self._lock:
-            try:
-                if not self._client.search_registered_models(f"name = '{name}'"):
-                    self._client.create_registered_model(name, tags={Tag.STUDY: self.study})
-                made = self._client.create_model_version(
-                    name, f"{self._run.info.artifact_uri}/{artifact}", self.run_id, await_creation_for=0
-                )
-            except MlflowException as error:
-                say(f"Warning: MLflow's registry did not take the model {name}: {first_line(error)}")
-                return None
-        return f"models:/{name}/{made.version}"
+        versions = f"name = '{name}' and run_id = '{self.run_id}'"
+        before: set[str] | None = None
 
-    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
-        """Log metrics of the sweep itself. What is not a finite number is left out: MLflow would store 0."""
+        def make() -> str:
+            nonlocal before
+            if not self._client.search_registered_models(f"name = '{name}'"):
+                self._client.create_registered_model(name, tags={Tag.STUDY: self.study})
+            found = {one.version for one in self._client.search_model_versions(versions)}
+            before = found if before is None else before
+            if late := found - before:  # made by a request that was given up
+                return f"models:/{name}/{late.pop()}"
+            source = f"{self._run.info.artifact_uri}/{artifact}"
+            made = self._client.create_model_version(name, source, self.run_id, await_creation_for=0)
+            return f"models:/{name}/{made.version}"
+
+        try:
+            return self._patiently(make)
+        except MlflowException as error:
+            say(f"Warning: MLflow's registry did not take the model {name}: {first_line(error)}")
+            return None
+
+    @property
+    def away(self) -> bool:
+        """Whether the store is a server that does not answer now."""
+        return not self._answers.is_set()
+
+    def wait_for_server(self) -> None:
+        """Wait until the server answers again.
+
+        Raises:
+            ServerAway: it did not within `PATIENCE_S`. Files that it lacks wait for the next command.
+        """
+        if self.away:
+            say(f"Waiting for the MLflow server, {PATIENCE_S:.0f} s at most.")
+            if not self._answers.wait(PATIENCE_S):
+                raise ServerAway(self._client.tracking_uri, TimeoutError(f"no answer for {PATIENCE_S:.0f} s"))
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0, wait: bool = True) -> None:
+        """Log metrics of the sweep itself. What is not a finite number is left out: MLflow would store 0.
+
+        Args:
+            wait: for a server that is away; else ServerAway is raised.
+        """
         from mlflow.entities import Metric
 
         now_ms = int(time.time() * 1000)
         entries = [Metric(k, float(v), now_ms, step) for k, v in values.items() if math.isfinite(v)]
-        self._log(self.run_id, metrics=entries)
+        if wait:
+            self._patiently(lambda: self._log(self.run_id, metrics=entries))
+        else:
+            self._at_once(lambda: self._log(self.run_id, metrics=entries))
 
     def budget(self, trials: int) -> None:
         """Note how many trials the sweep is to have, those of earlier starts included."""
-        with self._lock:
-            self._client.set_tag(self.run_id, Tag.BUDGET, str(trials))
+        self._patiently(lambda: self._client.set_tag(self.run_id, Tag.BUDGET, str(trials)))
 
     def looked(self) -> int:
         """Note that this run has answered the test rows. Returns how often runs on the same data have."""
         tags = self._run.data.tags
         mine = int(tags.get(Tag.TEST_LOOKS, 0)) + 1
-        with self._lock:
+
+        def note() -> int:
             self._client.set_tag(self.run_id, Tag.TEST_LOOKS, str(mine))
             return test_looks(self._client, digest=tags[Tag.DIGEST])
 
+        return self._patiently(note)
+
     def trials(self, children: Sequence[ChildRun]) -> None:
-        """Create one child run per finished trial; trials that have theirs already are passed over."""
+        """Create one child run per finished trial; trials that have theirs already are passed over.
+
+        Raises:
+            ServerAway: at once. What is half-written is deleted before the run is closed, or resumed.
+        """
         for child in children:
             if child.trial not in self.shown:
                 self._trial(child)
                 self.shown.add(child.trial)
 
     def _trial(self, child: ChildRun) -> None:
-        with self._lock:
-            run = self._client.create_run(
+        run = self._at_once(
+            lambda: self._client.create_run(
                 self._run.info.experiment_id,
                 start_time=child.started_ms,
                 tags=long_tags.split_long(tags_of(child, self._run))[0],
                 run_name=cut(child.name, NAME_LENGTH),
             )
-        self._log(run.info.run_id, params=child.params, metrics=list(metrics_of(child)))
-        with self._lock:  # last: a child that is still RUNNING is known to be half-written
-            self._client.set_terminated(run.info.run_id, STATUS[child.state], child.ended_ms)
+        )
+        run_id = run.info.run_id
+        self._at_once(lambda: self._log(run_id, params=child.params, metrics=list(metrics_of(child))))
+        # last: a child that is still RUNNING is known to be half-written
+        self._at_once(lambda: self._client.set_terminated(run_id, STATUS[child.state], child.ended_ms))
 
     def finish(self) -> None:
         """Close the run as FINISHED."""
@@ -239,7 +306,7 @@ class RunWriter:
     def failed(self, error: BaseException) -> None:
         """Close the run as FAILED, with the error's text."""
         text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        self._close("FAILED", {Tag.STOPPED: Stopped.ERROR, Tag.ERROR: text})
+        self._close("FAILED", {Tag.STOPPED: Stopped.ERROR, Tag.ERROR: hide_password(text)})
 
     def __enter__(self) -> Self:
         return self
@@ -250,7 +317,12 @@ class RunWriter:
         if self._ended.is_set():
             return
         if error is None:
-            self.finish()
+            try:
+                self.finish()
+            except KeyboardInterrupt:
+                if not self._ended.is_set():
+                    self.interrupted()
+                raise
         elif isinstance(error, KeyboardInterrupt):
             self.interrupted()
         else:
@@ -259,63 +331,90 @@ class RunWriter:
     def _log(
         self, run_id: str, *, params: Mapping[str, object] | None = None, metrics: Sequence[Metric] = ()
     ) -> None:
-        """Log in one call; the client cuts it into as many as MLflow's limits ask for."""
+        """Log in one call; the client cuts it into as many as MLflow's limits ask for. Takes no lock."""
         from mlflow.entities import Param
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
         given = (params or {}).items()
         entries = [Param(k, cut(v, MAX_PARAM_VAL_LENGTH)) for k, v in given if v is not None]
-        with self._lock:
-            self._client.log_batch(run_id, metrics=metrics, params=entries, synchronous=True)
+        self._client.log_batch(run_id, metrics=metrics, params=entries, synchronous=True)
+
+    def _at_once(self, call: Callable[[], T]) -> T:
+        """Do a request, alone."""
+        try:
+            with self._lock:
+                return call()
+        except ServerAway as error:
+            self._note_away(error)
+            raise
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Do a request, alone, and again after a while where the server is away."""
+        for _ in range(ATTEMPTS):
+            self.wait_for_server()
+            try:
+                return self._at_once(call)
+            except ServerAway as error:
+                away = error
+        raise away
+
+    def _note_away(self, error: ServerAway) -> None:
+        if not self.away:
+            self._answers.clear()
+            self._was_away = True
+            say(
+                f"Warning: {first_line(error).partition(' Start it')[0]} The work goes on: its files wait in "
+                f"{self._unsent.folder} and are sent when the server answers again."
+            )
+
+    def _send_unsent(self) -> None:
+        """Send the files that wait for the server."""
+        with self._keeping:
+            for artifact, data in self._unsent.files():
+                self._send(artifact, data)
+            self._unsent.clear()
+            self._answers.set()
 
     def _beat(self) -> None:
         while not self._ended.wait(schema.HEARTBEAT_EVERY_S):
             try:
                 with self._lock:
                     self._client.set_tag(self.run_id, Tag.HEARTBEAT, str(time.time()))
-            except Exception:  # a locked database, a server away: the next beat tries again
+                if self.away:
+                    self._send_unsent()
+                    say("The MLflow server answers again; it has all files now.")
+            except ServerAway as error:
+                self._note_away(error)
+            except Exception:  # a locked database: the next beat tries again
                 continue
 
     def _close(self, status: str, labels: Mapping[str, object]) -> None:
-        self._ended.set()
-        self._heart.join()
+        if status == "FINISHED":
+            self.wait_for_server()
+        with signals.held():
+            self._ended.set()
+            if self._heart.is_alive():
+                self._heart.join(1.0 if self.away else None)
+            try:
+                if not self.away:  # else the next command closes the run
+                    self._at_once(lambda: self._set_closed(status, labels))
+            except ServerAway:
+                if status == "FINISHED":
+                    raise
+            if self._claimed is not None:
+                self._claimed.release()
+
+    def _set_closed(self, status: str, labels: Mapping[str, object]) -> None:
         now = time.time()
-        with self._lock:
-            if Tag.STOPPED in labels:
-                stopped = Stopped(str(labels[Tag.STOPPED]))
-                close_unfinished_children(self._client, self._run, stopped=stopped, ended_ms=int(now * 1000))
-            _clear_labels(self._client, self.run_id)  # closed as lost, perhaps, while the machine slept
-            for tag, text in long_tags.split_long({**labels, Tag.HEARTBEAT: now})[0].items():
-                self._client.set_tag(self.run_id, tag, text)
-            self._client.set_terminated(self.run_id, status)
-        if self._claim is not None:
-            self._claim.release()
-
-
-def _claim(run: Run) -> FileLock | None:
-    """Make sure that this process alone writes the run.
-
-    A run with a local folder is claimed by a file lock, which the system takes back when its holder
-    dies: a killed sweep can be resumed at once. Elsewhere only the heartbeat can tell, see ``resume``.
-    """
-    folder = local_folder(run.info.artifact_uri)
-    if folder is None:
-        return None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / "writer.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise _busy(run) from error
-    return lock
-
-
-def _busy(run: Run) -> InputError:
-    return InputError(
-        f"The study {run.data.tags.get(Tag.STUDY)} is being written by another process. Wait until it is "
-        "done, or stop it, or pass another --study. A process that died on another machine is given up "
-        f"{schema.HEARTBEAT_LOST_S:.0f} s after its last sign of life."
-    )
+        if Tag.STOPPED in labels:
+            stopped = Stopped(str(labels[Tag.STOPPED]))
+            close_unfinished_children(self._client, self._run, stopped=stopped, ended_ms=int(now * 1000))
+        elif self._was_away:
+            complete_child_trials(self._client, self._run)
+        _clear_labels(self._client, self.run_id)  # closed as lost, perhaps, while the machine slept
+        for tag, text in long_tags.split_long({**labels, Tag.HEARTBEAT: now})[0].items():
+            self._client.set_tag(self.run_id, tag, text)
+        self._client.set_terminated(self.run_id, status)
 
 
 def _clear_labels(client: MlflowClient, run_id: str) -> None:

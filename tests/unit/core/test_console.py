@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import string
+
 import pytest
+from rich.table import Table
 
 from trainer.core import console, text
 
@@ -66,3 +70,33 @@ def test_what_was_done_before_does_not_make_the_rate_better(clock: list[float], 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])
 def test_the_time_left_is_as_on_a_clock(seconds: float, words: str) -> None:
     assert text.left(seconds) == f"{words} left"
+
+
+HOSTILE = "cat\x1b[2J\x1b]52;c;aGk=\x07\x1b]8;;http://a\x1b\\ \x9b31m \u202egnp \r\b\x7f\u2028 \ud800"
+STEERING = set(HOSTILE) - set(string.printable) | set("\x1b\x07\r\b\x7f")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_text_of_others_is_harmless_in_lines_tables_and_bars(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.StringIO()
+    shown = console.SafeConsole(file=written, force_terminal=terminal, color_system=None, width=500)
+    monkeypatch.setattr(console, "console", shown)
+    console.say(HOSTILE)
+    assert r"cat\x1b[2J\x1b]52;c;aGk=\x07\x1b]8;;http://a\x1b" in written.getvalue()
+    assert r"\u202egnp \r\x08\x7f\u2028 \ud800" in written.getvalue()
+    assert not STEERING & set(written.getvalue())
+    table = Table(title=HOSTILE)
+    table.add_column(HOSTILE)
+    table.add_row(HOSTILE)
+    table.add_row("[/red] :smile: [bold]x[/bold]")  # neither markup nor emoji
+    shown.print(table)
+    assert "[/red] :smile: [bold]x[/bold]" in written.getvalue()
+    assert not STEERING & set(written.getvalue())
+    written.truncate(0)
+    with console.bar("Reading", "images") as bar:
+        bar.update(1, 1, HOSTILE)
+    written.getvalue().encode()  # no half of a surrogate
+    assert "\x1b]" not in written.getvalue()
+    assert "\u202e" not in written.getvalue()

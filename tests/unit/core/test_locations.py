@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-import pytest
+import contextlib
+from pathlib import Path
+from urllib.parse import quote
 
-from trainer.core.config import DataConfig, command_line, settings
+import pytest
+import sqlalchemy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.core.config import CommonConfig, DataConfig, command_line, settings
 from trainer.core.errors import InputError
-from trainer.core.locations import base_folder, check_no_password, default_tracking_uri, without_password
+from trainer.core.locations import (
+    base_folder,
+    check_is_local,
+    check_no_password,
+    default_tracking_uri,
+    hide_password,
+    sqlite_file,
+    sqlite_uri,
+    without_password,
+)
+from trainer.experiments.sweep.config import SweepConfig
+from trainer.tracking import database
 
 
 @pytest.mark.parametrize(
@@ -33,6 +51,15 @@ def test_the_store_is_headrooms_own_variable_else_mlflows_else_a_file(
         ("postgresql://host/runs?user=me&password=s3cret", "postgresql://host/runs?user=me&password=***"),
         ("https://host?token=s3cret#part", "https://host?token=***#part"),
         ("https://me@host:5000/a:b@c", "https://me@host:5000/a:b@c"),
+        ("https://host:5000/a@b", "https://host:5000/a@b"),
+        ("postgresql://me:s3/c?r#e:t@host/runs", "postgresql://me:***@host/runs"),
+        ("mysql+pymysql://me:s3%40cret@host/runs", "mysql+pymysql://me:***@host/runs"),
+        ("mssql:///?odbc_connect=DRIVER%3DX%3BPWD%3Ds3cret", "mssql:///?odbc_connect=***"),
+        ("https://host/?x=1&access_token=s3cret&y=2", "https://host/?x=1&access_token=***&y=2"),
+        (
+            "postgresql://host/r?sslpassword=s3cret&passfile=/p",
+            "postgresql://host/r?sslpassword=***&passfile=/p",
+        ),
         ("sqlite:////home/a:b@c/mlflow.db", "sqlite:////home/a:b@c/mlflow.db"),
     ],
 )
@@ -53,3 +80,69 @@ def test_a_password_is_refused_as_a_flag_and_taken_from_the_environment(
     assert config.tracking_uri == uri
     assert "s3cret" not in command_line("trainer.sweep", config)
     assert "s3cret" not in str(settings(config))
+
+
+SECRET = st.text(st.characters(codec="utf-8", exclude_characters="@"), min_size=8, max_size=30)
+
+
+@given(secret=SECRET, route=st.sampled_from(["userinfo", "query", "quoted"]))
+def test_no_text_about_a_store_holds_its_password_as_written_or_decoded(secret: str, route: str) -> None:
+    secret = f"s{secret}t"  # of no text that is there anyway
+    quoted = quote(secret, safe="")
+    uri = {
+        "userinfo": f"postgresql://me:{secret}@host/runs",
+        "quoted": f"https://me:{quoted}@host/",
+        "query": f"mysql://host/runs?user=me&password={quoted}",
+    }[route]
+    shown = without_password(uri)
+    written = secret if route == "userinfo" else quoted
+    assert written not in shown
+    assert without_password(shown) == shown
+    said = hide_password(f"no server at {uri}: user me, password {secret}, ({written})", uri)
+    assert secret not in said
+    assert written not in said
+
+
+@given(path=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=80))
+def test_a_file_is_named_by_its_uri_as_sqlalchemy_reads_it(path: str) -> None:
+    uri = sqlite_uri(Path("/") / path)
+    assert sqlite_file(uri) == str(Path("/") / path)
+    assert sqlalchemy.make_url(uri).database == str(Path("/") / path)
+    assert without_password(uri) == uri
+
+
+@given(uri=st.text(max_size=60) | st.from_regex(r"(sqlite|postgresql|http|s3|file)(\+\w+)?:/{0,4}.{0,30}"))
+def test_a_location_is_taken_or_refused_in_a_sentence(uri: str) -> None:
+    with contextlib.suppress(InputError):
+        CommonConfig(tracking_uri=uri)
+        database.sqlite_path(uri)
+        database.check_driver(uri)
+
+
+@pytest.mark.parametrize("field", ["tracking_uri", "experiment", "cache_dir", "data", "encoder"])
+def test_a_nul_is_refused_with_the_flag(field: str) -> None:
+    value = Path("/a\0b") if field == "cache_dir" else "a\0b"
+    with pytest.raises(InputError, match=f"--{field.replace('_', '-')} holds a NUL"):
+        DataConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_bytes_that_are_not_utf_8_are_refused_in_a_store_and_stored_escaped_elsewhere() -> None:
+    with pytest.raises(InputError, match="not UTF-8"):
+        database.sqlite_path("sqlite:////tmp/\udcff/mlflow.db")
+    flags = settings(DataConfig(data="/photos/\udcff", cache_dir=Path("/cache/\udce4")))
+    assert (flags["data"], flags["cache_dir"]) == ("/photos/\\udcff", "/cache/\\udce4")
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/key", "gs://b/k", "https://host/x", "file:///x"])
+@pytest.mark.parametrize("field", ["cache_dir", "space"])
+def test_an_address_is_not_taken_for_a_folder_of_that_name(field: str, path: str) -> None:
+    scheme = path.partition("://")[0]
+    with pytest.raises(
+        InputError, match=rf"--{field.replace('_', '-')} {scheme}://.* a path on this machine"
+    ):
+        SweepConfig(data="demo", **{field: Path(path)})
+
+
+def test_a_path_with_a_colon_is_a_path() -> None:
+    for path in ("C:/x", "a:b/c", "./s3:/x"):
+        check_is_local("--out", Path(path).absolute() if path.startswith(".") else Path(path))

@@ -118,7 +118,10 @@ FLAWS = {
     r"train_x has 10 rows and train_y has 9": {"train_x": X, "train_y": Y[:9]},
     r"train_x has shape \(10, 2, 2\)": {"train_x": X.reshape(10, 2, 2), "train_y": Y},
     r"train_y has shape \(10, 1\)": {"train_x": X, "train_y": Y[:, None]},
-    r"train_y has shape \(10,\) and type float64": {"train_x": X, "train_y": Y + 0.5},
+    r"train_y has NaN or infinite values in 10 of 10 rows \(row 0 has nan": {
+        "train_x": X,
+        "train_y": Y * np.nan,
+    },
     r"test_x has 3": {"train_x": X, "train_y": Y, "test_x": X[:, :3], "test_y": Y},
     r"no training row of '7'": {"train_x": X, "train_y": Y, "test_x": X, "test_y": Y + 7},
     r"classes holds 1 names, but labels run from 0 to 1": {"train_x": X, "train_y": Y, "classes": ["a"]},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +136,19 @@ def test_a_strip_that_would_explode_when_scaled_is_refused() -> None:
 def test_what_is_no_image_is_refused_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(DecodeError, match=reason):
         decode(data)
+
+
+def test_too_many_open_files_is_no_fault_of_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 4)).save(path)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            decode(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert decode(path).shape == (4, 4, 3)
 
 
 def test_floating_point_pixels_are_refused_for_want_of_a_range() -> None:

@@ -75,6 +75,16 @@ def test_captions_of_several_rows_or_of_a_list_come_together(folder: Path) -> No
     assert set(load(_lines(folder / "t.jsonl", *lines), seed=0).caption) == {"x | y"}
 
 
+@pytest.mark.parametrize("labels", [("cat", "dog"), ("dog", "dog")])
+def test_every_row_without_a_path_is_counted(folder: Path, labels: tuple[str, str]) -> None:
+    rows = [f"images/{i}.png,{label},c{i}" for i, label in enumerate(LABELS)]
+    without = [f",{label},none {i}" for i, label in enumerate(labels)]
+    manifest = load(_lines(folder / "t.csv", "path,label,caption", *rows[:3], *without, *rows[3:]), seed=0)
+    assert len(manifest) == len(LABELS)
+    assert manifest.quarantined == (("row 4", "no path in this row"), ("row 5", "no path in this row"))
+    assert manifest.caption == tuple(f"c{i}" for i in range(len(LABELS)))
+
+
 def test_a_tsv_without_header_is_read_as_conceptual_captions_are_written(folder: Path) -> None:
     manifest = load(
         _lines(folder / "cc.tsv", *(f"a photo of {i}\timages/{i}.png" for i in range(12))), seed=0

@@ -286,6 +286,7 @@ def test_a_cell_that_answers_as_the_baseline_does_has_no_effect() -> None:
     assert table[Ablation.EFFECT].iloc[1] == 0
     assert table[Ablation.EFFECT_P].iloc[1] == 1
     assert table[Ablation.VERDICT].iloc[1] == Verdict.UNCLEAR
+    assert "→" not in advise(table, classes, seeds=6, drawn="600 test rows")
     assert (classes[classes[AblationClasses.CELL] == 1][AblationClasses.EFFECT] == 0).all()
 
 
@@ -328,6 +329,14 @@ def test_advice_names_the_chosen_cell_its_effect_against_both_and_the_classes_it
     assert said.startswith("Use clip>=top69%: macro-F1 +0.203 [+0.174, +0.233] over all rows.\n")
     assert "Best on validation: clip>=top69%, 60 rows kept" in said
     assert "Over all rows: +0.203 [+0.174, +0.233] (p < 0.001)." in said
+    before, after, gain, low, high = map(
+        float,
+        re.search(
+            r"clip>=top69%: macro-F1 (.+) → (.+), \+(.+) % \[(.+), (.+)\] over all rows", said
+        ).groups(),  # type: ignore[union-attr]
+    )
+    assert gain == pytest.approx(100 * (after / before - 1), abs=0.7)
+    assert low < gain < high
     assert re.search(r"Over as many random rows: \+0\.\d+ \[.*\] \(p < 0.001\)", said)
     assert "no class loses" in said
     assert "100% of the 30 rows that clip>=top69% removes are known bad" in said

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from trainer.core.errors import InputError
 from trainer.experiments.finetuning import checkpoint
 from trainer.experiments.finetuning.learner import Learner
+from trainer.experiments.finetuning.low_rank import add_low_rank
 from trainer.experiments.finetuning.training import IndexedRows, Recipe, Splits, Training, rate_factor
 from trainer.features.partial_encoder import EncoderParts, TrainableTail
 from trainer.heads.head import Head
@@ -66,14 +67,24 @@ class Stored:
         return self.h_vntw[torch.from_numpy(views), torch.from_numpy(rows)]
 
 
-def training(source: Stored | None = None, *, recipe: Recipe = RECIPE, said: Callable = print) -> Training:
+def training(
+    source: Stored | None = None, *, recipe: Recipe = RECIPE, said: Callable = print, rank: int = 0
+) -> Training:
+    """One on a small tail; ``rank``: of additions to its linear layers, which learn in their place."""
     torch.manual_seed(0)
     tail = TrainableTail([Block(), Block()], {"norm": nn.LayerNorm(WIDTH)}, ANATOMY, args=(), kwargs={})
+    tail.tower_names = {name: name for name, _ in tail.named_parameters()}
+    if rank:
+        for name, parameter in tail.named_parameters():
+            parameter.requires_grad_(name.endswith("dense.weight"))
     linear = {"layers.0.weight": torch.randn(CLASSES, WIDTH), "layers.0.bias": torch.zeros(CLASSES)}
     head = Head(HeadSpec(), Scale(torch.zeros(WIDTH), torch.ones(1)), linear)
     y_n = torch.arange(TRAIN + VAL) % CLASSES
+    learner = Learner(tail, head)
+    if rank:
+        add_low_rank(learner.tail, rank=rank, alpha=4.0, seed=7)
     return Training(
-        Learner(tail, head),
+        learner,
         source or Stored(),
         Splits(
             IndexedRows(np.arange(TRAIN), y_n[:TRAIN]),
@@ -97,13 +108,13 @@ def assert_same(one: Training, other: Training) -> None:
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in mine.items())
 
 
-@settings(max_examples=8)
-@given(kill_after=st.integers(1, 11))
+@settings(max_examples=12)
+@given(kill_after=st.integers(1, 11), rank=st.integers(0, 2))
 def test_a_training_taken_up_at_any_step_ends_as_if_it_had_never_stopped(
-    tmp_path_factory: pytest.TempPathFactory, kill_after: int
+    tmp_path_factory: pytest.TempPathFactory, kill_after: int, rank: int
 ) -> None:
     path = tmp_path_factory.mktemp("kept") / "one.safetensors"
-    undisturbed, killed, resumed = training(), training(), training()
+    undisturbed, killed, resumed = (training(rank=rank) for _ in range(3))
     undisturbed.run()
 
     def save() -> None:
@@ -135,6 +146,37 @@ def test_a_training_that_is_done_keeps_its_best_weights_alone(tmp_path: Path) ->
 
 def weights_of_best(one: Training) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in one.take_best().learnt()}
+
+
+def test_low_rank_additions_change_nothing_at_first_and_are_all_that_learns_of_the_encoder() -> None:
+    plain, one = training(), training(rank=2)
+    h = Stored().batch(np.arange(5))
+    with torch.no_grad():
+        assert torch.equal(plain.learner(h), one.learner(h))
+    learnt = {name.rpartition(".")[2] for name, _ in one.learner.learnt() if name.startswith("tail.")}
+    assert learnt == {"up", "down"}
+    before, base = one.learner.tail.tower_parameters(), plain.learner.tail.tower_parameters()
+    assert all(torch.equal(before[name], base[name]) for name in base)
+    one.run()
+    changed = {
+        name
+        for name, value in one.learner.tail.tower_parameters().items()
+        if not torch.equal(value, base[name])
+    }
+    assert changed == {f"blocks.{block}.dense.weight" for block in (0, 1)}
+
+
+def test_low_rank_additions_that_are_merged_answer_as_they_did_beside_the_weights() -> None:
+    one, merged = training(rank=2), training()
+    one.run()
+    with torch.no_grad():
+        values = one.learner.tail.tower_parameters()
+        for name, parameter in merged.learner.tail.named_parameters():
+            addition = values[name] - parameter
+            assert torch.linalg.matrix_rank(addition) <= 2 if parameter.ndim > 1 else not addition.any()
+            parameter.copy_(values[name])
+        h = Stored().batch(np.arange(9))
+        assert torch.equal(one.learner.tail(h), merged.learner.tail(h))
 
 
 @pytest.mark.parametrize("micro", [1, 3, 8])

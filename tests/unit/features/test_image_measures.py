@@ -87,15 +87,15 @@ def test_a_second_encoder_measures_nothing_again(
     np.testing.assert_array_equal(first.measures_nm, second.measures_nm)
 
 
-def test_rows_without_measures_have_none(pictures: Path, saved_clip: Path, tmp_path: Path) -> None:
+def test_rows_without_measures_are_measured_once_that_is_asked(
+    pictures: Path, saved_clip: Path, tmp_path: Path
+) -> None:
     without = _extract(pictures, saved_clip, tmp_path, measure=False)
     assert without.measures_nm is not None
     assert np.isnan(without.measures_nm).all()
     (pictures / "a" / "new.png").write_bytes(encoded(noise(900)))
     later = _extract(pictures, saved_clip, tmp_path)
-    assert later.measures_nm is not None
-    measured_n = np.isfinite(later.measures_nm).all(axis=1)
-    assert np.flatnonzero(measured_n).tolist() == [later.manifest.sample_id.index("a/new.png")]
+    assert np.isfinite(later.measures_nm).all()
     assert later.report.encoded == 1
 
 

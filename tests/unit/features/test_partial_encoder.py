@@ -10,9 +10,11 @@ import torch
 from tests.support.tiny_clip import save_tiny_clip
 from tests.support.tiny_encoders import MODELS, PATCHES, save_tiny
 from trainer.core.errors import InputError
+from trainer.experiments.finetuning.tuned_encoder import save_tuned
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.families import FAMILIES
 from trainer.features.partial_encoder import ENCODER_PARTS, FrozenFront
+from trainer.features.unfreezing import LAYER_NORM, Unfreezing
 
 NAMES = ["clip", "dinov3", *MODELS]
 
@@ -41,7 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def front_of(folder: Path, last: int) -> FrozenFront:
     side = preparation_of(folder).shape
-    return FrozenFront(folder, unfreeze_last=last, side=side, device="cpu", dtype="float32")
+    return FrozenFront(folder, Unfreezing(last), side=side, device="cpu", dtype="float32")
 
 
 def pixels_for(folder: Path) -> torch.Tensor:
@@ -83,6 +85,57 @@ def test_the_front_stays_as_it_was_when_a_tail_learns(saved: dict[str, Path]) ->
 def test_a_tower_with_fewer_blocks_is_told_by_the_flag(saved: dict[str, Path], last: int) -> None:
     with pytest.raises(InputError, match=rf"--unfreeze-last is {last}; .* between 1 and 2"):
         front_of(saved["clip"], last)
+
+
+def named(folder: Path, *names: str, attention_only: bool = False) -> FrozenFront:
+    side = preparation_of(folder).shape
+    how = Unfreezing(names=names, attention_only=attention_only)
+    return FrozenFront(folder, how, side=side, device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_norms_alone_can_be_trained_whatever_the_family(saved: dict[str, Path], name: str) -> None:
+    front = named(saved[name], LAYER_NORM)
+    assert front.unfrozen.blocks == front.blocks  # every block has one
+    tail = front.tail()
+    learns = {tail.tower_names[mine] for mine, p in tail.named_parameters() if p.requires_grad}
+    assert learns == set(front.unfrozen.names)
+    assert all(p.ndim == 1 for p in tail.parameters() if p.requires_grad)
+    assert len(learns) >= 4
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "resnet"])
+def test_attention_projections_are_found_whatever_the_family(saved: dict[str, Path], name: str) -> None:
+    side = preparation_of(saved[name]).shape
+    how = Unfreezing(1, attention_only=True)
+    front = FrozenFront(saved[name], how, side=side, device="cpu", dtype="float32")
+    per_block = 2 if name == "blip" else 4  # BLIP has one layer for q, k and v
+    assert len(front.unfrozen.names) == per_block
+    assert all(one.endswith("proj.weight") or name == "blip" for one in front.unfrozen.names)
+
+
+def test_a_tower_without_attention_is_refused_what_adds_to_it(saved: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match=r"--lora adds to .* attention layers, and this encoder has none"):
+        named(saved["resnet"], "layers", attention_only=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_changed_tail_is_saved_as_an_ordinary_encoder(
+    saved: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    front = front_of(saved[name], 1)
+    tail = front.tail()
+    with torch.no_grad():
+        for parameter in tail.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+        h = front(pixel_values=pixels_for(saved[name])).view(5, *front.shape)
+        changed = tail(h)
+    save_tuned(saved[name], tail, tmp_path / "saved")
+    loaded = ImageEncoder(tmp_path / "saved", device="cpu")
+    assert preparation_of(tmp_path / "saved") == preparation_of(saved[name])
+    assert torch.allclose(loaded._tower(pixel_values=pixels_for(saved[name])), changed, atol=1e-5)
+    before = ImageEncoder(saved[name], device="cpu")._tower(pixel_values=pixels_for(saved[name]))
+    assert not torch.allclose(before, changed, atol=1e-3)
 
 
 def test_every_family_can_be_cut() -> None:

@@ -113,17 +113,6 @@ def test_a_damaged_note_or_a_missing_shard_sets_it_aside(tmp_path: Path, damage:
     assert (len(again), len(again.warnings)) == (0, 1)
 
 
-def test_a_shard_without_its_note_does_not_exist(tmp_path: Path) -> None:
-    store = FeatureStore(tmp_path, KEY)
-    _put(store, [1])
-    (shard,) = store.folder.glob("*.safetensors")
-    shard.with_suffix(".json").unlink()
-    again = FeatureStore(tmp_path, KEY)
-    assert (len(again), again.warnings) == (0, [])
-    _put(again, [1])
-    assert len(FeatureStore(tmp_path, KEY)) == 1
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, 70_000.0])
 def test_a_vector_that_cannot_be_stored_names_its_sample(tmp_path: Path, value: float) -> None:
     store = FeatureStore(tmp_path, KEY)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.core.errors import InputError
+from trainer.heads.head_config import Target
 from trainer.heads.resampling import Folds, holdout
 from trainer.heads.training_data import to_training_data
 from trainer.search import refit
@@ -88,13 +89,15 @@ def cut_short(study: Study, *, trials: int, steps: int) -> tuple[pd.DataFrame, p
 # --- the space --------------------------------------------------------------------------------
 
 
-def test_the_default_space_can_be_read_and_every_proposal_is_a_head() -> None:
-    study = Study(load_space(), seed=0, pruner="none")
+@pytest.mark.parametrize("target", ["class", "number"])
+def test_the_default_space_can_be_read_and_every_proposal_is_a_head(target: Target) -> None:
+    space = load_space(target=target)
+    study = Study(space, seed=0, pruner="none")
     for proposal in study.ask(60):
         depth = proposal.params["depth"]
         assert len(proposal.spec.hidden) == depth
-        for name, matters in CONDITIONS.items():
-            assert (name in proposal.params) == matters(proposal.params)
+        for name in CONDITIONS.keys() & space.text.keys():
+            assert (name in proposal.params) == CONDITIONS[name](proposal.params)
 
 
 def test_a_line_of_the_override_replaces_the_default_and_the_rest_stays(tmp_path: Path) -> None:
@@ -381,9 +384,9 @@ def test_a_candidate_is_judged_as_its_record_says(quick_space: Space) -> None:
     found = refit.candidates(trial_log.finished, trial_log.held_out, folds.judged_labels)
     assert len(found) > 4
     for candidate in found:
-        assert candidate.f1_macro == pytest.approx(candidate.trial.score, abs=1e-9)
+        assert candidate.leading_score == pytest.approx(candidate.trial.score, abs=1e-9)
         assert candidate.probability_mc.shape == (60, 3)
-    assert [one.f1_macro for one in found] == sorted((one.f1_macro for one in found), reverse=True)
+    assert [one.leading_score for one in found] == sorted((one.leading_score for one in found), reverse=True)
 
 
 def test_of_equal_scores_the_lower_log_loss_decides_then_the_earlier_trial() -> None:
@@ -415,8 +418,8 @@ def test_candidates_of_one_score_are_told_apart_by_their_log_loss() -> None:
     guess_mc[:5] = clear_mc[:5] = clear_mc[:5, ::-1]  # five errors each
     guess_mc[5:9] *= 3
     found = refit.candidates(trials, {0: guess_mc, 1: clear_mc}, label_m)
-    assert found[0].f1_macro == found[1].f1_macro
-    assert found[0].log_loss < found[1].log_loss
+    assert found[0].leading_score == found[1].leading_score
+    assert found[0].loss < found[1].loss
     assert [one.trial.number for one in found] == [1, 0]
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -31,27 +32,33 @@ from trainer.serving.packaging import registered_name
 from trainer.serving.predictor import Predictor, read_head
 from trainer.serving.pyfunc import ServedModel
 from trainer.tracking.reader import RunFiles
-from trainer.tracking.schema import Artifact
+from trainer.tracking.schema import Artifact, Tag
 
 START_WITHIN_S = 120
 
 
 @pytest.fixture(scope="module")
 def server(answering: Answering, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server of a sweep's head."""
+    with serving(answering.uri, answering.model_uri, tmp_path_factory.mktemp("nowhere")) as address:
+        yield address
+
+
+@contextmanager
+def serving(uri: str, model_uri: str, folder: Path) -> Iterator[str]:
     """``mlflow models serve``, begun where none of our code is, with pickles forbidden."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("nowhere")
     bin_folder = Path(sys.executable).parent  # mlflow starts uvicorn by its name
     environment = {
         **os.environ,
         "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
-        "MLFLOW_TRACKING_URI": answering.uri,
+        "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-P", "-m", "mlflow", "models", "serve", "-m", answering.model_uri]
+    command = [sys.executable, "-P", "-m", "mlflow", "models", "serve", "-m", model_uri]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -114,6 +121,24 @@ def test_a_server_reads_no_file_that_a_client_names(server: str, answering: Answ
     (told,) = ask(server, [{"path": str(answering.images / "red" / "0.png")}])
     assert told["label"] is None
     assert "reads no paths" in told["error"]
+
+
+@pytest.mark.slow
+def test_a_server_answers_with_a_fine_tuned_encoder_that_is_nowhere_else(
+    finetuned: tuple[str, str], tmp_path: Path
+) -> None:
+    uri, run_id = finetuned
+    run = MlflowClient(uri).get_run(run_id)
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    model_uri = json.loads((folder / Artifact.SUMMARY).read_text())["model_uri"]
+    table = pd.read_parquet(folder / Artifact.PREDICTIONS)
+    rows = table[table["head"] == "best"].head(3)
+    images = [image(Path(run.data.tags[Tag.DATA]) / name) for name in rows["sample_id"]]
+    with serving(uri, model_uri, tmp_path) as address:
+        told = ask(address, images)
+    for one, recorded, label in zip(told, rows["probs"], rows["pred"], strict=True):
+        assert np.abs(np.array(one["probabilities"]) - recorded).max() < 1e-5
+        assert one["label"] == label
 
 
 def test_the_model_is_registered_carries_its_encoder_and_holds_no_pickle(answering: Answering) -> None:
@@ -257,3 +282,44 @@ def test_a_16_bit_image_is_read_with_the_bits_of_the_training_images(answering: 
     assert (
         "uses 12 bits" in Predictor(dataclasses.replace(recorded, bits=12)).predict([too_bright]).reasons[0]
     )
+
+
+def test_good_rows_are_answered_among_bad_ones_of_every_kind(
+    served: ServedModel, answering: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object) -> None:
+        raise AssertionError("a served model reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setenv(pyfunc.FOLDER, str(answering.images))
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    good = (answering.images / "red" / "0.png").read_bytes()
+    bad_images = [
+        *(b"<html>", b"\x00" * 9, good[:50], "junk!", "http://a/b.png", "https://a/b.png", "data:,x", "AAAA"),
+        *("file:///etc/passwd", "/etc/passwd", 5, 2.5, True, [1], {"b64": 1}, None, float("nan"), "", b""),
+        *("\ud800", "=" * 99, "A", "data:image/png;base64,http://a"),
+    ]
+    inside = str(answering.images)
+    bad_paths = [
+        *("/etc/passwd", "../../etc/passwd", f"{inside}/../x.png", "http://a/b.png", "a\x00b", "x" * 9000),
+        *(str(tmp_path / "pipe.png"), str(tmp_path / "loop.png"), inside, f"{inside}/none.png", 7, None),
+        *("\ud800", "", "/dev/zero", "/proc/self/environ", f"{inside}/red/0.png/x"),
+    ]
+    rows = [{"image": one, "path": None} for one in bad_images]
+    rows += [{"image": None, "path": one} for one in bad_paths]
+    mixed = [one for row in rows for one in (row, {"image": good, "path": None})]
+    told = served.predict(pd.DataFrame(mixed, dtype=object))
+    errors = told["error"].tolist()
+    assert errors[1::2] == [""] * len(rows)
+    assert all(errors[::2])
+    assert told["label"].tolist()[::2] == [None] * len(rows)
+    assert len({tuple(one) for one in told["probabilities"][1::2]}) == 1
+
+
+def test_a_long_request_is_answered_as_its_rows_are(served: ServedModel, answering: Answering) -> None:
+    files = list(map(str, sorted(answering.images.rglob("*.png"))[:50]))
+    alone = served.predict(pd.DataFrame({"path": files}))
+    told = served.predict(pd.DataFrame({"path": [*files, "none.png"] * 12}))
+    assert told["label"].tolist() == [*alone["label"], None] * 12
+    assert told["confidence"].tolist() == [*alone["confidence"], None] * 12

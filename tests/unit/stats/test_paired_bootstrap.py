@@ -480,3 +480,12 @@ def test_the_interval_of_an_arm_that_has_all_rows_right_has_a_width() -> None:
     assert share_interval(arm["accuracy"]) == pytest.approx((1, 0.758, 1), abs=1e-3)
     assert share_interval(arm["f1_macro"], 6).low == pytest.approx(0.610, abs=1e-3)
     assert arm["f1_macro"].minus(arm["f1_macro"]).interval() == (0, 0, 0)
+
+
+def test_a_gain_is_the_paired_difference_as_a_share_of_the_other() -> None:
+    one = Resampled(np.asarray(0.6), np.array([0.6, 0.9, 0.5]), np.array([0.6, 0.3]))
+    other = Resampled(np.asarray(0.5), np.array([0.4, 0.6, 0.0]), np.array([0.5, 0.3]))
+    gain = one.gain_over(other)
+    assert gain.value == pytest.approx(0.2)
+    assert gain.draws == pytest.approx([0.5, 0.5, np.nan], nan_ok=True)
+    assert gain.left_out == pytest.approx([0.2, 0.0])

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.support.paths import REPO
 from trainer.core.errors import InputError
+from trainer.core.locations import sqlite_uri
 from trainer.tracking import database
+from trainer.tracking.client import connect, local_folder, open_experiment
 
 FIRST_USE = """
 import sys
@@ -194,3 +199,53 @@ def test_a_store_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, so no folder")
     with pytest.raises(InputError, match=r"taken/mlflow\.db cannot be created"):
         database.prepare(f"sqlite:///{tmp_path}/taken/mlflow.db")
+
+
+def test_a_server_answers_though_its_address_holds_a_user_and_a_password_that_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # 501 to all: it answers
+        Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://me:s3cret@127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
+        database.check(uri)
+        server.shutdown()
+    with pytest.raises(InputError, match=r"server http://me:\*\*\*@127.0.0.1:\d+ does not answer") as none:
+        database.check(uri)
+    assert "s3cret" not in str(none.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("s3://bucket/runs", "s3:// is none of sqlite, postgresql"),
+        ("gs://bucket/runs", "gs:// is none of sqlite, postgresql"),
+        ("postgresql+asdf://host/runs", "is no address of a database"),
+        ("postgresql://host:port/runs", "is no address of a database"),
+        ("sqlite+pysqlcipher:////tmp/x.db", "another driver than Python's own"),
+        ("sqlite:////tmp/wh?at/mlflow.db", "Write %3F for a ? in a path"),
+        ("http://a b/", "does not answer"),
+        ("databricks-uc", "names a folder"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named_with_what_can(uri: str, said: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        database.check(uri)
+    assert said in str(refusal.value)
+
+
+def test_a_store_lies_where_its_address_says_with_a_percent_sign_and_a_question_mark(
+    migrated_database: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "50% off, per%20cent? #1"
+    folder.mkdir()
+    shutil.copyfile(migrated_database, folder / "mlflow.db")
+    uri = sqlite_uri(folder / "mlflow.db")
+    assert database.sqlite_path(uri) == folder / "mlflow.db"
+    client = connect(uri)
+    run = client.create_run(open_experiment(client, "one"))
+    written = local_folder(run.info.artifact_uri)
+    assert written is not None
+    assert written.is_relative_to(folder / "artifacts")
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)

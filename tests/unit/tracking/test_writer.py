@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -19,14 +20,16 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from tests.support.paths import REPO
 from tests.support.synthetic_runs import training
 from trainer.core.errors import InputError
+from trainer.core.storage_errors import storage_problem
 from trainer.experiments import child_runs
 from trainer.experiments.child_runs import Mirror
 from trainer.search.trial_log import TrialLog
-from trainer.tracking import schema
+from trainer.tracking import claims, client, schema
 from trainer.tracking.children import ChildRun
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag, TrialState
 from trainer.tracking.studies import close_lost_runs, find_study
@@ -204,6 +207,29 @@ def test_an_interrupted_sweep_is_killed_and_labelled_with_its_half_written_child
         assert run.data.tags[Tag.STOPPED] == Stopped.INTERRUPTED
 
 
+def test_a_signal_as_a_run_is_opened_or_closed_leaves_none_open(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RunWriter, "file", _interrupt)
+        with pytest.raises(InterruptedError):
+            start(tracking_uri)
+    monkeypatch.setattr(RunWriter, "wait_for_server", _press)
+    with pytest.raises(KeyboardInterrupt), start(tracking_uri):
+        pass
+    (experiment,) = MlflowClient(tracking_uri).search_experiments(filter_string=f"name = '{EXPERIMENT}'")
+    found = MlflowClient(tracking_uri).search_runs([experiment.experiment_id])
+    assert sorted(run.info.status for run in found) == ["FAILED", "KILLED"]
+
+
+def _interrupt(*_: object) -> None:
+    raise InterruptedError
+
+
+def _press(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_failed_sweep_says_why(tracking_uri: str) -> None:
     with pytest.raises(ZeroDivisionError), start(tracking_uri) as writer:
         _ = 1 / 0
@@ -213,10 +239,37 @@ def test_a_failed_sweep_says_why(tracking_uri: str) -> None:
     assert run.data.tags[Tag.ERROR] == "ZeroDivisionError: division by zero"
 
 
-def test_a_killed_sweep_is_closed_as_lost_at_its_last_heartbeat(tracking_uri: str, killed: str) -> None:
-    assert close_lost_runs(tracking_uri, EXPERIMENT) == []  # its heartbeat is young yet
-    age(tracking_uri, killed)
+def test_a_store_without_room_raises_and_leaves_the_trace_to_who_catches_it(
+    tracking_uri: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with start(tracking_uri) as writer:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            with pytest.raises(MlflowException) as raised:
+                writer.metrics({f"m{i}": 1.0 for i in range(500)})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        writer.metrics({"f1": 1.0})  # there is room again
+    assert "The MLflow store cannot be" in (storage_problem(raised.value) or "")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("on_network", [False, True])
+def test_a_killed_sweep_is_closed_as_lost_at_its_last_heartbeat(
+    tracking_uri: str, killed: str, monkeypatch: pytest.MonkeyPatch, on_network: bool
+) -> None:
+    if on_network:  # its lock may be another machine's: the heartbeat tells
+        monkeypatch.setattr(claims, "is_on_network", lambda folder: True)
+        assert close_lost_runs(tracking_uri, EXPERIMENT) == []
+        age(tracking_uri, killed)
+    folder = Path(run_of(tracking_uri, killed).info.artifact_uri.removeprefix("file://"))
+    (folder / "forms").mkdir()
+    leftovers = [folder / ".trials.parquet.abc.tmp", folder / "forms" / ".image.npz.abc.tmp"]
+    for path in leftovers:
+        path.touch()
     assert close_lost_runs(tracking_uri, EXPERIMENT) == [killed]
+    assert not any(path.exists() for path in leftovers)
     parent, children = run_of(tracking_uri, killed), children_of(tracking_uri, killed)
     assert [run.info.status for run in (parent, children["0"], children["1"])] == [
         "KILLED",
@@ -227,6 +280,25 @@ def test_a_killed_sweep_is_closed_as_lost_at_its_last_heartbeat(tracking_uri: st
     assert Tag.STOPPED not in children["0"].data.tags
     assert parent.info.end_time >= parent.info.start_time
     assert close_lost_runs(tracking_uri, EXPERIMENT) == []
+
+
+@pytest.mark.parametrize("ahead_s", [3600.0, 10 * 365 * 86400.0])
+def test_a_dead_run_is_closed_though_the_clock_was_set_back(
+    tracking_uri: str, killed: str, ahead_s: float
+) -> None:
+    MlflowClient(tracking_uri).set_tag(killed, Tag.HEARTBEAT, str(time.time() + ahead_s))
+    assert close_lost_runs(tracking_uri, EXPERIMENT) == [killed]
+    run = run_of(tracking_uri, killed)
+    assert run.info.status == "KILLED"
+    assert run.info.start_time <= run.info.end_time <= 1000 * time.time()
+
+
+def test_a_live_run_is_not_closed_though_the_clock_was_set(tracking_uri: str) -> None:
+    with start(tracking_uri) as writer:
+        for at in (time.time() + 3600, time.time() - 3600):
+            MlflowClient(tracking_uri).set_tag(writer.run_id, Tag.HEARTBEAT, str(at))
+            assert close_lost_runs(tracking_uri, EXPERIMENT) == []
+    assert run_of(tracking_uri, writer.run_id).info.status == "FINISHED"
 
 
 def test_runs_of_other_programs_are_never_closed(tracking_uri: str) -> None:
@@ -257,6 +329,24 @@ def test_a_killed_sweep_is_resumed_without_a_second_child_for_any_trial(
     assert sorted(children) == ["0", "1", "2"]
     assert {run.info.status for run in children.values()} == {"FINISHED"}
     assert run_of(tracking_uri, killed).info.status == "FINISHED"
+
+
+def test_children_over_many_pages_are_all_seen_while_half_written_ones_are_cleared(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE", 3)
+    writer = start(tracking_uri)
+    writer.trials([child(number) for number in range(7)])
+    for number in range(7, 12):
+        half_written(tracking_uri, writer.run_id, trial=number)
+    writer.interrupted()
+    unfinished = {n: run for n, run in children_of(tracking_uri, writer.run_id).items() if int(n) >= 7}
+    assert {run.info.status for run in unfinished.values()} == {"KILLED"}
+    resumed = RunWriter.resume(tracking_uri=tracking_uri, run_id=writer.run_id)
+    assert resumed.shown == set(range(7))
+    resumed.trials([child(number) for number in range(12)])
+    resumed.finish()
+    assert len(children_of(tracking_uri, writer.run_id)) == 12
 
 
 def test_a_study_has_one_writer_at_a_time(tracking_uri: str) -> None:

@@ -33,9 +33,11 @@ def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, drawn: str
         (row for row in rows if row[Ablation.VERDICT] == Verdict.HELPS), key=lambda row: -row[Ablation.EFFECT]
     )
     harmful = [row for row in rows if row[Ablation.VERDICT] == Verdict.HURTS]
+    best = chosen if chosen[Ablation.VERDICT] == Verdict.HELPS or not helpful else helpful[0]
     lines = [
         verdict(chosen, helpful, several),
         *_of_chosen(chosen, several),
+        *before_and_after(rows, best, several),
         *_of_helpful(helpful, chosen, several),
     ]
     if harmful:
@@ -44,7 +46,6 @@ def advise(table: pd.DataFrame, classes: pd.DataFrame, *, seeds: int, drawn: str
             f"{_count(len(harmful), 'filter hurts', 'filters hurt')}, most so {called(worst, several)} "
             f"({effect(worst, Ablation.EFFECT)})."
         )
-    best = chosen if chosen[Ablation.VERDICT] == Verdict.HELPS or not helpful else helpful[0]
     if best[Ablation.VERDICT] != Verdict.BASELINE:
         lines += _of_classes(best, classes, several)
         lines += _of_noise(best, several)
@@ -70,6 +71,23 @@ def verdict(chosen: Mapping[Any, Any], helpful: list[dict[Any, Any]], several: b
     if chosen[Ablation.VERDICT] == Verdict.HURTS:
         return f"Keep all rows: {name} hurts, {told}."
     return f"Keep all rows: {name} is not shown to help, {told}."
+
+
+def before_and_after(rows: list[dict[Any, Any]], cell: Mapping[Any, Any], several: bool) -> list[str]:
+    """Return a line with the macro-F1 of all rows and of a cell, and the relative gain: ``macro-F1 0.590 →
+    0.723, +22 % [15, 30]``; none for the baseline, where nothing differs or where that is 0."""
+    relative, low, high = (
+        cell.get(Ablation.RELATIVE + end, math.nan) for end in ("", Ablation.LOW, Ablation.HIGH)
+    )
+    if cell[Ablation.VERDICT] == Verdict.BASELINE or not text.known((relative, low, high)) or low == high:
+        return []
+    before = next(
+        row[Ablation.F1_MACRO]
+        for row in rows
+        if row[Ablation.VERDICT] == Verdict.BASELINE and row[Ablation.ENCODER] == cell[Ablation.ENCODER]
+    )
+    name, gain = called(cell, several), text.gain(relative, (low, high))
+    return [f"{name}: macro-F1 {before:.3f} → {cell[Ablation.F1_MACRO]:.3f}, {gain} over all rows."]
 
 
 def most_telling(table: pd.DataFrame, *, most: int = 12) -> list[str]:

@@ -130,6 +130,9 @@ class Judge:
             if cell.number != BASELINE:
                 swapped = swap_test(test, own, at[BASELINE, False], seed=self.seed)
                 row |= with_ends(Ablation.EFFECT, figures["f1_macro"].minus(base["f1_macro"]).interval())
+                row |= with_ends(
+                    Ablation.RELATIVE, figures["f1_macro"].gain_over(base["f1_macro"]).interval()
+                )
                 row[Ablation.EFFECT_P] = swapped.p
             if (cell.number, True) in at:
                 other = bootstrap.arm(at[cell.number, True])["f1_macro"]

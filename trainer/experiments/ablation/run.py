@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer.core import text
+from trainer.core import atomic, text
 from trainer.core.config import command_line, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
@@ -60,6 +60,8 @@ def run(config: AblateConfig) -> Figures:
     """
     require_at_least(config, seeds=FEWEST_SEEDS, seed=0, retune=0)
     config.wording.check()
+    if config.report is not None:
+        atomic.check_output(config.report, "--report", inputs=[Path(config.data)])
     from trainer.experiments.ablation import findings
     from trainer.experiments.ablation.design import read as read_filters
 
@@ -322,6 +324,9 @@ def head_of(config: AblateConfig) -> HeadSpec:
         from trainer.tracking.reader import RunFiles
 
         _, spec, _ = recorded_head(RunFiles(config.tracking_uri, config.head), flag="--head")
+        if spec.target != "class":
+            what = "a number" if spec.target == "number" else "several labels"
+            raise InputError(f"--head {config.head} predicts {what}. Pass a sweep of classes.")
     weight = spec.class_weight if config.class_weight is None else config.class_weight
     return dataclasses.replace(spec, class_weight=weight, weights="last")
 
@@ -478,22 +483,18 @@ def log_scores(config: AblateConfig, writer: RunWriter, scored: ScoredRows, cell
 
 
 def write_report(path: Path, writer: RunWriter) -> None:
-    """Write the logged report beside its images, each complete when it appears.
+    """Write the logged report beside its images, each complete when it appears. A stream gets the text alone.
 
     Raises:
         InputError: the folder cannot be written.
     """
     import re
 
-    from trainer.core import atomic
-
     text = (writer.read_file(Artifact.REPORT) or b"").decode()
-    try:
-        for name in set(re.findall(r"\]\((ablation_\w+\.png)\)", text)):
-            image = writer.read_file(name)
-            if image is not None:
-                atomic.write_bytes(path.parent / name, image)
-        atomic.write_bytes(path, text.encode())
-    except OSError as error:
-        raise InputError(f"--report {path} cannot be written: {error.strerror}.") from error
+    names = set() if atomic.is_stream(path) else set(re.findall(r"\]\((ablation_\w+\.png)\)", text))
+    for name in names:
+        image = writer.read_file(name)
+        if image is not None:
+            atomic.write_output(path.parent / name, image, "--report")
+    atomic.write_output(path, text.encode(), "--report")
     say(f"The report is in {path}.")

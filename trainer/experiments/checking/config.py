@@ -10,3 +10,13 @@ from trainer.core.config import DataConfig
 @dataclass(frozen=True, kw_only=True)
 class CheckConfig(DataConfig):
     """What to check."""
+
+    @property
+    def label_kind(self) -> None:
+        """Return that labels are understood as a sweep takes them: several, a number or a class."""
+        return None
+
+    @property
+    def takes_several_labels(self) -> bool:
+        """Return that an image may have several labels."""
+        return True

@@ -19,6 +19,7 @@ from trainer.data.duplicates import (
 )
 from trainer.data.groups import check_group_leaks
 from trainer.data.manifest import Manifest, check_trainable
+from trainer.data.vector_range import check_vectors
 from trainer.stats.intervals import wilson
 
 FEW_OF_A_CLASS = 5  # test rows: below, a class's recall says next to nothing
@@ -65,9 +66,10 @@ def of_rows(manifest: Manifest, config: DataConfig) -> Iterator[Finding]:
             f"{text.count(copies, 'duplicate')}: rows with the {what} of another row. Pass --drop-duplicates "
             "to keep one of each.",
         )
-    yield from _of_classes(manifest)
-    if manifest.features_nd is not None:
-        yield from _of_vectors(manifest.features_nd)
+    if manifest.target == "class":
+        yield from _of_classes(manifest)
+    if manifest.features_nd is not None and len(manifest.rows("train")):
+        yield from _of_vectors(manifest, manifest.features_nd)
 
 
 def _of_classes(manifest: Manifest) -> Iterator[Finding]:
@@ -94,22 +96,25 @@ def _of_classes(manifest: Manifest) -> Iterator[Finding]:
         )
 
 
-def _of_vectors(features_nd: np.ndarray) -> Iterator[Finding]:
-    constant = int((features_nd.max(0) == features_nd.min(0)).sum()) if len(features_nd) else 0
-    if constant:
-        yield Finding(
-            "warning",
-            f"{constant:,} of {features_nd.shape[1]:,} features have the same value in every row, so they "
-            "tell nothing apart.",
-        )
+def _of_vectors(manifest: Manifest, features_nd: np.ndarray) -> Iterator[Finding]:
+    try:
+        notice = check_vectors(manifest, features_nd)
+    except InputError as error:
+        yield Finding("error", str(error))
+        return
+    if notice:
+        yield Finding("warning", notice)
 
 
 def precision_of_test(manifest: Manifest) -> str:
-    """Say how well the test rows can tell an accuracy; groups and copies count once."""
+    """Say how well the test rows can tell an accuracy, of classes; groups and copies count once."""
     rows = manifest.rows("test")
     if not len(rows):
         return "Test rows: none."
     units = len(np.unique(unit_numbers(manifest)[rows]))
+    if manifest.target != "class":
+        what = "predicted numbers" if manifest.target == "number" else "labels"
+        return f"Test rows: {len(rows):,}, to judge {what}."
     _, low, high = wilson(round(ASSUMED * units), units)
     apart = "" if units == len(rows) else f" in {units:,} groups"
     return (

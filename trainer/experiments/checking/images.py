@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.data.decode import DecodeError, decode_sized
+from trainer.data.image_memory import reserved
 from trainer.data.manifest import Manifest, first_reasons, rows_by_value
 from trainer.experiments.checking.findings import Finding
 from trainer.features.image_loader import THREADS
@@ -38,10 +39,11 @@ def decode_all(manifest: Manifest, *, progress: Callable[[int, int], None]) -> D
 
     def size_of(row: int) -> tuple[int, int] | str:
         try:
-            decoded = decode_sized(images[row])
+            with reserved(images[row]) as stored:
+                decoded = decode_sized(stored)
+                return decoded.width, decoded.height
         except DecodeError as error:
             return error.reason
-        return decoded.width, decoded.height
 
     with ThreadPoolExecutor(THREADS) as pool:
         for done, (row, found) in enumerate(zip(rows, pool.map(size_of, rows), strict=True), start=1):

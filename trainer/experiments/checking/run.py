@@ -40,9 +40,7 @@ def run(config: CheckConfig) -> dict[str, Any]:
     found = list(findings.of_rows(manifest, config))
     figures: dict[str, Any] = {
         "rows": len(manifest),
-        "classes": {
-            name: int((manifest.label_n == number).sum()) for number, name in enumerate(manifest.classes)
-        },
+        **_labels(manifest),
         "splits": {split: len(manifest.rows(split)) for split in SPLITS},
         "drawn_splits": list(manifest.drawn_splits),
         "captions": sum(map(bool, manifest.caption)),
@@ -61,6 +59,19 @@ def run(config: CheckConfig) -> dict[str, Any]:
     if errors:
         raise NoResultError(f"A sweep would refuse {config.data}, for the reasons above.", figures)
     return figures
+
+
+def _labels(manifest: Manifest) -> dict[str, Any]:
+    """Return the rows of each class or label, or where the numbers to predict lie."""
+    target_n = manifest.target_n
+    if manifest.label_nc is not None:
+        rows_c = manifest.label_nc.sum(0).tolist()
+        return {"classes": {}, "labels": dict(zip(manifest.labels, rows_c, strict=True))}
+    if target_n is None:
+        names = enumerate(manifest.classes)
+        return {"classes": {name: int((manifest.label_n == number).sum()) for number, name in names}}
+    figures = {"min": target_n.min(), "mean": target_n.mean(), "max": target_n.max()}
+    return {"classes": {}, "numbers": {name: float(value) for name, value in figures.items()}}
 
 
 class Encoding(NamedTuple):

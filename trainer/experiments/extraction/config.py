@@ -21,3 +21,8 @@ class ExtractConfig(DataConfig):
     """Number of augmented views of each training image to encode."""
     augment: Augmentation = field(default_factory=Augmentation)
     """Image augmentation."""
+
+    @property
+    def takes_several_labels(self) -> bool:
+        """Return that an image may have several labels."""
+        return True

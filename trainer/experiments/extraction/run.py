@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from trainer.core import signals
 from trainer.core.config import command_line, new_study_name, require_at_least
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError
+from trainer.core.memory import peak_bytes
 from trainer.experiments import base
 from trainer.experiments.extraction.config import ExtractConfig
 from trainer.experiments.inputs import (
@@ -16,13 +19,13 @@ from trainer.experiments.inputs import (
     encoder_settings,
     read_rows,
     recipe_of,
+    require_captions,
     require_one_encoder,
 )
 from trainer.tracking.schema import Artifact, Extracted, Kind, Tag
 
 # Heavy rooms (scikit-learn, pandas, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
-    from trainer.data.manifest import Manifest
     from trainer.features.extract import ExtractReport, Features
     from trainer.features.settings import EncoderSettings
     from trainer.tracking.writer import RunWriter
@@ -37,11 +40,12 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable. What was encoded stays stored.
     """
-    began = time.time()
+    began = time.perf_counter()
     require_at_least(config, seed=0)
     if config.captions or config.space == "shared":
         require_one_encoder(config, "Images and texts share a space of one.")
     from trainer.features.backbone import pick_device
+    from trainer.features.text_features import check_texts
     from trainer.tracking import database
 
     database.check(config.tracking_uri)
@@ -57,20 +61,20 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     )
     manifest = read_rows(config)
     if config.captions:
-        check_captions(config, manifest, settings)
+        require_captions(config, manifest, wanted=" to encode", flag="--captions")
+        check_texts(settings)
     features = encode_rows(config, manifest, settings, to_train=False)
     texts = encode_captions(config, settings, features) if config.captions else {}
     report = features.report
-    for path, reason in report.quarantined[:SHOWN]:
-        say(f"Quarantined: {path}: {reason}")
-    if len(report.quarantined) > SHOWN:
-        say(f"… and {len(report.quarantined) - SHOWN} more.")
+    say_quarantined(report)
 
     from trainer.experiments.data_quality import Quality
 
     quality = Quality(features)
     quality.tell()
-    with open_run(config, features) as writer:
+    with ExitStack() as opened:
+        with signals.held():
+            writer = opened.enter_context(open_run(config, features))
         quality.log(writer)
         figures = {
             Extracted.RUN_ID: writer.run_id,
@@ -78,25 +82,23 @@ def run(config: ExtractConfig) -> dict[str, Any]:
             Extracted.PASSED_OVER: dict(features.manifest.passed_over),
             **texts,
             **quality.figures(),
-            Extracted.ELAPSED_S: round(time.time() - began, 3),
+            Extracted.PEAK_MEMORY: peak_bytes(),
+            Extracted.ELAPSED_S: round(time.perf_counter() - began, 3),
         }
         writer.metrics({name: figures[name] for name in Extracted.METRICS})
         writer.file(Artifact.SUMMARY, json.dumps(figures, indent=2).encode())
+    say(f"Peak memory: {figures[Extracted.PEAK_MEMORY] / 2**30:.1f} GiB.")
     say("See Data quality in the dashboard: streamlit run dashboard/Home.py")
     quarantine = [{"path": path, "reason": reason} for path, reason in report.quarantined]
     return figures | {Extracted.QUARANTINE: quarantine}
 
 
-def check_captions(config: ExtractConfig, manifest: Manifest, settings: EncoderSettings) -> None:
-    """Raise InputError where no row has a caption, or the encoder cannot read texts."""
-    from trainer.features.text_features import check_texts
-
-    if not any(manifest.caption):
-        raise InputError(
-            f"{config.data} has no captions to encode. Give each image one (a column caption of a table, "
-            "or a metadata.csv beside the images), or leave --captions out."
-        )
-    check_texts(settings)
+def say_quarantined(report: ExtractReport) -> None:
+    """Name the files that cannot be used."""
+    for path, reason in report.quarantined[:SHOWN]:
+        say(f"Quarantined: {path}: {reason}")
+    if len(report.quarantined) > SHOWN:
+        say(f"… and {len(report.quarantined) - SHOWN} more.")
 
 
 def encode_captions(config: ExtractConfig, settings: EncoderSettings, features: Features) -> dict[str, Any]:

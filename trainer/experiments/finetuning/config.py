@@ -15,6 +15,15 @@ class FinetuneConfig(StudyConfig):
 
     unfreeze_last: int = 2
     """Number of last blocks of the encoder to train (residual blocks of a ResNet)."""
+    unfreeze: tuple[str, ...] = ()
+    """Train these parameters in place of the last blocks: regular expressions for whole parts of their dotted
+    names, such as 'layers.1[01]' or 'q_proj', or layer-norm for all norms."""
+    lora: int = 0
+    """Rank of low-rank additions (LoRA) that are trained in place of the attention projections among these
+    parameters; 0: none. They are merged into the weights at the end. Larger --lrs suit them, such as 1e-3
+    3e-3."""
+    lora_alpha: float = 16.0
+    """The additions are multiplied by this / rank."""
     lrs: tuple[float, ...] = (1e-4, 3e-4)
     """Learning rates of the last block to try; the best on the validation set is used."""
     head_lr: float = 3e-4

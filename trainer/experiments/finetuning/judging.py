@@ -89,10 +89,11 @@ def first_and_last(curve_se: np.ndarray) -> tuple[float, float]:
     return float(curve_se[:, 0].mean()), float(curve_se[np.arange(len(curve_se)), last_s].mean())
 
 
-def words(judgement: Judgement, *, blocks: int, drawn: str, seeds: int) -> str:
-    """Return the verdict as a sentence; ``drawn``: what the interval is over."""
+def words(judgement: Judgement, *, trained: str, drawn: str, seeds: int) -> str:
+    """Return the verdict as a sentence; ``trained``: what was fine-tuned, ``drawn``: what the interval is
+    over."""
     value, low, high = judgement.effect
-    what = f"Fine-tuning the last {blocks} block{'s' if blocks > 1 else ''}"
+    what = f"Fine-tuning {trained}"
     figures = (
         f"{value:+.3f} [{low:+.3f}, {high:+.3f}] of test macro-F1 (paired, over {drawn}, {seeds} "
         f"seed{'s' if seeds > 1 else ''}, p = {judgement.p:.2g})"

@@ -1,4 +1,4 @@
-"""What learns: the last blocks of an encoder and a linear head."""
+"""What learns: unfrozen parameters of an encoder's last blocks, and a linear head."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ class Learner(nn.Module):
         return [
             {"params": params, "lr": rate, "weight_decay": shrink}
             for rate, module in parts
+            for learnt in ([p for p in module.parameters() if p.requires_grad],)
             for shrink, params in (
-                (weight_decay, [p for p in module.parameters() if p.ndim > 1]),
-                (0.0, [p for p in module.parameters() if p.ndim <= 1]),
+                (weight_decay, [p for p in learnt if p.ndim > 1]),
+                (0.0, [p for p in learnt if p.ndim <= 1]),
             )
             if params
         ]

@@ -23,9 +23,7 @@ def outcome_of(standings: Sequence[TrainingProgress]) -> Outcome:
     at = np.arange(len(known)), best - 1
     return Outcome(
         best_epoch_s=best,
-        val_f1_macro_s=curves["val_f1_macro"][at],
-        val_accuracy_s=curves["val_accuracy"][at],
-        val_loss_s=curves["val_loss"][at],
+        score_of={name: curves[name][at] for name in ("val_f1_macro", "val_accuracy", "val_loss")},
         failed=any(one.failed for one in known),
         curves=curves,
     )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from trainer.core.console import say
 from trainer.experiments.evaluation import Evaluation
 from trainer.experiments.finetuning.learner import Learner
+from trainer.experiments.finetuning.tuned_encoder import folder_bytes
 from trainer.features.extract import Features
 from trainer.heads.ensemble import Ensemble
 from trainer.heads.head import Head
 from trainer.search.refit import Finalist
 from trainer.search.trial_log import TrialLog
+from trainer.serving.packaging import pack
 from trainer.tracking.schema import FineTuned, Summary, Trials
 
 
@@ -23,14 +27,31 @@ class TunedAnswers(Evaluation):
     """The answers of the fine-tuned encoder's head, and of the frozen one's.
 
     The map is of the fine-tuned vectors.
+
+    Attributes:
+        model_bytes: size of the logged model, once it is logged.
     """
 
     def __init__(
-        self, features: Features, heads: Sequence[Finalist], *, vectors: Sequence[np.ndarray], seed: int
+        self,
+        features: Features,
+        heads: Sequence[Finalist],
+        *,
+        frozen_nd: np.ndarray,
+        encoder: Path,
+        seed: int,
     ) -> None:
-        """``vectors`` [N, D]: for each head those that it was trained on."""
+        """Take the fine-tuned head and the frozen one, in this order.
+
+        Args:
+            features: the rows with the vectors of the fine-tuned encoder.
+            frozen_nd: those that the frozen head is used on.
+            encoder: folder of the fine-tuned encoder.
+        """
+        vectors = (features.vectors_nd, frozen_nd)
         self._vectors = dict(zip((head.name for head in heads), vectors, strict=True))
-        super().__init__(replace(features, vectors_nd=vectors[0]), heads, seed=seed)
+        self._encoder, self.model_bytes = encoder, 0
+        super().__init__(features, heads, seed=seed)
 
     def _answer(self, finalist: Finalist) -> np.ndarray:
         return self.answer(finalist.head, self._vectors[finalist.name])
@@ -47,8 +68,12 @@ class TunedAnswers(Evaluation):
             FineTuned.FROZEN_TEST_F1_MACRO_CI95: [f1.low, f1.high],
         }
 
-    def _head_files(self) -> dict[str, bytes]:
-        return {}  # a head without the encoder's blocks would be of no use
+    def _pack(self, folder: Path, head_files: dict[str, bytes]) -> Path:
+        """Return the model, which carries the encoder whatever its size: it is nowhere else."""
+        model = pack(folder, head_files, [self._encoder], most_bytes=None)
+        self.model_bytes = folder_bytes(model)
+        say(f"Model with the fine-tuned encoder: {self.model_bytes / 1e6:,.1f} MB on disk.")
+        return model
 
 
 def with_own_head(frozen: Head, learner: Learner) -> Head:

@@ -1,11 +1,11 @@
-"""Fine-tune the last blocks of an encoder and compare with the frozen one."""
+"""Fine-tune the last blocks of an encoder, or parts of them, and compare with the frozen one."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trainer.experiments.finetuning.training import Recipe, Training, TrainingProgress
     from trainer.features.activations import Activations
     from trainer.features.extract import Features
+    from trainer.features.settings import EncoderSettings
     from trainer.heads.outcome import Outcome
     from trainer.search.loop import TrialRecord
     from trainer.tracking.writer import RunWriter
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 LIVE_EVERY_S = 2.0  # how often the tables are rewritten while training
 FROZEN = 0  # the trial's number
 MOST_AT_ONCE = 64  # images that the last blocks answer at once
+USUAL_BLOCKS = FinetuneConfig.unfreeze_last
+NAMED = 6  # kinds of unfrozen parameters that are named on the terminal
 
 
 def run(config: FinetuneConfig) -> Figures:
@@ -56,18 +59,27 @@ def run(config: FinetuneConfig) -> Figures:
     config = replace(config, encoder=encoder_settings(config, plan.device).encoder)
     features = read_features(config, encoder_settings(config, plan.device), to_train=True)
     require_images(config, features.manifest, "Fine-tuning needs the images.")
-    return FineTuning(config, plan, features, cache_activations(config, features, plan.device)).run()
+    stored = cache_activations(config, features, plan.device)
+    if config.lora:
+        from trainer.experiments.finetuning.low_rank import check_rank
+
+        check_rank(stored.tail, config.lora)
+    return FineTuning(config, plan, features, stored).run()
 
 
 def check(config: FinetuneConfig) -> None:
     """Raises InputError for a flag that makes no sense."""
     require_at_least(config, unfreeze_last=1, epochs=1, patience=1, train_batch=1, views=0, seeds=1, seed=0)
+    require_at_least(config, lora=0)
+    if config.unfreeze and config.unfreeze_last != USUAL_BLOCKS:
+        raise InputError("--unfreeze and --unfreeze-last both say what to train; pass one of them.")
     require_one_encoder(config, "Fine-tuning trains the last blocks of one.")
     if config.features != ("pooled",):
         raise InputError("Fine-tuning trains the encoder's own output. Pass --features pooled.")
     if not config.lrs:
         raise InputError("--lrs is empty; name at least one learning rate.")
     positive = {"lrs": min(config.lrs), "head_lr": config.head_lr, "clip_norm": config.clip_norm}
+    positive |= {"lora_alpha": config.lora_alpha}
     for name, value in positive.items():
         if not value > 0:
             raise InputError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
@@ -84,27 +96,37 @@ def check(config: FinetuneConfig) -> None:
 def cache_activations(config: FinetuneConfig, features: Features, device: str) -> Activations:
     """Return what arrives at the last blocks, from the cache where it is in it; says what was done."""
     from trainer.features.activations import activations
+    from trainer.features.unfreezing import Unfreezing
 
     settings = encoder_settings(config, device, augment=config.augment, views=config.views)
+    how = Unfreezing(config.unfreeze_last, config.unfreeze, attention_only=config.lora > 0)
     with bar("Running the frozen part", "images") as progress:
-        stored = activations(
-            features.manifest,
-            settings,
-            unfreeze_last=config.unfreeze_last,
-            kept=config.kept,
-            progress=progress.update,
-        )
+        stored = activations(features.manifest, settings, how, kept=config.kept, progress=progress.update)
     for warning in stored.warnings:
         say(f"Warning: {warning}")
+    say_unfrozen(config, stored)
     shape = " × ".join(map(str, stored.shape))
     say(
-        f"Activations before the last {config.unfreeze_last} of {stored.blocks} blocks: {shape} numbers a "
+        f"Activations before the last {stored.unfrozen.blocks} of {stored.blocks} blocks: {shape} numbers an "
         f"image, {stored.bytes / 1e6:,.0f} MB with {config.views} views of each training image; "
         f"{stored.work.encoded} images encoded now."
     )
     if stored.move_to_gpu():
         say("Activations are kept in the GPU's memory.")
     return stored
+
+
+def say_unfrozen(config: FinetuneConfig, stored: Activations) -> None:
+    """Name the parameters that are trained, and those that were asked for and are not."""
+    from trainer.experiments.finetuning.learner import parameters
+    from trainer.features.unfreezing import collapsed
+
+    names, _, before = stored.unfrozen
+    what = f"{len(names)} weights get low-rank additions" if config.lora else f"{len(names)} tensors"
+    size = "" if config.lora else f", {parameters(stored.tail):,} parameters"
+    say(f"Unfrozen: {what}{size}: {collapsed(names, most=NAMED)}.")
+    if before:
+        say(f"Not trained, because they come before the first block: {collapsed(before)}.")
 
 
 @dataclass
@@ -122,9 +144,21 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
     def about(self) -> str:
         config = self.config
         blocks = f"the last {config.unfreeze_last} of {self.stored.blocks} blocks"
-        return f"{blocks}, {len(config.lrs)} learning rates × {config.seeds} seeds"
+        what = self.trained or blocks
+        return f"{what}, {len(config.lrs)} learning rates × {config.seeds} seeds"
+
+    @property
+    def trained(self) -> str:
+        """What is trained, in words; "" for whole blocks."""
+        config, count = self.config, len(self.stored.unfrozen.names)
+        if config.lora:
+            return f"with LoRA (rank {config.lora}, {text.count(count, 'attention projection')})"
+        return f"{', '.join(config.unfreeze)} ({text.count(count, 'tensor')})" if config.unfreeze else ""
 
     def settings(self) -> Figures:
+        # only what differs from before, so that earlier studies go on
+        parts = {"unfreeze": self.config.unfreeze} if self.config.unfreeze else {}
+        lora = {name: getattr(self.config, name) for name in ("lora", "lora_alpha") if self.config.lora}
         names = (
             *("unfreeze_last", "lrs", "head_lr", "layer_decay", "weight_decay", "warmup", "label_smoothing"),
             *("clip_norm", "epochs", "patience", "train_batch", "views", "seeds", "seed", "kept"),
@@ -133,6 +167,8 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
             "precision": self.plan.precision,
             "augment": asdict(self.config.augment),
             **{name: getattr(self.config, name) for name in names},
+            **parts,
+            **lora,
         }
 
     def on_record(self, summary: Figures, writer: RunWriter) -> str | None:
@@ -227,24 +263,41 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
             precision=self.plan.precision,
         )
 
+    def learner(self, seed: int) -> Learner:
+        """Return what a training begins with; its seed draws low-rank additions."""
+        from trainer.experiments.finetuning.learner import Learner
+        from trainer.experiments.finetuning.low_rank import add_low_rank
+
+        learner = Learner(self.stored.tail, self.frozen.head)
+        if self.config.lora:
+            add_low_rank(learner.tail, rank=self.config.lora, alpha=self.config.lora_alpha, seed=seed)
+        return learner
+
+    @cached_property
+    def size(self) -> int:
+        """How many weights and biases learn."""
+        from trainer.experiments.finetuning.learner import parameters
+
+        return parameters(self.learner(0))
+
     def training(self, number: int, lr: float, seed: int) -> tuple[Training, Path]:
         """Return the training of a learning rate with a seed, where its last checkpoint left it, and that
         file."""
         import torch
 
         from trainer.experiments.finetuning import checkpoint
-        from trainer.experiments.finetuning.learner import Learner
         from trainer.experiments.finetuning.training import IndexedRows, Splits, Training
         from trainer.search.study import head_seeds
 
+        drawn = head_seeds(self.config.seed, self.config.seeds)[seed]
         y_n = torch.from_numpy(self.manifest.label_n).to(self.stored.device)
         rows = Splits(*(IndexedRows(rows, y_n[rows]) for rows in map(self.manifest.rows, ("train", "val"))))
         training = Training(
-            Learner(self.stored.tail, self.frozen.head),
+            self.learner(drawn),
             self.stored,
             rows,
             recipe=self.recipe(lr),
-            seed=head_seeds(self.config.seed, self.config.seeds)[seed],
+            seed=drawn,
             said=say,
         )
         path = self.checkpoints(self.writer) / f"trial-{number}-seed-{seed}.safetensors"
@@ -286,17 +339,16 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         self, number: int, lr: float, standings: list[TrainingProgress], started: float, *, ended: bool
     ) -> TrialRecord:
         """Return a learning rate's row of TRIALS."""
-        from trainer.experiments.finetuning.learner import parameters
         from trainer.experiments.finetuning.outcome import outcome_of
         from trainer.search.loop import TrialRecord
 
         outcome = outcome_of(standings)
-        head = (self.frozen_nd.shape[1] + 1) * len(self.manifest.classes)
         now = time.time()
         return TrialRecord(
             number,
             {
-                "unfrozen": self.config.unfreeze_last,
+                "unfrozen": self.stored.unfrozen.blocks,
+                **({"lora": self.config.lora} if self.config.lora else {}),
                 "lr": lr,
                 "head_lr": self.config.head_lr,
                 "layer_decay": self.config.layer_decay,
@@ -304,7 +356,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
             },
             "running" if not ended else "failed" if outcome.failed else "complete",
             outcome,
-            parameters(self.stored.tail) + head,
+            self.size,
             # of one that is taken up again, what was spent before counts, too
             min(started, now - sum(standing.spent_s for standing in standings)),
             now if ended else None,
@@ -336,19 +388,21 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
             NoResultError: every training diverged.
         """
         from trainer.experiments.finetuning.report import figures_of
+        from trainer.experiments.row_map import RowMap
 
         chosen, outcome = self.choose(ended)
-        answers, pred_sn, learner = self.answer(chosen, outcome)
+        answers, pred_sn = self.answer(chosen, outcome)
+        row_map = RowMap(answers.features, seed=self.config.seed)
         answers.log(self.writer)
-        for name, data in self.files_of(learner).items():
-            self.writer.file(f"{Artifact.TUNED}/{name}", data)
+        row_map.log(self.writer)
         judgement, why = self.judge(answers, pred_sn, outcome)
         epochs = sum(len(one.curves["lr"]) for s in ended.values() for one in s)
         spent_s = sum(one.spent_s for s in ended.values() for one in s)
         figures = {
             **figures_of(self.trial_log, chosen),
-            FineTuned.UNFROZEN: self.config.unfreeze_last,
+            FineTuned.UNFROZEN: self.stored.unfrozen.blocks,
             FineTuned.BLOCKS: self.stored.blocks,
+            FineTuned.TRAINED: self.trained,
             FineTuned.SEEDS: self.config.seeds,
             FineTuned.FROZEN_VAL_F1_MACRO: self.frozen.outcome.score,
             **answers.frozen_figures(),
@@ -358,6 +412,8 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
             FineTuned.WHY: why,
             FineTuned.EPOCH_S: round(spent_s / epochs, 4),
             FineTuned.CACHED_BYTES: self.stored.bytes,
+            FineTuned.MODEL_BYTES: answers.model_bytes,
+            Summary.MODEL: answers.model_uri,
             **answers.test_figures(),
         }
         logged = (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, *Summary.OF_TWO_CLASSES)
@@ -381,48 +437,46 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
         chosen = max(alive, key=lambda number: alive[number].score)
         return chosen, alive[chosen]
 
-    def answer(self, chosen: int, outcome: Outcome) -> tuple[TunedAnswers, np.ndarray, Learner]:
-        """Return the answers of the best seed and of the rival, the predictions [S, N] of every seed on
-        the test rows, and what the best seed learned."""
+    def answer(self, chosen: int, outcome: Outcome) -> tuple[TunedAnswers, np.ndarray]:
+        """Return the answers of the best seed and of the rival, and the predictions [S, N] of every seed on
+        the test rows.
+
+        The best seed's are those of the encoder that is saved, so that a later prediction says the same.
+        """
         import numpy as np
 
         from trainer.experiments.finetuning.report import TunedAnswers, with_own_head
         from trainer.experiments.finetuning.training import Running, vectors
+        from trainer.experiments.finetuning.tuned_encoder import save_tuned, tuned_features
         from trainer.search.refit import Finalist
 
         score_s = outcome.val_f1_macro_s
         lr, seed = self.config.lrs[chosen - 1], int(score_s.argmax())
         learners = [self.training(chosen, lr, s)[0].take_best() for s in range(self.config.seeds)]
+        folder = self.checkpoints(self.writer) / "encoder"
+        save_tuned(self.encoding.folder, learners[seed].tail, folder)
+        features = tuned_features(self.features, self.encoding, folder)
         how = Running(MOST_AT_ONCE, self.plan.precision)
-        everything = np.arange(len(self.manifest))
-        tuned = [vectors(one.tail, self.stored, everything, how).cpu().numpy() for one in learners]
+        test = self.manifest.rows("test")
         heads = [with_own_head(self.frozen.head, one) for one in learners]
         finalists = [
             Finalist("best", chosen, seed, float(score_s[seed]), heads[seed]),
             Finalist(FineTuned.FROZEN_HEAD, FROZEN, 0, self.frozen.outcome.score, self.frozen.head),
         ]
         answers = TunedAnswers(
-            self.features, finalists, vectors=[tuned[seed], self.frozen_nd], seed=self.config.seed
+            features, finalists, frozen_nd=self.frozen_nd, encoder=folder, seed=self.config.seed
         )
-        test = self.manifest.rows("test")
+        of_seed = [vectors(one.tail, self.stored, test, how).cpu().numpy() for one in learners]
+        of_seed[seed] = features.vectors_nd[test]
         pred_sn = np.stack(
-            [answers.answer(head, x[test]).argmax(1) for head, x in zip(heads, tuned, strict=True)]
+            [answers.answer(head, x).argmax(1) for head, x in zip(heads, of_seed, strict=True)]
         )
-        return answers, pred_sn, learners[seed]
+        return answers, pred_sn
 
-    def files_of(self, learner: Learner) -> dict[str, bytes]:
-        """Return what is kept of the fine-tuned encoder, by file name."""
-        from trainer.experiments.finetuning import model
-
-        described = model.Description(
-            encoder=str(self.config.encoder),
-            unfreeze_last=self.config.unfreeze_last,
-            dtype=self.stored.dtype,
-            kept=self.config.kept,
-            precision=self.plan.precision,
-            classes=self.manifest.classes,
-        )
-        return model.files_of(learner, described)
+    @property
+    def encoding(self) -> EncoderSettings:
+        """How the encoder is run."""
+        return encoder_settings(self.config, self.plan.device)
 
     def judge(
         self, answers: TunedAnswers, pred_sn: np.ndarray, outcome: Outcome
@@ -448,8 +502,8 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
                 rows=len(self.manifest.rows("train")),
                 epochs=config.epochs,
             )
-        blocks, seeds = config.unfreeze_last, config.seeds
+        trained = self.trained or f"the last {text.count(config.unfreeze_last, 'block')}"
         drawn = text.rows_drawn(len(test), groups_drawn(self.manifest))
-        verdict = judging.words(judgement, blocks=blocks, drawn=drawn, seeds=seeds)
+        verdict = judging.words(judgement, trained=trained, drawn=drawn, seeds=config.seeds)
         say(f"{verdict} {why}".strip())
         return judgement, why

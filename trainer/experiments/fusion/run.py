@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.core import text
@@ -20,23 +22,27 @@ from trainer.experiments.inputs import (
     require_images,
     require_one_encoder,
 )
-from trainer.tracking.schema import Fused, Kind, MethodPairs
+from trainer.tracking.schema import Artifact, Fused, Kind, MethodPairs
 
 # Heavy rooms (torch, transformers, MLflow) are imported where they are entered.
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     import numpy as np
     import torch
 
     from trainer.experiments.comparison import Comparison
-    from trainer.experiments.hardware import Plan
+    from trainer.experiments.fusion.views import Wording
     from trainer.features.extract import Features
     from trainer.features.settings import EncoderSettings
+    from trainer.heads.fused_head import FusedHead
     from trainer.heads.fusion_heads import HeadOutput, ImageTextRows
     from trainer.tracking.writer import RunWriter
 
 IMAGE, TEXT, JOINED, GATED, LATE = "image only", "text only", "concatenated", "gated", "late"
+AUGMENTED = ", augmented"  # behind the name of a form that learned from augmented views, too
+FORMS_PER_ARM = 5
+FIRST = {"trial": 0, "seed": 0}  # of a form the first seed is kept
 FORMS = "forms"  # folder of artifacts: what each form says, so that a killed run goes on
 TELLING = 0.05  # share of captions that may name their class before a warning is given
 
@@ -50,6 +56,8 @@ class Texts:
     names_class_n: np.ndarray  # bool [N]: the caption, before anything was hidden, names its own class
     cut: int
     names: dict[str, tuple[str, ...]]
+    views_vne: np.ndarray  # float32 [V, N, E], views 1…V of the N rows of train
+    hidden: tuple[tuple[str, ...], ...]  # names of each class that captions are rid of; () for none
 
 
 def run(config: FuseConfig) -> Figures:
@@ -59,9 +67,12 @@ def run(config: FuseConfig) -> Figures:
         InputError: something given cannot be used; nothing has been written to MLflow then.
         TooManyBadFiles: more images than ``max_bad`` are unreadable.
     """
+    from trainer.experiments.fusion.views import Wording
     from trainer.features.text_features import check_texts
 
-    require_at_least(config, seed=0, seeds=1)
+    require_at_least(config, seed=0, seeds=1, views=0)
+    check_views(config)
+    wording = Wording.of(config.wording, views=config.views, seed=config.seed)
     require_one_encoder(config, "Captions are encoded by the text tower of one.")
     plan = begin(config)
     manifest = read_rows(config)
@@ -71,12 +82,20 @@ def run(config: FuseConfig) -> Figures:
             f"{config.data} has no captions. Give each image one: a column caption of a table, or a "
             "metadata.csv beside the images."
         )
-    settings = encoder_settings(config, plan.device)
+    settings = encoder_settings(config, plan.device, augment=config.augment, views=config.views)
     check_texts(settings)
     features = encode_rows(config, manifest, settings, to_train=True)
-    texts = read_texts(config, settings, features)
+    texts = read_texts(config, settings, features, wording)
     report_texts(config, features, texts)
     return Fusion(config, plan, features, texts).run()
+
+
+def check_views(config: FuseConfig) -> None:
+    """Raise InputError for settings of views of which there are none."""
+    for flag in ("augment", "wording"):
+        value = getattr(config, flag)
+        if not config.views and value != type(value)():
+            raise InputError(f"--{flag}.* describes augmented views, and --views is 0. Pass --views 4.")
 
 
 @dataclass
@@ -91,10 +110,19 @@ class Fusion(Experiment[FuseConfig]):
 
     @property
     def about(self) -> str:
-        return f"5 forms × {self.config.seeds} seeds"
+        views = f", without and with {text.count(self.config.views, 'view')}" if self.config.views else ""
+        return f"{FORMS_PER_ARM} forms × {self.config.seeds} seeds{views}"
 
     def settings(self) -> Figures:
+        config = self.config
+        # only where there are views, so that earlier studies go on
+        views = {
+            "views": config.views,
+            "augment": asdict(config.augment),
+            "wording": asdict(config.wording),
+        }
         return {
+            **(views if config.views else {}),
             "class names hidden": self.config.hide_class_names,
             "class names": {name: list(of_class) for name, of_class in self.texts.names.items()},
             "precision": self.plan.precision,
@@ -107,21 +135,56 @@ class Fusion(Experiment[FuseConfig]):
         return done and f"{done}\n\n{summary[Fused.ADVICE]}\n"
 
     def execute(self, writer: RunWriter) -> Figures:
+        from trainer.heads import fusion_heads
+
         features, device = self.features, self.plan.device
         rows = {split: both(features, self.texts, split, device) for split in ("train", "val", "test")}
-        forms, weight = all_forms(self.config, self.plan, features, rows, writer)
+        arms = [all_forms(self, rows, [], writer)]
+        if self.config.views:
+            arms.append(all_forms(self, rows, view_rows(features, self.texts, device), writer))
+        forms = [form for arm, _ in arms for form in arm]
+        figures = conclude(self.config, features, self.texts, forms, writer)
+        place = [form.name for form in forms].index(figures[Fused.CHOSEN])
+        arm, weight = arms[place // FORMS_PER_ARM]
+        balance = fusion_heads.Balance.of(rows["train"])
+        head = fusion_heads.fused_head(arm, place % FORMS_PER_ARM, balance, weight=weight)
         return {
-            **conclude(self.config, features, self.texts, forms, writer),
+            **figures,
             Fused.WEIGHT: weight,
+            Fused.VIEWS: self.config.views,
+            Fused.MODEL: self.log_model(head, writer),
             **self.cost(),
             Fused.CLASSES: list(features.manifest.classes),
         }
+
+    def log_model(self, head: FusedHead, writer: RunWriter) -> str | None:
+        """Log the chosen head as MLflow serves it. Returns its address in the registry."""
+        from trainer.experiments.evaluation import encoder_folders
+        from trainer.features.key import text_encoder_key
+        from trainer.serving.fused import write_fusion
+        from trainer.serving.packaging import pack, registered_name
+
+        settings, encoder = encoder_settings(self.config, self.plan.device), self.features.report.encoder
+        key = text_encoder_key(settings.folder, dtype=settings.compute_dtype, cache_dir=settings.cache_dir)
+        described = {
+            "classes": list(self.manifest.classes),
+            "encoder": encoder,
+            "encoder_folder": encoder_folders(encoder),
+            "bits": self.manifest.bits,
+            **FIRST,
+        }
+        files = write_fusion(head, described, hidden=self.texts.hidden, text_key=key.digest[:16])
+        for name, data in files.items():
+            writer.file(f"{Artifact.HEAD}/{name}", data)
+        with tempfile.TemporaryDirectory() as scratch:
+            writer.folder(Artifact.MODEL, pack(Path(scratch), files, [settings.folder]))
+        return writer.register(registered_name(writer.study), Artifact.MODEL)
 
 
 # --- captions ---------------------------------------------------------------------------------
 
 
-def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features) -> Texts:
+def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features, wording: Wording) -> Texts:
     """Return the captions with their vectors: of several captions of a row the mean, each of length 1.
 
     Raises:
@@ -132,8 +195,6 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
     from trainer.data import caption_leakage
     from trainer.data.table_columns import split_captions
     from trainer.features.prompts import read_class_names
-    from trainer.features.text_features import encode_texts
-    from trainer.stats.vectors import unit_rows
 
     manifest = features.manifest
     names = read_class_names(config.class_names, manifest.classes)
@@ -143,23 +204,41 @@ def read_texts(config: FuseConfig, settings: EncoderSettings, features: Features
     ]
     names_class_n = caption_leakage.mentions_own_class(manifest.caption, manifest.label_n, of_classes)
     caption = [tuple(split_captions(one)) for one in manifest.caption]
-    if config.hide_class_names:
-        caption = [
-            tuple(one for one in caption_leakage.remove_class_names(several, of_classes) if one)
-            for several in caption
-        ]
+
+    def hide(several: Sequence[str]) -> Sequence[str]:
+        return caption_leakage.remove_class_names(several, of_classes) if config.hide_class_names else several
+
+    caption = [tuple(one for one in hide(several) if one) for several in caption]
     has_n = np.array([bool(several) for several in caption])
     if not has_n[manifest.rows("train")].any():
         raise InputError(
             f"No training row of {config.data} has a caption, so nothing can be learnt from text."
         )
-    row_t = np.repeat(np.arange(len(caption)), [len(several) for several in caption])
-    with bar("Encoding", "captions") as progress:
-        texts = [one for several in caption for one in several]
-        encoded = encode_texts(texts, settings, progress=progress.update)
-    vectors_ne = np.zeros((len(caption), encoded.vectors_ne.shape[1]), dtype=np.float32)
-    np.add.at(vectors_ne, row_t, unit_rows(encoded.vectors_ne))
-    return Texts(unit_rows(vectors_ne), has_n, names_class_n, int(encoded.truncated_n.sum()), names)
+    vectors_ne, cut = mean_vectors(caption, settings)
+    train = manifest.rows("train")
+    views = wording.captions([caption[row] for row in train], [manifest.content[row] for row in train], hide)
+    views_vne = np.empty((len(views), len(train), vectors_ne.shape[1]), dtype=np.float32)
+    for view, several in enumerate(views):
+        views_vne[view] = mean_vectors(several, settings)[0]
+    hidden = tuple(tuple(of_class) for of_class in of_classes) if config.hide_class_names else ()
+    return Texts(vectors_ne, has_n, names_class_n, cut, names, views_vne, hidden)
+
+
+def mean_vectors(captions: Sequence[Sequence[str]], settings: EncoderSettings) -> tuple[np.ndarray, int]:
+    """Return `fused.mean_text_vectors` of rows, and how many of their captions were truncated."""
+    from trainer.features.text_features import encode_texts
+    from trainer.serving.fused import mean_text_vectors
+
+    cut = 0
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        nonlocal cut
+        with bar("Encoding", "captions") as progress:
+            encoded = encode_texts(texts, settings, progress=progress.update)
+        cut = int(encoded.truncated_n.sum())
+        return encoded.vectors_ne
+
+    return mean_text_vectors(captions, encode), cut
 
 
 def caption_counts(
@@ -211,41 +290,65 @@ def both(features: Features, texts: Texts, split: str, device: str) -> ImageText
     return ImageTextRows(*(torch.as_tensor(one[rows]).to(device) for one in arrays))
 
 
+def view_rows(features: Features, texts: Texts, device: str) -> list[ImageTextRows]:
+    """Return the training rows in each augmented view: view v of an image with view v of its caption."""
+    import torch
+
+    assert features.views_vnd is not None
+    plain = both(features, texts, "train", device)
+    images_vnd, texts_vne = (
+        torch.from_numpy(one).to(device) for one in (features.views_vnd, texts.views_vne)
+    )
+    return [
+        plain._replace(image_nd=image_nd, text_ne=text_ne)
+        for image_nd, text_ne in zip(images_vnd, texts_vne, strict=True)
+    ]
+
+
 def all_forms(
-    config: FuseConfig, plan: Plan, features: Features, rows: dict[str, ImageTextRows], writer: RunWriter
+    fusion: Fusion, rows: dict[str, ImageTextRows], views: list[ImageTextRows], writer: RunWriter
 ) -> tuple[list[HeadOutput], float]:
-    """Train what is not on record: image, text, concatenated, gated; then join the first two. Returns what
-    each form says and the weight of the text in late fusion."""
+    """Train what is not on record: image, text, concatenated, gated; then join the first two.
+
+    Args:
+        fusion: flags, classes and device.
+        rows: of each split.
+        views: the training rows in augmented views; []: heads learn without.
+
+    Returns:
+        What each form says, and the weight of the text in late fusion.
+    """
     from trainer.heads import fusion_heads
-    from trainer.heads.population import Population
-    from trainer.heads.training_data import Split, TrainingData
     from trainer.search.study import head_seeds
 
-    classes = len(features.manifest.classes)
-    train, val, test = fusion_heads.balanced(rows["train"], [rows["val"], rows["test"]])
-    dimensions = train.image_nd.shape[1]
+    config, plan, classes = fusion.config, fusion.plan, len(fusion.manifest.classes)
+    train, val, test, *views = fusion_heads.balanced(rows["train"], [rows["val"], rows["test"], *views])
+    dimensions, suffix = train.image_nd.shape[1], AUGMENTED if views else ""
     plans = {
         IMAGE: (lambda one: one.image_nd, fusion_heads.candidates()),
         TEXT: (lambda one: one.text_ne, fusion_heads.candidates()),
         JOINED: (lambda one: one.joined_nf, fusion_heads.candidates()),
         GATED: (lambda one: one.joined_nf, fusion_heads.candidates(gate_at=dimensions)),
     }
-
-    def data_of(block: Callable[[ImageTextRows], torch.Tensor]) -> TrainingData:
-        return TrainingData(Split(block(train), train.y_n), Split(block(val), val.y_n), classes=classes)
-
+    learning = fusion_heads.LearningRows(train, val, tuple(views), classes)
     seeds = head_seeds(config.seed, config.seeds)
-    slab_bytes = plan.slab_bytes(data_of(lambda one: one.joined_nf), seeds=config.seeds)
+    slab_bytes = plan.slab_bytes(learning.data(lambda one: one.joined_nf), seeds=config.seeds)
     found: dict[str, HeadOutput] = {}
-    with bar("Training", "forms") as progress:
+    with bar(f"Training{suffix}", "forms") as progress:
         for number, (name, (block, specs)) in enumerate(plans.items()):
-            earlier = read_form(writer, name, train.image_nd.device)
+            earlier = read_form(writer, name + suffix, train.image_nd.device)
             if earlier is None:
-                population = Population(
-                    specs, data_of(block), seeds=seeds, precision=plan.precision, slab_bytes=slab_bytes
+                populations = learning.populations(
+                    block, specs, seeds=seeds, precision=plan.precision, slab_bytes=slab_bytes
                 )
-                earlier = fusion_heads.best_of(name, population, block(test), seeds=len(seeds))
-                writer.file(f"{FORMS}/{name}.npz", form_to_bytes(earlier))
+                earlier = max(
+                    (
+                        fusion_heads.best_of(name + suffix, one, block(test), seeds=len(seeds))
+                        for one in populations
+                    ),
+                    key=lambda output: output.val_f1_macro,
+                )
+                writer.file(f"{FORMS}/{name}{suffix}.npz", form_to_bytes(earlier))
             found[name] = earlier
             progress.update(number + 1, len(plans))
     late, weight = fusion_heads.late_fusion(found[IMAGE], found[TEXT], val, test, classes=classes)
@@ -253,18 +356,25 @@ def all_forms(
         fusion_heads.with_image_fallback(found[name], found[IMAGE], val, test, classes=classes)
         for name in (JOINED, GATED)
     ]
-    return [found[IMAGE], found[TEXT], *falling, late], weight
+    return [found[IMAGE], found[TEXT], *falling, replace(late, name=LATE + suffix)], weight
 
 
 def form_to_bytes(said: HeadOutput) -> bytes:
     """Serialise the outputs of a form, to resume from."""
     import numpy as np
 
+    from trainer.heads.ensemble import Ensemble
+    from trainer.serving.predictor import write_head
+
     buffer = io.BytesIO()
     words = json.dumps({"how": said.how, "val_f1_macro": said.val_f1_macro})
+    assert said.head is not None
+    card, weights = write_head(Ensemble.of(said.head, trial=0), {"classes": [], "encoder": "", **FIRST})
     np.savez(
         buffer,
         words=np.array(words),
+        card=np.frombuffer(card, dtype=np.uint8),
+        weights=np.frombuffer(weights, dtype=np.uint8),
         val_snc=said.val_snc.cpu().numpy(),
         test_snc=said.test_snc.cpu().numpy(),
     )
@@ -272,19 +382,25 @@ def form_to_bytes(said: HeadOutput) -> bytes:
 
 
 def read_form(writer: RunWriter, name: str, device: torch.device) -> HeadOutput | None:
-    """Return the recorded outputs of a form; None where there are none."""
+    """Return the recorded outputs of a form; None where there are none, or an earlier version kept no head
+    beside them."""
     import numpy as np
     import torch
 
     from trainer.heads.fusion_heads import HeadOutput
+    from trainer.serving.predictor import read_head
 
     data = writer.read_file(f"{FORMS}/{name}.npz")
     if data is None:
         return None
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        if "card" not in arrays:
+            return None
         words = json.loads(str(arrays["words"]))
+        recorded = read_head(arrays["card"].tobytes(), arrays["weights"].tobytes())
         val_snc, test_snc = (torch.from_numpy(arrays[key]).to(device) for key in ("val_snc", "test_snc"))
-    return HeadOutput(name, words["how"], words["val_f1_macro"], val_snc, test_snc)
+    head = recorded.head.members[0].heads[0].to(device)
+    return HeadOutput(name, words["how"], words["val_f1_macro"], val_snc, test_snc, head)
 
 
 # --- the end ----------------------------------------------------------------------------------
@@ -300,10 +416,15 @@ def conclude(
 
     methods = [Method(form.name, form.how, form.val_f1_macro, form.test_snc.cpu().numpy()) for form in forms]
     chosen = int(np.argmax([method.val_f1_macro for method in methods]))
-    of_image, of_text = 0, 1
+    first = chosen - chosen % FORMS_PER_ARM  # of the arm that the chosen one is in
+    of_image, of_text = first, first + 1
     part = of_image if methods[of_image].val_f1_macro >= methods[of_text].val_f1_macro else of_text
-    forms_first = sorted(range(2, len(methods)), key=lambda place: place != chosen)
-    pairs = [(place, one) for place in forms_first for one in (part, 1 - part)] + [(of_text, of_image)]
+    fused = range(first + 2, first + FORMS_PER_ARM)
+    forms_first = sorted(fused, key=lambda place: place != chosen)
+    other = of_text if part == of_image else of_image
+    pairs = [(place, one) for place in forms_first for one in (part, other)] + [(of_text, of_image)]
+    twin = chosen % FORMS_PER_ARM
+    pairs += [(twin + FORMS_PER_ARM, twin)] if len(methods) > FORMS_PER_ARM else []
     comparison = Comparison(methods, pairs, features.manifest, chosen=chosen, seed=config.seed)
     comparison.tell("Image, text, and both")
     said = advice(comparison, chosen=chosen, part=part)
@@ -337,8 +458,19 @@ def advice(comparison: Comparison, *, chosen: int, part: int) -> str:
     from trainer.experiments.comparison import ends_of
 
     names = [method.name for method in comparison.methods]
-    if chosen < 2:
-        return f"Use {names[chosen]}: no fusion is better on validation rows.\n{comparison.verdict(1, 0)}"
+    twin, first = chosen % FORMS_PER_ARM, chosen - chosen % FORMS_PER_ARM
+    augmented = (
+        f"Augmented views: {comparison.verdict(twin + FORMS_PER_ARM, twin)}"
+        if len(names) > FORMS_PER_ARM
+        else ""
+    )
+    if twin < 2:
+        lines = [
+            f"Use {names[chosen]}: no fusion is better on validation rows.",
+            comparison.verdict(first + 1, first),
+            augmented,
+        ]
+        return "\n".join(line for line in lines if line)
     row = comparison.row(chosen, part)
     ends, p = ends_of(row), row[MethodPairs.EFFECT_P_HOLM]
     effect = text.interval(row[MethodPairs.EFFECT], ends, text.change)
@@ -351,7 +483,8 @@ def advice(comparison: Comparison, *, chosen: int, part: int) -> str:
     lines = [
         verdict,
         comparison.could_show(chosen, part),
-        comparison.verdict(chosen, 1 - part),
+        comparison.verdict(chosen, 2 * first + 1 - part),
+        augmented,
         f"{names[chosen]} was chosen on validation rows ({comparison.methods[chosen].how}).",
     ]
     return "\n".join(line for line in lines if line)

@@ -1,7 +1,9 @@
-"""Which of several feature recipes a sweep searches on: chosen before the search, by logistic regressions."""
+"""Which of several feature recipes a sweep searches on: chosen before the search, by logistic regressions (of
+several labels one per label), of numbers by ridge regressions."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 FEATURES = "features"  # in a study's identity, where several recipes were named: the score of each
 STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # λ
+NUMBER_STRENGTHS = (1e-2, 0.1, 1.0, 10.0, 100.0)  # λ of ridge regressions
 ITERATIONS = 200
 
 
@@ -31,8 +34,8 @@ def score_recipes(
     """Return the score by the objective of each recipe that ``config`` names, on the rows that judge the
     trials.
 
-    It is that of a logistic regression with the best of `STRENGTHS`, trained on the parts that train the
-    trials, so never on test rows.
+    It is that of a logistic regression with the best of `STRENGTHS`, of numbers a ridge regression, trained
+    on the parts that train the trials, so never on test rows.
 
     Args:
         features: of the space of ``settings``, which contains the others.
@@ -45,7 +48,12 @@ def score_recipes(
     objective = objective_named(config.objective)
     for recipe in config.features:
         folds = folds_of(with_recipe(features, settings, recipe), validation, plan.device, objective)
-        specs = [folds.as_judged(HeadSpec(solver="lbfgs", l2=l2, epochs=ITERATIONS)) for l2 in STRENGTHS]
+        if objective.numbers:
+            heads = [HeadSpec(target="number", solver="ridge", l2=l2) for l2 in NUMBER_STRENGTHS]
+        else:
+            usual = HeadSpec(target=objective.target, solver="lbfgs", epochs=ITERATIONS)
+            heads = [dataclasses.replace(usual, l2=l2) for l2 in STRENGTHS]
+        specs = [folds.as_judged(head) for head in heads]
         population = FoldedPopulation(specs, folds.parts, seeds=[0], precision=plan.precision)
         population.train(ITERATIONS)
         best = max((population.outcome(k).score for k in range(len(specs))), key=objective.utility)
@@ -78,5 +86,6 @@ def choose_recipe(
     best = max(scores, key=lambda recipe: (objective.utility(scores[recipe]), -PARTS[cast("Recipe", recipe)]))
     listed = ", ".join(f"{recipe} {score:.3f}" for recipe, score in scores.items())
     rows = "out-of-fold" if validation.crossed else "validation"
-    say(f"Features: {best}, the best by {rows} {objective.title} of logistic regressions ({listed}).")
+    kind = "ridge" if objective.numbers else "logistic"
+    say(f"Features: {best}, the best by {rows} {objective.title} of {kind} regressions ({listed}).")
     return with_recipe(features, settings, cast("Recipe", best)), scores

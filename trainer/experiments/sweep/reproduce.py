@@ -43,7 +43,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     from trainer.search.study import head_seeds
     from trainer.tracking.reader import RunFiles
 
-    began = time.time()
+    began = time.perf_counter()
     files = RunFiles(config.tracking_uri, run_id)
     recorded = yaml.safe_load(files.read(Artifact.CONFIG))
     then = _as_recorded(config, recorded)
@@ -55,7 +55,8 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
             f"--rerun: {then.data} is no longer what it was when {run_id} was trained (its digest differs)."
         )
     validation = plan_validation(then, features.manifest, recorded["identity"])
-    folds = folds_of(features, validation, device, objective_named(then.objective))
+    objective = objective_named(then.objective)
+    folds = folds_of(features, validation, device, objective)
     population = FoldedPopulation(
         [folds.as_judged(spec)],
         folds.parts,
@@ -67,7 +68,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     record = files.table(Artifact.CURVES)
     apart = {
         metric: _apart(curves[metric], record[record[Curves.TRIAL] == number], metric.removeprefix("val_"))
-        for metric in (Metric.VAL_F1_MACRO, Metric.VAL_ACCURACY, Metric.VAL_LOSS)
+        for metric in (*(one.column for one in objective.family if one.column in curves), Metric.VAL_LOSS)
     }
     figures = {
         Summary.RUN_ID: run_id,
@@ -75,7 +76,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
         "epochs": int(curves[Metric.VAL_LOSS].shape[1]),
         "seeds": then.seeds,
         "apart": apart,
-        Summary.ELAPSED_S: round(time.time() - began, 3),
+        Summary.ELAPSED_S: round(time.perf_counter() - began, 3),
     }
     if not max(apart.values()) <= ALIKE:
         raise errors.NoResultError(

@@ -12,12 +12,15 @@ from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
 from trainer.experiments.base import Figures, begin, recorded_identity
 from trainer.experiments.child_runs import Mirror, TrialExperiment
-from trainer.experiments.inputs import encoder_settings, read_features
+from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.feature_choice import FEATURES, choose_recipe
+from trainer.experiments.sweep.memory_plan import trials_that_fit
 from trainer.experiments.sweep.trials import (
     RECORDING,
     check,
+    evaluation_of,
+    for_labels,
     run_trials,
     search_settings,
     select,
@@ -30,6 +33,7 @@ from trainer.tracking.schema import Artifact, Kind, Summary, Trials
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
 if TYPE_CHECKING:
+    from trainer.experiments.row_map import RowMap
     from trainer.heads.resampling import Folds
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
@@ -66,16 +70,20 @@ def run(config: SweepConfig) -> Figures:
         before = recorded_identity(config, Kind.SWEEP)
         if config.export_optuna is not None:
             check_export(config.export_optuna, config.study, resumed=before is not None)
-        space = load_space(config.space, views=config.views, recorded=recorded_lines(before))
+        manifest = read_rows(config)
+        config = for_labels(config, manifest)
+        lines = recorded_lines(before)
+        space = load_space(config.space, views=config.views, recorded=lines, target=manifest.target)
         whole = largest(config.features)  # it contains the others, so images are encoded once
         settings = encoder_settings(config, plan.device, views=config.views, space=whole)
-        features = read_features(config, settings, to_train=True)
+        features = encode_rows(config, manifest, settings, to_train=True)
         validation = plan_validation(config, features.manifest, before)
         scores: dict[str, float] = {}
         if len(config.features) > 1:
             features, scores = choose_recipe(features, settings, config, validation, plan, before=before)
         folds = folds_of(features, validation, plan.device, objective_named(config.objective))
-    config = dataclasses.replace(config, refit=validation.refit)
+        at_once = trials_that_fit(config, space, folds, rows=len(features.manifest))
+    config = dataclasses.replace(config, refit=validation.refit, at_once=at_once)
     sweep = Sweep(config, plan, features, folds, space, validation, stopwatch, recipe_scores=scores)
     figures = sweep.run()
     if config.export_optuna is not None:
@@ -143,9 +151,12 @@ class Sweep(TrialExperiment[SweepConfig]):
         return None
 
     def execute(self, writer: RunWriter) -> Figures:
+        from trainer.experiments.row_map import RowMap
+
+        row_map = RowMap(self.features, seed=self.config.seed)
         self.trials_per_s = self.search(writer)
         with self.stopwatch.measure(CONCLUDING):
-            figures = conclude(self, writer)
+            figures = conclude(self, writer, row_map)
         self.mirror.catch_up()
         return {**figures, **self.cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
 
@@ -206,24 +217,19 @@ def state_of(trial_log: TrialLog) -> str:
     return f"{counts}, best val {title} {best[column]:.4f}{interval}"
 
 
-def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
+def conclude(sweep: Sweep, writer: RunWriter, row_map: RowMap) -> Figures:
     """Choose on validation, answer the test rows once, log what the pages show. Returns the figures.
 
     Raises:
         NoResultError: no trial completed.
     """
-    from trainer.experiments.evaluation import Evaluation
     from trainer.serving.predictor import encoders_used
 
     config, plan, folds, trial_log = sweep.config, sweep.plan, sweep.folds, sweep.trial_log
     selection = select(config, plan, folds, trial_log)
-    answers = Evaluation(
-        *(sweep.features, selection.finalists),
-        seed=config.seed,
-        coverage=config.coverage,
-        objective=sweep.objective,
-    )
+    answers = evaluation_of(config, sweep.features, selection)
     answers.log(writer)
+    row_map.log(writer)
     used = encoders_used(sweep.features.report.encoder)
     figures = {
         **summarise(config, plan, folds, trial_log, selection.expected, answers),
@@ -235,9 +241,13 @@ def conclude(sweep: Sweep, writer: RunWriter) -> Figures:
     }
     objective = sweep.objective
     tested = (
-        *(Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY, Summary.FRESH + objective.column),
+        *(Summary.TEST + one.metric for one in objective.family),
+        Summary.FRESH + objective.column,
+        *Summary.FURTHER,
         *Summary.OF_CALIBRATION,
         *Summary.OF_TWO_CLASSES,
+        *Summary.OF_NUMBERS,
+        *Summary.OF_LABELS,
         Summary.TEST + objective.metric,
     )
     writer.metrics({name: figures[name] for name in dict.fromkeys(tested) if name in figures})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from trainer.core import errors
 from trainer.core.config import check_coverage, require_at_least
@@ -16,8 +17,10 @@ from trainer.stats.objective import F1, OBJECTIVES, objective_named
 from trainer.tracking.schema import Summary, Trials
 
 if TYPE_CHECKING:
+    from trainer.data.manifest import Manifest
     from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
+    from trainer.features.extract import Features
     from trainer.heads.resampling import Folds
     from trainer.search.expectation import Expectation
     from trainer.search.loop import SearchSettings, SearchStep
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from trainer.search.space import Space
     from trainer.search.trial_log import TrialLog
 
+# objective where --objective is not given
+USUAL: dict[str, Literal["r2", "map"]] = {"number": "r2", "labels": "map"}
+KINDS = {"class": "classes", "number": "numbers", "labels": "several per image"}
 WITH_SIZE = "f1+size"  # the objective that looks for small heads, too
 RECORDING = "tables"  # name on the stopwatch
 
@@ -40,11 +46,32 @@ def check(config: SweepConfig) -> None:
     if config.objective not in (*OBJECTIVES, WITH_SIZE):
         allowed = ", ".join((*OBJECTIVES, WITH_SIZE))
         raise InputError(f"--objective is {config.objective!r}; it must be one of {allowed}.")
-    if config.target is not None and not 0 < config.target <= objective.most:
+    if config.enough is not None and not 0 < config.enough <= objective.most:
         most = f" and at most {objective.most:g}" if objective.up else ""
-        raise InputError(f"--target is {config.target}; it must be a {objective.title} above 0{most}.")
+        raise InputError(f"--target is {config.enough}; it must be a {objective.title} above 0{most}.")
     if config.timeout is not None and config.timeout <= 0:
         raise InputError(f"--timeout is {config.timeout}; it must be a number of seconds above 0.")
+
+
+def for_labels(config: SweepConfig, manifest: Manifest) -> SweepConfig:
+    """Return the flags as they are for classes, for numbers or for several labels, whichever the labels are.
+
+    Raises:
+        InputError: the objective is one of another kind.
+    """
+    objective, kind = objective_named(config.objective), manifest.target
+    if kind != "class" and config.target is None:
+        config = dataclasses.replace(config, target=kind)
+    if kind != "class" and config.objective == F1.name:
+        return dataclasses.replace(config, objective=USUAL[kind])
+    if objective.target != kind:
+        fitting = ", ".join(one.name for one in OBJECTIVES.values() if one.target == kind)
+        also = f", or --target {objective.target}" if kind == "class" else ""
+        raise InputError(
+            f"--objective {config.objective} is for {KINDS[objective.target]}, and the labels of "
+            f"{config.data} are {KINDS[kind]}. Pass one of {fitting}{also}."
+        )
+    return config
 
 
 def search_settings(config: SweepConfig, plan: Plan, folds: Folds) -> SearchSettings:
@@ -84,16 +111,16 @@ def run_trials(
     )
     study.recall(trial_log.finished)
     study.requeue(trial_log.interrupted)
-    started = time.time()
+    started = time.monotonic()
 
     def should_stop() -> str:
-        if config.timeout is not None and time.time() - started > config.timeout:
+        if config.timeout is not None and time.monotonic() - started > config.timeout:
             return f"Given up when the {config.timeout:g} s of --timeout were over."
         best, objective = trial_log.best(), trial_log.objective
-        if config.target is None or best is None:
+        if config.enough is None or best is None:
             return ""
-        if objective.utility(best[objective.column]) >= objective.utility(config.target):
-            return f"Given up when another trial had reached the --target of {config.target:g}."
+        if objective.utility(best[objective.column]) >= objective.utility(config.enough):
+            return f"Given up when another trial had reached the --target of {config.enough:g}."
         return ""
 
     for step in loop.search(study, folds, settings, should_stop=should_stop, stopwatch=stopwatch):
@@ -143,9 +170,24 @@ def select(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -
     choice = refit.choose(found, label_m, folds.unit_n[folds.judged_rows], objective, seed=config.seed)
     say(refit.describe(choice, objective, crossed=folds.crossed))
     expected = expect(found, folds, seed=config.seed, refit=config.refit)
-    evaluation.report_expectation(expected, objective)
+    evaluation.report_expectation(expected)
     heads = refit.hand_over(found, choice, folds, seeds=seeds, precision=plan.precision, refit=config.refit)
     return Selection(heads, expected)
+
+
+def evaluation_of(config: SweepConfig, features: Features, selection: Selection) -> Evaluation:
+    """Return the answers of what was chosen, of whichever kind. It answers the test rows."""
+    from trainer.experiments.evaluation import Evaluation
+    from trainer.experiments.label_evaluation import LabelEvaluation
+    from trainer.experiments.number_evaluation import NumberEvaluation
+
+    kinds = {"class": Evaluation, "number": NumberEvaluation, "labels": LabelEvaluation}
+    return kinds[features.manifest.target](
+        *(features, selection.finalists),
+        seed=config.seed,
+        coverage=config.coverage,
+        objective=objective_named(config.objective),
+    )
 
 
 def fresh_seeds(config: SweepConfig, plan: Plan, folds: Folds, trial_log: TrialLog) -> dict[str, Any]:
@@ -182,8 +224,9 @@ def summarise(
     assert best is not None
     fresh = fresh_seeds(config, plan, folds, trial_log) if config.fresh_seeds else {}
     tested, objective = answers.test_figures(), folds.objective
-    best_score, other = Summary.BEST + objective.column, {}
-    if objective is not F1:
+    leading = objective.leading
+    best_score, best_leading, other = Summary.BEST + objective.column, Summary.BEST + leading.column, {}
+    if objective is not leading:
         other = {
             best_score: best[objective.column],
             best_score + Summary.CI95: _known(best, objective.column),
@@ -194,11 +237,11 @@ def summarise(
         Summary.TRIALS: len(trial_log.finished),
         **{state: trial_log.count(state) for state in (Summary.COMPLETE, Summary.PRUNED, Summary.FAILED)},
         Summary.MEMBERS: {str(trial): share for trial, share in answers.final_head.shares.items()},
-        Summary.HELD_OUT_F1_MACRO: answers.heads[0].val_f1_macro,
+        Summary.HELD_OUT + leading.metric: answers.heads[0].leading_score,
         **evaluation.expected_figures(expected, tested, objective),
         Summary.BEST_TRIAL: int(best[Trials.TRIAL]),
-        Summary.BEST_VAL_F1_MACRO: best[Trials.VAL_F1_MACRO],
-        Summary.BEST_VAL_F1_MACRO_CI95: _known(best, Trials.VAL_F1_MACRO),
+        best_leading: best[leading.column],
+        best_leading + Summary.CI95: _known(best, leading.column),
         **other,
         Summary.BEST_SO_FAR: trial_log.best_so_far(points=Summary.SPARK_POINTS),
         **fresh,

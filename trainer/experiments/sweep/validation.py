@@ -116,7 +116,7 @@ def folds_of(features: Features, validation: Validation, device: str, objective:
     if not validation.crossed:
         return holdout(training_data(features, device).judged_by(objective), learning, unit_n)
     fold_rn = assign_folds(
-        manifest.label_n[rows],
+        manifest.learned_n[rows],
         unit_n,
         folds=validation.folds,
         repeats=validation.repeats,

@@ -148,6 +148,7 @@ class Verification(Experiment[VerifyConfig]):
             Verified.SAME: int(pairs.same_p.sum()),
             Verified.DIFFERENT: int((~pairs.same_p).sum()),
             Verified.LEFT_OUT: self.left_out,
+            Verified.BITS: manifest.bits,
             **found,
             Verified.CHOSEN: findings.chosen(record.candidates),
             Verified.IDENTIFICATION: known,
@@ -156,7 +157,7 @@ class Verification(Experiment[VerifyConfig]):
         of_known = findings.of_identification(known) if self.config.identify else ""
         figures[Verified.ADVICE] = f"{findings.advice(figures)}\n{of_known}".strip()
         writer.table(Artifact.ROC, roc_table(scores, pairs, bootstrap))
-        self.log_faces(identified, writer)
+        figures[Verified.OPEN_SET] = self.log_faces(identified, writer)
         top = {name: figures[name] for name in (Verified.AUC, Verified.EER, Verified.ACCURACY)}
         raw = found[Verified.METHODS][PairMethod.RAW]
         writer.metrics(top | {f"raw_{name}": raw[name] for name in top})
@@ -177,9 +178,13 @@ class Verification(Experiment[VerifyConfig]):
                 progress=progress.update,
             )
 
-    def log_faces(self, identified: Identified | None, writer: RunWriter) -> None:
-        """Log FACES, the photos that the page shows."""
+    def log_faces(self, identified: Identified | None, writer: RunWriter) -> Figures | None:
+        """Log FACES, the photos that the page shows, and their vectors. Returns what is promised of those who
+        are not among them (`OpenSet`)."""
+        from safetensors.numpy import save
+
         from trainer.data.thumbnails import thumbnails
+        from trainer.experiments.verification.open_set import open_set
         from trainer.experiments.verification.record import faces_table, shown_rows
 
         manifest, seed = self.features.manifest, self.config.seed
@@ -187,6 +192,9 @@ class Verification(Experiment[VerifyConfig]):
         images = dict(zip(shown, thumbnails(manifest, shown, side=96), strict=True))
         faces = faces_table(manifest, self.features.vectors_nd, identified, images, seed=seed)
         writer.table(Artifact.FACES, faces)
+        vectors_nd = self.features.vectors_nd[shown]
+        writer.file(Artifact.VECTORS, save({"vectors": vectors_nd}))
+        return open_set(vectors_nd, manifest.label_n[shown], seed=seed)
 
 
 def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
@@ -195,6 +203,7 @@ def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
     Raises:
         InputError: the data or the file of pairs cannot be used.
     """
+    from trainer.data.vector_range import check_vectors
     from trainer.experiments.verification import pairs_file, protocol
 
     # a person's photos may stand in several splits of the data: splits are of no importance here
@@ -211,6 +220,7 @@ def read(config: VerifyConfig, device: str) -> tuple[Features, Protocol, int]:
         pairs_of(manifest)  # a file that does not fit is refused before images are encoded
     features = encode_rows(reading, manifest, encoder_settings(config, device), to_train=False)
     manifest = features.manifest
+    check_vectors(manifest, features.vectors_nd, every_row=True)
     if config.pairs is not None:
         drawn, left_out = pairs_of(manifest)
         if left_out:

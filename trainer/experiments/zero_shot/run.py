@@ -235,7 +235,9 @@ def head_of_sweep(config: ZeroShotConfig, features: Features) -> Method:
     if digest != manifest.digest:
         raise InputError(f"--head {config.head} was trained on other data than {config.data} is now.")
     answers = files.table(Artifact.PREDICTIONS)
-    classes = json.loads(files.read(Artifact.SUMMARY))[Summary.CLASSES]
+    classes = json.loads(files.read(Artifact.SUMMARY)).get(Summary.CLASSES)
+    if not classes:
+        raise InputError(f"--head {config.head} does not predict classes. Pass a sweep of classes.")
     best = answers[answers[Predictions.HEAD] == "best"].set_index(Predictions.SAMPLE_ID)
     number = {name: index for index, name in enumerate(classes)}
     found = {}

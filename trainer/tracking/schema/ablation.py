@@ -31,6 +31,7 @@ class Ablation:
     SPECIFICITY = "specificity"  # recall of the first
     RANDOM_F1_MACRO = "random_f1_macro"  # of random subsets, a different one per seed
     EFFECT = "effect"  # on macro-F1, with _low and _high
+    RELATIVE = "relative_effect"  # EFFECT / the baseline's F1_MACRO, with ends; not in older runs
     EFFECT_P = "effect_p"  # swap test over rows
     EFFECT_P_HOLM = "effect_p_holm"
     OVER_RANDOM = "over_random"  # with _low and _high, including the variance of the random subset

@@ -121,11 +121,13 @@ class Fused:
     NAMED = "captions_naming_their_class"  # {"train": share of its captions, …}
     HIDDEN = "class_names_hidden"  # bool: they were masked
     CUT = "captions_cut"  # truncated by the encoder
+    VIEWS = "views"  # of each training row; above 0, methods named ", augmented" learned from them, too
     CHOSEN = "chosen"  # method, the best on validation rows
     WEIGHT = "late_weight"  # of the text's log-probabilities, chosen on validation rows
     METHODS = "methods"  # as ZeroShot.METHODS
     PAIRS = "pairs"
     ADVICE = "advice"
+    MODEL = "model_uri"  # CHOSEN, its first seed, in MLflow's registry; null where it has none
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
     CLASSES = "classes"  # only in the file

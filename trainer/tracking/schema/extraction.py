@@ -23,12 +23,14 @@ class Images:
     SHARPNESS = "sharpness"  # from 0
     ENTROPY = "entropy"  # bits, 0…8
     COLOURFULNESS = "colourfulness"  # from 0
+    CUT = "cut"  # share of the image that the encoder does not see, 0…1; older runs have no such column
+    FIELD = "field_of_view"  # as Samples.FIELD
     THUMBNAIL = "thumbnail"  # WebP bytes of the images that the page shows, else null
 
     MEASURES = (WIDTH, HEIGHT, BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS)
     SIZE = "size"  # not stored; shown as a column: min(width, height)
     SHOWN = (BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY, COLOURFULNESS, SIZE)
-    EXTREMES = 8  # images at either end of each of these that have a thumbnail
+    EXTREMES = 8  # images at either end of each of these that have a thumbnail; with the most cut away, too
 
 
 class Duplicates:
@@ -79,10 +81,11 @@ class Extracted:
     NEAR_LEAKS = "near_leaks"  # images of test or val that have a near-duplicate in train
     NOT_COMPARED = "not_compared"  # rows that were not searched for near-duplicates
     ENCODER = "encoder"
+    PEAK_MEMORY = "peak_memory_bytes"  # of the command, without decoding processes; absent in older runs
     ELAPSED_S = "elapsed_s"
     QUARANTINE = "quarantine"  # only on the printed line: [{"path": …, "reason": …}]
 
     METRICS = (
         *(FOUND, USED, QUARANTINED, DROPPED, DUPLICATES, REUSED, ENCODED, ENCODER_CALLS, IMAGES_PER_S),
-        *(BATCH_SIZE, PROCESSES, NEAR_LEAKS, NOT_COMPARED, ELAPSED_S),
+        *(BATCH_SIZE, PROCESSES, NEAR_LEAKS, NOT_COMPARED, PEAK_MEMORY, ELAPSED_S),
     )

@@ -86,6 +86,7 @@ class RunState(StrEnum):
 
 HEARTBEAT_EVERY_S = 5.0
 HEARTBEAT_LOST_S = 60.0  # the writer is dead if its heartbeat is older
+CLOCK_SET_S = 7200.0  # or if it is as far in the future: the clock was set back since
 
 
 def run_state(status: str, heartbeat: float | None, now: float) -> RunState:
@@ -102,7 +103,7 @@ def run_state(status: str, heartbeat: float | None, now: float) -> RunState:
         return RunState.FAILED
     if status == "KILLED":
         return RunState.INTERRUPTED
-    if heartbeat is not None and now - heartbeat > HEARTBEAT_LOST_S:
+    if heartbeat is not None and not -CLOCK_SET_S < now - heartbeat < HEARTBEAT_LOST_S:
         return RunState.INTERRUPTED
     return RunState.LIVE
 
@@ -116,7 +117,7 @@ class Artifact:
     TRIALS = "trials.parquet"
     CURVES = "curves.parquet"
     HELD_OUT = "held_out.safetensors"  # of the best trials, by number: float16 [M, C], log-probabilities of
-    # the judged rows of train, then of val, by heads that had not learned from them
+    # the judged rows of train, then of val, by heads that had not learned from them; numbers float32 [M, 1]
     PREDICTIONS = "predictions.parquet"
     PROJECTION = "projection.parquet"
     SAMPLES = "samples.parquet"
@@ -137,14 +138,18 @@ class Artifact:
     HEAD = "head"  # a folder: the next two
     HEAD_WEIGHTS = "head/head.safetensors"
     HEAD_CARD = "head/head.json"
+    FUSED_WEIGHTS = "head/fused.safetensors"  # this and the next: of a fusion, in their place
+    FUSED_CARD = "head/fused.json"
     MODEL = "model"  # a folder: MLflow model of the same head
-    VECTORS = "vectors.safetensors"  # "vectors" [n, D] of the rows of SAMPLES, in their order
+    MODEL_DATA = "model/data/head"  # a folder in it: the head again, and the encoders that the model carries
+    VECTORS = "vectors.safetensors"  # "vectors" [n, D] of the rows of SAMPLES (verification: FACES)
     PAIRS = "pairs.parquet"  # this and the next three: of a verification
     CANDIDATES = "candidates.parquet"
     ROC = "roc.parquet"
     FACES = "faces.parquet"
-    TUNED = "tuned"  # of a fine-tuning in HEAD's place: tuned/tuned.safetensors + tuned/tuned.json
+    TUNED = "tuned"  # of fine-tunings of before, in HEAD's place: tuned/tuned.safetensors + tuned/tuned.json
     CONFUSION_PNG = "confusion_matrix.png"
+    NUMBERS_PNG = "predicted_against_true.png"  # in its place where a number is predicted
     CONFIG = "config.yaml"
     SUMMARY = "summary.json"  # the results that the command prints
     TAGS = "tags"  # a folder: tags that are longer than MLflow allows, see LONG_TAGS
@@ -171,7 +176,7 @@ class Metric:
     BEST_VAL_F1_MACRO_LOW = "best_val_f1_macro_low"
     BEST_VAL_F1_MACRO_HIGH = "best_val_f1_macro_high"
     # of another objective than macro-F1 the same three of it: best_val_accuracy, best_val_balanced_accuracy,
-    # best_val_auroc or best_val_loss; at the end of a sweep also what `Summary` has of it
+    # best_val_auroc or best_val_loss, of numbers best_val_r2, …; at the end also what `Summary` has
     BEST = "best_"
     BEST_EPOCH = "best_epoch"
     TEST_F1_MACRO = "test_f1_macro"  # on a sweep, of the selected head

@@ -27,6 +27,15 @@ class Trials:
     # val_accuracy_se, val_accuracy_unit_se, val_accuracy_low and val_accuracy_high, for example.
     VAL_BALANCED_ACCURACY = "val_balanced_accuracy"
     VAL_AUROC = "val_auroc"  # of several classes one against the rest, averaged over classes
+    # where a number is predicted, in the place of macro-F1 (with its four) and accuracy:
+    VAL_R2 = "val_r2"
+    VAL_MAE = "val_mae"  # in units of the number, as is the next
+    VAL_RMSE = "val_rmse"
+    # where a row may have several labels, in the place of macro-F1 (with its four) and accuracy; F1 of labels
+    # with a probability of at least 0.5:
+    VAL_MAP = "val_map"
+    VAL_F1_MACRO_LABELS = "val_f1_macro_labels"
+    VAL_F1_MICRO_LABELS = "val_f1_micro_labels"
     SE, UNIT_SE, LOW, HIGH = "_se", "_unit_se", "_low", "_high"  # endings of these
     PARAMETERS = "parameters"  # int: weights and biases in one head
     STARTED_S = "started_s"  # seconds since the sweep began
@@ -43,7 +52,8 @@ class Curves:
     EPOCH = "epoch"  # int16, from 1
     SPLIT = "split"  # "train" | "val"
     METRIC = "metric"  # "loss" | "f1_macro" | "accuracy" | "balanced_accuracy" (only where it is the
-    # objective) | "lr" (lr is logged under train)
+    # objective) | "lr" (lr is logged under train); of numbers "loss" | "r2" | "mae" | "rmse" | "lr"; of
+    # several labels "loss" | "f1_macro_labels" | "f1_micro_labels" | "lr"
     VALUE = "value"  # float32
 
 
@@ -62,6 +72,12 @@ class Predictions:
     # it is not, and of heads other than "best"; sweeps of before have no such column
     PROBS = "probs"  # list of float32, in the order of the summary's "classes"
     UNIT = "unit"  # int32: rows of one group and copies of one image share a number; intervals draw units
+    # where a number is predicted, in the place of LABEL up to PROBS:
+    TARGET = "target"  # float64: the true number
+    NUMBER = "number"  # float64: the predicted one
+    # where a row may have several labels, in the place of LABEL up to PROBS:
+    TRUE_LABELS = "true_labels"  # list of label names, in the order of Summary.LABEL_NAMES
+    LABEL_PROBABILITIES = "label_probabilities"  # list of float32, one per label, in that order
 
 
 class Projection:
@@ -98,6 +114,11 @@ class Samples:
     GROUP = "group"  # "" where there is none
     CORRUPTED = "spoiled_how"  # known corruption of the row, "" for clean, null for unknown
     THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no images
+    FIELD = (
+        "field_of_view"  # six float32: left, top, right, bottom of what the (first) encoder sees, as shares
+    )
+    # of width and height, outside 0…1 where black is added; width and height of its input in pixels. Null
+    # where the size was not measured; older runs have no such column
 
 
 class Summary:
@@ -112,6 +133,7 @@ class Summary:
     OBJECTIVE = "objective"  # --objective; sweeps of before have none: macro-F1
     VALIDATION = "validation"  # what judged the trials: "holdout", or "5-fold cross-validation"
     REFIT = "refit"  # whether the final head learned from all rows but the test rows
+    TARGET = "target"  # "number" where one is predicted, "labels" of several per row; absent of classes
     FEATURES = "features"  # what the vectors are: pooled, cls4 or cls4+patch; not of precomputed ones
     FEATURES_SCORES = "features_scores"  # {recipe: score by the objective} where it was chosen among several
     MEMBERS = "members"  # {trial: weight} of the final head, the heaviest first
@@ -144,6 +166,11 @@ class Summary:
     TEST_F1_MACRO_CI95 = "test_f1_macro_ci95"
     TEST_ACCURACY = "test_accuracy"
     TEST_ACCURACY_CI95 = "test_accuracy_ci95"
+    # further scores of its answers, with NAME_ci95:
+    TEST_BALANCED_ACCURACY = "test_balanced_accuracy"  # mean recall of the classes that the test rows have
+    TEST_F1_WEIGHTED = "test_f1_weighted"  # mean F1 of the classes, by their rows
+    TEST_MCC = "test_mcc"  # Matthews correlation coefficient, -1 to 1; of several classes Gorodkin's
+    TEST_F1_POSITIVE = "test_f1_positive"  # of two classes only: F1 of POSITIVE
     # of the probabilities as the final head says them; NAME_ci95 beside each, over groups or rows:
     TEST_ECE_TOP_LABEL = "test_ece_top_label"  # calibration error of PRED, ten bins of as many rows
     TEST_LOG_LOSS = "test_log_loss"
@@ -188,6 +215,27 @@ class Summary:
     TEST_BRIER = "test_brier"
     TEST_BRIER_CALIBRATED = "test_brier_calibrated"
     BRIER_CHANGE = "test_brier_change"
+    # of numbers: these with NAME_ci95, in units of the number, but R² and Spearman; and what EXPECTED,
+    # HELD_OUT, BEST and FRESH make of r2, mae and rmse:
+    TEST_R2 = "test_r2"
+    TEST_MAE = "test_mae"
+    TEST_RMSE = "test_rmse"
+    TEST_SPEARMAN = "test_spearman"
+    TEST_BASELINE_MAE = "test_baseline_mae"  # of the mean of the rows that the head learned from, …
+    TEST_BASELINE_RMSE = "test_baseline_rmse"  # … whatever the image
+    EXPECTED_R2 = "expected_r2"
+    RIDGE_LEFT_OUT_R2 = "ridge_left_out_r2"  # of ridge regression on these rows, exact leave-one-out
+    HALF_WIDTH = "half_width"  # of the intervals of predicted numbers that promise COVERAGE
+    # of several labels per row: these with NAME_ci95; and what EXPECTED, HELD_OUT, BEST and FRESH make of
+    # map (with --objective f1-labels or f1-micro also of that score at a probability of 0.5):
+    TEST_MAP = "test_map"  # mean over labels of the average precision, but LEFT_OUT_LABELS
+    TEST_F1_MACRO_LABELS = "test_f1_macro_labels"  # at THRESHOLDS, as is the next
+    TEST_F1_MICRO_LABELS = "test_f1_micro_labels"
+    TEST_BASELINE_MAP = "test_baseline_map"  # of one answer to all: the share of positives, mean over labels
+    LABEL_NAMES = "labels"  # list of the names, in the order of Predictions.LABEL_PROBABILITIES
+    THRESHOLDS = "thresholds"  # list of the probabilities from which each label is said: of the highest F1 on
+    # rows that the head had not learned from; 0.5 for a label that none of them has
+    LEFT_OUT_LABELS = "labels_left_out"  # names of those with test rows of one kind only, or with none
     GROUPS = "groups"  # {"train": n, "val": n, "test": n, "in_two_splits": n}; only where rows have groups
     MODEL = "model_uri"  # the best head in MLflow's registry: models:/NAME/VERSION; null where it has none
     ENCODER_CALLS = "encoder_calls"
@@ -203,11 +251,14 @@ class Summary:
     ONLY_IN_FILE = (BEST_SO_FAR, CLASSES, COUNTS, DIMENSION, HEADS)
     CI95 = "_ci95"
     SPECIFICITY = 0.9  # that THRESHOLD is chosen for
+    FURTHER = (TEST_BALANCED_ACCURACY, TEST_F1_WEIGHTED, TEST_MCC, TEST_F1_POSITIVE)  # metrics, too
     OF_CALIBRATION = (TEST_ECE_TOP_LABEL, TEST_LOG_LOSS, TEST_BRIER_SCORE, TEST_AURC)  # metrics, too
     OF_TWO_CLASSES = (  # numbers that are logged as metrics, too
         *(TEST_AUROC, TEST_AUPRC, TEST_SENSITIVITY, TEST_SPECIFICITY, TEMPERATURE),
         *(TEST_ECE, TEST_ECE_CALIBRATED, TEST_NLL, TEST_NLL_CALIBRATED, TEST_BRIER, TEST_BRIER_CALIBRATED),
     )
+    OF_NUMBERS = (TEST_SPEARMAN, TEST_BASELINE_MAE, TEST_BASELINE_RMSE, RIDGE_LEFT_OUT_R2)  # metrics, too
+    OF_LABELS = (TEST_F1_MACRO_LABELS, TEST_F1_MICRO_LABELS, TEST_BASELINE_MAP)  # metrics, too
     SPARK_POINTS = 32
 
 
@@ -223,7 +274,7 @@ class Predicted:
     BAD = "bad"
     BAD_FILES = "bad_files"  # [{"path": …, "reason": …}]
     PASSED_OVER = "passed_over"  # {".heic": files in the given folders that are no readable images, …}
-    COUNTS = "counts"  # {class: images predicted as it}
+    COUNTS = "counts"  # {class: images predicted as it}; of numbers {}
     CLASSES = "classes"
     REUSED = "reused"  # images whose vector was in the cache
     ENCODER_CALLS = "encoder_calls"
@@ -240,8 +291,9 @@ class FineTuned:
     head "best" are the fine-tuned encoder, while trial 0 and the head "frozen" are the best logistic
     regression on the frozen one."""
 
-    UNFROZEN = "unfrozen"  # number of trained blocks …
+    UNFROZEN = "unfrozen"  # number of blocks from the first trained parameter on …
     BLOCKS = "blocks"  # … of all blocks
+    TRAINED = "trained"  # what was trained of them, in words; "" for all of the blocks
     SEEDS = "seeds"
     FROZEN_VAL_F1_MACRO = "frozen_val_f1_macro"
     FROZEN_TEST_F1_MACRO = "frozen_test_f1_macro"
@@ -252,5 +304,6 @@ class FineTuned:
     WHY = "why"  # likely reason if there is no gain, else ""
     EPOCH_S = "epoch_s"  # mean seconds per epoch, with validation
     CACHED_BYTES = "cached_bytes"  # of the activations that the blocks were trained on
+    MODEL_BYTES = "model_bytes"  # of the logged model, which carries the fine-tuned encoder
 
     FROZEN_HEAD = "frozen"  # its name in PREDICTIONS

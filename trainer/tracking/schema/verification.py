@@ -73,6 +73,19 @@ class Faces:
     MAPPED_PEOPLE = 56
 
 
+class OpenSet:
+    """Keys of `Verified.OPEN_SET`: whether a photo is of a known person, by its nearest known photo."""
+
+    THRESHOLD = (
+        "threshold"  # of the raw cosine to the nearest known photo, from which it is of a known person
+    )
+    RATE = "rate"  # share of photos of unknown people that may be taken for known ones
+    FALSE_ALARMS = "false_alarms"  # [share of them that are, low, high]: people of other folds chose
+    FOUND = "found"  # [share of photos of known people whose person is found, low, high], likewise
+    PEOPLE = "people"  # enrolled
+    PHOTOS = "photos"
+
+
 class Verified:
     """Keys of a verification's SUMMARY and of the last line that ``trainer.verify`` prints.
 
@@ -104,6 +117,8 @@ class Verified:
     VERDICT = "trained_against_raw"  # "better" | "worse" | "unclear" | null
     CHOSEN = "chosen"  # {candidate of the trained method: splits that selected it}
     IDENTIFICATION = "identification"  # closed set; null where too few photos
+    OPEN_SET = "open_set"  # see OpenSet; null where too few photos; older runs have none
+    BITS = "bits"  # that 16-bit images use; null where there are none; older runs have none
     ADVICE = "advice"
     ENCODER_CALLS = "encoder_calls"
     ELAPSED_S = "elapsed_s"
@@ -117,4 +132,4 @@ class Verified:
     CMC = "cmc"  # shares found among the first 1, 2, … 10
     RAW_CMC = "raw_cmc"
 
-    ONLY_IN_FILE = (METHODS, CHOSEN)
+    ONLY_IN_FILE = (METHODS, CHOSEN, BITS)

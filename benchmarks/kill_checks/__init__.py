@@ -1,0 +1,1 @@
+"""Commands killed at random moments: what is killed, how, and what is looked at afterwards."""

@@ -1,0 +1,1 @@
+"""Say what is broken on this machine, and what to do about it."""

@@ -1,0 +1,1 @@
+"""Search the images of a data set by words or by an image."""

@@ -19,24 +19,32 @@ help:
 	@echo "make bench      measure speed"
 	@echo "make clean      remove the environment and the caches (results in mlruns/ stay)"
 
-setup: .venv/.ready
+setup: .venv/.ready .venv/.developing
 
 # What pip says goes to stderr: the last line on stdout belongs to the command that runs afterwards.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# The locked versions, checked by their hashes; torch by itself, because its CPU and GPU builds share a version.
-# Where these files cannot be had, such as on a mirror with other versions: any within the tested bounds.
-.venv/.ready: requirements.txt requirements-dev.txt requirements.lock
+# $(1): a lock file; $(2): what must be there in the end. The locked versions, checked by their hashes; torch by
+# itself, because its CPU and GPU builds share a version. Where these files cannot be had, such as on a mirror with
+# other versions: any within the tested bounds.
+install = { $(PIP) --require-hashes --no-deps -r $(1) && $(PIP) $(2); } >&2 \
+	|| { echo "The locked versions could not be installed; taking others within the tested bounds." >&2; \
+	     $(PIP) $(2) >&2; }
+
+.venv/.ready: requirements.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Headroom needs Python 3.11 or newer; point to one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the libraries into .venv (several minutes, once) ..." >&2
 	@$(PYTHON) -m venv .venv >&2
-	@{ $(PIP) --require-hashes --no-deps -r requirements.lock && $(PIP) -r requirements.txt -r requirements-dev.txt; } >&2 \
-		|| { echo "The locked versions could not be installed; taking others within the tested bounds." >&2; \
-		     $(PIP) -r requirements.txt -r requirements-dev.txt >&2; }
+	@$(call install,requirements.lock,-r requirements.txt)
 	@touch $@
 
-demo: setup
+.venv/.developing: .venv/.ready requirements-dev.txt requirements-dev.lock
+	@echo "Installing the tools of the tests ..." >&2
+	@$(call install,requirements-dev.lock,-r requirements.txt -r requirements-dev.txt)
+	@touch $@
+
+demo: .venv/.ready
 	@$(BIN)/python -m trainer.sweep --data demo --encoder demo --trials 32 --seeds 3
 	@{ echo "Look at it: make dashboard, then http://127.0.0.1:8501"; \
 	   echo "  Embeddings        a map of the classes; hover for the images; colour by known noise"; \
@@ -44,13 +52,13 @@ demo: setup
 	   echo "  Loss curves       training against validation loss of the best trial, and all others"; \
 	   echo "or make ui for MLflow's own pages: http://127.0.0.1:5000"; } >&2
 
-ablate: setup
+ablate: .venv/.ready
 	@$(BIN)/python -m trainer.ablate --data demo --encoder demo --bad-source 0.4
 
-dashboard: setup
+dashboard: .venv/.ready
 	@$(BIN)/python -m trainer dashboard
 
-ui: setup
+ui: .venv/.ready
 	@store=$$($(BIN)/python -c 'from trainer.core.locations import default_tracking_uri; from trainer.tracking import database; \
 		uri = default_tracking_uri(); database.prepare(uri); print(uri)') \
 		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)

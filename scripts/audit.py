@@ -2,7 +2,7 @@
 
 Exit code 1, and the advisories, if there are any. Where pip-audit is not installed, or no index with
 advisories can be reached, one line says so, and the exit code is 0. It asks once a day for the same lock
-file, for `LIMIT_S` at most. torch and pip are not in the lock file, so not looked at.
+files, for `LIMIT_S` at most. torch and pip are not in them, so not looked at.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = ROOT / "requirements.lock"
-PASSED = ROOT / ".cache" / "audited"  # holds the digest of a lock file without known vulnerabilities
+LOCKS = (ROOT / "requirements.lock", ROOT / "requirements-dev.lock")
+PASSED = ROOT / ".cache" / "audited"  # holds the digest of lock files without known vulnerabilities
 A_DAY_S = 86_400
 LIMIT_S = 20
 ACCEPTED: tuple[str, ...] = ()  # ids of advisories about what Headroom does not use; say why
@@ -75,7 +75,7 @@ def _asked(lock: str, options: tuple[str, ...], limit_s: float) -> list[dict[str
 
 def main() -> None:
     """Run the command."""
-    lock = LOCK.read_text(encoding="utf-8")
+    lock = "".join(path.read_text(encoding="utf-8") for path in LOCKS)
     digest = sha256(lock.encode()).hexdigest()
     if PASSED.is_file() and PASSED.read_text() == digest and time.time() - PASSED.stat().st_mtime < A_DAY_S:
         return

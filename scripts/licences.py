@@ -1,4 +1,4 @@
-"""List the licences of all libraries in requirements.lock, and of torch, and check that they may be used.
+"""List the licences of all libraries in the lock files, and of torch, and check that they may be used.
 
     python scripts/licences.py            # the table; exit code 1, and the names, if one may not be used
     python scripts/licences.py --check    # one line in place of the table
@@ -24,8 +24,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
+LOCKS = (ROOT / "requirements.lock", ROOT / "requirements-dev.lock")
 RUN_TIME, OPTIONAL, DEVELOPMENT = "run time", "optional", "development"
-OPTIONAL_EXTRAS = ("heic", "dicom")
+OPTIONAL_EXTRAS = ("heic", "dicom", "tensorboard")
 COPYLEFT = re.compile(r"(?<!L)(?<!Lesser )\b(?:A?GPL|(?:Affero )?General Public License)", re.IGNORECASE)
 KNOWN = re.compile(
     r"MIT|BSD|Apache|ISC|PSF|Python|MPL|Mozilla|L?GPL|General Public|0BSD|Zlib|CC0|BSL|CNRI|Unlicense|NVIDIA",
@@ -68,7 +69,7 @@ def usable(licence: str) -> bool:
 
 
 def libraries() -> list[Library]:
-    """Return every library in requirements.lock that is installed, and torch with what it needs, by name.
+    """Return every library in the lock files that is installed, and torch with what it needs, by name.
 
     Raises:
         PackageNotFoundError: one that Headroom runs with is not installed.
@@ -119,8 +120,8 @@ def _by_text(texts: list[str]) -> str:
 
 
 def _locked() -> set[str]:
-    """Names of the libraries in requirements.lock that this machine needs."""
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    """Names of the libraries in the lock files that this machine needs."""
+    text = "".join(path.read_text(encoding="utf-8") for path in LOCKS)
     lines = [Requirement(line) for line in re.findall(r"^(\w[^\\\n]*?)[ \\]*$", text, re.MULTILINE)]
     return {canonicalize_name(one.name) for one in lines if one.marker is None or one.marker.evaluate()}
 

@@ -2,27 +2,32 @@
 
     python scripts/requirements.py           # write them
     python scripts/requirements.py --check   # exit code 1 if one is out of date
-    .venv/bin/python scripts/requirements.py --lock    # also write requirements.lock; needs uv
+    .venv/bin/python scripts/requirements.py --lock    # also write the lock files; needs uv
 
-requirements.txt has what Headroom needs, requirements-dev.txt what its tests and docs need besides,
-every extra among it.
-requirements.lock has both with hashes and exact versions, those of the environment that runs this script, in
-which the tests pass. It lacks torch and what only torch needs, because builds for CPUs and for GPUs share a
-version, but not a hash; and pip, which installs them.
+requirements.txt has what Headroom needs, with the extras for more kinds of images; requirements-dev.txt what
+its tests and docs need besides, every other extra among it.
+requirements.lock and requirements-dev.lock have them, and what they need, with hashes and exact versions,
+those of the environment that runs this script, in which the tests pass. They lack torch and what only torch
+needs, because builds for CPUs and for GPUs share a version, but not a hash; and pip, which installs them.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = ROOT / "requirements.lock"
+RUN, DEVELOP = ROOT / "requirements.txt", ROOT / "requirements-dev.txt"
+LOCKS = (ROOT / "requirements.lock", ROOT / "requirements-dev.lock")
+IMAGE_FORMATS = ("heic", "dicom")  # extras of the package that a checkout has
 HEADING = "# Generated from pyproject.toml: python scripts/requirements.py"
+LOCK_HEADING = "# Generated: .venv/bin/python scripts/requirements.py --lock\n"
 NOT_LOCKED = ("torch", "triton", "pip")  # and the packages of NVIDIA
 
 
@@ -31,10 +36,11 @@ def files() -> dict[Path, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     own = f"{project['name']}["
-    dev = [line for name in extras for line in extras[name] if not line.startswith(own)]
+    formats = [line for name in IMAGE_FORMATS for line in extras[name]]
+    dev = {line for name in extras for line in extras[name] if not line.startswith(own)} - {*formats}
     return {
-        ROOT / "requirements.txt": _text(project["dependencies"]),
-        ROOT / "requirements-dev.txt": _text(sorted(dev, key=str.lower)),
+        RUN: _text([*project["dependencies"], *formats]),
+        DEVELOP: _text(sorted(dev, key=str.lower)),
     }
 
 
@@ -45,24 +51,30 @@ def _text(lines: list[str]) -> str:
 def lock() -> None:
     """Write the versions that this environment has, with the hashes of all their files on PyPI."""
     installed = sorted((one.name, one.version.partition("+")[0]) for one in distributions())
-    LOCK.write_text("".join(f"{name}=={version}\n" for name, version in installed), encoding="utf-8")
+    preferred = "".join(f"{name}=={version}\n" for name, version in installed)
+    run = _compiled([RUN], preferred)
+    develop = _compiled([RUN, DEVELOP], preferred)
+    more = {name: entry for name, entry in develop.items() if run.get(name) != entry}  # or on more systems
+    for path, kept in zip(LOCKS, (run, more), strict=True):
+        path.write_text("".join([LOCK_HEADING, *(kept[name] for name in sorted(kept))]), encoding="utf-8")
+
+
+def _compiled(wanted: list[Path], preferred: str) -> dict[str, str]:
+    """Return the lines of each library that the files need, by name, in the preferred versions."""
     command = ["uv", "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes"]
-    command += ["--default-index", "https://pypi.org/simple", "--no-annotate", "--quiet"]
-    command += ["--custom-compile-command", ".venv/bin/python scripts/requirements.py --lock"]
-    command += ["--output-file", str(LOCK), *(path.name for path in files())]
-    subprocess.run(command, check=True, cwd=ROOT)
-    LOCK.write_text(_locked(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def _locked(text: str) -> str:
-    kept, keep = [], True
-    for line in text.splitlines(keepends=True):
-        if not line.startswith(" "):
-            name = line.partition("==")[0].strip()
-            keep = name not in NOT_LOCKED and not name.startswith(("nvidia-", "cuda-"))
-        if keep:
-            kept.append(line)
-    return "".join(kept)
+    command += ["--default-index", "https://pypi.org/simple", "--no-annotate", "--no-header", "--quiet"]
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "lock.txt")
+        output.write_text(preferred, encoding="utf-8")
+        command += ["--output-file", str(output), *map(str, wanted)]
+        subprocess.run(command, check=True, cwd=ROOT)
+        entries = re.split(r"^(?=\w)", output.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    by_name = {re.split(r"[=@ ]", entry, maxsplit=1)[0]: entry for entry in entries}
+    return {
+        name: entry
+        for name, entry in by_name.items()
+        if name not in NOT_LOCKED and not name.startswith(("nvidia-", "cuda-"))
+    }
 
 
 def main() -> None:

@@ -27,8 +27,12 @@ def test_a_logged_model_needs_nothing_that_is_no_dependency() -> None:
     assert {name_of(name) for name in NEEDED} <= {name_of(line) for line in PROJECT["dependencies"]}
 
 
-def test_the_lock_has_every_requirement_but_torch_with_hashes() -> None:
-    text = requirements.LOCK.read_text(encoding="utf-8")
+def locks() -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in requirements.LOCKS)
+
+
+def test_the_locks_have_every_requirement_but_torch_with_hashes() -> None:
+    text = locks()
     locked = re.findall(
         r"^([\w.-]+)==\S+(?: ; .*?)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, re.MULTILINE
     )
@@ -42,8 +46,17 @@ def test_the_lock_has_every_requirement_but_torch_with_hashes() -> None:
     assert required - {name_of(name) for name, _ in locked} == {"torch"}
 
 
+def test_what_only_tests_need_is_in_a_lock_of_its_own() -> None:
+    run, develop = (
+        {name_of(line) for line in re.findall(r"^\w\S*", path.read_text(), re.MULTILINE)}
+        for path in requirements.LOCKS
+    )
+    assert {"pytest", "mypy", "ruff", "playwright", "mkdocs"} <= develop - run
+    assert {"streamlit", "mlflow", "pi-heif", "pydicom"} <= run - develop
+
+
 def test_only_torch_with_its_own_libraries_and_pip_are_not_locked() -> None:
-    locked = {name_of(line) for line in re.findall(r"^\w\S*", requirements.LOCK.read_text(), re.MULTILINE)}
+    locked = {name_of(line) for line in re.findall(r"^\w\S*", locks(), re.MULTILINE)}
     assert (
         locked & {"torch", "triton", "pip"} == set()
     )  # one version of torch, with other hashes for each device
@@ -52,9 +65,9 @@ def test_only_torch_with_its_own_libraries_and_pip_are_not_locked() -> None:
 
 def test_setting_up_checks_the_hashes() -> None:
     rules = (requirements.ROOT / "Makefile").read_text(encoding="utf-8")
-    lines = [line for line in rules.splitlines() if "-r requirements.lock" in line]
-    assert lines
-    assert all("--require-hashes --no-deps -r requirements.lock" in line for line in lines)
+    assert "$(PIP) --require-hashes --no-deps -r $(1) " in rules
+    assert re.findall(r"\(call install,(\S+),", rules) == [path.name for path in requirements.LOCKS]
+    assert rules.count("$(PIP)") == 3  # the fallback takes what it finds within the bounds
 
 
 def test_torch_is_what_the_requirements_say() -> None:

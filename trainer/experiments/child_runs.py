@@ -75,6 +75,11 @@ class Tables(NamedTuple):
         return self._replace(trials=trials_kept, curves=curves_kept)
 
 
+def tables_of(trial_log: TrialLog) -> Tables:
+    """Return the tables of a log as it stands."""
+    return Tables(trial_log.trials, trial_log.curves, trial_log.began, trial_log.objective)
+
+
 class Mirror:
     """One thread that gives every trial on record its child run, in the record's order.
 
@@ -110,7 +115,7 @@ class Mirror:
             Exception: what went wrong in the thread, as it was raised there. The tables are safe.
         """
         with self._news:
-            self._tables = Tables(trial_log.trials, trial_log.curves, trial_log.began, trial_log.objective)
+            self._tables = tables_of(trial_log)
             self._on_record = {trial.number for trial in trial_log.finished}
             self._news.notify_all()
         self._wait(lambda: self.behind <= MOST_BEHIND)
@@ -204,8 +209,12 @@ class Mirror:
                 self._news.notify_all()
 
 
-def children(tables: Tables) -> Iterator[ChildRun]:
-    """Yield the trials as MLflow shows them, means over seeds, in the order of TRIALS."""
+def children(tables: Tables, *, most_points: int = MOST_POINTS) -> Iterator[ChildRun]:
+    """Yield the trials as MLflow shows them, means over seeds, in the order of TRIALS.
+
+    Args:
+        most_points: of a curve; of longer ones, epochs that are spread evenly.
+    """
     from trainer.search.trial_log import finished_trials
 
     trials, curves, began, objective = tables
@@ -213,7 +222,8 @@ def children(tables: Tables) -> Iterator[ChildRun]:
     scores = [column + end for column in columns for end in ("", Trials.LOW, Trials.HIGH)]
     means = mean_curves(curves)
     for row, trial in zip(trials.to_dict("records"), finished_trials(trials, objective), strict=True):
-        steps, shown = range(1, int(row[Trials.EPOCHS]) + 1), epochs_shown(int(row[Trials.EPOCHS]))
+        epochs = int(row[Trials.EPOCHS])
+        steps, shown = range(1, epochs + 1), epochs_shown(epochs, most_points)
         of_trial = means.get(trial.number, {})
         yield ChildRun(
             trial=trial.number,
@@ -234,9 +244,9 @@ def children(tables: Tables) -> Iterator[ChildRun]:
         )
 
 
-def epochs_shown(epochs: int) -> set[int]:
-    """Return the epochs, from the first to the last, at which MLflow gets the curves."""
-    return {round(1 + (epochs - 1) * i / (MOST_POINTS - 1)) for i in range(MOST_POINTS)}
+def epochs_shown(epochs: int, most_points: int = MOST_POINTS) -> set[int]:
+    """Return the epochs, from the first to the last, at which the curves are shown."""
+    return {round(1 + (epochs - 1) * i / (most_points - 1)) for i in range(most_points)}
 
 
 def mean_curves(curves: pd.DataFrame) -> dict[int, dict[str, dict[int, float]]]:

@@ -71,6 +71,9 @@ class SweepConfig(StudyConfig):
     """Print the time of each stage."""
     export_optuna: str | None = None
     """Optuna database to export the finished study to, for optuna-dashboard: sqlite:///study.db."""
+    tensorboard: Path | None = None
+    """Folder for event files, while the search runs: curves and hyperparameters of each trial that has ended,
+    and the rows of the map for the projector. Needs the package tensorboard."""
     rerun: str | None = None
     """Run id of a sweep (its best trial) or a trial to retrain alone and compare with the logged result."""
 

@@ -93,7 +93,16 @@ def _as_recorded(config: SweepConfig, recorded: dict[str, Any]) -> SweepConfig:
     from trainer.serving.predictor import encoders_used
 
     command, used = recorded["command"], encoders_used(recorded["identity"]["encoder"])
-    here = ("tracking_uri", "cache_dir", "device", "experiment", "rerun", "profile", "export_optuna")
+    here = (
+        "tracking_uri",
+        "cache_dir",
+        "device",
+        "experiment",
+        "rerun",
+        "profile",
+        "export_optuna",
+        "tensorboard",
+    )
     known = {field.name: field for field in dataclasses.fields(config)}
     then = {name: value for name, value in command.items() if name in known and name not in here}
     then["features"] = (used[0].recipe,) if used else ("pooled",)

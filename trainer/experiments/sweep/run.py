@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
 from trainer.experiments.base import Figures, begin, recorded_identity
-from trainer.experiments.child_runs import Mirror, TrialExperiment
+from trainer.experiments.child_runs import Mirror, TrialExperiment, tables_of
 from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows
 from trainer.experiments.sweep.config import SweepConfig
+from trainer.experiments.sweep.event_files import EventFiles, check_event_files
 from trainer.experiments.sweep.feature_choice import FEATURES, choose_recipe
 from trainer.experiments.sweep.memory_plan import trials_that_fit
 from trainer.experiments.sweep.trials import (
@@ -68,6 +70,8 @@ def run(config: SweepConfig) -> Figures:
     with stopwatch.measure(SETTING_UP):
         plan = begin(config)
         before = recorded_identity(config, Kind.SWEEP)
+        if config.tensorboard is not None:
+            check_event_files(config.tensorboard)
         if config.export_optuna is not None:
             check_export(config.export_optuna, config.study, resumed=before is not None)
         manifest = read_rows(config)
@@ -161,6 +165,10 @@ class Sweep(TrialExperiment[SweepConfig]):
         return {**figures, **self.cost(), Summary.TRIALS_PER_S: round(self.trials_per_s, 3)}
 
     def finish(self, figures: Figures, writer: RunWriter) -> Figures:
+        if (event_files := self.event_files(writer)) is not None:
+            event_files.follow(tables_of(self.trial_log))
+            event_files.map(writer)
+            say(f"For TensorBoard: tensorboard --logdir {shlex.quote(str(self.config.tensorboard))}")
         if self.trials_per_s is None:
             figures |= self.cost()
         if self.config.profile:
@@ -168,6 +176,11 @@ class Sweep(TrialExperiment[SweepConfig]):
                 Summary.PROFILE: profile(self.stopwatch, self.mirror, elapsed_s=self.plan.elapsed_s())
             }
         return figures
+
+    def event_files(self, writer: RunWriter) -> EventFiles | None:
+        """Return what writes for TensorBoard, where that was asked for."""
+        folder = self.config.tensorboard
+        return None if folder is None else EventFiles(folder, study=writer.study, run_id=writer.run_id)
 
     def search(self, writer: RunWriter) -> float:
         """Run the trials that are missing from the log; returns trials per second."""
@@ -184,6 +197,7 @@ class Sweep(TrialExperiment[SweepConfig]):
         with self.stopwatch.measure(TUNING):
             settings = search_settings(config, self.plan, self.folds)
         started, written, kept = time.time(), 0.0, set(trial_log.held_out)
+        event_files = self.event_files(writer)
         steps = run_trials(config, settings, self.space, self.folds, trial_log, self.stopwatch)
         with bar("Searching", "trials") as progress:
             for ended, running in steps:
@@ -198,6 +212,8 @@ class Sweep(TrialExperiment[SweepConfig]):
                         writer.table(Artifact.TRIALS, trials)
                         written = time.time()
                     self.mirror.follow(trial_log)
+                    if event_files is not None and ended:
+                        event_files.follow(tables_of(trial_log))
                 progress.update(len(trial_log.finished), config.trials, state_of(trial_log))
         if trial_log.interrupted and len(trial_log.finished) == before:
             # there was enough already, and nothing is under way any more

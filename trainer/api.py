@@ -409,6 +409,7 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     from trainer.core.console import bar, say
     from trainer.core.stopwatch import Stopwatch
     from trainer.data.manifest import check_trainable
+    from trainer.data.unlabelled import labelled_rows
     from trainer.data.vector_range import check_vectors
     from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
@@ -419,6 +420,7 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     from trainer.search.trial_log import TrialLog
 
     steps.check(config)
+    features = features.take(labelled_rows(features.manifest))
     check_trainable(features.manifest)
     if notice := check_vectors(features.manifest, features.vectors_nd):
         say(notice)

@@ -518,7 +518,7 @@ def early_score(page: TrialsPage, reached: pd.DataFrame) -> None:
         at = pairs[pairs["rung"] == one]
         found = hyper.spearman(at["at_rung"], at["final"])
         told.append(
-            f"epoch {one}: {found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+            f"epoch {one}: {found.value:+z.2f} [{found.low:+z.2f}, {found.high:+z.2f}]"
             if found
             else f"epoch {one}: too few trials"
         )

@@ -100,7 +100,7 @@ def test_what_could_not_be_written_is_refused_before_any_work(
     taken = tmp_path / "a file"
     taken.write_text("")
     refused = dataclasses.replace(swept.config, tensorboard=taken, data=str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="--tensorboard is .*a file, a file; name a folder"):
+    with pytest.raises(InputError, match=r"--tensorboard is .*a file, a file; name a folder"):
         run(refused)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr("trainer.experiments.sweep.event_files.find_spec", lambda name: None)

@@ -21,32 +21,31 @@ FEW_PER_CLASS = 5  # test rows of a class below which its F1 says little
 
 def score(value: float | None) -> str:
     """Format a score between 0 and 1 with three decimals; an en dash for None or NaN."""
-    return NONE if _missing(value) else f"{value:.3f}"
+    return NONE if _missing(value) else f"{value:z.3f}"
 
 
 def quantity(value: float | None) -> str:
     """Format a number with a unit, such as an error: four significant digits, an en dash for None or NaN."""
     if value is None or _missing(value):
         return NONE
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:z.4g}"
 
 
 def change(value: float | None) -> str:
-    """Format a `score` with its sign, for consoles, logs and files: ``+0.012``, ``-0.003``."""
-    return NONE if _missing(value) else f"{value:+.3f}"
+    """Format a `score` with its sign, for consoles, logs and files: ``+0.012``, ``-0.003``, ``0.000``."""
+    return NONE if _missing(value) else f"{value:+z.3f}".replace("+0.000", "0.000")
 
 
 def signed(value: float | None) -> str:
-    """Format a `change` for a page: ``+0.012``, ``−0.003``, ``0.000`` without a sign."""
-    words = change(value)
-    return "0.000" if words in ("+0.000", "-0.000") else words.replace("-", "−")
+    """Format a `change` for a page: ``+0.012``, ``−0.003``, ``0.000``."""
+    return change(value).replace("-", "−")
 
 
 def forms(*, in_units: bool) -> tuple[Form, Form]:
     """Return how a score and a change of it are formatted, whether it has a unit or lies between 0 and 1."""
     if not in_units:
         return score, change
-    return quantity, lambda value: NONE if _missing(value) else f"{value:+.4g}"
+    return quantity, lambda value: NONE if _missing(value) else f"{value:+z.4g}"
 
 
 def interval(
@@ -60,7 +59,7 @@ def interval(
 
 def gain(value: float, ends: Sequence[float]) -> str:
     """Format a relative change with its interval in percent: ``+22 % [15, 30]``, ``-3 % [-9, 2]``."""
-    return f"{100 * value:+.0f} % [{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]"
+    return f"{100 * value:+z.0f} % [{100 * ends[0]:z.0f}, {100 * ends[1]:z.0f}]"
 
 
 def brackets(ends: Sequence[float | None] | None, form: Callable[[float | None], str] = score) -> str:

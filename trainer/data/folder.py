@@ -17,7 +17,7 @@ from trainer.data.metadata import NAMES, ImageMetadata, read_metadata
 from trainer.data.sidecars import MAX_BYTES, SidecarReader
 from trainer.data.split import manifest_with_splits
 from trainer.data.table import SUFFIXES as TABLES
-from trainer.data.table_columns import BY_NAME, ColumnChoice, JoinedLabels, listed
+from trainer.data.table_columns import BY_NAME, ColumnChoice, listed
 
 _BLANK = ImageMetadata(source="")
 
@@ -159,24 +159,19 @@ def _labels(
     A single folder is not a class: its images have no labels.
     """
     if noted is not None:
-        label = [one.label for one in noted]
-        cure = (
-            "Fill in the label column for every image, or remove the column to use folder names as classes."
-        )
-    else:
-        label = [layout.places[image.parts[:-1]].label for image in found]
-        if len(set(label)) == 1:
-            layout.notes.append(_no_classes(label[0]) + _tables(root, name))
-            return [""] * len(label)
+        return [one.label for one in noted]
+    label = [layout.places[image.parts[:-1]].label for image in found]
+    if len(set(label)) == 1:
+        layout.notes.append(_no_classes(label[0]) + _tables(root, name))
+        return [""] * len(label)
+    without = ["/".join(image.parts) for image, one in zip(found, label, strict=True) if not one]
+    if without:
         cure = "Put each image into a folder named after its class, or add metadata.csv (file_name, label)."
         if unused:
             cure = f"If one of the columns {listed(unused)} is the label, name it: --label-column."
-    missing = [not (one or isinstance(one, JoinedLabels)) for one in label]  # an empty set is an answer
-    without = ["/".join(image.parts) for image, none in zip(found, missing, strict=True) if none]
-    if without:
-        cure += _tables(root, name)
         raise InputError(
-            f"{name}: {count(len(without), 'image')} without a class, such as {without[0]!r}. {cure}"
+            f"{name}: {count(len(without), 'image')} without a class, such as {without[0]!r}. "
+            f"{cure}{_tables(root, name)}"
         )
     return label
 

@@ -78,7 +78,7 @@ def read_features(
         InputError: data or encoder cannot be used.
         TooManyBadFiles: more images than ``config.max_bad`` are unreadable.
     """
-    manifest = read_rows(config)
+    manifest = read_labelled_rows(config) if to_train else read_rows(config)
     if corrupt is not None:
         manifest = corrupt(manifest)
     return encode_rows(config, manifest, settings, to_train=to_train)
@@ -126,6 +126,16 @@ def read_rows(config: DataConfig) -> Manifest:
             say(f"Left out: {left_out} whose group is also in test or val.")
     elif not config.allow_leaks:
         check_group_leaks(manifest)
+    return manifest
+
+
+def read_labelled_rows(config: DataConfig) -> Manifest:
+    """Read the rows that have a label, and say which have none. Errors as of :func:`read_rows`."""
+    from trainer.data.unlabelled import labelled
+
+    manifest, others = labelled(read_rows(config))
+    if others:
+        say(others)
     return manifest
 
 

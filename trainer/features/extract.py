@@ -76,6 +76,17 @@ class Features:
             return None
         return fields_of_view(self.preparation, self.measures_nm[:, :2])
 
+    def take(self, index: np.ndarray) -> Features:
+        """Return the rows of ``index``, int64, ascending."""
+        train = np.isin(self.manifest.rows("train"), index)
+        return replace(
+            self,
+            manifest=self.manifest.take(index),
+            vectors_nd=self.vectors_nd[index],
+            measures_nm=None if self.measures_nm is None else self.measures_nm[index],
+            views_vnd=None if self.views_vnd is None else self.views_vnd[:, train],
+        )
+
 
 def extract(
     manifest: Manifest, settings: EncoderSettings, *, progress: Callable[[int, int], None] | None = None

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trainer.core import text
+
+
+@pytest.mark.parametrize("almost_nothing", [-0.0004, -0.0, 0.0, 0.0004])
+def test_what_rounds_to_zero_has_no_sign(almost_nothing: float) -> None:
+    assert text.score(almost_nothing) == text.change(almost_nothing) == text.signed(almost_nothing) == "0.000"
+    assert text.gain(almost_nothing, (almost_nothing, 0.2)) == "+0 % [0, 20]"
 
 
 def test_a_comparison_is_one_line_that_says_better_worse_or_no_difference() -> None:

@@ -221,13 +221,18 @@ def test_an_image_that_metadata_names_in_vain_is_quarantined(tmp_path: Path) -> 
     assert _reasons(_load(tmp_path)) == {"a/gone.png": "named in metadata.csv, but there is no such file"}
 
 
-def test_an_image_without_its_label_is_refused(tmp_path: Path) -> None:
-    class_folders(tmp_path, {"a": 2})
-    _write_csv(tmp_path / "metadata.csv", [{"file_name": "a/0.png", "label": "cat"}])
-    with pytest.raises(
-        InputError, match=r"1 image without a class, such as 'a/1\.png'. Fill in the label column"
-    ):
-        _load(tmp_path)
+def test_an_image_to_which_metadata_gives_no_label_has_none(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"a": 3})
+    _write_csv(
+        tmp_path / "metadata.csv",
+        [{"file_name": "a/0.png", "label": "cat"}, {"file_name": "a/1.png", "label": ""}],
+    )
+    manifest = _load(tmp_path)
+    assert dict(zip(manifest.sample_id, manifest.label_n, strict=True)) == {
+        "a/0.png": 0,
+        "a/1.png": -1,
+        "a/2.png": -1,
+    }
 
 
 @pytest.mark.parametrize(

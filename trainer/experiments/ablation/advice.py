@@ -191,7 +191,7 @@ def _of_classes(row: Mapping[Any, Any], classes: pd.DataFrame, several: bool) ->
     elif low[AblationClasses.EFFECT] < 0:
         said = (
             f"No class loses significantly (largest drop in F1: {low[AblationClasses.CLASS]} "
-            f"{low[AblationClasses.EFFECT]:+.3f}, {int(low[AblationClasses.TEST])} test rows)"
+            f"{low[AblationClasses.EFFECT]:+z.3f}, {int(low[AblationClasses.TEST])} test rows)"
         )
     else:
         said = "No class loses"
@@ -201,7 +201,7 @@ def _of_classes(row: Mapping[Any, Any], classes: pd.DataFrame, several: bool) ->
 
 def _classes_named(rows: pd.DataFrame) -> str:
     named = [
-        f"{name} ({by:+.3f})"
+        f"{name} ({by:+z.3f})"
         for name, by in zip(rows[AblationClasses.CLASS], rows[AblationClasses.EFFECT], strict=True)
     ]
     return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")

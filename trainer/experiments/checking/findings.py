@@ -19,6 +19,7 @@ from trainer.data.duplicates import (
 )
 from trainer.data.groups import check_group_leaks
 from trainer.data.manifest import Manifest, check_trainable
+from trainer.data.unlabelled import labelled
 from trainer.data.vector_range import check_vectors
 from trainer.stats.intervals import wilson
 
@@ -43,7 +44,10 @@ def of_rows(manifest: Manifest, config: DataConfig) -> Iterator[Finding]:
     Args:
         config: the flags that allow or drop some of it.
     """
-    checks: list[Callable[[Manifest], None]] = [check_trainable]
+    with_label, others = labelled(manifest)
+    if others:
+        yield Finding("warning", others)
+    checks: list[Callable[[Manifest], None]] = [lambda _: check_trainable(with_label)]
     if not (config.allow_leaks or config.drop_shared_groups):
         checks.append(check_group_leaks)
     if not (config.allow_leaks or config.drop_duplicates):

@@ -14,7 +14,7 @@ from trainer.experiments.encoder_comparison.config import EncodersConfig
 from trainer.experiments.inputs import (
     encode_rows,
     encoder_settings,
-    read_rows,
+    read_labelled_rows,
     recipe_of,
     require_images,
 )
@@ -44,7 +44,7 @@ def run(config: EncodersConfig) -> Figures:
     require_at_least(config, seed=0, seeds=1, margin=0)
     check_encoders(config)
     plan = begin(config)
-    manifest = read_rows(config)
+    manifest = read_labelled_rows(config)
     require_images(config, manifest, "Comparing encoders needs the images.")
     read = []
     for encoder in config.encoders:

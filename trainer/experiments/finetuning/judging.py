@@ -95,7 +95,7 @@ def words(judgement: Judgement, *, trained: str, drawn: str, seeds: int) -> str:
     value, low, high = judgement.effect
     what = f"Fine-tuning {trained}"
     figures = (
-        f"{value:+.3f} [{low:+.3f}, {high:+.3f}] of test macro-F1 (paired, over {drawn}, {seeds} "
+        f"{value:+z.3f} [{low:+z.3f}, {high:+z.3f}] of test macro-F1 (paired, over {drawn}, {seeds} "
         f"seed{'s' if seeds > 1 else ''}, p = {judgement.p:.2g})"
     )
     if judgement.verdict == Verdict.HELPS:

@@ -18,7 +18,7 @@ from trainer.experiments.fusion.config import FuseConfig
 from trainer.experiments.inputs import (
     encode_rows,
     encoder_settings,
-    read_rows,
+    read_labelled_rows,
     require_images,
     require_one_encoder,
 )
@@ -75,7 +75,7 @@ def run(config: FuseConfig) -> Figures:
     wording = Wording.of(config.wording, views=config.views, seed=config.seed)
     require_one_encoder(config, "Captions are encoded by the text tower of one.")
     plan = begin(config)
-    manifest = read_rows(config)
+    manifest = read_labelled_rows(config)
     require_images(config, manifest, "Fusion needs images with captions.")
     if not any(manifest.caption):
         raise InputError(

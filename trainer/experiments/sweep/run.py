@@ -13,7 +13,7 @@ from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
 from trainer.experiments.base import Figures, begin, recorded_identity
 from trainer.experiments.child_runs import Mirror, TrialExperiment, tables_of
-from trainer.experiments.inputs import encode_rows, encoder_settings, read_rows
+from trainer.experiments.inputs import encode_rows, encoder_settings, read_labelled_rows
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.event_files import EventFiles, check_event_files
 from trainer.experiments.sweep.feature_choice import FEATURES, choose_recipe
@@ -74,7 +74,7 @@ def run(config: SweepConfig) -> Figures:
             check_event_files(config.tensorboard)
         if config.export_optuna is not None:
             check_export(config.export_optuna, config.study, resumed=before is not None)
-        manifest = read_rows(config)
+        manifest = read_labelled_rows(config)
         config = for_labels(config, manifest)
         lines = recorded_lines(before)
         space = load_space(config.space, views=config.views, recorded=lines, target=manifest.target)

@@ -16,7 +16,7 @@ from trainer.experiments.base import Experiment, Figures, begin
 from trainer.experiments.inputs import (
     encode_rows,
     encoder_settings,
-    read_rows,
+    read_labelled_rows,
     recipe_of,
     require_images,
     require_one_encoder,
@@ -75,7 +75,7 @@ def run(config: ZeroShotConfig) -> Figures:
 
     plan = begin(config)
     templates = prompts.read_templates(config.templates)
-    manifest = read_rows(config)
+    manifest = read_labelled_rows(config)
     require_images(config, manifest, "Zero-shot needs images, and an encoder that knows texts.")
     recipe_of(config)  # before anything is encoded
     names = prompts.read_class_names(config.class_names, manifest.classes or ("a class",))

@@ -75,8 +75,8 @@ def take(path: Path, *, wait_s: float = 0) -> BaseFileLock:
 
     lock = FileLock(path)
     for attempt in range(ATTEMPTS):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=wait_s)
             break
         except Timeout:

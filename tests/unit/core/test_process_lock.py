@@ -102,3 +102,18 @@ with exclusive(Path(sys.argv[1]), "the toy"):
     shutil.rmtree(tmp_path / "a")
     out, err = waiting.communicate(timeout=60)
     assert (out, err) == ("had\n", "")
+
+
+def test_a_folder_that_is_deleted_while_it_is_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, deletions = Path.mkdir, iter([tmp_path / "a", tmp_path / "a" / "b"])
+
+    def mkdir(self: Path, *arguments: object, **options: object) -> None:
+        made(self, *arguments, **options)  # type: ignore[arg-type]
+        if self == (gone := next(deletions, None)):
+            self.rmdir()
+            raise FileNotFoundError(2, "No such file or directory", str(gone))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    take(tmp_path / "a" / "b" / ".lock").release()

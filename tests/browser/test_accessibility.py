@@ -17,6 +17,7 @@ PAGES = [
     *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
     *("verification", "zeroshot", "fusion", "encoders", "twoclass", "search"),
 ]
+OFTEN = ("", "confusion", "embeddings")  # tested by make test, too
 SERIOUS = ("serious", "critical")
 BRUSH = "_brush"  # the rectangle that Vega draws where people drag: empty, and out of reach of a label
 
@@ -38,7 +39,9 @@ def filled(dashboard: Dashboard, store: str) -> str:
     return dashboard.shows(store)
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(
+    "path", [pytest.param(one, marks=() if one in OFTEN else pytest.mark.slow) for one in PAGES]
+)
 def test_a_page_is_for_everybody_in_light_in_dark_and_on_a_telephone(
     browser: Browser, filled: str, path: str
 ) -> None:

@@ -44,6 +44,7 @@ def click(page: Page, mark: str, number: int) -> None:
     page.mouse.click(*path.evaluate(FROM_THE_MIDDLE))
 
 
+@pytest.mark.slow
 def test_a_click_on_a_line_opens_its_trial_in_the_address_and_a_second_browser_sees_it(
     browser: Browser, served: Served
 ) -> None:

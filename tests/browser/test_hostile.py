@@ -27,6 +27,7 @@ def trapped(dashboard: Dashboard, module_store: str, sprung: str) -> tuple[str, 
     return dashboard.shows(module_store), sprung
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_full_of_traps_renders_and_springs_none(
     browser: Browser,

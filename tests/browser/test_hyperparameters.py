@@ -84,6 +84,7 @@ def test_a_click_on_a_line_a_dot_or_a_row_opens_that_trial(browser: Browser, ser
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_link_restores_the_card_and_the_controls(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address, color_scheme="dark")
     page = watched.open(f"hyperparameters?run={served.done}&trial=5&across=dropout&up=lr&rung=20&better=true")
@@ -96,6 +97,7 @@ def test_a_link_restores_the_card_and_the_controls(browser: Browser, served: Ser
     watched.check()
 
 
+@pytest.mark.slow
 def test_names_of_another_program_fetch_nothing_when_hovered(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"hyperparameters?run={served.hostile}&trial=3")

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 MOST = 0.1  # beyond what Streamlit itself shifts when the sidebar opens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "curves", "confusion"])
 def test_a_page_shifts_its_layout_hardly_while_it_opens(
     browser: Browser, address: str, tracking_uri: str, path: str

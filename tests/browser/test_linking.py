@@ -76,6 +76,7 @@ def test_a_cell_leads_to_its_images_and_these_to_the_map_and_back(browser: Brows
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_box_on_the_map_shows_its_images_and_a_click_the_neighbours(
     browser: Browser, served: Served
 ) -> None:

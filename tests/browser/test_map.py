@@ -71,6 +71,7 @@ def test_on_a_telephone_the_images_are_below_the_map(browser: Browser, address: 
     watched.check()
 
 
+@pytest.mark.slow
 def test_images_are_as_large_as_the_slider_in_the_address_says(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     page = watched.open(BOX)

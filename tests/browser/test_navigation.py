@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 ITEMS = "[data-testid=stSidebarNavItems] > li"
 
 
+@pytest.mark.slow
 def test_one_press_of_back_returns_to_the_page_before(
     browser: Browser, address: str, tracking_uri: str
 ) -> None:

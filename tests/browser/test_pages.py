@@ -73,6 +73,7 @@ def served(dashboard: Dashboard, module_store: str, runs: dict[str, str]) -> Ser
     return Served(dashboard.shows(module_store), module_store, **runs)
 
 
+@pytest.mark.slow
 def test_an_empty_store_shows_the_one_command(browser: Browser, tracking_uri: str) -> None:
     with serving(tracking_uri) as address:
         watched = Watched(browser, address)
@@ -150,6 +151,7 @@ def test_hostile_names_fetch_nothing_and_run_nothing(browser: Browser, served: S
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_live_sweep_redraws_itself_and_keeps_the_controls(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"curves?run={served.live}&metric=validation+loss&group=state")  # 4 trials so far

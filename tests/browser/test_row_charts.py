@@ -42,6 +42,7 @@ def row_charts(module_store: str) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_every_row_of_a_row_chart_is_high_enough_however_few_rows_there_are(
     browser: Browser, row_charts: str
 ) -> None:
@@ -60,6 +61,7 @@ def test_every_row_of_a_row_chart_is_high_enough_however_few_rows_there_are(
     watched.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1400, 390])
 def test_no_label_is_cut_no_swatch_is_faint_and_zero_has_no_sign(
     browser: Browser, row_charts: str, width: int

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.browser
 IMAGES = len(CLASSES) * PER_CLASS
 
 
+@pytest.mark.slow
 def test_words_are_searched_kept_in_the_address_and_lead_on_to_similar_images(
     browser: Browser, dashboard: Dashboard, searchable: Answering
 ) -> None:

@@ -135,6 +135,7 @@ def test_a_killed_ablation_goes_on_where_it_stopped_and_ends_as_if_nothing_had_h
     pd.testing.assert_frame_equal(table_of(config.tracking_uri, figures[Ablated.RUN_ID]), whole)
 
 
+@pytest.mark.slow
 def test_an_ablation_that_is_done_is_not_trained_again_and_more_seeds_are_added(
     config: AblateConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -269,6 +270,7 @@ def test_twenty_test_images_planted_into_train_are_caught_before_any_training(
     assert runs_of(images.tracking_uri) == []
 
 
+@pytest.mark.slow
 def test_a_person_who_stands_in_two_splits_is_refused_and_can_be_left_out_of_train(
     images: AblateConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,6 +282,7 @@ def test_a_person_who_stands_in_two_splits_is_refused_and_can_be_left_out_of_tra
     assert "Left out" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_images_have_cells_with_augmentation_and_a_bad_source_is_found_by_quality(
     images: AblateConfig,
 ) -> None:
@@ -294,6 +297,7 @@ def test_images_have_cells_with_augmentation_and_a_bad_source_is_found_by_qualit
     assert table[Ablation.VERDICT].iloc[0] == Verdict.BASELINE
 
 
+@pytest.mark.slow
 def test_the_same_cells_can_be_trained_on_several_encoders(images: AblateConfig, saved_clip: Path) -> None:
     figures = run(dataclasses.replace(images, encoders=(str(saved_clip),), views=0))
     table = table_of(images.tracking_uri, figures[Ablated.RUN_ID])

@@ -142,6 +142,7 @@ def test_a_torch_that_does_not_load_leaves_the_other_checks(source: str, fix: st
     assert checks["Memory"]["status"] == "fine"
 
 
+@pytest.mark.slow
 def test_missing_libraries_of_the_console_leave_the_checks(tmp_path: Path) -> None:
     missing = "raise ModuleNotFoundError(\"No module named 'tyro'\")"
     environment = {"PYTHONPATH": str(package(tmp_path, "tyro", missing))}

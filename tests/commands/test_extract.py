@@ -128,6 +128,7 @@ def test_an_extraction_is_a_run_with_its_tables(images: Path, tmp_path: Path, tr
     assert sum(figures["same_bytes"].values()) == 2
 
 
+@pytest.mark.slow
 def test_a_near_leak_is_a_warning_and_counted(tmp_path: Path, tracking_uri: str) -> None:
     """Drawings of the demo's pack, one stored again as JPEG in test."""
     manifest = load("demo", seed=0)
@@ -199,6 +200,7 @@ def test_bad_images_come_out_row_by_row_as_expected(tmp_path: Path) -> None:
     assert _adds_up(figures)
 
 
+@pytest.mark.slow
 def test_captions_and_views_are_encoded_when_asked_for(tmp_path: Path) -> None:
     data = class_folders(tmp_path / "data", {"a": 8, "b": 8})
     lines = [

@@ -285,6 +285,7 @@ def test_a_killed_run_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happen
         pd.testing.assert_frame_equal(one[name], other[name])
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_is_not_trained_again(
     config: FinetuneConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:

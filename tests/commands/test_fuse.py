@@ -81,6 +81,7 @@ def test_all_forms_answer_and_rows_without_a_caption_are_the_image_heads(
         assert (without[form] == without[IMAGE]).all()
 
 
+@pytest.mark.slow
 def test_hidden_names_leave_less_to_read_and_make_another_study(
     config: FuseConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +94,7 @@ def test_hidden_names_leave_less_to_read_and_make_another_study(
     assert bare[Fused.METHODS][TEXT]["f1_macro"] < named[Fused.METHODS][TEXT]["f1_macro"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_does_not_train_again_what_it_had(
     config: FuseConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

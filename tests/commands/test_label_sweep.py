@@ -142,6 +142,7 @@ def test_the_recorded_head_says_the_recorded_probabilities(swept: Swept) -> None
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 def test_a_sweep_killed_before_its_end_hands_over_the_same_head_bit_for_bit(
     tracking_uri: str, tmp_path: Path
@@ -229,6 +230,7 @@ def test_a_space_of_other_heads_is_refused(tracking_uri: str, tmp_path: Path) ->
             run(config)
 
 
+@pytest.mark.slow
 def test_each_loss_can_be_searched_alone(tracking_uri: str, tmp_path: Path) -> None:
     config = config_in(tmp_path, tracking_uri, trials=3, seeds=1, fresh_seeds=0)
     assert config.space is not None

@@ -124,6 +124,7 @@ def test_mlflow_loads_the_logged_model_and_it_says_numbers(swept: Swept) -> None
     assert np.isfinite(model.predict(pd.DataFrame({"path": [str(path)]}))["number"].astype(float)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 def test_a_sweep_killed_before_its_end_hands_over_the_same_numbers_bit_for_bit(
     tracking_uri: str, tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import REPO
+from tests.support.trained_sweep import DemoSweep
 from trainer import __version__
 from trainer.__main__ import COMMANDS
 
@@ -74,6 +76,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("workplace")
 
 
+@pytest.fixture(scope="module")
+def encoded(demo_sweep: DemoSweep, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory in which the images of the demo are encoded."""
+    folder = tmp_path_factory.mktemp("encoded")
+    shutil.copytree(demo_sweep.cache, folder / ".cache" / "headroom")
+    return folder
+
+
 def run(command: list[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
     """A command as a person in ``folder`` runs it."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -104,14 +114,12 @@ def test_the_example_runs(installed: Path, workplace: Path) -> None:
     assert {path.name for path in workplace.iterdir()} == {"mlruns", ".cache"}
 
 
-def test_the_command_runs(installed: Path, workplace: Path) -> None:
-    done = run(
-        [installed / "headroom", "sweep", "--data", "demo", "--trials", "4", "--seeds", "1"], workplace
-    )
+def test_the_command_runs(installed: Path, encoded: Path) -> None:
+    done = run([installed / "headroom", "sweep", "--data", "demo", "--trials", "4", "--seeds", "1"], encoded)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["trials"] == 4
-    assert (workplace / "mlruns" / "artifacts").is_dir()
+    assert (encoded / "mlruns" / "artifacts").is_dir()
 
 
 def test_the_command_says_what_it_can_do(installed: Path, workplace: Path) -> None:
@@ -141,7 +149,7 @@ def test_the_dashboard_has_its_settings(installed: Path, workplace: Path) -> Non
 
 
 @pytest.mark.parametrize("notebook", sorted((REPO / "examples").glob("*.ipynb")), ids=lambda path: path.stem)
-def test_the_notebooks_run(notebook: Path, installed: Path, workplace: Path) -> None:
+def test_the_notebooks_run(notebook: Path, installed: Path, encoded: Path) -> None:
     """All code cells, one after the other; what a cell shows is not looked at."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
     assert (content["nbformat"], content["nbformat_minor"]) == (4, 5)
@@ -149,5 +157,5 @@ def test_the_notebooks_run(notebook: Path, installed: Path, workplace: Path) -> 
     assert len(set(ids)) == len(ids)
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
-    done = run([installed / "python", "-c", "\n".join("".join(cell["source"]) for cell in code)], workplace)
+    done = run([installed / "python", "-c", "\n".join("".join(cell["source"]) for cell in code)], encoded)
     assert done.returncode == 0, done.stderr

@@ -147,6 +147,7 @@ def test_what_is_in_the_cache_is_not_encoded_again(answering: Answering, tmp_pat
     assert figures["reused"] == figures["predicted"]
 
 
+@pytest.mark.slow
 def test_a_recipe_of_two_encoders_makes_the_round_trip_and_another_encoder_by_the_same_name_is_refused(
     tracking_uri: str, tmp_path: Path
 ) -> None:

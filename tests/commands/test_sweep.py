@@ -203,6 +203,7 @@ def test_a_validation_that_cannot_be_is_refused(
         run(dataclasses.replace(config, **flags))
 
 
+@pytest.mark.slow
 def test_images_are_encoded_once_and_the_second_run_makes_no_encoder_call(
     config: SweepConfig, tmp_path: Path
 ) -> None:
@@ -290,6 +291,7 @@ def test_a_rerun_of_what_is_no_sweep_or_of_changed_data_is_refused(
         run(dataclasses.replace(config, rerun=figures["mlflow_run_id"]))
 
 
+@pytest.mark.slow
 def test_the_profile_adds_up_and_the_export_holds_every_trial_of_a_resumed_study_too(
     config: SweepConfig, tmp_path: Path
 ) -> None:
@@ -303,6 +305,7 @@ def test_the_profile_adds_up_and_the_export_holds_every_trial_of_a_resumed_study
     assert len(optuna.load_study(study_name="study", storage=url).trials) == 8
 
 
+@pytest.mark.slow
 def test_how_much_to_train_side_by_side_is_measured_once_and_remembered(
     config: SweepConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +324,7 @@ def test_where_size_counts_the_front_is_reported_the_smallest_head_first(config:
     assert scores == sorted(scores)
 
 
+@pytest.mark.slow
 def test_the_best_configuration_is_trained_anew_with_seeds_that_did_not_choose_it(
     config: SweepConfig,
 ) -> None:
@@ -343,6 +347,7 @@ def test_a_finished_study_run_again_does_nothing_and_says_the_same(config: Sweep
     }
 
 
+@pytest.mark.slow
 def test_a_finished_study_goes_on_when_more_trials_are_asked_for(config: SweepConfig) -> None:
     config = dataclasses.replace(config, pruner="none")
     first = run(config)
@@ -356,6 +361,7 @@ def test_a_finished_study_goes_on_when_more_trials_are_asked_for(config: SweepCo
     pd.testing.assert_frame_equal(a[columns].reset_index(drop=True), b[columns].reset_index(drop=True))
 
 
+@pytest.mark.slow
 def test_the_figures_of_a_study_that_was_stopped_while_it_grew_speak_of_all_its_trials(
     config: SweepConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,6 +407,7 @@ run.run(pickle.load(sys.stdin.buffer))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 def test_a_sweep_killed_before_its_end_hands_over_the_same_head_bit_for_bit(
     config: SweepConfig, monkeypatch: pytest.MonkeyPatch
@@ -426,6 +433,7 @@ def _shown(client: MlflowClient, run_id: str) -> list[int]:
     return sorted(int(child.data.tags[Tag.TRIAL]) for child in found)
 
 
+@pytest.mark.slow
 def test_a_study_with_a_long_space_goes_on(config: SweepConfig, tmp_path: Path) -> None:
     rates = [round(1e-4 + 1e-7 * step, 8) for step in range(5_000)]
     (tmp_path / "space.yaml").write_text(yaml.safe_dump({**QUICK, "lr": {"choice": rates}}))

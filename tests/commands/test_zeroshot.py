@@ -124,6 +124,7 @@ def test_a_study_that_was_cut_off_goes_on_with_the_draws_that_are_missing_and_en
     assert set(record[FewShotScores.DRAW]) == {-1, 0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_prompts_are_part_of_what_a_study_is(config: ZeroShotConfig, tmp_path: Path) -> None:
     names, templates = tmp_path / "names.yaml", tmp_path / "templates.txt"
     names.write_text("blue: [blue noise, violet]\n")
@@ -136,6 +137,7 @@ def test_prompts_are_part_of_what_a_study_is(config: ZeroShotConfig, tmp_path: P
         run(config)
 
 
+@pytest.mark.slow
 def test_the_head_of_a_sweep_is_compared_by_what_it_said(config: ZeroShotConfig, tmp_path: Path) -> None:
     common = {
         name: getattr(config, name) for name in ("data", "encoder", "tracking_uri", "cache_dir", "dtype")

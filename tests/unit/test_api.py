@@ -76,6 +76,7 @@ def test_a_search_finds_the_same_with_and_without_mlflow(workplace: Path) -> Non
     assert np.allclose(probs[test], in_memory.predict(features.x)[test], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_search_in_memory_does_not_import_mlflow(answering: Answering, tmp_path: Path) -> None:
     code = f"""
 import sys

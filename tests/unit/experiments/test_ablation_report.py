@@ -312,6 +312,7 @@ def test_several_encoders_have_a_column_and_a_section_each() -> None:
 # --- images ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_images_are_files_of_a_fair_size_that_depend_on_the_data() -> None:
     one, again, other = (made(*tables(seed=seed)).images for seed in (0, 0, 1))
     assert one == again

@@ -105,6 +105,7 @@ def test_a_disk_that_cannot_take_it_is_refused_before_the_work(saved_clip: Path,
         store.check_disk_space(10**12, 768)
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_names_the_bytes_and_leaves_the_rest_whole(
     saved_clip: Path, tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ def test_scaled_rows_are_finite_and_constant_ones_zero(rows: Rows) -> None:
             assert (train[:, constant] == 0).all()
 
 
+@pytest.mark.slow
 @MODERATE
 @given(ugly_rows())
 def test_heads_of_every_kind_give_probabilities(rows: Rows) -> None:

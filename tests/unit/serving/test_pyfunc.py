@@ -317,6 +317,7 @@ def test_good_rows_are_answered_among_bad_ones_of_every_kind(
     assert len({tuple(one) for one in told["probabilities"][1::2]}) == 1
 
 
+@pytest.mark.slow
 def test_a_long_request_is_answered_as_its_rows_are(served: ServedModel, answering: Answering) -> None:
     files = list(map(str, sorted(answering.images.rglob("*.png"))[:50]))
     alone = served.predict(pd.DataFrame({"path": files}))

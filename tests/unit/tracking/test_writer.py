@@ -255,6 +255,7 @@ def test_a_store_without_room_raises_and_leaves_the_trace_to_who_catches_it(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_network", [False, True])
 def test_a_killed_sweep_is_closed_as_lost_at_its_last_heartbeat(
     tracking_uri: str, killed: str, monkeypatch: pytest.MonkeyPatch, on_network: bool
@@ -282,6 +283,7 @@ def test_a_killed_sweep_is_closed_as_lost_at_its_last_heartbeat(
     assert close_lost_runs(tracking_uri, EXPERIMENT) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead_s", [3600.0, 10 * 365 * 86400.0])
 def test_a_dead_run_is_closed_though_the_clock_was_set_back(
     tracking_uri: str, killed: str, ahead_s: float

@@ -42,6 +42,7 @@ CONFIGS = {  # of each command: where its flags are defined
     "fuse": "trainer.fuse:FuseConfig",
     "verify": "trainer.verify:VerifyConfig",
     "finetune": "trainer.finetune:FinetuneConfig",
+    "compare": "trainer.compare:CompareConfig",
     "predict": "trainer.predict:PredictConfig",
     "search_images": "trainer.search_images:SearchImagesConfig",
     "cache": "trainer.cache:Command",

@@ -55,8 +55,8 @@ _ELSEWHERE = {  # names that are not in trainer.api
 # By default OpenMP threads spin while they wait, which slows down processes that share cores many times over.
 # Must be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# MKL rounds by where a matrix lies in memory (seen on an AMD processor), so a head would depend on those beside
-# it, and a resumed sweep could choose another one. Must be set before its first product.
+# MKL rounds by where a matrix lies in memory (seen on an AMD processor): a head would depend on those
+# beside it, and a resumed sweep could choose another one. Must be set before its first product.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 

@@ -31,7 +31,17 @@ from trainer.core.locations import default_cache_dir, default_tracking_uri
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.stats.intervals import Interval
 from trainer.stats.objective import Objective, objective_named
-from trainer.tracking.schema import Artifact, Curves, Predictions, Summary, Trials, TrialState
+from trainer.tracking.schema import (
+    Artifact,
+    Curves,
+    MethodClasses,
+    MethodPairs,
+    Methods,
+    Predictions,
+    Summary,
+    Trials,
+    TrialState,
+)
 
 if TYPE_CHECKING:
     import altair as alt
@@ -603,45 +613,43 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
         >>> comparison.rows, comparison.difference.value, comparison.p, comparison.significant
         (6, 0.0, 1.0, False)
     """
-    from trainer.stats.intervals import confusion_matrix, f1_macro
-    from trainer.stats.paired_bootstrap import PredictionSet
-    from trainer.stats.paired_comparison import PairedComparison
+    from trainer.tracking.compared_runs import answers_of, compared
 
-    keys = [Predictions.SAMPLE_ID, Predictions.SPLIT]
-    columns = [*keys, Predictions.LABEL, Predictions.PRED, Predictions.UNIT]
-    mine, theirs = (_best_answers(one).filter(columns) for one in (a, b))
-    if any(Predictions.PRED not in one for one in (mine, theirs)):
-        raise InputError("A run predicts no class; compare is for runs that predict one class per image.")
-    pairs = mine.merge(theirs, on=keys, suffixes=("_a", "_b"))
-    pairs = pairs[pairs[Predictions.SPLIT] == "test"]
-    if pairs.empty:
+    names = ("The first run", "The second run")
+    frames = (_best_answers(one) for one in (a, b))
+    found = compared(
+        [
+            answers_of(name, frame.assign(**{Predictions.HEAD: name}), name)
+            for name, frame in zip(names, frames, strict=True)
+        ],
+        base=1,
+    )
+    if not found.rows:
         raise InputError("The two runs share no test row: compare runs on the same data.")
-    if (pairs["label_a"] != pairs["label_b"]).any():
-        raise InputError("A test row has another label in the second run: compare runs on the same data.")
-    classes = sorted(set(pairs[["label_a", "pred_a", "pred_b"]].to_numpy().ravel()))
-    label_n, *pred = (
-        pairs[name].map({c: i for i, c in enumerate(classes)}).to_numpy(dtype=np.int64)
-        for name in ("label_a", "pred_a", "pred_b")
-    )
-    # runs of earlier versions do not know which rows belong together
-    unit_n = next((pairs[name].to_numpy() for name in ("unit_a", "unit_b", "unit") if name in pairs), None)
-    answers = PredictionSet(label_n, np.stack(pred)[:, None], len(classes), unit_n=unit_n)
-    pair = PairedComparison(answers, seed=0).pair(0, 1)
-    f1 = [float(f1_macro(confusion_matrix(label_n, one, classes=len(classes)))) for one in pred]
-    named = ["label", "f1_a", "f1_b", "difference", "low", "high", "p", "p_holm"]
-    by_class = [
-        (label, one.f1, one.f1_other, *one.effect, one.p, one.p_holm)
-        for label, one in zip(classes, pair.by_class, strict=True)
-    ]
+    pair, (f1_a, f1_b) = found.pairs.iloc[0], found.scores[Methods.F1_MACRO]
+    columns = {
+        MethodClasses.CLASS: "label",
+        MethodClasses.F1: "f1_a",
+        MethodClasses.F1_AGAINST: "f1_b",
+        MethodClasses.EFFECT: "difference",
+        MethodClasses.EFFECT + Methods.LOW: "low",
+        MethodClasses.EFFECT + Methods.HIGH: "high",
+        MethodClasses.EFFECT_P: "p",
+        MethodClasses.EFFECT_P_HOLM: "p_holm",
+    }
     return RunComparison(
-        rows=len(pairs),
-        f1_macro_a=f1[0],
-        f1_macro_b=f1[1],
-        difference=pair.f1_macro,
-        p=pair.p,
-        accuracy_difference=pair.accuracy,
-        by_class=pd.DataFrame(by_class, columns=named),
+        rows=found.rows,
+        f1_macro_a=float(f1_a),
+        f1_macro_b=float(f1_b),
+        difference=_interval_of(pair, MethodPairs.EFFECT),
+        p=float(pair[MethodPairs.EFFECT_P]),
+        accuracy_difference=_interval_of(pair, MethodPairs.ACCURACY),
+        by_class=found.classes[[*columns]].rename(columns=columns),
     )
+
+
+def _interval_of(row: pd.Series, name: str) -> Interval:
+    return Interval(*(float(row[name + end]) for end in ("", Methods.LOW, Methods.HIGH)))
 
 
 def _best_answers(run: SweepResult | LoggedRun) -> pd.DataFrame:

@@ -17,13 +17,12 @@ from trainer.data.duplicates import groups_drawn, unit_numbers
 from trainer.data.manifest import Manifest
 from trainer.data.thumbnails import thumbnails
 from trainer.features.projection import sample_rows
-from trainer.stats.macro_f1 import least_rows, rows_per_class
-from trainer.stats.paired_bootstrap import PredictionSet, holm, share_interval
-from trainer.stats.paired_comparison import MethodDifference, PairedComparison
+from trainer.stats.macro_f1 import rows_per_class
+from trainer.stats.paired_bootstrap import PredictionSet
 from trainer.stats.power import detectable_effect
-from trainer.stats.units import numbered
 from trainer.tracking import tables
-from trainer.tracking.schema import Artifact, MethodClasses, MethodPairs, Methods, Metric, Summary
+from trainer.tracking.method_tables import MethodTables
+from trainer.tracking.schema import Artifact, MethodPairs, Methods, Metric, Summary
 from trainer.tracking.writer import RunWriter
 
 MOST_SHOWN = 5000  # test rows whose images are kept
@@ -70,77 +69,28 @@ class Comparison:
         label_n, classes = manifest.label_n[self.rows], len(manifest.classes)
         answers = PredictionSet(label_n, pred_asn, classes, unit_n=self.unit_n)
         self.groups = groups_drawn(manifest)  # that intervals and tests draw; None: rows
-        self.compared = PairedComparison(answers, seed=seed)
-        self.pairs: dict[tuple[int, int], MethodDifference] = {
-            pair: self.compared.pair(*pair, comparisons=len(pairs)) for pair in pairs
-        }
+        names = [method.name for method in methods]
+        self.tables = MethodTables(answers, names, manifest.classes, pairs, seed=seed)
+        self.compared, self.pairs = self.tables.compared, self.tables.pairs
 
     # --- tables -------------------------------------------------------------------------------
 
     def methods_table(self) -> pd.DataFrame:
         """Return the METHODS table: one row per method with its figures and intervals."""
-        rows = []
-        of_f1 = least_rows(self.manifest.label_n[self.rows], numbered(self.unit_n, len(self.rows)))
-        for place, method in enumerate(self.methods):
-            arm = self.compared.arm(place)
-            rows.append(
-                {
-                    Methods.METHOD: method.name,
-                    Methods.HOW: method.how,
-                    Methods.HEADS: len(method.probability_snc),
-                    Methods.CHOSEN: place == self.chosen,
-                    Methods.VAL_F1_MACRO: method.val_f1_macro,
-                    **tables.with_ends(Methods.F1_MACRO, share_interval(arm["f1_macro"], of_f1)),
-                    **tables.with_ends(Methods.ACCURACY, share_interval(arm["accuracy"])),
-                }
-            )
-        return pd.DataFrame(rows)
+        about = pd.DataFrame(
+            {
+                Methods.METHOD: [method.name for method in self.methods],
+                Methods.HOW: [method.how for method in self.methods],
+                Methods.HEADS: [len(method.probability_snc) for method in self.methods],
+                Methods.CHOSEN: [place == self.chosen for place in range(len(self.methods))],
+                Methods.VAL_F1_MACRO: [method.val_f1_macro for method in self.methods],
+            }
+        )
+        return pd.concat([about, self.tables.scores().drop(columns=Methods.METHOD)], axis=1)
 
     def pairs_table(self) -> pd.DataFrame:
         """Return the METHOD_PAIRS table: one row per pair of methods, compared on the same rows."""
-        found = list(self.pairs.items())
-        p_holm = holm(np.array([pair.p for _, pair in found]))
-        mcnemar_holm = holm(np.array([pair.mcnemar.p for _, pair in found]))
-        return pd.DataFrame(
-            [
-                {
-                    MethodPairs.METHOD: self.methods[one].name,
-                    MethodPairs.AGAINST: self.methods[other].name,
-                    **tables.with_ends(MethodPairs.EFFECT, pair.f1_macro),
-                    MethodPairs.SIMULTANEOUS + Methods.LOW: pair.simultaneous.low,
-                    MethodPairs.SIMULTANEOUS + Methods.HIGH: pair.simultaneous.high,
-                    MethodPairs.EFFECT_P: pair.p,
-                    MethodPairs.EFFECT_P_HOLM: p_holm[number],
-                    **tables.with_ends(MethodPairs.ACCURACY, pair.accuracy),
-                    MethodPairs.ONLY_METHOD: round(pair.mcnemar.only_one, 1),
-                    MethodPairs.ONLY_AGAINST: round(pair.mcnemar.only_other, 1),
-                    MethodPairs.MCNEMAR_P: pair.mcnemar.p,
-                    MethodPairs.MCNEMAR_P_HOLM: mcnemar_holm[number],
-                }
-                for number, ((one, other), pair) in enumerate(found)
-            ]
-        )
-
-    def classes_table(self) -> pd.DataFrame:
-        """Return the METHOD_CLASSES table: F1 of every class by method."""
-        tests_c = np.bincount(self.manifest.label_n[self.rows], minlength=len(self.manifest.classes))
-        return pd.DataFrame(
-            [
-                {
-                    MethodClasses.METHOD: self.methods[one].name,
-                    MethodClasses.AGAINST: self.methods[other].name,
-                    MethodClasses.CLASS: self.manifest.classes[index],
-                    MethodClasses.TEST: int(tests_c[index]),
-                    MethodClasses.F1: of_class.f1,
-                    MethodClasses.F1_AGAINST: of_class.f1_other,
-                    **tables.with_ends(MethodClasses.EFFECT, of_class.effect),
-                    MethodClasses.EFFECT_P: of_class.p,
-                    MethodClasses.EFFECT_P_HOLM: of_class.p_holm,
-                }
-                for (one, other), pair in self.pairs.items()
-                for index, of_class in enumerate(pair.by_class)
-            ]
-        )
+        return self.tables.differences()
 
     def log(self, writer: RunWriter) -> None:
         """Log every table, with the answers of each method's first head and images of the test rows."""
@@ -164,7 +114,7 @@ class Comparison:
         )
         shown = rows[sample_rows(manifest.split_n[rows], at_most=MOST_SHOWN, seed=self.seed)].tolist()
         writer.table(Artifact.SAMPLES, tables.samples(manifest, shown, thumbnails(manifest, shown)))
-        writer.table(Artifact.METHOD_CLASSES, self.classes_table())
+        writer.table(Artifact.METHOD_CLASSES, self.tables.by_class())
         writer.table(Artifact.METHOD_PAIRS, self.pairs_table())
         writer.table(Artifact.METHODS, self.methods_table())
 

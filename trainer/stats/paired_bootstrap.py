@@ -139,11 +139,12 @@ class PairedBootstrap:
         hit_usc, predicted_usc = (self.units.sums(one) for one in _indicators(self._answers, arm))
         each = (hit_usc, predicted_usc, self._actual_u1c)
         observed = Counts(*(one.sum(0, keepdims=True) for one in each))
+        exact = Counts(*(one.astype(np.float64) for one in observed))
         drawn = Counts(self._weighted(hit_usc), self._weighted(predicted_usc), self._actual_d1c)
         left_out = Counts(*(whole - one for whole, one in zip(observed, each, strict=True)))
         found = {
             name: Resampled(
-                metric(observed)[0].mean(0),
+                metric(exact)[0].mean(0),
                 np.einsum("ds...,ds->d...", metric(drawn), self._weight_ds),
                 metric(left_out).mean(1),
             )
@@ -241,6 +242,23 @@ def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:
     at = ndtr(bias + reach / (1 - acceleration * reach))
     low, high = np.quantile(draws, at)
     return Interval(value, float(low), float(high))
+
+
+def unpaired(one: Resampled, other: Resampled) -> Resampled:
+    """Return the difference between two arms that answered different rows, and were drawn apart."""
+    return Resampled(
+        one.value - other.value,
+        one.draws - other.draws,
+        np.concatenate([one.left_out - other.value, one.value - other.left_out]),
+    )
+
+
+def bootstrap_p(difference: Resampled) -> float:
+    """Return a two-sided p-value: twice the share of draws on the other side of zero (Efron & Tibshirani
+    1993, ch. 15.5), never below 2 / (1 + draws)."""
+    draws = difference.draws[np.isfinite(difference.draws)]
+    beyond = min((draws <= 0).sum(), (draws >= 0).sum())
+    return float(min(1.0, 2 * (1 + beyond) / (1 + len(draws))))
 
 
 def share_interval(one: Resampled, rows: float | None = None) -> Interval:

@@ -1,0 +1,1 @@
+"""Compare runs on record by their answers to the test rows."""

@@ -1,0 +1,241 @@
+"""Read what runs say of the test rows, compare it, say which is better."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+import yaml
+from rich.table import Table
+
+from trainer.core import text
+from trainer.core.console import say
+from trainer.core.errors import InputError, NoResultError
+from trainer.experiments.comparison import ends_of, show, verdict
+from trainer.experiments.run_comparison.config import CompareConfig
+from trainer.stats.power import detectable_effect
+from trainer.tracking import database
+from trainer.tracking.compared_runs import ComparedRuns, RunAnswers, answers_of, compared
+from trainer.tracking.reader import RunFiles
+from trainer.tracking.schema import Artifact, Kind, MethodClasses, MethodPairs, Methods, Predictions
+from trainer.tracking.studies import find_study
+
+if TYPE_CHECKING:
+    from trainer.experiments.base import Figures
+
+KINDS = (Kind.SWEEP, Kind.FINE_TUNING, Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)
+BEST = "best"
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+ELSEWHERE = ("study", "tracking_uri", "cache_dir", "experiment", "device", "workers", "max_memory")
+CI95 = "_ci95"
+
+
+class ReadRun(NamedTuple):
+    """One of the runs."""
+
+    run_id: str
+    head: str
+    answers: RunAnswers
+    flags: Mapping[str, Any]  # of its command
+
+
+def run(config: CompareConfig) -> Figures:
+    """Compare the runs. Returns the figures; see :func:`figures_of`.
+
+    Raises:
+        InputError: fewer than two runs, no such run or head, other data, or rows that one of them learned
+            from.
+        NoResultError: ``fail_if_worse``, and a run is significantly worse than the base.
+    """
+    if len(set(config.runs)) < 2 or len(set(config.runs)) < len(config.runs):
+        raise InputError(f"{len(config.runs)} runs are named; name two or more different ones.")
+    base = config.runs[0] if config.base is None else config.base
+    if base not in config.runs:
+        raise InputError(
+            f"--base is {base}, which is none of the runs. Name one of {', '.join(config.runs)}."
+        )
+    database.check(config.tracking_uri)
+    runs = _with_different_names([read(config, one) for one in config.runs])
+    place = config.runs.index(base)
+    found = compared([one.answers for one in runs], base=place, seed=config.seed)
+    figures = figures_of(runs, found, place)
+    tell(found)
+    if config.out is not None:
+        from trainer.core import atomic
+
+        whole = figures | {"classes": json.loads(found.classes.to_json(orient="records"))}
+        atomic.write_output(config.out, json.dumps(whole, indent=1).encode(), "--out")
+    worse = [one["run"] for one in figures["differences"] if one["verdict"] == "worse"]
+    if config.fail_if_worse and worse:
+        raise NoResultError(f"{', '.join(worse)}: significantly worse than {figures['base']}.", figures)
+    return figures
+
+
+def read(config: CompareConfig, named: str) -> ReadRun:
+    """Return what a run says.
+
+    Args:
+        named: RUN or RUN:HEAD.
+
+    Raises:
+        InputError: there is no such run, or it has no answers or no such head.
+    """
+    run_id, head = _found(config, named)
+    files = RunFiles(config.tracking_uri, run_id, kinds=KINDS)
+    if files.trial is not None:
+        raise InputError(
+            f"{run_id} is a single trial, which answers no test row. Pass its sweep, {files.sweep}."
+        )
+    predictions = files.table(Artifact.PREDICTIONS)
+    recorded = yaml.safe_load(files.read(Artifact.CONFIG))["command"]
+    head = head or _usual_head(files, predictions, named)
+    study = str(recorded.get("study") or run_id)
+    answers = answers_of(study, predictions, head)
+    name = study if head == BEST else f"{study}: {head}"
+    return ReadRun(run_id, head, dataclasses.replace(answers, name=name), recorded)
+
+
+def _found(config: CompareConfig, named: str) -> tuple[str, str]:
+    """Return the run and the head of a name, "" for its usual one."""
+    before, _, after = named.rpartition(":")
+    for run, head in ((named, ""), (before, after)):
+        if RUN_ID.fullmatch(run):
+            return run, head
+        for kind in KINDS if run else ():
+            found = find_study(config.tracking_uri, config.experiment, run, kind=kind)
+            if found is not None:
+                return found.run_id, head
+    raise InputError(
+        f"There is no run and no study {named!r} in the experiment {config.experiment} of this store. The "
+        "dashboard's Home lists them; --tracking-uri and --experiment name others."
+    )
+
+
+def _usual_head(files: RunFiles, predictions: pd.DataFrame, named: str) -> str:
+    heads = list(dict.fromkeys(predictions[Predictions.HEAD]))
+    if BEST in heads:
+        return BEST
+    methods = files.table(Artifact.METHODS)
+    chosen = [str(one) for one in methods.loc[methods[Methods.CHOSEN], Methods.METHOD] if one in heads]
+    if not chosen:
+        raise InputError(
+            f"{named} has several methods: {', '.join(map(repr, heads))}. Name one: {named}:{heads[0]!r}."
+        )
+    return chosen[0]
+
+
+def _with_different_names(runs: list[ReadRun]) -> list[ReadRun]:
+    """Return the runs, with the beginning of the id behind the names that several have."""
+    names = [one.answers.name for one in runs]
+    return [
+        one._replace(answers=dataclasses.replace(one.answers, name=f"{name} ({one.run_id[:8]})"))
+        if names.count(name) > 1
+        else one
+        for one, name in zip(runs, names, strict=True)
+    ]
+
+
+def figures_of(runs: list[ReadRun], found: ComparedRuns, base: int) -> Figures:
+    """Return base, rows, groups, paired; the runs with their scores, and settings that differ; the
+    differences to the base; and the classes that differ significantly."""
+    scores = found.scores.to_dict("records")
+    classes = found.classes.to_dict("records")
+    return {
+        "base": runs[base].answers.name,
+        "paired": bool(found.rows),
+        "test_rows": found.rows,
+        "test_groups": found.groups,
+        "runs": [
+            {
+                "run_id": one.run_id,
+                "run": one.answers.name,
+                "head": one.head,
+                **_figure("f1_macro", row, Methods.F1_MACRO),
+                **_figure("accuracy", row, Methods.ACCURACY),
+                "settings": settings,
+            }
+            for one, row, settings in zip(runs, scores, differing(runs), strict=True)
+        ],
+        "differences": [
+            {
+                "run": row[MethodPairs.METHOD],
+                "verdict": verdict_of(row),
+                **_figure("f1_macro", row, MethodPairs.EFFECT),
+                "p": row[MethodPairs.EFFECT_P],
+                "p_holm": row[MethodPairs.EFFECT_P_HOLM],
+                **_figure("accuracy", row, MethodPairs.ACCURACY),
+                "only_run_correct": _number(row[MethodPairs.ONLY_METHOD]),
+                "only_base_correct": _number(row[MethodPairs.ONLY_AGAINST]),
+            }
+            for row in found.pairs.to_dict("records")
+        ],
+        "classes_that_differ": [
+            {
+                "run": row[MethodClasses.METHOD],
+                "class": row[MethodClasses.CLASS],
+                "rows": row[MethodClasses.TEST],
+                **_figure("f1", row, MethodClasses.EFFECT),
+                "p_holm": row[MethodClasses.EFFECT_P_HOLM],
+            }
+            for row in classes
+            if text.significant(ends_of(row), row[MethodClasses.EFFECT_P_HOLM])
+        ],
+        "notes": list(found.notes),
+    }
+
+
+def verdict_of(row: Mapping[str, Any]) -> str:
+    """Return better, worse, or not significant."""
+    if not text.significant(ends_of(row), row[MethodPairs.EFFECT_P_HOLM]):
+        return "not significant"
+    return "better" if row[MethodPairs.EFFECT] > 0 else "worse"
+
+
+def differing(runs: list[ReadRun]) -> list[dict[str, Any]]:
+    """Return those flags of each run that are not the same in all: None where a command has no such flag."""
+    names = dict.fromkeys(name for one in runs for name in one.flags if name not in ELSEWHERE)
+    differ = [name for name in names if len({json.dumps(one.flags.get(name)) for one in runs}) > 1]
+    return [{name: one.flags.get(name) for name in differ} for one in runs]
+
+
+def _figure(name: str, row: Mapping[str, Any], column: str) -> Figures:
+    return {name: row[column], name + CI95: [row[column + Methods.LOW], row[column + Methods.HIGH]]}
+
+
+def _number(value: float) -> float | None:
+    """Return None for NaN, which JSON does not have."""
+    return None if value != value else value
+
+
+def tell(found: ComparedRuns) -> None:
+    """Print the runs, the differences, and the verdict on each."""
+    rows = len(found.answers) // max(len(found.scores), 1)
+    drawn = text.rows_drawn(rows, found.groups) if found.rows else "each run's own test rows"
+    scores = Table(title=f"Runs (95 % intervals over {drawn})", title_justify="left")
+    for head in ("run", "test macro-F1", "test accuracy"):
+        scores.add_column(head, no_wrap=head != "run")
+    for row in found.scores.to_dict("records"):
+        scores.add_row(
+            text.harmless(row[Methods.METHOD]),
+            text.figure(row, Methods.F1_MACRO),
+            text.figure(row, Methods.ACCURACY),
+        )
+    show(scores)
+    for note in found.notes:
+        say(note)
+    comparisons = len(found.pairs)
+    for row in found.pairs.to_dict("records"):
+        say(verdict(row, comparisons=comparisons))
+        only = row[MethodPairs.ONLY_METHOD], row[MethodPairs.ONLY_AGAINST]
+        if found.rows:
+            say(f"  {only[0]:.0f} test rows only the first has right, {only[1]:.0f} only the second.")
+        if verdict_of(row) == "not significant":
+            say(
+                f"  {text.could_show(detectable_effect(*ends_of(row), comparisons=comparisons), comparisons)}"
+            )
+    for caution in text.cautions(found.groups) if found.rows else ():
+        say(caution)

@@ -1,0 +1,218 @@
+"""Runs compared by what they say of the test rows: for the command, the API and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from trainer.core.errors import InputError
+from trainer.core.text import count, natural_key
+from trainer.stats.paired_bootstrap import PredictionSet, Resampled, bootstrap_p, holm, unpaired
+from trainer.tracking.method_tables import MethodTables
+from trainer.tracking.schema import MethodClasses, MethodPairs, Predictions
+from trainer.tracking.tables import with_ends
+
+TEST = "test"
+
+
+@dataclass(frozen=True)
+class RunAnswers:
+    """What one head of a run says.
+
+    Attributes:
+        name: of the run, unlike those of the others.
+        table: PREDICTIONS of the head, of all splits that are on record.
+    """
+
+    name: str
+    table: pd.DataFrame
+
+    @property
+    def tested(self) -> pd.DataFrame:
+        """The test rows, by their ids."""
+        rows = self.table[self.table[Predictions.SPLIT] == TEST]
+        return rows.drop_duplicates(Predictions.SAMPLE_ID).set_index(Predictions.SAMPLE_ID)
+
+    @property
+    def learned(self) -> set[str]:
+        """Ids of the rows that the head was trained on, or chosen by."""
+        return set(self.table.loc[self.table[Predictions.SPLIT] != TEST, Predictions.SAMPLE_ID])
+
+
+class ComparedRuns(NamedTuple):
+    """Tables as of methods on the same rows; METHOD is the name of a run.
+
+    Attributes:
+        scores: METHOD, macro-F1 and accuracy with their intervals.
+        pairs: METHOD_PAIRS, each run against the base.
+        classes: METHOD_CLASSES; empty where no test row is shared.
+        answers: PREDICTIONS of the shared rows, HEAD being the name of a run.
+        rows: test rows that all runs have; 0: they are compared unpaired, each on its own.
+        groups: groups of these rows that intervals and tests draw; None: rows.
+    """
+
+    scores: pd.DataFrame
+    pairs: pd.DataFrame
+    classes: pd.DataFrame
+    answers: pd.DataFrame
+    rows: int
+    groups: int | None
+    notes: tuple[str, ...]
+
+
+def answers_of(name: str, predictions: pd.DataFrame, head: str) -> RunAnswers:
+    """Return what one head says.
+
+    Args:
+        name: of the run.
+        predictions: PREDICTIONS of a run.
+
+    Raises:
+        InputError: the run predicts no single class, or has no such head.
+    """
+    if Predictions.PRED not in predictions:
+        raise InputError(f"{name} predicts no single class. Runs that do are compared.")
+    own = predictions[predictions[Predictions.HEAD] == head]
+    if own.empty:
+        heads = ", ".join(repr(one) for one in predictions[Predictions.HEAD].unique())
+        raise InputError(f"{name} has no head {head!r}. Its heads: {heads}.")
+    return RunAnswers(name, own)
+
+
+def compared(runs: Sequence[RunAnswers], *, base: int = 0, seed: int = 0) -> ComparedRuns:
+    """Compare runs with one of them: paired on the test rows that all have, else each on its own.
+
+    Args:
+        runs: two or more.
+        base: place of the one that the others are compared with.
+        seed: decides draws and swaps.
+
+    Raises:
+        InputError: a test row has different labels, or is among the rows that another run learned from.
+    """
+    tested = [run.tested for run in runs]
+    _check_none_learned(runs, tested)
+    shared = tested[0].index
+    for one in tested[1:]:
+        shared = shared[shared.isin(one.index)]
+    _check_labels(runs, tested, shared)
+    pairs = [(place, base) for place in range(len(runs)) if place != base]
+    if not len(shared):
+        return _unpaired(runs, tested, pairs, seed)
+    classes = _classes(tested)
+    said = [one.loc[shared] for one in tested]
+    number = {name: index for index, name in enumerate(classes)}
+    label_n, *pred = (
+        column.map(number).to_numpy(dtype=np.int64)
+        for column in (said[0][Predictions.LABEL], *(one[Predictions.PRED] for one in said))
+    )
+    # runs of earlier versions do not know which rows belong together
+    unit_n = next((one[Predictions.UNIT].to_numpy() for one in said if Predictions.UNIT in one), None)
+    answers = PredictionSet(label_n, np.stack(pred)[:, None], len(classes), unit_n=unit_n)
+    tables = MethodTables(answers, [run.name for run in runs], classes, pairs, seed=seed)
+    together = [
+        one.reset_index().assign(**{Predictions.HEAD: run.name}) for run, one in zip(runs, said, strict=True)
+    ]
+    return ComparedRuns(
+        scores=tables.scores(),
+        pairs=tables.differences(),
+        classes=tables.by_class(),
+        answers=pd.concat(together, ignore_index=True),
+        rows=len(shared),
+        groups=answers.units.count if answers.units.grouped else None,
+        notes=tuple(
+            f"{run.name}: {len(shared):,} of its {len(one):,} test rows are shared by all."
+            for run, one in zip(runs, tested, strict=True)
+            if len(one) > len(shared)
+        ),
+    )
+
+
+def _unpaired(
+    runs: Sequence[RunAnswers],
+    tested: Sequence[pd.DataFrame],
+    pairs: Sequence[tuple[int, int]],
+    seed: int,
+) -> ComparedRuns:
+    """Compare runs that share no test row, each on its own rows."""
+    classes = _classes(tested)
+    number = {name: index for index, name in enumerate(classes)}
+    scores, arms = [], []
+    for place, (run, rows) in enumerate(zip(runs, tested, strict=True)):
+        label_n, pred_n = (
+            rows[name].map(number).to_numpy(dtype=np.int64) for name in (Predictions.LABEL, Predictions.PRED)
+        )
+        unit_n = rows[Predictions.UNIT].to_numpy() if Predictions.UNIT in rows else None
+        answers = PredictionSet(label_n, pred_n[None, None], len(classes), unit_n=unit_n)
+        # another seed for each: draws are independent
+        tables = MethodTables(answers, [run.name], classes, [], seed=seed + place)
+        scores.append(tables.scores())
+        arms.append(tables.compared.arm(0))
+    differences = [
+        {name: unpaired(arms[one][name], arms[other][name]) for name in ("f1_macro", "accuracy")}
+        for one, other in pairs
+    ]
+    p_m = np.array([bootstrap_p(one["f1_macro"]) for one in differences])
+    table = [
+        {
+            MethodPairs.METHOD: runs[one].name,
+            MethodPairs.AGAINST: runs[other].name,
+            **_ends(MethodPairs.EFFECT, difference["f1_macro"]),
+            MethodPairs.EFFECT_P: p,
+            MethodPairs.EFFECT_P_HOLM: p_holm,
+            **_ends(MethodPairs.ACCURACY, difference["accuracy"]),
+            MethodPairs.ONLY_METHOD: np.nan,
+            MethodPairs.ONLY_AGAINST: np.nan,
+        }
+        for (one, other), difference, p, p_holm in zip(pairs, differences, p_m, holm(p_m), strict=True)
+    ]
+    return ComparedRuns(
+        scores=pd.concat(scores, ignore_index=True),
+        pairs=pd.DataFrame(table),
+        classes=pd.DataFrame(columns=[MethodClasses.METHOD, MethodClasses.AGAINST]),
+        answers=pd.DataFrame(columns=[Predictions.SAMPLE_ID, Predictions.LABEL, Predictions.HEAD]),
+        rows=0,
+        groups=None,
+        notes=("No test row is shared: compared unpaired, each run on its own test rows.",),
+    )
+
+
+def _ends(name: str, difference: Resampled) -> dict[str, float]:
+    return with_ends(name, difference.interval())
+
+
+def _classes(tested: Sequence[pd.DataFrame]) -> list[str]:
+    """Return the classes among labels and answers, in natural order."""
+    found = {
+        name for one in tested for column in (Predictions.LABEL, Predictions.PRED) for name in one[column]
+    }
+    return sorted(found, key=natural_key)
+
+
+def _check_none_learned(runs: Sequence[RunAnswers], tested: Sequence[pd.DataFrame]) -> None:
+    for run, rows in zip(runs, tested, strict=True):
+        for other in runs:
+            both = [one for one in rows.index if one in other.learned] if other is not run else []
+            if both:
+                raise InputError(
+                    f"{other.name} learned from {count(len(both), 'test row')} of {run.name}, such as "
+                    f"{both[0]!r}, so it would look better than it is. Run both with the same splits: the "
+                    "same --seed, or splits in the data."
+                )
+
+
+def _check_labels(runs: Sequence[RunAnswers], tested: Sequence[pd.DataFrame], shared: pd.Index) -> None:
+    first = tested[0].loc[shared, Predictions.LABEL]
+    for run, rows in zip(runs[1:], tested[1:], strict=True):
+        other = rows.loc[shared, Predictions.LABEL]
+        changed = shared[(first != other).to_numpy()]
+        if len(changed):
+            raise InputError(
+                f"{changed[0]!r} has the label {first[changed[0]]!r} in {runs[0].name} and "
+                f"{other[changed[0]]!r} in {run.name} ({count(len(changed), 'such test row')}). Compare runs "
+                "on the same data."
+            )

@@ -38,6 +38,7 @@ SHOTS = {  # file name → page and controls
     "ablation": "ablation",  # needs an ablation in the store
     "tryit": "tryit?source=test+row",
     "search": "search",
+    "compare": "compare",
     "verification": "verification",  # needs a verification in the store
     "zeroshot": "zeroshot",  # needs a zero-shot run in the store
     "fusion": "fusion",  # needs a fusion run in the store

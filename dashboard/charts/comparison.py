@@ -59,6 +59,51 @@ def differences(
     return alt.layer(*layers).properties(**rows_high(len(order), ROW))
 
 
+def best_so_far(frame: pd.DataFrame, *, title: str) -> alt.Chart:
+    """`comparison.searches`: the best score so far of each run, by trials done.
+
+    Args:
+        title: of the score, such as macro-F1.
+    """
+    return _steps(frame, "best", f"best validation {title}", ".3f").encode(
+        x=alt.X("done:Q", title="trials done", axis=alt.Axis(tickMinStep=1, format=",d", grid=False))
+    )
+
+
+def trial_scores(frame: pd.DataFrame, *, title: str) -> alt.Chart:
+    """`comparison.searches`: the share of each run's trials up to each score (empirical)."""
+    return _steps(frame, "share", "share of trials", ".0%").encode(
+        x=alt.X("score:Q", title=f"validation {title} of a trial", scale=alt.Scale(zero=False))
+    )
+
+
+def _steps(frame: pd.DataFrame, y: str, title: str, form: str) -> alt.Chart:
+    names = list(dict.fromkeys(frame["run"]))
+    colours = [CATEGORIES[i % len(CATEGORIES)] for i in range(len(names))]
+    scale = alt.Scale(zero=False, padding=8)
+    return (
+        alt.Chart(frame)
+        .mark_line(interpolate="step-after", strokeWidth=2)
+        .encode(
+            y=alt.Y(f"{y}:Q", title=title, axis=alt.Axis(format=form), scale=scale),
+            color=alt.Color(
+                "run:N",
+                title=None,
+                scale=alt.Scale(domain=names, range=colours),
+                legend=alt.Legend(orient="top", labelLimit=300, columns=2),
+            ),
+            tooltip=[
+                alt.Tooltip("run:N"),
+                alt.Tooltip("done:Q", title="trials done", format="d"),
+                alt.Tooltip("best:Q", title="best so far", format=".3f"),
+                alt.Tooltip("score:Q", title="score", format=".3f"),
+                alt.Tooltip("share:Q", title="trials up to this score", format=".0%"),
+            ],
+        )
+        .properties(height=240)
+    )
+
+
 def few_shot(
     frame: pd.DataFrame, *, zero: tuple[float, float, float], zero_name: str, title: str
 ) -> alt.LayerChart | alt.FacetChart:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -14,18 +16,23 @@ MINUS = " − "
 BETTER, WORSE, NOT_SIGNIFICANT = "better", "worse", "not significant"
 
 
-def as_read(methods: pd.DataFrame) -> pd.DataFrame:
-    """METHODS with intervals in brackets; ★ before the one chosen on validation rows."""
+def as_read(methods: pd.DataFrame, *, of_runs: bool = False) -> pd.DataFrame:
+    """METHODS with intervals in brackets; ★ before the one chosen on validation rows.
+
+    Args:
+        of_runs: the methods are runs, and HOW says what they are.
+    """
     rows = methods.to_dict("records")
+    hows = [text.clean(row[Methods.HOW], longest=120) for row in rows]
     return pd.DataFrame(
         {
-            "method": [
+            "run" if of_runs else "method": [
                 f"{'★ ' if row[Methods.CHOSEN] else ''}{name_of(row[Methods.METHOD])}" for row in rows
             ],
             "macro-F1 [95 %]": [text.figure(row, Methods.F1_MACRO) for row in rows],
             "accuracy [95 %]": [text.figure(row, Methods.ACCURACY) for row in rows],
             "validation macro-F1": methods[Methods.VAL_F1_MACRO],
-            "chosen on validation": [text.clean(row[Methods.HOW], longest=120) for row in rows],
+            "of" if of_runs else "chosen on validation": hows,
         }
     )
 
@@ -94,6 +101,24 @@ def classes_of(classes: pd.DataFrame, method: str, against: str) -> pd.DataFrame
             "f1_against": rows[MethodClasses.F1_AGAINST],
             "n": rows[MethodClasses.TEST],
         }
+    )
+
+
+def searches(best_so_far: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Trials of several runs: ``run, done, best, score``, and ``share`` of its trials with at most this
+    score.
+
+    Args:
+        best_so_far: of each run, as of `frames.trials.best_so_far`.
+    """
+    return pd.concat(
+        [
+            frame[["done", "best", "score"]].assign(
+                run=name, share=frame["score"].rank(method="max", pct=True)
+            )
+            for name, frame in best_so_far.items()
+        ],
+        ignore_index=True,
     )
 
 

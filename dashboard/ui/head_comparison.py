@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,6 +16,7 @@ from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions, Summary
 
 IMAGE = 96  # pixels
+RUNS = "Runs"
 HOW = (
     "Every method classifies the same test rows, and differences are paired: intervals are bootstrap "
     "intervals over rows (or groups), p-values come from swapping the answers of both methods at random. "
@@ -32,38 +34,48 @@ class Pair(NamedTuple):
     against: str
 
 
-def table(frame: pd.DataFrame, *, n: int, groups: int | None) -> None:
-    """Every method with its intervals: a chart, and the figures."""
-    st.subheader("Methods")
+def table(frame: pd.DataFrame, *, n: int | None, groups: int | None, title: str = "Methods") -> None:
+    """Every method with its intervals: a chart, and the figures.
+
+    Args:
+        n: test rows; None: each method has its own.
+        title: of the table; "Runs" where the methods are runs.
+    """
+    st.subheader(title)
     dots = comparison.dots(frame)
     layout.chart(
         charts.dots(dots, title="test macro-F1"),
         dots,
         name="methods",
         alt_text=f"Test macro-F1 of {len(dots)} methods with 95 % intervals",
-        n=text.count(n, "test row"),
+        n=_rows(n),
     )
-    read = comparison.as_read(frame)
+    read = comparison.as_read(frame, of_runs=title == RUNS)
     st.dataframe(
         read,
         hide_index=True,
-        alt=f"Figures of {text.count(len(read), 'method')}",
+        alt=f"Figures of {text.count(len(read), 'run' if title == RUNS else 'method')}",
         column_config={"validation macro-F1": st.column_config.NumberColumn(format="%.3f")},
     )
     layout.export(read, name="methods-figures")
     heads = int(frame[Methods.HEADS].max())
     star = " ★, diamond: best on validation." if frame[Methods.CHOSEN].any() else ""
     mean = f"Means over {heads} heads. " if heads > 1 else ""
+    drawn = "each run’s own test rows" if n is None else text.rows_drawn(n, groups)
     layout.sentence(
-        f"{mean}95 % intervals over {text.rows_drawn(n, groups)}{' and heads' if heads > 1 else ''}.{star} "
-        "Compare two methods by their difference below, not by overlapping intervals."
+        f"{mean}95 % intervals over {drawn}{' and heads' if heads > 1 else ''}.{star} "
+        f"Compare two {title.lower()} by their difference below, not by overlapping intervals."
     )
     for caution in text.cautions(groups):
         layout.sentence(caution)
 
 
-def differences(pairs: pd.DataFrame, *, n: int, groups: int | None) -> None:
-    """Every pair, compared row by row, or group by group."""
+def _rows(n: int | None) -> str:
+    return "other test rows each" if n is None else text.count(n, "test row")
+
+
+def differences(pairs: pd.DataFrame, *, n: int | None, groups: int | None) -> None:
+    """Every pair, compared row by row, or group by group; without ``n`` unpaired."""
     st.subheader("Differences")
     frame = comparison.forest(pairs)
     layout.chart(
@@ -71,26 +83,27 @@ def differences(pairs: pd.DataFrame, *, n: int, groups: int | None) -> None:
         frame,
         name="differences",
         alt_text=f"{len(frame)} differences of test macro-F1 with 95 % intervals, paired by row",
-        n=text.count(n, "test row"),
+        n=_rows(n),
     )
     read = comparison.pairs_as_read(pairs)
     st.dataframe(read, hide_index=True, alt=f"Figures of {text.count(len(read), 'difference')}")
     layout.export(read, name="differences-figures")
     each = "row by row" if groups is None else f"group by group ({groups:,} groups)"
+    how = "Unpaired" if n is None else f"n = {n:,} test rows, paired {each}"
     layout.sentence(
-        f"n = {n:,} test rows, paired {each}; 95 % bootstrap intervals. Coloured: significant after Holm’s "
+        f"{how}; 95 % bootstrap intervals. Coloured: significant after Holm’s "
         f"correction for {text.count(len(frame), 'comparison')}."
     )
     layout.how(*HOW)
 
 
-def choose_pair(pairs: pd.DataFrame) -> Pair:
+def choose_pair(pairs: pd.DataFrame, *, label: str = "Methods") -> Pair:
     """The two methods that the rest of the page is about."""
     options = {
         text.clean(comparison.pair_name(one, other), longest=100): Pair(one, other)
         for one, other in zip(pairs[MethodPairs.METHOD], pairs[MethodPairs.AGAINST], strict=True)
     }
-    picked = st.selectbox("Methods", list(options), key="pair", bind="query-params", width=520)
+    picked = st.selectbox(label, list(options), key="pair", bind="query-params", width=520)
     return options[picked]
 
 
@@ -129,11 +142,22 @@ def images(info: RunInfo, pair: Pair, *, verbs: tuple[str, str] = ("", "")) -> N
         verbs: what is said of the rows that only the first, and only the second has correct.
     """
     predictions, samples = state.table(info, Artifact.PREDICTIONS), state.table(info, Artifact.SAMPLES)
-    if predictions is None:
-        return
+    if predictions is not None:
+        key = (info.run_id, state.version(info, Artifact.PREDICTIONS))
+        disagreement(predictions, samples, pair, key=key, verbs=verbs)
+
+
+def disagreement(
+    predictions: pd.DataFrame,
+    samples: pd.DataFrame | None,
+    pair: Pair,
+    *,
+    key: Hashable,
+    verbs: tuple[str, str] = ("", ""),
+) -> None:
+    """The same of PREDICTIONS and SAMPLES; ``key`` names them, with their versions."""
     st.subheader("Where they disagree")
-    key = ("answers", info.run_id, state.version(info, Artifact.PREDICTIONS))
-    said = state.kept(key, lambda: comparison.answers(predictions))
+    said = state.kept(("answers", key), lambda: comparison.answers(predictions))
     if not {*pair} <= set(said.columns):
         return
     sides = {text.plain(name): name for name in pair}

@@ -87,6 +87,14 @@ DATA_QUALITY = Page(
     of_sweeps=False,
     section="Data",
 )
+COMPARE = Page(
+    "compare",
+    "Compare",
+    "compare_arrows",
+    "is one run better than another, and where?",
+    of_sweeps=False,
+    section="Studies",
+)
 SEARCH = Page("search", "Search", "search", "find images by words, or like one of yours", section="Tools")
 PAGES = (
     HOME,
@@ -96,6 +104,7 @@ PAGES = (
     EMBEDDINGS,
     TWO_CLASSES,
     DATA_QUALITY,
+    COMPARE,
     ABLATION,
     VERIFICATION,
     ZERO_SHOT,

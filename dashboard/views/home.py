@@ -18,7 +18,7 @@ from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import NEWEST
 from dashboard.ui import headline, layout, leaderboard, state
 from dashboard.ui.chart_spec import Drawing, drawing
-from dashboard.ui.pages import HOME
+from dashboard.ui.pages import COMPARE, HOME
 from trainer.core.locations import default_tracking_uri, without_password
 from trainer.stats.objective import F1, Objective
 from trainer.tracking.schema import Ablated, Ablation, Artifact, Kind, RunState, Trials
@@ -103,6 +103,8 @@ def sweep_table(shown_below: str) -> None:
     shown = f"The newest {NEWEST} runs" if len(infos) == NEWEST else text.count(len(infos), "run")
     store = text.plain(without_password(default_tracking_uri()), longest=120)
     layout.sentence(f"{shown} in {store}. Click a row to open it.")
+    if len(infos) > 1:
+        st.page_link(COMPARE.file, label="Compare it with another run", icon=COMPARE.shortcode)
 
 
 def ablation_table() -> None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = [
     *("", "curves", "hyperparameters", "confusion", "embeddings", "ablation", "tryit", "quality"),
-    *("verification", "zeroshot", "fusion", "encoders", "twoclass", "search"),
+    *("verification", "zeroshot", "fusion", "encoders", "twoclass", "search", "compare"),
 ]
 OFTEN = ("", "confusion", "embeddings")  # tested by make test, too
 SERIOUS = ("serious", "critical")

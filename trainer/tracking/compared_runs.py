@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,10 +13,11 @@ from trainer.core.errors import InputError
 from trainer.core.text import count, natural_key
 from trainer.stats.paired_bootstrap import PredictionSet, Resampled, bootstrap_p, holm, unpaired
 from trainer.tracking.method_tables import MethodTables
-from trainer.tracking.schema import MethodClasses, MethodPairs, Predictions
+from trainer.tracking.schema import MethodClasses, MethodPairs, Methods, Predictions
 from trainer.tracking.tables import with_ends
 
 TEST = "test"
+BEST = "best"  # head of a sweep or a fine-tuning
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,28 @@ class ComparedRuns(NamedTuple):
     rows: int
     groups: int | None
     notes: tuple[str, ...]
+
+
+def usual_head(predictions: pd.DataFrame, methods: Callable[[], pd.DataFrame | None]) -> str:
+    """Return the best head of a run, or of methods the one chosen on validation rows, else the first.
+
+    Args:
+        methods: returns METHODS, where the run has some.
+    """
+    heads = list(dict.fromkeys(predictions[Predictions.HEAD]))
+    if BEST in heads:
+        return BEST
+    table = methods()
+    chosen = [] if table is None else list(table.loc[table[Methods.CHOSEN].astype(bool), Methods.METHOD])
+    return next((str(one) for one in chosen if one in heads), str(heads[0]) if heads else "")
+
+
+def different_names(names: Sequence[str], run_ids: Sequence[str]) -> list[str]:
+    """Return names of runs, with the beginning of the id behind those that several have."""
+    return [
+        f"{name} ({run_id[:8]})" if list(names).count(name) > 1 else name
+        for name, run_id in zip(names, run_ids, strict=True)
+    ]
 
 
 def answers_of(name: str, predictions: pd.DataFrame, head: str) -> RunAnswers:

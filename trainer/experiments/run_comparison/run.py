@@ -19,16 +19,23 @@ from trainer.experiments.comparison import ends_of, show, verdict
 from trainer.experiments.run_comparison.config import CompareConfig
 from trainer.stats.power import detectable_effect
 from trainer.tracking import database
-from trainer.tracking.compared_runs import ComparedRuns, RunAnswers, answers_of, compared
+from trainer.tracking.compared_runs import (
+    BEST,
+    ComparedRuns,
+    RunAnswers,
+    answers_of,
+    compared,
+    different_names,
+    usual_head,
+)
 from trainer.tracking.reader import RunFiles
-from trainer.tracking.schema import Artifact, Kind, MethodClasses, MethodPairs, Methods, Predictions
+from trainer.tracking.schema import Artifact, Kind, MethodClasses, MethodPairs, Methods
 from trainer.tracking.studies import find_study
 
 if TYPE_CHECKING:
     from trainer.experiments.base import Figures
 
 KINDS = (Kind.SWEEP, Kind.FINE_TUNING, Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)
-BEST = "best"
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 ELSEWHERE = ("study", "tracking_uri", "cache_dir", "experiment", "device", "workers", "max_memory")
 CI95 = "_ci95"
@@ -92,7 +99,7 @@ def read(config: CompareConfig, named: str) -> ReadRun:
         )
     predictions = files.table(Artifact.PREDICTIONS)
     recorded = yaml.safe_load(files.read(Artifact.CONFIG))["command"]
-    head = head or _usual_head(files, predictions, named)
+    head = head or usual_head(predictions, lambda: files.table(Artifact.METHODS))
     study = str(recorded.get("study") or run_id)
     answers = answers_of(study, predictions, head)
     name = study if head == BEST else f"{study}: {head}"
@@ -115,26 +122,10 @@ def _found(config: CompareConfig, named: str) -> tuple[str, str]:
     )
 
 
-def _usual_head(files: RunFiles, predictions: pd.DataFrame, named: str) -> str:
-    heads = list(dict.fromkeys(predictions[Predictions.HEAD]))
-    if BEST in heads:
-        return BEST
-    methods = files.table(Artifact.METHODS)
-    chosen = [str(one) for one in methods.loc[methods[Methods.CHOSEN], Methods.METHOD] if one in heads]
-    if not chosen:
-        raise InputError(
-            f"{named} has several methods: {', '.join(map(repr, heads))}. Name one: {named}:{heads[0]!r}."
-        )
-    return chosen[0]
-
-
 def _with_different_names(runs: list[ReadRun]) -> list[ReadRun]:
-    """Return the runs, with the beginning of the id behind the names that several have."""
-    names = [one.answers.name for one in runs]
+    names = different_names([one.answers.name for one in runs], [one.run_id for one in runs])
     return [
-        one._replace(answers=dataclasses.replace(one.answers, name=f"{name} ({one.run_id[:8]})"))
-        if names.count(name) > 1
-        else one
+        one._replace(answers=dataclasses.replace(one.answers, name=name))
         for one, name in zip(runs, names, strict=True)
     ]
 
@@ -142,8 +133,8 @@ def _with_different_names(runs: list[ReadRun]) -> list[ReadRun]:
 def figures_of(runs: list[ReadRun], found: ComparedRuns, base: int) -> Figures:
     """Return base, rows, groups, paired; the runs with their scores, and settings that differ; the
     differences to the base; and the classes that differ significantly."""
-    scores = found.scores.to_dict("records")
-    classes = found.classes.to_dict("records")
+    scores = _records(found.scores)
+    classes = _records(found.classes)
     return {
         "base": runs[base].answers.name,
         "paired": bool(found.rows),
@@ -171,7 +162,7 @@ def figures_of(runs: list[ReadRun], found: ComparedRuns, base: int) -> Figures:
                 "only_run_correct": _number(row[MethodPairs.ONLY_METHOD]),
                 "only_base_correct": _number(row[MethodPairs.ONLY_AGAINST]),
             }
-            for row in found.pairs.to_dict("records")
+            for row in _records(found.pairs)
         ],
         "classes_that_differ": [
             {
@@ -186,6 +177,10 @@ def figures_of(runs: list[ReadRun], found: ComparedRuns, base: int) -> Figures:
         ],
         "notes": list(found.notes),
     }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def verdict_of(row: Mapping[str, Any]) -> str:
@@ -218,7 +213,7 @@ def tell(found: ComparedRuns) -> None:
     scores = Table(title=f"Runs (95 % intervals over {drawn})", title_justify="left")
     for head in ("run", "test macro-F1", "test accuracy"):
         scores.add_column(head, no_wrap=head != "run")
-    for row in found.scores.to_dict("records"):
+    for row in _records(found.scores):
         scores.add_row(
             text.harmless(row[Methods.METHOD]),
             text.figure(row, Methods.F1_MACRO),
@@ -228,7 +223,7 @@ def tell(found: ComparedRuns) -> None:
     for note in found.notes:
         say(note)
     comparisons = len(found.pairs)
-    for row in found.pairs.to_dict("records"):
+    for row in _records(found.pairs):
         say(verdict(row, comparisons=comparisons))
         only = row[MethodPairs.ONLY_METHOD], row[MethodPairs.ONLY_AGAINST]
         if found.rows:

@@ -1,0 +1,254 @@
+"""Runs against one another: which is better on the test rows, in which classes, and on which images."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import text
+from dashboard.charts import comparison as charts
+from dashboard.frames import comparison
+from dashboard.frames import trials as trial_frames
+from dashboard.runs.artifacts import StoreProblem
+from dashboard.runs.run_info import RunInfo, on_same_rows
+from dashboard.ui import head_comparison, layout, state
+from dashboard.ui.pages import COMPARE as PAGE
+from trainer.core.errors import InputError
+from trainer.stats.objective import F1
+from trainer.tracking.compared_runs import (
+    ComparedRuns,
+    RunAnswers,
+    answers_of,
+    compared,
+    different_names,
+    usual_head,
+)
+from trainer.tracking.schema import Artifact, Kind, MethodPairs, Methods, RunState, Samples
+
+RUNS, BASE = "runs", "base"  # of the address: ids joined by commas, and one of them
+PICKED, PICKED_BASE = "runs-compared", "base-compared"  # of the session
+MOST = 6
+TAG = "#0b5c93"  # in the dark theme the accent colour is too light for white words
+KINDS = (Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)
+COMMAND = "python -m trainer.compare RUN RUN"
+ELSEWHERE = {"study", "tracking_uri", "cache_dir", "experiment", "device", "workers", "max_memory"}
+
+
+class Compared(NamedTuple):
+    """The runs, how they are called on the page, and what came of it."""
+
+    infos: list[RunInfo]
+    names: list[str]
+    found: ComparedRuns
+
+
+def main() -> None:
+    try:
+        infos = comparable()
+        if len(infos) < 2:
+            layout.nothing_yet(
+                PAGE,
+                "Two runs with test results are needed to compare them. With the same data and --seed they "
+                "have the same test rows. In the terminal:",
+                COMMAND,
+            )
+            return
+        st.header(PAGE.title)
+        picked = pick(infos)
+        if len(picked) < 2:
+            layout.empty("Choose two runs or more.", PAGE.shortcode)
+            return
+        show(picked, pick_base(picked))
+    except StoreProblem as problem:
+        layout.trouble(problem)
+
+
+def comparable() -> list[RunInfo]:
+    """Runs that may have answered test rows, newest first. Raises `StoreProblem`."""
+    found = [info for info in state.sweeps() if info.ours] + [
+        info for kind in KINDS for info in state.of_kind(kind)
+    ]
+    ended = [info for info in found if info.state == RunState.DONE]
+    return sorted(ended, key=lambda info: info.started.timestamp() if info.started else 0, reverse=True)
+
+
+def pick(infos: list[RunInfo]) -> list[RunInfo]:
+    """Which runs are compared, kept in the address."""
+    by_id = {info.run_id: info for info in infos}
+    if RUNS in st.query_params:
+        named = [one for one in st.query_params[RUNS].split(",") if one]
+        asked = [one for one in dict.fromkeys(named) if one in by_id][:MOST]
+        if len(asked) < len(named):
+            st.toast("A run in the address cannot be compared, or is not here.", icon=":material/link_off:")
+    else:
+        first = by_id.get(st.session_state.get(state.RUN, ""), infos[0])
+        others = [info for info in on_same_rows(infos, first) if info is not first]
+        asked = [info.run_id for info in [first, *others][:2]][::-1]  # the baseline first
+    if st.session_state.get(PICKED) != asked:
+        st.session_state[PICKED] = asked
+    st.html(f"<style>.st-key-{PICKED} :has(> span[title]) {{background-color: {TAG} !important}}</style>")
+    st.multiselect(
+        "Runs",
+        list(by_id),
+        format_func=lambda run_id: layout.run_label(by_id[run_id]),
+        key=PICKED,
+        max_selections=MOST,
+        on_change=lambda: st.query_params.update({RUNS: ",".join(st.session_state[PICKED])}),
+    )
+    st.query_params[RUNS] = ",".join(st.session_state[PICKED])
+    return [by_id[one] for one in st.session_state[PICKED]]
+
+
+def pick_base(picked: list[RunInfo]) -> int:
+    """Which of them the others are compared with, kept in the address. Returns its place."""
+    ids = [info.run_id for info in picked]
+    asked = st.query_params.get(BASE)
+    asked = asked if asked in ids else ids[0]
+    if st.session_state.get(PICKED_BASE) != asked:
+        st.session_state[PICKED_BASE] = asked
+    labels = {info.run_id: layout.run_label(info) for info in picked}
+    st.selectbox(
+        "Baseline",
+        ids,
+        format_func=lambda run_id: labels.get(run_id, run_id),
+        key=PICKED_BASE,
+        width=520,
+        on_change=lambda: st.query_params.update({BASE: st.session_state[PICKED_BASE]}),
+    )
+    st.query_params[BASE] = st.session_state[PICKED_BASE]
+    return ids.index(st.session_state[PICKED_BASE])
+
+
+def show(picked: list[RunInfo], base: int) -> None:
+    versions = tuple((info.run_id, state.version(info, Artifact.PREDICTIONS)) for info in picked)
+    try:
+        seen = state.kept(("compared", versions, base), lambda: compare(picked, base))
+    except InputError as error:
+        layout.empty(text.plain(error, longest=800), PAGE.shortcode)
+        settings(picked, [info.name for info in picked])
+        return
+    found = seen.found
+    verdicts(found)
+    for note in found.notes:
+        layout.sentence(text.plain(note, longest=300))
+    n = found.rows or None
+    head_comparison.table(as_methods(seen), n=n, groups=found.groups, title="Runs")
+    head_comparison.differences(found.pairs, n=n, groups=found.groups)
+    if found.rows:
+        st.subheader("Compare two")
+        pair = head_comparison.choose_pair(found.pairs, label="Runs")
+        head_comparison.by_class(found.classes, pair)
+        head_comparison.disagreement(found.answers, images_of(picked), pair, key=versions)
+    searches(seen)
+    settings(picked, seen.names)
+
+
+def compare(picked: list[RunInfo], base: int) -> Compared:
+    """Compare the runs. Raises InputError where that cannot be."""
+    read = [answers(info) for info in picked]
+    names = different_names([one.name for one in read], [info.run_id for info in picked])
+    runs = [RunAnswers(name, one.table) for name, one in zip(names, read, strict=True)]
+    return Compared(picked, names, compared(runs, base=base))
+
+
+def answers(info: RunInfo) -> RunAnswers:
+    predictions = state.table(info, Artifact.PREDICTIONS)
+    if predictions is None:
+        raise InputError(f"{info.name} has not answered the test rows.")
+    head = usual_head(predictions, lambda: state.table(info, Artifact.METHODS))
+    name = info.study or info.name
+    found = answers_of(name, predictions, head)
+    return found if info.kind not in KINDS else RunAnswers(f"{name}: {head}", found.table)
+
+
+def verdicts(found: ComparedRuns) -> None:
+    """The verdict on each run, the first in bold."""
+    for place, row in enumerate(found.pairs.to_dict("records")):
+        effect = (row[MethodPairs.EFFECT + end] for end in ("", Methods.LOW, Methods.HIGH))
+        names = (
+            text.plain(row[MethodPairs.METHOD], longest=60),
+            text.plain(row[MethodPairs.AGAINST], longest=60),
+        )
+        said = text.compared(
+            names, tuple(effect), row[MethodPairs.EFFECT_P_HOLM], comparisons=len(found.pairs)
+        )
+        (layout.verdict if place == 0 else layout.sentence)(said)
+
+
+def as_methods(seen: Compared) -> pd.DataFrame:
+    """METHODS of the runs."""
+    about = {
+        Methods.HOW: [f"{info.kind}, {info.data}, {info.encoder}" for info in seen.infos],
+        Methods.HEADS: [1] * len(seen.infos),
+        Methods.CHOSEN: [False] * len(seen.infos),
+        Methods.VAL_F1_MACRO: [
+            info.figures.best_val if info.objective is F1 else None for info in seen.infos
+        ],
+    }
+    return pd.concat([seen.found.scores, pd.DataFrame(about)], axis=1)
+
+
+def images_of(picked: list[RunInfo]) -> pd.DataFrame | None:
+    """SAMPLES of the runs, each row once."""
+    tables = [table for info in picked if (table := state.table(info, Artifact.SAMPLES)) is not None]
+    return pd.concat(tables).drop_duplicates(Samples.SAMPLE_ID) if tables else None
+
+
+def searches(seen: Compared) -> None:
+    """How the trials of sweeps scored: the best so far, and the share of trials up to each score."""
+    tables, objectives = {}, set()
+    for info, name in zip(seen.infos, seen.names, strict=True):
+        trials = state.table(info, Artifact.TRIALS)
+        if trials is not None and info.objective.column in trials:
+            tables[text.clean(name, longest=40)] = trial_frames.best_so_far(trials, info.objective)
+            objectives.add(info.objective.title)
+    if len(tables) < 2 or len(objectives) > 1:
+        return
+    st.subheader("Search")
+    frame = comparison.searches(tables)
+    title, n = objectives.pop(), text.count(len(frame), "trial")
+    left, right = st.columns(2)
+    with left:
+        layout.chart(
+            charts.best_so_far(frame, title=title),
+            frame,
+            name="best-so-far",
+            alt_text=f"Best validation score so far of {len(tables)} runs, by trials done",
+            n=n,
+        )
+    with right:
+        layout.chart(
+            charts.trial_scores(frame, title=title),
+            frame,
+            name="trial-scores",
+            alt_text=f"Share of the trials of {len(tables)} runs up to each validation score",
+            n=n,
+        )
+    layout.sentence(
+        "Share of trials: a curve further right found more good trials. Pruned trials have the score at "
+        "which they stopped."
+    )
+
+
+def settings(picked: list[RunInfo], names: list[str]) -> None:
+    """The flags that are not the same in all runs."""
+    flags = [state.flags(info) for info in picked]
+    known = dict.fromkeys(name for one in flags for name in one if name not in ELSEWHERE)
+    differ = [name for name in known if len({str(one.get(name)) for one in flags}) > 1]
+    st.subheader("Settings that differ")
+    if not differ:
+        layout.sentence("None on record.")
+        return
+    table: dict[str, Any] = {"flag": [f"--{name.replace('_', '-')}" for name in differ]}
+    for name, one in zip(names, flags, strict=True):
+        table[text.clean(name, longest=40)] = [
+            "–" if one.get(flag) is None else text.clean(one[flag], longest=80) for flag in differ
+        ]
+    st.dataframe(
+        pd.DataFrame(table), hide_index=True, alt=f"{text.count(len(differ), 'setting')} that differ"
+    )
+
+
+main()

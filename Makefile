@@ -22,7 +22,8 @@ help:
 setup: .venv/.ready .venv/.developing
 
 # What pip says goes to stderr: the last line on stdout belongs to the command that runs afterwards.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What is imported is compiled then: compiling all of it now would take nearly as long as installing it.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 
 # $(1): a lock file; $(2): what must be there in the end. The locked versions, checked by their hashes; torch by
 # itself, because its CPU and GPU builds share a version. Where these files cannot be had, such as on a mirror with

@@ -84,8 +84,10 @@ def pick(infos: list[RunInfo]) -> list[RunInfo]:
             st.toast("A run in the address cannot be compared, or is not here.", icon=":material/link_off:")
     else:
         first = by_id.get(st.session_state.get(state.RUN, ""), infos[0])
-        others = [info for info in on_same_rows(infos, first) if info is not first]
-        asked = [info.run_id for info in [first, *others][:2]][::-1]  # the baseline first
+        alike = [*on_same_rows(infos, first), *(one for one in infos if one.data == first.data)]
+        others = [info for info in alike if info is not first]  # with corrected labels it is other data
+        chosen = {info.run_id for info in [first, *others][:2]}
+        asked = [info.run_id for info in infos if info.run_id in chosen][::-1]  # the older is the baseline
     if st.session_state.get(PICKED) != asked:
         st.session_state[PICKED] = asked
     st.html(f"<style>.st-key-{PICKED} :has(> span[title]) {{background-color: {TAG} !important}}</style>")
@@ -234,7 +236,8 @@ def searches(seen: Compared) -> None:
 
 def settings(picked: list[RunInfo], names: list[str]) -> None:
     """The flags that are not the same in all runs."""
-    flags = [state.flags(info) for info in picked]
+    # what is off is as without the flag, which earlier versions may not have had
+    flags = [{name: value or None for name, value in state.flags(info).items()} for info in picked]
     known = dict.fromkeys(name for one in flags for name in one if name not in ELSEWHERE)
     differ = [name for name in known if len({str(one.get(name)) for one in flags}) > 1]
     st.subheader("Settings that differ")

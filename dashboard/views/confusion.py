@@ -14,7 +14,18 @@ from dashboard.charts.confusion import difference as difference_chart
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames.predictions import BEST
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import confidence, gallery, label_answers, layout, links, number_answers, pages, state
+from dashboard.ui import (
+    confidence,
+    doubted_labels,
+    gallery,
+    label_answers,
+    label_corrections,
+    layout,
+    links,
+    number_answers,
+    pages,
+    state,
+)
 from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
 from trainer.stats.power import detectable_effect
@@ -130,6 +141,8 @@ def show_asked(page: MatrixPage) -> None:
         compare(page, page.other)
     class_tables(page)
     calibration(page)
+    if page.other is None:
+        doubted_labels.show(page.info)
 
 
 def verdict(page: MatrixPage) -> None:
@@ -365,6 +378,7 @@ def images(page: MatrixPage) -> None:
     if len(found):
         columns = [Predictions.SAMPLE_ID, LABEL, PRED, Predictions.CONFIDENCE, Samples.CAPTION]
         layout.export(found[columns], name="cell")
+        label_corrections.show(page.info, found, list(page.classes), key="cell-labels")
 
 
 def ways_in(page: MatrixPage, cells: list[tuple[str, str]], counts: list[str], title: str) -> None:

@@ -93,6 +93,11 @@ class DataConfig(CommonConfig):
     "Data quality" and the search for near-duplicates. Images that are already cached are not measured."""
     drop_duplicates: bool = False
     """Keep one row per duplicated image, preferring the test row."""
+    corrections: Path | None = None
+    """CSV of corrected labels, as the dashboard writes it: sample_id, old, new, action (relabel, drop or
+    keep). Splits stay as they are; test rows keep their labels."""
+    correct_test: bool = False
+    """Also correct the labels of test rows. Scores are then not comparable with those before."""
     label_conflicts: Literal["warn", "drop", "refuse"] = "warn"
     """If copies of an image have different labels: warn, drop all of its rows, or refuse the data."""
     allow_leaks: bool = False

@@ -148,6 +148,7 @@ def understand_rows(config: DataConfig) -> Manifest:
     from trainer.data import image_memory
     from trainer.data.bit_depth import BIT_DEPTHS, with_used_bits
     from trainer.data.dataset_summary import notices, summarise
+    from trainer.data.corrected_labels import corrected
     from trainer.data.groups import with_groups
     from trainer.data.load import load
     from trainer.data.table_columns import ColumnChoice, separated
@@ -162,9 +163,18 @@ def understand_rows(config: DataConfig) -> Manifest:
     manifest = load(config.data, seed=config.seed, columns=columns)
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
+    said: list[str] = []
+    if config.corrections is not None:
+        manifest, said = corrected(manifest, config.corrections, test_too=config.correct_test)
+    elif config.correct_test:
+        raise InputError("--correct-test is for --corrections, and there are none. Drop it.")
     manifest = with_label_kind(config, manifest)
+    if config.corrections is not None and manifest.target != "class":
+        raise InputError(f"{config.data}: --corrections are of classes, and here there are none.")
     manifest = with_used_bits(manifest, cache_file=config.cache_dir / BIT_DEPTHS)
     say(summarise(manifest))
+    for line in said:
+        say(line)
     for notice in notices(manifest):
         say(notice)
     return manifest

@@ -11,6 +11,8 @@ import pandas as pd
 
 from trainer.core.errors import InputError
 from trainer.core.text import count, natural_key
+from trainer.stats.intervals import wilson_of_groups
+from trainer.stats.macro_f1 import macro_f1_interval
 from trainer.stats.paired_bootstrap import PredictionSet, Resampled, bootstrap_p, holm, unpaired
 from trainer.tracking.method_tables import MethodTables
 from trainer.tracking.schema import MethodClasses, MethodPairs, Methods, Predictions
@@ -141,7 +143,12 @@ def compared(runs: Sequence[RunAnswers], *, base: int = 0, seed: int = 0) -> Com
         one.reset_index().assign(**{Predictions.HEAD: run.name}) for run, one in zip(runs, said, strict=True)
     ]
     return ComparedRuns(
-        scores=tables.scores(),
+        scores=pd.DataFrame(
+            [
+                _scores(run.name, label_n, pred_n, classes=len(classes), unit_n=unit_n, seed=seed)
+                for run, pred_n in zip(runs, pred, strict=True)
+            ]
+        ),
         pairs=tables.differences(),
         classes=tables.by_class(),
         answers=pd.concat(together, ignore_index=True),
@@ -173,7 +180,7 @@ def _unpaired(
         answers = PredictionSet(label_n, pred_n[None, None], len(classes), unit_n=unit_n)
         # another seed for each: draws are independent
         tables = MethodTables(answers, [run.name], classes, [], seed=seed + place)
-        scores.append(tables.scores())
+        scores.append(_scores(run.name, label_n, pred_n, classes=len(classes), unit_n=unit_n, seed=seed))
         arms.append(tables.compared.arm(0))
     differences = [
         {name: unpaired(arms[one][name], arms[other][name]) for name in ("f1_macro", "accuracy")}
@@ -194,7 +201,7 @@ def _unpaired(
         for (one, other), difference, p, p_holm in zip(pairs, differences, p_m, holm(p_m), strict=True)
     ]
     return ComparedRuns(
-        scores=pd.concat(scores, ignore_index=True),
+        scores=pd.DataFrame(scores),
         pairs=pd.DataFrame(table),
         classes=pd.DataFrame(columns=[MethodClasses.METHOD, MethodClasses.AGAINST]),
         answers=pd.DataFrame(columns=[Predictions.SAMPLE_ID, Predictions.LABEL, Predictions.HEAD]),
@@ -202,6 +209,25 @@ def _unpaired(
         groups=None,
         notes=("No test row is shared: compared unpaired, each run on its own test rows.",),
     )
+
+
+def _scores(
+    name: str,
+    label_n: np.ndarray,
+    pred_n: np.ndarray,
+    *,
+    classes: int,
+    unit_n: np.ndarray | None,
+    seed: int,
+) -> dict[str, object]:
+    """Return the scores of a run with the same intervals as the run's own figures."""
+    f1 = macro_f1_interval(label_n, pred_n, classes=classes, unit_n=unit_n, seed=seed)
+    accuracy = wilson_of_groups(pred_n == label_n, unit_n)
+    return {
+        Methods.METHOD: name,
+        **with_ends(Methods.F1_MACRO, f1),
+        **with_ends(Methods.ACCURACY, accuracy),
+    }
 
 
 def _ends(name: str, difference: Resampled) -> dict[str, float]:

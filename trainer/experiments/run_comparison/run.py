@@ -193,8 +193,11 @@ def verdict_of(row: Mapping[str, Any]) -> str:
 def differing(runs: list[ReadRun]) -> list[dict[str, Any]]:
     """Return those flags of each run that are not the same in all: None where a command has no such flag."""
     names = dict.fromkeys(name for one in runs for name in one.flags if name not in ELSEWHERE)
-    differ = [name for name in names if len({json.dumps(one.flags.get(name)) for one in runs}) > 1]
-    return [{name: one.flags.get(name) for name in differ} for one in runs]
+    values = [
+        {name: one.flags.get(name) or None for name in names} for one in runs
+    ]  # off: as without the flag
+    differ = [name for name in names if len({json.dumps(one[name]) for one in values}) > 1]
+    return [{name: one[name] for name in differ} for one in values]
 
 
 def _figure(name: str, row: Mapping[str, Any], column: str) -> Figures:

@@ -1,0 +1,164 @@
+"""Correct labels of images that a page shows; kept in a CSV beside the store, for --corrections."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import text
+from dashboard.runs.run_info import RunInfo
+from dashboard.ui import layout, state
+from trainer.core import corrections
+from trainer.core.corrections import Action, Correction
+from trainer.core.errors import InputError
+from trainer.core.locations import default_tracking_uri, sqlite_file
+from trainer.tracking.schema import Predictions, Samples
+
+FOLDER = "corrections"  # beside the store
+READ_ONLY = "HEADROOM_READ_ONLY"
+DROP = "✕ drop the image"
+KEEP = "✓ keep the label"
+CHANGE = "correct label"
+MOST = 200  # rows that are offered at a time
+
+
+def file_of(info: RunInfo) -> Path:
+    """Where corrections of a run's data are kept: one file for what --data said."""
+    database = sqlite_file(default_tracking_uri())
+    parent = Path(database).resolve().parent if database else Path("mlruns")
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(info.data).stem)[:40]
+    return parent / FOLDER / f"{stem}-{hashlib.sha256(info.data.encode()).hexdigest()[:8]}.csv"
+
+
+def show(info: RunInfo, rows: pd.DataFrame, classes: list[str], *, key: str) -> None:
+    """Offer another label for each row, or to drop it.
+
+    Args:
+        rows: ``sample_id, label, pred`` and ``thumbnail``.
+        classes: names of the classes.
+        key: unique on the page.
+    """
+    path = file_of(info)
+    if os.environ.get(READ_ONLY, "") not in ("", "0") or (rows.empty and not path.exists()):
+        return
+    with st.expander("Correct these labels", icon=":material/edit:"):
+        try:
+            written = corrections.read(path) if path.exists() else []
+        except InputError as error:
+            layout.sentence(text.plain(error, longest=600))
+            return
+        if not rows.empty:
+            _offered(path, rows, corrections.latest(written), classes, key)
+        _on_record(info, path, written, key)
+
+
+def _offered(
+    path: Path, rows: pd.DataFrame, known: dict[str, Correction], classes: list[str], key: str
+) -> None:
+    """Show the rows, and a button that saves what has been changed."""
+    changed = _edited(rows.head(MOST), known, classes, key)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        who = st.text_input("Your name", key=f"{key}-who", width=180)
+        why = st.text_input("Why", key=f"{key}-why", width=260)
+        label = f"Save {text.count(len(changed), 'correction')}"
+        if st.button(label, key=f"{key}-save", disabled=not changed, type="primary"):
+            _save(path, [one._replace(who=who, why=why) for one in changed], key)
+    if len(rows) > MOST:
+        layout.sentence(f"The first {MOST} of {len(rows):,} rows.")
+
+
+def _edited(
+    rows: pd.DataFrame, known: dict[str, Correction], classes: list[str], key: str
+) -> list[Correction]:
+    """Show the rows as a table, and return what has been changed in it."""
+    shown = {text.clean(name, longest=60): name for name in classes}
+    words = {name: shown_as for shown_as, name in shown.items()}
+    table = pd.DataFrame(
+        {
+            "image": [_address(one) for one in rows[Samples.THUMBNAIL]],
+            "label": [words.get(one, one) for one in rows[Predictions.LABEL]],
+            "predicted": [words.get(one, one) for one in rows[Predictions.PRED]],
+            CHANGE: [_as_chosen(known.get(one), words) for one in rows[Predictions.SAMPLE_ID]],
+            "name": [text.clean(one, longest=80) for one in rows[Predictions.SAMPLE_ID]],
+        }
+    )
+    edited = st.data_editor(
+        table,
+        key=f"{key}-{st.session_state.get(f'{key}-saved', 0)}",
+        hide_index=True,
+        disabled=["image", "label", "predicted", "name"],
+        column_config={
+            "image": st.column_config.ImageColumn("image", width="small"),
+            CHANGE: st.column_config.SelectboxColumn(CHANGE, options=[*shown, DROP, KEEP], width="medium"),
+        },
+    )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    found = []
+    for row, before, after in zip(rows.to_dict("records"), table[CHANGE], edited[CHANGE], strict=True):
+        if isinstance(after, str) and after != before:
+            action = {DROP: Action.DROP, KEEP: Action.KEEP}.get(after, Action.RELABEL)
+            new = shown[after] if action is Action.RELABEL else ""
+            found.append(
+                Correction(row[Predictions.SAMPLE_ID], row[Predictions.LABEL], new, action, when=now)
+            )
+    return found
+
+
+def _as_chosen(known: Correction | None, words: dict[str, str]) -> str | None:
+    if known is None:
+        return None
+    return DROP if known.action is Action.DROP else words.get(known.new)
+
+
+def _address(thumbnail: object) -> str | None:
+    """Return an image as an address that holds it."""
+    if not isinstance(thumbnail, bytes):
+        return None
+    return f"data:image/webp;base64,{base64.b64encode(thumbnail).decode()}"
+
+
+def _save(path: Path, changed: list[Correction], key: str) -> None:
+    try:
+        corrections.append(path, changed)
+    except (InputError, OSError) as error:
+        st.error(text.plain(error, longest=400), icon=":material/error:")
+        return
+    st.session_state[f"{key}-saved"] = st.session_state.get(f"{key}-saved", 0) + 1
+    st.toast(f"{text.count(len(changed), 'correction')} saved.", icon=":material/check:")
+    st.rerun()
+
+
+def _on_record(info: RunInfo, path: Path, written: list[Correction], key: str) -> None:
+    """Say what is on record, offer to take the last save back, and show the command that trains with it."""
+    known = corrections.latest(written)
+    if not written:
+        return
+    dropped = sum(one.action is Action.DROP for one in known.values())
+    last = [one for one in written if one.when == written[-1].when and one.action is not Action.KEEP]
+    layout.sentence(
+        f"On record: {len(known) - dropped:,} relabelled, {dropped:,} dropped, in "
+        f"{text.plain(path, longest=200)}. Test rows keep their labels unless you add --correct-test."
+    )
+    if last and st.button(f"Take back the last {text.count(len(last), 'correction')}", key=f"{key}-undo"):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        _save(path, [one._replace(new="", action=Action.KEEP, when=now) for one in last], key)
+    if known:
+        st.code(command(info, path), language=None, wrap_lines=True)
+
+
+def command(info: RunInfo, path: Path) -> str:
+    """The command of a run as a new study with corrected labels. Raises `StoreProblem`."""
+    words = shlex.split(state.command(info))
+    for flag in ("--study", "--corrections"):
+        if flag in words:
+            place = words.index(flag)
+            del words[place : place + 2]
+    return shlex.join([*words, "--corrections", str(path), "--study", f"{info.study}-corrected"])

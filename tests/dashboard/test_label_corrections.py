@@ -1,0 +1,112 @@
+"""Labels in doubt are found, and corrected from the page into a file that commands read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.frames import doubt
+from dashboard.ui import label_corrections
+from tests.support.pages import open_page, words
+from tests.support.trained_sweep import DemoSweep
+from trainer.core import corrections
+from trainer.core.corrections import Action, Correction
+from trainer.tracking.schema import Predictions
+
+CONFUSION = "views/confusion.py"
+CLASSES = ["a", "b"]
+
+
+def best(labels: str, splits: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            Predictions.SAMPLE_ID: [f"{i}.png" for i in range(len(labels))],
+            Predictions.LABEL: list(labels),
+            Predictions.SPLIT: splits,
+        }
+    )
+
+
+def log(probability_of_b: list[float]) -> np.ndarray:
+    return np.log(np.array([[1 - p, p] for p in probability_of_b], dtype=np.float32)).astype(np.float16)
+
+
+def test_the_least_likely_label_comes_first_by_the_weights_of_the_final_head() -> None:
+    rows = best("abab", ["val", "train", "train", "test"])  # on record train comes before val
+    held_out = {"3": log([0.2, 0.9, 0.8]), "7": log([0.4, 0.9, 0.6]), "9": log([0.9, 0.1, 0.1])}
+    found = doubt.labels_in_doubt(rows, held_out, {"3": 0.75, "7": 0.25}, CLASSES)
+    assert found is not None
+    assert found[Predictions.SAMPLE_ID].tolist() == ["2.png", "1.png", "0.png"]
+    assert found[doubt.OWN].tolist() == pytest.approx([0.1, 0.25, 0.25], abs=2e-3)
+    assert found[Predictions.PRED].tolist() == ["b", "a", "b"]
+
+
+def test_of_a_holdout_the_validation_rows_are_known() -> None:
+    rows = best("aab", ["train", "val", "test"])
+    found = doubt.labels_in_doubt(rows, {"0": log([0.7])}, {"0": 1.0}, CLASSES)
+    assert found is not None
+    assert found[Predictions.SAMPLE_ID].tolist() == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    ("held_out", "members"),
+    [({}, {"0": 1.0}), ({"0": log([0.5, 0.5, 0.5])}, {"0": 1.0}), ({"0": log([0.5])}, {})],
+)
+def test_what_is_not_on_record_is_not_guessed(
+    held_out: dict[str, np.ndarray], members: dict[str, float]
+) -> None:
+    assert doubt.labels_in_doubt(best("aab", ["train", "val", "test"]), held_out, members, CLASSES) is None
+
+
+@pytest.fixture
+def opened(demo_sweep: DemoSweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AppTest:
+    monkeypatch.setenv("HEADROOM_TRACKING_URI", demo_sweep.uri)
+    monkeypatch.setattr(label_corrections, "file_of", lambda info: tmp_path / "corrections" / "c.csv")
+    return open_page(CONFUSION)
+
+
+def test_a_sweep_says_which_labels_are_in_doubt(opened: AppTest) -> None:
+    said = words(opened)
+    assert "Labels in doubt" in said
+    assert "another class is likelier than the label" in said
+
+
+def test_what_was_corrected_is_on_record_with_the_command_and_can_be_taken_back(
+    opened: AppTest, tmp_path: Path
+) -> None:
+    path = tmp_path / "corrections" / "c.csv"
+    rows = [
+        Correction("1.png", "red", "blue", Action.RELABEL, "Ann", "2026-11-30T10:00:00"),
+        Correction("2.png", "red", "", Action.DROP, "Ann", "2026-11-30T11:00:00"),
+    ]
+    corrections.append(path, rows)
+    opened.run()
+    said = words(opened)
+    assert "On record: 1 relabelled, 1 dropped" in said
+    assert f"--corrections {path}" in said
+    assert "-corrected" in said
+    opened.button("doubted-undo").click().run()
+    assert not opened.exception
+    assert corrections.latest(corrections.read(path)).keys() == {"1.png"}
+
+
+def test_nothing_is_offered_to_readers_who_may_only_read(
+    opened: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [one.label for one in opened.expander if "Correct these" in one.label]
+    monkeypatch.setenv("HEADROOM_READ_ONLY", "1")
+    opened.run()
+    assert not [one.label for one in opened.expander if "Correct these" in one.label]
+
+
+def test_a_file_that_is_none_is_said_and_left_alone(opened: AppTest, tmp_path: Path) -> None:
+    path = tmp_path / "corrections" / "c.csv"
+    path.parent.mkdir()
+    path.write_text("nonsense\n")
+    opened.run()
+    assert "has no column" in words(opened)
+    assert path.read_text() == "nonsense\n"

@@ -147,8 +147,8 @@ def understand_rows(config: DataConfig) -> Manifest:
     """
     from trainer.data import image_memory
     from trainer.data.bit_depth import BIT_DEPTHS, with_used_bits
-    from trainer.data.dataset_summary import notices, summarise
     from trainer.data.corrected_labels import corrected
+    from trainer.data.dataset_summary import notices, summarise
     from trainer.data.groups import with_groups
     from trainer.data.load import load
     from trainer.data.table_columns import ColumnChoice, separated

@@ -7,7 +7,7 @@ SOURCES := trainer dashboard tests scripts benchmarks
 
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo ablate dashboard ui test test-all lint bench chromium clean
+.PHONY: help setup demo ablate dashboard ui test test-all lint types rules bench chromium clean
 
 help:
 	@echo "make demo       encode the built-in images, search for the best head; needs no GPU"
@@ -22,7 +22,7 @@ help:
 setup: .venv/.ready .venv/.developing
 
 # What pip says goes to stderr: the last line on stdout belongs to the command that runs afterwards.
-# What is imported is compiled then: compiling all of it now would take nearly as long as installing it.
+# What the demo imports is compiled then: compiling all that it installs takes nearly as long as installing it.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 
 # $(1): a lock file; $(2): what must be there in the end. The locked versions, checked by their hashes; torch by
@@ -43,6 +43,7 @@ install = { $(PIP) --require-hashes --no-deps -r $(1) && $(PIP) $(2); } >&2 \
 .venv/.developing: .venv/.ready requirements-dev.txt requirements-dev.lock
 	@echo "Installing the tools of the tests ..." >&2
 	@$(call install,requirements-dev.lock,-r requirements.txt -r requirements-dev.txt)
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # the tests import nearly all; templates fail
 	@touch $@
 
 demo: .venv/.ready
@@ -71,9 +72,14 @@ test-all: setup lint chromium
 	@$(BIN)/python -m pytest --numprocesses auto --durations 20
 
 lint: setup
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types rules
+
+types:
+	@$(BIN)/mypy
+
+rules:
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/licences.py --check
 	@$(BIN)/python scripts/audit.py

@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import text
+from dashboard.frames import predictions as prediction_frames
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
 from trainer.core import corrections
@@ -79,8 +80,8 @@ def _edited(
     rows: pd.DataFrame, known: dict[str, Correction], classes: list[str], key: str
 ) -> list[Correction]:
     """Show the rows as a table, and return what has been changed in it."""
-    shown = {text.clean(name, longest=60): name for name in classes}
-    words = {name: shown_as for shown_as, name in shown.items()}
+    words = prediction_frames.shown_names(classes)
+    shown = {shown_as: name for name, shown_as in words.items()}
     table = pd.DataFrame(
         {
             "image": [_address(one) for one in rows[Samples.THUMBNAIL]],

@@ -151,7 +151,9 @@ def compare(picked: list[RunInfo], base: int) -> Compared:
     """Compare the runs. Raises InputError where that cannot be."""
     read = [answers(info) for info in picked]
     names = different_names([one.name for one in read], [info.run_id for info in picked])
-    runs = [RunAnswers(name, one.table) for name, one in zip(names, read, strict=True)]
+    runs = [
+        RunAnswers(name, one.table, info.data) for name, one, info in zip(names, read, picked, strict=True)
+    ]
     return Compared(picked, names, compared(runs, base=base))
 
 

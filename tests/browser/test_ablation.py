@@ -98,6 +98,7 @@ def test_a_page_with_both_panels_of_the_grid_fits_a_telephone(
     watched.check()
 
 
+@pytest.mark.slow
 def test_an_ablation_full_of_traps_springs_none(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"ablation?ablation={served.hostile}")

@@ -85,6 +85,7 @@ def test_no_page_logs_an_error_to_the_console(
     watched.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [60, 600])  # of as many the chart is a drawing, of more a canvas
 def test_a_row_of_precomputed_features_has_a_marker_on_the_map_and_no_broken_image(
     browser: Browser, dashboard: Dashboard, tracking_uri: str, rows: int

@@ -62,6 +62,7 @@ def test_a_click_on_a_line_opens_its_trial_in_the_address_and_a_second_browser_s
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_click_on_a_field_where_many_run_offers_its_trials_the_best_first(
     browser: Browser, served: Served
 ) -> None:

@@ -33,6 +33,7 @@ def test_the_verdict_stands_on_home_and_fits_a_telephone(
     watched.check()
 
 
+@pytest.mark.slow
 def test_from_home_to_the_two_heads_side_by_side(browser: Browser, tuned: str) -> None:
     watched = Watched(browser, tuned)
     page = watched.open("")

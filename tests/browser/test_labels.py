@@ -20,6 +20,7 @@ def trapped(module_store: str) -> str:
     return synthetic_labels.hostile(module_store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_of_labels_is_for_everybody_and_no_name_acts(
     browser: Browser, dashboard: Dashboard, module_store: str, trapped: str, path: str

@@ -112,6 +112,7 @@ def test_a_box_on_the_map_shows_its_images_and_a_click_the_neighbours(
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_keyboard_reaches_the_worst_confusions(browser: Browser, served: Served) -> None:
     watched = Watched(browser, served.address)
     page = watched.open(f"confusion?run={served.cells}&against=best+linear")

@@ -34,6 +34,7 @@ def size(page: Page) -> tuple[float, float]:
     return box["width"], box["height"]
 
 
+@pytest.mark.slow
 def test_a_box_on_the_map_shows_its_first_image_without_scrolling(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.page.set_viewport_size({"width": 1440, "height": 900})

@@ -27,6 +27,7 @@ def names_page(module_store: str) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_what_is_copied_from_a_caption_is_the_name_itself_and_nothing_in_it_acts(
     browser: Browser, names_page: str
 ) -> None:

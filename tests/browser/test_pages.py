@@ -26,6 +26,7 @@ def swept_address(dashboard: Dashboard, demo_sweep: DemoSweep) -> str:
     return dashboard.shows(demo_sweep.uri)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_of_a_real_sweep_draws_its_chart(
@@ -122,6 +123,7 @@ def test_hovering_a_point_of_the_map_shows_its_image(browser: Browser, served: S
     watched.check()
 
 
+@pytest.mark.slow
 def test_the_page_on_data_shows_pairs_extremes_and_the_chosen_measure(
     browser: Browser, served: Served
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_slider_moves_the_rates_the_images_and_the_address_and_a_link_brings_t
     watched.check()
 
 
+@pytest.mark.slow
 def test_a_verification_full_of_traps_springs_none(
     browser: Browser,
     address: str,

@@ -176,6 +176,7 @@ def test_names_and_last_blocks_cannot_both_say_what_is_trained(config: FinetuneC
         run(dataclasses.replace(config, unfreeze=("layers.1",)))
 
 
+@pytest.mark.slow
 def test_a_study_of_before_goes_on_and_another_choice_of_parameters_is_another_study(
     config: FinetuneConfig,
 ) -> None:

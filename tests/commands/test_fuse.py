@@ -47,6 +47,7 @@ def config(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return trained_comparison.fuse_config(tracking_uri, tmp_path)
 
 
+@pytest.mark.slow
 def test_all_forms_answer_and_rows_without_a_caption_are_the_image_heads(
     config: FuseConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:

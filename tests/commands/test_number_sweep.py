@@ -133,6 +133,7 @@ def test_a_sweep_killed_before_its_end_hands_over_the_same_numbers_bit_for_bit(
     killed_and_resumed(config, KILLED_AT_THE_END)
 
 
+@pytest.mark.slow
 def test_an_error_can_be_searched_for_and_a_holdout_can_judge(tracking_uri: str, tmp_path: Path) -> None:
     flags: dict[str, Any] = {"objective": "mae", "validate": "holdout", "refit": False, "target": "number"}
     figures = run(config_in(tmp_path, tracking_uri, **flags))

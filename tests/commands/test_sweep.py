@@ -89,6 +89,7 @@ def features_file(path: Path, *, classes: int = 2, rows: int = 40, seed: int = 0
 # --- what a sweep leaves ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_one_line_of_json_that_holds_every_promised_figure(
     demo_sweep: DemoSweep,
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_command_ends_with_one_line_of_json_that_holds_every_promised_figure
     assert f"95 % over {figures['test_groups']} groups (" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_how_the_data_were_read_is_said_and_on_record(demo_sweep: DemoSweep) -> None:
     run = MlflowClient(demo_sweep.uri).get_run(json.loads(demo_sweep.done.stdout)["mlflow_run_id"])
     understood = run.data.tags[Tag.DATA_SUMMARY]
@@ -316,6 +318,7 @@ def test_how_much_to_train_side_by_side_is_measured_once_and_remembered(
     run(dataclasses.replace(config, study="another"))
 
 
+@pytest.mark.slow
 def test_where_size_counts_the_front_is_reported_the_smallest_head_first(config: SweepConfig) -> None:
     front = run(dataclasses.replace(config, objective="f1+size", trials=12))["front"]
     sizes = [member["parameters"] for member in front]
@@ -378,6 +381,7 @@ def _interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_trials_that_were_killed_before_mlflow_showed_them_are_shown_by_the_resumed_study(
     config: SweepConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,7 @@ def test_a_verification_is_one_run_with_its_figures_and_tables(config: VerifyCon
     assert run_of.data.metrics["eer"] == pytest.approx(figures[Verified.EER])
 
 
+@pytest.mark.slow
 def test_an_interrupted_verification_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
     config: VerifyConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,7 +81,7 @@ def take(path: Path, *, wait_s: float = 0) -> BaseFileLock:
             break
         except Timeout:
             raise LockHeld(_holder(path)) from None
-        except FileNotFoundError:  # the folder was deleted a moment ago
+        except (FileNotFoundError, FileExistsError):  # the folder was deleted a moment ago
             if attempt == ATTEMPTS - 1:
                 raise
     _sign(lock, path)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.core.errors import InputError
-from trainer.core.text import count, natural_key
+from trainer.core.text import count, cut, natural_key
 from trainer.stats.intervals import wilson_of_groups
 from trainer.stats.macro_f1 import macro_f1_interval
 from trainer.stats.paired_bootstrap import PredictionSet, Resampled, bootstrap_p, holm, unpaired
@@ -29,10 +29,12 @@ class RunAnswers:
     Attributes:
         name: of the run, unlike those of the others.
         table: PREDICTIONS of the head, of all splits that are on record.
+        data: what ``--data`` said, "" if unknown.
     """
 
     name: str
     table: pd.DataFrame
+    data: str = ""
 
     @property
     def tested(self) -> pd.DataFrame:
@@ -100,7 +102,9 @@ def answers_of(name: str, predictions: pd.DataFrame, head: str) -> RunAnswers:
         InputError: the run predicts no single class, or has no such head.
     """
     if Predictions.PRED not in predictions:
-        raise InputError(f"{name} predicts no single class. Runs that do are compared.")
+        raise InputError(
+            f"{name} predicts no single class; compare is for runs that predict one class per image."
+        )
     own = predictions[predictions[Predictions.HEAD] == head]
     if own.empty:
         heads = ", ".join(repr(one) for one in predictions[Predictions.HEAD].unique())
@@ -154,12 +158,25 @@ def compared(runs: Sequence[RunAnswers], *, base: int = 0, seed: int = 0) -> Com
         answers=pd.concat(together, ignore_index=True),
         rows=len(shared),
         groups=answers.units.count if answers.units.grouped else None,
-        notes=tuple(
-            f"{run.name}: {len(shared):,} of its {len(one):,} test rows are shared by all."
-            for run, one in zip(runs, tested, strict=True)
-            if len(one) > len(shared)
-        ),
+        notes=(*_on_data(runs), *_on_rows(runs, tested, len(shared))),
     )
+
+
+def _on_data(runs: Sequence[RunAnswers]) -> list[str]:
+    """Say that rows of other data are taken for the same, as of features from another encoder."""
+    read = list(dict.fromkeys(run.data for run in runs))
+    if len(read) < 2:
+        return []
+    named = ", ".join(cut(one, 60) for one in read)
+    return [f"The runs read other data ({named}): rows of the same name, whose labels agree, are paired."]
+
+
+def _on_rows(runs: Sequence[RunAnswers], tested: Sequence[pd.DataFrame], shared: int) -> list[str]:
+    return [
+        f"{run.name}: {shared:,} of its {len(one):,} test rows are shared by all."
+        for run, one in zip(runs, tested, strict=True)
+        if len(one) > shared
+    ]
 
 
 def _unpaired(

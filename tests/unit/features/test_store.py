@@ -72,6 +72,7 @@ def test_the_owner_sees_what_another_stored_since_it_opened(tmp_path: Path) -> N
         assert _content([1])[0] in second
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_flipped_bit_is_noticed_and_the_shard_set_aside(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score
@@ -68,6 +70,7 @@ def test_a_run_against_itself_differs_by_nothing() -> None:
     assert pair[MethodPairs.EFFECT_P] == pair[MethodPairs.MCNEMAR_P] == 1
 
 
+@settings(max_examples=8)
 @given(seed=st.integers(0, 50), groups=st.sampled_from([0, 6]))
 def test_another_base_turns_every_sign(seed: int, groups: int) -> None:
     runs = [answers("a", seed=seed, groups=groups), answers("b", seed=seed + 1, groups=groups)]
@@ -91,8 +94,15 @@ def test_rows_that_only_some_share_are_left_out_and_counted() -> None:
     assert found.notes == ("b: 30 of its 40 test rows are shared by all.",)
 
 
+def test_rows_of_other_data_are_paired_by_name_and_that_is_said() -> None:
+    runs = [dataclasses.replace(answers(name), data=f"{name}.npz") for name in "ab"]
+    assert compared(runs).notes == (
+        "The runs read other data (a.npz, b.npz): rows of the same name, whose labels agree, are paired.",
+    )
+
+
 def test_runs_without_a_shared_row_are_compared_unpaired() -> None:
-    runs = [answers("a", rows=3000, right=0.9), answers("b", rows=3000, right=0.5, first=3000)]
+    runs = [answers("a", rows=900, right=0.9), answers("b", rows=900, right=0.5, first=900)]
     found = compared(runs, base=1)
     (pair,) = found.pairs.to_dict("records")
     assert found.rows == 0
@@ -100,7 +110,7 @@ def test_runs_without_a_shared_row_are_compared_unpaired() -> None:
     assert pair[MethodPairs.EFFECT] == pytest.approx(-np.diff(found.scores[Methods.F1_MACRO])[0])
     assert pair[MethodPairs.EFFECT + Methods.LOW] > 0
     assert pair[MethodPairs.EFFECT_P] < 0.01
-    (level,) = compared([runs[0], answers("c", rows=3000, right=0.9, first=3000)]).pairs.to_dict("records")
+    (level,) = compared([runs[0], answers("c", rows=900, right=0.9, first=900)]).pairs.to_dict("records")
     assert level[MethodPairs.EFFECT_P] > 0.05
 
 

@@ -103,7 +103,8 @@ def read(config: CompareConfig, named: str) -> ReadRun:
     study = str(recorded.get("study") or run_id)
     answers = answers_of(study, predictions, head)
     name = study if head == BEST else f"{study}: {head}"
-    return ReadRun(run_id, head, dataclasses.replace(answers, name=name), recorded)
+    answers = dataclasses.replace(answers, name=name, data=str(recorded.get("data") or ""))
+    return ReadRun(run_id, head, answers, recorded)
 
 
 def _found(config: CompareConfig, named: str) -> tuple[str, str]:

@@ -66,11 +66,15 @@ class Shard(NamedTuple):
 
 def notes_in(folder: Path) -> list[Path]:
     """Return the notes of the shards in a folder, by name; none if it does not exist (any more)."""
+    return sorted(folder / name for name in names_in(folder) if name.endswith(".json") and name != KEY_FILE)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return what is in a folder; nothing if it does not exist (any more)."""
     try:
-        names = os.listdir(folder)
+        return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(folder / name for name in names if name.endswith(".json") and name != KEY_FILE)
 
 
 def read_note(path: Path) -> ShardNote:
@@ -167,7 +171,8 @@ def finite_rows(vectors_nd: np.ndarray) -> np.ndarray:
 
 def orphans_in(folder: Path) -> list[Path]:
     """Return the shards without a note: a process writes it at this moment, or was killed before it could."""
-    found = sorted(path for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.stem))
+    shards = (folder / name for name in names_in(folder) if name.endswith(".safetensors"))
+    found = sorted(path for path in shards if _NAME.fullmatch(path.stem))
     return [path for path in found if not os.path.lexists(path.with_suffix(".json"))]
 
 

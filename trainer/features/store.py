@@ -19,6 +19,7 @@ from trainer.features.shard import (
     DamagedShard,
     adopt_orphans,
     finite_rows,
+    names_in,
     notes_in,
     orphans_in,
     read_if_there,
@@ -254,9 +255,11 @@ def tidy(folder: Path) -> list[str]:
 
 def tidy_if_free(folder: Path) -> list[str]:
     """Do as :func:`tidy`, unless a process is writing; delete what is left of pruned keys."""
-    for pruned in folder.parent.glob(f".*{PRUNED}"):
-        shutil.rmtree(pruned, ignore_errors=True)
-    if not any(folder.glob(f".*{scratch.SUFFIX}")) and not orphans_in(folder):
+    for name in names_in(folder.parent):
+        if name.startswith(".") and name.endswith(PRUNED):
+            shutil.rmtree(folder.parent / name, ignore_errors=True)
+    half_written = (name.startswith(".") and name.endswith(scratch.SUFFIX) for name in names_in(folder))
+    if not any(half_written) and not orphans_in(folder):
         return []
     try:
         lock = take(folder / LOCK_FILE)

@@ -22,6 +22,7 @@ from trainer.features.shard import (
     KEY_FILE,
     DamagedShard,
     Shard,
+    names_in,
     notes_in,
     orphans_in,
     read_if_there,
@@ -30,6 +31,8 @@ from trainer.features.shard import (
 from trainer.features.shard_index import ShardIndex
 from trainer.features.store import ORPHAN, PRUNED, FeatureStore, locked, tidy_if_free, unreadable
 from trainer.features.vector_file import ExportedVectors, check_format, read_vectors, write_vectors
+
+LOOKS = 3  # at a key that cannot be read
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def entries(root: Path) -> list[StoreEntry]:
             )
     if not root.is_dir():
         return []
-    return [_entry(folder) for folder in sorted(root.iterdir()) if _is_key(folder)]
+    folders = sorted(root / name for name in names_in(root))
+    return [_entry(folder) for folder in folders if _is_key(folder)]
 
 
 def find(root: Path, name: str) -> StoreEntry:
@@ -94,7 +98,10 @@ def verify(entry: StoreEntry, *, checked: Callable[[], None] = lambda: None) -> 
         InputError: a shard cannot be read.
     """
     found = {}
-    if entry.key is None:
+    for _ in range(LOOKS):  # another process may have deleted the key, or made it anew, as it was read
+        if entry.key is None and _is_key(entry.folder):
+            entry = _entry(entry.folder)
+    if entry.key is None and _is_key(entry.folder):
         found[entry.folder / KEY_FILE] = "it does not match the name of the folder"
     dtype = np.dtype(entry.key.stored_dtype) if entry.key else None
     found |= {_shard(entry, name): ORPHAN for name in tidy_if_free(entry.folder)}

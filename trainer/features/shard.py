@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,21 +100,36 @@ def read_note(path: Path) -> ShardNote:
     return note
 
 
-def read_if_there(path: Path, dtype: np.dtype | None = None) -> Shard | None:
-    """Return the shard with the note at ``path``; None if another process is deleting it.
+def read_those_there(
+    paths: Sequence[Path], dtype: np.dtype | None = None, *, read: Callable[[], None] = lambda: None
+) -> tuple[list[Shard], dict[str, str]]:
+    """Return the shards with the notes at ``paths``, and by name what is wrong with damaged ones. Those that
+    another process is deleting are in neither.
 
-    What looks damaged is read again: it may be deleted, or written anew, at this moment. Raises as
-    :func:`read_shard`.
+    What looks damaged is read again, all of it after one pause: it may be deleted, or written anew, at this
+    moment.
+
+    Args:
+        read: called after each shard that is looked at for the first time.
+
+    Raises:
+        OSError: one cannot be read; ``filename`` says which.
     """
-    for pause_s in (0.0, *PAUSES_S):
-        time.sleep(pause_s)
-        try:
-            return read_shard(path, dtype)
-        except (DamagedShard, FileNotFoundError) as error:
-            if not os.path.lexists(path):
-                return None
-            damage = error
-    raise damage
+    shards: list[Shard] = []
+    left, damage = list(paths), dict[Path, str]()
+    for look, pause_s in enumerate((0.0, *PAUSES_S)):
+        time.sleep(pause_s if left else 0)
+        damage = {}
+        for path in left:
+            try:
+                shards.append(read_shard(path, dtype))
+            except (DamagedShard, FileNotFoundError) as error:
+                if os.path.lexists(path):
+                    damage[path] = str(error)
+            if look == 0:
+                read()
+        left = list(damage)
+    return shards, {path.stem: reason for path, reason in damage.items()}
 
 
 def read_shard(path: Path, dtype: np.dtype | None = None) -> Shard:

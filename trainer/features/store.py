@@ -16,13 +16,12 @@ from trainer.core.process_lock import LockHeld, take, wait_for
 from trainer.features.key import EncoderKey
 from trainer.features.shard import (
     KEY_FILE,
-    DamagedShard,
     adopt_orphans,
     finite_rows,
     names_in,
     notes_in,
     orphans_in,
-    read_if_there,
+    read_those_there,
     set_aside,
     shard_bytes,
     write_file,
@@ -193,17 +192,11 @@ class FeatureStore:
         return json.dumps(self._key.fields, indent=1).encode()
 
     def _read_new(self) -> None:
-        new, damaged = [], {}
-        for path in notes_in(self.folder):
-            if path.stem in self._index.shards:
-                continue
-            try:
-                shard = read_if_there(path, self.dtype)
-                new += [] if shard is None else [shard]
-            except DamagedShard as error:
-                damaged[path.stem] = str(error)
-            except OSError as error:
-                raise unreadable(path, error) from error
+        paths = [path for path in notes_in(self.folder) if path.stem not in self._index.shards]
+        try:
+            new, damaged = read_those_there(paths, self.dtype)
+        except OSError as error:
+            raise unreadable(self.folder, error) from error
         self._set_aside(damaged | self._index.add(new))
 
     def _set_aside(self, damaged: dict[str, str]) -> None:

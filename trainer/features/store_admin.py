@@ -21,12 +21,11 @@ from trainer.features.key import EncoderKey, digest_of
 from trainer.features.shard import (
     KEY_FILE,
     DamagedShard,
-    Shard,
     names_in,
     notes_in,
     orphans_in,
-    read_if_there,
     read_note,
+    read_those_there,
 )
 from trainer.features.shard_index import ShardIndex
 from trainer.features.store import ORPHAN, PRUNED, FeatureStore, locked, tidy_if_free, unreadable
@@ -105,18 +104,12 @@ def verify(entry: StoreEntry, *, checked: Callable[[], None] = lambda: None) -> 
         found[entry.folder / KEY_FILE] = "it does not match the name of the folder"
     dtype = np.dtype(entry.key.stored_dtype) if entry.key else None
     found |= {_shard(entry, name): ORPHAN for name in tidy_if_free(entry.folder)}
-    intact: list[Shard] = []
-    for note in notes_in(entry.folder):
-        try:
-            shard = read_if_there(note, dtype)
-            intact += [] if shard is None else [shard]
-        except DamagedShard as error:
-            found[_shard(entry, note.stem)] = str(error)
-        except OSError as error:
-            raise unreadable(note, error) from error
-        checked()
+    try:
+        intact, damaged = read_those_there(notes_in(entry.folder), dtype, read=checked)
+    except OSError as error:
+        raise unreadable(entry.folder, error) from error
     refused = ShardIndex(entry.key.width if entry.key else None).add(intact)
-    found |= {_shard(entry, name): reason for name, reason in refused.items()}
+    found |= {_shard(entry, name): reason for name, reason in (damaged | refused).items()}
     return [Damage(path, reason) for path, reason in found.items()]
 
 

@@ -71,7 +71,7 @@ def best_so_far(frame: pd.DataFrame, *, title: str) -> alt.Chart:
 
 
 def trial_scores(frame: pd.DataFrame, *, title: str) -> alt.Chart:
-    """`comparison.searches`: the share of each run's trials up to each score (empirical)."""
+    """`comparison.searches`: the empirical distribution of each run's trial scores."""
     return _steps(frame, "share", "share of trials", ".0%").encode(
         x=alt.X("score:Q", title=f"validation {title} of a trial", scale=alt.Scale(zero=False))
     )

@@ -31,16 +31,14 @@ def labels_in_doubt(
     known = {number: weight for number, weight in members.items() if number in held_out}
     if not known:
         return None
-    total = sum(known.values())
-    share_mc = sum(
-        np.exp(held_out[number].astype(np.float64)) * (weight / total) for number, weight in known.items()
-    )
-    count = len(np.asarray(share_mc))
+    weighted = [np.exp(held_out[number].astype(float)) * weight for number, weight in known.items()]
+    share_mc = np.sum(weighted, axis=0)
+    count = len(share_mc)
     rows = pd.concat([train, val]) if count == len(train) + len(val) else val
     label_m = rows[Predictions.LABEL].map({name: index for index, name in enumerate(classes)})
     if count != len(rows) or label_m.isna().any():
         return None
-    probability_mc = np.asarray(share_mc) / np.asarray(share_mc).sum(1, keepdims=True)
+    probability_mc = share_mc / share_mc.sum(1, keepdims=True)
     answer_m, at = probability_mc.argmax(1), np.arange(count)
     found = rows[[Predictions.SAMPLE_ID, Predictions.LABEL, Predictions.SPLIT]].assign(
         **{

@@ -16,7 +16,6 @@ from dashboard.ui import gallery, layout, state
 from trainer.tracking.schema import Artifact, MethodPairs, Methods, Predictions, Summary
 
 IMAGE = 96  # pixels
-RUNS = "Runs"
 HOW = (
     "Every method classifies the same test rows, and differences are paired: intervals are bootstrap "
     "intervals over rows (or groups), p-values come from swapping the answers of both methods at random. "
@@ -34,14 +33,15 @@ class Pair(NamedTuple):
     against: str
 
 
-def table(frame: pd.DataFrame, *, n: int | None, groups: int | None, title: str = "Methods") -> None:
+def table(frame: pd.DataFrame, *, n: int | None, groups: int | None, of_runs: bool = False) -> None:
     """Every method with its intervals: a chart, and the figures.
 
     Args:
         n: test rows; None: each method has its own.
-        title: of the table; "Runs" where the methods are runs.
+        of_runs: the methods are runs.
     """
-    st.subheader(title)
+    noun = "run" if of_runs else "method"
+    st.subheader(f"{noun.title()}s")
     dots = comparison.dots(frame)
     layout.chart(
         charts.dots(dots, title="test macro-F1"),
@@ -50,11 +50,11 @@ def table(frame: pd.DataFrame, *, n: int | None, groups: int | None, title: str 
         alt_text=f"Test macro-F1 of {len(dots)} methods with 95 % intervals",
         n=_rows(n),
     )
-    read = comparison.as_read(frame, of_runs=title == RUNS)
+    read = comparison.as_read(frame, of_runs=of_runs)
     st.dataframe(
         read,
         hide_index=True,
-        alt=f"Figures of {text.count(len(read), 'run' if title == RUNS else 'method')}",
+        alt=f"Figures of {text.count(len(read), noun)}",
         column_config={"validation macro-F1": st.column_config.NumberColumn(format="%.3f")},
     )
     layout.export(read, name="methods-figures")
@@ -64,7 +64,7 @@ def table(frame: pd.DataFrame, *, n: int | None, groups: int | None, title: str 
     drawn = "each run’s own test rows" if n is None else text.rows_drawn(n, groups)
     layout.sentence(
         f"{mean}95 % intervals over {drawn}{' and heads' if heads > 1 else ''}.{star} "
-        f"Compare two {title.lower()} by their difference below, not by overlapping intervals."
+        f"Compare two {noun}s by their difference below, not by overlapping intervals."
     )
     for caution in text.cautions(groups):
         layout.sentence(caution)

@@ -148,7 +148,7 @@ def _on_record(info: RunInfo, path: Path, written: list[Correction], key: str) -
         f"On record: {len(known) - dropped:,} relabelled, {dropped:,} dropped, in "
         f"{text.plain(path, longest=200)}. Test rows keep their labels unless you add --correct-test."
     )
-    if last and st.button(f"Take back the last {text.count(len(last), 'correction')}", key=f"{key}-undo"):
+    if last and st.button(f"Undo the last save ({text.count(len(last), 'correction')})", key=f"{key}-undo"):
         now = datetime.now(UTC).isoformat(timespec="seconds")
         _save(path, [one._replace(new="", action=Action.KEEP, when=now) for one in last], key)
     if known:

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
+from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo, on_same_rows
@@ -23,6 +24,7 @@ from trainer.tracking.compared_runs import (
     answers_of,
     compared,
     different_names,
+    differing,
     usual_head,
 )
 from trainer.tracking.schema import Artifact, Kind, MethodPairs, Methods, RunState, Samples
@@ -33,7 +35,7 @@ MOST = 6
 TAG = "#0b5c93"  # in the dark theme the accent colour is too light for white words
 KINDS = (Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)
 COMMAND = "python -m trainer.compare RUN RUN"
-ELSEWHERE = {"study", "tracking_uri", "cache_dir", "experiment", "device", "workers", "max_memory"}
+NAME = 34  # characters of a run's name, so that what tells it from others is never cut off
 
 
 class Compared(NamedTuple):
@@ -129,14 +131,14 @@ def show(picked: list[RunInfo], base: int) -> None:
         seen = state.kept(("compared", versions, base), lambda: compare(picked, base))
     except InputError as error:
         layout.empty(text.plain(error, longest=800), PAGE.shortcode)
-        settings(picked, [info.name for info in picked])
+        settings(picked, names_of([info.name for info in picked], picked))
         return
     found = seen.found
     verdicts(found)
     for note in found.notes:
         layout.sentence(text.plain(note, longest=300))
     n = found.rows or None
-    head_comparison.table(as_methods(seen), n=n, groups=found.groups, title="Runs")
+    head_comparison.table(as_methods(seen), n=n, groups=found.groups, of_runs=True)
     head_comparison.differences(found.pairs, n=n, groups=found.groups)
     if found.rows:
         st.subheader("Compare two")
@@ -150,11 +152,17 @@ def show(picked: list[RunInfo], base: int) -> None:
 def compare(picked: list[RunInfo], base: int) -> Compared:
     """Compare the runs. Raises InputError where that cannot be."""
     read = [answers(info) for info in picked]
-    names = different_names([one.name for one in read], [info.run_id for info in picked])
+    names = names_of([one.name for one in read], picked)
     runs = [
         RunAnswers(name, one.table, info.data) for name, one, info in zip(names, read, picked, strict=True)
     ]
     return Compared(picked, names, compared(runs, base=base))
+
+
+def names_of(names: list[str], picked: list[RunInfo]) -> list[str]:
+    """How runs are called on the page: no two alike, also where a long name is cut."""
+    different = different_names(names, [info.run_id for info in picked])
+    return list(prediction_frames.shown_names(different, longest=NAME).values())
 
 
 def answers(info: RunInfo) -> RunAnswers:
@@ -206,30 +214,26 @@ def searches(seen: Compared) -> None:
     for info, name in zip(seen.infos, seen.names, strict=True):
         trials = state.table(info, Artifact.TRIALS)
         if trials is not None and info.objective.column in trials:
-            tables[text.clean(name, longest=40)] = trial_frames.best_so_far(trials, info.objective)
+            tables[name] = trial_frames.best_so_far(trials, info.objective)
             objectives.add(info.objective.title)
     if len(tables) < 2 or len(objectives) > 1:
         return
     st.subheader("Search")
     frame = comparison.searches(tables)
     title, n = objectives.pop(), text.count(len(frame), "trial")
-    left, right = st.columns(2)
-    with left:
-        layout.chart(
-            charts.best_so_far(frame, title=title),
-            frame,
-            name="best-so-far",
-            alt_text=f"Best validation score so far of {len(tables)} runs, by trials done",
-            n=n,
-        )
-    with right:
-        layout.chart(
-            charts.trial_scores(frame, title=title),
-            frame,
-            name="trial-scores",
-            alt_text=f"Share of the trials of {len(tables)} runs up to each validation score",
-            n=n,
-        )
+    runs = f"{len(tables)} runs"
+    for column, drawn, name, described in zip(
+        st.columns(2),
+        (charts.best_so_far, charts.trial_scores),
+        ("best-so-far", "trial-scores"),
+        (
+            f"Best validation score so far of {runs}, by trials done",
+            f"Share of the trials of {runs} up to each validation score",
+        ),
+        strict=True,
+    ):
+        with column:
+            layout.chart(drawn(frame, title=title), frame, name=name, alt_text=described, n=n)
     layout.sentence(
         "Share of trials: a curve further right found more good trials. Pruned trials have the score at "
         "which they stopped."
@@ -238,19 +242,15 @@ def searches(seen: Compared) -> None:
 
 def settings(picked: list[RunInfo], names: list[str]) -> None:
     """The flags that are not the same in all runs."""
-    # what is off is as without the flag, which earlier versions may not have had
-    flags = [{name: value or None for name, value in state.flags(info).items()} for info in picked]
-    known = dict.fromkeys(name for one in flags for name in one if name not in ELSEWHERE)
-    differ = [name for name in known if len({str(one.get(name)) for one in flags}) > 1]
+    flags = differing([state.flags(info) for info in picked])
+    differ = list(flags[0])
     st.subheader("Settings that differ")
     if not differ:
         layout.sentence("None on record.")
         return
     table: dict[str, Any] = {"flag": [f"--{name.replace('_', '-')}" for name in differ]}
     for name, one in zip(names, flags, strict=True):
-        table[text.clean(name, longest=40)] = [
-            "–" if one.get(flag) is None else text.clean(one[flag], longest=80) for flag in differ
-        ]
+        table[name] = ["–" if one[flag] is None else text.clean(one[flag], longest=80) for flag in differ]
     st.dataframe(
         pd.DataFrame(table), hide_index=True, alt=f"{text.count(len(differ), 'setting')} that differ"
     )

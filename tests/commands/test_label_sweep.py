@@ -22,7 +22,7 @@ from tests.commands.test_sweep import KILLED_AT_THE_END
 from tests.support import commands, trained_labels
 from tests.support.paths import REPO
 from tests.support.trained_labels import LABELS
-from tests.support.trained_target import QUICK, Swept, folder_of, killed_and_resumed
+from tests.support.trained_target import QUICK, Swept, config_on_features, folder_of, killed_and_resumed
 from trainer.core.errors import InputError
 from trainer.experiments.checking.config import CheckConfig
 from trainer.experiments.checking.run import run as check
@@ -48,16 +48,7 @@ def data_in(folder: Path) -> Path:
 
 def config_in(folder: Path, uri: str, **flags: Any) -> SweepConfig:
     """A sweep on ready features with several labels per row."""
-    (folder / "space.yaml").write_text(yaml.safe_dump(QUICK))
-    return SweepConfig(
-        data=str(data_in(folder)),
-        tracking_uri=uri,
-        cache_dir=folder / "cache",
-        space=folder / "space.yaml",
-        device="cpu",
-        folds=3,
-        **{"trials": 8, "seeds": 2, "at_once": 4, "study": "labels", "fresh_seeds": 2, **flags},
-    )
+    return config_on_features(folder, data_in(folder), uri, **{"study": "labels", **flags})
 
 
 @pytest.fixture(scope="module")

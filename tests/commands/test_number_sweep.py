@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from mlflow import MlflowClient
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from tests.commands.test_sweep import KILLED_AT_THE_END
 from tests.support import trained_numbers
-from tests.support.trained_target import QUICK, Swept, folder_of, killed_and_resumed
+from tests.support.trained_target import Swept, config_on_features, folder_of, killed_and_resumed
 from trainer.core.errors import InputError
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.run import run
@@ -35,16 +34,7 @@ def config_in(folder: Path, uri: str, **flags: Any) -> SweepConfig:
     x_nd = random.normal(size=(90, 6)).astype(np.float32)
     y_n = 100 + 20 * (x_nd[:, 0] + 0.5 * x_nd[:, 1] ** 2 + 0.3 * random.normal(size=90))
     np.savez(folder / "numbers.npz", train_x=x_nd, train_y=y_n)
-    (folder / "space.yaml").write_text(yaml.safe_dump(QUICK))
-    return SweepConfig(
-        data=str(folder / "numbers.npz"),
-        tracking_uri=uri,
-        cache_dir=folder / "cache",
-        space=folder / "space.yaml",
-        device="cpu",
-        folds=3,
-        **{"trials": 8, "seeds": 2, "at_once": 4, "study": "numbers", "fresh_seeds": 2, **flags},
-    )
+    return config_on_features(folder, folder / "numbers.npz", uri, **{"study": "numbers", **flags})
 
 
 @pytest.fixture(scope="module")

@@ -111,3 +111,10 @@ def test_hostile_names_act_on_nothing(showing: Showing) -> None:
 def test_the_distribution_of_trial_scores_reaches_one() -> None:
     frame = pd.DataFrame({"done": [1, 2, 3], "best": [0.2, 0.5, 0.5], "score": [0.2, 0.5, 0.5]})
     assert comparison.searches({"a": frame})["share"].tolist() == pytest.approx([1 / 3, 1, 1])
+
+
+def test_long_names_that_begin_alike_stay_two_runs(showing: Showing) -> None:
+    def alike(uri: str) -> list[str]:
+        return [synthetic_runs.sweep(uri, study=f"{'a' * 60}{i}") for i in range(2)]
+
+    assert opened(*showing(alike)).dataframe[0].value["run"].nunique() == 2

@@ -65,6 +65,20 @@ def sweep(uri: str, compose: Callable[[Path], Path], **flags: Any) -> Swept:
     return Swept(config, figures, " ".join(said.getvalue().split()), folder_of(uri, figures["mlflow_run_id"]))
 
 
+def config_on_features(folder: Path, data: Path, uri: str, **flags: Any) -> SweepConfig:
+    """Flags of a quick sweep of eight trials on ready features; ``flags`` add to them, or replace them."""
+    (folder / "space.yaml").write_text(yaml.safe_dump(QUICK))
+    return SweepConfig(
+        data=str(data),
+        tracking_uri=uri,
+        cache_dir=folder / "cache",
+        space=folder / "space.yaml",
+        device="cpu",
+        folds=3,
+        **{"trials": 8, "seeds": 2, "at_once": 4, "fresh_seeds": 2, **flags},
+    )
+
+
 def killed_and_resumed(config: SweepConfig, script: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """See that a sweep that ``script`` kills hands over the same head, bit for bit, as one that is not, and
     can be trained again. Returns the figures of the whole one and of the resumed one."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from trainer.tracking.schema import MethodClasses, MethodPairs, Methods, Predict
 from trainer.tracking.tables import with_ends
 
 TEST = "test"
+ELSEWHERE = ("study", "tracking_uri", "cache_dir", "experiment", "device", "workers", "max_memory")
 BEST = "best"  # head of a sweep or a fine-tuning
 
 
@@ -89,6 +90,16 @@ def different_names(names: Sequence[str], run_ids: Sequence[str]) -> list[str]:
         f"{name} ({run_id[:8]})" if list(names).count(name) > 1 else name
         for name, run_id in zip(names, run_ids, strict=True)
     ]
+
+
+def differing(flags: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return those flags of each run that are not the same in all, as recorded of its command; None where a
+    flag is off or unknown. Where a run is stored and computed does not count."""
+    names = dict.fromkeys(name for one in flags for name in one if name not in ELSEWHERE)
+    # what is off is as without the flag, which earlier versions may not have had
+    values = [{name: one.get(name) or None for name in names} for one in flags]
+    differ = [name for name in names if len({str(one[name]) for one in values}) > 1]
+    return [{name: one[name] for name in differ} for one in values]
 
 
 def answers_of(name: str, predictions: pd.DataFrame, head: str) -> RunAnswers:
@@ -260,9 +271,10 @@ def _classes(tested: Sequence[pd.DataFrame]) -> list[str]:
 
 
 def _check_none_learned(runs: Sequence[RunAnswers], tested: Sequence[pd.DataFrame]) -> None:
+    learned_from = [run.learned for run in runs]
     for run, rows in zip(runs, tested, strict=True):
-        for other in runs:
-            both = [one for one in rows.index if one in other.learned] if other is not run else []
+        for other, learned in zip(runs, learned_from, strict=True):
+            both = [] if run is other else [one for one in rows.index if one in learned]
             if both:
                 raise InputError(
                     f"{other.name} learned from {count(len(both), 'test row')} of {run.name}, such as "

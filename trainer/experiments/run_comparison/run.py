@@ -26,6 +26,7 @@ from trainer.tracking.compared_runs import (
     answers_of,
     compared,
     different_names,
+    differing,
     usual_head,
 )
 from trainer.tracking.reader import RunFiles
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 KINDS = (Kind.SWEEP, Kind.FINE_TUNING, Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-ELSEWHERE = ("study", "tracking_uri", "cache_dir", "experiment", "device", "workers", "max_memory")
 CI95 = "_ci95"
 
 
@@ -150,7 +150,7 @@ def figures_of(runs: list[ReadRun], found: ComparedRuns, base: int) -> Figures:
                 **_figure("accuracy", row, Methods.ACCURACY),
                 "settings": settings,
             }
-            for one, row, settings in zip(runs, scores, differing(runs), strict=True)
+            for one, row, settings in zip(runs, scores, differing([one.flags for one in runs]), strict=True)
         ],
         "differences": [
             {
@@ -189,16 +189,6 @@ def verdict_of(row: Mapping[str, Any]) -> str:
     if not text.significant(ends_of(row), row[MethodPairs.EFFECT_P_HOLM]):
         return "not significant"
     return "better" if row[MethodPairs.EFFECT] > 0 else "worse"
-
-
-def differing(runs: list[ReadRun]) -> list[dict[str, Any]]:
-    """Return those flags of each run that are not the same in all: None where a command has no such flag."""
-    names = dict.fromkeys(name for one in runs for name in one.flags if name not in ELSEWHERE)
-    values = [
-        {name: one.flags.get(name) or None for name in names} for one in runs
-    ]  # off: as without the flag
-    differ = [name for name in names if len({json.dumps(one[name]) for one in values}) > 1]
-    return [{name: one[name] for name in differ} for one in values]
 
 
 def _figure(name: str, row: Mapping[str, Any], column: str) -> Figures:

@@ -35,18 +35,22 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
 
-FIRST = (  # modules that take long with few tests: begun last, one worker would wait for the other
-    *("commands/test_sweep.py", "commands/test_sweep_survival.py", "commands/test_ablate.py"),
-    *("unit/heads/test_reference.py", "browser/test_journeys.py", "browser/test_accessibility.py"),
-    "browser/test_hostile.py",
+FIRST = (  # modules of tests that take long: begun last, one worker would work while the others wait
+    *("commands/test_sweep.py", "commands/test_sweep_survival.py", "commands/test_package.py"),
+    *("docs/test_readme_commands.py", "commands/test_network.py", "commands/test_heavy_features.py"),
+    *("commands/test_ablate.py", "unit/heads/test_reference.py", "browser/test_journeys.py"),
+    *("browser/test_console.py", "browser/test_label_corrections.py", "browser/test_hostile.py"),
 )
 HERE = Path(__file__).parent
-MOST_WORKERS = 4  # each holds some 2 GB: libraries, a dashboard, a browser
+MOST_WORKERS = 4
+WORKER_BYTES = 3 << 30  # what a worker may need: libraries, a dashboard, a browser, a command
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as cores: workers wait for commands, servers and browsers a third of their time."""
-    return min(CORES + CORES // 2, MOST_WORKERS)
+    """Twice as many as cores, where there is memory: workers wait for commands, servers and browsers a third
+    of their time."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(2 * CORES, MOST_WORKERS, memory // WORKER_BYTES))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -52,7 +52,6 @@ def without_images(uri: str) -> None:
 
 STORES: dict[str, Callable[[str], object]] = {
     "precomputed features": without_images,
-    "done": finished,
     "live": lambda uri: of_state(uri, RunState.LIVE),
     "interrupted": lambda uri: of_state(uri, RunState.INTERRUPTED),
     "failed": lambda uri: of_state(uri, RunState.FAILED),

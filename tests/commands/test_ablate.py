@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from tests.support import commands
 from tests.support.image_files import encoded
 from tests.support.paths import REPO
 from trainer.core.errors import InputError
@@ -119,15 +120,13 @@ def test_a_killed_ablation_goes_on_where_it_stopped_and_ends_as_if_nothing_had_h
         "--study": "cut",
         "--seeds": "6",
     }
-    command = [sys.executable, "-m", "trainer.ablate", *(word for flag in flags.items() for word in flag)]
-    command += ["--filters", *FILTERS, "--device", "cpu"]
-    killed = subprocess.Popen(command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = [*(word for flag in flags.items() for word in flag), "--filters", *FILTERS, "--device", "cpu"]
+    killed = commands.start("trainer.ablate", *words, folder=tmp_path)
     limit = time.monotonic() + 120
     answers: list[Path] = []
-    while not answers and killed.poll() is None and time.monotonic() < limit:
+    while not answers and killed.wait(0.02) is None and time.monotonic() < limit:
         known = [one.info.run_id for one in runs_of(config.tracking_uri) if one.info.run_name == "cut"]
         answers = [p for run_id in known for p in tmp_path.rglob(f"{run_id}/artifacts/{Artifact.ANSWERS}")]
-        time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     assert answers, "the ablation ended before it had written anything"

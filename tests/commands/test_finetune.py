@@ -6,8 +6,6 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,8 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.metrics import f1_score
 
+from tests.support import commands
 from tests.support.image_files import encoded
-from tests.support.paths import REPO
 from trainer.core.errors import InputError
 from trainer.data.load import load
 from trainer.experiments.finetuning.config import FinetuneConfig
@@ -253,7 +251,7 @@ def test_a_fine_tuning_without_a_model_on_record_says_what_to_do(
 @pytest.mark.slow
 @pytest.mark.kill
 def test_a_killed_run_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happened(
-    config: FinetuneConfig,
+    config: FinetuneConfig, tmp_path: Path
 ) -> None:
     whole = run(dataclasses.replace(config, study="whole", epochs=12, patience=12))
     flags = {
@@ -268,13 +266,18 @@ def test_a_killed_run_goes_on_where_it_stopped_and_ends_as_if_nothing_had_happen
         **{f"--{name}": "float32" for name in ("dtype", "precision")},
         **{"--workers": "0", "--unfreeze-last": "1", "--views": "1", "--train-batch": "16"},
     }
-    command = [sys.executable, "-m", "trainer.finetune", *(word for flag in flags.items() for word in flag)]
-    command += ["--lrs", "1e-3", "3e-3", "--device", "cpu"]
-    killed = subprocess.Popen(command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arguments = [
+        *(word for flag in flags.items() for word in flag),
+        "--lrs",
+        "1e-3",
+        "3e-3",
+        "--device",
+        "cpu",
+    ]
+    killed = commands.start("trainer.finetune", *arguments, folder=tmp_path)
     limit, kept = time.monotonic() + 120, []
-    while not kept and killed.poll() is None and time.monotonic() < limit:
+    while not kept and killed.wait(0.01) is None and time.monotonic() < limit:
         kept = list((config.cache_dir / "finetuning").glob("*/trial-1-seed-1.safetensors"))
-        time.sleep(0.01)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     assert kept, "it ended before its second training had a checkpoint"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from sklearn.metrics import average_precision_score, f1_score
 import trainer as hr
 from tests.commands.test_sweep import KILLED_AT_THE_END
 from tests.support import commands, trained_labels
-from tests.support.paths import REPO
 from tests.support.trained_labels import LABELS
 from tests.support.trained_target import QUICK, Swept, config_on_features, folder_of, killed_and_resumed
 from trainer.core.errors import InputError
@@ -302,24 +300,23 @@ def test_the_command_goes_on_after_a_kill_with_the_figures_of_one_that_was_not(
 ) -> None:
     table = trained_labels.compose(tmp_path)
     (tmp_path / "space.yaml").write_text(yaml.safe_dump(QUICK))
-    command = [
-        *(sys.executable, "-m", "trainer.sweep", "--data", table, "--encoder", "demo", "--device", "cpu"),
-        *("--target", "labels", "--label-separator", "|", "--trials", "12", "--seeds", "2", "--at-once", "3"),
+    words = [
+        *("--data", table, "--encoder", "demo", "--device", "cpu", "--target", "labels"),
+        *("--label-separator", "|", "--trials", "12", "--seeds", "2", "--at-once", "3"),
         *("--fresh-seeds", "0", "--folds", "3", "--space", tmp_path / "space.yaml"),
         *("--tracking-uri", tracking_uri, "--cache-dir", tmp_path / "cache"),
     ]
-    words = list(map(str, command))
-    whole = subprocess.run([*words, "--study", "whole"], cwd=REPO, check=True, capture_output=True, text=True)
-    cut = subprocess.Popen([*words, "--study", "cut"], cwd=REPO, stderr=subprocess.PIPE, text=True)
+    whole = commands.run("trainer.sweep", *words, "--study", "whole")
+    cut = commands.start("trainer.sweep", *words, "--study", "cut", folder=tmp_path)
     client = MlflowClient(tracking_uri)
-    while cut.poll() is None:
+    while cut.wait(0.02) is None:
         runs = client.search_runs(["1"], "tags.`headroom.study` = 'cut'")
         if runs and list(_folder(runs[0].info.artifact_uri).glob(Artifact.TRIALS)):
             break
-    cut.kill()
-    cut.wait()
-    assert cut.returncode == -signal.SIGKILL
-    again = subprocess.run([*words, "--study", "cut"], cwd=REPO, check=True, capture_output=True, text=True)
+    os.kill(cut.pid, signal.SIGKILL)
+    assert cut.wait() == -signal.SIGKILL, cut.said()
+    again = commands.run("trainer.sweep", *words, "--study", "cut")
+    assert (whole.returncode, again.returncode) == (0, 0), again.stderr
     one, other = (json.loads(done.stdout.splitlines()[-1]) for done in (whole, again))
     for name in (
         "members",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.image_files import class_folders
 from tests.support.paths import REPO
 from tests.support.trained_sweep import DemoSweep
 from trainer import __version__
@@ -106,12 +107,20 @@ def test_the_wheel_has_code_data_and_licences(wheel: Path) -> None:
     assert "torch==2.13.0" in metadata.get_all("Requires-Dist", [])
 
 
-def test_the_example_runs(installed: Path, workplace: Path) -> None:
-    done = run([installed / "python", "-c", EXAMPLE], workplace)
+def test_the_example_runs(installed: Path, encoded: Path) -> None:
+    done = run([installed / "python", "-c", EXAMPLE], encoded)
     assert done.returncode == 0, done.stderr
-    assert (workplace / "mlruns" / "mlflow.db").is_file()
-    assert (workplace / ".cache" / "headroom" / "features").is_dir()
-    assert {path.name for path in workplace.iterdir()} == {"mlruns", ".cache"}
+    assert (encoded / "mlruns" / "mlflow.db").is_file()
+    assert {path.name for path in encoded.iterdir()} == {"mlruns", ".cache"}
+
+
+def test_images_are_encoded_into_the_working_directory(installed: Path, workplace: Path) -> None:
+    class_folders(workplace / "images", {"a": 3, "b": 3})
+    done = run([installed / "headroom", "extract", "--data", "images", "--encoder", "demo"], workplace)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["encoded"] == 6
+    assert list((workplace / ".cache" / "headroom" / "features").glob("*/*.safetensors"))
+    assert {path.name for path in workplace.iterdir()} == {"images", "mlruns", ".cache"}
 
 
 def test_the_command_runs(installed: Path, encoded: Path) -> None:

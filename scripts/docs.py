@@ -43,6 +43,7 @@ CONFIGS = {  # of each command: where its flags are defined
     "verify": "trainer.verify:VerifyConfig",
     "finetune": "trainer.finetune:FinetuneConfig",
     "compare": "trainer.compare:CompareConfig",
+    "report": "trainer.report:ReportConfig",
     "predict": "trainer.predict:PredictConfig",
     "search_images": "trainer.search_images:SearchImagesConfig",
     "cache": "trainer.cache:Command",

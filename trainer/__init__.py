@@ -9,6 +9,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from trainer.core.version import __version__
+
 if TYPE_CHECKING:
     from trainer.api import (
         BestTrial,
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from trainer.core.errors import InputError, NoResultError, TooManyBadFiles
     from trainer.serving.predictor import Predictor
 
-__version__ = "0.1.0"
 __all__ = [
     "BestTrial",
     "Dataset",

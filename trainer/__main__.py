@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "do two photos show the same person?",
     "finetune": "is fine-tuning the last blocks of the encoder worth it?",
     "compare": "is one run better than another on the test rows?",
+    "report": "one file about runs, to hand to somebody",
     "predict": "classify new images with the best head of a sweep",
     "search_images": "find images by words or by an image; recall of captions",
     "cache": "list, verify, prune, export or import cached features",

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from dashboard import text
+from dashboard.frames.predictions import shown_names
+from dashboard.runs.run_info import RunInfo
+from trainer.core.errors import InputError
+from trainer.stats.objective import F1
 from trainer.stats.power import detectable_effect
-from trainer.tracking.schema import FewShot, MethodClasses, MethodPairs, Methods, Predictions
+from trainer.tracking.compared_runs import RunAnswers, answers_of, different_names, usual_head
+from trainer.tracking.schema import FewShot, Kind, MethodClasses, MethodPairs, Methods, Predictions
 
 LEVEL = 0.05
 MINUS = " − "
 BETTER, WORSE, NOT_SIGNIFICANT = "better", "worse", "not significant"
+OF_METHODS = (Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)  # studies whose heads are methods
+NAME = 34  # characters of a run's name, so that what tells it from others is never cut off
 
 
 def as_read(methods: pd.DataFrame, *, of_runs: bool = False) -> pd.DataFrame:
@@ -189,3 +196,56 @@ def name_of(method: str) -> str:
 
 def _ends(frame: pd.DataFrame, name: str) -> dict[str, pd.Series]:
     return {"value": frame[name], "low": frame[name + Methods.LOW], "high": frame[name + Methods.HIGH]}
+
+
+# --- Runs -------------------------------------------------------------------------------------
+
+
+def run_answers(
+    info: RunInfo, predictions: pd.DataFrame | None, methods: Callable[[], pd.DataFrame | None]
+) -> RunAnswers:
+    """What a run says, under the name of its study.
+
+    Args:
+        predictions: PREDICTIONS of the run.
+        methods: returns METHODS, where the run has some.
+
+    Raises:
+        InputError: it has not answered, or predicts no single class.
+    """
+    if predictions is None:
+        raise InputError(f"{info.name} has not answered the test rows.")
+    head = usual_head(predictions, methods)
+    name = info.study or info.name
+    found = answers_of(name, predictions, head)
+    return RunAnswers(name if info.kind not in OF_METHODS else f"{name}: {head}", found.table, info.data)
+
+
+def run_names(names: list[str], infos: Sequence[RunInfo]) -> list[str]:
+    """How runs are called: no two alike, also where a long name is cut."""
+    different = different_names(names, [info.run_id for info in infos])
+    return list(shown_names(different, longest=NAME).values())
+
+
+def runs_as_methods(infos: Sequence[RunInfo], scores: pd.DataFrame) -> pd.DataFrame:
+    """METHODS of runs, from `compared_runs.ComparedRuns.scores`."""
+    about = {
+        Methods.HOW: [f"{info.kind}, {info.data}, {info.encoder}" for info in infos],
+        Methods.HEADS: [1] * len(infos),
+        Methods.CHOSEN: [False] * len(infos),
+        Methods.VAL_F1_MACRO: [info.figures.best_val if info.objective is F1 else None for info in infos],
+    }
+    return pd.concat([scores, pd.DataFrame(about)], axis=1)
+
+
+def run_verdicts(pairs: pd.DataFrame, form: Callable[..., str]) -> list[str]:
+    """The verdict on each run against the base; ``form`` is `text.plain` or `text.clean`, for its name."""
+    return [
+        text.compared(
+            (form(row[MethodPairs.METHOD], longest=60), form(row[MethodPairs.AGAINST], longest=60)),
+            tuple(row[MethodPairs.EFFECT + end] for end in ("", Methods.LOW, Methods.HIGH)),
+            row[MethodPairs.EFFECT_P_HOLM],
+            comparisons=len(pairs),
+        )
+        for row in pairs.to_dict("records")
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from trainer.stats.objective import F1, Objective, objective_named
 from trainer.tracking.schema import (
@@ -99,6 +100,24 @@ class RunInfo:
     @property
     def ours(self) -> bool:
         return self.kind is not None
+
+    @property
+    def trials_done(self) -> str:
+        """How far a sweep is: ``30 of 64 done``, afterwards ``46 of 64 complete``; "" if unknown."""
+        figures = self.figures
+        live = self.state == RunState.LIVE
+        done, word = (figures.ended, "done") if live else (figures.complete, "complete")
+        return "" if done is None or figures.total is None else f"{done:,} of {figures.total:,} {word}"
+
+
+def flags_in(config: bytes | None) -> dict[str, Any]:
+    """The flags of a run's command in its CONFIG; {} where they are not on record."""
+    try:
+        recorded = yaml.safe_load(config or b"")
+    except yaml.YAMLError:
+        recorded = None
+    command = recorded.get("command") if isinstance(recorded, dict) else None
+    return {str(name): value for name, value in command.items()} if isinstance(command, dict) else {}
 
 
 def on_same_rows(infos: list[RunInfo], info: RunInfo) -> list[RunInfo]:

@@ -12,10 +12,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import text
+from dashboard.charts.chart_spec import Drawing, drawing
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import state
-from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.pages import PAGES, Page
 from trainer.charts.paper import COLUMNS_MM, FORMS, Caption
 from trainer.charts.paper import figure as paper_figure
@@ -204,7 +204,7 @@ def banner(info: RunInfo) -> None:
             icon=":material/extension:",
         )
     elif info.state == RunState.LIVE:
-        so_far = "".join(f" · {part}" for part in (trials_done(info), time_left(info)) if part)
+        so_far = "".join(f" · {part}" for part in (info.trials_done, time_left(info)) if part)
         sentence(f":material/autorenew: Live, updates every {state.REFRESH_S} s{so_far}")
     elif info.state == RunState.FAILED:
         st.error("This run failed:", icon=":material/error:")
@@ -214,14 +214,6 @@ def banner(info: RunInfo) -> None:
         what = "Finished trials are" if info.kind in SWEEP_KINDS else "What it finished is"
         st.warning(f"Interrupted.{why} {what} shown. Resume with:", icon=":material/pause_circle:")
         st.code(state.command(info), language=None, wrap_lines=True)
-
-
-def trials_done(info: RunInfo) -> str:
-    """Format how far a sweep is: ``30 of 64 done``, afterwards ``46 of 64 complete``; "" if unknown."""
-    done, word = (
-        (info.figures.ended, "done") if info.state == RunState.LIVE else (info.figures.complete, "complete")
-    )
-    return "" if done is None or info.figures.total is None else f"{done:,} of {info.figures.total:,} {word}"
 
 
 def time_left(info: RunInfo) -> str:

@@ -48,7 +48,7 @@ def _card(info: RunInfo) -> None:
         f"val {score}": text.over_seeds(info.figures.best_val, info.figures.best_val_ci95)
         if info.ours
         else "",
-        "trials": layout.trials_done(info),
+        "trials": info.trials_done,
         "time left": layout.time_left(info),
         "data": info.data,
         "encoder": info.encoder,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-import yaml
 from safetensors.numpy import load
 
 from dashboard.runs import artifacts
-from dashboard.runs.run_info import RunInfo
+from dashboard.runs.artifacts import StoreProblem
+from dashboard.runs.run_info import RunInfo, flags_in
 from dashboard.runs.store import Store
+from trainer.core.errors import InputError
 from trainer.core.locations import default_tracking_uri
 from trainer.stats.vectors import unit_rows
 from trainer.tracking.schema import Artifact, Kind, RunState, Tag
@@ -139,12 +141,19 @@ def command(info: RunInfo) -> str:
 
 def flags(info: RunInfo) -> dict[str, Any]:
     """The flags of a run's command, as far as they are on record. Raises `StoreProblem`."""
+    return flags_in(file(info, Artifact.CONFIG))
+
+
+def report(info: RunInfo) -> bytes:
+    """The run as one HTML file; where that cannot be made, a file that says why."""
+    from dashboard.reports.document import document, paragraph  # not for the first page to wait for
+    from dashboard.reports.report import report as write_report
+
     try:
-        recorded = yaml.safe_load(file(info, Artifact.CONFIG) or b"")
-    except yaml.YAMLError:
-        recorded = None
-    command = recorded.get("command") if isinstance(recorded, dict) else None
-    return command if isinstance(command, dict) else {}
+        page = write_report(_store(default_tracking_uri()), [info], now=datetime.now().astimezone())
+    except (InputError, StoreProblem) as problem:
+        page = document("Report", [paragraph(problem)])
+    return page.encode()
 
 
 def vectors(info: RunInfo) -> np.ndarray | None:

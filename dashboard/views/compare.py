@@ -10,32 +10,25 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
-from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import head_comparison, layout, state
 from dashboard.ui.pages import COMPARE as PAGE
 from trainer.core.errors import InputError
-from trainer.stats.objective import F1
 from trainer.tracking.compared_runs import (
     ComparedRuns,
     RunAnswers,
-    answers_of,
     compared,
-    different_names,
     differing,
-    usual_head,
 )
-from trainer.tracking.schema import Artifact, Kind, MethodPairs, Methods, RunState, Samples
+from trainer.tracking.schema import Artifact, RunState, Samples
 
 RUNS, BASE = "runs", "base"  # of the address: ids joined by commas, and one of them
 PICKED, PICKED_BASE = "runs-compared", "base-compared"  # of the session
 MOST = 6
 TAG = "#0b5c93"  # in the dark theme the accent colour is too light for white words
-KINDS = (Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)
 COMMAND = "python -m trainer.compare RUN RUN"
-NAME = 34  # characters of a run's name, so that what tells it from others is never cut off
 
 
 class Compared(NamedTuple):
@@ -70,7 +63,7 @@ def main() -> None:
 def comparable() -> list[RunInfo]:
     """Runs that may have answered test rows, newest first. Raises `StoreProblem`."""
     found = [info for info in state.sweeps() if info.ours] + [
-        info for kind in KINDS for info in state.of_kind(kind)
+        info for kind in comparison.OF_METHODS for info in state.of_kind(kind)
     ]
     ended = [info for info in found if info.state == RunState.DONE]
     return sorted(ended, key=lambda info: info.started.timestamp() if info.started else 0, reverse=True)
@@ -131,14 +124,15 @@ def show(picked: list[RunInfo], base: int) -> None:
         seen = state.kept(("compared", versions, base), lambda: compare(picked, base))
     except InputError as error:
         layout.empty(text.plain(error, longest=800), PAGE.shortcode)
-        settings(picked, names_of([info.name for info in picked], picked))
+        settings(picked, comparison.run_names([info.name for info in picked], picked))
         return
     found = seen.found
     verdicts(found)
     for note in found.notes:
         layout.sentence(text.plain(note, longest=300))
     n = found.rows or None
-    head_comparison.table(as_methods(seen), n=n, groups=found.groups, of_runs=True)
+    methods = comparison.runs_as_methods(seen.infos, found.scores)
+    head_comparison.table(methods, n=n, groups=found.groups, of_runs=True)
     head_comparison.differences(found.pairs, n=n, groups=found.groups)
     if found.rows:
         st.subheader("Compare two")
@@ -152,54 +146,22 @@ def show(picked: list[RunInfo], base: int) -> None:
 def compare(picked: list[RunInfo], base: int) -> Compared:
     """Compare the runs. Raises InputError where that cannot be."""
     read = [answers(info) for info in picked]
-    names = names_of([one.name for one in read], picked)
+    names = comparison.run_names([one.name for one in read], picked)
     runs = [
         RunAnswers(name, one.table, info.data) for name, one, info in zip(names, read, picked, strict=True)
     ]
     return Compared(picked, names, compared(runs, base=base))
 
 
-def names_of(names: list[str], picked: list[RunInfo]) -> list[str]:
-    """How runs are called on the page: no two alike, also where a long name is cut."""
-    different = different_names(names, [info.run_id for info in picked])
-    return list(prediction_frames.shown_names(different, longest=NAME).values())
-
-
 def answers(info: RunInfo) -> RunAnswers:
     predictions = state.table(info, Artifact.PREDICTIONS)
-    if predictions is None:
-        raise InputError(f"{info.name} has not answered the test rows.")
-    head = usual_head(predictions, lambda: state.table(info, Artifact.METHODS))
-    name = info.study or info.name
-    found = answers_of(name, predictions, head)
-    return found if info.kind not in KINDS else RunAnswers(f"{name}: {head}", found.table)
+    return comparison.run_answers(info, predictions, lambda: state.table(info, Artifact.METHODS))
 
 
 def verdicts(found: ComparedRuns) -> None:
     """The verdict on each run, the first in bold."""
-    for place, row in enumerate(found.pairs.to_dict("records")):
-        effect = (row[MethodPairs.EFFECT + end] for end in ("", Methods.LOW, Methods.HIGH))
-        names = (
-            text.plain(row[MethodPairs.METHOD], longest=60),
-            text.plain(row[MethodPairs.AGAINST], longest=60),
-        )
-        said = text.compared(
-            names, tuple(effect), row[MethodPairs.EFFECT_P_HOLM], comparisons=len(found.pairs)
-        )
+    for place, said in enumerate(comparison.run_verdicts(found.pairs, text.plain)):
         (layout.verdict if place == 0 else layout.sentence)(said)
-
-
-def as_methods(seen: Compared) -> pd.DataFrame:
-    """METHODS of the runs."""
-    about = {
-        Methods.HOW: [f"{info.kind}, {info.data}, {info.encoder}" for info in seen.infos],
-        Methods.HEADS: [1] * len(seen.infos),
-        Methods.CHOSEN: [False] * len(seen.infos),
-        Methods.VAL_F1_MACRO: [
-            info.figures.best_val if info.objective is F1 else None for info in seen.infos
-        ],
-    }
-    return pd.concat([seen.found.scores, pd.DataFrame(about)], axis=1)
 
 
 def images_of(picked: list[RunInfo]) -> pd.DataFrame | None:

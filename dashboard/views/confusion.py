@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import text
+from dashboard.charts.chart_spec import Drawing, drawing
 from dashboard.charts.confusion import CELL, MOST_IN_CELLS, MOST_SQUARE, SIGNIFICANT, confusion
 from dashboard.charts.confusion import difference as difference_chart
 from dashboard.frames import predictions as prediction_frames
@@ -26,7 +27,6 @@ from dashboard.ui import (
     pages,
     state,
 )
-from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.links import LABEL, PRED
 from trainer.stats.power import detectable_effect
 from trainer.tracking.schema import Artifact, Predictions, Samples, Summary

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.charts import curves as charts
+from dashboard.charts.chart_spec import Drawing, drawing, side_by_side
 from dashboard.charts.curves import HERE, LINE
 from dashboard.charts.palette import GREY, colours
 from dashboard.frames import trials as trial_frames
@@ -18,7 +19,6 @@ from dashboard.frames.hyperparameters import spans_orders
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, state
-from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
 from trainer.stats.objective import Objective
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, RunState, Trials, TrialState
 

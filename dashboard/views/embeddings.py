@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import text
+from dashboard.charts.chart_spec import drawing
 from dashboard.charts.numbers import PREDICTED, TRUE
 from dashboard.charts.scatter import (
     BOX,
@@ -29,7 +30,6 @@ from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import projection as projection_frames
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import gallery, layout, links, state
-from dashboard.ui.chart_spec import drawing
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s

@@ -12,12 +12,12 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import intervals
 from dashboard.charts import progress as progress_charts
+from dashboard.charts.chart_spec import Drawing, drawing
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import NEWEST
 from dashboard.ui import headline, layout, leaderboard, state
-from dashboard.ui.chart_spec import Drawing, drawing
 from dashboard.ui.pages import COMPARE, HOME
 from trainer.core.locations import default_tracking_uri, without_password
 from trainer.stats.objective import F1, Objective
@@ -190,7 +190,7 @@ def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
             "data": text.short_path(info.data or (info.experiment if not info.ours else "")),
             "encoder": text.short_encoder(info.encoder)
             + (", fine-tuned" if info.kind == Kind.FINE_TUNING else ""),
-            "trials": layout.trials_done(info) or None,
+            "trials": info.trials_done or None,
             "started": info.started,
             "took": text.duration(info.duration_s),
         }

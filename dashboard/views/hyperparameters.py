@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.charts import hyperparameters as charts
+from dashboard.charts.chart_spec import Drawing, drawing, side_by_side
 from dashboard.frames import hyperparameters as hyper
 from dashboard.frames import importance
 from dashboard.frames.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
@@ -17,7 +18,6 @@ from dashboard.frames.trials import interval_over
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import layout, links, state
-from dashboard.ui.chart_spec import Drawing, drawing, side_by_side
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, RunState, Trials, TrialState
 
 Made = TypeVar("Made")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from dashboard.frames.headline import against_expected, final_head, lead_over, worse_than_another
 from dashboard.runs.run_info import Figures
-from dashboard.ui.headline import against_expected, final_head, lead_over, worse_than_another
 from tests.dashboard.test_words import check
 from tests.support import synthetic_runs, trained_ablation
 from tests.support.pages import Showing, open_page, restart, words

@@ -10,6 +10,7 @@ import altair as alt
 from trainer.charts.fonts import FAMILY, font_folder
 from trainer.charts.style import styled
 
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 SCALE = 1.5  # pixels of a PNG for each of the chart
 LOOK: dict[str, Any] = {
     "background": "white",
@@ -48,8 +49,7 @@ def _written(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 
 def _asked(spec: dict[str, Any]) -> dict[str, Any]:
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    return {"vl_spec": spec, "vl_version": version, "config": LOOK, "allowed_base_urls": []}
+    return {"vl_spec": spec, "vl_version": VEGA_LITE, "config": LOOK, "allowed_base_urls": []}
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Write what runs came to into one file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from safetensors.numpy import load
 
 from dashboard.runs import artifacts
 from dashboard.runs.artifacts import StoreProblem
-from dashboard.runs.run_info import RunInfo, flags_in
+from dashboard.runs.run_info import RunInfo, flags_in, on_same_rows
 from dashboard.runs.store import Store
 from trainer.core.errors import InputError
 from trainer.core.locations import default_tracking_uri
@@ -142,6 +142,26 @@ def command(info: RunInfo) -> str:
 def flags(info: RunInfo) -> dict[str, Any]:
     """The flags of a run's command, as far as they are on record. Raises `StoreProblem`."""
     return flags_in(file(info, Artifact.CONFIG))
+
+
+class Measured(NamedTuple):
+    """Measures of the newest extraction and ablation of the same rows."""
+
+    images: pd.DataFrame | None
+    scores: pd.DataFrame | None
+    version: Hashable
+
+
+def measured(info: RunInfo) -> Measured:
+    """What other runs have measured of a run's rows. Raises `StoreProblem`."""
+    tables: list[pd.DataFrame | None] = []
+    versions = []
+    for runs, part in ((extractions(), Artifact.IMAGES), (ablations(), Artifact.SCORES)):
+        same = on_same_rows(runs, info)
+        found = next((run for run in same if table(run, part) is not None), None)
+        tables.append(None if found is None else table(found, part))
+        versions.append(None if found is None else (found.run_id, version(found, part)))
+    return Measured(tables[0], tables[1], tuple(versions))
 
 
 def report(info: RunInfo) -> bytes:

@@ -26,6 +26,7 @@ from dashboard.ui import (
     number_answers,
     pages,
     state,
+    worst_slices,
 )
 from dashboard.ui.links import LABEL, PRED
 from trainer.stats.power import detectable_effect
@@ -142,6 +143,8 @@ def show_asked(page: MatrixPage) -> None:
     class_tables(page)
     calibration(page)
     if page.other is None:
+        if len(page.rows):
+            worst_slices.show(page.info, page.rows, page.version, split=page.split)
         doubted_labels.show(page.info)
 
 

@@ -28,7 +28,7 @@ from dashboard.frames import labels as label_frames
 from dashboard.frames import numbers as number_frames
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import projection as projection_frames
-from dashboard.runs.run_info import RunInfo, on_same_rows
+from dashboard.runs.run_info import RunInfo
 from dashboard.ui import gallery, layout, links, state
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Summary
 
@@ -124,7 +124,7 @@ def show(info: RunInfo) -> None:
         return
     predictions = in_words(info, predictions)
     classes = state.summary(info).get(Summary.LABEL_NAMES if info.objective.labels else Summary.CLASSES, [])
-    measured = measured_of(info)
+    measured = state.measured(info)
     tables = (Artifact.PROJECTION, Artifact.SAMPLES, Artifact.PREDICTIONS)
     version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
     offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
@@ -160,7 +160,7 @@ class Source(NamedTuple):
     projection: pd.DataFrame
     samples: pd.DataFrame
     predictions: pd.DataFrame
-    measured: Measured
+    measured: state.Measured
     classes: list[str]
     version: Hashable
 
@@ -230,27 +230,8 @@ def beside(there: Map, right: Any) -> None:
         neighbours(there)
 
 
-class Measured(NamedTuple):
-    """Measures of the newest extraction and ablation of the same rows."""
-
-    images: pd.DataFrame | None
-    scores: pd.DataFrame | None
-    version: Hashable
-
-
-def measured_of(info: RunInfo) -> Measured:
-    tables: list[pd.DataFrame | None] = []
-    versions = []
-    for runs, part in ((state.extractions(), Artifact.IMAGES), (state.ablations(), Artifact.SCORES)):
-        same = on_same_rows(runs, info)
-        found = next((run for run in same if state.table(run, part) is not None), None)
-        tables.append(None if found is None else state.table(found, part))
-        versions.append(None if found is None else (found.run_id, state.version(found, part)))
-    return Measured(tables[0], tables[1], tuple(versions))
-
-
 def numbers_of(
-    samples: pd.DataFrame, measured: Measured, answered: pd.DataFrame, classes: list[str]
+    samples: pd.DataFrame, measured: state.Measured, answered: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
     """`answers.numbers`, and what probability the head gave each row's label."""
     numbers = projection_frames.numbers(samples, measured.images, measured.scores)
@@ -273,7 +254,9 @@ class Offer(NamedTuple):
     images: bool
 
 
-def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, classes: list[str]) -> Offer:
+def offer(
+    predictions: pd.DataFrame, samples: pd.DataFrame, measured: state.Measured, classes: list[str]
+) -> Offer:
     heads = {text.clean(name): name for name in predictions[Predictions.HEAD].unique()}
     known = set(predictions[Predictions.SPLIT].unique())
     splits = [name for name in ("train", "val", "test") if name in known]
@@ -291,7 +274,7 @@ def offer(predictions: pd.DataFrame, samples: pd.DataFrame, measured: Measured, 
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
 
 
-def _has_numbers(samples: pd.DataFrame, measured: Measured) -> bool:
+def _has_numbers(samples: pd.DataFrame, measured: state.Measured) -> bool:
     return len(projection_frames.numbers(samples, measured.images, measured.scores).columns) > 0
 
 

@@ -12,8 +12,7 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.frames.comparison import NOT_SIGNIFICANT, WORSE
-from dashboard.frames.predictions import groups, units
-from trainer.stats.intervals import confusion_matrix, f1_macro
+from dashboard.frames.predictions import groups, per_class, units
 from trainer.stats.paired_bootstrap import holm
 from trainer.stats.power import detectable_effect
 from trainer.stats.slices import slice_figures
@@ -92,8 +91,8 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
 
     Returns:
         ``kind, slice, name, n, value, low, high`` (difference in accuracy), ``p`` (Holm, over all slices),
-        ``says, detectable, accuracy, accuracy_low, accuracy_high, elsewhere, f1`` (macro-F1 of its rows) and
-        ``place`` in ``found``.
+        ``says, detectable, accuracy, accuracy_low, accuracy_high, elsewhere, f1`` (macro-F1 over the labels
+        of the slice) and ``place`` in ``found``.
     """
     right_n = (rows[Predictions.LABEL] == rows[Predictions.PRED]).to_numpy()
     unit_n = units(rows)
@@ -131,9 +130,9 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
 
 
 def _f1(rows: pd.DataFrame) -> float:
-    codes, _ = pd.factorize(pd.concat([rows[Predictions.LABEL], rows[Predictions.PRED]]))
-    label_n, pred_n = np.split(codes, 2)
-    return float(f1_macro(confusion_matrix(label_n, pred_n, classes=int(codes.max()) + 1)))
+    """Mean F1 over the classes that are labels in the slice: others can only be wrong there."""
+    labels = list(rows[Predictions.LABEL].unique())
+    return float(per_class(rows, labels)["f1"].mean())
 
 
 def verdict(table: pd.DataFrame) -> str:
@@ -161,12 +160,12 @@ def as_read(table: pd.DataFrame) -> pd.DataFrame:
             "accuracy [95 %]": [
                 text.interval(row["accuracy"], (row["accuracy_low"], row["accuracy_high"])) for row in records
             ],
-            "elsewhere": table["elsewhere"].round(3),
+            "elsewhere": table["elsewhere"].map(text.score),
             "difference [95 %]": [
                 text.interval(row["value"], (row["low"], row["high"]), text.signed) for row in records
             ],
             "p (Holm)": [text.p_value(row["p"]) for row in records],
-            "macro-F1": table["f1"].round(3),
+            "macro-F1": table["f1"].map(text.score),
         }
     )
 

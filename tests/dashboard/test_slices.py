@@ -67,6 +67,16 @@ def test_a_worse_slice_is_named_with_both_accuracies_and_others_are_not_called_w
     assert table["detectable"].notna().tolist() == [False, *[True] * (len(table) - 1)]
     read = slices.as_read(table)
     assert read["accuracy [95 %]"].iloc[0].startswith("0.600 [")
+    assert read["macro-F1"].tolist()[0] == "0.600"
+
+
+def test_the_macro_f1_of_a_slice_is_over_its_labels_alone() -> None:
+    rows = answers(right=np.ones(ROWS, dtype=bool))
+    rows.loc[:9, Predictions.PRED] = [f"another {n}" for n in range(10)]
+    rows[Predictions.LABEL] = "1"
+    rows.loc[10:, Predictions.PRED] = "1"
+    (first, _) = slices.compared(rows, slices.slices(rows, None, None)).to_dict("records")
+    assert first["f1"] == pytest.approx(2 * 90 / (2 * 90 + 10))
 
 
 @pytest.mark.parametrize("rows", [0, 5, 19])

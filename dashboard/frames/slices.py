@@ -21,9 +21,8 @@ from trainer.tracking.schema import Predictions, Samples
 FEWEST, MOST_SHARE = 10, 0.9  # rows of a slice, and the most of all rows that it may be
 MOST_WORDS = 60  # words of captions that are looked at, the most frequent
 MOST_SHOWN = 12  # slices in the chart and the table
-ALPHA = 0.05
 WORD = re.compile(r"[^\W\d_]{3,}")
-SHARP_ENDS = (("lowest quarter", 0.0, 0.25), ("highest quarter", 0.75, 1.0))
+ENDS = (("lowest quarter", 0.0, 0.25), ("highest quarter", 0.75, 1.0))
 
 
 class Slice(NamedTuple):
@@ -79,10 +78,10 @@ def _quarters(name: str, value_n: np.ndarray) -> list[Slice]:
     if not known.any():
         return []
     found = []
-    for end, low, high in SHARP_ENDS:
+    for end, low, high in ENDS:
         least, most = np.quantile(value_n[known], [low, high])
-        found.append(Slice(name, f"{end} ({text.value(least)} – {text.value(most)})",
-                           known & (value_n >= least) & (value_n <= most)))  # fmt: skip
+        inside_n = known & (value_n >= least) & (value_n <= most)
+        found.append(Slice(name, f"{end} ({text.value(least)} – {text.value(most)})", inside_n))
     return found
 
 
@@ -97,7 +96,8 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
     right_n = (rows[Predictions.LABEL] == rows[Predictions.PRED]).to_numpy()
     unit_n = units(rows)
     figures = [slice_figures(right_n, one.inside_n, unit_n) for one in found]
-    p_m = holm(np.array([one.p for one in figures]))
+    p_of = np.array([one.p for one in figures])
+    p_m = holm(p_of)
     table = pd.DataFrame(
         {
             "kind": [one.kind for one in found],
@@ -111,11 +111,11 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
             "low": [one.difference.low for one in figures],
             "high": [one.difference.high for one in figures],
             "p": p_m,
-            "says": [WORSE if p < ALPHA else NOT_SIGNIFICANT for p in p_m],
-            "detectable": [
-                None if p < ALPHA else detectable_effect(*one.difference[1:], comparisons=len(found))
+            "says": [
+                WORSE if text.significant(one.difference[1:], p) else NOT_SIGNIFICANT
                 for p, one in zip(p_m, figures, strict=True)
             ],
+            "detectable": [detectable_effect(*one.difference[1:], comparisons=len(found)) for one in figures],
             "accuracy": [one.inside.value for one in figures],
             "accuracy_low": [one.inside.low for one in figures],
             "accuracy_high": [one.inside.high for one in figures],
@@ -123,9 +123,9 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
             "f1": [_f1(rows[one.inside_n]) for one in found],
             "place": np.arange(len(found)),
         }
-    )  # fmt: skip
-    raw_p = np.array([one.p for one in figures])
-    order = np.lexsort((table["value"].to_numpy(), np.nan_to_num(raw_p, nan=1.0)))
+    )
+    table["detectable"] = table["detectable"].where(table["says"] == NOT_SIGNIFICANT)
+    order = np.lexsort((table["value"].to_numpy(), np.nan_to_num(p_of, nan=1.0)))
     return table.iloc[order].reset_index(drop=True)
 
 

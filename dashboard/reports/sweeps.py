@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
@@ -113,7 +114,7 @@ def worst_confusions(
         inside = prediction_frames.cell(rows, one["label"], one["pred"]).head(OF_EACH)
         pair = f"{shown[one['label']]} → {shown[one['pred']]}"
         title = document.escaped(f"{pair}: {one['n']:,} of {text.count(one['support'], 'row')}")
-        of_cell = [(image, says.rpartition(", ")[2]) for image, says in with_images(inside, samples, shown)]
+        of_cell = [(image, _confidence(row)) for image, row in with_images(inside, samples)]
         found.append(f"<h3>{title}</h3>{document.images(of_cell)}")
     return found
 
@@ -121,9 +122,12 @@ def worst_confusions(
 def mistakes(rows: pd.DataFrame, shown: dict[str, str], samples: pd.DataFrame | None) -> str:
     wrong = rows[rows[Predictions.LABEL] != rows[Predictions.PRED]]
     wrong = wrong.sort_values(Predictions.CONFIDENCE, ascending=False, kind="stable").head(WORST)
-    with_image = document.images(with_images(wrong, samples, shown))
-    if with_image:
-        return with_image
+    found = [
+        (image, f"{shown[row[Predictions.LABEL]]} → {shown[row[Predictions.PRED]]}, {_confidence(row)}")
+        for image, row in with_images(wrong, samples)
+    ]
+    if found:
+        return document.images(found)
     return document.table(
         pd.DataFrame(
             {
@@ -136,22 +140,20 @@ def mistakes(rows: pd.DataFrame, shown: dict[str, str], samples: pd.DataFrame | 
     )
 
 
-def with_images(
-    rows: pd.DataFrame, samples: pd.DataFrame | None, shown: dict[str, str]
-) -> list[tuple[bytes, str]]:
-    """Thumbnails of the rows that have one, with label, answer and confidence."""
+def with_images(rows: pd.DataFrame, samples: pd.DataFrame | None) -> list[tuple[bytes, dict[Hashable, Any]]]:
+    """The rows that have a thumbnail, with it."""
     if samples is None or Samples.THUMBNAIL not in samples:
         return []
     image_of = samples.drop_duplicates(Samples.SAMPLE_ID).set_index(Samples.SAMPLE_ID)[Samples.THUMBNAIL]
     return [
-        (
-            image_of[row[Predictions.SAMPLE_ID]],
-            f"{shown[row[Predictions.LABEL]]} → {shown[row[Predictions.PRED]]}, "
-            f"{row[Predictions.CONFIDENCE]:.0%}",
-        )
+        (image, row)
         for row in rows.to_dict("records")
-        if isinstance(image_of.get(row[Predictions.SAMPLE_ID]), bytes)
+        if isinstance(image := image_of.get(row[Predictions.SAMPLE_ID]), bytes)
     ]
+
+
+def _confidence(row: dict[Hashable, Any]) -> str:
+    return f"{row[Predictions.CONFIDENCE]:.0%}"
 
 
 def search(info: RunInfo, trials: pd.DataFrame, recorded: pd.DataFrame | None) -> list[str]:

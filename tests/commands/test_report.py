@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import commands, synthetic_runs
 from trainer.core.errors import InputError
-from trainer.experiments.run_report.run import find_browser, printed
+from trainer.experiments.run_report.run import printed, printer
 
 
 def test_the_command_writes_one_file_and_ends_with_one_line_of_json(
@@ -53,7 +53,7 @@ def test_what_cannot_be_reported_is_refused_and_nothing_is_written(
 def test_without_a_browser_a_pdf_is_refused_and_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(InputError, match=r"neither Chromium nor Chrome here.*write report\.html"):
-        find_browser()
+        printer()
 
 
 def test_a_browser_that_does_not_print_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,11 +17,9 @@ from playwright.sync_api import Page
 
 from tests.support import network
 from tests.support.paths import REPO
+from trainer.core.browsers import BROWSERS as BROWSERS
+from trainer.core.browsers import find_browser as find_browser
 
-BROWSERS = (
-    "chromium-headless-shell",  # without windows to draw: a third less work
-    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
-)
 START_WITHIN_S = 60
 FINISHED = "[data-testid=stApp][data-test-script-state=notRunning]"
 # True once the script is done, all that it sent is drawn, and nothing has moved or changed while the page had
@@ -65,11 +62,6 @@ new PerformanceObserver(list => window.headroomShifts.push(...list.getEntries()
 """
 FRAME = ("stAppViewContainer", "stMainBlockContainer")  # move when Streamlit opens the sidebar
 calls = itertools.count()  # of `settle`: each begins to count anew
-
-
-def find_browser() -> str | None:
-    """Path of a Chromium or Chrome; ``None`` where there is none."""
-    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from trainer.core.browsers import BROWSERS as BROWSERS
+from trainer.core.browsers import find_browser
 from trainer.core.locations import sqlite_file
 from trainer.core.memory import free_bytes, gigabytes
 from trainer.experiments.diagnosis.facts import Facts
@@ -17,10 +19,6 @@ from trainer.experiments.diagnosis.gpu import NO_TORCH
 
 LITTLE_MEMORY = 2 << 30  # bytes that loading a CLIP B/32 and a batch take, with some room
 LITTLE_DISK, NO_DISK = 5 << 30, 100 << 20  # bytes
-BROWSERS = (  # in the order in which the tests look for them
-    "chromium-headless-shell",
-    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
-)
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -75,10 +73,10 @@ def check_disk(facts: Facts) -> Diagnosis:
 
 def check_browser(_: Facts) -> Diagnosis:
     """Say whether the browser tests and the images of the pages find a Chromium."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_browser()
     if found:
         return fine(f"{found}.")
-    return advice("none found; only tests and images of the pages need it.", "sudo apt install chromium")
+    return advice("none found; only tests, images of the pages and PDF reports need it.", "sudo apt install chromium")
 
 
 def _cores() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from datetime import datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.core import atomic
+from trainer.core.browsers import find_browser
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.locations import without_password
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from trainer.experiments.base import Figures
 
 FORMATS = (".html", ".pdf")
-BROWSERS = (
-    *("chromium-headless-shell", "chromium", "chromium-browser"),
-    *("google-chrome", "google-chrome-stable", "chrome"),
-)
 PRINTING_S = 180  # after which a browser is given up
 
 
@@ -38,7 +34,7 @@ def run(config: ReportConfig) -> Figures:
     kind = config.out.suffix.lower()
     if kind not in FORMATS:
         raise InputError(f"--out is {config.out}; expected a file that ends in {' or '.join(FORMATS)}.")
-    browser = find_browser() if kind == ".pdf" else ""
+    browser = printer() if kind == ".pdf" else ""
     database.check(config.tracking_uri)
     from dashboard.reports.report import report, reported
     from dashboard.runs.artifacts import StoreProblem
@@ -61,13 +57,13 @@ def run(config: ReportConfig) -> Figures:
     }
 
 
-def find_browser() -> str:
-    """Return the path of a Chromium or Chrome.
+def printer() -> str:
+    """Return the path of a browser that prints.
 
     Raises:
         InputError: there is none.
     """
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_browser()
     if found is None:
         raise InputError(
             "A PDF is printed by a browser, and there is neither Chromium nor Chrome here. Install one, or "

@@ -76,7 +76,9 @@ def check_browser(_: Facts) -> Diagnosis:
     found = find_browser()
     if found:
         return fine(f"{found}.")
-    return advice("none found; only tests, images of the pages and PDF reports need it.", "sudo apt install chromium")
+    return advice(
+        "none found; only tests, images of the pages and PDF reports need it.", "sudo apt install chromium"
+    )
 
 
 def _cores() -> int:

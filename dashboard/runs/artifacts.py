@@ -16,6 +16,7 @@ import pandas as pd
 
 T = TypeVar("T")
 RETRY_AFTER_S = 0.2
+LET_IN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
 
 class StoreProblem(RuntimeError):
@@ -85,62 +86,78 @@ def version(artifact_uri: str, name: str) -> tuple[int, int] | None:
     return (found.st_mtime_ns, found.st_size) if found else None
 
 
-def read_table(artifact_uri: str, name: str) -> pd.DataFrame | None:
-    """A Parquet artifact; ``None`` where it does not exist (yet).
+class Files:
+    """Reads the files of runs.
 
-    Raises:
-        StoreProblem: it exists and cannot be read, not even at the second attempt.
+    Args:
+        tracking_uri: the store. A server that hands out artifacts itself is asked for them; MLflow would ask
+            its default store.
     """
-    return _read(artifact_uri, name, pd.read_parquet)
 
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
 
-def read_json(artifact_uri: str, name: str) -> dict[str, Any] | None:
-    """A JSON artifact; ``None`` where it does not exist (yet). Raises as `read_table` does."""
-    return _read(artifact_uri, name, lambda path: json.loads(path.read_text()))
+    def read_table(self, artifact_uri: str, name: str) -> pd.DataFrame | None:
+        """A Parquet artifact; ``None`` where it does not exist (yet).
 
+        Raises:
+            StoreProblem: it exists and cannot be read, not even at the second attempt.
+        """
+        return self._read(artifact_uri, name, pd.read_parquet)
 
-def read_bytes(artifact_uri: str, name: str) -> bytes | None:
-    """An artifact as it is; ``None`` where it does not exist (yet). Raises as `read_table` does."""
-    return _read(artifact_uri, name, Path.read_bytes)
+    def read_json(self, artifact_uri: str, name: str) -> dict[str, Any] | None:
+        """A JSON artifact; ``None`` where it does not exist (yet). Raises as `read_table` does."""
+        return self._read(artifact_uri, name, lambda path: json.loads(path.read_text()))
 
+    def read_bytes(self, artifact_uri: str, name: str) -> bytes | None:
+        """An artifact as it is; ``None`` where it does not exist (yet). Raises as `read_table` does."""
+        return self._read(artifact_uri, name, Path.read_bytes)
 
-def folder(artifact_uri: str, name: str) -> Path:
-    """A folder of artifacts: on this machine itself, else a copy that is deleted at exit."""
-    here = local_folder(artifact_uri)
-    if here is not None:
-        return here / name
-    from mlflow.artifacts import download_artifacts
+    def folder(self, artifact_uri: str, name: str) -> Path:
+        """A folder of artifacts: on this machine itself, else a copy that is deleted at exit."""
+        here = local_folder(artifact_uri)
+        if here is not None:
+            return here / name
+        scratch = Path(mkdtemp(prefix="headroom-"))
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+        try:
+            return self._download(f"{artifact_uri}/{name}", scratch)
+        except Exception as error:
+            raise StoreProblem(f"{name} of this run cannot be read: {error}.") from error
 
-    scratch = mkdtemp(prefix="headroom-")
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    return Path(download_artifacts(artifact_uri=f"{artifact_uri}/{name}", dst_path=scratch))
+    def _download(self, artifact: str, target: Path) -> Path:
+        from mlflow.artifacts import download_artifacts
 
+        uri = self.tracking_uri
+        return Path(download_artifacts(artifact_uri=artifact, dst_path=str(target), tracking_uri=uri))
 
-def _read(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
-    try:
-        return _attempt(artifact_uri, name, parse)
-    except Exception:
-        time.sleep(RETRY_AFTER_S)  # most likely a writer was at it
-    try:
-        return _attempt(artifact_uri, name, parse)
-    except Exception as error:
-        raise StoreProblem(
-            f"{name} of this run cannot be read: {error}. If the run is still going, wait for its next "
-            "checkpoint; if not, the file is damaged, and running the sweep again under the same study name "
-            "writes it again."
-        ) from error
+    def _read(self, artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
+        try:
+            return self._attempt(artifact_uri, name, parse)
+        except Exception:
+            time.sleep(RETRY_AFTER_S)  # most likely a writer was at it
+        try:
+            return self._attempt(artifact_uri, name, parse)
+        except Exception as error:
+            why = (
+                "If the run is still going, wait for its next checkpoint; if not, the file is damaged, and "
+                "running the sweep again under the same study name writes it again."
+                if local_folder(artifact_uri) is not None
+                else f"Check that the server runs, and that you may read there ({LET_IN})."
+            )
+            raise StoreProblem(f"{name} of this run cannot be read: {error}. {why}") from error
 
+    def _attempt(self, artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
+        folder = local_folder(artifact_uri)
+        if folder is not None:
+            path = folder / name
+            return parse(path) if path.exists() else None
+        from mlflow.artifacts import list_artifacts
 
-def _attempt(artifact_uri: str, name: str, parse: Callable[[Path], T]) -> T | None:
-    folder = local_folder(artifact_uri)
-    if folder is not None:
-        path = folder / name
-        return parse(path) if path.exists() else None
-    from mlflow.artifacts import download_artifacts, list_artifacts
-
-    inner = name.rpartition("/")[0]  # "" for the root; only the names of one folder are listed at a time
-    listed = list_artifacts(artifact_uri=f"{artifact_uri}/{inner}" if inner else artifact_uri)
-    if name.rpartition("/")[2] not in {item.path.rpartition("/")[2] for item in listed}:
-        return None
-    with TemporaryDirectory() as scratch:
-        return parse(Path(download_artifacts(artifact_uri=f"{artifact_uri}/{name}", dst_path=scratch)))
+        inner = name.rpartition("/")[0]  # "" for the root; only the names of one folder are listed at a time
+        above = f"{artifact_uri}/{inner}" if inner else artifact_uri
+        listed = list_artifacts(artifact_uri=above, tracking_uri=self.tracking_uri)
+        if name.rpartition("/")[2] not in {item.path.rpartition("/")[2] for item in listed}:
+            return None
+        with TemporaryDirectory() as scratch:
+            return parse(self._download(f"{artifact_uri}/{name}", Path(scratch)))

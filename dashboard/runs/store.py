@@ -42,6 +42,7 @@ class Store:
 
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
+        self.files = artifacts.Files(tracking_uri)
         self._summaries: dict[tuple[str, int], dict[str, Any] | None] = {}  # of runs that have ended
 
     @cached_property
@@ -91,14 +92,14 @@ class Store:
             return foreign.trials(foreign.members(self._client, run))
         if kind_of(run) is None and artifact == Artifact.CURVES:
             return foreign.curves(self._client, foreign.members(self._client, run))
-        frame = artifacts.read_table(run.info.artifact_uri, artifact)
+        frame = self.files.read_table(run.info.artifact_uri, artifact)
         if frame is None:
             self._check_not_moved(run)
         return frame
 
     def file(self, run_id: str, artifact: str) -> bytes | None:
         """A file of `schema.Artifact` as it is; ``None`` where the run has none, or none yet."""
-        return artifacts.read_bytes(self._run(run_id).info.artifact_uri, artifact)
+        return self.files.read_bytes(self._run(run_id).info.artifact_uri, artifact)
 
     def summary(self, run_id: str) -> dict[str, Any] | None:
         """`schema.Summary`, or `schema.Extracted` or `schema.Ablated`; ``None`` until the run is done."""
@@ -173,7 +174,7 @@ class Store:
             raise StoreProblem(
                 f"The tracking store {without_password(self.tracking_uri)} cannot be read: {error} If it "
                 "was written by another version of MLflow, any command of the trainer upgrades it; if it is "
-                "a server, check that it runs."
+                f"a server, check that it runs, and that you may read there ({artifacts.LET_IN})."
             ) from error
 
     def _run(self, run_id: str) -> Any:
@@ -186,7 +187,7 @@ class Store:
     def _summary(self, run: Any) -> dict[str, Any] | None:
         key = (run.info.run_id, run.info.end_time)
         if key not in self._summaries:
-            found = artifacts.read_json(run.info.artifact_uri, Artifact.SUMMARY)
+            found = self.files.read_json(run.info.artifact_uri, Artifact.SUMMARY)
             if run.info.end_time is None:
                 return found
             self._summaries[key] = found
@@ -204,7 +205,7 @@ class Store:
             summary = self._summary(run) if run.info.status == "FINISHED" else None
             if summary:
                 return final_figures(summary, objective_of(run))
-            trials = artifacts.read_table(run.info.artifact_uri, Artifact.TRIALS)
+            trials = self.files.read_table(run.info.artifact_uri, Artifact.TRIALS)
         except StoreProblem:  # the run's own page tells; the list must stand
             trials = None
         return figures_so_far(run, trials)

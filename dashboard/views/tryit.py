@@ -125,7 +125,7 @@ def carrying_model(info: RunInfo) -> Path | None:
     """The folder that holds the encoder of a fine-tuning; ``None`` of a sweep, whose encoder has a name."""
     if info.kind != Kind.FINE_TUNING:
         return None
-    return artifacts.folder(info.artifact_uri, Artifact.MODEL_DATA)
+    return artifacts.Files(state.default_tracking_uri()).folder(info.artifact_uri, Artifact.MODEL_DATA)
 
 
 def head_of(info: RunInfo) -> tuple[bytes, bytes] | None:

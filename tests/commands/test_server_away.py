@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -33,15 +34,22 @@ def until(started: commands.Started, words: str) -> None:
         assert started.wait(0.05) is None, started.said()
 
 
-def sweep(server: MlflowServer, folder: Path, **constants: object) -> commands.Started:
-    """Start a sweep of a study, or the rest of one."""
+def flags(server: MlflowServer, folder: Path) -> list[object]:
+    """Of a sweep of a study, or the rest of one."""
     data = folder / "three.npz"
     if not data.exists():
         features_file(data, classes=3)
-    return commands.start(
-        *("trainer.sweep", "--data", data, "--trials", TRIALS, "--seeds", 1, "--at-once", 2),
+    return [
+        *("--data", data, "--trials", TRIALS, "--seeds", 1, "--at-once", 2),
         *("--validate", "holdout", "--fresh-seeds", 0, "--study", "away"),
         *("--tracking-uri", server.uri, "--cache-dir", folder / "cache"),
+    ]
+
+
+def sweep(server: MlflowServer, folder: Path, **constants: object) -> commands.Started:
+    """Start it."""
+    return commands.start(
+        *("trainer.sweep", *flags(server, folder)),
         folder=folder,
         environment=SHORT,
         constants={"trainer.tracking.server.FOLDER": str(folder / "unsent"), **constants},
@@ -96,6 +104,27 @@ def test_what_a_server_never_got_is_sent_when_the_study_is_resumed(tmp_path: Pat
         assert resumed.wait(280) == 0, resumed.said()
         assert f"{TRIALS} of {TRIALS} trials are on record" in resumed.said()
         check_whole(server, waiting.name)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_slept_while_another_took_its_place_leaves_the_run_to_it(tmp_path: Path) -> None:
+    with MlflowServer(tmp_path) as server:
+        sleeper = sweep(server, tmp_path, **{"trainer.tracking.writer.HEARTBEAT_LOST_S": 2.0})
+        until(sleeper, "Searching")
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        client = MlflowClient(server.uri)
+        (run,) = client.search_runs(
+            [client.get_experiment_by_name("headroom").experiment_id], "", max_results=1
+        )
+        run_id = run.data.tags.get(Tag.PARENT, run.info.run_id)
+        client.set_tag(run_id, Tag.HEARTBEAT, str(time.time() - 2 * HEARTBEAT_LOST_S))
+        other = commands.run_afresh("trainer.sweep", *map(str, flags(server, tmp_path)))
+        assert other.returncode == 0, other.stderr
+        os.kill(sleeper.pid, signal.SIGCONT)
+        assert sleeper.wait(60) == 2, sleeper.said()
+        assert "Error: The study away was taken over by another process" in sleeper.said()
+        assert "Traceback" not in sleeper.said()
+        check_whole(server, run_id)
 
 
 class Failing(BaseHTTPRequestHandler):

@@ -41,8 +41,10 @@ def begin(config: StudyConfig) -> Plan:
     began = time.time()
     from trainer.experiments.hardware import Plan
     from trainer.tracking import database
+    from trainer.tracking.client import check_may_write
 
     database.check(config.tracking_uri)
+    check_may_write(config.tracking_uri, config.experiment)
     return Plan.of(config, began=began)
 
 

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
     from mlflow.entities import Run
 
+
+class TakenOver(InputError):
+    """Another process has gone on with the study while this one was silent."""
+
+    def __init__(self, study: str) -> None:
+        super().__init__(
+            f"The study {study} was taken over by another process, because this one gave no sign of life for "
+            f"more than {HEARTBEAT_LOST_S:.0f} s. It goes on there; nothing more is written here."
+        )
+
+
 LOOK_S = 1.0  # longer than another process takes to see whether a lock is held
 
 

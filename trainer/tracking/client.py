@@ -19,8 +19,10 @@ from trainer.core import scratch
 from trainer.core.errors import InputError, first_line
 from trainer.core.locations import without_password
 from trainer.core.text import cut
+from trainer.core.version import __version__
 from trainer.tracking import database
-from trainer.tracking.server import LIMITS, ServerClient
+from trainer.tracking.schema import EXPERIMENT_VERSION
+from trainer.tracking.server import ServerClient, configure_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,11 +32,6 @@ SHOWN = 200  # characters of a name, or another library's message, in a sentence
 PAGE = 1_000  # runs per request
 # Loggers that print the trace of an error which is raised, too.
 TALKATIVE = ("mlflow.store.db.utils", "sqlalchemy.pool")
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # else a line per run on stdout
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -44,8 +41,7 @@ def connect(tracking_uri: str) -> MlflowClient:
         InputError: see :func:`trainer.tracking.database.prepare` and `check_driver`. Calls of a server's
             client raise :class:`trainer.tracking.server.ServerAway` where it does not answer.
     """
-    for name, value in (QUIET | LIMITS).items():
-        os.environ.setdefault(name, value)  # read by the import below
+    configure_mlflow()
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     from mlflow import MlflowClient
@@ -153,6 +149,8 @@ def open_experiment(client: MlflowClient, name: str) -> str:
     path = database.sqlite_path(client.tracking_uri)
     experiment = find_experiment(client, name)
     if experiment is None:
+        if path is None:
+            database.check_keeps_files(client.tracking_uri, name)
         try:
             return client.create_experiment(name, database.artifact_root(path) if path else None)
         except MlflowException as error:
@@ -161,6 +159,17 @@ def open_experiment(client: MlflowClient, name: str) -> str:
                 why = cut(first_line(error), SHOWN)
                 raise InputError(f"--experiment {cut(name, SHOWN)!r} cannot be created: {why}") from error
     return experiment.experiment_id
+
+
+def check_may_write(tracking_uri: str, experiment: str) -> None:
+    """On a server, see before any data are read that the experiment may be written; it is made if need be.
+
+    Raises:
+        InputError: as :func:`open_experiment`, or this user has no right to write it.
+    """
+    if tracking_uri.startswith("http"):
+        client = connect(tracking_uri)
+        client.set_experiment_tag(open_experiment(client, experiment), EXPERIMENT_VERSION, __version__)
 
 
 def check_not_moved(client: MlflowClient, experiment: Experiment) -> None:

@@ -11,13 +11,11 @@ import logging
 import os
 import sqlite3
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from trainer.core import atomic
 from trainer.core.errors import InputError, first_line
@@ -30,6 +28,7 @@ from trainer.core.locations import (
     without_password,
 )
 from trainer.core.process_lock import exclusive
+from trainer.tracking import server
 
 # WAL needs shared memory, which machines on a network file system do not have.
 NETWORK_FILESYSTEMS = {
@@ -48,7 +47,6 @@ NETWORK_FILESYSTEMS = {
 STORES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")  # that MLflow knows
 SIDECARS = ("-journal", "-wal", "-shm")
 IN_USE_AFTER_S = 5.0
-SERVER_TIMEOUT_S = 10.0
 
 
 def prepare(tracking_uri: str) -> None:
@@ -82,29 +80,37 @@ def check(tracking_uri: str) -> None:
     """Check that a store can be used, before a long run starts. Creates nothing.
 
     Raises:
-        InputError: see `sqlite_path`; it holds a password; or the server does not answer.
+        InputError: see `sqlite_path` and `trainer.tracking.server.check`; it holds a password; or the
+            database does not answer.
     """
     check_no_password(tracking_uri)
     if sqlite_path(tracking_uri) is not None:
         return
     check_driver(tracking_uri)
-    web = tracking_uri.lower().startswith("http")
+    if tracking_uri.lower().startswith("http"):
+        server.check(tracking_uri)
+        return
     try:
-        if web:
-            parts = urlsplit(tracking_uri)  # urllib takes a user and a password for a part of the host's name
-            host = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-            urllib.request.urlopen(host, timeout=SERVER_TIMEOUT_S).close()
-        else:
-            _check_database(tracking_uri)
-    except urllib.error.HTTPError:
-        pass  # it answers; MLflow reports missing permissions
+        _check_database(tracking_uri)
     except Exception as error:  # whatever a driver raises
-        what, advice = ("MLflow server", "Start it (mlflow server)") if web else ("database", "Start it")
         raise InputError(
-            f"The {what} {without_password(tracking_uri)} does not answer: "
-            f"{hide_password(first_line(error), tracking_uri)}. {advice}, correct --tracking-uri, or omit it "
+            f"The database {without_password(tracking_uri)} does not answer: "
+            f"{hide_password(first_line(error), tracking_uri)}. Start it, correct --tracking-uri, or omit it "
             "to use the default store."
         ) from error
+
+
+def check_keeps_files(tracking_uri: str, experiment: str) -> None:
+    """Raise InputError for a database without a server in which an experiment is to be made: it does not say
+    where files go, and MLflow would put them into a folder of whatever directory a command runs in."""
+    if "://" in tracking_uri and not tracking_uri.lower().startswith(("http", "databricks")):
+        shown = without_password(tracking_uri)
+        raise InputError(
+            f"--tracking-uri {shown} is a database without a server, and does not say where files go. Start "
+            f"one (mlflow server --backend-store-uri {shown} --artifacts-destination FOLDER_OR_BUCKET) and "
+            "pass its address, or make the experiment with a place for its files: MLFLOW_TRACKING_URI=… "
+            f"mlflow experiments create --experiment-name {experiment} --artifact-location FOLDER_OR_BUCKET"
+        )
 
 
 def _check_database(tracking_uri: str) -> None:

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -31,7 +32,7 @@ from trainer.tracking.children import (
     metrics_of,
     tags_of,
 )
-from trainer.tracking.claims import busy, claim
+from trainer.tracking.claims import TakenOver, busy, claim
 from trainer.tracking.client import (
     check_not_moved,
     connect,
@@ -41,9 +42,9 @@ from trainer.tracking.client import (
     parent_of,
     read_artifact,
 )
-from trainer.tracking.schema import SCHEMA_VERSION, Artifact, Kind, RunState, Stopped, Tag
-from trainer.tracking.server import ServerAway, Unsent
-from trainer.tracking.studies import state_of, test_looks
+from trainer.tracking.schema import HEARTBEAT_LOST_S, SCHEMA_VERSION, Artifact, Kind, RunState, Stopped, Tag
+from trainer.tracking.server import ServerAway, Unsent, clock
+from trainer.tracking.studies import state_of, test_looks, this_user
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,10 +65,20 @@ class RunWriter:
     other exception FAILED with its text. Until then a thread sets the heartbeat tag.
 
     While a server is away, files wait on this machine, and the heart sends them when it answers again.
+
+    On a server nothing locks a run. A writer that was silent for so long that another may have taken its
+    place (`HEARTBEAT_LOST_S`) looks at the tag WRITER before it writes again, and every writer before it
+    closes the run; one that was replaced writes nothing more. What it had sent by then may still arrive:
+    MLflow cannot write on a condition.
     """
 
-    def __init__(self, client: MlflowClient, run: Run, *, claimed: BaseFileLock | None) -> None:
-        """For :meth:`start` and :meth:`resume`. ``claimed``: see :func:`trainer.tracking.claims.claim`."""
+    def __init__(self, client: MlflowClient, run: Run, *, claimed: BaseFileLock | None, name: str) -> None:
+        """For :meth:`start` and :meth:`resume`.
+
+        Args:
+            claimed: see :func:`trainer.tracking.claims.claim`.
+            name: value of the tag WRITER.
+        """
         self.run_id: str = run.info.run_id
         self.study: str = run.data.tags.get(Tag.STUDY, "")
         self.shown: set[int] = set()  # trials that have their whole child run
@@ -75,8 +86,10 @@ class RunWriter:
         self._run = run
         self._folder = local_folder(run.info.artifact_uri)
         self._claimed = claimed
+        self._name = name
+        self._seen_alive = time.time()  # when the server last knew that this process writes
         self._lock = threading.Lock()  # one caller of MLflow at a time
-        self._unsent = Unsent(self.run_id)
+        self._unsent = Unsent(self.run_id, name)
         self._keeping = threading.Lock()  # of what is unsent
         self._answers = threading.Event()  # cleared while the server is away
         self._answers.set()
@@ -104,12 +117,14 @@ class RunWriter:
             InputError: the store or the experiment cannot be used.
         """
         client = connect(tracking_uri)
-        own = {Tag.SCHEMA: SCHEMA_VERSION, Tag.STUDY: study, Tag.HEARTBEAT: time.time()}
+        name = uuid.uuid4().hex
+        own = {Tag.SCHEMA: SCHEMA_VERSION, Tag.STUDY: study, Tag.HEARTBEAT: clock(client)}
+        own |= {Tag.WRITER: name, Tag.USER: this_user()}
         all_tags = {Tag.KIND: Kind.SWEEP, **tags, **own}
         experiment_id = open_experiment(client, experiment)
         short, long = long_tags.split_long(all_tags)
         run = client.create_run(experiment_id, tags=short, run_name=cut(storable(study), NAME_LENGTH))
-        writer = cls(client, run, claimed=claim(run))
+        writer = cls(client, run, claimed=claim(run), name=name)
         with ExitStack() as if_it_fails:
             if_it_fails.enter_context(writer)
             for artifact, content in long.items():
@@ -131,10 +146,12 @@ class RunWriter:
         client = connect(tracking_uri)
         run = find_run(client, run_id)
         check_not_moved(client, client.get_experiment(run.info.experiment_id))
-        if local_folder(run.info.artifact_uri) is None and state_of(run) is RunState.LIVE:
+        if local_folder(run.info.artifact_uri) is None and state_of(run, clock(client)) is RunState.LIVE:
             raise busy(run)
-        writer = cls(client, run, claimed=claim(run))
-        client.set_tag(run_id, Tag.HEARTBEAT, str(time.time()))
+        writer = cls(client, run, claimed=claim(run), name=uuid.uuid4().hex)
+        writer._unsent.adopt(run.data.tags.get(Tag.WRITER))
+        client.set_tag(run_id, Tag.WRITER, writer._name)
+        client.set_tag(run_id, Tag.HEARTBEAT, str(clock(client)))
         client.update_run(run_id, status="RUNNING")
         _clear_labels(client, run_id)
         writer._send_unsent()  # of a process that ended while the server was away
@@ -178,6 +195,7 @@ class RunWriter:
 
     def _send(self, artifact: str, data: bytes) -> None:
         with self._lock, tempfile.TemporaryDirectory() as beside:
+            self._check_not_replaced()
             path = Path(beside, Path(artifact).name)
             path.write_bytes(data)
             self._client.log_artifact(self.run_id, str(path), parent_of(artifact))
@@ -315,7 +333,7 @@ class RunWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._ended.is_set():
-            return
+            return  # closed, or another process writes the run now
         if error is None:
             try:
                 self.finish()
@@ -343,10 +361,26 @@ class RunWriter:
         """Do a request, alone."""
         try:
             with self._lock:
+                self._check_not_replaced()
                 return call()
         except ServerAway as error:
             self._note_away(error)
             raise
+
+    def _check_not_replaced(self, *, now: bool = False) -> None:
+        """Ask who writes the run, if this process was silent for too long, or ``now``. Takes no lock.
+
+        Raises:
+            TakenOver: another process does.
+        """
+        if self._folder is not None or not (now or time.time() - self._seen_alive > HEARTBEAT_LOST_S / 2):
+            return
+        found = self._client.get_run(self.run_id)
+        if found.data.tags.get(Tag.WRITER, self._name) != self._name:
+            self._ended.set()
+            self._unsent.clear()
+            raise TakenOver(self.study)
+        self._seen_alive = time.time()
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Do a request, alone, and again after a while where the server is away."""
@@ -379,12 +413,16 @@ class RunWriter:
         while not self._ended.wait(schema.HEARTBEAT_EVERY_S):
             try:
                 with self._lock:
-                    self._client.set_tag(self.run_id, Tag.HEARTBEAT, str(time.time()))
+                    self._check_not_replaced()
+                    self._client.set_tag(self.run_id, Tag.HEARTBEAT, str(clock(self._client)))
+                    self._seen_alive = time.time()
                 if self.away:
                     self._send_unsent()
                     say("The MLflow server answers again; it has all files now.")
             except ServerAway as error:
                 self._note_away(error)
+            except TakenOver as error:
+                say(f"Warning: {error}")
             except Exception:  # a locked database: the next beat tries again
                 continue
 
@@ -405,7 +443,8 @@ class RunWriter:
                 self._claimed.release()
 
     def _set_closed(self, status: str, labels: Mapping[str, object]) -> None:
-        now = time.time()
+        self._check_not_replaced(now=True)
+        now = clock(self._client)
         if Tag.STOPPED in labels:
             stopped = Stopped(str(labels[Tag.STOPPED]))
             close_unfinished_children(self._client, self._run, stopped=stopped, ended_ms=int(now * 1000))

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -201,18 +202,41 @@ def test_a_store_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
         database.prepare(f"sqlite:///{tmp_path}/taken/mlflow.db")
 
 
+class Tracking(BaseHTTPRequestHandler):
+    """Answers who says that he is me."""
+
+    def do_POST(self) -> None:
+        known = self.headers["Authorization"] == f"Basic {b64encode(b'me:s3cret').decode()}"
+        self.send_response(200 if known else 401)
+        self.end_headers()
+        self.wfile.write(b"{}" if known else b"You are not authenticated.")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
 def test_a_server_answers_though_its_address_holds_a_user_and_a_password_that_is_never_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # 501 to all: it answers
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tracking) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         uri = f"http://me:s3cret@127.0.0.1:{server.server_port}"
         monkeypatch.setenv("HEADROOM_TRACKING_URI", uri)
         database.check(uri)
+        with pytest.raises(InputError, match="does not let you in"):
+            database.check(uri.replace("me:s3cret@", ""))
         server.shutdown()
     with pytest.raises(InputError, match=r"server http://me:\*\*\*@127.0.0.1:\d+ does not answer") as none:
         database.check(uri)
     assert "s3cret" not in str(none.value)
+
+
+def test_what_is_no_mlflow_server_is_named() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # 501 to all
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(InputError, match="answers, but not as an MLflow server does"):
+            database.check(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,10 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     from trainer.features.backbone import pick_device
     from trainer.features.text_features import check_texts
     from trainer.tracking import database
+    from trainer.tracking.client import check_may_write
 
     database.check(config.tracking_uri)
+    check_may_write(config.tracking_uri, config.experiment)
     if config.space == "shared" and config.features != ("pooled",):
         raise InputError("--space shared has no other --features than pooled. Leave out one of the two.")
     device = pick_device(config.device)

@@ -32,6 +32,7 @@ from trainer.tracking.schema.extraction import (
 )
 from trainer.tracking.schema.runs import (
     CHILDREN,
+    EXPERIMENT_VERSION,
     HEARTBEAT_EVERY_S,
     HEARTBEAT_LOST_S,
     LONG_TAGS,
@@ -69,6 +70,7 @@ from trainer.tracking.schema.verification import (
 
 __all__ = [
     "CHILDREN",
+    "EXPERIMENT_VERSION",
     "HEARTBEAT_EVERY_S",
     "HEARTBEAT_LOST_S",
     "LONG_TAGS",

@@ -45,7 +45,9 @@ class Tag:
     ENCODER = "headroom.encoder"
     COMMAND = "headroom.command"  # the shell command that resumes this run
     IDENTITY = "headroom.identity"  # JSON: what must not change when the study is resumed
-    HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the last heartbeat
+    HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the last heartbeat; of a server's clock
+    WRITER = "headroom.writer"  # who writes this run: another value for each start of a command
+    USER = "mlflow.user"  # MLflow's own: who started the run
     STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
     TEST_LOOKS = "headroom.test_looks"  # how often this run has answered the test rows
     BUDGET = "headroom.trials"  # of a sweep: --trials of its latest start
@@ -53,6 +55,8 @@ class Tag:
     TRIAL_STATE = "headroom.trial_state"  # a child's TrialState
     ERROR = "headroom.error"  # error message
 
+
+EXPERIMENT_VERSION = "headroom.version"  # tag of an experiment on a server: of the last command that wrote it
 
 # Where one of these is longer than MLflow allows, its value is the path of the artifact that holds it.
 LONG_TAGS = (Tag.COMMAND, Tag.IDENTITY)

@@ -148,6 +148,19 @@ def test_a_file_in_the_place_of_the_cache_is_refused(tmp_path: Path, place: str,
     assert f"{tmp_path / place} is a file" in said
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("prune", "--key", "gone")], ids=["list", "prune"])
+def test_what_a_killed_prune_left_is_deleted_by_the_next_command(
+    cache_dir: Path, arguments: tuple[str, ...]
+) -> None:
+    key = cache_dir / "features" / _key()
+    left = key.with_name(f".{key.name}.4711.1.pruned")
+    key.rename(left)  # as far as a process came that was killed there
+    code, figures, _ = _cache(*arguments, "--cache-dir", cache_dir)
+    assert code == (0 if arguments == ("list",) else 2)
+    assert not left.exists()
+    assert len(figures.get("keys", [0])) == 1
+
+
 def test_vectors_without_a_key_are_named_by_verify_and_can_be_pruned(cache_dir: Path) -> None:
     (cache_dir / "features" / _key() / "key.json").unlink()
     code, figures, said = _cache("verify", "--cache-dir", cache_dir)

@@ -246,11 +246,16 @@ def tidy(folder: Path) -> list[str]:
     return adopt_orphans(folder)
 
 
+def remove_pruned(root: Path) -> None:
+    """Delete what killed processes left of keys that they were deleting."""
+    for name in names_in(root):
+        if name.startswith(".") and name.endswith(PRUNED):
+            shutil.rmtree(root / name, ignore_errors=True)
+
+
 def tidy_if_free(folder: Path) -> list[str]:
     """Do as :func:`tidy`, unless a process is writing; delete what is left of pruned keys."""
-    for name in names_in(folder.parent):
-        if name.startswith(".") and name.endswith(PRUNED):
-            shutil.rmtree(folder.parent / name, ignore_errors=True)
+    remove_pruned(folder.parent)
     half_written = (name.startswith(".") and name.endswith(scratch.SUFFIX) for name in names_in(folder))
     if not any(half_written) and not orphans_in(folder):
         return []

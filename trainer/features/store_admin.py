@@ -28,7 +28,15 @@ from trainer.features.shard import (
     read_those_there,
 )
 from trainer.features.shard_index import ShardIndex
-from trainer.features.store import ORPHAN, PRUNED, FeatureStore, locked, tidy_if_free, unreadable
+from trainer.features.store import (
+    ORPHAN,
+    PRUNED,
+    FeatureStore,
+    locked,
+    remove_pruned,
+    tidy_if_free,
+    unreadable,
+)
 from trainer.features.vector_file import ExportedVectors, check_format, read_vectors, write_vectors
 
 LOOKS = 3  # at a key that cannot be read
@@ -67,6 +75,7 @@ def entries(root: Path) -> list[StoreEntry]:
             )
     if not root.is_dir():
         return []
+    remove_pruned(root)
     folders = sorted(root / name for name in names_in(root))
     return [_entry(folder) for folder in folders if _is_key(folder)]
 

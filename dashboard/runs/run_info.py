@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,7 @@ from trainer.tracking.schema import (
 )
 
 Interval = tuple[float, float]
+OF_PROGRAMS = ("mlflow.", "headroom.")  # begin the tags that no person gave
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,11 @@ class RunInfo:
     schema: int = SCHEMA_VERSION  # of the Headroom that wrote it
     objective_name: str = F1.name  # of a sweep
     understood: str = ""  # a line: classes, splits, captions and groups, as the data was read
+    experiment_id: str = ""
+    user: str = ""  # who started it
+    starred: bool = False
+    labels: tuple[str, ...] = ()  # tags that people gave it, ``key`` or ``key=value``, sorted
+    note: str = ""  # what people have written about it
 
     @property
     def objective(self) -> Objective:
@@ -167,7 +174,18 @@ def describe(run: Any, *, experiment: str, figures: Figures, now: float) -> RunI
         schema=int(_number(tags.get(Tag.SCHEMA)) or SCHEMA_VERSION),
         objective_name=objective_of(run).name,
         understood=tags.get(Tag.DATA_SUMMARY, ""),
+        experiment_id=run.info.experiment_id,
+        user=tags.get(Tag.USER, ""),
+        starred=Tag.STAR in tags,
+        labels=labels_in(tags),
+        note=tags.get(Tag.NOTE, ""),
     )
+
+
+def labels_in(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags that people gave a run, as they are shown; those of programs left out."""
+    own = {key: value for key, value in tags.items() if not key.startswith(OF_PROGRAMS)}
+    return tuple(sorted(f"{key}={value}" if value else key for key, value in own.items()))
 
 
 def final_figures(summary: dict[str, Any], objective: Objective) -> Figures:

@@ -35,6 +35,7 @@ from trainer.core.locations import sqlite_file, without_password
 from trainer.tracking.schema import SWEEP_KINDS, Artifact, Kind, Tag
 
 NEWEST = 500  # runs listed
+ACTIVE_ONLY, DELETED_ONLY = 1, 2  # `mlflow.entities.ViewType`, which is slow to import
 
 
 class Store:
@@ -82,6 +83,11 @@ class Store:
         """The newest `NEWEST` runs of one kind, newest first; none where there is no store."""
         return self._infos(kind, lambda run: True, lambda run: Figures())
 
+    def every(self, *, archived: bool = False) -> list[RunInfo]:
+        """The newest `NEWEST` runs of all kinds that are nobody's child, newest first; in their place those
+        that were archived."""
+        return self._infos(None, lambda run: True, self._figures, archived=archived)
+
     def table(self, run_id: str, artifact: str) -> pd.DataFrame | None:
         """A table of `schema.Artifact`; ``None`` where the run has none, or none yet.
 
@@ -106,25 +112,30 @@ class Store:
         return self._summary(self._run(run_id))
 
     def _infos(
-        self, kind: Kind | None, wanted: Callable[[Any], bool], figures: Callable[[Any], Figures]
+        self,
+        kind: Kind | None,
+        wanted: Callable[[Any], bool],
+        figures: Callable[[Any], Figures],
+        *,
+        archived: bool = False,
     ) -> list[RunInfo]:
         if self.is_empty():
             return []
         try:
-            return self._described(*self._in_database(kind), wanted, figures)
+            return self._described(*self._in_database(kind, archived), wanted, figures)
         except sqlite3.Error:  # tables of another version of MLflow
-            return self._described(*self._through_client(kind), wanted, figures)
+            return self._described(*self._through_client(kind, archived), wanted, figures)
 
-    def _in_database(self, kind: Kind | None) -> tuple[dict[str, str], Iterator[Any]]:
+    def _in_database(self, kind: Kind | None, archived: bool) -> tuple[dict[str, str], Iterator[Any]]:
         if self.database is None:
-            return self._through_client(kind)
+            return self._through_client(kind, archived)
         database = RunDatabase(self.database)
-        return database.experiments(), database.runs(kind)
+        return database.experiments(), database.runs(kind, archived=archived)
 
-    def _through_client(self, kind: Kind | None) -> tuple[dict[str, str], Iterator[Any]]:
-        names = {e.experiment_id: e.name for e in self._ask("search_experiments")}
+    def _through_client(self, kind: Kind | None, archived: bool) -> tuple[dict[str, str], Iterator[Any]]:
+        names = {e.experiment_id: e.name for e in self.ask("search_experiments")}
         where = f"tags.`{Tag.PARENT}` IS NULL" if kind is None else f"tags.`{Tag.KIND}` = '{kind}'"
-        return names, self._runs(list(names), where)
+        return names, self.found(list(names), where, archived=archived)
 
     @staticmethod
     def _described(
@@ -139,14 +150,15 @@ class Store:
             for run in islice(filter(wanted, runs), NEWEST)
         ]
 
-    def _runs(self, experiments: list[str], where: str) -> Iterator[Any]:
-        """Newest first, in as many requests as it takes."""
+    def found(self, experiments: list[str], where: str, *, archived: bool = False) -> Iterator[Any]:
+        """Runs that an MLflow filter finds, newest first, in as many requests as it takes."""
         token = None
         while True:
-            page = self._ask(
+            page = self.ask(
                 "search_runs",
                 experiments,
                 filter_string=where,
+                run_view_type=DELETED_ONLY if archived else ACTIVE_ONLY,
                 max_results=NEWEST,
                 order_by=["attributes.start_time DESC"],
                 page_token=token,
@@ -166,7 +178,7 @@ class Store:
             logging.getLogger(chatty).setLevel(logging.ERROR)
         return MlflowClient(self.tracking_uri)
 
-    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call the client; whatever goes wrong becomes a paragraph."""
         try:
             return getattr(self._client, method)(*args, **kwargs)
@@ -182,7 +194,7 @@ class Store:
             found = RunDatabase(self.database).run(run_id) if self.database is not None else None
         except sqlite3.Error:
             found = None
-        return found or self._ask("get_run", run_id)
+        return found or self.ask("get_run", run_id)
 
     def _summary(self, run: Any) -> dict[str, Any] | None:
         key = (run.info.run_id, run.info.end_time)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import shlex
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ from trainer.core.locations import default_tracking_uri, sqlite_file
 from trainer.tracking.schema import Predictions, Samples
 
 FOLDER = "corrections"  # beside the store
-READ_ONLY = "HEADROOM_READ_ONLY"
 DROP = "✕ drop the image"
 KEEP = "✓ keep the label"
 CHANGE = "correct label"
@@ -48,7 +46,7 @@ def show(info: RunInfo, rows: pd.DataFrame, classes: list[str], *, key: str) -> 
         key: unique on the page.
     """
     path = file_of(info)
-    if os.environ.get(READ_ONLY, "") not in ("", "0") or (rows.empty and not path.exists()):
+    if state.read_only() or (rows.empty and not path.exists()):
         return
     with st.expander("Correct these labels", icon=":material/edit:"):
         try:

@@ -27,6 +27,13 @@ class Page(NamedTuple):
 
 
 HOME = Page("home", "Home", "leaderboard", "all runs, and the best heads with their intervals")
+RUNS = Page(
+    "runs",
+    "Runs",
+    "inventory_2",
+    "find, star, tag, rename and archive any run",
+    of_sweeps=False,
+)
 CURVES = Page(
     "curves", "Loss curves", "show_chart", "training and validation of every trial, by hyperparameter"
 )
@@ -98,6 +105,7 @@ COMPARE = Page(
 SEARCH = Page("search", "Search", "search", "find images by words, or like one of yours", section="Tools")
 PAGES = (
     HOME,
+    RUNS,
     CURVES,
     HYPERPARAMETERS,
     CONFUSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Hashable
 from datetime import datetime
@@ -22,6 +23,7 @@ from trainer.stats.vectors import unit_rows
 from trainer.tracking.schema import Artifact, Kind, RunState, Tag
 
 Made = TypeVar("Made")
+READ_ONLY = "HEADROOM_READ_ONLY"
 RUN = "run"  # query parameter and session key: id of the chosen run
 REPORT = "report"  # the same for the run that the page "Data quality" shows
 ABLATION = "ablation"  # the same for the page "Filter ablations"
@@ -52,6 +54,11 @@ def _sweeps(tracking_uri: str) -> list[RunInfo]:
 @st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
 def _of_kind(tracking_uri: str, kind: Kind) -> list[RunInfo]:
     return _store(tracking_uri).of_kind(kind)
+
+
+@st.cache_data(ttl=LIST_TTL_S, show_spinner=False)
+def _every(tracking_uri: str, archived: bool) -> list[RunInfo]:
+    return _store(tracking_uri).every(archived=archived)
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the run …")
@@ -89,6 +96,28 @@ def sweeps() -> list[RunInfo]:
 def of_kind(kind: Kind) -> list[RunInfo]:
     """All runs of another kind than sweeps, newest first. Raises `StoreProblem`."""
     return _of_kind(default_tracking_uri(), kind)
+
+
+def every_run(*, archived: bool = False) -> list[RunInfo]:
+    """All runs of all kinds that are nobody's child, or those that were archived, newest first. Raises
+    `StoreProblem`."""
+    return _every(default_tracking_uri(), archived)
+
+
+def store() -> Store:
+    """The store that all pages read, to write to it."""
+    return _store(default_tracking_uri())
+
+
+def forget_lists() -> None:
+    """Read the lists of runs anew, because somebody has just changed one."""
+    for listed in (_sweeps, _of_kind, _every):
+        listed.clear()
+
+
+def read_only() -> bool:
+    """Whether pages may write neither to the store nor beside it."""
+    return os.environ.get(READ_ONLY, "") not in ("", "0")
 
 
 def ablations() -> list[RunInfo]:

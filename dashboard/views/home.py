@@ -14,11 +14,12 @@ from dashboard.charts import intervals
 from dashboard.charts import progress as progress_charts
 from dashboard.charts.chart_spec import Drawing, drawing
 from dashboard.frames import trials as trial_frames
+from dashboard.frames.run_list import STAR, STATE_MARKS
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import NEWEST
 from dashboard.ui import headline, layout, leaderboard, state
-from dashboard.ui.pages import COMPARE, HOME
+from dashboard.ui.pages import COMPARE, HOME, RUNS
 from trainer.core.locations import default_tracking_uri, without_password
 from trainer.stats.objective import F1, Objective
 from trainer.tracking.schema import Ablated, Ablation, Artifact, Kind, RunState, Trials
@@ -28,12 +29,6 @@ ABLATIONS = 20  # listed: each costs a read
 SCORE = 140  # pixels of a column with an interval
 ROW_HEIGHT, MOST_HIGH = 31, 400  # pixels, of a row of a table and of a table
 CAPTION_HEIGHT, SUBHEADER_HEIGHT = 45, 45  # with the room between
-STATE_MARKS = {
-    RunState.LIVE: "● live",
-    RunState.DONE: "✓ done",
-    RunState.INTERRUPTED: "‖ interrupted",
-    RunState.FAILED: "✕ failed",
-}
 
 
 def main() -> None:
@@ -103,8 +98,10 @@ def sweep_table(shown_below: str) -> None:
     shown = f"The newest {NEWEST} runs" if len(infos) == NEWEST else text.count(len(infos), "run")
     store = text.plain(without_password(default_tracking_uri()), longest=120)
     layout.sentence(f"{shown} in {store}. Click a row to open it.")
-    if len(infos) > 1:
-        st.page_link(COMPARE.file, label="Compare it with another run", icon=COMPARE.shortcode)
+    with st.container(horizontal=True):
+        if len(infos) > 1:
+            st.page_link(COMPARE.file, label="Compare it with another run", icon=COMPARE.shortcode)
+        st.page_link(RUNS.file, label="All kinds of runs", icon=RUNS.shortcode)
 
 
 def ablation_table() -> None:
@@ -183,7 +180,7 @@ def sweep_rows(infos: list[RunInfo]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "state": STATE_MARKS[info.state],
-            "run": text.clean(info.name, longest=60),
+            "run": (f"{STAR} " if info.starred else "") + text.clean(info.name, longest=60),
             "test score" if several else "test macro-F1": test_score(info, named=several),
             "best val score" if mixed else "best val macro-F1": best_score(info, named=mixed),
             "best so far": list(info.figures.best_so_far) or None,

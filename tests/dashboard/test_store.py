@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -244,19 +245,20 @@ def test_a_sqlite_store_is_listed_as_mlflows_client_lists_it(
     kinds = [None, Kind.EXTRACTION, Kind.ABLATION]
     store = Store(tracking_uri)
 
-    def listed(kind: Kind | None) -> list[tuple[object, ...]]:
-        names, runs = store._in_database(kind)
+    def listed(kind: Kind | None, archived: bool) -> list[tuple[object, ...]]:
+        names, runs = store._in_database(kind, archived)
         return [(names[run.info.experiment_id], *fields_of(run)) for run in runs]
 
-    def through_client(kind: Kind | None) -> list[tuple[object, ...]]:
-        names, runs = store._through_client(kind)
+    def through_client(kind: Kind | None, archived: bool) -> list[tuple[object, ...]]:
+        names, runs = store._through_client(kind, archived)
         return [(names[run.info.experiment_id], *fields_of(run)) for run in runs]
 
-    for kind in kinds:
-        assert listed(kind) == through_client(kind)
+    for kind, archived in product(kinds, (False, True)):
+        assert listed(kind, archived) == through_client(kind, archived)
+    assert len(listed(None, True)) == 1
     with sqlite3.connect(tracking_uri.removeprefix("sqlite:///")) as connection:
         connection.execute("ALTER TABLE latest_metrics RENAME COLUMN is_nan TO is_not_a_number")
-    monkeypatch.setattr(store, "_through_client", lambda kind: ({}, iter([])))
+    monkeypatch.setattr(store, "_through_client", lambda kind, archived: ({}, iter([])))
     assert store.sweeps() == []  # the tables of another version are left to the client
 
 

@@ -48,6 +48,9 @@ class Tag:
     HEARTBEAT = "headroom.heartbeat"  # UNIX seconds of the last heartbeat; of a server's clock
     WRITER = "headroom.writer"  # who writes this run: another value for each start of a command
     USER = "mlflow.user"  # MLflow's own: who started the run
+    NOTE = "mlflow.note.content"  # MLflow's own: what people have written about the run
+    STAR = "headroom.starred"  # there on runs that people have starred
+    ARCHIVED = "headroom.archived"  # UNIX seconds; on runs that people have archived, and their children
     STOPPED = "headroom.stopped"  # why a run was closed early: see Stopped
     TEST_LOOKS = "headroom.test_looks"  # how often this run has answered the test rows
     BUDGET = "headroom.trials"  # of a sweep: --trials of its latest start

@@ -107,7 +107,7 @@ def _searched(
     settings = loop.SearchSettings(seeds=seeds, trials=12, batch_size=12, pruner="median")
     space = load_space()
     space = dataclasses.replace(space, fixed={**space.fixed, "epochs": EPOCHS})
-    searching = study.Study(space, seed=seed, pruner="median", path=8, halves=True)
+    searching = study.Study(space, seed=seed, pruner="median", path=8, thins=True)
     log, scores = trial_log.TrialLog(objective=score), {}
     for step in loop.search(searching, folds, settings):
         log.add(step.ended)

@@ -249,9 +249,11 @@ def progress(trials: pd.DataFrame, version: Hashable, objective: Objective) -> N
         layout.chart(top, best, name="best-trials", alt_text=said, n=text.count(len(trials), "trial"))
     left_out = len(trials) - len(frame)
     without = f" ({left_out} without a score left out)" if left_out else ""
+    fewest, most = int(trials[Trials.SEEDS].min()), int(trials[Trials.SEEDS].max())
+    seeds = text.count(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
     layout.sentence(
         f"Dots: {text.count(len(frame), 'trial')} as they finished, means over "
-        f"{text.count(int(trials[Trials.SEEDS].max()), 'seed')}{without}. Line: best complete one so far. "
+        f"{seeds}{without}. Line: best complete one so far. "
         f"Right: top {len(best)}, 95 % intervals over {trial_frames.interval_over(trials)}."
     )
 

@@ -73,6 +73,11 @@ class _Trial:
     started: float
     rungs: dict[int, float] = field(default_factory=dict)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether some seed is still training on some part."""
+        return self.slot in self.population.running
+
 
 def search(
     study: Study,
@@ -89,6 +94,10 @@ def search(
     survive wait for other survivors, so that the next rung, too, is reached by a full batch. The study learns
     of ended trials only when the caller asks for the next step: by then their records are stored.
 
+    In cross-validation, where a trial takes several times as long, the rungs are reached with the first seed
+    alone, and trials that survive the last of them begin anew with all seeds. Most trials end at a rung, and
+    there one seed tells about as much as several.
+
     Args:
         folds: training and validation rows; of several parts, all validation rows together judge a trial.
         should_stop: called before every step; any result other than "" ends the search. Unfinished trials
@@ -98,6 +107,8 @@ def search(
     stopwatch = stopwatch or Stopwatch()
     stages = rungs(study.space.max_epochs, settings.pruner)
     queues: list[list[_Trial]] = [[] for _ in stages]  # queues[i]: trials waiting to be trained to stages[i]
+    last = len(stages) - 1
+    one_seed = folds.crossed and study.prunes and last > 0 and len(settings.seeds) > 1
     while not (reason := should_stop()):
         left = len(study.requeued) + max(settings.trials - study.proposed, 0)
         stage = _next_stage(queues, settings.batch_size, has_new=left > 0)
@@ -106,16 +117,23 @@ def search(
         with stopwatch.measure(PROPOSING):
             proposals = study.ask(min(settings.batch_size, left)) if stage == 0 else []
         with stopwatch.measure(TRAINING):
+            waited = queues[stage][: settings.batch_size]
+            del queues[stage][: settings.batch_size]
             if stage == 0:
-                batch = _start(proposals, folds, settings)
+                seeds = settings.seeds[:1] if one_seed else settings.seeds
+                batch = _start(proposals, folds, settings, seeds=seeds)
+            elif one_seed and stage == last:
+                batch = _restart(waited, folds, settings)
             else:
-                batch = _gather(queues[stage][: settings.batch_size])
-                del queues[stage][: settings.batch_size]
-            batch[0].population.train(stages[stage], progress=progress)
+                batch = _gather(waited)
+            for population in dict.fromkeys(trial.population for trial in batch):
+                population.train(stages[stage], progress=progress)
         with stopwatch.measure(JUDGING):
-            ended, surviving = _judge(batch, study, folds, epoch=stages[stage])
-            if surviving:
-                queues[stage + 1] += surviving
+            ended, surviving = _judge(
+                batch, study, folds, epoch=stages[stage], anew=one_seed and stage < last
+            )
+            for trial in surviving:
+                queues[stage + 1 if trial.is_running else last].append(trial)
             running = [_record(trial, "running") for queue in queues for trial in queue]
         yield SearchStep(ended, running)
         _tell(study, ended, stopwatch)
@@ -136,16 +154,33 @@ def _next_stage(queues: Sequence[Sequence[_Trial]], batch_size: int, *, has_new:
     return next((stage for stage, queue in enumerate(queues) if queue), None)
 
 
-def _start(proposals: Sequence[Proposal], folds: Folds, settings: SearchSettings) -> list[_Trial]:
-    population = FoldedPopulation(
-        [folds.as_judged(p.spec) for p in proposals],
-        folds.parts,
-        seeds=settings.seeds,
-        precision=settings.precision,
-        slab_bytes=settings.slab_bytes,
-    )
-    now = time.time()
-    return [_Trial(proposal, population, slot, now) for slot, proposal in enumerate(proposals)]
+def _start(
+    proposals: Sequence[Proposal], folds: Folds, settings: SearchSettings, *, seeds: Sequence[int]
+) -> list[_Trial]:
+    """Return new trials; of heads that seeds do not change, all of ``settings.seeds`` cost no more."""
+    now, trials = time.time(), dict[int, _Trial]()
+    for is_random in (False, True):
+        alike = [proposal for proposal in proposals if proposal.spec.is_random == is_random]
+        if not alike:
+            continue
+        population = FoldedPopulation(
+            [folds.as_judged(proposal.spec) for proposal in alike],
+            folds.parts,
+            seeds=seeds if is_random else settings.seeds,
+            precision=settings.precision,
+            slab_bytes=settings.slab_bytes,
+        )
+        trials |= {one.number: _Trial(one, population, slot, now) for slot, one in enumerate(alike)}
+    return [trials[proposal.number] for proposal in proposals]
+
+
+def _restart(trials: Sequence[_Trial], folds: Folds, settings: SearchSettings) -> list[_Trial]:
+    """Return the trials at their beginning, with all seeds."""
+    anew = _start([trial.proposal for trial in trials], folds, settings, seeds=settings.seeds)
+    return [
+        dataclasses.replace(new, started=old.started, rungs=old.rungs)
+        for new, old in zip(anew, trials, strict=True)
+    ]
 
 
 def _gather(trials: Sequence[_Trial]) -> list[_Trial]:
@@ -157,17 +192,19 @@ def _gather(trials: Sequence[_Trial]) -> list[_Trial]:
 
 
 def _judge(
-    batch: Sequence[_Trial], study: Study, folds: Folds, *, epoch: int
+    batch: Sequence[_Trial], study: Study, folds: Folds, *, epoch: int, anew: bool
 ) -> tuple[list[TrialRecord], list[_Trial]]:
     """Report every trial's score; return the ended trials, pruned ones included, and the survivors.
 
     Logistic regressions are not reported: they have converged by now, so descent heads in their first epochs
     cannot be compared with them.
+
+    Args:
+        anew: survivors begin anew; of the trials that seeds change, those that are at their end do, too.
     """
     outcomes = {trial.proposal.number: trial.population.outcome(trial.slot) for trial in batch}
     prunable = [trial.proposal.number for trial in batch if trial.proposal.spec.is_random]
     scores = {number: outcomes[number].score for number in prunable if not outcomes[number].failed}
-    running = set(batch[0].population.running)
     for trial in batch:
         if trial.proposal.number in scores:
             trial.rungs[epoch] = scores[trial.proposal.number]
@@ -175,11 +212,10 @@ def _judge(
     to_prune = set(study.to_prune(better, epoch=epoch))
     ended, surviving = [], []
     for trial in batch:
-        if trial.slot not in running:
-            failed = outcomes[trial.proposal.number].failed
-            ended.append(
-                _record(trial, "failed") if failed else _answered(_record(trial, "complete"), trial, folds)
-            )
+        if outcomes[trial.proposal.number].failed:
+            ended.append(_record(trial, "failed"))
+        elif not trial.is_running and not (anew and trial.proposal.spec.is_random):
+            ended.append(_answered(_record(trial, "complete"), trial, folds))
         elif trial.proposal.number in to_prune:
             record = _record(trial, "pruned", f"Given up at the rung of epoch {epoch}.")
             ended.append(dataclasses.replace(_answered(record, trial, folds), held_out_mc=None))

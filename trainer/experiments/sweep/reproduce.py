@@ -17,7 +17,7 @@ from trainer.experiments.inputs import encoder_settings, read_features, recipe_o
 from trainer.experiments.recorded_head import recorded_head
 from trainer.experiments.sweep.validation import folds_of, plan_validation
 from trainer.stats.objective import objective_named
-from trainer.tracking.schema import Artifact, Curves, Metric, Summary
+from trainer.tracking.schema import Artifact, Curves, Metric, Summary, Trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,10 +57,12 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
     validation = plan_validation(then, features.manifest, recorded["identity"])
     objective = objective_named(then.objective)
     folds = folds_of(features, validation, device, objective)
+    trials = files.table(Artifact.TRIALS)
+    seeds = int(trials.loc[trials[Trials.TRIAL] == number, Trials.SEEDS].iloc[0])  # fewer, if it was pruned
     population = FoldedPopulation(
         [folds.as_judged(spec)],
         folds.parts,
-        seeds=head_seeds(then.seed, then.seeds),
+        seeds=head_seeds(then.seed, seeds),
         precision=recorded["identity"]["precision"],
     )
     population.train(epochs)
@@ -74,7 +76,7 @@ def rerun(config: SweepConfig, run_id: str) -> dict[str, Any]:
         Summary.RUN_ID: run_id,
         "trial": number,
         "epochs": int(curves[Metric.VAL_LOSS].shape[1]),
-        "seeds": then.seeds,
+        "seeds": seeds,
         "apart": apart,
         Summary.ELAPSED_S: round(time.perf_counter() - began, 3),
     }

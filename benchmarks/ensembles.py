@@ -1,4 +1,4 @@
-"""Ensemble or best trial? ``python benchmarks/ensembles.py [--sets 40] [--data FILE.npz …]``.
+"""Ensemble or best trial? ``python benchmarks/ensembles.py [--sets 60] [--data FILE.npz …]``.
 
 Small sets of labelled rows are drawn and searched with five-fold cross-validation (24 trials, two seeds, 30
 epochs). Both the best candidate and the greedy ensemble are trained on all their rows; both then answer many
@@ -135,7 +135,7 @@ def compared(sets: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    flags.add_argument("--sets", type=int, default=40)
+    flags.add_argument("--sets", type=int, default=60)
     flags.add_argument(
         "--data", nargs="*", default=[], help="files of features with train_x, train_y, val_x, val_y"
     )

@@ -95,7 +95,7 @@ def search(
     of ended trials only when the caller asks for the next step: by then their records are stored.
 
     In cross-validation, where a trial takes several times as long, the rungs are reached with the first seed
-    alone, and trials that survive the last of them begin anew with all seeds. Most trials end at a rung, and
+    alone, and trials that survive the last of them restart with all seeds. Most trials end at a rung, and
     there one seed tells about as much as several.
 
     Args:
@@ -130,7 +130,7 @@ def search(
                 population.train(stages[stage], progress=progress)
         with stopwatch.measure(JUDGING):
             ended, surviving = _judge(
-                batch, study, folds, epoch=stages[stage], anew=one_seed and stage < last
+                batch, study, folds, epoch=stages[stage], restarts=one_seed and stage < last
             )
             for trial in surviving:
                 queues[stage + 1 if trial.is_running else last].append(trial)
@@ -176,10 +176,10 @@ def _start(
 
 def _restart(trials: Sequence[_Trial], folds: Folds, settings: SearchSettings) -> list[_Trial]:
     """Return the trials at their beginning, with all seeds."""
-    anew = _start([trial.proposal for trial in trials], folds, settings, seeds=settings.seeds)
+    again = _start([trial.proposal for trial in trials], folds, settings, seeds=settings.seeds)
     return [
         dataclasses.replace(new, started=old.started, rungs=old.rungs)
-        for new, old in zip(anew, trials, strict=True)
+        for new, old in zip(again, trials, strict=True)
     ]
 
 
@@ -192,7 +192,7 @@ def _gather(trials: Sequence[_Trial]) -> list[_Trial]:
 
 
 def _judge(
-    batch: Sequence[_Trial], study: Study, folds: Folds, *, epoch: int, anew: bool
+    batch: Sequence[_Trial], study: Study, folds: Folds, *, epoch: int, restarts: bool
 ) -> tuple[list[TrialRecord], list[_Trial]]:
     """Report every trial's score; return the ended trials, pruned ones included, and the survivors.
 
@@ -200,7 +200,7 @@ def _judge(
     cannot be compared with them.
 
     Args:
-        anew: survivors begin anew; of the trials that seeds change, those that are at their end do, too.
+        restarts: survivors restart; of the trials that seeds change, those that are at their end do, too.
     """
     outcomes = {trial.proposal.number: trial.population.outcome(trial.slot) for trial in batch}
     prunable = [trial.proposal.number for trial in batch if trial.proposal.spec.is_random]
@@ -214,7 +214,7 @@ def _judge(
     for trial in batch:
         if outcomes[trial.proposal.number].failed:
             ended.append(_record(trial, "failed"))
-        elif not trial.is_running and not (anew and trial.proposal.spec.is_random):
+        elif not trial.is_running and not (restarts and trial.proposal.spec.is_random):
             ended.append(_answered(_record(trial, "complete"), trial, folds))
         elif trial.proposal.number in to_prune:
             record = _record(trial, "pruned", f"Given up at the rung of epoch {epoch}.")

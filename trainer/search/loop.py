@@ -109,6 +109,7 @@ def search(
     queues: list[list[_Trial]] = [[] for _ in stages]  # queues[i]: trials waiting to be trained to stages[i]
     last = len(stages) - 1
     one_seed = folds.crossed and study.prunes and last > 0 and len(settings.seeds) > 1
+    first_seeds = settings.seeds[:1] if one_seed else settings.seeds
     while not (reason := should_stop()):
         left = len(study.requeued) + max(settings.trials - study.proposed, 0)
         stage = _next_stage(queues, settings.batch_size, has_new=left > 0)
@@ -120,18 +121,14 @@ def search(
             waited = queues[stage][: settings.batch_size]
             del queues[stage][: settings.batch_size]
             if stage == 0:
-                seeds = settings.seeds[:1] if one_seed else settings.seeds
-                batch = _start(proposals, folds, settings, seeds=seeds)
-            elif one_seed and stage == last:
-                batch = _restart(waited, folds, settings)
+                batch = _start(proposals, folds, settings, seeds=first_seeds)
             else:
-                batch = _gather(waited)
+                batch = _restart(waited, folds, settings) if one_seed and stage == last else _gather(waited)
             for population in dict.fromkeys(trial.population for trial in batch):
                 population.train(stages[stage], progress=progress)
         with stopwatch.measure(JUDGING):
-            ended, surviving = _judge(
-                batch, study, folds, epoch=stages[stage], restarts=one_seed and stage < last
-            )
+            restarts = one_seed and stage < last
+            ended, surviving = _judge(batch, study, folds, epoch=stages[stage], restarts=restarts)
             for trial in surviving:
                 queues[stage + 1 if trial.is_running else last].append(trial)
             running = [_record(trial, "running") for queue in queues for trial in queue]

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PACKAGE = __name__.partition(".")[0]
+AGAIN_S = 0.05  # until a signal that nobody could hear comes again
 HELD_S = 10.0  # how long a first signal waits before a further one ends what holds it
 
 
@@ -44,6 +45,7 @@ def end_once() -> None:
     ignores, as nohup does with SIGHUP, stays ignored.
     """
     _hear(_raise)
+    sys.unraisablehook = _heard_again(sys.unraisablehook)
     atexit.register(_hear, signal.SIG_IGN)  # as it exits, Python would let them kill the process
 
 
@@ -131,6 +133,22 @@ def _raise(number: int, frame: FrameType | None) -> None:
         _held.number, _held.since_s = number, time.monotonic()
     elif not _held.blocks or time.monotonic() - _held.since_s > HELD_S:
         raise Terminated(number)
+
+
+def _heard_again(report: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return a hook that lets a signal come again if it met a finalizer (``__del__``): what is raised there
+    goes no further, and Python would print a traceback of it."""
+
+    def hook(unraisable: Any) -> None:
+        error = unraisable.exc_value
+        if not isinstance(error, Terminated):
+            report(unraisable)
+            return
+        again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), error.exit_code - 128))
+        again.daemon = True
+        again.start()
+
+    return hook
 
 
 def _is_ending() -> bool:

@@ -28,7 +28,7 @@ BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
 SCORE = 140  # pixels of a column with an interval
 ROW_HEIGHT, MOST_HIGH = 31, 400  # pixels, of a row of a table and of a table
-CAPTION_HEIGHT, SUBHEADER_HEIGHT = 45, 45  # with the room between
+CAPTION_HEIGHT, SUBHEADER_HEIGHT, LINKS_HEIGHT = 45, 45, 46  # with the room between
 
 
 def main() -> None:
@@ -59,7 +59,8 @@ def main() -> None:
 def lists_height(infos: list[RunInfo], others: list[RunInfo]) -> int:
     """Return how many pixels the tables above the chosen run will take, about."""
     tables = [table_height(len(infos))] + ([table_height(min(len(others), ABLATIONS))] if others else [])
-    return sum(tables) + len(tables) * CAPTION_HEIGHT + (SUBHEADER_HEIGHT if others else 0)
+    captions = len(tables) * CAPTION_HEIGHT
+    return sum(tables) + captions + LINKS_HEIGHT + (SUBHEADER_HEIGHT if others else 0)
 
 
 def table_height(rows: int) -> int:

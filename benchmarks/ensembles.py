@@ -16,7 +16,6 @@ trial on new rows, as a mean over sets with its 95 % interval.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -29,7 +28,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.honesty_checks.expectation_check import _gaussian_classes as gaussian_classes  # noqa: E402
+from benchmarks.honesty_checks.small_search import gaussian_classes, search_small  # noqa: E402
 from trainer.stats.intervals import accuracy, confusion_matrix, f1_macro, mean_difference  # noqa: E402
 
 GAUSSIAN = "gaussian"
@@ -55,45 +54,21 @@ def drawn(source: str, random: np.random.Generator) -> list[tuple[np.ndarray, np
     return [(x_nd[learned], label_n[learned]), (x_nd[new], label_n[new])]
 
 
-def searched(x_nd: np.ndarray, label_n: np.ndarray, seed: int) -> dict[str, Any]:
+def searched(learned: tuple[np.ndarray, np.ndarray], seed: int) -> dict[str, Any]:
     """Both heads, trained on all rows, and which rule takes the ensemble."""
     from trainer.heads.ensemble import greedy_weights, mean_of
-    from trainer.heads.folds import assign_folds
-    from trainer.heads.resampling import crossed
-    from trainer.heads.training_data import to_training_data
-    from trainer.search import loop, refit, study, trial_log
-    from trainer.search.space import load_space
 
-    classes, unit_n = int(label_n.max()) + 1, np.arange(len(label_n))
-    learning = to_training_data((x_nd, label_n), (x_nd[:0], label_n[:0]), classes=classes)
-    folds = crossed(learning, assign_folds(label_n, unit_n, folds=5, repeats=1, seed=seed), unit_n)
-    seeds = study.head_seeds(seed, 2)
-    space = load_space()
-    space = dataclasses.replace(space, fixed={**space.fixed, "epochs": EPOCHS})
-    searching = study.Study(space, seed=seed, pruner="median", path=TRIALS // 2, thins=True)
-    settings = loop.SearchSettings(seeds=seeds, trials=TRIALS, batch_size=12, pruner="median")
-    log = trial_log.TrialLog()
-    for step in loop.search(searching, folds, settings):
-        log.add(step.ended)
-    best = trial_log.best_trials(log.finished, cells=label_n.size * classes)
-    found = refit.candidates(best, log.held_out, folds.judged_labels)
-    choice = refit.choose(found, folds.judged_labels, unit_n, seed=seed)
+    done = search_small(learned, seed=seed, trials=TRIALS, path=TRIALS // 2, epochs=EPOCHS)
+    choice, found = done.choice, done.found
     every_kmc = np.stack([one.probability_mc for one in found])
-    weight_k = greedy_weights(every_kmc, folds.judged_labels, seed=seed)
+    weight_k = greedy_weights(every_kmc, done.folds.judged_labels, seed=seed)
     ensemble = {one.trial.number: float(w) for one, w in zip(found, weight_k, strict=True) if w}
     chosen = {
         "best": ({found[0].trial.number: 1.0}, found[0].probability_mc),
         "ensemble": (ensemble, mean_of(every_kmc, weight_k)),
     }
     heads = {
-        name: refit.hand_over(
-            found,
-            choice._replace(weights=weights, probability_mc=p_mc),
-            folds,
-            seeds=seeds,
-            precision="float32",
-            refit=True,
-        )[0].head
+        name: done.hand_over(choice._replace(weights=weights, probability_mc=p_mc))
         for name, (weights, p_mc) in chosen.items()
     }
     not_worse = choice.lead.high >= 0
@@ -107,8 +82,8 @@ def of_one_set(job: tuple[str, int]) -> dict[str, Any]:
 
     torch.set_num_threads(1)  # as many processes as processors
     source, number = job
-    (x_nd, label_n), (new_nd, new_label_n) = drawn(source, np.random.default_rng(number))
-    found = searched(x_nd, label_n, number)
+    learned, (new_nd, new_label_n) = drawn(source, np.random.default_rng(number))
+    found = searched(learned, number)
     worth = {}
     for name, head in found["heads"].items():
         p_nc = head.probabilities(torch.as_tensor(new_nd)).numpy()

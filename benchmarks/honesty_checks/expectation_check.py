@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.honesty_checks.shares import Figures, progress
+from benchmarks.honesty_checks.small_search import CLASSES, gaussian_classes, search_small
 
-CLASSES, FEATURES, ROWS, NEW_ROWS = 8, 48, 250, 20_000
 EPOCHS = 20
 
 
@@ -48,8 +47,8 @@ def _of_one_objective(job: tuple[str, int]) -> dict[str, tuple[Any, float]]:
     torch.set_num_threads(1)
     name, number = job
     objective = objective_named(name)
-    (x_nd, label_n), (new_nd, new_label_n) = _gaussian_classes(np.random.default_rng(number))
-    final, expected, uncorrected, _ = _searched(x_nd, label_n, seed=number, objective=name)
+    learned, (new_nd, new_label_n) = gaussian_classes(np.random.default_rng(number))
+    final, expected, uncorrected, _ = _searched(learned, seed=number, objective=name)
     truth = objective.of(new_label_n, final.probabilities(torch.as_tensor(new_nd)).numpy()).value
     return {
         f"expected_{objective.metric}": (expected.objective, truth),
@@ -64,8 +63,8 @@ def _of_one_set(number: int) -> dict[str, tuple[Any, float]]:
     from trainer.stats.intervals import mean_over_seeds
 
     torch.set_num_threads(1)  # as many processes as processors
-    (x_nd, label_n), (new_nd, new_label_n) = _gaussian_classes(np.random.default_rng(number))
-    final, expected, uncorrected, score_s = _searched(x_nd, label_n, seed=number)
+    learned, (new_nd, new_label_n) = gaussian_classes(np.random.default_rng(number))
+    final, expected, uncorrected, score_s = _searched(learned, seed=number)
     f1, accuracy = _scores(new_label_n, final.probabilities(torch.as_tensor(new_nd)).numpy().argmax(1))
     return {
         "expected_f1_macro": (expected.f1_macro, f1),
@@ -75,49 +74,19 @@ def _of_one_set(number: int) -> dict[str, tuple[Any, float]]:
     }
 
 
-def _gaussian_classes(random: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return rows to learn from and new rows of the same classes, which share a covariance."""
-    means_cd = random.normal(size=(CLASSES, FEATURES)) * 0.17
-    mix_dd = random.normal(size=(FEATURES, FEATURES)) / np.sqrt(FEATURES) * 0.8 + np.eye(FEATURES) * 0.6
-    drawn = []
-    for rows in (ROWS, NEW_ROWS):
-        label_n = random.integers(0, CLASSES, rows)
-        noise_nd = random.normal(size=(rows, FEATURES)) @ mix_dd
-        drawn.append(((means_cd[label_n] + noise_nd).astype(np.float32), label_n))
-    return drawn
-
-
 def _searched(
-    x_nd: np.ndarray, label_n: np.ndarray, *, seed: int, objective: str = "f1"
+    learned: tuple[np.ndarray, np.ndarray], *, seed: int, objective: str = "f1"
 ) -> tuple[Any, Any, Any, np.ndarray]:
     """Return the final head of a cross-validated search, what it expects with and without the learning curve,
     and the scores of the best trial by seed."""
-    from trainer.heads.folds import assign_folds
-    from trainer.heads.resampling import crossed
-    from trainer.heads.training_data import to_training_data
-    from trainer.search import expectation, loop, refit, study, trial_log
-    from trainer.search.space import load_space
-    from trainer.stats.objective import objective_named
+    from trainer.search import expectation, refit
 
-    score = objective_named(objective)
-    learning = to_training_data((x_nd, label_n), (x_nd[:0], label_n[:0]), classes=CLASSES).judged_by(score)
-    unit_n = np.arange(len(label_n))
-    folds = crossed(learning, assign_folds(label_n, unit_n, folds=5, repeats=1, seed=seed), unit_n)
-    seeds = study.head_seeds(seed, 2)
-    settings = loop.SearchSettings(seeds=seeds, trials=12, batch_size=12, pruner="median")
-    space = load_space()
-    space = dataclasses.replace(space, fixed={**space.fixed, "epochs": EPOCHS})
-    searching = study.Study(space, seed=seed, pruner="median", path=8, thins=True)
-    log, scores = trial_log.TrialLog(objective=score), {}
-    for step in loop.search(searching, folds, settings):
-        log.add(step.ended)
-        scores |= {record.number: record.outcome.score_s for record in step.ended}
-    best = trial_log.best_trials(log.finished, cells=label_n.size * CLASSES)
-    found = refit.candidates(best, log.held_out, folds.judged_labels, score)
-    choice = refit.choose(found, folds.judged_labels, unit_n, score, seed=seed)
-    heads = refit.hand_over(found, choice, folds, seeds=seeds, precision="float32", refit=True)
-    expected, uncorrected = (expectation.expect(found, folds, seed=seed, refit=r) for r in (True, False))
-    return heads[0].head, expected, uncorrected, scores[refit.ranking(log.finished)[0].number]
+    done = search_small(learned, seed=seed, trials=12, path=8, epochs=EPOCHS, objective=objective)
+    expected, uncorrected = (
+        expectation.expect(done.found, done.folds, seed=seed, refit=r) for r in (True, False)
+    )
+    best = refit.ranking(done.log.finished)[0].number
+    return done.hand_over(done.choice), expected, uncorrected, done.score_s[best]
 
 
 def _scores(label_n: np.ndarray, pred_n: np.ndarray) -> tuple[float, float]:

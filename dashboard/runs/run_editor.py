@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import OF_PROGRAMS
@@ -81,11 +82,12 @@ def restore(store: Store, run_ids: Iterable[str]) -> None:
         run = store.ask("get_run", run_id)
         for one in [*_children(store, run, archived=True), run]:
             store.ask("restore_run", one.info.run_id)
-            _remove(store, one.info.run_id, Tag.ARCHIVED)
+            if Tag.ARCHIVED in one.data.tags:
+                store.ask("delete_tag", one.info.run_id, Tag.ARCHIVED)
 
 
-def _children(store: Store, run: object, *, archived: bool = False) -> list[object]:
-    info = run.info  # type: ignore[attr-defined]
+def _children(store: Store, run: Any, *, archived: bool = False) -> list[Any]:
+    info = run.info
     below = store.found([info.experiment_id], f"tags.`{Tag.PARENT}` = '{info.run_id}'", archived=archived)
     return [one for one in below if not archived or Tag.ARCHIVED in one.data.tags]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -23,6 +24,7 @@ from trainer.core.locations import default_tracking_uri, without_password
 from trainer.tracking.schema import SCHEMA_VERSION, SWEEP_KINDS, RunState, Stopped
 
 Made = TypeVar("Made")
+ROW_HEIGHT = 31  # pixels, of a table
 RUN_SHOWN = "run-shown"  # session: name of the run that a page is about
 LOOKS = {  # state → (icon, colour of the badge)
     RunState.LIVE: (":material/play_circle:", "blue"),
@@ -99,6 +101,17 @@ def room(key: str, height: int) -> DeltaGenerator:
     """
     st.html(f"<style>.st-key-{key} {{min-height: {height}px}}</style>")
     return st.container(key=key)
+
+
+def table_height(rows: int, *, most: int = 400) -> int:
+    """Return how many pixels a table takes, up to ``most``; a browser draws it after all else."""
+    return min(ROW_HEIGHT * (rows + 1) + 2, most)
+
+
+def key_of_rows(name: str, ids: Sequence[str]) -> str:
+    """Return the key of a table whose rows can be ticked: with other rows another one, so that ticks do not
+    pass to what stands in their place."""
+    return f"{name}-{hashlib.blake2b(''.join(ids).encode(), digest_size=6).hexdigest()}"
 
 
 class Place:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable
 from typing import Any
 
@@ -27,8 +26,7 @@ from trainer.tracking.schema import Ablated, Ablation, Artifact, Kind, RunState,
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
 SCORE = 140  # pixels of a column with an interval
-ROW_HEIGHT, MOST_HIGH = 31, 400  # pixels, of a row of a table and of a table
-CAPTION_HEIGHT, SUBHEADER_HEIGHT, LINKS_HEIGHT = 45, 45, 46  # with the room between
+CAPTION_HEIGHT, SUBHEADER_HEIGHT, LINKS_HEIGHT = 45, 45, 46  # pixels, with the room between
 
 
 def main() -> None:
@@ -58,14 +56,10 @@ def main() -> None:
 
 def lists_height(infos: list[RunInfo], others: list[RunInfo]) -> int:
     """Return how many pixels the tables above the chosen run will take, about."""
-    tables = [table_height(len(infos))] + ([table_height(min(len(others), ABLATIONS))] if others else [])
-    captions = len(tables) * CAPTION_HEIGHT
-    return sum(tables) + captions + LINKS_HEIGHT + (SUBHEADER_HEIGHT if others else 0)
-
-
-def table_height(rows: int) -> int:
-    """Return how many pixels a table takes, which a browser draws after all else."""
-    return min(ROW_HEIGHT * (rows + 1) + 2, MOST_HIGH)
+    height = layout.table_height(len(infos)) + CAPTION_HEIGHT + LINKS_HEIGHT
+    if others:
+        height += SUBHEADER_HEIGHT + layout.table_height(min(len(others), ABLATIONS)) + CAPTION_HEIGHT
+    return height
 
 
 def sweep_table(shown_below: str) -> None:
@@ -75,7 +69,7 @@ def sweep_table(shown_below: str) -> None:
     # would answer with another click.
     chosen = state.chosen(infos).run_id
     ids = [info.run_id for info in infos]
-    key = "sweeps-" + hashlib.blake2b("".join(ids).encode(), digest_size=6).hexdigest()
+    key = layout.key_of_rows("sweeps", ids)
     rows = [ids.index(chosen)]
     if key not in st.session_state or st.session_state[key]["selection"]["rows"] != rows:
         st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
@@ -85,7 +79,7 @@ def sweep_table(shown_below: str) -> None:
         if picked:
             state.choose(ids[picked[0]])
 
-    layout.room("room-of-sweeps", table_height(len(infos))).dataframe(
+    layout.room("room-of-sweeps", layout.table_height(len(infos))).dataframe(
         sweep_rows(infos),
         key=key,
         on_select=opened,
@@ -111,7 +105,7 @@ def ablation_table() -> None:
     infos = state.ablations()
     shown = infos[:ABLATIONS]
     picked = (
-        layout.room("room-of-ablations", table_height(len(shown)))
+        layout.room("room-of-ablations", layout.table_height(len(shown)))
         .dataframe(
             pd.DataFrame(ablation_row(info, state.summary(info)) for info in shown),
             key="ablations",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +28,7 @@ from dashboard.ui.pages import RUNS as PAGE
 from trainer.core.locations import default_tracking_uri
 from trainer.tracking.schema import SWEEP_KINDS, Kind, RunState
 
-ROW_HEIGHT, MOST_HIGH = 31, 560  # pixels, of a row and of the table
+MOST_HIGH = 560  # pixels of the table
 LONGEST_NOTE, LONGEST_NAME = 5000, 200  # characters
 PAGES: dict[Kind | None, tuple[Page, str]] = {  # where a run is shown, and the parameter that names it
     Kind.ABLATION: (ABLATION, state.ABLATION),
@@ -93,16 +92,15 @@ def choose(infos: list[RunInfo]) -> tuple[list[RunInfo], str | None]:
 
 def table(infos: list[RunInfo], by: str | None) -> list[RunInfo]:
     """The list. Returns the runs whose rows are ticked."""
-    ids = "".join(info.run_id for info in infos)
     picked = st.dataframe(
         run_list.rows(infos, first=by),
-        key="runs-" + hashlib.blake2b(ids.encode(), digest_size=6).hexdigest(),  # other rows, other ticks
+        key=layout.key_of_rows("runs", [info.run_id for info in infos]),
         on_select="rerun",
         selection_mode="multi-row",
         hide_index=True,
         placeholder="–",
         column_config=COLUMNS,
-        height=min(ROW_HEIGHT * (len(infos) + 1) + 2, MOST_HIGH),
+        height=layout.table_height(len(infos), most=MOST_HIGH),
     )
     return [infos[row] for row in picked["selection"]["rows"] if row < len(infos)]
 

@@ -28,7 +28,7 @@ SHRINKAGES = (0.3, 0.1, 0.5, 0.03, 0.8, 0.2, 0.05, 1.0)  # of the discriminants 
 PATH_LENGTH = STRENGTHS * 2 + len(SHRINKAGES)  # the most linear heads at the start of a study
 QUASI_RANDOM_TRIALS = 16  # before the estimator proposes
 RUNG_FACTOR = 3
-LEAST_THINNED = 4  # trials that reach a rung together, for all but the best third to be pruned
+LEAST_COMPARED = 4  # trials that reach a rung together, for all but the best third to be pruned
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -110,9 +110,9 @@ class Study:
 
     Args:
         path: number of linear heads at the start, at most `PATH_LENGTH`.
-        thins: of the trials that reach a rung together only the best third goes on, as in successive halving
-            (Jamieson & Talwalkar 2016). Optuna's median pruner compares with trials that have ended, of which
-            the first batches have none.
+        best_third: of the trials that reach a rung together only the best third goes on, as in successive
+            halving (Jamieson & Talwalkar 2016). Optuna's median pruner compares with trials that have ended,
+            of which the first batches have none.
         sized: rank trials by Pareto fronts of score and head size, and prune none.
     """
 
@@ -124,10 +124,10 @@ class Study:
         pruner: Pruner,
         path: int = PATH_LENGTH,
         sized: bool = False,
-        thins: bool = False,
+        best_third: bool = False,
     ) -> None:
         self.space, self.seed, self.sized = space, seed, sized
-        self.thins = thins and pruner == "median"
+        self.best_third = best_third and pruner == "median"
         self.path = linear_path(space)[:path]
         self._optuna = optuna.create_study(direction="maximize", pruner=_pruner(pruner, space.max_epochs))
         self.prunes = not sized and pruner != "none"
@@ -207,7 +207,7 @@ class Study:
         for number, score in scores.items():
             self._running[number].report(score, epoch)
         pruned = {number for number in scores if self._running[number].should_prune()}
-        if self.thins and len(scores) >= LEAST_THINNED and epoch < self.space.max_epochs:
+        if self.best_third and len(scores) >= LEAST_COMPARED and epoch < self.space.max_epochs:
             best_first = sorted(scores, key=lambda number: -scores[number])
             pruned |= set(best_first[math.ceil(len(scores) / RUNG_FACTOR) :])
         return [number for number in scores if number in pruned]

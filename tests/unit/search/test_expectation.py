@@ -47,6 +47,7 @@ def test_luck_in_choosing_does_not_count() -> None:
     said = {number: np.log(random.dirichlet(np.ones(CLASSES), ROWS)) for number in range(40)}
     trials = [FinishedTrial(number, GDA, "complete", 0.5, {}) for number in said]
     found = candidates(trials, said, by.judged_labels)
+    assert found[0].leading_score > 0.40
     assert choose(found, by.judged_labels, np.arange(ROWS), seed=0).leading_score > 1 / CLASSES + 0.05
     pred_m = answers_of_procedure(found, by, seed=0).argmax(1)
     assert (pred_m == by.judged_labels).mean() == pytest.approx(1 / CLASSES, abs=0.08)

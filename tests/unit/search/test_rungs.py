@@ -39,7 +39,7 @@ def space(tmp_path: Path) -> Space:
 
 
 def searched(space: Space, *, pruner: Pruner = "median") -> list[TrialRecord]:
-    study = Study(space, seed=1, pruner=pruner, path=4, thins=True)
+    study = Study(space, seed=1, pruner=pruner, path=4, best_third=True)
     settings = SearchSettings(seeds=SEEDS, trials=28, batch_size=8, pruner=pruner)
     return [record for step in search(study, folds(), settings) for record in step.ended]
 
@@ -85,7 +85,7 @@ def test_the_score_at_a_rung_is_that_of_the_first_seed(space: Space) -> None:
 
 
 def test_of_trials_that_reach_a_rung_together_the_best_third_goes_on(space: Space) -> None:
-    study = Study(space, seed=0, pruner="median", path=0, thins=True)
+    study = Study(space, seed=0, pruner="median", path=0, best_third=True)
     numbers = [proposal.number for proposal in study.ask(10)]
     scores = {
         number: float(rank) for rank, number in enumerate(np.random.default_rng(0).permutation(numbers))

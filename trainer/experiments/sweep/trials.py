@@ -107,7 +107,7 @@ def run_trials(
         pruner=config.pruner,
         path=config.trials // 2,
         sized=config.objective == WITH_SIZE,
-        thins=folds.crossed,  # each of these trials takes several times as long
+        best_third=folds.crossed,  # each of these trials takes several times as long
     )
     study.recall(trial_log.finished)
     study.requeue(trial_log.interrupted)

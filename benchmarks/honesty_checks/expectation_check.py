@@ -51,8 +51,8 @@ def _of_one_objective(job: tuple[str, int]) -> dict[str, tuple[Any, float]]:
     final, expected, uncorrected, _ = _searched(learned, seed=number, objective=name)
     truth = objective.of(new_label_n, final.probabilities(torch.as_tensor(new_nd)).numpy()).value
     return {
-        f"expected_{objective.metric}": (expected.objective, truth),
-        f"without_learning_curve_{objective.metric}": (uncorrected.objective, truth),
+        f"expected_{objective.metric}": (expected.scores[objective], truth),
+        f"without_learning_curve_{objective.metric}": (uncorrected.scores[objective], truth),
     }
 
 

@@ -61,8 +61,7 @@ dashboard: .venv/.ready
 	@$(BIN)/python -m trainer dashboard
 
 ui: .venv/.ready
-	@store=$$($(BIN)/python -c 'from trainer.core.locations import default_tracking_uri; from trainer.tracking import database; \
-		uri = default_tracking_uri(); database.prepare(uri); print(uri)') \
+	@store=$$($(BIN)/python -c 'from trainer.tracking import mlflow_pages; print(mlflow_pages.prepare($(UI_PORT)))') \
 		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)
 
 # Tests wait for servers and browsers a fifth of their time, in which the linters work; these speak at the end.

@@ -42,6 +42,7 @@ from trainer.tracking.client import (
     parent_of,
     read_artifact,
 )
+from trainer.tracking.dataset_input import log_dataset
 from trainer.tracking.schema import HEARTBEAT_LOST_S, SCHEMA_VERSION, Artifact, Kind, RunState, Stopped, Tag
 from trainer.tracking.server import ServerAway, Unsent, clock
 from trainer.tracking.studies import state_of, test_looks, this_user
@@ -131,6 +132,7 @@ class RunWriter:
                 writer.file(artifact, content)
             writer.file(Artifact.CONFIG, config_yaml.encode())
             writer._log(writer.run_id, params=params)
+            log_dataset(client, writer.run_id, all_tags)
             writer._heart.start()
             if_it_fails.pop_all()
         return writer

@@ -31,6 +31,7 @@ from trainer.experiments.child_runs import Mirror
 from trainer.search.trial_log import TrialLog
 from trainer.tracking import claims, client, schema
 from trainer.tracking.children import ChildRun
+from trainer.tracking.dataset_input import log_dataset
 from trainer.tracking.schema import Artifact, Kind, RunState, Stopped, Tag, TrialState
 from trainer.tracking.studies import close_lost_runs, find_study
 from trainer.tracking.writer import RunWriter
@@ -596,3 +597,40 @@ def test_a_sweep_that_is_resumed_with_more_trials_has_the_new_number_on_record(t
     run = MlflowClient(tracking_uri).get_run(writer.run_id)
     assert run.data.tags[Tag.BUDGET] == "5"
     assert run.data.params["trials"] == "2"
+
+
+def test_mlflow_knows_the_data_of_a_run_as_its_data_set(tracking_uri: str) -> None:
+    digest = "4f" * 32
+    about = {Tag.DIGEST: digest, Tag.DATA_SUMMARY: "Classes (2): cat 1, dog 1"}
+    runs = []
+    for study in ("one", "two"):
+        with start(tracking_uri, study=study, tags={**about, Tag.DATA: "/data/" + "d" * 600}) as writer:
+            runs.append(writer.run_id)
+    with start(tracking_uri, study="without data") as writer:
+        without = writer.run_id
+    found = MlflowClient(tracking_uri)
+    (one,), (two,) = (found.get_run(run_id).inputs.dataset_inputs for run_id in runs)
+    assert one.dataset.to_dictionary() == two.dataset.to_dictionary()
+    assert one.dataset.name == "/data/" + "d" * 493 + "…"
+    assert digest.startswith(one.dataset.digest)
+    assert json.loads(one.dataset.profile) == {"summary": about[Tag.DATA_SUMMARY]}
+    assert not found.get_run(without).inputs.dataset_inputs
+
+
+def test_two_commands_that_note_the_same_data_at_once_both_have_it(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {Tag.DIGEST: "4f" * 32, Tag.DATA: "/data"}
+    with start(tracking_uri, study="one") as one, start(tracking_uri, study="two") as two:
+        asked = MlflowClient.log_inputs
+
+        def late(self: MlflowClient, run_id: str, **given: object) -> None:
+            """Another command notes the data after this one has looked for them, and before it writes."""
+            monkeypatch.setattr(MlflowClient, "log_inputs", asked)
+            log_dataset(MlflowClient(tracking_uri), one.run_id, about)
+            raise MlflowException("UNIQUE constraint failed: datasets.experiment_id, datasets.name")
+
+        monkeypatch.setattr(MlflowClient, "log_inputs", late)
+        log_dataset(MlflowClient(tracking_uri), two.run_id, about)
+        for writer in (one, two):
+            assert len(MlflowClient(tracking_uri).get_run(writer.run_id).inputs.dataset_inputs) == 1

@@ -21,12 +21,14 @@ NARROW = "windowSize()[0] < 600"  # in Vega: a telephone
 MOST_NAMED = 60  # classes; of more, some names are left out
 
 
-def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart | alt.FacetChart:
-    """`ablation.forest`: effects with intervals, filled where significant after correction. A click anywhere
-    in a row selects its cell.
+def forest(
+    frame: pd.DataFrame, *, title: str, selected: int | None = None
+) -> alt.LayerChart | alt.FacetChart:
+    """`ablation.forest`: effects with intervals, filled where significant after correction.
 
     Args:
-        selected: number of the cell that stands out.
+        selected: number of the cell that stands out; a click anywhere in a row selects another. None: no cell
+            does, and a click does nothing.
     """
     stars = np.where(frame["chosen"], "★ ", "")
     frame = frame.assign(name=stars + frame["name"].astype(str))
@@ -37,7 +39,11 @@ def forest(frame: pd.DataFrame, *, title: str, selected: int) -> alt.LayerChart 
         .mark_rect(color=GREY, opacity=0.22, cornerRadius=3, aria=False)
         .encode(y=y)
     )
-    layers = [band, *forest_layers(frame, y, title=title), _clickable(frame, y)]
+    told = _told(frame, y)
+    if selected is not None:
+        pick = alt.selection_point(name="cell", fields=["number"], on="click", empty=False, toggle=False)
+        told = told.add_params(pick)
+    layers = [band, *forest_layers(frame, y, title=title), told]
     return alt.layer(*layers).properties(**rows_high(len(order), 28))
 
 
@@ -53,10 +59,9 @@ def _names() -> alt.Axis:
     )
 
 
-def _clickable(frame: pd.DataFrame, y: alt.Y) -> alt.Chart:
+def _told(frame: pd.DataFrame, y: alt.Y) -> alt.Chart:
     """The whole row of each cell, unseen, for the pointer."""
     cells = _row_words(frame)
-    pick = alt.selection_point(name="cell", fields=["number"], on="click", empty=False, toggle=False)
     return (
         alt.Chart(cells)
         .mark_rect(opacity=0, cursor="pointer")
@@ -69,7 +74,6 @@ def _clickable(frame: pd.DataFrame, y: alt.Y) -> alt.Chart:
                 alt.Tooltip("verdict:N"),
             ],
         )
-        .add_params(pick)
     )
 
 

@@ -46,6 +46,11 @@ def curves(roc: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def least_rate(summary: dict[str, Any]) -> float:
+    """The lowest false accept rate to draw: the power of ten that so many pairs reach."""
+    return 10 ** -float(len(str(max(summary[Verified.DIFFERENT], 10))) - 1)
+
+
 def deviates(rate: pd.Series) -> pd.Series:
     """Of the normal distribution; null outside of what the DET chart shows."""
     normal = NormalDist()

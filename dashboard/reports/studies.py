@@ -7,7 +7,7 @@ import pandas as pd
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
-from dashboard.reports import document
+from dashboard.reports import ablation, document, verification
 from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import Store
 from trainer.tracking.schema import (
@@ -32,10 +32,16 @@ ADVICE = {
 
 
 def sections(store: Store, info: RunInfo) -> list[str]:
-    """The sections of a fusion, a zero-shot run, a comparison of encoders or an ablation."""
+    """The sections of a run that is no sweep."""
     assert info.kind is not None
     summary = store.summary(info.run_id) or {}
     found = [conclusion(str(summary.get(ADVICE[info.kind], "")))]
+    filters = store.table(info.run_id, Artifact.ABLATION) if info.kind is Kind.ABLATION else None
+    roc = store.table(info.run_id, Artifact.ROC) if info.kind is Kind.VERIFICATION else None
+    if filters is not None and len(filters):
+        found += ablation.sections(filters)
+    if roc is not None and summary:
+        found += verification.sections(roc, summary)
     methods = store.table(info.run_id, Artifact.METHODS)
     pairs = store.table(info.run_id, Artifact.METHOD_PAIRS)
     if methods is not None and Methods.F1_MACRO in methods and len(methods):

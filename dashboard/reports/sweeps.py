@@ -16,10 +16,11 @@ from dashboard.frames import headline
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import trials as trial_frames
 from dashboard.frames.predictions import BEST
-from dashboard.reports import document
+from dashboard.reports import document, labels, numbers
+from dashboard.reports.thumbnails import with_images
 from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import Store
-from trainer.tracking.schema import Artifact, Curves, Predictions, Samples, Summary, Trials, TrialState
+from trainer.tracking.schema import Artifact, Curves, Predictions, Summary, Trials, TrialState
 
 TEST = "test"
 BEST_TRIALS = 10
@@ -35,11 +36,10 @@ def sections(store: Store, info: RunInfo) -> list[str]:
     trials = store.table(info.run_id, Artifact.TRIALS)
     found = [verdict(info, summary)]
     answers = store.table(info.run_id, Artifact.PREDICTIONS)
-    if answers is not None and Predictions.PRED in answers:
+    if answers is not None:
         rows = answers[(answers[Predictions.HEAD] == BEST) & (answers[Predictions.SPLIT] == TEST)]
         if len(rows):
-            images = store.table(info.run_id, Artifact.SAMPLES)
-            found += of_classes(rows, summary.get(Summary.CLASSES, []), images)
+            found += of_answers(rows, summary, store.table(info.run_id, Artifact.SAMPLES))
     if trials is not None and len(trials):
         found += search(info, trials, store.table(info.run_id, Artifact.CURVES))
     return found
@@ -62,6 +62,15 @@ def verdict(info: RunInfo, summary: dict[str, Any]) -> str:
             document.paragraph(over, "quiet"),
         ]
     )
+
+
+def of_answers(rows: pd.DataFrame, summary: dict[str, Any], images: pd.DataFrame | None) -> list[str]:
+    """What the final head says of the test rows, whatever is predicted."""
+    if Predictions.NUMBER in rows:
+        return numbers.sections(rows, images)
+    if Predictions.LABEL_PROBABILITIES in rows:
+        return labels.sections(rows, summary, images)
+    return of_classes(rows, summary.get(Summary.CLASSES, []), images) if Predictions.PRED in rows else []
 
 
 def of_classes(rows: pd.DataFrame, logged: list[str], samples: pd.DataFrame | None) -> list[str]:
@@ -138,18 +147,6 @@ def mistakes(rows: pd.DataFrame, shown: dict[str, str], samples: pd.DataFrame | 
             }
         )
     )
-
-
-def with_images(rows: pd.DataFrame, samples: pd.DataFrame | None) -> list[tuple[bytes, dict[Hashable, Any]]]:
-    """The rows that have a thumbnail, with it."""
-    if samples is None or Samples.THUMBNAIL not in samples:
-        return []
-    image_of = samples.drop_duplicates(Samples.SAMPLE_ID).set_index(Samples.SAMPLE_ID)[Samples.THUMBNAIL]
-    return [
-        (image, row)
-        for row in rows.to_dict("records")
-        if isinstance(image := image_of.get(row[Predictions.SAMPLE_ID]), bytes)
-    ]
 
 
 def _confidence(row: dict[Hashable, Any]) -> str:

@@ -102,7 +102,7 @@ def headline(summary: dict[str, Any]) -> None:
 def curves(info: RunInfo, roc: pd.DataFrame, summary: dict[str, Any]) -> None:
     frame = verification.curves(roc)
     same, different = summary[Verified.SAME], summary[Verified.DIFFERENT]
-    least = 10 ** -float(len(str(max(different, 10))) - 1)  # the power of ten that so many pairs reach
+    least = verification.least_rate(summary)
     key = (info.run_id, state.version(info, Artifact.ROC))
     left, right = st.columns(2, gap="medium")
     with left:

@@ -16,11 +16,14 @@ from tests.support import (
     synthetic_ablation,
     synthetic_answers,
     synthetic_comparison,
+    synthetic_labels,
     synthetic_runs,
     synthetic_verification,
+    trained_numbers,
 )
-from tests.support.pages import open_page
+from tests.support.pages import Showing, open_page
 from tests.support.synthetic_runs import HOSTILE
+from tests.support.trained_target import Swept
 from trainer.core.errors import InputError
 from trainer.tracking.schema import Kind
 
@@ -71,13 +74,37 @@ def test_methods_are_reported_with_their_differences(tracking_uri: str, kind: Ki
     assert "p (Holm)" in page
 
 
-@pytest.mark.parametrize("write", [synthetic_ablation.ablation, synthetic_verification.verification])
-def test_an_ablation_and_a_verification_are_reported_by_their_conclusion(
-    tracking_uri: str, write: Callable[[str], str]
+@pytest.mark.parametrize(
+    ("write", "first", "charts"),
+    [
+        (synthetic_ablation.ablation, ["Filters", "Step by step"], 2),
+        (synthetic_verification.verification, ["Methods", "Curves"], 2),
+        (synthetic_labels.sweep, ["Labels", "Pairs of labels", "Worst images"], 3),
+    ],
+)
+def test_every_kind_of_study_is_reported_with_its_charts_and_figures(
+    tracking_uri: str, write: Callable[[str], str], first: list[str], charts: int
 ) -> None:
     page = page_of(tracking_uri, write(tracking_uri))
     assert 'class="verdict"' in page
     assert "No result is on record" not in page
+    assert sections(page)[: len(first)] == first
+    own = page.partition(f"<h2>{first[0]}")[2].partition("<h2>Search")[0].partition("<h2>Command")[0]
+    assert own.count(CHART) == charts
+    assert own.count("<table>") >= 1
+    assert "[95 %]" in own or "95 % intervals" in own
+
+
+def test_predicted_numbers_are_reported_against_the_true_ones_with_the_largest_errors(
+    showing: Showing,
+) -> None:
+    swept: Swept = showing(trained_numbers.sweep)
+    page = page_of(swept.config.tracking_uri, swept.figures["mlflow_run_id"])
+    assert sections(page)[:2] == ["Predicted against true", "Largest errors"]
+    own = page.partition("<h2>Predicted against true")[2].partition("<h2>Search")[0]
+    assert own.count(CHART) == 2
+    assert own.count("data:image/webp;base64,") > 4
+    assert " → " in own
 
 
 def test_several_runs_are_compared_with_the_first_before_each_is_reported(tracking_uri: str) -> None:

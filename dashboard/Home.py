@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # streamlit puts only this file's folder there
 
 import streamlit as st  # noqa: E402
 
-from dashboard.ui import navigation, offline, sidebar, state  # noqa: E402
+from dashboard.ui import navigation, offline, run_permission, sidebar, state  # noqa: E402
 from dashboard.ui.pages import HOME, PAGES, title_of  # noqa: E402
 
 offline.stay_offline()
@@ -34,6 +34,8 @@ page = st.navigation(
     expanded=True,
 )
 navigation.history()
+if not run_permission.why_not():
+    navigation.alone()
 OF_SWEEPS = {"" if one is HOME else one.view for one in PAGES if one.of_sweeps}
 
 

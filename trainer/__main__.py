@@ -6,6 +6,7 @@ which also works in a checkout that is not installed.
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from collections.abc import Sequence
@@ -30,8 +31,10 @@ COMMANDS = {
     "search_images": "find images by words or by an image; recall of captions",
     "cache": "list, verify, prune, export or import cached features",
     "doctor": "what is broken on this machine, and how to mend it",
-    "dashboard": "show the results in the browser (flags are those of `streamlit run`)",
+    "dashboard": "show the results in the browser (--allow-runs: and start runs there; "
+    "other flags are those of `streamlit run`)",
 }
+ALLOW_RUNS, ADDRESS, HERE = "--allow-runs", "--server.address", "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,9 +95,26 @@ def _show_dashboard(flags: Sequence[str]) -> None:
 
     from dashboard.ui.offline import stay_offline
 
+    flags = _allowing_runs(flags)
     stay_offline()  # before the first page is opened, which would do it, too
     sys.argv = ["streamlit", "run", home, *flags]
     cli.main()
+
+
+def _allowing_runs(flags: Sequence[str]) -> list[str]:
+    """Return the flags of Streamlit; with --allow-runs, pages may start runs, the server listening here only.
+
+    Pages check that, and how they were asked for: see `dashboard.ui.run_permission`.
+    """
+    if ALLOW_RUNS not in flags:
+        return [*flags]
+    if any(flag.startswith(ADDRESS) for flag in flags):
+        print(f"Error: with {ALLOW_RUNS} it listens on {HERE} only; leave out {ADDRESS}.", file=sys.stderr)
+        sys.exit(2)
+    from dashboard.runs.launcher import ALLOWED
+
+    os.environ[ALLOWED] = "1"
+    return [*(flag for flag in flags if flag != ALLOW_RUNS), ADDRESS, HERE]
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ import streamlit as st
 from dashboard import text
 from dashboard.frames import predictions as prediction_frames
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import layout, state
+from dashboard.ui import layout, run_controls, state
+from dashboard.ui.run_permission import why_not
 from trainer.core import corrections
 from trainer.core.corrections import Action, Correction
 from trainer.core.errors import InputError
-from trainer.core.locations import default_tracking_uri, sqlite_file
+from trainer.core.locations import folder_beside_store
 from trainer.tracking.schema import Predictions, Samples
 
 FOLDER = "corrections"  # beside the store
@@ -31,10 +32,8 @@ MOST = 200  # rows that are offered at a time
 
 def file_of(info: RunInfo) -> Path:
     """Where corrections of a run's data are kept: one file for what --data said."""
-    database = sqlite_file(default_tracking_uri())
-    parent = Path(database).resolve().parent if database else Path("mlruns")
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(info.data).stem)[:40]
-    return parent / FOLDER / f"{stem}-{hashlib.sha256(info.data.encode()).hexdigest()[:8]}.csv"
+    return folder_beside_store() / FOLDER / f"{stem}-{hashlib.sha256(info.data.encode()).hexdigest()[:8]}.csv"
 
 
 def show(info: RunInfo, rows: pd.DataFrame, classes: list[str], *, key: str) -> None:
@@ -150,14 +149,21 @@ def _on_record(info: RunInfo, path: Path, written: list[Correction], key: str) -
         now = datetime.now(UTC).isoformat(timespec="seconds")
         _save(path, [one._replace(new="", action=Action.KEEP, when=now) for one in last], key)
     if known:
-        st.code(command(info, path), language=None, wrap_lines=True)
+        words, study = retraining(info, path)
+        st.code(shlex.join(words), language=None, wrap_lines=True)
+        if not why_not():
+            baseline = info.run_id
+            run_controls.start_button("Train with them", words, study=study, key=key, baseline=baseline)
+            run_controls.link_to_running()
 
 
-def command(info: RunInfo, path: Path) -> str:
-    """The command of a run as a new study with corrected labels. Raises `StoreProblem`."""
+def retraining(info: RunInfo, path: Path) -> tuple[list[str], str]:
+    """The command of a run as a new study with corrected labels, as words, and the name of the study: another
+    one for other corrections. Raises `StoreProblem`."""
     words = shlex.split(state.command(info))
     for flag in ("--study", "--corrections"):
         if flag in words:
             place = words.index(flag)
             del words[place : place + 2]
-    return shlex.join([*words, "--corrections", str(path), "--study", f"{info.study}-corrected"])
+    study = f"{info.study}-corrected-{hashlib.sha256(path.read_bytes()).hexdigest()[:4]}"
+    return [*words, "--corrections", str(path), "--study", study], study

@@ -16,7 +16,7 @@ from dashboard import text
 from dashboard.charts.chart_spec import Drawing, drawing
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import state
+from dashboard.ui import run_controls, state
 from dashboard.ui.pages import PAGES, Page
 from trainer.charts.paper import COLUMNS_MM, FORMS, Caption
 from trainer.charts.paper import figure as paper_figure
@@ -66,7 +66,8 @@ def page(
         return
     info = state.chosen(infos, key=key)
     heading(title if isinstance(title, str) else title(info), info, named=named)
-    st.fragment(_body, run_every=state.REFRESH_S if info.state == RunState.LIVE else None)(info, show, runs)
+    moves = info.state == RunState.LIVE or run_controls.works_on(info)
+    st.fragment(_body, run_every=state.REFRESH_S if moves else None)(info, show, runs)
 
 
 def _body(info: RunInfo, show: Callable[[RunInfo], None], runs: Callable[[], list[RunInfo]]) -> None:
@@ -227,6 +228,7 @@ def banner(info: RunInfo) -> None:
         what = "Finished trials are" if info.kind in SWEEP_KINDS else "What it finished is"
         st.warning(f"Interrupted.{why} {what} shown. Resume with:", icon=":material/pause_circle:")
         st.code(state.command(info), language=None, wrap_lines=True)
+    run_controls.of_run(info)
 
 
 def time_left(info: RunInfo) -> str:

@@ -21,6 +21,10 @@ if (!window.headroomHistory) {
   window.headroomHistory = true;
 }
 </script>"""
+# A page of another site could show this one below something to click on (clickjacking).
+NOT_WITHIN_ANOTHER_PAGE = """<script>
+if (window.top !== window.self) document.body.textContent = "Open this page in a tab of its own.";
+</script>"""
 
 
 def headings() -> None:
@@ -38,3 +42,9 @@ def history() -> None:
     """Let one press of Back return to the page before."""
     with st.sidebar:
         st.html(ONE_ENTRY_A_PAGE, unsafe_allow_javascript=True)
+
+
+def alone() -> None:
+    """Show nothing where another page has this one in a frame; for pages whose buttons start something."""
+    with st.sidebar:
+        st.html(NOT_WITHIN_ANOTHER_PAGE, unsafe_allow_javascript=True)

@@ -34,6 +34,13 @@ RUNS = Page(
     "find, star, tag, rename and archive any run",
     of_sweeps=False,
 )
+START = Page(
+    "start",
+    "Start a run",
+    "play_circle",
+    "start, stop and resume a sweep, or copy its command",
+    of_sweeps=False,
+)
 CURVES = Page(
     "curves", "Loss curves", "show_chart", "training and validation of every trial, by hyperparameter"
 )
@@ -106,6 +113,7 @@ SEARCH = Page("search", "Search", "search", "find images by words, or like one o
 PAGES = (
     HOME,
     RUNS,
+    START,
     CURVES,
     HYPERPARAMETERS,
     CONFUSION,

@@ -12,7 +12,7 @@ from dashboard.frames import comparison, run_list
 from dashboard.runs import run_editor
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import layout, state
+from dashboard.ui import layout, run_controls, state
 from dashboard.ui.pages import (
     ABLATION,
     COMPARE,
@@ -70,6 +70,8 @@ def show() -> None:
     layout.sentence(f"{counted}. Tick rows at their left to open, compare, star, tag or archive them.")
     if picked:
         links(picked, archived=archived)
+        if len(picked) == 1 and not archived:
+            run_controls.of_run(picked[0])
         if not state.read_only():
             actions(picked, archived=archived)
     if said := st.session_state.pop("said-of-runs", ""):

@@ -51,6 +51,12 @@ def sqlite_file(uri: str) -> str | None:
     return unquote(uri.partition(":///")[2].partition("?")[0])
 
 
+def folder_beside_store() -> Path:
+    """Return the folder of the SQLite file that is the store; for a server, ``mlruns`` in `base_folder`."""
+    file = sqlite_file(default_tracking_uri())
+    return Path(file).resolve().parent if file else base_folder() / "mlruns"
+
+
 def without_password(uri: str) -> str:
     """Return a URI as it may be shown and stored: ``postgresql://me:***@host/runs``."""
     return _SECRET.sub(rf"\1{_HIDDEN}", _USERINFO.sub(_hide_userinfo, uri))

@@ -31,6 +31,7 @@ TWO_CLASSES = "twoclass"
 SHOTS = {  # file name → page and controls
     "home": "",
     "runs": "runs",
+    "start": "start",
     "curves": "curves",
     "hyperparameters": "hyperparameters",
     "confusion": "confusion",

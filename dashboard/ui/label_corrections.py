@@ -28,6 +28,12 @@ DROP = "✕ drop the image"
 KEEP = "✓ keep the label"
 CHANGE = "correct label"
 MOST = 200  # rows that are offered at a time
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")  # of data that has its labels in a table
+METADATA = ("metadata.csv", "metadata.jsonl")  # of folders
+ABOUT_DATA = (  # flags of every command
+    *("--data", "--label-column", "--image-column", "--caption-column", "--group-column", "--groups"),
+    *("--encoder", "--seed"),
+)
 
 
 def file_of(info: RunInfo) -> Path:
@@ -155,6 +161,9 @@ def _on_record(info: RunInfo, path: Path, written: list[Correction], key: str) -
             baseline = info.run_id
             run_controls.start_button("Train with them", words, study=study, key=key, baseline=baseline)
             run_controls.link_to_running()
+        if exported := export(info, path):
+            layout.sentence("For a corrected copy of the data's own table:")
+            st.code(exported, language=None, wrap_lines=True)
 
 
 def retraining(info: RunInfo, path: Path) -> tuple[list[str], str]:
@@ -167,3 +176,17 @@ def retraining(info: RunInfo, path: Path) -> tuple[list[str], str]:
             del words[place : place + 2]
     study = f"{info.study}-corrected-{hashlib.sha256(path.read_bytes()).hexdigest()[:4]}"
     return [*words, "--corrections", str(path), "--study", study], study
+
+
+def export(info: RunInfo, path: Path) -> str:
+    """The command that writes the data's own table with corrected labels, to the working directory; "" where
+    it has no such table on this machine. Raises `StoreProblem`."""
+    data = Path(info.data).expanduser()
+    found = [one for one in (data, *(data / name for name in METADATA)) if one.is_file()]
+    if not found or found[0].suffix.lower() not in TABLES:
+        return ""
+    words = shlex.split(state.command(info))
+    kept = [word for flag in ABOUT_DATA if flag in words for word in words[words.index(flag) :][:2]]
+    target = f"{found[0].stem}-corrected{found[0].suffix}"
+    flags = ("--corrections", str(path), "--corrected-table", target)
+    return shlex.join(["python", "-m", "trainer.check", *kept, *flags])

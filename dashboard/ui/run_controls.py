@@ -21,6 +21,7 @@ from trainer.core.locations import folder_beside_store
 from trainer.tracking.schema import RunState
 
 SAID = "said-of-jobs"  # session: why the last click came to nothing
+CLICKED = "clicked-on-a-job"  # session: something was started, and the page has not been drawn since
 REFRESH_S = 2  # how often a running job is looked at
 LINES = 6  # of its log
 
@@ -45,7 +46,9 @@ def was_started(study: str) -> bool:
     return any(one.study == study for one in launcher.jobs(home()))
 
 
-def start_button(label: str, words: Sequence[str], *, study: str, key: str, baseline: str = "") -> None:
+def start_button(
+    label: str, words: Sequence[str], *, study: str, key: str, baseline: str = "", main: bool = True
+) -> None:
     """A button that starts a command; disabled while another runs. Show it only where `why_not` is "".
 
     A second click on it does nothing: both have the ticket that was drawn when the button was shown.
@@ -53,6 +56,7 @@ def start_button(label: str, words: Sequence[str], *, study: str, key: str, base
     Args:
         key: unique on the page.
         baseline: id of the run that the result is to be compared with.
+        main: whether it is what the page is for.
     """
     name = launcher.ticket(home(), study)
     busy = running()
@@ -60,7 +64,7 @@ def start_button(label: str, words: Sequence[str], *, study: str, key: str, base
         label,
         key=f"start-{name}-{key}",
         icon=":material/play_arrow:",
-        type="primary",
+        type="primary" if main else "secondary",
         disabled=busy is not None,
         help=None if busy is None else "One run at a time.",
         on_click=_start,
@@ -79,6 +83,7 @@ def of_run(info: RunInfo) -> None:
     """Stop a run that a page started, or resume one that was interrupted; nothing where neither applies."""
     if not info.ours or not info.study or why_not():
         return
+    redraw()
     job = _job_of(info)
     if job is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -88,6 +93,12 @@ def of_run(info: RunInfo) -> None:
         resume_button(info)
 
 
+def redraw() -> None:
+    """After a click, draw the whole page: in a fragment, the rest of it would not notice."""
+    if st.session_state.pop(CLICKED, False):
+        st.rerun()
+
+
 def resume_button(info: RunInfo) -> None:
     """Resume an interrupted run by its recorded command."""
     try:
@@ -95,7 +106,7 @@ def resume_button(info: RunInfo) -> None:
     except InputError as problem:
         st.caption(text.plain(problem, longest=400))
         return
-    start_button("Resume", words, study=info.study, key=info.run_id)
+    start_button("Resume", words, study=info.study, key=info.run_id, main=False)
 
 
 def stop_button(job: Job) -> None:
@@ -126,6 +137,7 @@ def link_to_running() -> None:
 
 
 def _job(before: Job) -> None:
+    redraw()
     job = launcher.read(before.folder)
     if job is None:
         return
@@ -203,6 +215,7 @@ def _start(words: list[str], study: str, name: str, baseline: str) -> None:
         if refusal := why_not():
             raise InputError(refusal)
         launcher.start(home(), words, study=study, name=name, baseline=baseline)
+        st.session_state[CLICKED] = True
     except (InputError, OSError) as problem:
         st.session_state[SAID] = str(problem)
     state.forget_lists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -11,7 +14,9 @@ from unittest.mock import patch
 import pytest
 from streamlit.components.v2 import manifest_scanner
 
-from tests.support.pages import Showing, Stores, nobody_looking
+from dashboard.runs import launcher
+from dashboard.ui import run_controls, run_permission
+from tests.support.pages import LOCAL, Showing, Stores, nobody_looking
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -26,6 +31,33 @@ def _libraries_are_searched_once() -> Iterator[None]:
 def _nobody_looks() -> Iterator[None]:
     with nobody_looking():
         yield
+
+
+# In place of a command: ends by Ctrl-C as one does.
+PROGRAM = """#!{python}
+import sys, time
+print("working", file=sys.stderr, flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.fixture
+def runs_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A local server that was started with --allow-runs; what it starts waits for Ctrl-C."""
+    monkeypatch.setenv(launcher.ALLOWED, "1")
+    monkeypatch.setattr(run_permission, "_asked", lambda: LOCAL)
+    monkeypatch.setattr(run_controls, "home", lambda: tmp_path / launcher.FOLDER)
+    program = tmp_path / "python"
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    yield
+    for job in launcher.jobs(tmp_path / launcher.FOLDER):
+        if job.running and job.pid:
+            os.kill(job.pid, signal.SIGKILL)
 
 
 @pytest.fixture

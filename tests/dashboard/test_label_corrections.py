@@ -10,7 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.frames import doubt
-from dashboard.ui import label_corrections
+from dashboard.runs import launcher
+from dashboard.ui import label_corrections, run_controls
 from tests.support.pages import open_page, words
 from tests.support.trained_sweep import DemoSweep
 from trainer.core import corrections
@@ -110,3 +111,23 @@ def test_a_file_that_is_none_is_said_and_left_alone(opened: AppTest, tmp_path: P
     opened.run()
     assert "has no column" in words(opened)
     assert path.read_text() == "nonsense\n"
+
+
+@pytest.mark.usefixtures("runs_allowed")
+def test_training_with_corrections_is_started_to_be_compared_with_the_run_that_they_are_of(
+    opened: AppTest, tmp_path: Path
+) -> None:
+    path = tmp_path / "corrections" / "c.csv"
+    corrections.append(path, [Correction("1.png", "red", "blue", Action.RELABEL, "Ann", "2026-11-30")])
+    opened.run()
+    button = next(one for one in opened.button if one.label == "Train with them")
+    button.click().run()
+    assert not opened.exception
+    (job,) = launcher.jobs(run_controls.home())
+    assert job.baseline == opened.session_state["run"]
+    assert f"--corrections {path}" in job.command
+    first = job.study
+    assert job.command.endswith(f"--study {first}")
+    corrections.append(path, [Correction("2.png", "red", "blue", Action.RELABEL, "Ann", "2026-11-30")])
+    opened.run()
+    assert first not in words(opened).replace(f"Running: {first}", "")  # other corrections, another study

@@ -31,6 +31,7 @@ NOT_OURS = {  # flags of other programs, and of scripts
         "--lock",
         "--server.address",
         "--server.allowedHosts",
+        "--allow-runs",
     ),
 }
 BANNED = (  # each has a standard term: image, duplicate, noisy, removed, retrain, similarity …

@@ -92,6 +92,15 @@ def read_metadata(root: Path, folders: Iterable[str] = (), chosen: ColumnChoice 
     return FolderMetadata(entries, has_labels or (maybe_labels and len(in_folders) <= 1), unused)
 
 
+def located(path: Path, chosen: ColumnChoice = BY_NAME) -> tuple[TextTable, list[str], str | None]:
+    """Return a metadata file, the path in its folder that each row names, and the name of its label column,
+    if that gives the classes. Raises InputError as `read_metadata` does."""
+    table, root = _read(path), path.parent
+    column = _columns(path, table, chosen)
+    ids = [_sample_id(root, "", as_text(one)) for one in table.values(column["image"])]
+    return table, ids, column.get("label") if read_metadata(root, chosen=chosen).has_labels else None
+
+
 def _read(path: Path) -> TextTable:
     try:
         return read_json_lines(path) if path.suffix == ".jsonl" else read_separated(path, BY_NAME)

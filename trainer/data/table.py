@@ -108,6 +108,18 @@ def read(path: Path, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) ->
     )
 
 
+def located(path: Path, chosen: ColumnChoice, *, name: str) -> tuple[TextTable, list[str], str | None]:
+    """Return a table without image bytes, the sample id of each row, and the name of its label column if any.
+    Raises InputError as `read` does."""
+    table, stored = _read(path, chosen, name)
+    column = _columns(table.names, chosen, name, stored=stored)
+    if stored is None:
+        images = map(table_columns.as_text, table.values(column["image"]))
+        return table, [files.printable(one) for one in images], column.get("label")
+    given = [table_columns.as_text(one) for one in table.values(column["id"])] if "id" in column else None
+    return table, _distinct(given) or [*map(_row_name, range(table.rows))], column.get("label")
+
+
 # --- reading ----------------------------------------------------------------------------------
 
 
@@ -203,10 +215,9 @@ def _recorded_names(path: Path, column: str) -> list[str] | None:
 def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
     """Hash every image in the file. Raises InputError for a damaged one."""
     rows = _Rows()
-    if names is not None and ("" in names or len(set(names)) < len(names)):  # such as one id per scene
-        names = None
+    distinct = _distinct(names)
     for at, (cell, data) in enumerate(read_images(path, column)):
-        sample_id = names[at] if names else f"row/{at:08d}"
+        sample_id = distinct[at] if distinct else _row_name(at)
         if data:
             rows.sample_id.append(sample_id)
             rows.images.append(cell)
@@ -215,6 +226,15 @@ def _from_cells(path: Path, column: str, names: list[str] | None) -> _Rows:
         else:
             rows.quarantined.append(Quarantined(sample_id, f"row {at + 1} has no bytes in {column}"))
     return rows
+
+
+def _distinct(names: list[str] | None) -> list[str] | None:
+    """Return the names where each row has one of its own, which one id per scene is not; else None."""
+    return names if names and "" not in names and len(set(names)) == len(names) else None
+
+
+def _row_name(at: int) -> str:
+    return f"row/{at:08d}"
 
 
 def _from_paths(folder: Path, names: list[str], name: str) -> _Rows:

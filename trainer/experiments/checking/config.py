@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from trainer.core.config import DataConfig
 
@@ -10,6 +11,10 @@ from trainer.core.config import DataConfig
 @dataclass(frozen=True, kw_only=True)
 class CheckConfig(DataConfig):
     """What to check."""
+
+    corrected_table: Path | None = None
+    """New file for the data's own table (CSV, TSV, JSON lines, Parquet, or a folder's metadata file) with the
+    labels of --corrections and without what they drop; its other columns as they are."""
 
     @property
     def label_kind(self) -> None:

@@ -12,6 +12,7 @@ from trainer.core.config import command_line
 from trainer.core.console import bar, say
 from trainer.core.errors import InputError, NoResultError
 from trainer.experiments.checking.config import CheckConfig
+from trainer.experiments.checking.corrected_table import check_corrected_table, write_corrected_table
 from trainer.experiments.inputs import encoder_settings, understand_rows
 
 # Heavy rooms (torch, transformers) are imported where they are entered.
@@ -35,7 +36,9 @@ def run(config: CheckConfig) -> dict[str, Any]:
     from trainer.data.manifest import SPLITS
     from trainer.experiments.checking import findings
 
+    check_corrected_table(config)
     manifest = understand_rows(config)
+    write_corrected_table(config, manifest)
     say(findings.precision_of_test(manifest))
     found = list(findings.of_rows(manifest, config))
     figures: dict[str, Any] = {

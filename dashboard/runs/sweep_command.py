@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from trainer.core.locations import default_tracking_uri, without_password
 
 DEMO, HUB = "demo", "hf:"
+STORE = "--tracking-uri"
 OBJECTIVES = ("default", "accuracy", "balanced", "auroc", "nll", "f1+size", "r2", "mae", "rmse", "map")
 VALIDATIONS = ("auto", "holdout", "cv")
 DEFAULT = "default"  # of an encoder or objective: the flag is left out
@@ -33,8 +35,8 @@ def refused(form: SweepForm) -> dict[str, str]:
     found = {
         "data": _wrong_data(form.data.strip()),
         "encoder": _wrong_encoder(form.encoder.strip()),
-        "trials": _wrong_number("trials", form.trials),
-        "seeds": _wrong_number("seeds", form.seeds),
+        "trials": _wrong_number("Trials", form.trials),
+        "seeds": _wrong_number("Seeds", form.seeds),
     }
     return {field: sentence for field, sentence in found.items() if sentence}
 
@@ -49,7 +51,17 @@ def words(form: SweepForm, study: str) -> list[str]:
         found += ["--objective", form.objective]
     if form.validate != VALIDATIONS[0]:
         found += ["--validate", form.validate]
-    return [*found, *_store(), "--study", study]
+    return in_this_store([*found, "--study", study])
+
+
+def in_this_store(words: Sequence[str]) -> list[str]:
+    """Return a command that writes to the store of this dashboard. What is recorded in a store may name
+    another one: it was copied since, or its server has another name there."""
+    kept = [*words]
+    if STORE in kept:
+        place = kept.index(STORE)
+        del kept[place : place + 2]
+    return [*kept, *_store()]
 
 
 def _store() -> list[str]:
@@ -57,7 +69,7 @@ def _store() -> list[str]:
     the environment there, too."""
     uri = default_tracking_uri()
     named = os.environ.get("HEADROOM_TRACKING_URI") or os.environ.get("MLFLOW_TRACKING_URI")
-    return ["--tracking-uri", uri] if named and without_password(uri) == uri else []
+    return [STORE, uri] if named and without_password(uri) == uri else []
 
 
 def _wrong_data(data: str) -> str:
@@ -79,10 +91,10 @@ def _wrong_encoder(encoder: str) -> str:
     return ""
 
 
-def _wrong_number(flag: str, number: int | None) -> str:
+def _wrong_number(field: str, number: int | None) -> str:
     if number is None or number < 1:
-        return f"At least 1 of {flag} is needed."
-    return f"At most {MOST:,} {flag}." if number > MOST else ""
+        return f"{field} must be at least 1."
+    return f"{field} must be at most {MOST:,}." if number > MOST else ""
 
 
 def _exists(path: str) -> bool:

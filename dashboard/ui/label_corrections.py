@@ -15,6 +15,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.frames import predictions as prediction_frames
 from dashboard.runs.run_info import RunInfo
+from dashboard.runs.sweep_command import in_this_store
 from dashboard.ui import layout, run_controls, state
 from dashboard.ui.run_permission import why_not
 from trainer.core import corrections
@@ -175,7 +176,7 @@ def retraining(info: RunInfo, path: Path) -> tuple[list[str], str]:
             place = words.index(flag)
             del words[place : place + 2]
     study = f"{info.study}-corrected-{hashlib.sha256(path.read_bytes()).hexdigest()[:4]}"
-    return [*words, "--corrections", str(path), "--study", study], study
+    return in_this_store([*words, "--corrections", str(path), "--study", study]), study
 
 
 def export(info: RunInfo, path: Path) -> str:

@@ -13,6 +13,7 @@ from dashboard.runs import launcher
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.launcher import Job
 from dashboard.runs.run_info import RunInfo
+from dashboard.runs.sweep_command import in_this_store
 from dashboard.ui import state
 from dashboard.ui.pages import COMPARE, HOME, START
 from dashboard.ui.run_permission import why_not
@@ -102,7 +103,7 @@ def redraw() -> None:
 def resume_button(info: RunInfo) -> None:
     """Resume an interrupted run by its recorded command."""
     try:
-        words = launcher.words_of(state.command(info))
+        words = in_this_store(launcher.words_of(state.command(info)))
     except InputError as problem:
         st.caption(text.plain(problem, longest=400))
         return

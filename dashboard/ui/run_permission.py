@@ -21,7 +21,7 @@ COMMAND = "python -m trainer dashboard --allow-runs"
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")  # headers of proxies
 
 
-class Asked(NamedTuple):
+class PageRequest(NamedTuple):
     """How a page was asked for."""
 
     address: str | None  # that the server listens on; None: all of them
@@ -40,7 +40,7 @@ def why_not() -> str:
     return not_local(_asked())
 
 
-def not_local(asked: Asked) -> str:
+def not_local(asked: PageRequest) -> str:
     """Say why a request is not one of this machine to this machine, in Markdown; "" where it is."""
     if not is_loopback(asked.address or ""):
         where = text.plain(asked.address or "all addresses", longest=100)
@@ -71,9 +71,9 @@ def _host_in(url: str) -> str:
         return ""
 
 
-def _asked() -> Asked:
+def _asked() -> PageRequest:
     headers = st.context.headers
-    return Asked(
+    return PageRequest(
         address=st.get_option("server.address"),
         protected=bool(st.get_option("server.enableCORS") and st.get_option("server.enableXsrfProtection")),
         host=headers.get("Host") or "",

@@ -57,7 +57,8 @@ def filled_in(infos: list[RunInfo]) -> SweepForm:
         data = chosen("data", "Data", [DEMO, *(one.data for one in infos)])
         complain("data", SweepForm(data=data))
     with right:
-        encoder = chosen("encoder", "Encoder", [DEFAULT, DEMO, *map(encoder_of, infos)])
+        known = [one for one in map(encoder_of, infos) if not sweep_command.refused(SweepForm(encoder=one))]
+        encoder = chosen("encoder", "Encoder", [DEFAULT, DEMO, *known])
         complain("encoder", SweepForm(encoder=encoder))
     trials_at, seeds_at, objective_at, validation_at = st.columns(4)
     with trials_at:
@@ -94,7 +95,7 @@ def chosen(name: str, label: str, known: Iterable[str]) -> str:
 
 
 def encoder_of(info: RunInfo) -> str:
-    """What --encoder was, of `Tag.ENCODER`, which says more."""
+    """What --encoder was, of `Tag.ENCODER`, which says more; of ready features, words that are no encoder."""
     return info.encoder.partition(" (")[0]
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, TimeoutError
 
+from dashboard.runs import launcher
+from dashboard.runs.launcher import ALLOWED
 from dashboard.ui.label_corrections import FOLDER
-from tests.support import commands
-from tests.support.browser import Dashboard, settle
+from tests.support.browser import serving, settle
 from tests.support.browsing import LIST_MS, Watched
 from tests.support.trained_sweep import DemoSweep
 from trainer.core import corrections
 from trainer.core.corrections import Action
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+TRAIN_MS = 200_000  # what a sweep of four trials may take on a busy machine
 LIST, TRIES = "#portal input", 5  # of a cell that is edited
 LABEL, FIRST_ROW = 0.17, 55  # of the table: where the column of labels is, and its first row in pixels
 
@@ -40,37 +43,38 @@ def given_a_label(page: Page, name: str) -> bool:
 
 
 def test_a_label_is_corrected_trained_with_and_compared(
-    browser: Browser, dashboard: Dashboard, demo_sweep: DemoSweep, demo_cache: Path, tmp_path: Path
+    browser: Browser, demo_sweep: DemoSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(ALLOWED, "1")
     shutil.copyfile(demo_sweep.uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    watched = Watched(browser, dashboard.shows(uri))
-    page = watched.open("confusion")
-    page.get_by_text("Correct these labels").last.click()
-    settle(page)
-    table = page.get_by_test_id("stDataFrame").last
-    table.scroll_into_view_if_needed()
-    box = table.bounding_box()
-    assert box is not None
-    for _ in range(TRIES):
-        page.mouse.click(box["x"] + LABEL * box["width"], box["y"] + FIRST_ROW)
-        if given_a_label(page, "flag"):
-            break
-    page.get_by_role("button", name="Save 1 correction").last.click()
-    page.get_by_text("On record: 1 relabelled, 0 dropped").last.wait_for()
-    watched.check()
-    (path,) = (tmp_path / FOLDER).glob("*.csv")
-    (written,) = corrections.read(path)
-    assert (written.new, written.action) == ("flag", Action.RELABEL)
-
-    flags = ("--trials", 4, "--seeds", 1, "--fresh-seeds", 0, "--device", "cpu", "--study", "corrected")
-    swept = commands.run(
-        *("trainer.sweep", "--data", "demo", "--encoder", "demo", *flags, "--corrections", path),
-        *("--tracking-uri", uri, "--cache-dir", demo_cache),
-    )
-    assert swept.returncode == 0, swept.stderr
-    assert "1 relabelled, 0 dropped" in " ".join(swept.stderr.split())
-    page = watched.open("compare")
-    page.get_by_text("corrected vs").first.wait_for()
-    assert "Settings that differ" in page.inner_text("body")
-    watched.check()
+    with serving(uri) as address:
+        watched = Watched(browser, address)
+        page = watched.open("confusion")
+        page.get_by_text("Correct these labels").last.click()
+        settle(page)
+        table = page.get_by_test_id("stDataFrame").last
+        table.scroll_into_view_if_needed()
+        box = table.bounding_box()
+        assert box is not None
+        for _ in range(TRIES):
+            page.mouse.click(box["x"] + LABEL * box["width"], box["y"] + FIRST_ROW)
+            if given_a_label(page, "flag"):
+                break
+        page.get_by_role("button", name="Save 1 correction").last.click()
+        page.get_by_text("On record: 1 relabelled, 0 dropped").last.wait_for()
+        watched.check()
+        (path,) = (tmp_path / FOLDER).glob("*.csv")
+        (written,) = corrections.read(path)
+        assert (written.new, written.action) == ("flag", Action.RELABEL)
+        page.get_by_role("button", name="Train with them").last.click()
+        page.get_by_role("link", name="Running:").last.click()
+        page.get_by_text("Finished:").wait_for(timeout=TRAIN_MS)
+        (job,) = launcher.jobs(tmp_path / launcher.FOLDER)
+        assert "1 relabelled, 0 dropped" in (job.folder / launcher.LOG).read_text()
+        page.get_by_role("link", name="Did the corrections help?").click()
+        page.get_by_text(re.compile("-corrected-[0-9a-f]{4} vs")).first.wait_for()
+        assert "unpaired" not in page.inner_text("body")  # the same test rows
+        assert "Settings that differ" in page.inner_text("body")
+        watched.check()
+        watched.leave()

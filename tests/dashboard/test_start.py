@@ -14,7 +14,7 @@ from dashboard.runs import launcher, sweep_command
 from dashboard.runs.launcher import ALLOWED, Job
 from dashboard.runs.sweep_command import SweepForm
 from dashboard.ui import run_controls, run_permission
-from dashboard.ui.run_permission import Asked, not_local
+from dashboard.ui.run_permission import PageRequest, not_local
 from tests.support import synthetic_runs
 from tests.support.pages import LOCAL, open_page, restart, words
 from trainer import __main__ as headroom
@@ -55,8 +55,8 @@ def labels(app: AppTest) -> list[str]:
 def test_without_permission_the_page_prints_the_command_and_says_how_to_switch_it_on(uri: str) -> None:
     app = open_page(START, trials="8", seeds="2")
     (command,) = (one.value for one in app.code)
-    assert command.startswith("python -m trainer.sweep --data demo --trials 8 --seeds 2 --tracking-uri")
-    assert "--study demo-" in command
+    assert command.startswith("python -m trainer.sweep --data demo --trials 8 --seeds 2 --study demo-")
+    assert command.endswith(f"--tracking-uri {uri}")
     assert run_permission.COMMAND in words(app)
     assert labels(app) == []
 
@@ -75,7 +75,7 @@ def test_a_read_only_dashboard_prints_the_command_alone(uri: str, monkeypatch: p
 def test_what_the_form_cannot_take_is_said_beside_the_field_and_nothing_can_be_started(uri: str) -> None:
     app = open_page(START, data="/no/such/folder", encoder="no such model", trials="0")
     said = [one.value.replace("\\", "") for one in app.error]
-    assert [any(word in one for one in said) for word in ("/no/such", "no such model", "trials")] == [
+    assert [any(word in one for one in said) for word in ("/no/such", "no such model", "Trials")] == [
         True
     ] * 3
     assert labels(app) == []
@@ -108,7 +108,7 @@ def test_a_good_form_becomes_words_that_no_shell_reads(tmp_path: Path, uri: str)
     assert found[:5] == ["python", "-m", "trainer.sweep", "--data", str(folder)]
     assert found[5:] == [
         *("--encoder", form.encoder, "--trials", "8", "--seeds", "1", "--objective", "nll"),
-        *("--validate", "cv", "--tracking-uri", uri, "--study", "s"),
+        *("--validate", "cv", "--study", "s", "--tracking-uri", uri),
     ]
 
 
@@ -142,7 +142,7 @@ def test_an_interrupted_run_is_resumed_by_its_recorded_command(uri: str) -> None
     button(app, "Resume").click().run()  # type: ignore[attr-defined]
     assert not app.exception
     (job,) = jobs()
-    assert job.command == "python -m trainer.sweep --study mine"
+    assert job.command == f"python -m trainer.sweep --study mine --tracking-uri {uri}"
     assert "Resume" not in labels(app)
     working()
     button(app, "Stop").click().run()  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ def test_an_address_alone_starts_nothing(uri: str) -> None:
         (LOCAL._replace(origin="http://[::1"), "unknown name"),
     ],
 )
-def test_only_this_machine_may_start_runs_on_this_machine(asked: Asked, why: str) -> None:
+def test_only_this_machine_may_start_runs_on_this_machine(asked: PageRequest, why: str) -> None:
     said = not_local(asked).replace("\\", "")
     assert bool(said) == bool(why)
     assert why in said

@@ -13,12 +13,12 @@ import pandas as pd
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.ui.run_permission import Asked
+from dashboard.ui.run_permission import PageRequest
 from tests.support.paths import REPO
 from tests.support.stores import fresh_store
 
 HOME = "views/home.py"
-LOCAL = Asked("127.0.0.1", True, "localhost:8501", "http://localhost:8501", False)  # of this machine
+LOCAL = PageRequest("127.0.0.1", True, "localhost:8501", "http://localhost:8501", False)  # of this machine
 # Code between as many backticks as it begins with, or an escaped character.
 SPAN = re.compile(r"(?<!`)(`+)( ?)((?:(?!(?<!`)\1(?!`)).)+)\2\1(?!`)|\\([!-/:-@\[-`{-~])")
 Showing = Callable[..., Any]  # a writer of runs and its arguments behind the store's URI → what it returned

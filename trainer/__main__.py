@@ -31,8 +31,7 @@ COMMANDS = {
     "search_images": "find images by words or by an image; recall of captions",
     "cache": "list, verify, prune, export or import cached features",
     "doctor": "what is broken on this machine, and how to mend it",
-    "dashboard": "show the results in the browser (--allow-runs: and start runs there; "
-    "other flags are those of `streamlit run`)",
+    "dashboard": "show the results in the browser (--allow-runs: start runs there; flags of `streamlit run`)",
 }
 ALLOW_RUNS, ADDRESS, HERE = "--allow-runs", "--server.address", "127.0.0.1"
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import altair as alt
 
     from trainer.data.manifest import Manifest
+    from trainer.experiments.split_answers import ClassAnswers, LabelAnswers, NumberAnswers
     from trainer.features.extract import Features
     from trainer.serving.predictor import RecordedHead
     from trainer.tracking.reader import RunFiles
@@ -57,6 +58,7 @@ __all__ = [
     "FeatureTable",
     "LoggedRun",
     "RunComparison",
+    "ScoreComparison",
     "SweepResult",
     "compare",
     "extract_features",
@@ -68,9 +70,28 @@ FLAGS = (
     *("space", "timeout", "target", "objective", "pruner", "at_once", "precision", "fresh_seeds"),
     *("validate", "folds", "repeats", "refit", "coverage"),
 )
+LABEL_FLAGS = ("label_separator", "label_columns", "label_conflicts")
+
+
+Kind = Literal["class", "number", "labels"]
 
 
 # --- data and features ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RowsConfig(DataConfig):
+    """What labels are, besides the flags of the data."""
+
+    target: Kind | None = None
+
+    @property
+    def label_kind(self) -> Kind | None:
+        return self.target
+
+    @property
+    def takes_several_labels(self) -> bool:
+        return self.target in (None, "labels")
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,12 +105,22 @@ class Dataset:
         return len(self.manifest)
 
     def __repr__(self) -> str:
-        return f"Dataset({self.config.data!r}, {len(self)} rows, {len(self.classes)} classes, {self.counts})"
+        return f"Dataset({self.config.data!r}, {len(self)} rows, {_what(self.manifest)}, {self.counts})"
+
+    @property
+    def target(self) -> Kind:
+        """What is learned: a "class", a "number", or several "labels" per image."""
+        return self.manifest.target
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of every class index and of every axis C."""
-        return self.manifest.classes
+        """Class names, in the order of every class index and of every axis C; () of other targets."""
+        return _classes(self.manifest)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of axis C, where an image may have several; else ()."""
+        return self.manifest.labels
 
     @property
     def counts(self) -> dict[str, int]:
@@ -121,8 +152,14 @@ class FeatureTable:
 
     @property
     def y(self) -> np.ndarray:
-        """Class indices, int64 [N]; -1 where a row has no label."""
-        return self.features.manifest.label_n
+        """Class indices, int64 [N], -1 where a row has no label; or numbers, float64 [N]; or which of several
+        labels each row has, bool [N, C]."""
+        return self.features.manifest.learned_n
+
+    @property
+    def target(self) -> Kind:
+        """What is learned: a "class", a "number", or several "labels" per image."""
+        return self.features.manifest.target
 
     @property
     def split(self) -> np.ndarray:
@@ -136,8 +173,13 @@ class FeatureTable:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, by class index."""
-        return self.features.manifest.classes
+        """Class names, by class index; () of other targets."""
+        return _classes(self.features.manifest)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of axis C, where an image may have several; else ()."""
+        return self.features.manifest.labels
 
     @property
     def quarantined(self) -> pd.DataFrame:
@@ -148,6 +190,15 @@ class FeatureTable:
         """One row per image: ``sample_id, split, label``, then the D numbers of its vector, ``x0, x1 …``."""
         vectors = pd.DataFrame(self.x, columns=[f"x{d}" for d in range(self.x.shape[1])])
         return pd.concat([_rows(self.features.manifest), vectors], axis=1)
+
+
+def _classes(manifest: Manifest) -> tuple[str, ...]:
+    return manifest.classes if manifest.target == "class" else ()
+
+
+def _what(manifest: Manifest) -> str:
+    counted = {"class": f"{len(manifest.classes)} classes", "labels": f"{len(manifest.labels)} labels"}
+    return counted.get(manifest.target, "numbers")
 
 
 def _rows(manifest: Manifest) -> pd.DataFrame:
@@ -168,7 +219,8 @@ def load_dataset(
     groups: str | None = None,
     allow_leaks: bool = False,
     columns: Mapping[str, str] | None = None,
-    label_conflicts: Literal["warn", "drop", "refuse"] = "warn",
+    target: Kind | None = None,
+    **flags: Any,
 ) -> Dataset:
     """Read the rows that ``--data`` of a command reads. Images are hashed, not decoded.
 
@@ -178,12 +230,15 @@ def load_dataset(
         groups: regular expression; what it finds in a name, such as a patient, stays in one split.
         allow_leaks: accept an image or a group that is in train and in test.
         columns: names of columns by role (image, label, caption, group); None: found by their names.
-        label_conflicts: if copies of an image have different labels: "warn", "drop" all of its rows, or
-            "refuse" the data.
+        target: what a label is: "class", "number", or "labels" (several per image). None: several where they
+            are lists or a flag says so, a number where it evidently is one, else a class.
+        flags: ``label_separator`` (text between the labels of an image, such as ``|``), ``label_columns``
+            (names of columns of 0 and 1, one per label) and ``label_conflicts`` (if copies of an image have
+            different labels: "warn", which is the default, "drop" all of its rows, or "refuse" the data).
 
     Raises:
-        InputError: there is no such data, it cannot be read as rows, a group is in two splits, or copies with
-            different labels are refused.
+        InputError: there is no such data, it cannot be read as rows, a label is no number, a group is in two
+            splits, or copies with different labels are refused.
 
     Example:
         >>> data = hr.load_dataset("images")
@@ -195,14 +250,17 @@ def load_dataset(
     unknown = sorted(set(columns or {}) - {"image", "label", "caption", "group"})
     if unknown:
         raise InputError(f"columns has {unknown[0]!r}; it takes image, label, caption and group.")
-    flags: dict[str, Any] = {f"{role}_column": column for role, column in (columns or {}).items()}
-    config = DataConfig(
-        data=str(data),
-        seed=seed,
-        groups=groups,
-        allow_leaks=allow_leaks,
-        label_conflicts=label_conflicts,
-        **flags,
+    if unknown := sorted(set(flags) - set(LABEL_FLAGS)):
+        raise InputError(
+            f"load_dataset has no argument {unknown[0]!r}; it takes target and {', '.join(LABEL_FLAGS)}."
+        )
+    if target not in (None, *get_args(Kind)):
+        raise InputError(f"target is {target!r}; it must be one of {', '.join(get_args(Kind))}.")
+    if isinstance(of_labels := flags.get("label_columns"), Sequence) and not isinstance(of_labels, str):
+        flags["label_columns"] = ",".join(of_labels)
+    flags |= {f"{role}_column": column for role, column in (columns or {}).items()}
+    config = _RowsConfig(
+        data=str(data), seed=seed, groups=groups, allow_leaks=allow_leaks, target=target, **flags
     )
     return Dataset(config, read_rows(config))
 
@@ -273,14 +331,40 @@ def _device(name: str) -> Any:
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The best trial by the objective. Scores have 95 % intervals."""
+    """The best trial by the objective. Scores have 95 % intervals.
+
+    Attributes:
+        val_score: by the objective, the mean over seeds; the interval is NaN for one seed.
+        scores: by the names of the summary: of numbers ``val_r2, test_r2, test_mae, test_rmse`` and
+            ``test_spearman``, of several labels ``val_map, test_map, test_f1_macro_labels`` and
+            ``test_f1_micro_labels``, of classes the three below. Test scores are those of the final head, the
+            intervals over test rows, or groups of them.
+    """
 
     trial: int
     params: Mapping[str, Any]
-    val_f1_macro: Interval  # mean over seeds; the interval is NaN for one seed
-    test_f1_macro: Interval  # of the final head, the interval over test rows, or groups of them
-    test_accuracy: Interval
-    val_score: Interval  # as val_f1_macro, by the objective of the search
+    val_score: Interval
+    scores: Mapping[str, Interval]
+
+    @property
+    def val_f1_macro(self) -> Interval:
+        """Macro-F1, as ``val_score``. Raises InputError for a target that is no class."""
+        return self._of_classes("val_f1_macro")
+
+    @property
+    def test_f1_macro(self) -> Interval:
+        """Macro-F1 of the final head on test rows. Raises InputError for a target that is no class."""
+        return self._of_classes(Summary.TEST_F1_MACRO)
+
+    @property
+    def test_accuracy(self) -> Interval:
+        """Accuracy of the final head on test rows. Raises InputError for a target that is no class."""
+        return self._of_classes(Summary.TEST_ACCURACY)
+
+    def _of_classes(self, name: str) -> Interval:
+        if name not in self.scores:
+            raise InputError(f"This search has no {name}. best.scores has {', '.join(self.scores)}.")
+        return self.scores[name]
 
 
 @dataclass(frozen=True, repr=False)
@@ -316,20 +400,26 @@ class SweepResult:
         """The best trial with its scores."""
         from trainer.search.trial_log import params_of
 
-        number = self.summary[Summary.BEST_TRIAL]
+        number, objective = self.summary[Summary.BEST_TRIAL], self.objective
         row = self.trials[self.trials[Trials.TRIAL] == number].iloc[0]
-        scores = (
-            *(Summary.BEST_VAL_F1_MACRO, Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY),
-            Summary.BEST + self.objective.column,
-        )
-        return BestTrial(number, params_of(row.to_dict()), *(self._interval(name) for name in scores))
+        tested = {
+            "class": (Summary.TEST_F1_MACRO, Summary.TEST_ACCURACY),
+            "number": (Summary.TEST_R2, Summary.TEST_MAE, Summary.TEST_RMSE, Summary.TEST_SPEARMAN),
+            "labels": (Summary.TEST_MAP, Summary.TEST_F1_MACRO_LABELS, Summary.TEST_F1_MICRO_LABELS),
+        }[objective.target]
+        leading = objective.leading.column
+        scores = {leading: self._interval(Summary.BEST + leading)}
+        scores |= {str(name): self._interval(name) for name in tested}
+        score = self._interval(Summary.BEST + objective.column)
+        return BestTrial(number, params_of(row.to_dict()), score, scores)
 
     def _interval(self, name: str) -> Interval:
-        low, high = (math.nan if end is None else end for end in self.summary[name + Summary.CI95])
-        return Interval(self.summary[name], low, high)
+        found = (self.summary[name], *self.summary[name + Summary.CI95])
+        return Interval(*(math.nan if one is None else one for one in found))
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Class probabilities, float32 [N, C], of vectors [N, D] of the same encoder, by the best head.
+        """What the best head says of vectors [N, D] of the same encoder: probabilities of classes or of
+        labels, float32 [N, C], or numbers, float32 [N].
 
         Raises:
             InputError: the vectors have another shape.
@@ -338,7 +428,19 @@ class SweepResult:
         width = self.summary[Summary.DIMENSION]
         if x.ndim != 2 or x.shape[1] != width:
             raise InputError(f"x has the shape {x.shape}; expected rows of {width} numbers.")
-        return self.head.answers(x)
+        said_nc = self.head.answers(x)
+        return said_nc[:, 0] if self.head.numbers else said_nc
+
+    def answers(self, split: str = "test") -> ClassAnswers | NumberAnswers | LabelAnswers:
+        """What the best head says of the rows of a split, beside what is true: its ``scores``, ``frame()``
+        and ``plot()`` fit the target. In a cross-validation it is out of fold, but of test rows.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        from trainer.experiments.split_answers import answers_of_split
+
+        return answers_of_split(self.predictions, self.summary, split)
 
     def frame(self) -> pd.DataFrame:
         """The completed trials, the best first."""
@@ -381,7 +483,8 @@ def run_sweep(
             ``refit``, ``coverage``: as the command has them.
 
     Raises:
-        InputError: no head can be trained on this data, such as one of numbers; a flag makes no sense.
+        InputError: no head can be trained on this data; a flag makes no sense, such as a ``target`` other
+            than the one that the data were loaded with.
         NoResultError: no trial completed.
 
     Example:
@@ -390,8 +493,6 @@ def run_sweep(
         >>> len(result.trials), 0 <= result.best.test_accuracy.value <= 1
         (4, True)
     """
-    from trainer.data.label_numbers import are_numbers
-
     unknown = sorted(set(flags) - set(FLAGS))
     if unknown:
         raise InputError(f"run_sweep has no argument {unknown[0]!r}; it takes {', '.join(FLAGS)}.")
@@ -399,14 +500,7 @@ def run_sweep(
     if flags.get("space") is not None:
         flags["space"] = Path(flags["space"])
     config = SweepConfig(**{**shared, **flags}, trials=trials, seeds=seeds, study=study)
-    manifest = features.features.manifest
-    if config.label_kind in ("number", "labels") or are_numbers(manifest.classes, manifest.label_n):
-        kind = config.label_kind or "number"
-        what = "numbers" if kind == "number" else "several labels per image"
-        raise InputError(
-            f"run_sweep searches heads of classes. For {what} run `python -m trainer.sweep --target {kind}`; "
-            "open_run reads what it recorded."
-        )
+    config = _with_target(config, features, logged=tracking_uri is not None)
     if tracking_uri is None:
         return _search_in_memory(config, features.features)
     from trainer.experiments.sweep import run
@@ -415,13 +509,34 @@ def run_sweep(
     return _result_of(open_run(summary[Summary.RUN_ID], tracking_uri))
 
 
+def _with_target(config: SweepConfig, features: FeatureTable, *, logged: bool) -> SweepConfig:
+    """Return the flags with what the labels of the features are."""
+    kind, asked = features.target, features.config.label_kind
+    if config.label_kind not in (None, kind):
+        raise InputError(
+            f"run_sweep's target is {config.label_kind!r}, and the data were loaded with {_of_kind(kind)}. "
+            f"Load them so: load_dataset(…, target={config.label_kind!r})."
+        )
+    if config.target is None and (asked is not None or kind != "class"):
+        return dataclasses.replace(config, target=kind)
+    if config.enough is not None and asked is not None and logged:
+        raise InputError(
+            f"target is the score {config.enough:g}, and the data were loaded with target={asked!r}: a "
+            "command takes one of both. Leave one out, or pass no tracking_uri."
+        )
+    return config
+
+
+def _of_kind(kind: Kind) -> str:
+    return {"class": "classes", "number": "numbers", "labels": "several labels per image"}[kind]
+
+
 def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
     from trainer.core.console import bar, say
     from trainer.core.stopwatch import Stopwatch
     from trainer.data.manifest import check_trainable
     from trainer.data.unlabelled import labelled_rows
     from trainer.data.vector_range import check_vectors
-    from trainer.experiments.evaluation import Evaluation
     from trainer.experiments.hardware import Plan
     from trainer.experiments.sweep import trials as steps
     from trainer.experiments.sweep.memory_plan import trials_that_fit
@@ -431,11 +546,13 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
 
     steps.check(config)
     features = features.take(labelled_rows(features.manifest))
+    config = steps.for_labels(config, features.manifest)
     check_trainable(features.manifest)
     if notice := check_vectors(features.manifest, features.vectors_nd):
         say(notice)
     objective = objective_named(config.objective)
-    space, trial_log = load_space(config.space), TrialLog(objective=objective)
+    space = load_space(config.space, target=features.manifest.target)
+    trial_log = TrialLog(objective=objective)
     plan, validation = Plan.of(config), plan_validation(config, features.manifest, None)
     folds = folds_of(features, validation, plan.device, objective)
     at_once = trials_that_fit(config, space, folds, rows=len(features.manifest))
@@ -444,9 +561,7 @@ def _search_in_memory(config: SweepConfig, features: Features) -> SweepResult:
         for _ in steps.run_trials(config, settings, space, folds, trial_log, Stopwatch()):
             progress.update(len(trial_log.finished), config.trials)
     selection = steps.select(config, plan, folds, trial_log)
-    answers = Evaluation(
-        *(features, selection.finalists), seed=config.seed, coverage=config.coverage, objective=objective
-    )
+    answers = steps.evaluation_of(config, features, selection)
     return SweepResult(
         trials=trial_log.trials,
         curves=trial_log.curves,
@@ -484,12 +599,19 @@ class LoggedRun:
 
     def predictions(self) -> pd.DataFrame:
         """One row per logged head and sample: label, prediction, confidence, probabilities [C]; of a number
-        that is predicted ``target`` and ``number``."""
+        that is predicted ``target`` and ``number``, of several labels ``true_labels`` and
+        ``label_probabilities``."""
         return self.files.table(Artifact.PREDICTIONS)
 
     def frame(self) -> pd.DataFrame:
-        """The predictions of the best head."""
+        """The predictions of the best head, as `predictions` has them."""
         return _of_best(self.predictions())
+
+    def answers(self, split: str = "test") -> ClassAnswers | NumberAnswers | LabelAnswers:
+        """What the best head says of a split, as `SweepResult.answers`."""
+        from trainer.experiments.split_answers import answers_of_split
+
+        return answers_of_split(self.predictions(), self.summary, split)
 
     def confusion(self, split: str = "test") -> pd.DataFrame:
         """Counts [C, C] of the best head on a split: true class by row, predicted class by column.
@@ -508,8 +630,11 @@ class LoggedRun:
         counts = pd.crosstab(rows[Predictions.LABEL], rows[Predictions.PRED])
         return counts.reindex(index=classes, columns=classes, fill_value=0)
 
-    def plot_curves(self, metric: str = "f1_macro", split: str = "val") -> alt.Chart:
+    def plot_curves(self, metric: str | None = None, split: str = "val") -> alt.Chart:
         """A line per trial, the mean over its seeds by epoch, as an Altair chart.
+
+        Args:
+            metric: None: macro-F1 of classes, R² of numbers, macro-F1 at 0.5 of several labels.
 
         Raises:
             InputError: the curves have no such metric and split.
@@ -517,6 +642,10 @@ class LoggedRun:
         import altair as alt
 
         curves = self.curves()
+        if metric is None:
+            known = set(curves[Curves.METRIC])
+            family = objective_named(self.summary.get(Summary.OBJECTIVE, "")).family
+            metric = next((one.metric for one in family if one.metric in known), "loss")
         chosen = curves[(curves[Curves.METRIC] == metric) & (curves[Curves.SPLIT] == split)]
         if chosen.empty:
             pairs = sorted(set(zip(curves[Curves.SPLIT], curves[Curves.METRIC], strict=True)))
@@ -600,11 +729,46 @@ class RunComparison:
         return self.by_class
 
 
-def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunComparison:
+@dataclass(frozen=True)
+class ScoreComparison:
+    """The best heads of two runs of numbers, or of several labels per image, on the same test rows.
+
+    Attributes:
+        rows: test rows that both runs have.
+        score: what ``a``, ``b`` and ``difference`` are: "r2", or "map" (mean average precision).
+        difference: the first less the second, with a 95 % interval over rows, or over groups of rows.
+        p: two-sided p-value of that difference, of the same standard error.
+        by_score: a row per score: ``score, a, b, difference, low, high, p``.
+        by_label: of several labels the same of the average precision of each: ``label``, …, ``p_holm``; None
+            of numbers.
+    """
+
+    rows: int
+    score: str
+    a: float
+    b: float
+    difference: Interval
+    p: float
+    by_score: pd.DataFrame = field(repr=False)
+    by_label: pd.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def significant(self) -> bool:
+        """Whether p is below 0.05."""
+        return self.p < 0.05
+
+    def frame(self) -> pd.DataFrame:
+        """``by_label`` where images have several labels, else ``by_score``."""
+        return self.by_score if self.by_label is None else self.by_label
+
+
+def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunComparison | ScoreComparison:
     """Compare the best heads of two runs, row by row on the test rows that both have.
 
+    Returns a `RunComparison` of classes, else a `ScoreComparison`.
+
     Raises:
-        InputError: they share no test row, a row has two labels, or a run predicts no single class.
+        InputError: they share no test row, a row has two labels, or the runs predict different things.
 
     Example:
         >>> features = hr.extract_features(hr.load_dataset("images"), encoder="demo")
@@ -616,7 +780,9 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
     from trainer.tracking.compared_runs import answers_of, compared
 
     names = ("The first run", "The second run")
-    frames = (_best_answers(one) for one in (a, b))
+    frames = [_best_answers(one) for one in (a, b)]
+    if not all(Predictions.PRED in one for one in frames):
+        return _compare_scores(names, frames, [one.summary for one in (a, b)])
     found = compared(
         [
             answers_of(name, frame.assign(**{Predictions.HEAD: name}), name)
@@ -645,6 +811,24 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
         p=float(pair[MethodPairs.EFFECT_P]),
         accuracy_difference=_interval_of(pair, MethodPairs.ACCURACY),
         by_class=found.classes[[*columns]].rename(columns=columns),
+    )
+
+
+def _compare_scores(
+    names: Sequence[str], frames: Sequence[pd.DataFrame], summaries: Sequence[Mapping[str, Any]]
+) -> ScoreComparison:
+    from trainer.tracking.compared_scores import by_label, by_score, paired_answers
+
+    pair = paired_answers(names, frames, summaries)
+    scores = by_score(pair)
+    leading = scores.iloc[0]
+    return ScoreComparison(
+        len(pair.unit_n),
+        *(str(leading["score"]), float(leading["a"]), float(leading["b"])),
+        Interval(*(float(leading[name]) for name in ("difference", "low", "high"))),
+        float(leading["p"]),
+        scores,
+        by_label(pair) if pair.labels else None,
     )
 
 

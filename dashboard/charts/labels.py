@@ -10,11 +10,12 @@ import pandas as pd
 from dashboard.charts.intervals import tooltip_ends
 from dashboard.charts.palette import BLUE, GREY, ORANGE, RED
 from trainer.charts.palette import ink
+from trainer.charts.precisions import MOST_ROWS, STEP
+from trainer.charts.precisions import precisions as dots_of_precisions
 from trainer.charts.rows import rows_high
 
 __all__ = ["BLUE", "MOST_ROWS", "MOST_SQUARES", "ORANGE", "RED", "PairLook", "bars", "pairs", "precisions"]
 
-MOST_ROWS, STEP = 40, 22  # labels that have a row, and its pixels
 MOST_SQUARES = 30  # labels of a heat map
 MOST_FIGURES = 14  # labels up to which the squares hold their shares
 ROW = 28  # pixels of a row of a heat map
@@ -34,41 +35,21 @@ class PairLook(NamedTuple):
 
 
 def precisions(frame: pd.DataFrame) -> alt.LayerChart:
-    """Draw a dot with its interval for each label, and a grey tick at chance: the share of rows that have it.
+    """Draw the average precision of each label.
 
     Args:
         frame: `frames.labels.per_label` of labels with an average precision, in the order of the rows, no two
             ``label`` alike.
     """
-    y = alt.Y(
-        "label:N",
-        sort=list(frame["label"]),
-        title=None,
-        axis=alt.Axis(labelLimit=180, labelOverlap=False, ticks=False),
-    )
-    x: dict[str, Any] = {"title": "average precision", "scale": alt.Scale(domain=[0, 1])}
-    base = alt.Chart(frame).encode(
-        y=y,
-        tooltip=[
-            alt.Tooltip("label:N"),
-            alt.Tooltip("ap:Q", title="average precision", format=".3f"),
-            *tooltip_ends(".3f", "ap_low", "ap_high"),
-            alt.Tooltip("chance:Q", title="chance", format=".3f"),
-            alt.Tooltip("n:Q", title="rows that have it", format=",d"),
-            alt.Tooltip("f1:Q", title="F1", format=".3f"),
-        ],
-    )
-    lines = base.mark_rule(strokeWidth=2, color=BLUE, opacity=0.55).encode(
-        x=alt.X("ap_low:Q", **x), x2="ap_high:Q"
-    )
-    dots = base.mark_circle(size=60, color=BLUE, opacity=1).encode(
-        x=alt.X("ap:Q", axis=alt.Axis(format=".1f", tickCount=6), **x)
-    )
-    chance = base.mark_tick(color=GREY, thickness=2, height={"band": 0.6}, aria=False).encode(
-        x=alt.X("chance:Q", **x)
-    )
-    layered: Any = alt.layer(chance, lines, dots)
-    return layered.properties(**rows_high(len(frame), STEP))
+    tooltip = [
+        alt.Tooltip("label:N"),
+        alt.Tooltip("ap:Q", title="average precision", format=".3f"),
+        *tooltip_ends(".3f", "ap_low", "ap_high"),
+        alt.Tooltip("chance:Q", title="chance", format=".3f"),
+        alt.Tooltip("n:Q", title="rows that have it", format=",d"),
+        alt.Tooltip("f1:Q", title="F1", format=".3f"),
+    ]
+    return dots_of_precisions(frame, tooltip=tooltip)
 
 
 def bars(frame: pd.DataFrame, *, dark: bool) -> alt.LayerChart:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from trainer.charts.precisions import precision_rows
 from trainer.stats import label_tables
 from trainer.stats.intervals import Interval, ratio, wilson_of_groups
 from trainer.stats.multilabel import HALF, judged_labels, label_losses, of_f1_macro_at, of_f1_micro_at
@@ -123,29 +124,22 @@ def _counts(answered: LabelAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def per_label(answered: LabelAnswers) -> pd.DataFrame:
     """One row per label, the lowest average precision first, those without one last.
 
-    ``label, n`` (rows that have it), ``said, right, ap, ap_low, ap_high, chance`` (the share of rows that
-    have it), ``threshold, precision, recall`` with the ends of Wilson's intervals, ``f1``. What there is no
-    row for is null.
+    `precision_rows`, and ``said, right, threshold, precision, recall`` with the ends of Wilson's intervals,
+    and ``f1``. What there is no row for is null.
     """
     hits_c, true_c, said_c = _counts(answered)
     precision, recall = (
         [_share(answered, c, of_nc) for c in range(len(answered.names))]
         for of_nc in (answered.said_nc, answered.label_nc)
     )
-    ranked = label_tables.average_precisions(answered.label_nc, answered.probability_nc, answered.unit_n)
-    frame = pd.DataFrame(
-        {
-            "label": answered.names,
-            "n": true_c,
-            "said": said_c,
-            "right": hits_c,
-            **_with_ends("ap", ranked),
-            "chance": true_c / max(len(answered.rows), 1),
-            "threshold": answered.threshold_c,
-            **_with_ends("precision", precision),
-            **_with_ends("recall", recall),
-            "f1": np.where(true_c + said_c > 0, ratio(2 * hits_c, true_c + said_c), np.nan),
-        }
+    ranked = precision_rows(answered.names, answered.label_nc, answered.probability_nc, answered.unit_n)
+    frame = ranked.assign(
+        said=said_c,
+        right=hits_c,
+        threshold=answered.threshold_c,
+        **_with_ends("precision", precision),
+        **_with_ends("recall", recall),
+        f1=np.where(true_c + said_c > 0, ratio(2 * hits_c, true_c + said_c), np.nan),
     )
     return frame.sort_values("ap", kind="stable", na_position="last", ignore_index=True)
 

@@ -34,7 +34,7 @@ from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.novelty import NoveltyDetector, RelativeDistance
 from trainer.heads.training_data import Scale
-from trainer.serving.answer_columns import LABELS, NUMBER
+from trainer.serving.answer_columns import HIGH, LABELS, LOW, NUMBER
 from trainer.stats.conformal import prediction_sets
 
 if TYPE_CHECKING:
@@ -338,10 +338,12 @@ class BatchPrediction(NamedTuple):
     reasons: list[str]  # why an image is corrupt, else ""
     classes: tuple[str, ...]  # order of axis C; () of numbers and of several labels
     said: SaidLabels | None = None  # of several labels
+    half_width: float | None = None  # of the intervals of numbers, see `RecordedHead.half_width`
 
     def frame(self) -> pd.DataFrame:
-        """One row per image: ``label, confidence, error``, or ``number, error``, or ``labels``, a column for
-        the probability of each label, and ``error``; all but the error are null for corrupt images."""
+        """One row per image: ``label, confidence, error``, or ``number`` with ``number_low, number_high``
+        (where the head has intervals) and ``error``, or ``labels``, a column for the probability of each
+        label, and ``error``; all but the error are null for corrupt images."""
         import pandas as pd
 
         if self.said is not None:
@@ -351,7 +353,9 @@ class BatchPrediction(NamedTuple):
             of_each.insert(0, LABELS, [one if good else None for one, good in joined], allow_duplicates=True)
             return of_each.assign(error=self.reasons)
         if not self.classes:
-            return pd.DataFrame({NUMBER: self.probabilities_nc[:, 0], "error": self.reasons})
+            number_n, width = self.probabilities_nc[:, 0].astype(np.float64), self.half_width
+            ends = {} if width is None else {LOW: number_n - width, HIGH: number_n + width}
+            return pd.DataFrame({NUMBER: number_n, **ends, "error": self.reasons})
         good = [not reason for reason in self.reasons]
         best_n = np.nan_to_num(self.probabilities_nc, nan=0).argmax(1)
         labels = [self.classes[c] if usable else None for c, usable in zip(best_n, good, strict=True)]
@@ -466,7 +470,10 @@ class Predictor:
         every_nd = np.full((len(images), width), np.nan, dtype=np.float32)
         every_nc = np.full((len(images), self.recorded.width), np.nan, dtype=np.float32)
         every_nd[good], every_nc[good] = vectors_nd, self.recorded.answers(vectors_nd)
-        return BatchPrediction(every_nc, every_nd, reasons, self.classes, self.recorded.said)
+        width_of_numbers = self.recorded.half_width() if self.recorded.numbers else None
+        return BatchPrediction(
+            every_nc, every_nd, reasons, self.classes, self.recorded.said, width_of_numbers
+        )
 
     def _prepared(
         self, images: Sequence[bytes | str | Path], reasons: list[str], max_pixels: int

@@ -134,17 +134,12 @@ def compared(runs: Sequence[RunAnswers], *, base: int = 0, seed: int = 0) -> Com
     Raises:
         InputError: a test row has different labels, or is among the rows that another run learned from.
     """
-    tested = [run.tested for run in runs]
-    _check_none_learned(runs, tested)
-    shared = tested[0].index
-    for one in tested[1:]:
-        shared = shared[shared.isin(one.index)]
-    _check_labels(runs, tested, shared)
+    tested, said = [run.tested for run in runs], shared_rows(runs)
+    shared = said[0].index
     pairs = [(place, base) for place in range(len(runs)) if place != base]
     if not len(shared):
         return _unpaired(runs, tested, pairs, seed)
     classes = _classes(tested)
-    said = [one.loc[shared] for one in tested]
     number = {name: index for index, name in enumerate(classes)}
     label_n, *pred = (
         column.map(number).to_numpy(dtype=np.int64)
@@ -171,6 +166,24 @@ def compared(runs: Sequence[RunAnswers], *, base: int = 0, seed: int = 0) -> Com
         groups=answers.units.count if answers.units.grouped else None,
         notes=(*_on_data(runs), *_on_rows(runs, tested, len(shared))),
     )
+
+
+def shared_rows(runs: Sequence[RunAnswers], *, truth: str = Predictions.LABEL) -> list[pd.DataFrame]:
+    """Return the answers of each run to the test rows that all have, in one order; empty without any.
+
+    Args:
+        truth: column of what is true.
+
+    Raises:
+        InputError: a test row has different truths, or is among the rows that another run learned from.
+    """
+    tested = [run.tested for run in runs]
+    _check_none_learned(runs, tested)
+    shared = tested[0].index
+    for one in tested[1:]:
+        shared = shared[shared.isin(one.index)]
+    _check_truth(runs, [one.loc[shared, truth] for one in tested])
+    return [one.loc[shared] for one in tested]
 
 
 def _on_data(runs: Sequence[RunAnswers]) -> list[str]:
@@ -283,14 +296,18 @@ def _check_none_learned(runs: Sequence[RunAnswers], tested: Sequence[pd.DataFram
                 )
 
 
-def _check_labels(runs: Sequence[RunAnswers], tested: Sequence[pd.DataFrame], shared: pd.Index) -> None:
-    first = tested[0].loc[shared, Predictions.LABEL]
-    for run, rows in zip(runs[1:], tested[1:], strict=True):
-        other = rows.loc[shared, Predictions.LABEL]
-        changed = shared[(first != other).to_numpy()]
+def _check_truth(runs: Sequence[RunAnswers], truth: Sequence[pd.Series]) -> None:
+    first, *others = [one.map(_comparable) for one in truth]
+    for run, other in zip(runs[1:], others, strict=True):
+        changed = first.index[(first != other).to_numpy()]
         if len(changed):
             raise InputError(
                 f"{changed[0]!r} has the label {first[changed[0]]!r} in {runs[0].name} and "
                 f"{other[changed[0]]!r} in {run.name} ({count(len(changed), 'such test row')}). Compare runs "
                 "on the same data."
             )
+
+
+def _comparable(truth: Any) -> Any:
+    """Return a class, a number, or a list of labels in one order."""
+    return truth if isinstance(truth, str | float) else ", ".join(sorted(map(str, truth)))

@@ -86,7 +86,7 @@ def show(info: RunInfo) -> None:
         nearest_numbers(asked, samples)
         return
     if trying.recorded.said is not None:
-        several(trying.recorded.said, asked)
+        several(trying, trying.recorded.said, asked)
         nearest_labels(info, trying.recorded.said, asked, samples)
         likeliest = labels_of(trying.recorded.said, asked)["label"].iloc[0]
         having = true_labels(info)
@@ -317,7 +317,7 @@ def most_similar(asked: Answer, samples: pd.DataFrame) -> pd.DataFrame | None:
 # --- Several labels -------------------------------------------------------------------------------
 
 
-def several(known: SaidLabels, asked: Answer) -> None:
+def several(trying: Explainer, known: SaidLabels, asked: Answer) -> None:
     """The image, the labels that are said, and the probability of each beside its threshold."""
     said = said_of(known, asked)
     left, right = st.columns([1, 2], gap="medium")
@@ -326,7 +326,8 @@ def several(known: SaidLabels, asked: Answer) -> None:
         st.markdown(f"### {named(said) or 'No label'}")
         st.caption(text.plain(asked.name, longest=60))
         if asked.novel:
-            st.caption("Unlike the training images.")
+            rate = trying.recorded.novelty.false_alarm_rate if trying.recorded.novelty else 0.0
+            st.caption(f"Unlike the training images (false alarms: {100 * rate:.0f} %).")
         if asked.true_labels is not None:
             says_labels(said, asked.true_labels)
     with right:
@@ -347,7 +348,8 @@ def several(known: SaidLabels, asked: Answer) -> None:
         layout.sentence(f"{some}A label is said where its bar reaches the tick, its threshold.")
         layout.how(
             "Each label has a probability of its own; they need not sum to 1. Thresholds have the highest F1 "
-            "on rows that the head had not learned from. Zero-shot does not apply to several labels."
+            "on rows that the head had not learned from, with which the probabilities were calibrated, too. "
+            "Zero-shot and prediction sets do not apply to several labels."
         )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow import MlflowClient
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn.metrics import average_precision_score, f1_score, log_loss
 
 import trainer as hr
 from tests.commands.test_sweep import KILLED_AT_THE_END
@@ -93,6 +93,15 @@ def test_recorded_figures_are_those_of_the_recorded_predictions(swept: Swept) ->
         average_precision_score(has_nc[:, c], p_nc[:, c]) for c in range(len(names)) if has_nc[:, c].any()
     ]
     assert swept.figures["test_map"] == pytest.approx(np.mean(each))
+    p_nc = p_nc.astype(float)
+    losses = [log_loss(has_nc[:, c], p_nc[:, c], labels=[False, True]) for c in range(len(names))]
+    assert swept.figures["test_log_loss_labels"] == pytest.approx(np.mean(losses))
+    assert swept.figures["test_brier_labels"] == pytest.approx(((p_nc - has_nc) ** 2).mean())
+    change, low, high = swept.figures["test_log_loss_labels_change"]
+    assert low <= change <= high
+    raw = swept.figures["test_log_loss_labels_uncalibrated"]
+    assert swept.figures["test_log_loss_labels"] - raw == pytest.approx(change)
+    assert (swept.folder / Artifact.PRECISIONS_PNG).read_bytes().startswith(b"\x89PNG")
     for average in ("macro", "micro"):
         expected = f1_score(has_nc, p_nc >= limits, average=average)
         assert swept.figures[f"test_f1_{average}_labels"] == pytest.approx(expected)
@@ -123,6 +132,12 @@ def test_the_recorded_head_says_the_recorded_probabilities(swept: Swept) -> None
     found = predictor.predict([home / name for name in rows["sample_id"]])
     np.testing.assert_allclose(found.probabilities_nc, np.stack(list(rows["label_probabilities"])), atol=1e-4)
     np.testing.assert_array_equal(predictor.answers(found.vectors_nd), found.probabilities_nc)
+    novelty = predictor.recorded.novelty
+    assert novelty is not None
+    alarms = novelty.is_novel(novelty.scores(found.vectors_nd)).mean()
+    assert swept.figures["test_ood_false_alarms"] == pytest.approx(alarms)
+    unlike = novelty.scores(np.random.default_rng(0).normal(size=found.vectors_nd.shape).astype(np.float32))
+    assert novelty.is_novel(unlike).all()
     frame = found.frame()
     assert list(frame.columns) == ["labels", *swept.figures["labels"], "error"]
     said_nc = found.probabilities_nc >= predictor.thresholds

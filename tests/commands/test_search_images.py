@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import pytest
 from tests.support import commands
 from tests.support.image_files import class_folders, encoded, noise
 from tests.support.tiny_encoders import save_tiny
+from trainer.core.errors import InputError
 from trainer.data.demo import ENCODER
 from trainer.data.load import load
+from trainer.experiments.image_search.config import SearchImagesConfig
+from trainer.experiments.image_search.run import chosen_rows
+from trainer.experiments.inputs import read_rows
 from trainer.features.extract import extract
 from trainer.features.settings import EncoderSettings
 from trainer.features.text_encoder import TextEncoder
@@ -189,6 +194,21 @@ def test_recall_without_captions_and_features_without_images_are_refused(tmp_pat
     code, _, said = search(tmp_path / "f.npz", tmp_path / "cache", "a cat")
     assert code == 2
     assert "holds precomputed features, no images" in said
+
+
+def test_of_several_labels_an_image_needs_one_of_those_that_are_asked_for(tmp_path: Path) -> None:
+    has = {"a": "red|round", "b": "round", "c": "", "d": "blue|red"}
+    for number, name in enumerate(has):
+        (tmp_path / f"{name}.png").write_bytes(encoded(noise(number)))
+    lines = [f"{name}.png,{labels}" for name, labels in has.items()]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label", *lines]))
+    for asked, expected in ((("red",), "ad"), (("blue", "round"), "abd"), ((), "abcd")):
+        config = SearchImagesConfig(data=str(tmp_path / "table.csv"), label_separator="|", label=asked)
+        manifest = read_rows(config)
+        found = np.array(manifest.sample_id)[chosen_rows(config, manifest)]
+        assert sorted(found) == [f"{name}.png" for name in expected]
+    with pytest.raises(InputError, match=r"has no label 'red\|round'\. Its labels: 'blue', 'red', 'round'"):
+        chosen_rows(dataclasses.replace(config, label=("red|round",)), manifest)
 
 
 def test_images_in_train_and_test_and_rows_without_labels_are_searched_all_the_same(

@@ -83,7 +83,7 @@ def test_several_labels_are_searched_answered_and_compared(tmp_path: Path, quick
     assert answers.scores.map.value == pytest.approx(np.mean(each))
     assert answers.scores.map == result.best.scores["test_map"]
     assert answers.scores.f1_micro == result.best.scores["test_f1_micro_labels"]
-    assert answers.plot().to_dict()["title"]["text"] == f"n = {test.sum()} test rows"
+    assert answers.plot().to_dict()["title"]["text"] == [f"n = {test.sum()} test rows"]
     assert np.allclose(result.predict(features.x)[test], answers.probability_nc, atol=1e-6)
     comparison = hr.compare(result, hr.run_sweep(features, **{**quick, "trials": 1}))
     assert comparison.score == "map"

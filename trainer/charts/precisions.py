@@ -16,7 +16,7 @@ from trainer.charts.rows import rows_high
 from trainer.stats.label_tables import average_precisions
 
 MOST_ROWS, STEP = 40, 22  # labels that have a row, and its pixels
-WIDTH = 420  # pixels, of a file
+WIDTH, TITLE = 420, 42  # pixels, of a file; characters of a line of its title
 
 
 def precision_rows(
@@ -92,5 +92,5 @@ def worst_precisions(rows: pd.DataFrame, *, title: str) -> alt.LayerChart | None
         below.append(f"The {len(drawn)} worst of {len(ranked)} labels.")
     if lost - {title}:
         below.append("Names that no installed font can draw are numbered from the top.")
-    says = alt.Title(fitted(title, 70), subtitle=below)
+    says = alt.Title(fitted(title, TITLE).splitlines(), subtitle=below)
     return precisions(drawn.assign(label=distinct(names, 30))).properties(width=WIDTH, title=says)

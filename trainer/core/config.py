@@ -59,10 +59,10 @@ class DataConfig(CommonConfig):
     read no labels."""
     label_separator: str | None = None
     """Text between the labels of an image that has several, such as '|' in cat|dog: each is learned by
-    itself. For sweep, check and extract. Lists of labels need none."""
+    itself. For sweep, check, extract and search_images. Lists of labels need none."""
     label_columns: str | None = None
     """Names of columns of 0 and 1, one per label, joined by commas: cat,dog,bird. In the place of
-    --label-column, for sweep, check and extract."""
+    --label-column, for sweep, check, extract and search_images."""
     image_column: str | None = None
     """Column with the path of the image, or with the image itself."""
     caption_column: str | None = None

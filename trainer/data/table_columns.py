@@ -268,7 +268,8 @@ def several_labels(what: str, flag: str = "") -> str:
     Args:
         flag: that reads them as several.
     """
-    cure = f"pass {flag} to sweep, check or extract" if flag else "they are for sweep, check and extract"
+    where = "sweep, check, extract"
+    cure = f"pass {flag} to {where} or search_images" if flag else f"they are for {where} and search_images"
     return (
         f"{what}. For several labels per image {cure}; else give each image one. To read the images without "
         f"labels: --label-column {NO_COLUMN}."

@@ -39,6 +39,7 @@ from trainer.stats.calibration import evaluate_calibration, temperature_interval
 from trainer.stats.conformal import set_thresholds
 from trainer.stats.further_scores import further_scores
 from trainer.stats.macro_f1 import macro_f1_interval, rows_per_class
+from trainer.stats.multilabel import strata_of_labels
 from trainer.stats.objective import ACCURACY, AUROC, F1, NLL, Objective
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact, Predictions, Summary
@@ -178,7 +179,7 @@ class Evaluation:
         return probability_nc
 
     def _before_calibration(self, finalist: Finalist) -> np.ndarray | None:
-        if not isinstance(finalist.head, Ensemble) or self.manifest.target != "class":
+        if not isinstance(finalist.head, Ensemble) or self.manifest.target == "number":
             return None
         probability_nc = self._probabilities(finalist.head.uncalibrated)
         if finalist.held_out is not None:
@@ -217,10 +218,11 @@ class Evaluation:
     @cached_property
     def _novelty(self) -> NoveltyDetector | None:
         """Return what knows images unlike the training images; None of an encoder that learned from the rows,
-        of wider features, with too few units for its false alarms, or without classes to compare with."""
+        of wider features, with too few units for its false alarms, or of numbers. Of several labels the class
+        of a row is its rarest one."""
         x_nd = self.features.vectors_nd
         if (
-            self.manifest.target != "class"
+            self.manifest.target == "number"
             or not isinstance(self.heads[0].head, Ensemble)
             or x_nd.shape[1] > WIDEST_MEASURED
         ):
@@ -228,6 +230,8 @@ class Evaluation:
         rows = learning_rows(self.manifest)
         rows = np.sort(np.random.default_rng(self.seed).permutation(rows)[:MOST_MEASURED])
         unit_n, label_n = self._unit_n[rows], self.manifest.label_n[rows]
+        if self.manifest.label_nc is not None:
+            label_n = strata_of_labels(self.manifest.label_nc[rows])
         if len(np.unique(unit_n)) < FOLDS:
             return None
         (fold_n,) = assign_folds(label_n, unit_n, folds=FOLDS, repeats=1, seed=self.seed)
@@ -313,13 +317,7 @@ class Evaluation:
         figures |= confidence_evaluation.set_figures(
             test, self._thresholds, coverage=self.coverage, seed=self.seed
         )
-        if self._novelty is not None:
-            score_n = self._novelty.scores(self.features.vectors_nd[self.manifest.rows("test")])
-            figures |= confidence_evaluation.novelty_figures(
-                test,
-                self._novelty.is_novel(score_n),
-                false_alarm_rate=self._novelty.false_alarm_rate,
-            )
+        figures |= self._novelty_figures()
         figures |= self._further_figures()
         if len(classes) == 2:
             figures |= binary_evaluation.figures(
@@ -333,6 +331,15 @@ class Evaluation:
             value, *ends = self._temperature
             figures |= {Summary.TEMPERATURE: value, Summary.TEMPERATURE + Summary.CI95: ends}
         return figures | {Summary.CLASSES: list(classes)} | self._consists_of(groups)
+
+    def _novelty_figures(self) -> dict[str, Any]:
+        """Return and say how often the detector of unlike images takes test rows for such; {} without one."""
+        if self._novelty is None:
+            return {}
+        rows = self.manifest.rows("test")
+        novel_n = self._novelty.is_novel(self._novelty.scores(self.features.vectors_nd[rows]))
+        rate = self._novelty.false_alarm_rate
+        return confidence_evaluation.novelty_figures(self._answered(rows), novel_n, false_alarm_rate=rate)
 
     def _consists_of(self, groups: int | None) -> dict[str, Any]:
         """Return what the run consists of.
@@ -379,7 +386,7 @@ class Evaluation:
             self._table(answer_nc, head=finalist.name, trial=finalist.trial, seed=finalist.seed_index)
             for finalist, answer_nc in zip(self.heads, self.probabilities, strict=True)
         ]
-        if self.uncalibrated is not None:
+        if self.uncalibrated is not None and self.manifest.target == "class":
             best_n = self.probabilities[0].argmax(1)
             rows = np.arange(len(self.manifest))
             frames[0][Predictions.CONFIDENCE_UNCALIBRATED] = self.uncalibrated[rows, best_n]

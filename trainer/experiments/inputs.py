@@ -229,8 +229,8 @@ def refuse_several_labels(config: DataConfig, several: str) -> None:
 
     raise InputError(
         f"{config.data}: this command takes one label per image, and there are {several}. Several are for "
-        "check, extract, and sweep without another --target. Give each image one label, or read none: "
-        f"--label-column {NO_COLUMN}."
+        "check, extract, search_images, and sweep without another --target. Give each image one label, or "
+        f"read none: --label-column {NO_COLUMN}."
     )
 
 

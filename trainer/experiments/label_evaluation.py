@@ -13,19 +13,22 @@ from trainer.core import text
 from trainer.core.console import say
 from trainer.data.duplicates import groups_drawn
 from trainer.experiments.evaluation import Evaluation, with_intervals
-from trainer.stats.intervals import Interval
+from trainer.stats.intervals import Interval, mean_difference
+from trainer.stats.label_tables import evaluate_label_calibration
 from trainer.stats.multilabel import (
     average_precision,
     judged_labels,
+    label_losses,
     of_f1_macro_at,
     of_f1_micro_at,
     thresholds,
 )
 from trainer.stats.objective import LABEL_F1, MAP, MICRO_F1
 from trainer.tracking import tables
-from trainer.tracking.schema import Summary
+from trainer.tracking.schema import Artifact, Summary
 
 SHOWN = 3  # labels at either end
+CALIBRATED = (Summary.TEST_ECE_LABELS, Summary.TEST_LOG_LOSS_LABELS, Summary.TEST_BRIER_LABELS)
 
 
 class LabelEvaluation(Evaluation):
@@ -67,13 +70,41 @@ class LabelEvaluation(Evaluation):
             Summary.LEFT_OUT_LABELS: left_out,
             Summary.HELD_OUT_ROWS: len(self.held_out.label_n),
         }
+        figures |= self._calibration_figures() | self._novelty_figures()
         return figures | self._consists_of(groups)
+
+    def _calibration_figures(self) -> dict[str, Any]:
+        """Return and say how true the probabilities of test rows are, and were before the scale of labels."""
+        probability_nc, label_nc, unit_n = self._answered(self.manifest.rows("test"))
+        judged = evaluate_label_calibration(probability_nc, label_nc, unit_n, seed=self.seed)
+        scores = dict(zip(CALIBRATED, judged, strict=True))
+        error, loss, brier = (text.interval(one.value, one[1:]) for one in judged)
+        say(f"Calibration on test rows, mean over labels: ECE {error}, log-loss {loss}, Brier score {brier}.")
+        if self.uncalibrated is None:
+            return with_intervals(scores)
+        raw_nc = self.uncalibrated[self.manifest.rows("test")]
+        before = evaluate_label_calibration(raw_nc, label_nc, unit_n, seed=self.seed)
+        scores |= {Summary.TEST_ECE_LABELS_RAW: before.ece, Summary.TEST_LOG_LOSS_LABELS_RAW: before.log_loss}
+        lower_n = label_losses(probability_nc, label_nc) - label_losses(raw_nc, label_nc)
+        change = mean_difference(lower_n / label_nc.shape[1], unit_n)
+        error, loss = (text.interval(one.value, one[1:]) for one in before[:2])
+        changed = text.interval(change.value, change[1:], text.change)
+        say(f"  Before Platt scaling: ECE {error}, log-loss {loss}; the scaling changes it by {changed}.")
+        return with_intervals(scores) | {Summary.LOG_LOSS_LABELS_CHANGE: list(change)}
 
     def _table(self, answer_nc: np.ndarray, *, head: str, trial: int, seed: int) -> pd.DataFrame:
         return tables.label_predictions(self.manifest, answer_nc, head=head, trial=trial, seed=seed)
 
-    def _image(self, study: str) -> None:
-        return None
+    def _image(self, study: str) -> tuple[str, bytes] | None:
+        from trainer.charts.precisions import precision_rows, worst_precisions
+        from trainer.charts.render import png
+
+        probability_nc, label_nc, unit_n = self._answered(self.manifest.rows("test"))
+        rows = precision_rows(self.manifest.labels, label_nc, probability_nc, unit_n)
+        score = MAP.of(label_nc, probability_nc).value
+        title = f"mAP {score:.3f} on n = {len(label_nc)} test rows: {study}, trial {self.heads[0].trial}"
+        chart = worst_precisions(rows, title=title)
+        return None if chart is None else (Artifact.PRECISIONS_PNG, png(chart))
 
     def _described(self) -> dict[str, Any]:
         described = {

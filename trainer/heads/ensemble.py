@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from trainer.heads.head import Head
+from trainer.heads.platt import LabelScale
 from trainer.stats.multilabel import LEAST_PROBABILITY
 
 COLDEST, HOTTEST = 0.02, 50.0  # range of temperatures
@@ -52,6 +53,7 @@ class Ensemble:
 
     members: tuple[Member, ...]
     temperature: float = 1.0
+    label_scale: LabelScale | None = None  # of several labels, in the place of a temperature
 
     @classmethod
     def of(cls, head: Head, *, trial: int) -> Ensemble:
@@ -75,7 +77,8 @@ class Ensemble:
             return torch.stack([member.weight * member.numbers(x_nd) for member in self.members]).sum(0)
         if self.labels:
             weights = [member.weight for member in self.members]
-            return mean_log_odds([member.log_odds(x_nd) for member in self.members], weights)
+            mean_nc = mean_log_odds([member.log_odds(x_nd) for member in self.members], weights)
+            return mean_nc if self.label_scale is None else self.label_scale.applied(mean_nc)
         parts = [member.log_probabilities(x_nd) + math.log(member.weight) for member in self.members]
         return torch.logsumexp(torch.stack(parts), 0) / self.temperature
 
@@ -100,7 +103,7 @@ class Ensemble:
 
     @property
     def uncalibrated(self) -> Ensemble:
-        """The same heads at temperature 1."""
+        """The same heads at temperature 1, without a scale of labels."""
         return Ensemble(tuple(dataclasses.replace(one, temperature=1.0) for one in self.members))
 
     @torch.inference_mode()

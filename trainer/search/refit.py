@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from trainer.core import text
 from trainer.heads.ensemble import (
@@ -26,11 +26,13 @@ from trainer.heads.ensemble import (
 from trainer.heads.folded_population import FoldedPopulation, judged_at_its_end
 from trainer.heads.head import Head
 from trainer.heads.memory_estimate import groups_that_fit
+from trainer.heads.platt import LabelScale, fit_label_scale
 from trainer.heads.population import Population, Precision
 from trainer.heads.resampling import Folds
 from trainer.search.space import head_spec
 from trainer.search.study import FinishedTrial
 from trainer.stats.intervals import Interval, mean_difference
+from trainer.stats.multilabel import LEAST_PROBABILITY
 from trainer.stats.objective import F1, NLL, R2, Objective
 
 NAMES = {0: "best linear", 1: "best 1-hidden", 2: "best 2-hidden"}
@@ -253,7 +255,7 @@ def hand_over(
             Member(number, weight, by_number[number].temperature, heads[number])
             for number, weight in weights.items()
         ]
-        temperature, said_mc = _calibrated(p_mc, folds)
+        calibration, said_mc = _calibrated(p_mc, folds)
         raw_mc = mean_of(
             np.stack([by_number[number].uncalibrated_mc for number in weights]), list(weights.values())
         )
@@ -264,21 +266,25 @@ def hand_over(
                 members[0].trial,
                 ALL_SEEDS if len(seeds) > 1 else 0,
                 leading,
-                Ensemble(tuple(members), temperature),
+                Ensemble(tuple(members), *calibration),
                 held_out if refit else None,  # else it answers them itself: it has not learned from them
             )
         )
     return finalists
 
 
-def _calibrated(p_mc: np.ndarray, folds: Folds) -> tuple[float, np.ndarray]:
-    """Return the temperature of what is handed over, and its calibrated answers; numbers, and probabilities
-    of several labels, stay as they are."""
-    if folds.objective.numbers or folds.objective.labels:
-        return 1.0, p_mc
+def _calibrated(p_mc: np.ndarray, folds: Folds) -> tuple[tuple[float, LabelScale | None], np.ndarray]:
+    """Return the temperature of what is handed over or, of several labels, their scale, and its calibrated
+    answers; numbers stay as they are."""
+    if folds.objective.numbers:
+        return (1.0, None), p_mc
+    if folds.objective.labels:
+        log_odds_mc = logit(np.clip(p_mc.astype(np.float64), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
+        scale = fit_label_scale(log_odds_mc, folds.judged_labels)
+        return (1.0, scale), scale.applied(torch.from_numpy(log_odds_mc)).sigmoid().numpy()
     log_mc = torch.from_numpy(p_mc).double().clamp_min(torch.finfo(torch.float64).tiny).log()
     temperature = fit_temperature(log_mc, torch.from_numpy(folds.judged_labels))
-    return temperature, (log_mc / temperature).softmax(1).numpy()
+    return (temperature, None), (log_mc / temperature).softmax(1).numpy()
 
 
 def _final_heads(

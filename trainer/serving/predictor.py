@@ -33,6 +33,7 @@ from trainer.heads.ensemble import Ensemble, Member
 from trainer.heads.head import Head
 from trainer.heads.head_config import HeadSpec
 from trainer.heads.novelty import NoveltyDetector, RelativeDistance
+from trainer.heads.platt import LabelScale
 from trainer.heads.training_data import Scale
 from trainer.serving.answer_columns import HIGH, LABELS, LOW, NUMBER
 from trainer.stats.conformal import prediction_sets
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 BATCH = 32  # images per batch
 ENCODER_FOLDER = "encoder"  # folder of a model with its encoder, if small; of the second: encoder_2
 CARD, WEIGHTS = "head.json", "head.safetensors"
+LABEL_SCALE = "calibration."  # before the names of its tensors
 # what `encoder_text` writes
 _USED = re.compile(r"(.+?) \((float32|bfloat16)(?:, (cls4|cls4\+patch))?, key ([0-9a-f]{16})\)", re.DOTALL)
 
@@ -219,6 +221,9 @@ def write_head(
                 "unit_norm": first.scale.unit_norm,
             }
         )
+    if head.label_scale is not None:
+        for name, tensor in head.label_scale._asdict().items():
+            tensors[LABEL_SCALE + name] = tensor.cpu().contiguous()
     card = {**described, "temperature": head.temperature, "members": members}
     return json.dumps(card, indent=2).encode(), save(tensors)
 
@@ -236,7 +241,14 @@ def _ensemble(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> En
         members.append(
             Member(int(one["trial"]), float(one["weight"]), float(one["temperature"]), tuple(heads))
         )
-    return Ensemble(tuple(members), float(described["temperature"]))
+    return Ensemble(tuple(members), float(described["temperature"]), _label_scale(tensors))
+
+
+def _label_scale(tensors: dict[str, torch.Tensor]) -> LabelScale | None:
+    names = [LABEL_SCALE + name for name in LabelScale._fields]
+    if not any(name in tensors for name in names):  # of classes, of numbers, or of an earlier version
+        return None
+    return LabelScale(*(tensors[name] for name in names))
 
 
 def _said(labels: dict[str, Any] | None) -> SaidLabels | None:

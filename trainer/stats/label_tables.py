@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.stats.binary import FLAT
-from trainer.stats.calibration import draw_weights
+from trainer.stats.calibration import calibration_error, draw_weights, equal_mass_bins, reflected
 from trainer.stats.intervals import Interval, ratio, wilson_of_share
-from trainer.stats.multilabel import judged_labels
+from trainer.stats.multilabel import judged_labels, label_losses
 
 DRAWS, FEWEST_DRAWS = 1000, 200
 MOST_CELLS = 50_000_000  # rows × labels × draws
@@ -73,6 +73,37 @@ def average_precisions(
         value_l = _weighted_average_precision(label_nc[:, c], score_nc[:, c], weight_nl)
         found[c] = _interval(value_l, len(np.unique(unit_n[label_nc[:, c]])))
     return found
+
+
+class LabelCalibration(NamedTuple):
+    """How true the probabilities of labels are, each label by itself and averaged over labels, with 95 %
+    intervals over units; lower is better."""
+
+    ece: Interval
+    log_loss: Interval  # nats
+    brier: Interval  # squared error, 0 to 1
+
+
+def evaluate_label_calibration(
+    probability_nc: np.ndarray, label_nc: np.ndarray, unit_n: np.ndarray, *, seed: int
+) -> LabelCalibration:
+    """Return the calibration error, log-loss and Brier score of the probabilities [N, C] of labels.
+
+    Bins and intervals are as of `trainer.stats.calibration.evaluate_calibration`.
+    """
+    p_nc = probability_nc.astype(np.float64)
+    bins = [equal_mass_bins(p_n) for p_n in p_nc.T]
+    rows_n2 = np.stack([label_losses(p_nc, label_nc), ((p_nc - label_nc) ** 2).sum(1)], 1) / p_nc.shape[1]
+    found = []
+    draws = int(np.clip(MOST_CELLS // p_nc.size, FEWEST_DRAWS, DRAWS))
+    for weight_ln in (np.ones((1, len(p_nc))), *draw_weights(unit_n, seed=seed, draws=draws)):
+        parts = zip(label_nc.T, p_nc.T, bins, strict=True)
+        ece_l = np.mean([calibration_error(*part, weight_ln) for part in parts], axis=0)
+        found.append(np.column_stack([ece_l, weight_ln @ rows_n2 / weight_ln.sum(1, keepdims=True)]))
+    value_3, *drawn = np.concatenate(found)
+    low_3, high_3 = np.quantile(drawn, [0.025, 0.975], axis=0)
+    ece, *others = (Interval(*map(float, one)) for one in zip(value_3, low_3, high_3, strict=True))
+    return LabelCalibration(reflected(ece), *others)
 
 
 def _weighted_average_precision(

@@ -30,3 +30,8 @@ class SearchImagesConfig(DataConfig):
     """Also measure recall at 1, 5 and 10 with the captions of the data: text to image, and image to text."""
     out: Path | None = None
     """Also write the images found to this CSV; an existing file is replaced."""
+
+    @property
+    def takes_several_labels(self) -> bool:
+        """Return that an image may have several labels."""
+        return True

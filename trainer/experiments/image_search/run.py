@@ -116,23 +116,33 @@ def chosen_rows(config: SearchImagesConfig, manifest: Manifest) -> np.ndarray:
     """
     import numpy as np
 
-    unknown = [one for one in config.label if one not in manifest.classes]
+    names = manifest.labels or manifest.classes
+    unknown = [one for one in config.label if one not in names]
     if unknown:
-        labels = ", ".join(map(repr, manifest.classes[:10])) + (", …" if len(manifest.classes) > 10 else "")
+        labels = ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")
         raise InputError(
             f"--label: {config.data} has no label {unknown[0]!r}. "
-            + (f"Its labels: {labels}." if manifest.classes else "Its rows have no labels; leave it out.")
+            + (f"Its labels: {labels}." if names else "Its rows have no labels; leave it out.")
         )
     among_n = np.ones(len(manifest), dtype=bool)
     if config.split is not None:
         among_n &= manifest.split_n == config.split
     if config.label:
-        among_n &= np.isin(manifest.label_n, [manifest.classes.index(one) for one in config.label])
+        among_n &= _has_one_of(manifest, [names.index(one) for one in config.label])
     if not among_n.any():
         raise InputError(
             f"No row of {config.data} is left to search in. Leave out --split or --label, or change them."
         )
     return among_n
+
+
+def _has_one_of(manifest: Manifest, index: list[int]) -> np.ndarray:
+    """Return which rows have one of the labels of these numbers: bool [N]."""
+    import numpy as np
+
+    if manifest.label_nc is not None:
+        return np.any(manifest.label_nc[:, index], axis=1)
+    return np.isin(manifest.label_n, index)
 
 
 def _query(config: SearchImagesConfig, manifest: Manifest, settings: EncoderSettings) -> np.ndarray | None:

@@ -156,7 +156,8 @@ class Artifact:
     FACES = "faces.parquet"
     TUNED = "tuned"  # of fine-tunings of before, in HEAD's place: tuned/tuned.safetensors + tuned/tuned.json
     CONFUSION_PNG = "confusion_matrix.png"
-    NUMBERS_PNG = "predicted_against_true.png"  # in its place where a number is predicted
+    NUMBERS_PNG = "predicted_against_true.png"  # in its place where a number is predicted, …
+    PRECISIONS_PNG = "average_precision.png"  # … and where rows may have several labels
     CONFIG = "config.yaml"
     SUMMARY = "summary.json"  # the results that the command prints
     TAGS = "tags"  # a folder: tags that are longer than MLflow allows, see LONG_TAGS

@@ -232,6 +232,13 @@ class Summary:
     TEST_F1_MACRO_LABELS = "test_f1_macro_labels"  # at THRESHOLDS, as is the next
     TEST_F1_MICRO_LABELS = "test_f1_micro_labels"
     TEST_BASELINE_MAP = "test_baseline_map"  # of one answer to all: the share of positives, mean over labels
+    # of the probabilities, each label by itself and averaged over labels; over groups or rows:
+    TEST_ECE_LABELS = "test_ece_labels"  # calibration error, ten bins of as many rows
+    TEST_LOG_LOSS_LABELS = "test_log_loss_labels"
+    TEST_BRIER_LABELS = "test_brier_labels"  # 0 to 1
+    TEST_ECE_LABELS_RAW = "test_ece_labels_uncalibrated"  # this and the next: before the scale of each label
+    TEST_LOG_LOSS_LABELS_RAW = "test_log_loss_labels_uncalibrated"  # that is fitted on rows held out
+    LOG_LOSS_LABELS_CHANGE = "test_log_loss_labels_change"  # [calibrated - raw, low, high], paired by row
     LABEL_NAMES = "labels"  # list of the names, in the order of Predictions.LABEL_PROBABILITIES
     THRESHOLDS = "thresholds"  # list of the probabilities from which each label is said: of the highest F1 on
     # rows that the head had not learned from; 0.5 for a label that none of them has
@@ -258,7 +265,11 @@ class Summary:
         *(TEST_ECE, TEST_ECE_CALIBRATED, TEST_NLL, TEST_NLL_CALIBRATED, TEST_BRIER, TEST_BRIER_CALIBRATED),
     )
     OF_NUMBERS = (TEST_SPEARMAN, TEST_BASELINE_MAE, TEST_BASELINE_RMSE, RIDGE_LEFT_OUT_R2)  # metrics, too
-    OF_LABELS = (TEST_F1_MACRO_LABELS, TEST_F1_MICRO_LABELS, TEST_BASELINE_MAP)  # metrics, too
+    OF_LABELS = (  # metrics, too
+        *(TEST_F1_MACRO_LABELS, TEST_F1_MICRO_LABELS, TEST_BASELINE_MAP),
+        *(TEST_ECE_LABELS, TEST_LOG_LOSS_LABELS, TEST_BRIER_LABELS),
+        *(TEST_ECE_LABELS_RAW, TEST_LOG_LOSS_LABELS_RAW),
+    )
     SPARK_POINTS = 32
 
 

@@ -349,7 +349,7 @@ def several(trying: Explainer, known: SaidLabels, asked: Answer) -> None:
         layout.how(
             "Each label has a probability of its own; they need not sum to 1. Thresholds have the highest F1 "
             "on rows that the head had not learned from, with which the probabilities were calibrated, too. "
-            "Zero-shot and prediction sets do not apply to several labels."
+            "Zero-shot does not apply to several labels, and neither do prediction sets."
         )
 
 

@@ -181,6 +181,14 @@ def _features(x: np.ndarray, key: str, name: str) -> np.ndarray:
     return x.astype(np.float32)
 
 
+def _others(y: np.ndarray) -> str:
+    """Return at most three values that are neither 0 nor 1, for a message; "" of text."""
+    if y.dtype.kind not in "iuf":
+        return ""
+    others = np.unique(y[(y != 0) & (y != 1)])[:3]
+    return f", one per label; there are others, such as {', '.join(f'{one:g}' for one in others)}"
+
+
 def _labels(y: np.ndarray, key: str, name: str) -> np.ndarray:
     """Return labels as integers, text (bytes or not) or numbers with a fraction [N]; several per row as bool
     [N, C]."""
@@ -202,7 +210,7 @@ def _labels(y: np.ndarray, key: str, name: str) -> np.ndarray:
         raise InputError(
             f"{name}: {key} has shape {y.shape} and type {y.dtype}; expected one integer or one text "
             "per row: the class; or one number to predict."
-            + (" Several labels per row are columns of 0 and 1, one per label." if several else "")
+            + (f" Several labels per row are columns of 0 and 1{_others(y)}." if several else "")
         )
     return y
 

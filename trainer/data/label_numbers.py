@@ -15,7 +15,9 @@ MANY = 10  # distinct numbers with a fraction, from which labels may be a quanti
 FEW_ROWS = 5  # mean rows per distinct label, below which they are one
 LEAST = 20  # rows, to learn and to judge
 SHOWN = 3  # values in a message
+LARGEST = 1e150  # whose square is finite
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
+_MEASURED = re.compile(r"[^\w\s]?\s?[-+]?\d[\d.,'\s]*\s?[^\W\d_]{0,5}[^\w\s]?\d?")  # 12 kg, € 3.50, 1,5 m2
 
 
 def are_numbers(classes: Sequence[str], label_n: np.ndarray) -> bool:
@@ -62,12 +64,19 @@ def numbers_of(
 
 
 def check_numbers(name: str, target_n: np.ndarray, split_n: np.ndarray) -> None:
-    """Raise InputError for numbers that cannot be learned or judged: too few rows, or the same in a split."""
+    """Raise InputError for numbers that cannot be learned or judged: too few rows, too large ones, or the same
+    in a split."""
     shown = ", ".join(f"{value:g}" for value in target_n[:SHOWN])
     if len(target_n) < LEAST:
         raise InputError(
             f"{name} has {count(len(target_n), 'number')} ({shown}{', …' if len(target_n) > SHOWN else ''}); "
             f"predicting them needs at least {LEAST} rows. Add rows."
+        )
+    largest = float(np.abs(target_n).max())
+    if largest > LARGEST:
+        raise InputError(
+            f"{name} has numbers up to {largest:g} ({shown}, …), whose squares overflow. Divide them, or "
+            "take their logarithm."
         )
     for split in ("train", "val", "test"):
         values = target_n[split_n == split]
@@ -81,9 +90,24 @@ def check_numbers(name: str, target_n: np.ndarray, split_n: np.ndarray) -> None:
             )
 
 
+def quantity_hint(classes: Sequence[str]) -> str:
+    """Return what to do where most names of classes are dates, or numbers with a unit or a decimal comma: a
+    sentence; "" for others."""
+    dates = sum(_DATE.fullmatch(one.strip()) is not None for one in classes)
+    measured = sum(_MEASURED.fullmatch(one.strip()) is not None for one in classes)
+    if 2 * max(dates, measured) <= len(classes):
+        return ""
+    what = (
+        "dates: write them as numbers, such as days since the first one"
+        if dates >= measured
+        else ("quantities: write them as numbers with a decimal point and without units")
+    )
+    return f" They look like {what}, and a sweep predicts them with --target number."
+
+
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return math.nan if "_" in text else float(text)  # Python takes 1_10 for 110
     except ValueError:
         return math.nan
 

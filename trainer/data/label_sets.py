@@ -88,6 +88,13 @@ def notes_on_labels(labels: Sequence[str], label_nc: np.ndarray, split_n: np.nda
             f"{count(len(rare), 'label')} {verb} fewer than {FEWEST} rows, too few to learn and to judge: "
             f"{named}."
         )
+    always = np.flatnonzero(rows_c == len(label_nc)).tolist() if len(label_nc) else []
+    if always:
+        verb = "is" if len(always) == 1 else "are"
+        notes.append(
+            f"{count(len(always), 'label')} {verb} in every row, so there is nothing to tell apart: "
+            f"{listed([labels[i] for i in always], most=SHOWN)}. Left out of mAP."
+        )
     for split in ("train", "val", "test"):
         own_nc = label_nc[split_n == split]
         lacking = np.flatnonzero((own_nc.sum(0) == 0) & (rows_c >= FEWEST)).tolist()

@@ -13,7 +13,7 @@ import numpy as np
 from trainer.core.errors import InputError
 from trainer.core.text import count, natural_key
 from trainer.data.class_names import check_class_names
-from trainer.data.label_numbers import check_numbers
+from trainer.data.label_numbers import check_numbers, quantity_hint
 from trainer.data.label_sets import check_labels
 from trainer.data.table_columns import LABELS_JOINED_BY, JoinedLabels, listed
 
@@ -273,6 +273,7 @@ def _check_rows_of_classes(manifest: Manifest) -> None:
         raise InputError(
             f"{manifest.name}: too few rows of {named}. Each class needs at least {len(pool)} for {wanted}. "
             "Add rows of these classes, merge them into others or remove them."
+            f"{quantity_hint(manifest.classes)}"
         )
     in_train = np.bincount(manifest.label_n[manifest.rows("train")], minlength=len(manifest.classes))
     absent = [manifest.classes[i] for i in np.flatnonzero(in_train == 0)]

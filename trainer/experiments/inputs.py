@@ -190,6 +190,7 @@ def with_label_kind(config: DataConfig, manifest: Manifest) -> Manifest:
     from trainer.data.label_numbers import are_numbers
     from trainer.data.label_target import with_several_labels
     from trainer.data.number_target import with_number_target
+    from trainer.data.table_columns import separated
 
     kind = config.label_kind
     if kind == "labels" or (several := why_several_labels(config, manifest)):
@@ -197,7 +198,13 @@ def with_label_kind(config: DataConfig, manifest: Manifest) -> Manifest:
             refuse_several_labels(config, several)
         if manifest.joined and kind is None and config.label_columns is None:
             say("Target: several labels per image, as they are lists.")
-        return with_several_labels(manifest, config.label_separator, seed=config.seed)
+        columns = separated(config.label_columns)
+        if config.label_columns is not None and not columns:
+            raise InputError(
+                f"--label-columns {config.label_columns!r} names no column. Pass names joined by commas: "
+                "cat,dog."
+            )
+        return with_several_labels(manifest, config.label_separator, seed=config.seed, columns=columns)
     if kind is None and are_numbers(manifest.classes, manifest.label_n):
         shown = ", ".join(text.cut(one, 12) for one in manifest.classes[:3])
         say(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.image_files import encoded, noise
 from trainer.core.errors import InputError
-from trainer.data.label_numbers import are_numbers
+from trainer.data.label_numbers import are_numbers, quantity_hint
 from trainer.data.load import load
 from trainer.data.manifest import Manifest, check_trainable
 from trainer.data.number_target import with_number_target
@@ -86,6 +86,8 @@ def test_groups_stay_together_and_the_digest_is_of_the_new_splits(tmp_path: Path
         (["2024-01-31", "2024-02-01", "31.12.2023", *prices(30)], ["dates", "'2024-01-31'", "days since"]),
         (["a cat", "a dog", "birds", *prices(30)], ["'a cat'", "'a dog'", "'birds'", "--target class"]),
         (["1,5 kg", *prices(30)], ["no finite number", "without units"]),
+        (["1_10", "0x1f", "1/3", *prices(30)], ["has '1_10'", "'0x1f'", "'1/3'", "without units"]),
+        ([1e300, *prices(30)], ["numbers up to 1e+300", "squares overflow", "logarithm"]),
         ([1.5, 2.25, 3.5, 4.75], ["4 numbers (1.5, 2.25, 3.5", "at least 20"]),
     ],
 )
@@ -97,6 +99,24 @@ def test_what_is_no_number_is_refused_with_values_and_a_cure(
         learnable(tmp_path, labels)
     for words in told:
         assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([f"{i}.5 kg" for i in range(30)], "quantities: write them as numbers with a decimal point"),
+        ([f"{i},25" for i in range(30)], "without units, and a sweep predicts them with --target number"),
+        ([f"€ {i}.99" for i in range(30)], "quantities"),
+        ([f"2024-01-{i:02d}" for i in range(1, 30)], "dates: write them as numbers, such as days since"),
+        ([f"person {i}" for i in range(30)], ""),
+        ([f"{i}-spot beetle" for i in range(30)], ""),
+        (["cat", "dog", "3 mm"], ""),
+        ([], ""),
+    ],
+)
+def test_classes_that_look_like_quantities_or_dates_get_a_hint(labels: list[str], told: str) -> None:
+    hint = quantity_hint(labels)
+    assert (told in hint) if told else hint == ""
 
 
 def test_a_hostile_label_is_quoted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -268,6 +269,32 @@ def test_columns_of_labels_are_refused_with_what_is_wrong(tmp_path: Path) -> Non
         load(str(tmp_path / "t.csv"), seed=0, columns=ColumnChoice(label="cat", labels=("dog",)))
     with pytest.raises(InputError, match="has no columns to choose from: --label-columns"):
         load("demo", seed=0, columns=ColumnChoice(labels=("dog",)))
+
+
+def test_a_column_without_a_one_and_a_label_of_every_row_are_named(tmp_path: Path) -> None:
+    rows = [f"{name},1,0,{i % 2}" for i, name in enumerate(images(tmp_path, 12))]
+    (tmp_path / "t.csv").write_text("\n".join(["path,always,Never,some", *rows]))
+    config = SweepConfig(data=str(tmp_path / "t.csv"), label_columns="always,Never,some", cache_dir=tmp_path)
+    manifest = read_rows(config)
+    assert manifest.labels == ("always", "some")
+    told = notices(manifest)
+    assert any("has a 1 in no row and cannot be learned: 'Never'" in note for note in told)
+    assert any(
+        "1 label is in every row, so there is nothing to tell apart: 'always'" in note for note in told
+    )
+    one = read_rows(dataclasses.replace(config, label_columns="some"))
+    assert not any("separator" in note for note in notices(one))
+    with pytest.raises(InputError, match="names no column"):
+        read_rows(dataclasses.replace(config, label_columns=" , "))
+    with pytest.raises(InputError, match="--label-separator is empty"):
+        read_rows(SweepConfig(data=config.data, label_column="some", label_separator="", cache_dir=tmp_path))
+
+
+def test_arrays_of_other_values_than_0_and_1_are_refused_with_three_of_them(tmp_path: Path) -> None:
+    y = np.array([[0, 1], [2, -1], [0.5, 7], [1, 0]] * 8)
+    np.savez(tmp_path / "x.npz", train_x=np.random.default_rng(0).normal(size=(32, 3)), train_y=y)
+    with pytest.raises(InputError, match=r"0 and 1, one per label; there are others, such as -1, 0\.5, 2\."):
+        load(str(tmp_path / "x.npz"), seed=0)
 
 
 def test_a_label_of_a_list_must_not_have_the_separator_in_it(tmp_path: Path) -> None:

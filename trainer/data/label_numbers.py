@@ -64,8 +64,8 @@ def numbers_of(
 
 
 def check_numbers(name: str, target_n: np.ndarray, split_n: np.ndarray) -> None:
-    """Raise InputError for numbers that cannot be learned or judged: too few rows, too large ones, or the same
-    in a split."""
+    """Raise InputError for numbers that cannot be learned or judged: too few rows, overflow, or one number in
+    a split."""
     shown = ", ".join(f"{value:g}" for value in target_n[:SHOWN])
     if len(target_n) < LEAST:
         raise InputError(

@@ -103,7 +103,7 @@ def differing(flags: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def answers_of(name: str, predictions: pd.DataFrame, head: str) -> RunAnswers:
-    """Return what one head says.
+    """Return what one head says of classes.
 
     Args:
         name: of the run.
@@ -114,8 +114,18 @@ def answers_of(name: str, predictions: pd.DataFrame, head: str) -> RunAnswers:
     """
     if Predictions.PRED not in predictions:
         raise InputError(
-            f"{name} predicts no single class; compare is for runs that predict one class per image."
+            f"{name} predicts no single class; runs of numbers or of several labels are compared by the "
+            "command compare."
         )
+    return rows_of(name, predictions, head)
+
+
+def rows_of(name: str, predictions: pd.DataFrame, head: str) -> RunAnswers:
+    """Return what one head says, of whatever kind.
+
+    Raises:
+        InputError: the run has no such head.
+    """
     own = predictions[predictions[Predictions.HEAD] == head]
     if own.empty:
         heads = ", ".join(repr(one) for one in predictions[Predictions.HEAD].unique())

@@ -23,14 +23,14 @@ from trainer.tracking.compared_runs import (
     BEST,
     ComparedRuns,
     RunAnswers,
-    answers_of,
     compared,
     different_names,
     differing,
+    rows_of,
     usual_head,
 )
 from trainer.tracking.reader import RunFiles
-from trainer.tracking.schema import Artifact, Kind, MethodClasses, MethodPairs, Methods
+from trainer.tracking.schema import Artifact, Kind, MethodClasses, MethodPairs, Methods, Predictions
 from trainer.tracking.studies import find_study
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class ReadRun(NamedTuple):
     head: str
     answers: RunAnswers
     flags: Mapping[str, Any]  # of its command
+    files: RunFiles
 
 
 def run(config: CompareConfig) -> Figures:
@@ -68,18 +69,51 @@ def run(config: CompareConfig) -> Figures:
     database.check(config.tracking_uri)
     runs = _with_different_names([read(config, one) for one in config.runs])
     place = config.runs.index(base)
-    found = compared([one.answers for one in runs], base=place, seed=config.seed)
-    figures = figures_of(runs, found, place)
-    tell(found)
+    of_classes = any(Predictions.PRED in one.answers.table for one in runs)
+    figures, whole = (_by_class if of_classes else _by_score)(runs, place, config.seed)
     if config.out is not None:
         from trainer.core import atomic
 
-        whole = figures | {"classes": json.loads(found.classes.to_json(orient="records"))}
         atomic.write_output(config.out, json.dumps(whole, indent=1).encode(), "--out")
     worse = [one["run"] for one in figures["differences"] if one["verdict"] == "worse"]
     if config.fail_if_worse and worse:
         raise NoResultError(f"{', '.join(worse)}: significantly worse than {figures['base']}.", figures)
     return figures
+
+
+def _by_class(runs: list[ReadRun], base: int, seed: int) -> tuple[Figures, Figures]:
+    """Compare runs of classes. Returns the figures, and with every class."""
+    for one in runs:
+        if Predictions.PRED not in one.answers.table:
+            raise InputError(
+                f"{one.answers.name} predicts no single class, and others do: compare runs of classes, of "
+                "numbers, or of several labels per image."
+            )
+    found = compared([one.answers for one in runs], base=base, seed=seed)
+    figures = figures_of(runs, found, base)
+    tell(found)
+    return figures, figures | {"classes": json.loads(found.classes.to_json(orient="records"))}
+
+
+def _by_score(runs: list[ReadRun], base: int, seed: int) -> tuple[Figures, Figures]:
+    """Compare runs of numbers or of several labels. Returns the figures, and with every label."""
+    from trainer.experiments.run_comparison import scores
+
+    summaries = [json.loads(one.files.read(Artifact.SUMMARY)) for one in runs]
+    pairs = scores.compared_scores([one.answers for one in runs], summaries, base=base)
+    name = runs[base].answers.name
+    scores.tell(pairs, name)
+    settings = differing([one.flags for one in runs])
+    figures = {
+        "base": name,
+        "paired": True,
+        "runs": [
+            {"run_id": one.run_id, "run": one.answers.name, "head": one.head, "settings": own}
+            for one, own in zip(runs, settings, strict=True)
+        ],
+    }
+    short, full = (scores.differences(pairs, labels=labels) for labels in (False, True))
+    return figures | {"differences": short}, figures | {"differences": full}
 
 
 def read(config: CompareConfig, named: str) -> ReadRun:
@@ -101,10 +135,10 @@ def read(config: CompareConfig, named: str) -> ReadRun:
     recorded = yaml.safe_load(files.read(Artifact.CONFIG))["command"]
     head = head or usual_head(predictions, lambda: files.table(Artifact.METHODS))
     study = str(recorded.get("study") or run_id)
-    answers = answers_of(study, predictions, head)
+    answers = rows_of(study, predictions, head)
     name = study if head == BEST else f"{study}: {head}"
     answers = dataclasses.replace(answers, name=name, data=str(recorded.get("data") or ""))
-    return ReadRun(run_id, head, answers, recorded)
+    return ReadRun(run_id, head, answers, recorded, files)
 
 
 def _found(config: CompareConfig, named: str) -> tuple[str, str]:

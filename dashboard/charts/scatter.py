@@ -17,7 +17,8 @@ MOST_IN_LEGEND = 56  # more would take the room of the map
 MOST_BELOW = 24  # classes of a legend below the map; a longer one stands beside it
 IMAGE = 34  # pixels on the map
 NAME_SIZE = 13  # pixels of a class name on the map
-BOX, POINT, VIEW = "box", "point", "view"  # names of the selections: a dragged box, a clicked point, the zoom
+# names of the selections: a dragged box, a clicked point, the zoom, and what was clicked in the legend
+BOX, POINT, VIEW, LEGEND = "box", "point", "view", "legend"
 DIMMED = 0.13
 LABEL_STATE = "label_state"  # column: whether a row has one label of several, and whether that was said
 LABEL_SET = "label_set"  # column: all labels of a row, the rarer combinations under one name
@@ -26,16 +27,19 @@ PLACES = ["left", "right", "bottom", "top"]
 # A plain drag draws a box, with Shift it moves the map; a click at the end of a drag is no click on a point.
 MARKED = {"fill": "#3F8FD9", "fillOpacity": 0.07, "stroke": "#3F8FD9", "strokeWidth": 1.5}
 PLAIN_DRAG = "[pointerdown[!event.shiftKey], window:pointerup] > window:pointermove!"
+LEGEND_CLICK = "click[event.item && indexof(event.item.mark.role, 'legend') === 0]"
 SHIFT_DRAG = "[pointerdown[event.shiftKey], window:pointerup] > window:pointermove!"
 
 
 @dataclass(frozen=True)
 class Colouring:
-    """What colours the points: a column, of numbers where ``classes`` is empty; and its title."""
+    """What colours the points: a column, of numbers where ``classes`` is empty; its title; and which classes
+    are picked in the legend before anybody clicks."""
 
     column: str
     title: str
     classes: list[str]
+    picked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ def scatter(
     """A map of points ``x, y, number, label, pred, confidence, outcome, split, caption, corruption, image``.
 
     Both axes have the same units per pixel. A class has a colour and a shape, so that more classes than
-    colours can be told apart; of ``corruption``, ``group``, `LABEL_STATE` and `LABEL_SET` the first is grey.
-    ``image`` (a data URI or null) shows in the tooltip.
+    colours can be told apart; of ``corruption``, ``group``, ``tag``, `LABEL_STATE` and `LABEL_SET` the first
+    is grey. ``image`` (a data URI or null) shows in the tooltip.
 
     Args:
         extent: of both axes, as a box; left out, that of the points.
@@ -112,9 +116,9 @@ def equal_scales(ends: tuple[float, float, float, float], *, margin: float = 0.0
 def _dots(
     points: pd.DataFrame, colouring: Colouring, overlays: MapOverlays, encoding: dict[str, Any]
 ) -> tuple[list[alt.Chart], list[Any]]:
-    """The points, those that stand out, and images over them; and the legend's selection, if it has one."""
-    lit, classes = overlays.lit, colouring.classes
-    tints = _point_colours(colouring.column, colouring.title, classes, points)
+    """The points, those that stand out, and images over them; and the legend's selection."""
+    lit = overlays.lit
+    tints = _point_colours(colouring.column, colouring.title, colouring.classes, points)
     size = max(14, min(60, 60_000 // max(len(points), 1)))
     dots = alt.Chart(points).mark_point(
         filled=True, size=size, opacity=0.8 if lit is None else DIMMED, aria=False
@@ -126,15 +130,28 @@ def _dots(
     if overlays.images is not None and not overlays.images.empty:
         shown_as = alt.Chart(overlays.images).mark_image(width=IMAGE, height=IMAGE, aria=False)
         layers.append(shown_as.encode(**encoding, url="image:N"))
-    if not 0 < len(classes) <= MOST_IN_LEGEND or lit is not None:
-        return layers, []
-    pick = alt.selection_point(fields=[colouring.column], bind="legend", name="pick")
-    solid = (0.85, 1.0)  # dots let others through, images do not
-    layers = [
-        layer.encode(opacity=alt.condition(pick, alt.value(full), alt.value(0.06)))
-        for layer, full in zip(layers, solid, strict=False)
-    ]
+    pick, by_legend = _legend_pick(colouring)
+    if by_legend:
+        # Dots let others through, images do not; points that do not match stay as dim as they are.
+        solid = (0.85, 1.0) if lit is None else (DIMMED, 1.0, 1.0)
+        layers = [
+            layer.encode(opacity=alt.condition(pick, alt.value(full), alt.value(0.06)))
+            for layer, full in zip(layers, solid, strict=False)
+        ]
     return layers, [pick]
+
+
+def _legend_pick(colouring: Colouring) -> tuple[Any, bool]:
+    """The selection of classes by the legend, and whether there is a legend to click. It is always a part of
+    the chart, as Streamlit forgets zoom and box of one that has other selections than before."""
+    if not 0 < len(colouring.classes) <= MOST_IN_LEGEND:
+        return alt.selection_point(name=LEGEND, fields=["number"], on="nothing", clear=False), False
+    known: Any = [{colouring.column: name} for name in colouring.picked if name in colouring.classes]
+    before = {"value": known} if known else {}
+    # Each click takes a class in or out, without a key to hold. Vega-Lite would let go of them all at any
+    # click on the map, and so after every drag.
+    how: Any = {"bind": {"legend": LEGEND_CLICK}, "toggle": "true", **before}
+    return alt.selection_point(name=LEGEND, fields=[colouring.column], **how), True
 
 
 def _selections() -> list[Any]:
@@ -192,7 +209,7 @@ def _tooltip(colour: str, title: str) -> list[alt.Tooltip]:
     ]
     if colour == LABEL_STATE:
         told.insert(1, alt.Tooltip(f"{colour}:N", title=title))
-    if colour in ("corruption", "group"):
+    if colour in ("corruption", "group", "tag"):
         told.append(alt.Tooltip(f"{colour}:N"))
     if colour == "number_shown":
         told.append(alt.Tooltip("number_shown:Q", title="value", format=".4g"))
@@ -209,7 +226,7 @@ def _point_colours(colour: str, title: str, classes: list[str], points: pd.DataF
     elif colour == LABEL_STATE:
         tints, shapes = [GREY, BLUE, ORANGE, RED], ["circle", "circle", "triangle-up", "diamond"]
     else:
-        quiet = tuple(classes[:1]) if colour in ("corruption", "group", LABEL_SET) else ()
+        quiet = tuple(classes[:1]) if colour in ("corruption", "group", "tag", LABEL_SET) else ()
         tints = colours(classes, ordered=False, quiet=quiet)
         # One shape more for each round through the colours.
         shapes = [SHAPES[i // len(CATEGORIES) % len(SHAPES)] for i in range(len(classes))]

@@ -120,6 +120,12 @@ def most_similar(points: pd.DataFrame, sample_id: str, count: int, likeness_n: p
     return others.assign(cosine=others["sample_id"].map(likeness_n)).nlargest(count, "cosine")
 
 
+def cosine_to_mean(unit_nd: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """The cosine [n] of every row of unit vectors [n, D] to the mean of some of them, as booleans [n]."""
+    mean_d = unit_nd[members].mean(axis=0)
+    return unit_nd @ (mean_d / (float(np.linalg.norm(mean_d)) or 1.0))
+
+
 def same_box(one: Box, other: Box) -> bool:
     """Whether two boxes differ by rounding alone."""
     reach = max(one[1] - one[0], one[3] - one[2])

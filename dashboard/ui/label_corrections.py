@@ -39,22 +39,33 @@ ABOUT_DATA = (  # flags of every command
 
 def file_of(info: RunInfo) -> Path:
     """Where corrections of a run's data are kept: one file for what --data said."""
+    return beside_store(info, FOLDER)
+
+
+def beside_store(info: RunInfo, folder: str) -> Path:
+    """Return the file of a run's data, by what --data said, in a folder beside the store."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(info.data).stem)[:40]
-    return folder_beside_store() / FOLDER / f"{stem}-{hashlib.sha256(info.data.encode()).hexdigest()[:8]}.csv"
+    return folder_beside_store() / folder / f"{stem}-{hashlib.sha256(info.data.encode()).hexdigest()[:8]}.csv"
 
 
-def show(info: RunInfo, rows: pd.DataFrame, classes: list[str], *, key: str) -> None:
-    """Offer another label for each row, or to drop it.
+def show(
+    info: RunInfo, rows: pd.DataFrame, classes: list[str], *, key: str, when_opened: bool = False
+) -> None:
+    """Offer another label for each row or for all, or to drop them.
 
     Args:
         rows: ``sample_id, label, pred`` and ``thumbnail``.
         classes: names of the classes.
         key: unique on the page.
+        when_opened: send the rows only once they are asked for.
     """
     path = file_of(info)
     if state.read_only() or (rows.empty and not path.exists()):
         return
-    with st.expander("Correct these labels", icon=":material/edit:"):
+    how = {"on_change": "rerun", "key": f"{key}-open"} if when_opened else {}
+    with st.expander("Correct these labels", icon=":material/edit:", **how) as opened:  # type: ignore[arg-type]
+        if when_opened and not opened.open:
+            return
         try:
             written = corrections.read(path) if path.exists() else []
         except InputError as error:
@@ -69,7 +80,18 @@ def _offered(
     path: Path, rows: pd.DataFrame, known: dict[str, Correction], classes: list[str], key: str
 ) -> None:
     """Show the rows, and a button that saves what has been changed."""
-    changed = _edited(rows.head(MOST), known, classes, key)
+    saved = st.session_state.get(f"{key}-saved", 0)
+    of_rows = layout.key_of_rows(f"{key}-{saved}", rows[Predictions.SAMPLE_ID].tolist())
+    words = prediction_frames.shown_names(classes)
+    for_all = st.selectbox(
+        f"All {text.count(len(rows), 'image')}",
+        [*words.values(), DROP],
+        index=None,
+        key=f"{of_rows}-all",
+        placeholder="correct label",
+        width=260,
+    )
+    changed = _edited(rows, known, words, of_rows, for_all)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         who = st.text_input("Your name", key=f"{key}-who", width=180)
         why = st.text_input("Why", key=f"{key}-why", width=260)
@@ -77,27 +99,33 @@ def _offered(
         if st.button(label, key=f"{key}-save", disabled=not changed, type="primary"):
             _save(path, [one._replace(who=who, why=why) for one in changed], key)
     if len(rows) > MOST:
-        layout.sentence(f"The first {MOST} of {len(rows):,} rows.")
+        layout.sentence(f"The first {MOST} of {len(rows):,} rows; what is chosen above is for all of them.")
 
 
 def _edited(
-    rows: pd.DataFrame, known: dict[str, Correction], classes: list[str], key: str
+    every: pd.DataFrame, known: dict[str, Correction], words: dict[str, str], key: str, for_all: str | None
 ) -> list[Correction]:
-    """Show the rows as a table, and return what has been changed in it."""
-    words = prediction_frames.shown_names(classes)
+    """Show the first rows as a table, and return what has been changed in it, and for all others.
+
+    Args:
+        words: what the classes are called, by name.
+        for_all: what every row is given that is not changed in the table.
+    """
     shown = {shown_as: name for name, shown_as in words.items()}
+    rows = every.head(MOST)
+    before = [_as_chosen(known.get(one), words) for one in every[Predictions.SAMPLE_ID]]
     table = pd.DataFrame(
         {
             "image": [_address(one) for one in rows[Samples.THUMBNAIL]],
             "label": [words.get(one, one) for one in rows[Predictions.LABEL]],
             "predicted": [words.get(one, one) for one in rows[Predictions.PRED]],
-            CHANGE: [_as_chosen(known.get(one), words) for one in rows[Predictions.SAMPLE_ID]],
+            CHANGE: [for_all or one for one in before[: len(rows)]],
             "name": [text.clean(one, longest=80) for one in rows[Predictions.SAMPLE_ID]],
         }
     )
     edited = st.data_editor(
         table,
-        key=f"{key}-{st.session_state.get(f'{key}-saved', 0)}",
+        key=f"{key}-{for_all}",
         hide_index=True,
         disabled=["image", "label", "predicted", "name"],
         column_config={
@@ -107,9 +135,11 @@ def _edited(
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     found = []
-    for row, before, after in zip(rows.to_dict("records"), table[CHANGE], edited[CHANGE], strict=True):
-        if isinstance(after, str) and after != before:
-            action = {DROP: Action.DROP, KEEP: Action.KEEP}.get(after, Action.RELABEL)
+    chosen = [*edited[CHANGE], *([for_all] * (len(every) - len(rows)))]
+    for row, old, after in zip(every.to_dict("records"), before, chosen, strict=True):
+        own = words.get(row[Predictions.LABEL])
+        if isinstance(after, str) and after not in (old, None if old else own):
+            action = {DROP: Action.DROP, KEEP: Action.KEEP, own: Action.KEEP}.get(after, Action.RELABEL)
             new = shown[after] if action is Action.RELABEL else ""
             found.append(
                 Correction(row[Predictions.SAMPLE_ID], row[Predictions.LABEL], new, action, when=now)

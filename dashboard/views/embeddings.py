@@ -17,6 +17,7 @@ from dashboard.charts.scatter import (
     BOX,
     LABEL_SET,
     LABEL_STATE,
+    LEGEND,
     MOST_IN_LEGEND,
     POINT,
     VIEW,
@@ -29,7 +30,7 @@ from dashboard.frames import numbers as number_frames
 from dashboard.frames import predictions as prediction_frames
 from dashboard.frames import projection as projection_frames
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import gallery, layout, links, state
+from dashboard.ui import gallery, label_corrections, layout, links, state, tagging
 from trainer.tracking.schema import Artifact, Predictions, Projection, Samples, Summary
 
 MOST_POINTS = 5_000  # 5,000 drag in 1.5 s, 50,000 in 19 s
@@ -44,6 +45,7 @@ COLOURS = {
 CORRECT, WRONG = "correct", "misclassified"
 VALUES = {"correctness": [CORRECT, WRONG], "split": ["train", "val", "test"]}
 CORRUPTION, NOISE = "corruption", "known noise"  # column, and its name as a colour where there is some
+TAG, UNTAGGED = "tag", "no tag"  # column and colour, where people have tagged rows; the others
 GROUP = "group"  # … where rows have a group: a patient, a person
 SCORE = "score"  # … where there are numbers of the rows
 SHADE = "number_shown"  # column of the chosen number
@@ -53,16 +55,19 @@ CLEAN, UNKNOWN = "clean", "unknown"
 EVERY = "all"
 CELL = (links.LABEL, links.PRED, links.SPLIT)  # parameters of the address: the cell whose rows are matches
 ADD, FIND, PAGE, PERPLEXITY, NAMES = "add", "find", "page", "perplexity", "names"
+SIMILAR = "similar"  # whether images like the selected ones are shown
 LABEL = "of_label"
 CONTROLS = ("head", "colour", "rows", FIND, ADD, PERPLEXITY, "pictures", NAMES, SCORE, LABEL, links.HEAD)
 CONTROLS_HEIGHT = 155  # pixels
 CLEARED = "map-cleared"  # session: how often box and point were cleared
-LATEST = "map-latest"  # session: what was chosen last, BOX, POINT or TABLE
+LATEST = "map-latest"  # session: what was chosen last, BOX (or in the legend), POINT or TABLE
+PICKED_AT_FIRST = "map-picked"  # session: widget and column of the map, and the classes it began with
 MAP = "map-{}-{}"  # widget: of a run, and of how often it was cleared
 TABLE = "table-{}"
 MAP_SHARE, GALLERY_SHARE = 21, 10  # of the width
 CHARACTER = (7.5 / 580, 15 / 580)  # size of one in a class name, as shares of the map's side
 PER_PAGE = 18
+MOST_NAMED = 6  # classes of the legend in a sentence
 
 
 class Asked(NamedTuple):
@@ -87,6 +92,7 @@ class Map(NamedTuple):
     boxes: list[projection_frames.Box]
     point: str | None  # id of the chosen one
     perplexity: int | None  # of the map; None: it is the only one
+    colouring: Colouring  # with the classes that the address picks from the legend
     version: (
         Hashable  # changes with the tables of the run, the map, the head, the split, the colours, the lit
     )
@@ -126,10 +132,12 @@ def show(info: RunInfo) -> None:
     classes = state.summary(info).get(Summary.LABEL_NAMES if info.objective.labels else Summary.CLASSES, [])
     measured = state.measured(info)
     tables = (Artifact.PROJECTION, Artifact.SAMPLES, Artifact.PREDICTIONS)
-    version: Hashable = ("map", info.run_id, *(state.version(info, one) for one in tables), measured.version)
-    offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes))
+    versions = [*(state.version(info, one) for one in tables), measured.version, tagging.version(info)]
+    version: Hashable = ("map", info.run_id, *versions)
+    tags = tagging.tags(info)
+    offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes, tags))
     perplexities = Projection.perplexities(projection.columns)
-    source = Source(info, projection, samples, predictions, measured, classes, version)
+    source = Source(info, projection, samples, predictions, measured, classes, tags, version)
     layout.controlled(
         lambda: controls(offered, perplexities),
         first_asked(offered, perplexities),
@@ -162,12 +170,13 @@ class Source(NamedTuple):
     predictions: pd.DataFrame
     measured: state.Measured
     classes: list[str]
+    tags: dict[str, str]  # of rows, by sample id
     version: Hashable
 
 
 def show_map(source: Source, asked: Asked, *, several: bool) -> None:
     """The map, beside it the images of what is selected, below them the table."""
-    info, projection, samples, predictions, measured, classes, version = source
+    info, projection, samples, predictions, measured, classes, tags, version = source
     colour, head, split, perplexity = asked[:4]
     version = (version, perplexity)
     answered = state.kept(
@@ -194,6 +203,8 @@ def show_map(source: Source, asked: Asked, *, several: bool) -> None:
         elif label:
             states = label_frames.state_by_sample(answered, classes.index(label))
             drawn = drawn.assign(**{LABEL_STATE: drawn["sample_id"].map(states)})
+        if tags:
+            drawn = drawn.assign(**{TAG: drawn["sample_id"].map(tags).fillna(UNTAGGED)})
         return coloured(drawn, every, colour, classes)
 
     drawn, column, values = state.kept((version, "drawn"), of_split)
@@ -203,12 +214,13 @@ def show_map(source: Source, asked: Asked, *, several: bool) -> None:
     version = (version, cell_asked(), st.session_state.get(FIND, ""))
     lit = state.kept((version, "lit"), lambda: lit_ones(drawn))
     told = perplexity if several else None
-    there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), told, version)
+    colouring = Colouring(column, score or label or colour, values, picked(values))
+    there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), told, colouring, version)
     left, right = st.columns([MAP_SHARE, GALLERY_SHARE], gap="medium")
     with left:
         total = predictions[Predictions.SAMPLE_ID].nunique()
         layout.verdict(account(there, total))
-        draw(there, Colouring(column, score or label or colour, values), asked)
+        draw(there, asked)
         says(there, score, len(values))
     beside(there, right)
 
@@ -226,6 +238,7 @@ def beside(there: Map, right: Any) -> None:
             neighbours(there)
     if found is not None and len(found):
         table(there, found)
+        tools(there, found)
     if latest == TABLE:
         neighbours(there)
 
@@ -255,7 +268,11 @@ class Offer(NamedTuple):
 
 
 def offer(
-    predictions: pd.DataFrame, samples: pd.DataFrame, measured: state.Measured, classes: list[str]
+    predictions: pd.DataFrame,
+    samples: pd.DataFrame,
+    measured: state.Measured,
+    classes: list[str],
+    tags: Mapping[str, str],
 ) -> Offer:
     heads = {text.clean(name): name for name in predictions[Predictions.HEAD].unique()}
     known = set(predictions[Predictions.SPLIT].unique())
@@ -269,6 +286,8 @@ def offer(
         colours.append(NOISE)
     if samples[Samples.GROUP].fillna("").ne("").any():
         colours.append(GROUP)
+    if tags:
+        colours.append(TAG)
     if SCORE not in colours and (classes or _has_numbers(samples, measured)):
         colours.append(SCORE)
     return Offer(heads, splits, colours, bool(samples[Samples.THUMBNAIL].notna().any()))
@@ -294,7 +313,13 @@ def controls(offered: Offer, perplexities: list[int]) -> Asked:
         head = st.selectbox("Head", list(heads), key="head", bind="query-params", width=200)
         links.understand_earlier("colour", {"spoiled": NOISE})
         colour = st.segmented_control(
-            "Colour by", colours, default=colours[0], required=True, key="colour", bind="query-params"
+            "Colour by",
+            colours,
+            default=colours[0],
+            required=True,
+            key="colour",
+            bind="query-params",
+            on_change=forget_legend,
         )
         split = st.segmented_control(
             "Rows", [EVERY, *splits], default=EVERY, required=True, key="rows", bind="query-params"
@@ -383,6 +408,11 @@ def coloured(
     if colour == GROUP:
         groups, order = projection_frames.largest_groups(every[GROUP])
         return drawn.assign(**{GROUP: groups.reindex(drawn.index)}), GROUP, order
+    if colour == TAG:
+        shown, order = projection_frames.largest_groups(
+            drawn[TAG].replace(UNTAGGED, ""), others="rarer tags", none=UNTAGGED
+        )
+        return drawn.assign(**{TAG: shown}), TAG, order
     if colour in VALUES:
         return drawn, COLOURS[colour], VALUES[colour]
     if colour == TOGETHER:
@@ -419,6 +449,12 @@ def boxes() -> list[projection_frames.Box]:
     return projection_frames.boxes_from(st.query_params.get(BOX, ""))
 
 
+def picked(values: list[str]) -> tuple[str, ...]:
+    """What the address picks of a legend with these values."""
+    wanted = st.query_params.get_all(LEGEND)
+    return tuple(name for name in values if name in wanted) if len(values) <= MOST_IN_LEGEND else ()
+
+
 def chosen_point(every: pd.DataFrame) -> str | None:
     """The point that the address asks for."""
     wanted = st.query_params.get(POINT)
@@ -434,8 +470,8 @@ def first_page() -> None:
 
 
 def forget() -> None:
-    """Clear boxes and point."""
-    for name in (BOX, POINT):
+    """Clear boxes, point and what was picked in the legend."""
+    for name in (BOX, POINT, LEGEND):
         st.query_params.pop(name, None)
     first_page()
     st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
@@ -448,6 +484,14 @@ def forget_boxes() -> None:
     st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
 
 
+def forget_legend() -> None:
+    """Clear what was picked in the legend: other colours have other classes."""
+    if st.query_params.get_all(LEGEND):
+        st.query_params.pop(LEGEND)
+        first_page()
+        st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
+
+
 def unlight() -> None:
     """Clear cell and search."""
     for name in (*CELL, "split"):
@@ -456,13 +500,21 @@ def unlight() -> None:
     first_page()
 
 
-def touched(key: str, ids: pd.Series) -> None:
-    """Note a new box, a click on a point, or a click on nothing."""
+def touched(key: str, ids: pd.Series, names: Mapping[str, str]) -> None:
+    """Note a new box, a click on a point, in the legend, or on nothing.
+
+    Args:
+        names: of the classes in the legend, by what they are called there.
+    """
     now = st.session_state[key]["selection"]
     before = st.session_state.get(f"{key}-before", {})
-    st.session_state[f"{key}-before"] = {name: now.get(name) for name in (BOX, POINT)}
-    box, point = now.get(BOX), now.get(POINT)
-    if box and box != before.get(BOX):
+    st.session_state[f"{key}-before"] = {name: now.get(name) for name in (BOX, POINT, LEGEND)}
+    box, point, legend = now.get(BOX), now.get(POINT), now.get(LEGEND) or []
+    if legend != (before.get(LEGEND) or []):
+        st.query_params[LEGEND] = [names[value] for one in legend for value in one.values() if value in names]
+        st.session_state[LATEST] = BOX
+        first_page()
+    elif box and box != before.get(BOX):
         new = (*sorted(box["x"]), *sorted(box["y"]))
         before_it = boxes()
         if any(projection_frames.same_box(new, one) for one in before_it):
@@ -479,30 +531,47 @@ def touched(key: str, ids: pd.Series) -> None:
             st.query_params.pop(name, None)
 
 
-def draw(there: Map, colouring: Colouring, asked: Asked) -> None:
-    overlay = (asked.images, asked.names, tuple(there.boxes), there.point)
-    figure = state.kept((there.version, *overlay), lambda: drawing(map_chart(there, colouring, asked)))
+def picked_at_first(key: str, colouring: Colouring) -> tuple[str, ...]:
+    """What is picked in the legend of a map as it is first drawn. Clicks that follow are the browser's alone:
+    were they part of the chart, each would send it once more."""
+    map_ = (key, colouring.column)
+    if state.waits_for_chart() or st.session_state.get(PICKED_AT_FIRST, ((), ()))[0] != map_:
+        st.session_state[PICKED_AT_FIRST] = (map_, colouring.picked)
+    return tuple(st.session_state[PICKED_AT_FIRST][1])
+
+
+def shown_classes(colouring: Colouring) -> dict[str, str]:
+    """What the classes are called in legend and chart, by name."""
+    names = colouring.classes
+    words = prediction_frames.shown_names(names) if colouring.column in ("label", "pred") else {}
+    return {name: words.get(name, name) for name in names}
+
+
+def draw(there: Map, asked: Asked) -> None:
     key = MAP.format(there.info.run_id, st.session_state.get(CLEARED, 0))
+    at_first = picked_at_first(key, there.colouring)
+    overlay = (asked.images, asked.names, tuple(there.boxes), there.point, at_first)
+    figure = state.kept((there.version, *overlay), lambda: drawing(map_chart(there, at_first, asked)))
     ids = there.every.set_index("number")["sample_id"]
+    names = {words: name for name, words in shown_classes(there.colouring).items()}
     layout.chart(
         figure,
         for_table(there.drawn).assign(x=there.drawn["x"], y=there.drawn["y"]),
         name="map",
-        alt_text=f"Map of {len(there.drawn)} points, coloured by {colouring.title}. "
+        alt_text=f"Map of {len(there.drawn)} points, coloured by {there.colouring.title}. "
         "Find lists points without a mouse.",
         n=text.count(len(there.drawn), "row"),
         key=key,
-        on_select=lambda: touched(key, ids),
-        selection_mode=[BOX, POINT, VIEW],
+        on_select=lambda: touched(key, ids, names),
+        selection_mode=[BOX, POINT, VIEW, LEGEND],
     )
 
 
-def map_chart(there: Map, colouring: Colouring, asked: Asked) -> alt.LayerChart:
-    """The chart of the map."""
-    column, title, classes = colouring.column, colouring.title, colouring.classes
-    of_classes = column in ("label", "pred")
-    shown = prediction_frames.shown_names(classes) if of_classes else {}
-    drawn = for_chart(there.drawn, shown)
+def map_chart(there: Map, at_first: tuple[str, ...], asked: Asked) -> alt.LayerChart:
+    """The chart of the map, with what is picked in its legend at first."""
+    column, title = there.colouring.column, there.colouring.title
+    of_classes, shown = column in ("label", "pred"), shown_classes(there.colouring)
+    drawn = for_chart(there.drawn, shown if of_classes else {})
     lit = drawn[there.lit] if there.lit is not None else None
     around = neighbourhood(there)
     bright = drawn if lit is None else lit
@@ -518,7 +587,12 @@ def map_chart(there: Map, colouring: Colouring, asked: Asked) -> alt.LayerChart:
     )
     return scatter(
         drawn,
-        Colouring(column, text.clean(title, longest=40), [shown.get(name, name) for name in classes]),
+        Colouring(
+            column,
+            text.clean(title, longest=40),
+            list(shown.values()),
+            tuple(shown[name] for name in at_first),
+        ),
         overlays,
         extent=tuple(float(f(there.every[c])) for c in ("x", "y") for f in (min, max)),  # type: ignore[arg-type]
         dark=state.is_dark(),
@@ -563,8 +637,8 @@ def says(there: Map, score: str, named: int) -> None:
     legend = ""
     if named > MOST_IN_LEGEND:
         legend = f" No legend for {named} classes: hover for names, or use Find."
-    elif named and there.lit is None:
-        legend = " Click the legend to isolate a class."
+    elif named:
+        legend = " Click classes in the legend for theirs."
     known = f" {score_known(there.drawn, score)}" if score else ""
     layout.sentence(f"Drag a box for its images, click a point for its neighbours.{legend}{known}")
     at = f" at perplexity {there.perplexity}" if there.perplexity else ""
@@ -590,6 +664,12 @@ def _matches(count: int) -> str:
     return "1 match" if count == 1 else f"{count:,} matches"
 
 
+def _listed(names: tuple[str, ...]) -> str:
+    """Names in quotes, the first few."""
+    rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(_quoted(name) for name in names[:MOST_NAMED]) + rest
+
+
 def _quoted(words: object) -> str:
     return f"“{text.plain(words, longest=40)}”"
 
@@ -608,15 +688,18 @@ def score_known(drawn: pd.DataFrame, score: str) -> str:
 def for_table(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of points for tables and export."""
     first = ["label", "pred", "confidence", SHADE, "cosine", "distance", "split"]
-    columns = [*first, "sample_id", "caption", CORRUPTION, GROUP]
+    columns = [*first, "sample_id", "caption", CORRUPTION, GROUP, TAG]
     return frame[[name for name in columns if name in frame]]
 
 
 def chosen_rows(there: Map) -> pd.DataFrame | None:
-    """The rows in the boxes, without a box the matches, most confident first; None without either."""
-    if not there.boxes and there.lit is None:
+    """The rows that are in the boxes, of the classes picked in the legend and among the matches, as far as
+    there are any of these, sorted by `Map.order`; None without all three."""
+    if not there.boxes and there.lit is None and not there.colouring.picked:
         return None
     mask = there.lit if there.lit is not None else pd.Series(True, index=there.drawn.index)
+    if there.colouring.picked:
+        mask = mask & there.drawn[there.colouring.column].isin(there.colouring.picked)
     if there.boxes:
         mask = mask & projection_frames.within(there.drawn, there.boxes)
     return there.drawn[mask].sort_values(there.order[0], ascending=False, kind="stable")
@@ -626,18 +709,20 @@ def selected(there: Map, found: pd.DataFrame | None) -> None:
     """The images of the chosen rows."""
     st.subheader("Selected images")
     if found is None:
-        layout.empty("Drag a box on the map, or search above.", ":material/select_all:")
+        layout.empty("Drag a box on the map, click its legend, or search above.", ":material/select_all:")
         return
     wrong = int((found["outcome"] == WRONG).sum())
     what = "" if there.lit is None else _matches(int(there.lit.sum()))
-    if there.boxes:
+    if there.boxes or there.colouring.picked:
         several = f" in {len(there.boxes)} boxes" if len(there.boxes) > 1 else ""
         what = f"{len(found):,} selected{several}{what and f' of {what}'}"
     layout.verdict(what if there.of_numbers else f"{what}, {wrong:,} {there.wrong}")
     if there.lit is not None:
         layout.sentence(f"Matches: {matched_by()}.")
+    if there.colouring.picked:
+        layout.sentence(f"{text.plain(there.colouring.title)}: {_listed(there.colouring.picked)}.")
     with st.container(horizontal=True, gap="small"):
-        if there.boxes:
+        if there.boxes or there.colouring.picked:
             st.button("Clear selection", icon=":material/close:", type="tertiary", on_click=forget)
         if there.lit is not None:
             st.button(
@@ -670,9 +755,9 @@ def answer(row: Mapping[Any, Any]) -> str:
 def table(there: Map, found: pd.DataFrame) -> None:
     """Points as a table; selecting a row shows its neighbours without a mouse."""
     shown = for_table(found).copy()
-    for name in set(shown.columns) & {"sample_id", "label", "pred", "caption", GROUP, CORRUPTION}:
+    for name in set(shown.columns) & {"sample_id", "label", "pred", "caption", GROUP, CORRUPTION, TAG}:
         shown[name] = [text.clean(words, longest=200) for words in shown[name].fillna("")]
-    shown = shown.loc[:, [not shown[name].isin(["", UNKNOWN]).all() for name in shown.columns]]
+    shown = shown.loc[:, [not shown[name].isin(["", UNKNOWN, UNTAGGED]).all() for name in shown.columns]]
     key = TABLE.format(there.info.run_id)
 
     def picked() -> None:
@@ -697,6 +782,38 @@ def table(there: Map, found: pd.DataFrame) -> None:
     )
     layout.export(for_table(found), name="selected_points")
     layout.sentence("Select a row for its neighbours.")
+
+
+def tools(there: Map, found: pd.DataFrame) -> None:
+    """What can be done with the selected rows: see images like them, tag them, correct their labels."""
+    similar(there, found)
+    tagging.show(there.info, found, key="selected-tags")
+    if not there.of_numbers and not there.of_labels:
+        classes = state.summary(there.info).get(Summary.CLASSES) or []
+        label_corrections.show(there.info, found, list(classes), key="selected-labels", when_opened=True)
+
+
+def similar(there: Map, found: pd.DataFrame) -> None:
+    """On demand the images outside the selection that are most like it."""
+    unit_nd, samples = state.vectors(there.info), state.table(there.info, Artifact.SAMPLES)
+    if unit_nd is None or samples is None or len(unit_nd) != len(samples):
+        return
+    if not st.toggle("Similar images outside the selection", key=SIMILAR, bind="query-params"):
+        return
+    ids = samples[Samples.SAMPLE_ID].reset_index(drop=True)
+    inside = ids.isin(found["sample_id"]).to_numpy()
+    cosine = pd.Series(projection_frames.cosine_to_mean(unit_nd, inside), index=ids).groupby(level=0).first()
+    others = there.every[~there.every["sample_id"].isin(found["sample_id"])]
+    near = others.assign(cosine=others["sample_id"].map(cosine)).nlargest(PER_PAGE, "cosine")
+    said = [f"{one.cosine:.3f} · {text.clean(one.label, longest=14)}" for one in near.itertuples()]
+    gallery.show(
+        near.assign(**{gallery.SAYS: said}),
+        key="like",
+        order=f"by cosine to the mean of the {text.count(len(found), 'selected image')}",
+        per_page=PER_PAGE,
+        similar_in=there.info.run_id,
+    )
+    layout.export(for_table(near), name="similar")
 
 
 def neighbourhood(there: Map) -> pd.DataFrame:

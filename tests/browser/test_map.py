@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support import synthetic_answers
+from tests.support import synthetic_answers, synthetic_runs
 from tests.support.browser import Dashboard, settle
 from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched
 
@@ -56,6 +56,43 @@ def test_a_box_on_the_map_shows_its_first_image_without_scrolling(browser: Brows
     assert image["x"] >= place["x"] + place["width"]  # beside the map
     assert page.locator(MAIN).evaluate("node => node.scrollTop") == 0
     assert size(page) == before
+    watched.check()
+
+
+def click_in_legend(page: Page, place: int) -> None:
+    """Click the symbol of a class of a map that is drawn as SVG, as one of few points is."""
+    page.locator(".role-legend-symbol path").nth(place).click(force=True)
+
+
+@pytest.mark.slow
+def test_clicks_in_the_legend_and_a_drag_select_together_and_a_link_keeps_both(
+    browser: Browser, dashboard: Dashboard, swept: str
+) -> None:
+    synthetic_runs.sweep(swept, rows=300)
+    watched = Watched(browser, dashboard.shows(swept))
+    page = watched.open("embeddings?pictures=false&names=false")
+    click_in_legend(page, 2)
+    expect(page.locator(MAIN).get_by_text("label: “2”.")).to_be_visible(timeout=WITHIN_MS)
+    settle(page)
+    click_in_legend(page, 3)
+    expect(page.locator(MAIN).get_by_text("label: “2”, “3”.")).to_be_visible(timeout=WITHIN_MS)
+    settle(page)
+    every = page.locator(MAIN).get_by_text(re.compile(r"^\d+ selected, ")).inner_text()
+    place = page.locator(CHART).first.bounding_box()
+    assert place is not None
+    page.mouse.move(place["x"] + 0.5 * place["width"], place["y"] + 0.2 * place["height"])
+    page.mouse.down()
+    page.mouse.move(place["x"] + 0.8 * place["width"], place["y"] + 0.5 * place["height"], steps=8)
+    page.mouse.up()
+    page.wait_for_url(re.compile("legend=2&legend=3&box="), timeout=WITHIN_MS)
+    settle(page)
+    both = page.locator(MAIN).get_by_text(re.compile(r"^\d+ selected, ")).inner_text()
+    assert 0 < int(both.split()[0]) < int(every.split()[0])
+    page.reload()
+    settle(page)
+    expect(page.locator(MAIN).get_by_text(re.compile(r"^\d+ selected, "))).to_have_text(both)
+    click_in_legend(page, 3)
+    expect(page.locator(MAIN).get_by_text("label: “2”.")).to_be_visible(timeout=WITHIN_MS)
     watched.check()
 
 

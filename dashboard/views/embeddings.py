@@ -7,8 +7,10 @@ from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import streamlit as st
+from safetensors.numpy import load
 
 from dashboard import text
 from dashboard.charts.chart_spec import drawing
@@ -55,9 +57,11 @@ CLEAN, UNKNOWN = "clean", "unknown"
 EVERY = "all"
 CELL = (links.LABEL, links.PRED, links.SPLIT)  # parameters of the address: the cell whose rows are matches
 ADD, FIND, PAGE, PERPLEXITY, NAMES = "add", "find", "page", "perplexity", "names"
+METHOD, TSNE, PCA = "method", "t-SNE", "PCA"  # control, and what it offers
 SIMILAR = "similar"  # whether images like the selected ones are shown
 LABEL = "of_label"
-CONTROLS = ("head", "colour", "rows", FIND, ADD, PERPLEXITY, "pictures", NAMES, SCORE, LABEL, links.HEAD)
+MAP_CONTROLS = ("head", "colour", "rows", FIND, ADD, METHOD, PERPLEXITY)
+CONTROLS = (*MAP_CONTROLS, "pictures", NAMES, SCORE, LABEL, links.HEAD)
 CONTROLS_HEIGHT = 155  # pixels
 CLEARED = "map-cleared"  # session: how often box and point were cleared
 LATEST = "map-latest"  # session: what was chosen last, BOX (or in the legend), POINT or TABLE
@@ -76,7 +80,7 @@ class Asked(NamedTuple):
     colour: str
     head: str
     split: str
-    perplexity: int
+    perplexity: int | None  # of t-SNE; None: principal components
     images: bool
     names: bool
 
@@ -91,7 +95,7 @@ class Map(NamedTuple):
     lit: pd.Series | None  # which of the drawn ones match cell and search; None: nothing is dimmed
     boxes: list[projection_frames.Box]
     point: str | None  # id of the chosen one
-    perplexity: int | None  # of the map; None: it is the only one
+    technique: str  # what the map is, and where there are several which; as `says` begins with it
     colouring: Colouring  # with the classes that the address picks from the legend
     version: (
         Hashable  # changes with the tables of the run, the map, the head, the split, the colours, the lit
@@ -137,9 +141,10 @@ def show(info: RunInfo) -> None:
     tags = tagging.tags(info)
     offered = state.kept((version, "offered"), lambda: offer(predictions, samples, measured, classes, tags))
     perplexities = Projection.perplexities(projection.columns)
+    pca = Projection.X_PCA in projection
     source = Source(info, projection, samples, predictions, measured, classes, tags, version)
     layout.controlled(
-        lambda: controls(offered, perplexities),
+        lambda: controls(offered, perplexities, pca=pca),
         first_asked(offered, perplexities),
         lambda asked: show_map(source, asked, several=len(perplexities) > 1),
         names=CONTROLS,
@@ -213,9 +218,9 @@ def show_map(source: Source, asked: Asked, *, several: bool) -> None:
         return
     version = (version, cell_asked(), st.session_state.get(FIND, ""))
     lit = state.kept((version, "lit"), lambda: lit_ones(drawn))
-    told = perplexity if several else None
+    technique = state.kept((version, "technique"), lambda: says_technique(source, perplexity, several))
     colouring = Colouring(column, score or label or colour, values, picked(values))
-    there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), told, colouring, version)
+    there = Map(info, head, every, drawn, lit, boxes(), chosen_point(every), technique, colouring, version)
     left, right = st.columns([MAP_SHARE, GALLERY_SHARE], gap="medium")
     with left:
         total = predictions[Predictions.SAMPLE_ID].nunique()
@@ -305,8 +310,8 @@ def first_asked(offered: Offer, perplexities: list[int]) -> Asked:
     )
 
 
-def controls(offered: Offer, perplexities: list[int]) -> Asked:
-    """Colour, head, split, perplexity and what is drawn, all kept in the address."""
+def controls(offered: Offer, perplexities: list[int], *, pca: bool) -> Asked:
+    """Colour, head, split, kind of map and what is drawn, all kept in the address."""
     heads, splits, colours, with_image = offered
     links.take_over(links.HEAD, "head", list(heads))
     with st.container(horizontal=True, gap="medium"):
@@ -334,11 +339,24 @@ def controls(offered: Offer, perplexities: list[int]) -> Asked:
             width=260,
             on_change=first_page,
         )
-        perplexity = pick_perplexity(perplexities)
+        perplexity = None if pca and pick_method() == PCA else pick_perplexity(perplexities)
         st.toggle("Keep earlier boxes", key=ADD, bind="query-params")
         shows_images = with_image and st.toggle("Images", value=True, key="pictures", bind="query-params")
         shows_names = st.toggle("Class names", value=True, key=NAMES, bind="query-params")
     return Asked(colour, heads[head], split, perplexity, shows_images, shows_names)
+
+
+def pick_method() -> str:
+    """Which kind of map."""
+    return st.segmented_control(
+        "Map",
+        [TSNE, PCA],
+        default=TSNE,
+        required=True,
+        key=METHOD,
+        bind="query-params",
+        on_change=forget_boxes,
+    )
 
 
 def pick_perplexity(perplexities: list[int]) -> int:
@@ -358,9 +376,10 @@ def pick_perplexity(perplexities: list[int]) -> int:
     )
 
 
-def at_perplexity(projection: pd.DataFrame, perplexity: int) -> pd.DataFrame:
-    """PROJECTION with the map at a perplexity as its only one."""
-    places = dict(zip(Projection.at(perplexity), (Projection.X, Projection.Y), strict=True))
+def at_perplexity(projection: pd.DataFrame, perplexity: int | None) -> pd.DataFrame:
+    """PROJECTION with the map at a perplexity as its only one, or the principal components."""
+    stored = (Projection.X_PCA, Projection.Y_PCA) if perplexity is None else Projection.at(perplexity)
+    places = dict(zip(stored, (Projection.X, Projection.Y), strict=True))
     return projection[[Projection.SAMPLE_ID, *places]].rename(columns=places)
 
 
@@ -641,12 +660,38 @@ def says(there: Map, score: str, named: int) -> None:
         legend = " Click classes in the legend for theirs."
     known = f" {score_known(there.drawn, score)}" if score else ""
     layout.sentence(f"Drag a box for its images, click a point for its neighbours.{legend}{known}")
-    at = f" at perplexity {there.perplexity}" if there.perplexity else ""
     layout.how(
-        f"t-SNE of the features{at}. Near points are similar; axes and distances between clusters mean "
-        "nothing. Both axes have one scale.",
+        there.technique,
         "Shift and drag pans, Shift and wheel zooms, double-click resets.",
     )
+
+
+def says_technique(source: Source, perplexity: int | None, several: bool) -> str:
+    """What the map is, and what can be read from it."""
+    if perplexity is None:
+        share = variance_share(source)
+        held = f", which hold {share:.0%} of their variance" if share is not None else ""
+        return (
+            f"First two principal components of the features{held}. Far points differ; near ones may differ "
+            "in what the map leaves out. Both axes have one scale."
+        )
+    at = f" at perplexity {perplexity}" if several else ""
+    lacking = "" if Projection.X_PCA in source.projection else " This sweep is from before PCA was stored."
+    return (
+        f"t-SNE of the features{at}. Near points are similar; axes and distances between clusters mean "
+        f"nothing. Both axes have one scale.{lacking}"
+    )
+
+
+def variance_share(source: Source) -> float | None:
+    """Which share of the variance of the features the principal components on record have; None where the
+    sweep kept no features."""
+    content = state.file(source.info, Artifact.VECTORS)
+    if content is None:
+        return None
+    total = float(load(content)["vectors"].astype(np.float32).var(axis=0).sum())
+    held = source.projection[[Projection.X_PCA, Projection.Y_PCA]].to_numpy(float).var(axis=0).sum()
+    return min(float(held) / total, 1.0) if total > 0 else None
 
 
 def matched_by() -> str:
@@ -874,9 +919,9 @@ def neighbours(there: Map) -> None:
     )
     layout.how(
         "Neighbours by cosine similarity of the features, among all rows of the map. Neighbours that lie far "
-        "away on the map were separated by t-SNE."
+        "away on the map were separated by it."
         if in_features
-        else "This sweep stored no features, so neighbours are those on the map. t-SNE keeps most neighbours "
+        else "This sweep stored no features, so neighbours are those on the map. It keeps most neighbours "
         "near, not all; distances are in units of the map."
     )
     layout.export(for_table(found), name="nearest")

@@ -259,11 +259,27 @@ def test_every_perplexity_on_record_has_its_map(showing: Showing) -> None:
     assert "at perplexity 10." in words(open_page(EMBEDDINGS, perplexity="10"))
 
 
+def test_principal_components_are_a_map_of_their_own_with_their_share_of_the_variance(
+    showing: Showing,
+) -> None:
+    showing(synthetic_runs.sweep)
+    app = open_page(EMBEDDINGS, box="-1,1,-1,1")
+    app.segmented_control(key="method").set_value("PCA").run()
+    assert not app.exception
+    assert "perplexity" not in [one.key for one in app.selectbox]
+    assert "box" not in app.query_params
+    x_nd = synthetic_runs.load_digits().data[:120] / 16
+    variances = np.linalg.svd(x_nd - x_nd.mean(axis=0), compute_uv=False) ** 2
+    assert f"which hold {variances[:2].sum() / variances.sum():.0%} of their variance" in words(app)
+
+
 def test_a_sweep_of_before_has_one_map_and_asks_for_no_perplexity(showing: Showing) -> None:
     showing(synthetic_answers.sweep)
     app = open_page(EMBEDDINGS, perplexity="10")
     assert "perplexity" not in [box.key for box in app.selectbox]
     assert "t-SNE of the features. Near" in words(app)
+    assert "method" not in [one.key for one in app.segmented_control]
+    assert "from before PCA was stored" in words(app)
 
 
 def test_groups_and_scores_colour_the_map_where_there_are_any(showing: Showing) -> None:

@@ -398,6 +398,7 @@ def _results(
     centred = x - x.mean(axis=0)
     xy = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     maps = {"x": xy[:, 0], "y": xy[:, 1], "x_10": -xy[:, 0], "y_10": 2 * xy[:, 1]}
+    maps |= {"x_pca": xy[:, 0], "y_pca": xy[:, 1]}
     pd.DataFrame({"sample_id": ids, **maps}).to_parquet(folder / Artifact.PROJECTION)
     thumbnails = [webp(image) if images else None for image in digits.images[:rows]]
     pd.DataFrame(

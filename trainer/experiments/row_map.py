@@ -1,4 +1,4 @@
-"""Draw the map of the rows (t-SNE), with their thumbnails and vectors, while heads are trained."""
+"""Draw the maps of the rows (t-SNE, PCA), with their thumbnails and vectors, while heads are trained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.torch import save
 from trainer.core.console import say
 from trainer.data.thumbnails import thumbnails
 from trainer.features.extract import Features
-from trainer.features.projection import sample_rows, tsne
+from trainer.features.projection import principal_components, sample_rows, tsne
 from trainer.tracking import tables
 from trainer.tracking.schema import Artifact
 from trainer.tracking.writer import RunWriter
@@ -30,12 +30,13 @@ class RowMap:
         self._rows = sample_rows(self._manifest.split_n, at_most=MOST_MAPPED, seed=seed)
         self._vectors_nd = features.vectors_nd[self._rows]
         self._field_n6 = features.field_n6
-        self._maps: Future[dict[int, np.ndarray]] = Future()
+        self._maps: Future[tuple[dict[int, np.ndarray], np.ndarray]] = Future()
         Thread(target=self._draw, args=(seed,), name="map", daemon=True).start()
 
     def _draw(self, seed: int) -> None:
         try:
-            self._maps.set_result(tsne(self._vectors_nd, seed=seed))
+            components_n2 = principal_components(self._vectors_nd)
+            self._maps.set_result((tsne(self._vectors_nd, seed=seed), components_n2))
         except BaseException as error:
             self._maps.set_exception(error)
 
@@ -46,8 +47,9 @@ class RowMap:
         frame = tables.samples(manifest, shown, thumbnails(manifest, shown), self._field_n6)
         writer.table(Artifact.SAMPLES, frame)
         writer.file(Artifact.VECTORS, save({"vectors": _half(self._vectors_nd)}))
-        maps = self._maps.result()
-        writer.table(Artifact.PROJECTION, tables.projection([manifest.sample_id[r] for r in shown], maps))
+        maps, components_n2 = self._maps.result()
+        ids = [manifest.sample_id[r] for r in shown]
+        writer.table(Artifact.PROJECTION, tables.projection(ids, maps, components_n2))
 
 
 def _half(vectors_nd: np.ndarray) -> torch.Tensor:

@@ -87,12 +87,16 @@ def label_predictions(
     return _of_head(manifest, np.arange(len(manifest)), said, head=head, trial=trial, seed=seed)
 
 
-def projection(sample_id: Sequence[str], maps: Mapping[int, np.ndarray]) -> pd.DataFrame:
-    """Return PROJECTION from the coordinates [N, 2] by perplexity."""
+def projection(
+    sample_id: Sequence[str], maps: Mapping[int, np.ndarray], components_n2: np.ndarray
+) -> pd.DataFrame:
+    """Return PROJECTION from the coordinates [N, 2] by perplexity, and the principal components."""
     columns: dict[str, Any] = {Projection.SAMPLE_ID: sample_id}
     for perplexity, xy_n2 in maps.items():
         for name, values in zip(Projection.at(perplexity), xy_n2.T, strict=True):
             columns[name] = values.astype(np.float32)
+    for name, values in zip((Projection.X_PCA, Projection.Y_PCA), components_n2.T, strict=True):
+        columns[name] = values.astype(np.float32)
     return pd.DataFrame(columns)
 
 

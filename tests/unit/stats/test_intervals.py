@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_rel
 from sklearn.metrics import accuracy_score, f1_score
 
-from trainer.features.projection import sample_rows, tsne
+from trainer.features.projection import principal_components, sample_rows, tsne
 from trainer.stats import intervals as s
 
 
@@ -113,6 +113,26 @@ def test_a_point_can_be_followed_from_map_to_map() -> None:
     for perplexity in (10, 100):
         for axis in (0, 1):
             assert np.corrcoef(maps[30][:, axis], maps[perplexity][:, axis])[0, 1] > 0.8
+
+
+def test_principal_components_are_those_of_a_singular_value_decomposition_and_never_mirrored() -> None:
+    features = np.random.default_rng(3).normal(size=(60, 5)) * [1, 9, 3, 1, 1]
+    found = principal_components(features.astype(np.float32))
+    centred = features - features.mean(axis=0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    assert np.abs(found) == pytest.approx(np.abs(left[:, :2] * size[:2]), abs=1e-4)
+    assert np.corrcoef(found[:, 0], features[:, 1])[0, 1] > 0.9
+    assert np.corrcoef(found[:, 1], features[:, 2])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("rows", "dimensions"), [(1, 4), (2, 1), (3, 1), (2, 5)])
+def test_of_few_rows_or_one_dimension_the_missing_components_are_zero(rows: int, dimensions: int) -> None:
+    features = np.random.default_rng(4).normal(size=(rows, dimensions))
+    found = principal_components(features)
+    assert found.shape == (rows, 2)
+    assert np.isfinite(found).all()
+    if dimensions == 1:
+        assert not found[:, 1].any()
 
 
 def test_a_sample_keeps_every_split() -> None:

@@ -81,7 +81,7 @@ class Predictions:
 
 
 class Projection:
-    """Columns of PROJECTION: t-SNE of a sample of the rows.
+    """Columns of PROJECTION: t-SNE and principal components of a sample of the rows.
 
     ``x`` and ``y`` are the map at perplexity `USUAL` (of fewer rows the largest that they allow); where there
     are rows enough ``x_10``, ``y_10`` … are others of the same rows. Sweeps of before have one map alone.
@@ -90,6 +90,8 @@ class Projection:
     SAMPLE_ID = "sample_id"
     X = "x"
     Y = "y"
+    X_PCA = "x_pca"  # first principal component of the features; sweeps of before have no such column
+    Y_PCA = "y_pca"  # the second
     USUAL = 30
 
     @classmethod

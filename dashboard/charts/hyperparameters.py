@@ -35,6 +35,7 @@ from trainer.charts.palette import ground, ink
 from trainer.charts.rows import rows_high
 
 Figure = alt.LayerChart | alt.FacetChart
+BRUSH = "brush"  # name of the selection that is dragged over axes
 PICK = "pick"  # name of the selection that holds the clicked trial
 FATES = {STAYED: BLUE, PRUNED: GREY, FAILED: RED, RUNNING: ORANGE}
 STEP = 118  # pixels between two axes
@@ -157,9 +158,12 @@ def parallel(
     halo = labels.mark_text(**words, stroke=ground(dark), strokeWidth=4, strokeJoin="round", opacity=0.85)
     text = labels.mark_text(**words, color=ink(dark))
     marks = at.mark_tick(orient="horizontal", thickness=1.5, width=7, color=GREY)
+    drag = "[pointerdown, window:pointerup] > window:pointermove!"
+    brush = alt.selection_interval(name=BRUSH, on=drag, translate=False, zoom=False)
+    brushed = at.mark_point(opacity=0, aria=False).add_params(brush)
     strong = [] if chosen is None else [_strong(lines[lines["trial"] == chosen], x, y, dark=dark)]
     knots = [_knots(lines, x, y, colour)] if trials <= MOST_KNOTTED else []
-    layers = [drawn, *strong, wide.add_params(_picked()), *knots, marks, halo, text]
+    layers = [brushed, drawn, *strong, wide.add_params(_picked()), *knots, marks, halo, text]
     return alt.layer(*layers).properties(height=height, width=max(SMALLEST, len(order) * STEP))
 
 

@@ -16,9 +16,10 @@ from dashboard.charts.curves import HERE, LINE
 from dashboard.charts.palette import GREY, colours
 from dashboard.frames import trials as trial_frames
 from dashboard.frames.hyperparameters import spans_orders
+from dashboard.frames.trial_filter import written
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import layout, state
+from dashboard.ui import kept_trials, layout, state
 from trainer.stats.objective import Objective
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, RunState, Trials, TrialState
 
@@ -64,11 +65,18 @@ class CurveChoices(NamedTuple):
 
 def show(info: RunInfo) -> None:
     trials, curves = state.table(info, Artifact.TRIALS), state.table(info, Artifact.CURVES)
+    if trials is not None and curves is not None:
+        trials = kept_trials.apply(info, trials)
+        curves = curves[curves[Curves.TRIAL].isin(trials[Trials.TRIAL])]
     fitted = trial_frames.without_epochs(trials) if trials is not None and info.ours else pd.DataFrame()
     if curves is not None and len(fitted):
         curves = curves[~curves[Curves.TRIAL].isin(fitted[Trials.TRIAL])]
     versions = (state.version(info, table) for table in (Artifact.TRIALS, Artifact.CURVES))
-    version = ("curves", info.run_id, *versions)
+    kept = kept_trials.asked(info)
+    version = ("curves", info.run_id, *versions, written(kept))
+    if kept and (curves is None or curves.empty) and not len(fitted):
+        layout.empty("No trial matches: remove a filter above.", ":material/filter_alt_off:")
+        return
     if trials is None or curves is None or curves.empty:
         if len(fitted):
             penalties(info, fitted, version)

@@ -14,10 +14,11 @@ from dashboard.charts.chart_spec import Drawing, drawing, side_by_side
 from dashboard.frames import hyperparameters as hyper
 from dashboard.frames import importance
 from dashboard.frames.hyperparameters import SCORE, STATE, TRIAL, Objective, Parameter
+from dashboard.frames.trial_filter import brushed, written
 from dashboard.frames.trials import interval_over
 from dashboard.runs import foreign
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import layout, links, state
+from dashboard.ui import kept_trials, layout, links, state
 from trainer.tracking.schema import PARAM_PREFIX, Artifact, RunState, Trials, TrialState
 
 Made = TypeVar("Made")
@@ -44,7 +45,8 @@ class TrialsPage(NamedTuple):
     parameters: list[Parameter]  # the most important first
     told: pd.DataFrame  # `importance.table`
     chosen: int | None  # the trial of the open card
-    version: Hashable  # changes with the trials on record and with the objective
+    kept_trials: str  # what is asked of trials, as in the address
+    version: Hashable  # changes with the trials on record, with what is asked of them, and with the objective
 
     @property
     def over(self) -> str:
@@ -67,9 +69,14 @@ def show(info: RunInfo) -> None:
         layout.empty("This run logged no metric that its trials could be compared by.", ":material/block:")
         return
     objective = pick_objective(objectives, foreign_run=not info.ours)
-    version = ("hyperparameters", info.run_id, state.version(info, Artifact.TRIALS), objective)
+    trials = kept_trials.apply(info, trials)
+    if trials.empty:
+        layout.empty("No trial matches: remove a filter above.", ":material/filter_alt_off:")
+        return
+    kept = written(kept_trials.asked(info))
+    version = ("hyperparameters", info.run_id, state.version(info, Artifact.TRIALS), objective, kept)
     frame, ranked, told = state.kept(version, lambda: weighed(trials, objective))
-    page = TrialsPage(info, frame, objective, ranked, told, chosen_trial(frame), version)
+    page = TrialsPage(info, frame, objective, ranked, told, chosen_trial(frame), kept, version)
     scored = int(frame[SCORE].notna().sum())
     if scored < FEWEST or not ranked:
         nothing_to_compare(page, scored)
@@ -227,17 +234,19 @@ def parallel(page: TrialsPage) -> None:
         layout.empty("Choose at least one axis above.", ":material/tune:")
         return
     colours = hyper.colour_range(page.frame[SCORE], up=page.objective.up)
-    drawn, figure, height = page.kept("parallel", lambda: parallel_chart(page, shown, colours), *picked)
+    made = page.kept("parallel", lambda: parallel_chart(page, shown, colours), *picked)
+    drawn, lines, figure, height = made
     said = f"{len(drawn)} trials as lines across {len(shown)} hyperparameters and the score."
     with st.container(height=height + 20, border=False):  # scrolls sideways on a small screen
         event = layout.draw(
             figure,
             width="content",
-            key=key_of(page, "parallel"),
+            key=key_of(page, "parallel") + page.kept_trials,  # a brush goes once it has become a filter
             on_select="rerun",
             alt_text=said,
         )
-    open_clicked(event, "parallel")
+    if not filtered(page, event, lines, shown):
+        open_clicked(event, "parallel")
     table = drawn[[TRIAL, STATE, SCORE, *(parameter.column for parameter in shown)]]
     total = len(page.frame)
     layout.export(
@@ -247,21 +256,37 @@ def parallel(page: TrialsPage) -> None:
     thinned = f" ({hyper.THINNED})" if len(drawn) < total else ""
     layout.sentence(
         f"{which}{thinned}, coloured by {text.plain(page.objective.title)}{ends(page, colours)}; pruned and "
-        "failed ones faint; unused settings sit below the axis. Click a line to open its trial."
+        "failed ones faint; unused settings sit below the axis. Click a line to open its trial; drag over an "
+        "axis to keep its trials."
     )
+
+
+def filtered(page: TrialsPage, event: Any, lines: pd.DataFrame, shown: list[Parameter]) -> bool:
+    """Whether axes were brushed; what was is added to the filter of all pages about the run's trials."""
+    box = (event or {}).get("selection", {}).get(charts.BRUSH)
+    if not box or not {"axis", "at"} <= set(box):
+        return False
+    titles = list(dict.fromkeys(lines["axis"]))
+    columns = [*((one.column, one.numeric) for one in shown), (page.objective.column, True)]
+    kept = brushed(page.frame, lines, dict(zip(titles, columns, strict=True)), box)
+    if not kept:
+        return False
+    kept_trials.ask(page.info, {**kept_trials.asked(page.info), **kept})
+    st.rerun(scope="fragment")
+    return True
 
 
 def parallel_chart(
     page: TrialsPage, shown: list[Parameter], colours: tuple[float, float]
-) -> tuple[pd.DataFrame, Drawing, int]:
-    """The trials that are drawn, their chart and its height in pixels."""
+) -> tuple[pd.DataFrame, pd.DataFrame, Drawing, int]:
+    """The trials that are drawn, their lines, their chart and its height in pixels."""
     kept = hyper.thin(page.frame, up=page.objective.up)
     if page.chosen is not None:
         kept = page.frame.loc[kept.index.union(page.frame.index[page.frame[TRIAL] == page.chosen])]
     drawn = hyper.best_first(kept, up=page.objective.up).iloc[::-1]  # the best on top
     lines, ticks = hyper.polylines(drawn, shown, page.objective)
     figure = charts.parallel(lines, ticks, style_of(page), colours=colours)
-    return drawn, drawing(figure), charts.parallel_height(ticks)
+    return drawn, lines, drawing(figure), charts.parallel_height(ticks)
 
 
 def style_of(page: TrialsPage) -> charts.TrialStyle:

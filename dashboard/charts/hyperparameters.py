@@ -160,7 +160,7 @@ def parallel(
     marks = at.mark_tick(orient="horizontal", thickness=1.5, width=7, color=GREY)
     drag = "[pointerdown, window:pointerup] > window:pointermove!"
     brush = alt.selection_interval(name=BRUSH, on=drag, translate=False, zoom=False)
-    brushed = at.mark_point(opacity=0, aria=False).add_params(brush)
+    brushed = at.mark_tick(opacity=0, aria=False).add_params(brush)
     strong = [] if chosen is None else [_strong(lines[lines["trial"] == chosen], x, y, dark=dark)]
     knots = [_knots(lines, x, y, colour)] if trials <= MOST_KNOTTED else []
     layers = [brushed, drawn, *strong, wide.add_params(_picked()), *knots, marks, halo, text]

@@ -25,6 +25,7 @@ from trainer.core.environment import check_environment
 from trainer.core.errors import InputError, NoResultError, TooManyBadFiles
 from trainer.core.locations import hide_password, sqlite_file
 from trainer.core.storage_errors import STORE, storage_problem
+from trainer.storing.copies import check_cache_dir
 
 Config = TypeVar("Config", bound=CommonConfig)
 program: str | None = None  # how the command was called, for its usage; None: as a module
@@ -46,6 +47,8 @@ def main(config_type: type[Config], run: Callable[[Config], dict[str, Any]], des
         signals.end_once()
         try:
             with scratch.of_command():
+                if isinstance(config, CommonConfig):
+                    check_cache_dir(config.cache_dir)
                 figures = run(config)
         except (TooManyBadFiles, NoResultError) as error:
             say(f"Error: {error}")

@@ -136,11 +136,16 @@ def _is_same(path: Path, status: os.stat_result) -> bool:
     return False
 
 
+def new_file_mode() -> int:
+    """Return the mode of a new file; a temporary one may be read by its owner alone."""
+    return 0o666 & ~_UMASK
+
+
 def _take_on(temporary: str | Path, path: Path) -> None:
     """Give a temporary file, which only its owner may read, the mode and owner of the file at ``path``."""
     status = _status(path)
     if status is None:
-        os.chmod(temporary, 0o666 & ~_UMASK)
+        os.chmod(temporary, new_file_mode())
         return
     with suppress(OSError):  # only root may give files away
         os.chown(temporary, status.st_uid, status.st_gid)

@@ -26,7 +26,8 @@ class CommonConfig:
     experiment: str = locations.DEFAULT_EXPERIMENT
     """MLflow experiment."""
     cache_dir: Path = field(default_factory=locations.default_cache_dir)
-    """Folder of the feature cache."""
+    """Folder of the feature cache, or a bucket: s3://bucket/prefix, gs://…, az://… (docs/scale), which is
+    read through a copy on this machine."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device for encoders and heads. auto: CUDA if available."""
     seed: int = 0
@@ -40,8 +41,13 @@ class CommonConfig:
                 flag = "--" + name.replace("_", "-")
                 if isinstance(one, str | Path):
                     locations.check_characters(flag, str(one))
-                if isinstance(one, Path):
+                if isinstance(one, Path) and not (name == "cache_dir" and locations.bucket_address(one)):
                     locations.check_is_local(flag, one)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Return the folder of ``cache_dir`` on this machine; of a bucket, that of its copy."""
+        return locations.cache_folder(self.cache_dir)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +155,9 @@ def check_coverage(coverage: float) -> None:
 def settings(config: CommonConfig) -> dict[str, Any]:
     """Return the value of every flag, paths as text, for a run's parameters and YAML."""
     values = {
-        name: locations.storable(str(v)) if isinstance(v, Path | str) else v
+        name: locations.storable(locations.as_given(v) if isinstance(v, Path) else v)
+        if isinstance(v, Path | str)
+        else v
         for name, v in dataclasses.asdict(config).items()
     }
     return values | {"tracking_uri": locations.without_password(config.tracking_uri)}
@@ -173,7 +181,7 @@ def command_line(module: str, config: CommonConfig, **changed: Any) -> str:
         elif isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
         else:
-            words += [f"--{name}", str(value)]
+            words += [f"--{name}", locations.as_given(value) if isinstance(value, Path) else str(value)]
     return shlex.join(words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -21,6 +22,13 @@ _SECRET = re.compile(
 )
 _HIDDEN = "***"
 LEAST_SECRET = 3  # characters: a shorter one would blacken words that have nothing to do with it
+_BUCKET = re.compile(r"(s3|gs|az):/+([^/].*)", re.DOTALL)
+# What else than its address says which store is meant.
+_STORES = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "az": ("AZURE_STORAGE_ACCOUNT_NAME",),
+}
+COPIES = "HEADROOM_COPY_DIR"  # variable: folder of the copies of buckets on this machine
 _SOURCES = Path(__file__).resolve().parents[2]
 
 
@@ -116,6 +124,57 @@ def check_is_local(flag: str, path: Path) -> None:
             f"{flag} {scheme}://{rest} is the address of something on a network; a path on this machine is "
             "expected. Mount it, or name a folder here."
         )
+
+
+def bucket_address(path: Path) -> str | None:
+    """Return the ``s3://bucket/prefix`` (``gs://``, ``az://``) that a path was made of; None for one here.
+
+    Raises:
+        InputError: it goes up by ``..``.
+    """
+    found = _BUCKET.fullmatch(str(path))
+    if found is None:
+        return None
+    if ".." in path.parts:
+        raise InputError(f"{as_given(path)} goes up by ‘..’, which the names of a bucket cannot.")
+    return f"{found[1]}://{found[2]}"
+
+
+def as_given(path: Path) -> str:
+    """Return a path as it was given: of the two slashes of an address it holds one."""
+    return _BUCKET.sub(r"\1://\2", str(path)) if _BUCKET.fullmatch(str(path)) else str(path)
+
+
+def cache_folder(cache_dir: Path) -> Path:
+    """Return the folder on this machine that stands for ``--cache-dir``: itself, or of a bucket its copy.
+
+    Copies lie in ``HEADROOM_COPY_DIR``, else in ``buckets`` of `default_cache_dir`.
+    """
+    address = bucket_address(cache_dir)
+    if address is None:
+        return cache_dir
+    scheme, rest = address.split("://", 1)
+    return _copies() / _store(scheme) / rest
+
+
+def address_of_copy(folder: Path) -> str | None:
+    """Return the address whose copy `cache_folder`, or a folder in it, is; None for any other folder."""
+    try:
+        store, *parts = folder.absolute().relative_to(_copies().absolute()).parts
+    except ValueError:
+        return None
+    scheme = store.partition("-")[0]
+    return f"{scheme}://{'/'.join(parts)}" if parts and store == _store(scheme) else None
+
+
+def _copies() -> Path:
+    return Path(os.environ.get(COPIES) or default_cache_dir() / "buckets")
+
+
+def _store(scheme: str) -> str:
+    """Return the name of the folder of one store: two that are reached by other addresses share no copies."""
+    where = next(filter(None, map(os.environ.get, _STORES.get(scheme, ()))), None)
+    return scheme if where is None else f"{scheme}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
 
 
 def storable(text: str) -> str:

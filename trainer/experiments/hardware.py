@@ -31,7 +31,7 @@ class Plan:
         from trainer.features.backbone import pick_device, pick_dtype
 
         precision: Precision = pick_dtype(config.precision, config.device)  # type: ignore[assignment]
-        return cls(pick_device(config.device), precision, config.cache_dir, began)
+        return cls(pick_device(config.device), precision, config.cache_folder, began)
 
     def elapsed_s(self) -> float:
         """Return seconds since the command began, to the millisecond."""

@@ -34,7 +34,7 @@ def encoder_settings(
 
     usual = {
         "encoder": config.encoder or default_encoder(config.data),
-        "cache_dir": config.cache_dir,
+        "cache_dir": config.cache_folder,
         "device": device,
         "space": changed.get("space") or recipe_of(config),
         "dtype": config.dtype,
@@ -171,7 +171,7 @@ def understand_rows(config: DataConfig) -> Manifest:
     manifest = with_label_kind(config, manifest)
     if config.corrections is not None and manifest.target != "class":
         raise InputError(f"{config.data}: --corrections are of classes, and here there are none.")
-    manifest = with_used_bits(manifest, cache_file=config.cache_dir / BIT_DEPTHS)
+    manifest = with_used_bits(manifest, cache_file=config.cache_folder / BIT_DEPTHS)
     say(summarise(manifest))
     for line in said:
         say(line)

@@ -15,7 +15,7 @@ from trainer.features.store import FeatureStore
 MEASURES_VERSION = "1"  # increase when trainer.data.image_quality changes its results
 
 
-def measures_store(root: Path) -> FeatureStore:
+def measures_store(root: Path, *, shared: bool = False) -> FeatureStore:
     """Return the store of the measures of all images, independent of the encoder.
 
     Raises:
@@ -29,7 +29,7 @@ def measures_store(root: Path) -> FeatureStore:
         "measures_version": MEASURES_VERSION,
         "stored_dtype": "float32",
     }
-    return FeatureStore(root, EncoderKey(fields, digest_of(fields)))
+    return FeatureStore(root, EncoderKey(fields, digest_of(fields)), shared=shared)
 
 
 def measure_stored_image(data: bytes, decoded: Decoded, *, min_side: int | None) -> np.ndarray:

@@ -24,7 +24,7 @@ class EncoderSettings:
     Attributes:
         encoder: ``demo``, a local folder or a Hugging Face id, or several joined by ``+``, whose features are
             concatenated; unused for precomputed features.
-        cache_dir: folder of the feature cache. One process at a time encodes with one encoder.
+        cache_dir: folder of the feature cache on this machine. One process at a time encodes with an encoder.
         device: "auto", "cpu", "cuda".
         dtype: compute type: "float32", "bfloat16", or "auto": bfloat16 if ``device`` supports it natively.
         space: "pooled", the image tower's own output, another recipe (:mod:`trainer.features.recipes`), or

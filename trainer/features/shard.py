@@ -160,12 +160,18 @@ def write_shard(folder: Path, content: Sequence[str], vectors_nd: np.ndarray, *,
     Raises:
         OSError: it cannot be written.
     """
+    shard, data = pack_shard(content, vectors_nd, imported=imported)
+    write_file(folder / f"{shard.note.name}.safetensors", data)
+    write_note(folder, shard.note)
+    return shard
+
+
+def pack_shard(content: Sequence[str], vectors_nd: np.ndarray, *, imported: str) -> tuple[Shard, bytes]:
+    """Return a shard and the bytes of its file."""
     data = _bytes(content, vectors_nd)
     n, d = vectors_nd.shape
     note = ShardNote(hashlib.sha256(data).hexdigest(), n, d, imported)
-    write_file(folder / f"{note.name}.safetensors", data)
-    _write_note(folder, note)
-    return Shard(list(content), vectors_nd, note)
+    return Shard(list(content), vectors_nd, note), data
 
 
 def shard_bytes(n: int, d: int, dtype: np.dtype) -> int:
@@ -207,7 +213,7 @@ def adopt_orphans(folder: Path) -> list[str]:
             if sha256[:NAME_LENGTH] != path.stem:
                 raise DamagedShard
             n, d = _parse(data)[1].shape
-            _write_note(folder, ShardNote(sha256, n, d))
+            write_note(folder, ShardNote(sha256, n, d))
         except DamagedShard:
             damaged.append(path.stem)
     return damaged
@@ -283,7 +289,8 @@ def _bytes(content: Sequence[str], vectors_nd: np.ndarray) -> bytes:
     return save({"vectors": vectors_nd, "content": content_n32})
 
 
-def _write_note(folder: Path, note: ShardNote) -> None:
+def write_note(folder: Path, note: ShardNote) -> None:
+    """Write a note durably: from then on there is the shard. Raises OSError."""
     values = {name: value for name, value in asdict(note).items() if value != ""}
     write_file(folder / f"{note.name}.json", json.dumps(values).encode())
 

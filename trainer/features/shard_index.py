@@ -15,12 +15,20 @@ class ShardIndex:
         shards: by name.
         where: content → name of the shard, row.
         width: numbers of each vector; None while it is not known.
+        different: images with different vectors in two shards, of which the first was taken.
     """
 
-    def __init__(self, width: int | None = None) -> None:
+    def __init__(self, width: int | None = None, *, first_counts: bool = False) -> None:
+        """
+        Args:
+            first_counts: of different vectors of an image take that of the first shard, by name, instead of
+                refusing the other shard: machines of two kinds may have encoded it.
+        """
         self.shards: dict[str, Shard] = {}
         self.where: dict[str, tuple[str, int]] = {}
         self.width = width
+        self.different: set[str] = set()
+        self._first_counts = first_counts
 
     def add(self, new: Iterable[Shard]) -> dict[str, str]:
         """Add the shards that fit; vectors of an encoder are believed before imported ones.
@@ -38,7 +46,8 @@ class ShardIndex:
                 refused[name] = reason
                 continue
             self.shards[name] = shard
-            self.where.update((one, (name, row)) for row, one in enumerate(shard.content))
+            for row, one in enumerate(shard.content):
+                self.where.setdefault(one, (name, row))
         return refused
 
     def adopt_width(self, width: int) -> dict[str, str]:
@@ -59,6 +68,9 @@ class ShardIndex:
                 continue
             name, other = self.where[one]
             if shard.vectors_nd[row].tobytes() != self.shards[name].vectors_nd[other].tobytes():
+                if self._first_counts:
+                    self.different.add(one)
+                    continue
                 return f"its vector of the image {one[:16]} is not that in shard {name}"
         return None
 

@@ -1,10 +1,14 @@
-"""Store vectors on disk by the SHA-256 of the image: one folder per key, immutable shards."""
+"""Store vectors by the SHA-256 of the image: one folder per key, immutable shards.
+
+The folder may be the copy of a place in a bucket (`trainer.storing.copies`). What counts is in the bucket
+then: shards are committed there first, and opening a store copies those that are new.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,18 +20,24 @@ from trainer.core.process_lock import LockHeld, take, wait_for
 from trainer.features.key import EncoderKey
 from trainer.features.shard import (
     KEY_FILE,
+    Shard,
     adopt_orphans,
     finite_rows,
     names_in,
     notes_in,
     orphans_in,
+    pack_shard,
     read_those_there,
     set_aside,
     shard_bytes,
     write_file,
+    write_note,
     write_shard,
 )
 from trainer.features.shard_index import ShardIndex
+from trainer.features.shared_key import SharedKey, Task, task_name
+from trainer.storing.copies import origin_of
+from trainer.storing.folder_location import FolderLocation
 
 LOCK_FILE = ".lock"
 ORPHAN = "it has no note and is not intact"
@@ -46,19 +56,27 @@ class FeatureStore:
         warnings: messages on shards that were set aside.
     """
 
-    def __init__(self, root: Path, key: EncoderKey, *, width: int | None = None) -> None:
+    def __init__(
+        self, root: Path, key: EncoderKey, *, width: int | None = None, shared: bool = False
+    ) -> None:
         """Open or create ``root/<key>``. Every shard is read and checked.
 
         Args:
             width: numbers of each vector, where that is known and the key does not tell.
+            shared: several processes append at the same time, each task of theirs by :meth:`commit`.
 
         Raises:
-            InputError: the folder cannot be created or written; a shard cannot be read.
+            InputError: the folder cannot be created or written; a shard cannot be read; the bucket cannot be
+                used.
         """
         self.folder = root / key.digest[:16]
         self.dtype = np.dtype(key.stored_dtype)
         self.warnings: list[str] = []
-        self._key, self._index = key, ShardIndex(width or key.width)
+        self._origin = origin_of(self.folder)
+        self._commits = SharedKey(self._origin or FolderLocation(self.folder))
+        self._shared = shared or self._origin is not None
+        self._key, self._key_is_there = key, False  # in the bucket, as far as it is known
+        self._index = ShardIndex(width or key.width, first_counts=self._origin is not None)
         if not self._has_key():
             with locked(self.folder):
                 self._write_key()
@@ -106,9 +124,15 @@ class FeatureStore:
         return np.stack([self._index.shards[name].vectors_nd[row] for name, row in places])
 
     def append(
-        self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str], imported: str = ""
+        self,
+        content: Sequence[str],
+        vectors_nd: np.ndarray,
+        *,
+        sample_id: Sequence[str],
+        imported: str = "",
+        task: Task | None = None,
     ) -> None:
-        """Write one shard durably. Call it inside :meth:`lock`.
+        """Write one shard durably. Call it inside :meth:`lock`, unless the store is shared.
 
         The encoder knows best: stored vectors of another width are set aside.
 
@@ -117,6 +141,7 @@ class FeatureStore:
             vectors_nd: float32 [N, D].
             sample_id: N names, for error messages.
             imported: file that the vectors come from; "" if the encoder made them.
+            task: of a shared store: what the shard commits; None: the images of the shard.
 
         Raises:
             InputError: a vector has NaN or exceeds the range of the storage type; the disk is full.
@@ -132,12 +157,63 @@ class FeatureStore:
         self._set_aside(self._index.adopt_width(stored_nd.shape[1]))
         self._write_key()  # anew, if another process deleted the cache
         try:
+            if self._shared:
+                self._commit(task or Task(task_name(self._key.digest, content)), content, stored_nd, imported)
+                return
             shard = write_shard(self.folder, content, stored_nd, imported=imported)
         except OSError as error:
             n, d = stored_nd.shape
             size = shard_bytes(n, d, self.dtype)
             raise InputError(self._no_room(f"{error.strerror}. A shard takes", size)) from error
         self._index.add([shard])
+
+    def _commit(self, task: Task, content: Sequence[str], stored_nd: np.ndarray, imported: str) -> None:
+        """Commit a shard as one of several writers. Where another one was first, its shard counts."""
+        shard, data = pack_shard(content, stored_nd, imported=imported)
+        standing = self._commits.commit(task, shard.note, data).note
+        is_same = standing is not None and standing.sha256 == shard.note.sha256
+        if self._origin is None:
+            if not is_same:
+                self._commits.discard(shard.note.name)
+            if standing is not None:  # also for a winner that was killed before it could
+                write_note(self.folder, standing)
+        elif is_same:
+            write_file(self.folder / f"{shard.note.name}.safetensors", data)
+            write_note(self.folder, shard.note)
+        if is_same:
+            self._index.add([shard])
+        else:
+            self._read_new()
+
+    def commit(self, task: Task) -> None:
+        """Commit a task for which there is nothing to append: its images are stored, or corrupt."""
+        self._write_key()
+        self._commits.commit(task, None, b"")
+
+    def mend(self, tasks: Mapping[str, Sequence[str]]) -> None:
+        """Let tasks be done again whose vectors are missing although they are committed: files were deleted.
+
+        Args:
+            tasks: name → its images.
+        """
+        markers = {marker.task.name: marker for marker in self._commits.markers()}
+        for name in tasks.keys() & markers.keys():
+            note = markers[name].note
+            # Its writer was killed before it wrote the note.
+            if self._origin is None and note is not None and self._commits.is_intact(note):
+                write_note(self.folder, note)
+        self._read_new()
+        for name in tasks.keys() & markers.keys():
+            if not all(one in self or one in markers[name].task.bad for one in tasks[name]):
+                self._commits.undo(name)
+
+    def committed(self) -> set[str]:
+        """Return the names of the tasks that are committed, by any process."""
+        return self._commits.done()
+
+    def tasks(self) -> list[Task]:
+        """Return all committed tasks."""
+        return [marker.task for marker in self._commits.markers()]
 
     def check_disk_space(self, count: int, width: int) -> None:
         """Check the disk space for ``count`` vectors of ``width`` numbers.
@@ -185,6 +261,9 @@ class FeatureStore:
         try:
             if not self._has_key():
                 write_file(self.folder / KEY_FILE, self._key_bytes())
+            if self._origin is not None and not self._key_is_there:
+                self._commits.write_key(self._key_bytes())
+                self._key_is_there = True
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -192,16 +271,41 @@ class FeatureStore:
         return json.dumps(self._key.fields, indent=1).encode()
 
     def _read_new(self) -> None:
-        paths = [path for path in notes_in(self.folder) if path.stem not in self._index.shards]
+        new, damaged = self._read_notes()
+        if damaged and self._origin is not None:  # perhaps it is the copy alone that is
+            for name in damaged:
+                self.warnings.append(set_aside(self.folder, name, damaged[name]))
+            more, damaged = self._read_notes(but={shard.note.name for shard in new})
+            new += more
+        self._set_aside(damaged | self._index.add(new))
+        if self._index.different:
+            self.warnings.append(
+                f"{len(self._index.different):,} images in {self.folder.name} have different vectors from "
+                "several machines; the first are used."
+            )
+            self._index.different.clear()
+
+    def _read_notes(self, but: Set[str] = frozenset()) -> tuple[list[Shard], dict[str, str]]:
+        """Return new shards, and what is wrong with damaged ones; of a bucket, after copying what is new.
+
+        Args:
+            but: names of shards to leave out, besides those that are known.
+        """
+        if self._origin is not None:
+            self.warnings += self._commits.pull(self.folder)
+        known = self._index.shards.keys() | but
         try:
-            new, damaged = read_those_there(paths, self.dtype)
+            return read_those_there(
+                [path for path in notes_in(self.folder) if path.stem not in known], self.dtype
+            )
         except OSError as error:
             raise unreadable(self.folder, error) from error
-        self._set_aside(damaged | self._index.add(new))
 
     def _set_aside(self, damaged: dict[str, str]) -> None:
         """Set shards aside, by name, for a reason each."""
-        self.warnings += [set_aside(self.folder, name, reason) for name, reason in damaged.items()]
+        for name, reason in damaged.items():
+            self.warnings.append(set_aside(self.folder, name, reason))
+            self._commits.forget(name)
 
 
 def unreadable(path: Path, error: OSError) -> InputError:

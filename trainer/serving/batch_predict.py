@@ -62,7 +62,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
 
     recorded, model, source, fusion = find_head(config)
     used = recorded.require_encoders()
-    folders = folders_of(used, cache_dir=config.cache_dir, instead=config.encoder, model=model)
+    folders = folders_of(used, cache_dir=config.cache_folder, instead=config.encoder, model=model)
     named = BETWEEN.join(one.name for one in used)
     say(f"Head: trial {recorded.trial}, {recorded.what}, of {named} ({used[0].dtype}).")
     started = time.perf_counter()
@@ -141,7 +141,7 @@ def list_images(config: PredictConfig, bits: int | None) -> Manifest:
     from trainer.data.file_list import read_files
 
     image_memory.set_limit(config.max_memory)
-    cache_file = config.cache_dir / BIT_DEPTHS
+    cache_file = config.cache_folder / BIT_DEPTHS
     listed = with_bits_of_head(read_files(config.images), bits, cache_file=cache_file)
     paths = [*listed.sample_id, *(path for path, _ in listed.quarantined)]
     kinds = Counter(os.path.splitext(path)[1].lower() for path in paths)
@@ -336,7 +336,7 @@ def settings_of(config: PredictConfig, recorded: RecordedHead, folders: Sequence
     used = recorded.encoders[0]  # all were used with the same flags
     return EncoderSettings(
         encoder=JOIN.join(map(str, folders)),
-        cache_dir=config.cache_dir,
+        cache_dir=config.cache_folder,
         device=config.device,
         dtype=used.dtype,
         space=used.recipe,
@@ -359,7 +359,7 @@ def answers_of(
     if isinstance(head, RecordedHead):
         return head.answers(features.vectors_nd)
     settings = settings_of(config, head.image, folders)
-    check_text_tower(head, settings.folder, dtype=settings.compute_dtype, cache_dir=config.cache_dir)
+    check_text_tower(head, settings.folder, dtype=settings.compute_dtype, cache_dir=config.cache_folder)
     captions = captions_of(config.images, features.manifest.sample_id)
     with_one = sum(map(bool, captions))
     say(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.core.errors import InputError
-from trainer.core.locations import default_cache_dir
+from trainer.core.locations import cache_folder, default_cache_dir
 from trainer.data import demo
 from trainer.data.bit_depth import BIT_DEPTHS, scaled, with_used_bits
 from trainer.data.decode import DecodeError
@@ -38,6 +38,7 @@ from trainer.serving.predictor import (
     prepare_image,
 )
 from trainer.stats.nearest_vectors import nearest
+from trainer.storing.copies import origin_of
 
 if TYPE_CHECKING:
     from trainer.features.text_encoder import TextEncoder
@@ -89,7 +90,7 @@ class ImageIndex:
                 available or has changed.
         """
         self.encoders = encoders_used(encoder)
-        self.cache_dir = Path(flags.get("cache_dir") or default_cache_dir())
+        self.cache_dir = cache_folder(Path(flags.get("cache_dir") or default_cache_dir()))
         if not self.encoders:
             raise InputError("This run used precomputed features, so there are no images to search.")
         data = str(flags["data"])
@@ -188,7 +189,8 @@ class ImageIndex:
         """Open what is cached; None where there is nothing, so that a page makes no folder."""
         key = encoder_key(folder, dtype=used.dtype, cache_dir=self.cache_dir, space=space)
         root = self.cache_dir / "features"
-        return FeatureStore(root, key) if (root / key.digest[:16]).is_dir() else None
+        there = (root / key.digest[:16]).is_dir() or origin_of(root) is not None
+        return FeatureStore(root, key) if there else None
 
     @cached_property
     def _row_of(self) -> dict[str, int]:

@@ -27,7 +27,7 @@ from trainer.serving.pyfunc import (
 DATA = "head"  # folder below the model's data/
 MAX_ENCODER_BYTES = 64_000_000  # larger encoders are not included but resolved by name
 PACKAGE = Path(__file__).parents[1]
-ROOMS = ("core", "data", "features", "heads", "stats")  # packages needed for prediction
+ROOMS = ("core", "data", "features", "heads", "stats", "storing")  # packages needed for prediction
 MODULES = (
     "__init__",
     *(f"serving/{name}" for name in ("__init__", "answer_columns", "fused", "predictor", "pyfunc")),

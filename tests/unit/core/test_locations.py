@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from trainer.core.config import CommonConfig, DataConfig, command_line, settings
 from trainer.core.errors import InputError
 from trainer.core.locations import (
+    address_of_copy,
     base_folder,
     check_is_local,
     check_no_password,
@@ -133,14 +134,43 @@ def test_bytes_that_are_not_utf_8_are_refused_in_a_store_and_stored_escaped_else
     assert (flags["data"], flags["cache_dir"]) == ("/photos/\\udcff", "/cache/\\udce4")
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/key", "gs://b/k", "https://host/x", "file:///x"])
-@pytest.mark.parametrize("field", ["cache_dir", "space"])
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        ("space", "s3://bucket/key"),
+        ("space", "gs://b/k"),
+        ("cache_dir", "https://host/x"),
+        ("cache_dir", "file:///x"),
+    ],
+)
 def test_an_address_is_not_taken_for_a_folder_of_that_name(field: str, path: str) -> None:
     scheme = path.partition("://")[0]
     with pytest.raises(
         InputError, match=rf"--{field.replace('_', '-')} {scheme}://.* a path on this machine"
     ):
         SweepConfig(data="demo", **{field: Path(path)})
+
+
+def test_a_bucket_is_recorded_as_it_was_given_and_read_through_a_copy_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HEADROOM_COPY_DIR", str(tmp_path))
+    copies = set()
+    for endpoint in ("", "http://127.0.0.1:9000", "http://127.0.0.1:9001"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        config = SweepConfig(data="demo", cache_dir=Path("s3://bucket/our/cache"))
+        assert settings(config)["cache_dir"] == "s3://bucket/our/cache"
+        assert command_line("trainer.sweep", config).endswith("--cache-dir s3://bucket/our/cache")
+        folder = config.cache_folder
+        assert folder.is_relative_to(tmp_path)
+        assert address_of_copy(folder / "features") == "s3://bucket/our/cache/features"
+        copies.add(folder)
+    assert len(copies) == 3
+    assert address_of_copy(tmp_path.parent) is None
+    here = SweepConfig(data="demo", cache_dir=tmp_path / "cache")
+    assert here.cache_folder == here.cache_dir
+    with pytest.raises(InputError, match=r"goes up by"):
+        _ = SweepConfig(data="demo", cache_dir=Path("s3://bucket/../x"))
 
 
 def test_a_path_with_a_colon_is_a_path() -> None:

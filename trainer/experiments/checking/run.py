@@ -122,10 +122,12 @@ def _try_encoder(settings: EncoderSettings, manifest: Manifest) -> Encoding:
 
     from trainer.features.encoder import ImageEncoder
     from trainer.features.store import FeatureStore
+    from trainer.storing.copies import origin_of
 
     cached: FeatureStore | frozenset[str] = frozenset()
-    if (settings.cache_dir / "features").is_dir():
-        cached = FeatureStore(settings.cache_dir / "features", settings.key())
+    root = settings.cache_dir / "features"
+    if root.is_dir() or origin_of(root) is not None:
+        cached = FeatureStore(root, settings.key())
     missing = sum(content not in cached for content in set(manifest.content))
     encoder = ImageEncoder(
         settings.folder, device=settings.device, dtype=settings.compute_dtype, space=settings.space

@@ -48,7 +48,7 @@ def check_memory(_: Facts) -> Diagnosis:
 def check_disk(facts: Facts) -> Diagnosis:
     """Say how much room there is where commands write."""
     store = sqlite_file(facts.config.tracking_uri)
-    places = {"--cache-dir": facts.config.cache_dir, "TMPDIR": Path(tempfile.gettempdir())}
+    places = {"--cache-dir": facts.config.cache_folder, "TMPDIR": Path(tempfile.gettempdir())}
     if store:
         places["--tracking-uri"] = Path(store).absolute().parent
     least = math.inf

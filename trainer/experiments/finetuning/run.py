@@ -197,7 +197,7 @@ class FineTuning(TrialExperiment[FinetuneConfig]):
 
     def checkpoints(self, writer: RunWriter) -> Path:
         """Return the folder of the run's checkpoints."""
-        return self.config.cache_dir / "finetuning" / writer.run_id
+        return self.config.cache_folder / "finetuning" / writer.run_id
 
     # --- the rival ----------------------------------------------------------------------------
 

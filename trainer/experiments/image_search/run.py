@@ -174,7 +174,7 @@ def _of_image(config: SearchImagesConfig, manifest: Manifest, settings: EncoderS
     assert config.image is not None
     if config.image.is_dir():
         raise InputError(f"--image {config.image} is a folder. Pass one image file.")
-    cache_file = config.cache_dir / BIT_DEPTHS
+    cache_file = config.cache_folder / BIT_DEPTHS
     listed = with_bits_of_head(read_files([config.image]), manifest.bits, cache_file=cache_file)
     alone = replace(settings, batch_size=BATCH, workers=0, max_bad=1.0, measure=False)
     features = extract(listed, alone)

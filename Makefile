@@ -7,7 +7,7 @@ SOURCES := trainer dashboard tests scripts benchmarks
 
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo ablate dashboard ui test test-all lint types rules bench chromium clean
+.PHONY: help setup demo ablate dashboard ui test test-all test-scale lint types rules bench chromium clean
 
 help:
 	@echo "make demo       encode the built-in images, search for the best head; needs no GPU"
@@ -15,7 +15,8 @@ help:
 	@echo "make dashboard  look at the results: http://127.0.0.1:8501"
 	@echo "make ui         MLflow's own pages on the same results: http://127.0.0.1:5000"
 	@echo "make test       lint, types, import directions, all tests but the slow ones"
-	@echo "make test-all   the same with the slow ones"
+	@echo "make test-all   the same with the slow ones, and those of make test-scale"
+	@echo "make test-scale workers that are killed, and a real S3 on this machine"
 	@echo "make bench      measure speed"
 	@echo "make clean      remove the environment and the caches (results in mlruns/ stay)"
 
@@ -65,12 +66,19 @@ ui: .venv/.ready
 		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)
 
 # Tests wait for servers and browsers a fifth of their time, in which the linters work; these speak at the end.
-test: FASTER := -m "not slow"
+test: FASTER := -m "not slow and not scale"
+test-all: FASTER := -m "not scale"
+test-all: AFTERWARDS := $(MAKE_COMMAND) --no-print-directory test-scale
 test test-all: setup chromium
 	@said=$$(mktemp); $(MAKE_COMMAND) --no-print-directory lint >"$$said" 2>&1 & lint=$$!; \
 	trap 'kill $$lint; exit 130' INT TERM; \
 	$(BIN)/python -m pytest --numprocesses auto --durations 20 $(FASTER); tests=$$?; \
-	wait $$lint; linted=$$?; cat "$$said"; rm -f "$$said"; exit $$((tests | linted))
+	wait $$lint; linted=$$?; cat "$$said"; rm -f "$$said"; \
+	$(or $(AFTERWARDS),true); scaled=$$?; exit $$((tests | linted | scaled))
+
+# One after the other: they start servers and workers of their own.
+test-scale: setup
+	@$(BIN)/python -m pytest --numprocesses 0 --durations 5 -m scale tests/scale
 
 lint: setup
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync types rules

@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = (ROOT / "requirements.lock", ROOT / "requirements-dev.lock")
 RUN_TIME, OPTIONAL, DEVELOPMENT = "run time", "optional", "development"
-OPTIONAL_EXTRAS = ("heic", "dicom", "tensorboard")
+OPTIONAL_EXTRAS = ("heic", "dicom", "tensorboard", "scale")
 COPYLEFT = re.compile(r"(?<!L)(?<!Lesser )\b(?:A?GPL|(?:Affero )?General Public License)", re.IGNORECASE)
 KNOWN = re.compile(
     r"MIT|BSD|Apache|ISC|PSF|Python|MPL|Mozilla|L?GPL|General Public|0BSD|Zlib|CC0|BSL|CNRI|Unlicense|NVIDIA",

@@ -3,6 +3,7 @@
     python -m trainer.cache list
     python -m trainer.cache verify
     python -m trainer.cache prune --key 3f2a
+    python -m trainer.cache gc --cache-dir s3://bucket/prefix
     python -m trainer.cache export --key 3f2a --file features.npz
     python -m trainer.cache import --file features.npz
 
@@ -14,6 +15,7 @@ The last line on stdout is one JSON object.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,20 +24,22 @@ import tyro
 from trainer import cli
 from trainer.core import errors, text
 from trainer.core.console import bar, say
-from trainer.core.locations import check_is_local, default_cache_dir
+from trainer.core.locations import bucket_address, cache_folder, check_is_local, default_cache_dir
 from trainer.features import store_admin
-from trainer.features.shard import set_aside
+from trainer.storing.copies import check_cache_dir
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Cache:
     cache_dir: Path = field(default_factory=default_cache_dir)
-    """Folder of the feature cache."""
+    """Folder of the feature cache, or s3://bucket/prefix (gs://, az://)."""
 
     @property
     def root(self) -> Path:
-        check_is_local("--cache-dir", self.cache_dir)
-        return self.cache_dir / "features"
+        if bucket_address(self.cache_dir) is None:
+            check_is_local("--cache-dir", self.cache_dir)
+        check_cache_dir(self.cache_dir)
+        return cache_folder(self.cache_dir) / "features"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,7 @@ class Verify(_Cache):
         for damage in damaged:
             path, reason = damage.path, damage.reason
             is_shard = path.suffix == ".safetensors"
-            say(set_aside(path.parent, path.stem, reason) if is_shard else f"Damaged: {path}: {reason}.")
+            say(store_admin.put_aside(damage) if is_shard else f"Damaged: {path}: {reason}.")
         figures = {"shards": done, "damaged": len(damaged), "paths": [str(damage.path) for damage in damaged]}
         if damaged:
             raise errors.NoResultError(
@@ -95,6 +99,24 @@ class Prune(_Cache):
         gone = store_admin.prune(store_admin.find(self.root, self.key))
         say(f"Removed {gone.folder.name}: {gone.vectors:,} vectors, {gone.bytes / 1e6:,.1f} MB.")
         return {"key": gone.folder.name, "removed": gone.vectors, "freed_bytes": gone.bytes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gc(_Cache):
+    """Delete the shards in a bucket that no task names: what killed workers left, and what came second."""
+
+    days: float = 7.0
+    """Leave younger ones: a worker may be about to commit them."""
+
+    def run(self) -> dict[str, Any]:
+        if self.days < 0:
+            raise errors.InputError(f"--days is {self.days:g}; it must be 0 or more.")
+        older = timedelta(days=self.days)
+        done = [store_admin.collect_orphans(one, older_than=older) for one in store_admin.entries(self.root)]
+        found, deleted = sum(one.found for one in done), sum(one.deleted for one in done)
+        freed = sum(one.freed_bytes for one in done)
+        say(f"Orphans: {found}, of them {deleted} deleted, {freed / 1e6:,.1f} MB.")
+        return {"orphans": found, "deleted": deleted, "freed_bytes": freed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +156,7 @@ class Import(_Cache):
         return {"key": entry.folder.name, "imported": done.new, "vectors": entry.vectors}
 
 
-Command = Annotated[List | Verify | Prune | Export | Import, tyro.conf.OmitSubcommandPrefixes]
+Command = Annotated[List | Verify | Prune | Gc | Export | Import, tyro.conf.OmitSubcommandPrefixes]
 
 
 def describe(entry: store_admin.StoreEntry) -> str:

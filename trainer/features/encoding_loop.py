@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -18,13 +20,25 @@ from trainer.features.batch_size import cached_batch_size
 from trainer.features.encoder import ImageEncoder, preparation_of
 from trainer.features.image_loader import CORES, ImageLoader, ImageRequest, Prepared, View
 from trainer.features.settings import EncoderSettings
-from trainer.features.store import FeatureStore
 
 COMMIT_EVERY = 2048  # images per shard: the most that a crash can lose
 COMMIT_AFTER_S = 60.0  # … or a minute of work
 WATCHED_S = 2.0  # after this time, switch from threads to processes …
 STARVED = 0.25  # … if the encoder waits for more than this share of the time
 AHEAD = 2  # batches decoded ahead
+
+
+class VectorSink(Protocol):
+    """What the loop asks of a `FeatureStore`."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def warnings(self) -> list[str]: ...
+    def __contains__(self, content: str) -> bool: ...
+    def check_disk_space(self, count: int, width: int) -> None: ...
+    def lock(self) -> AbstractContextManager[None]: ...
+    def append(self, content: Sequence[str], vectors_nd: np.ndarray, *, sample_id: Sequence[str]) -> None: ...
 
 
 class LazyEncoder:
@@ -80,11 +94,11 @@ class Work:
 
 def encode_missing(
     manifest: Manifest,
-    stores: Sequence[FeatureStore],
+    stores: Sequence[VectorSink],
     lazy: LazyEncoder,
     settings: EncoderSettings,
     *,
-    measures: FeatureStore | None = None,
+    measures: VectorSink | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Work:
     """Encode every distinct image that is not stored yet, holding the locks of the stores.
@@ -121,7 +135,7 @@ def encode_missing(
     return work
 
 
-def measure_missing(manifest: Manifest, measures: FeatureStore, settings: EncoderSettings) -> None:
+def measure_missing(manifest: Manifest, measures: VectorSink, settings: EncoderSettings) -> None:
     """Measure the images that have none: encoded without measuring, or their measures were set aside."""
     missing = [
         _wanted(manifest, content, rows, (), measure=True)
@@ -146,8 +160,8 @@ class _Loop:
     def __init__(
         self,
         manifest: Manifest,
-        stores: Sequence[FeatureStore],
-        measures: FeatureStore | None,
+        stores: Sequence[VectorSink],
+        measures: VectorSink | None,
         settings: EncoderSettings,
         progress: Callable[[int, int], None] | None,
     ) -> None:
@@ -232,7 +246,7 @@ class _Loop:
             shard.close()
 
 
-def _missing(content: str, stores: Sequence[FeatureStore]) -> tuple[int, ...]:
+def _missing(content: str, stores: Sequence[VectorSink]) -> tuple[int, ...]:
     return tuple(view for view, store in enumerate(stores) if content not in store)
 
 
@@ -355,7 +369,7 @@ class _Shard:
     """Collect vectors and measures and write them to their stores in a thread."""
 
     def __init__(
-        self, manifest: Manifest, store: FeatureStore, measures: FeatureStore | None, *, expected: int
+        self, manifest: Manifest, store: VectorSink, measures: VectorSink | None, *, expected: int
     ) -> None:
         self._manifest, self._store, self._measures = manifest, store, measures
         self._expected = expected
@@ -405,7 +419,7 @@ class _Shard:
 
 
 def _append_measures(
-    measures: FeatureStore, manifest: Manifest, measured: list[tuple[int, np.ndarray]]
+    measures: VectorSink, manifest: Manifest, measured: list[tuple[int, np.ndarray]]
 ) -> None:
     """Store measures by row, of images that no other process has measured meanwhile.
 
@@ -420,6 +434,6 @@ def _append_measures(
             _append(measures, manifest, [row for row, _ in new], np.stack([one for _, one in new]))
 
 
-def _append(store: FeatureStore, manifest: Manifest, rows: list[int], vectors_nd: np.ndarray) -> None:
+def _append(store: VectorSink, manifest: Manifest, rows: list[int], vectors_nd: np.ndarray) -> None:
     content = [manifest.content[row] for row in rows]
     store.append(content, vectors_nd, sample_id=[manifest.sample_id[row] for row in rows])

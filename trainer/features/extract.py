@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -246,7 +246,13 @@ def _distinct(manifest: Manifest, drop: bool) -> Manifest:
 
 
 def _check_bad(manifest: Manifest, bad: dict[int, str], max_bad: float) -> None:
-    quarantined = _without(manifest, bad).quarantined if bad else manifest.quarantined
+    more = [Quarantined(manifest.sample_id[row], bad[row]) for row in sorted(bad)]
+    check_quarantined(manifest, more, max_bad)
+
+
+def check_quarantined(manifest: Manifest, more: Iterable[Quarantined], max_bad: float) -> None:
+    """Raise TooManyBadFiles if with ``more`` files too large a share of them is corrupt."""
+    quarantined = (*manifest.quarantined, *more)
     found = _found(manifest)
     if found and len(quarantined) / found > max_bad:
         raise TooManyBadFiles(

@@ -3,6 +3,7 @@
     KEY/key.json                 what the key stands for; create-only
     KEY/<name>.safetensors       a shard, named by its content as in a folder (`trainer.features.shard`)
     KEY/tasks/<task>.json        create-only, last: the shard of the task, and which images are corrupt
+    KEY/attempts/<task>/…        which workers are at it, or were killed by it
 
 A shard that no marker names does not count: its writer was killed, or another one was first. Such orphans do
 no harm, and are deleted by `collect_orphans`.
@@ -11,6 +12,7 @@ no harm, and are deleted by `collect_orphans`.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,7 +26,7 @@ from trainer.features.shard import KEY_FILE, ShardNote, notes_in, write_file, wr
 from trainer.storing.commit import commit_once, parse_marker
 from trainer.storing.location import Location, Stored
 
-TASKS = "tasks"
+TASKS, ATTEMPTS = "tasks", "attempts"
 SUFFIX = ".safetensors"
 AT_ONCE = 16  # requests
 YOUNG = timedelta(days=7)  # an orphan so young may be one of a writer that has not committed yet
@@ -110,6 +112,24 @@ class SharedKey:
         marker = _marker(task.name, standing, own=won)
         self._markers[task.name] = marker
         return marker
+
+    def begin(self, task: str, worker: str) -> int:
+        """Put on record that a worker begins a task.
+
+        Args:
+            worker: a name that it has again when it is started anew.
+
+        Returns:
+            How often it began the task before and came to no end: it was killed.
+        """
+        before = len(self._location.entries(f"{ATTEMPTS}/{task}/{worker}"))
+        self._location.put(f"{ATTEMPTS}/{task}/{worker}/{secrets.token_hex(8)}.json", b"{}")
+        return before
+
+    def end(self, task: str, worker: str) -> None:
+        """Take off the record that a worker began a task."""
+        for one in self._location.entries(f"{ATTEMPTS}/{task}/{worker}"):
+            self._location.delete(one.name)
 
     def pull(self, folder: Path) -> list[str]:
         """Make the shards in a folder on this machine those that are committed.

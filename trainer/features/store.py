@@ -207,6 +207,14 @@ class FeatureStore:
             if not all(one in self or one in markers[name].task.bad for one in tasks[name]):
                 self._commits.undo(name)
 
+    def begin(self, task: str, worker: str) -> int:
+        """Begin a task; returns how often this worker was killed by it: see :meth:`SharedKey.begin`."""
+        return self._commits.begin(task, worker)
+
+    def end(self, task: str, worker: str) -> None:
+        """End a task, done or not."""
+        self._commits.end(task, worker)
+
     def committed(self) -> set[str]:
         """Return the names of the tasks that are committed, by any process."""
         return self._commits.done()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,10 @@ from trainer.features.shard import (
     orphans_in,
     read_note,
     read_those_there,
+    set_aside,
 )
 from trainer.features.shard_index import ShardIndex
+from trainer.features.shared_key import YOUNG, SharedKey
 from trainer.features.store import (
     ORPHAN,
     PRUNED,
@@ -38,6 +42,9 @@ from trainer.features.store import (
     unreadable,
 )
 from trainer.features.vector_file import ExportedVectors, check_format, read_vectors, write_vectors
+from trainer.storing.bucket_location import BucketLocation
+from trainer.storing.copies import origin_of
+from trainer.storing.folder_location import FolderLocation
 
 LOOKS = 3  # at a key that cannot be read
 
@@ -66,8 +73,11 @@ def entries(root: Path) -> list[StoreEntry]:
     """Return all keys in the store, by name. Does not read vectors.
 
     Raises:
-        InputError: it is a file.
+        InputError: it is a file; the bucket cannot be used.
     """
+    origin = origin_of(root)
+    if origin is not None:
+        return [_entry(root / name) for name in origin.folders()]
     for place in (root.parent, root):
         if place.exists() and not place.is_dir():
             raise InputError(
@@ -106,6 +116,9 @@ def verify(entry: StoreEntry, *, checked: Callable[[], None] = lambda: None) -> 
         InputError: a shard cannot be read.
     """
     found = {}
+    shared = _shared(entry.folder)
+    if shared is not None:
+        return _verify_bucket(entry, shared, checked)
     for _ in range(LOOKS):  # another process may have deleted the key, or made it anew, as it was read
         if entry.key is None and _is_key(entry.folder):
             entry = _entry(entry.folder)
@@ -122,12 +135,61 @@ def verify(entry: StoreEntry, *, checked: Callable[[], None] = lambda: None) -> 
     return [Damage(path, reason) for path, reason in found.items()]
 
 
+def _verify_bucket(entry: StoreEntry, shared: SharedKey, checked: Callable[[], None]) -> list[Damage]:
+    """Check the SHA-256 of every committed shard; what a store copies it checks further."""
+    damaged = []
+    if entry.key is None:
+        damaged.append(Damage(entry.folder / KEY_FILE, "it does not match the name of the folder"))
+    for marker in shared.markers():
+        if marker.note is None:
+            continue
+        if not shared.is_intact(marker.note):
+            damaged.append(Damage(_shard(entry, marker.note.name), "it is missing, or its SHA-256 differs"))
+        checked()
+    return damaged
+
+
+def put_aside(damage: Damage) -> str:
+    """Set a damaged shard aside, so that its images count as missing. Returns a message on it."""
+    folder, name = damage.path.parent, damage.path.stem
+    shared = _shared(folder)
+    if shared is None:
+        SharedKey(FolderLocation(folder)).forget(name)
+        return set_aside(folder, name, damage.reason)
+    shared.forget(name)
+    return f"Damaged shard {name} ({damage.reason}) was taken off the record; its vectors count as missing."
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """Shards in a bucket that no marker names."""
+
+    found: int
+    deleted: int
+    freed_bytes: int
+
+
+def collect_orphans(entry: StoreEntry, *, older_than: timedelta = YOUNG) -> Orphans:
+    """Delete old orphans of a key. In a folder there are none: intact ones are adopted, others set aside."""
+    shared = _shared(entry.folder)
+    if shared is None:
+        return Orphans(0, 0, 0)
+    found, deleted = shared.collect_orphans(older_than)
+    return Orphans(len(found), len(deleted), sum(one.size for one in deleted))
+
+
 def prune(entry: StoreEntry) -> StoreEntry:
     """Delete a key with all its vectors, waiting for its lock; return what was deleted.
 
     Raises:
         InputError: another process has deleted it meanwhile.
     """
+    shared = _shared(entry.folder)
+    if shared is not None:
+        deleted = _entry(entry.folder)
+        shared.remove()
+        shutil.rmtree(entry.folder, ignore_errors=True)  # the copy
+        return deleted
     with locked(entry.folder):
         there = _is_key(entry.folder)
         deleted = _entry(entry.folder)
@@ -219,7 +281,33 @@ def _is_key(folder: Path) -> bool:
     return (folder / KEY_FILE).exists() or bool(notes_in(folder)) or bool(orphans_in(folder))
 
 
+def _shared(folder: Path) -> SharedKey | None:
+    """Return the key in a bucket of which a folder is the copy; None for any other folder."""
+    origin = origin_of(folder)
+    return None if origin is None else SharedKey(origin)
+
+
+def _bucket_entry(folder: Path, origin: BucketLocation) -> StoreEntry:
+    notes = [marker.note for marker in SharedKey(origin).markers() if marker.note is not None]
+    try:
+        fields = json.loads(origin.get(KEY_FILE))
+        digest = digest_of(fields) if isinstance(fields, dict) else ""
+    except (FileNotFoundError, ValueError, RecursionError):
+        digest = ""
+    return StoreEntry(
+        folder=folder,
+        key=EncoderKey(fields, digest) if digest.startswith(folder.name) else None,
+        shards=len(notes),
+        vectors=sum(note.n for note in notes),
+        width=max((note.d for note in notes), default=0),
+        bytes=sum(one.size for one in origin.entries()),
+    )
+
+
 def _entry(folder: Path) -> StoreEntry:
+    origin = origin_of(folder)
+    if origin is not None:
+        return _bucket_entry(folder, origin)
     notes = [_noted(note) for note in notes_in(folder)]
     return StoreEntry(
         folder=folder,

@@ -21,6 +21,10 @@ class ExtractConfig(DataConfig):
     """Number of augmented views of each training image to encode."""
     augment: Augmentation = field(default_factory=Augmentation)
     """Image augmentation."""
+    part: str | None = None
+    """I/N: encode as worker I of N over the same data and --cache-dir, then help the others. auto: read I
+    and N from the variables of Slurm, Kubernetes or torchrun. Writes no run: extract without --part does,
+    once all are done."""
 
     @property
     def takes_several_labels(self) -> bool:

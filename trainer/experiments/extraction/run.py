@@ -14,6 +14,7 @@ from trainer.core.errors import InputError
 from trainer.core.memory import peak_bytes
 from trainer.experiments import base
 from trainer.experiments.extraction.config import ExtractConfig
+from trainer.experiments.extraction.part import parse_part, run_part
 from trainer.experiments.inputs import (
     encode_rows,
     encoder_settings,
@@ -49,8 +50,10 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     from trainer.tracking import database
     from trainer.tracking.client import check_may_write
 
-    database.check(config.tracking_uri)
-    check_may_write(config.tracking_uri, config.experiment)
+    part = None if config.part is None else parse_part(config.part)
+    if part is None:
+        database.check(config.tracking_uri)
+        check_may_write(config.tracking_uri, config.experiment)
     if config.space == "shared" and config.features != ("pooled",):
         raise InputError("--space shared has no other --features than pooled. Leave out one of the two.")
     device = pick_device(config.device)
@@ -61,6 +64,8 @@ def run(config: ExtractConfig) -> dict[str, Any]:
         views=config.views,
         augment=config.augment,
     )
+    if part is not None:
+        return run_part(config, settings, part)
     manifest = read_rows(config)
     if config.captions:
         require_captions(config, manifest, wanted=" to encode", flag="--captions")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.fault_proxy import FaultProxy
 from tests.support.object_store import BUCKET, READER, ObjectStore
 from trainer.core.errors import InputError
 from trainer.storing import copies
@@ -138,7 +139,7 @@ def refused(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, s3: str)
     def refuse(address: str, **variables: str) -> str:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(copies, "FIRST_PATIENCE_S", 1)
+        monkeypatch.setattr(copies, "FIRST_PATIENCE_S", 0.5)
         copies._check.cache_clear()
         with pytest.raises(InputError) as refusal:
             copies.check_cache_dir(Path(address))
@@ -169,6 +170,16 @@ def test_an_endpoint_that_does_not_answer_is_refused(refused: Any, s3: str) -> N
     said = refused(s3, AWS_ENDPOINT_URL="http://127.0.0.1:1")
     assert "it cannot be listed" in said
     assert "Debug" not in said
+
+
+def test_a_store_that_stays_busy_is_given_up_in_the_end(
+    object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, s3: str
+) -> None:
+    with FaultProxy(object_store.endpoint, refuse_every=1, lose_every=1) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        with pytest.raises(InputError, match=r"cannot be written: .* 503 .* stored before is intact"):
+            open_bucket(s3, patience_s=0.5).put("x", b"1")
+        assert proxy.counts["refused"] >= 2
 
 
 def test_plain_http_is_refused_with_the_variable_that_allows_it(

@@ -16,6 +16,8 @@ STEP = 10_000  # SeaweedFS takes this port above each other one, too
 BUCKET = "headroom"
 WRITER, READER = ("writer", "writer-secret"), ("reader", "reader-secret")
 START_S = 90
+# The pipe closes however the tests end, and then the server does.
+GUARD = ("sh", "-c", '"$@" & server=$!; cat; kill -9 $server', "guard")
 
 
 class ObjectStore:
@@ -54,7 +56,7 @@ class ObjectStore:
             "master.telemetry": "false",
             "master.volumeSizeLimitMB": 64,
             "volume.port": volume,
-            "volume.max": 20,
+            "volume.max": 100,
             "filer": "true",
             "filer.port": filer,
             "s3": "true",
@@ -65,7 +67,8 @@ class ObjectStore:
         }
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(BINARY), "server", *(f"-{name}={value}" for name, value in flags.items())],
+                [*GUARD, str(BINARY), "server", *(f"-{name}={value}" for name, value in flags.items())],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,

@@ -45,7 +45,6 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     require_at_least(config, seed=0)
     if config.captions or config.space == "shared":
         require_one_encoder(config, "Images and texts share a space of one.")
-    from trainer.features.backbone import pick_device
     from trainer.features.text_features import check_texts
     from trainer.tracking import database
     from trainer.tracking.client import check_may_write
@@ -54,16 +53,7 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     if part is None:
         database.check(config.tracking_uri)
         check_may_write(config.tracking_uri, config.experiment)
-    if config.space == "shared" and config.features != ("pooled",):
-        raise InputError("--space shared has no other --features than pooled. Leave out one of the two.")
-    device = pick_device(config.device)
-    settings = encoder_settings(
-        config,
-        device,
-        space="shared" if config.space == "shared" else recipe_of(config),
-        views=config.views,
-        augment=config.augment,
-    )
+    settings = settings_of(config)
     if part is not None:
         return run_part(config, settings, part)
     manifest = read_rows(config)
@@ -98,6 +88,21 @@ def run(config: ExtractConfig) -> dict[str, Any]:
     say("See Data quality in the dashboard: streamlit run dashboard/Home.py")
     quarantine = [{"path": path, "reason": reason} for path, reason in report.quarantined]
     return figures | {Extracted.QUARANTINE: quarantine}
+
+
+def settings_of(config: ExtractConfig) -> EncoderSettings:
+    """Return how the images are encoded. Raises InputError for flags that exclude each other."""
+    from trainer.features.backbone import pick_device
+
+    if config.space == "shared" and config.features != ("pooled",):
+        raise InputError("--space shared has no other --features than pooled. Leave out one of the two.")
+    return encoder_settings(
+        config,
+        pick_device(config.device),
+        space="shared" if config.space == "shared" else recipe_of(config),
+        views=config.views,
+        augment=config.augment,
+    )
 
 
 def say_quarantined(report: ExtractReport) -> None:

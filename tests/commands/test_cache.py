@@ -178,6 +178,6 @@ def test_a_key_without_vectors_is_not_exported(cache_dir: Path, tmp_path: Path) 
 
 
 def test_an_address_is_not_taken_for_a_folder_of_that_name(tmp_path: Path) -> None:
-    status, _, said = _cache("list", "--cache-dir", "s3://bucket/cache")
+    status, _, said = _cache("list", "--cache-dir", "https://bucket/cache")
     assert status == 2
-    assert "--cache-dir s3://bucket/cache is the address of something on a network" in said
+    assert "--cache-dir https://bucket/cache is the address of something on a network" in said

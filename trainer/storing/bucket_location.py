@@ -147,7 +147,7 @@ def _first_line(error: Exception) -> str:
 
 def _code(error: Exception) -> str:
     """Return the error code that S3 gives, such as AccessDenied."""
-    return str(error).partition("<Code>")[2].partition("</Code>")[0] or type(error).__name__
+    return str(error).partition("<Code>")[2].partition("</Code>")[0] or f"HTTP {_status(error)}"
 
 
 def check_package() -> None:

@@ -31,6 +31,7 @@ from trainer.core.locations import default_cache_dir, default_tracking_uri
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.stats.intervals import Interval
 from trainer.stats.objective import Objective, objective_named
+from trainer.storing.copies import check_cache_dir
 from trainer.tracking.schema import (
     Artifact,
     Curves,
@@ -281,7 +282,7 @@ def extract_features(
             None: ``demo`` for the data ``demo``, else openai/clip-vit-base-patch32. Ready features need none.
         features: what an image's vector is: "pooled", "cls4" or "cls4+patch", as the command line has them.
         cache_dir: where vectors are kept; None: ``.cache/headroom`` in the working directory (of a checkout:
-            in the checkout).
+            in the checkout). It may be a bucket: ``s3://bucket/prefix``.
         device: "auto", "cpu" or "cuda".
         flags: ``drop_duplicates`` (of rows with the same image keep one, a test row if there is one) and
             ``max_bad`` (share of files, 0 to 1, that may be corrupt; 0.05).
@@ -314,6 +315,7 @@ def extract_features(
         device=_device(device),
         **flags,
     )
+    check_cache_dir(config.cache_dir)
     settings = encoder_settings(config, config.device)
     return FeatureTable(config, encode_rows(config, data.manifest, settings, to_train=False))
 

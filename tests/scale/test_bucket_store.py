@@ -11,6 +11,7 @@ import pytest
 
 from trainer.core import locations
 from trainer.core.errors import InputError
+from trainer.features import store_admin
 from trainer.features.key import EncoderKey, digest_of
 from trainer.features.shared_key import SharedKey, Task
 from trainer.features.store import FeatureStore
@@ -152,3 +153,29 @@ def test_a_key_that_stands_for_something_else_is_refused(machines: Machines) -> 
     machines.bucket.put("key.json", b"{}")
     with pytest.raises(InputError, match="is that of another encoder"):
         append(machines.open("one"), slice(0, 4))
+
+
+def test_keys_in_a_bucket_are_listed_verified_collected_exported_and_pruned(
+    machines: Machines, tmp_path: Path
+) -> None:
+    stores = [machines.open(name) for name in ("one", "two")]
+    for number, store in enumerate(stores):
+        append(store, slice(0, 4), change=number)  # the second one becomes an orphan
+    root = machines.root("three")
+    (entry,) = store_admin.entries(root)
+    assert (entry.key, entry.shards, entry.vectors, entry.width) == (KEY, 1, 4, 4)
+    assert store_admin.find(root, KEY.digest[:4]).folder.name == KEY.digest[:16]
+    assert store_admin.collect_orphans(entry) == store_admin.Orphans(1, 0, 0)
+    assert store_admin.collect_orphans(entry, older_than=timedelta(0)).deleted == 1
+    assert store_admin.verify(entry) == []
+    assert store_admin.export(entry, tmp_path / "vectors.npz") == 4
+    (shard,) = (name for name in machines.names if name.endswith(".safetensors"))
+    machines.bucket.put(shard, b"rotten")
+    (damage,) = store_admin.verify(entry)
+    assert "its vectors count as missing" in store_admin.put_aside(damage)
+    assert store_admin.verify(entry) == []
+    assert store_admin.import_vectors(tmp_path / "vectors.npz", root).new == 4
+    assert len(machines.open("four")) == 4
+    assert store_admin.prune(store_admin.find(machines.root("four"), "")).vectors == 4
+    assert machines.names == []
+    assert store_admin.entries(machines.root("four")) == []

@@ -77,7 +77,8 @@ def entries(root: Path) -> list[StoreEntry]:
     """
     origin = origin_of(root)
     if origin is not None:
-        return [_entry(root / name) for name in origin.folders()]
+        found = (_entry(root / name) for name in origin.folders())
+        return [entry for entry in found if entry.bytes]  # some stores list a folder that has become empty
     for place in (root.parent, root):
         if place.exists() and not place.is_dir():
             raise InputError(

@@ -169,8 +169,10 @@ def importances(page: TrialsPage) -> None:
     told = page.told[page.told["told"].astype(bool)]
     few = page.told[~page.told["told"].astype(bool)]
     if told.empty:
+        cure = " Remove a filter above." if kept_trials.asked(page.info) else ""
         layout.empty(
-            f"Too few trials: importance needs {importance.FEWEST} with the same parameter and a score.",
+            f"Too few trials: importance needs {importance.FEWEST} with the same parameter and a score."
+            + cure,
             ":material/hourglass_empty:",
         )
         return

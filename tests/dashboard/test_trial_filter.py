@@ -89,6 +89,7 @@ def test_pages_show_the_kept_trials_alone_and_a_click_removes_the_filter(showing
     count = int(table["param.lr"].between(low, high).sum())
     app = open_page(page, keep=json.dumps({"param.lr": [low, high]}))
     assert f"**{count} of 30 trials**" in words(app)
+    assert ("Remove a filter above." in words(app)) == (page == PAGES[0])  # too few for its importance
     (button,) = (one for one in app.button if one.label.startswith("lr: "))
     button.click().run()
     assert not app.exception

@@ -77,21 +77,57 @@ def trial_scores(frame: pd.DataFrame, *, title: str) -> alt.Chart:
     )
 
 
+def losses(frame: pd.DataFrame, *, extent: tuple[float, float]) -> alt.Chart:
+    """`comparison.losses` of several runs, each with its ``run``: coloured by run, dashed while training.
+
+    Args:
+        extent: of the loss; what lies beyond it is cut.
+    """
+    names = list(dict.fromkeys(frame["run"]))
+    return (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=2, clip=True, point=bool(frame["epoch"].nunique() == 1))
+        .encode(
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format=",d", grid=False)),
+            y=alt.Y("value:Q", title="loss", scale=alt.Scale(domain=list(extent), zero=False, padding=8)),
+            color=_of_runs(names),
+            strokeDash=alt.StrokeDash(
+                "split:N",
+                title=None,
+                scale=alt.Scale(domain=["training", "validation"], range=[[5, 4], [1, 0]]),
+                legend=alt.Legend(orient="bottom", symbolType="stroke", symbolSize=400),
+            ),
+            tooltip=[
+                alt.Tooltip("run:N"),
+                alt.Tooltip("trial:Q", format="d"),
+                alt.Tooltip("split:N", title="loss"),
+                alt.Tooltip("epoch:Q", format="d"),
+                alt.Tooltip("value:Q", title="value", format=".4f"),
+            ],
+        )
+        .properties(height=300)
+    )
+
+
+def _of_runs(names: list[str]) -> alt.Color:
+    """A colour for each run, the same in all charts of the same runs."""
+    return alt.Color(
+        "run:N",
+        title=None,
+        scale=alt.Scale(domain=names, range=[CATEGORIES[i % len(CATEGORIES)] for i in range(len(names))]),
+        legend=alt.Legend(orient="top", labelLimit=300, columns=2),
+    )
+
+
 def _steps(frame: pd.DataFrame, y: str, title: str, form: str) -> alt.Chart:
     names = list(dict.fromkeys(frame["run"]))
-    colours = [CATEGORIES[i % len(CATEGORIES)] for i in range(len(names))]
     scale = alt.Scale(zero=False, padding=8)
     return (
         alt.Chart(frame)
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
             y=alt.Y(f"{y}:Q", title=title, axis=alt.Axis(format=form), scale=scale),
-            color=alt.Color(
-                "run:N",
-                title=None,
-                scale=alt.Scale(domain=names, range=colours),
-                legend=alt.Legend(orient="top", labelLimit=300, columns=2),
-            ),
+            color=_of_runs(names),
             tooltip=[
                 alt.Tooltip("run:N"),
                 alt.Tooltip("done:Q", title="trials done", format="d"),

@@ -91,6 +91,51 @@ def difference(
     return _clickable(layers, classes, tooltip, chosen, side=side, dark=dark)
 
 
+def said_together(
+    cells: pd.DataFrame,
+    classes: list[str],
+    titles: tuple[str, str],
+    *,
+    side: int,
+    dark: bool,
+    chosen: tuple[str, str] | None = None,
+) -> alt.LayerChart | alt.FacetChart:
+    """Heat map of `comparison.said_together`: blue where the method across is right more often, orange where
+    the one down is; grey where they agree, or neither is.
+
+    Args:
+        titles: the methods across and down, as titles of the axes.
+
+    Other arguments are those of `confusion`.
+    """
+    apart = cells["label"] != cells["pred"]
+    ahead = cells["one_right"] - cells["other_right"]
+    largest = cells["n"].groupby(apart).transform("max")
+    cells = cells.assign(
+        kind=ahead.map(lambda more: "across" if more > 0 else "down" if more < 0 else "even"),
+        strength=(0.15 + 0.75 * cells["n"] / largest).where(apart, 0.08 + 0.25 * cells["n"] / largest),
+        described=[f"{n:,d}" for n in cells["n"]],
+    )
+    tooltip = [
+        alt.Tooltip("pred:N", title=titles[0]),
+        alt.Tooltip("label:N", title=titles[1]),
+        alt.Tooltip("n:Q", title="rows", format=",d"),
+        alt.Tooltip("one_right:Q", title="correct, across", format=",d"),
+        alt.Tooltip("other_right:Q", title="correct, down", format=",d"),
+    ]
+    figures = [(alt.Text("n:Q", format=",d"), "true")] if len(classes) <= MOST_IN_CELLS else []
+    kinds = {"across": BLUE, "down": RED, "even": GREY}
+    layers = matrix(cells, classes, kinds, figures, side=side, dark=dark)
+    words = "datum.label + ' and ' + datum.pred + ': ' + datum.n"
+    tiles = layers.tiles.transform_calculate(described=words)
+    chart = _clickable(layers._replace(tiles=tiles), classes, tooltip, chosen, side=side, dark=dark)
+    for layer in chart.layer:
+        layer.encoding.x, layer.encoding.y = (
+            end.title(title) for end, title in zip((layer.encoding.x, layer.encoding.y), titles, strict=True)
+        )
+    return chart
+
+
 def _clickable(
     layers: Matrix,
     classes: list[str],

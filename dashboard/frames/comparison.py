@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from dashboard import text
+from dashboard.frames import trials as trial_frames
 from dashboard.frames.predictions import shown_names
 from dashboard.runs.run_info import RunInfo
 from trainer.core.errors import InputError
-from trainer.stats.objective import F1
+from trainer.stats.objective import F1, Objective
 from trainer.stats.power import detectable_effect
 from trainer.tracking.compared_runs import RunAnswers, answers_of, different_names, usual_head
-from trainer.tracking.schema import FewShot, Kind, MethodClasses, MethodPairs, Methods, Predictions
+from trainer.tracking.schema import (
+    Curves,
+    FewShot,
+    Kind,
+    MethodClasses,
+    MethodPairs,
+    Methods,
+    Predictions,
+    Trials,
+)
 
 LEVEL = 0.05
 MINUS = " − "
 BETTER, WORSE, NOT_SIGNIFICANT = "better", "worse", "not significant"
+TRAINING, VALIDATION = "training", "validation"  # losses
 OF_METHODS = (Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)  # studies whose heads are methods
 NAME = 34  # characters of a run's name, so that what tells it from others is never cut off
 
@@ -129,6 +141,37 @@ def searches(best_so_far: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     )
 
 
+def losses(trials: pd.DataFrame, curves: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Both losses of the best trial that has epochs: ``trial, split`` (`TRAINING`, `VALIDATION`), ``epoch,
+    value`` (mean over seeds). Empty where no trial has both.
+
+    Args:
+        trials: TRIALS of a run; a complete one is preferred.
+        curves: CURVES of the run.
+        objective: decides which is best.
+    """
+    fitted = trial_frames.without_epochs(trials)[Trials.TRIAL]
+    among = trials[~trials[Trials.TRIAL].isin(fitted)].dropna(subset=[objective.column])
+    everyone = trial_frames.one_group(among, "all")
+    found = [
+        trial_frames.lines(curves, split, "loss", everyone).assign(split=name)
+        for split, name in (("train", TRAINING), ("val", VALIDATION))
+    ]
+    has_both = among[Trials.TRIAL].isin(found[0][Curves.TRIAL]) & among[Trials.TRIAL].isin(
+        found[1][Curves.TRIAL]
+    )
+    best = trial_frames.top(among[has_both], 1, objective)[Trials.TRIAL]
+    both = pd.concat(found, ignore_index=True)
+    return both[both[Curves.TRIAL].isin(best)][["trial", "split", "epoch", "value"]].reset_index(drop=True)
+
+
+def lowest(losses: pd.DataFrame) -> str:
+    """Where the validation loss of one run's `losses` is lowest: "trial 4, lowest at epoch 7 of 9"."""
+    validation = losses[losses["split"] == VALIDATION]
+    best = validation.sort_values("value", kind="stable").to_dict("records")[0]
+    return f"trial {best['trial']}, lowest at epoch {best['epoch']} of {validation['epoch'].max()}"
+
+
 def curve(few_shot: pd.DataFrame) -> pd.DataFrame:
     """FEW_SHOT for a chart: ``kind, shots, value, low, high, all, draws, effect`` (in words) and ``p``."""
     rows = few_shot.to_dict("records")
@@ -184,6 +227,54 @@ def only_right(answers: pd.DataFrame, right: str, wrong: str) -> pd.DataFrame:
     label = answers[Predictions.LABEL]
     rows = answers[(answers[right] == label) & (answers[wrong] != label)]
     return rows[[Predictions.SAMPLE_ID, Predictions.LABEL]].assign(said=rows[wrong]).reset_index(drop=True)
+
+
+class RightAndWrong(NamedTuple):
+    """Rows by which of two methods has them right."""
+
+    both: int
+    only_one: int
+    only_other: int
+    neither: int
+
+
+def right_and_wrong(answers: pd.DataFrame, one: str, other: str) -> RightAndWrong:
+    """The 2 × 2 table of two methods' right and wrong answers."""
+    first, second = ((answers[name] == answers[Predictions.LABEL]).to_numpy() for name in (one, other))
+    counts = (first & second, first & ~second, ~first & second, ~first & ~second)
+    return RightAndWrong(*(int(each.sum()) for each in counts))
+
+
+def said_together(answers: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    """What one method says against what another says, the largest disagreements first, then where they agree.
+
+    Returns:
+        ``label`` (what ``other`` says) and ``pred`` (what ``one`` says), as the axes of a confusion matrix
+        are called; ``n``, and of these rows ``one_right`` and ``other_right``.
+    """
+    rows = pd.DataFrame(
+        {
+            "label": answers[other],
+            "pred": answers[one],
+            "one_right": answers[one] == answers[Predictions.LABEL],
+            "other_right": answers[other] == answers[Predictions.LABEL],
+        }
+    ).dropna()
+    grouped = rows.groupby(["label", "pred"], as_index=False)
+    cells = grouped.agg(
+        n=("one_right", "size"), one_right=("one_right", "sum"), other_right=("other_right", "sum")
+    )
+    agree = cells["label"] == cells["pred"]
+    order = np.lexsort((cells["pred"], cells["label"], -cells["n"], agree))
+    return cells.iloc[order].reset_index(drop=True)
+
+
+def most_disputed(cells: pd.DataFrame, most: int) -> list[str]:
+    """The classes of `said_together` in which the methods disagree on most rows, at most so many."""
+    apart = cells[cells["label"] != cells["pred"]]
+    counts = pd.concat([apart.groupby(end)["n"].sum() for end in ("label", "pred")]).groupby(level=0).sum()
+    names = {name for end in ("label", "pred") for name in cells[end]}
+    return sorted(names, key=lambda name: (-counts.get(name, 0), text.natural_key(name)))[:most]
 
 
 def pair_name(method: str, against: str) -> str:

@@ -13,7 +13,7 @@ from dashboard.frames import comparison
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo, on_same_rows
-from dashboard.ui import head_comparison, layout, state
+from dashboard.ui import disagreement, head_comparison, layout, state
 from dashboard.ui.pages import COMPARE as PAGE
 from trainer.core.errors import InputError
 from trainer.tracking.compared_runs import (
@@ -138,7 +138,9 @@ def show(picked: list[RunInfo], base: int) -> None:
         st.subheader("Compare two")
         pair = head_comparison.choose_pair(found.pairs, label="Runs")
         head_comparison.by_class(found.classes, pair)
-        head_comparison.disagreement(found.answers, images_of(picked), pair, key=versions)
+        samples = images_of(picked)
+        disagreement.show(found.answers, samples, pair, key=versions)
+        head_comparison.disagreement(found.answers, samples, pair, key=versions)
     searches(seen)
     settings(picked, seen.names)
 
@@ -200,6 +202,38 @@ def searches(seen: Compared) -> None:
         "Share of trials: a curve further right found more good trials. Pruned trials have the score at "
         "which they stopped."
     )
+    loss_curves(seen, list(tables))
+
+
+def loss_curves(seen: Compared, names: list[str]) -> None:
+    """Training and validation loss of each run's best trial with epochs, over one another.
+
+    Args:
+        names: of the runs that are drawn.
+    """
+    found = {}
+    for info, name in zip(seen.infos, seen.names, strict=True):
+        trials, curves = state.table(info, Artifact.TRIALS), state.table(info, Artifact.CURVES)
+        if name in names and trials is not None and curves is not None:
+            found[name] = comparison.losses(trials, curves, info.objective)
+    found = {name: frame for name, frame in found.items() if len(frame)}
+    if len(found) < 2:
+        return
+    st.subheader("Loss of the best trials")
+    frame = pd.concat([rows.assign(run=name) for name, rows in found.items()], ignore_index=True)
+    layout.chart(
+        charts.losses(frame, extent=trial_frames.axis_range(frame["value"])),
+        frame,
+        name="losses",
+        alt_text=f"Training and validation loss by epoch of the best trials of {len(found)} runs",
+        n=text.count(len(found), "trial"),
+    )
+    told = "; ".join(f"{text.plain(name)}: {comparison.lowest(rows)}" for name, rows in found.items())
+    layout.sentence(
+        "Each run’s best trial with epochs, mean over seeds. Training losses of different kinds, or with "
+        "other augmentation, differ in scale."
+    )
+    layout.sentence(f"Validation loss: {told}.")
 
 
 def settings(picked: list[RunInfo], names: list[str]) -> None:

@@ -13,7 +13,7 @@ from dashboard.frames import comparison
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo, on_same_rows
-from dashboard.ui import disagreement, head_comparison, layout, state
+from dashboard.ui import disagreement, head_comparison, layout, score_comparison, state
 from dashboard.ui.pages import COMPARE as PAGE
 from trainer.core.errors import InputError
 from trainer.tracking.compared_runs import (
@@ -119,6 +119,9 @@ def pick_base(picked: list[RunInfo]) -> int:
 
 
 def show(picked: list[RunInfo], base: int) -> None:
+    if any(info.objective.numbers or info.objective.labels for info in picked):
+        show_scores(picked, base)
+        return
     versions = tuple((info.run_id, state.version(info, Artifact.PREDICTIONS)) for info in picked)
     try:
         seen = state.kept(("compared", versions, base), lambda: compare(picked, base))
@@ -141,8 +144,20 @@ def show(picked: list[RunInfo], base: int) -> None:
         samples = images_of(picked)
         disagreement.show(found.answers, samples, pair, key=versions)
         head_comparison.disagreement(found.answers, samples, pair, key=versions)
-    searches(seen)
+    searches(seen.infos, seen.names)
     settings(picked, seen.names)
+
+
+def show_scores(picked: list[RunInfo], base: int) -> None:
+    """Runs of numbers, or of several labels per image."""
+    try:
+        names = score_comparison.show(picked, base)
+    except InputError as error:
+        layout.empty(text.plain(error, longest=800), PAGE.shortcode)
+        settings(picked, comparison.run_names([info.name for info in picked], picked))
+        return
+    searches(picked, names)
+    settings(picked, names)
 
 
 def compare(picked: list[RunInfo], base: int) -> Compared:
@@ -172,10 +187,10 @@ def images_of(picked: list[RunInfo]) -> pd.DataFrame | None:
     return pd.concat(tables).drop_duplicates(Samples.SAMPLE_ID) if tables else None
 
 
-def searches(seen: Compared) -> None:
+def searches(infos: list[RunInfo], names: list[str]) -> None:
     """How the trials of sweeps scored: the best so far, and the share of trials up to each score."""
     tables, objectives = {}, set()
-    for info, name in zip(seen.infos, seen.names, strict=True):
+    for info, name in zip(infos, names, strict=True):
         trials = state.table(info, Artifact.TRIALS)
         if trials is not None and info.objective.column in trials:
             tables[name] = trial_frames.best_so_far(trials, info.objective)
@@ -202,19 +217,15 @@ def searches(seen: Compared) -> None:
         "Share of trials: a curve further right found more good trials. Pruned trials have the score at "
         "which they stopped."
     )
-    loss_curves(seen, list(tables))
+    loss_curves(infos, names)
 
 
-def loss_curves(seen: Compared, names: list[str]) -> None:
-    """Training and validation loss of each run's best trial with epochs, over one another.
-
-    Args:
-        names: of the runs that are drawn.
-    """
+def loss_curves(infos: list[RunInfo], names: list[str]) -> None:
+    """Training and validation loss of each run's best trial with epochs, over one another."""
     found = {}
-    for info, name in zip(seen.infos, seen.names, strict=True):
+    for info, name in zip(infos, names, strict=True):
         trials, curves = state.table(info, Artifact.TRIALS), state.table(info, Artifact.CURVES)
-        if name in names and trials is not None and curves is not None:
+        if trials is not None and curves is not None and info.objective.column in trials:
             found[name] = comparison.losses(trials, curves, info.objective)
     found = {name: frame for name, frame in found.items() if len(frame)}
     if len(found) < 2:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from streamlit.testing.v1 import AppTest
 
 from dashboard import text
-from dashboard.frames import comparison
-from tests.support import synthetic_answers, synthetic_comparison, synthetic_runs
+from dashboard.frames import comparison, score_differences
+from tests.support import synthetic_answers, synthetic_comparison, synthetic_labels, synthetic_runs
 from tests.support.pages import Showing, active, charts, open_page, words
 from tests.support.synthetic_runs import HOSTILE
 from trainer.core.locations import default_tracking_uri
 from trainer.stats.objective import F1
-from trainer.tracking.compared_runs import answers_of, compared
-from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, Kind, Methods, Trials
+from trainer.stats.paired_bootstrap import holm
+from trainer.tracking.compared_runs import RunAnswers, answers_of, compared, rows_of
+from trainer.tracking.compared_scores import ScorePair, compared_scores
+from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, Kind, Methods, Predictions, Trials
 
 PAGE = "views/compare.py"
 
@@ -196,6 +201,73 @@ def test_a_cell_in_the_address_shows_its_rows_with_their_labels(showing: Showing
         f"both have {both} right, only second {only_second}, only first {only_first}, neither {neither}."
         in words(app)
     )
+
+
+def test_runs_of_several_labels_are_compared_as_the_command_does(showing: Showing) -> None:
+    def labelled(uri: str) -> list[str]:
+        return [synthetic_labels.sweep(uri, study=study, rows=120) for study in ("first", "second")]
+
+    ids = showing(labelled)
+    uri = default_tracking_uri()
+    folders = [synthetic_runs.folder_of(MlflowClient(uri).get_run(one).info.artifact_uri) for one in ids]
+    summaries = [json.loads((folder / Artifact.SUMMARY).read_text()) for folder in folders]
+    runs = [
+        rows_of(name, table(uri, run_id, Artifact.PREDICTIONS), "best")
+        for name, run_id in zip(("first", "second"), ids, strict=True)
+    ]
+    (pair,) = compared_scores(runs, summaries, base=0)
+    app = opened(*ids)
+    assert pair.told(("second", "first"), comparisons=1, form=text.signed) in words(app)
+    read = app.dataframe[0].value
+    assert read["score"].tolist() == ["mAP", "macro-F1", "micro-F1"]
+    assert read["of run"].tolist() == [text.score(value) for value in pair.scores["a"]]
+    assert "Label by label" in words(app)
+    assert "Settings that differ" in words(app)
+
+
+def numbers(name: str, error: float) -> RunAnswers:
+    """A run's numbers of 60 test rows, each wrong by about so much."""
+    random = np.random.default_rng(1)
+    true = np.arange(60.0)
+    frame = pd.DataFrame(
+        {
+            Predictions.SAMPLE_ID: [f"{i}" for i in range(60)],
+            Predictions.SPLIT: "test",
+            Predictions.HEAD: "best",
+            Predictions.TARGET: true,
+            Predictions.NUMBER: true + error * random.normal(size=60),
+        }
+    )
+    return RunAnswers(name, frame)
+
+
+def test_the_p_value_of_numbers_is_corrected_for_all_runs_and_tells_the_verdict() -> None:
+    pairs = compared_scores([numbers("base", 9), numbers("near", 1), numbers("far", 25)], [{}] * 3, base=0)
+    assert [pair.verdict for pair in pairs] == ["better", "worse"]
+    drawn = score_differences.forest(pairs)
+    assert drawn["says"].tolist() == [comparison.BETTER, comparison.WORSE]
+    assert drawn["p"].tolist() == holm(np.array([pair.scores["p"].iloc[0] for pair in pairs])).tolist()
+    read = score_differences.as_read(pairs)
+    assert read["score"].tolist() == ["R²", "MAE", "RMSE"] * 2
+    assert read["of baseline"].nunique() == 3
+
+
+def test_labels_come_least_likely_by_chance_first_and_without_those_that_no_row_has() -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["a", "b", "never"],
+            "a": [0.5, 0.9, np.nan],
+            "b": [0.4, 0.5, np.nan],
+            "difference": [0.1, 0.4, np.nan],
+            "low": [-0.1, 0.3, np.nan],
+            "high": [0.3, 0.5, np.nan],
+            "p": [0.3, 0.001, np.nan],
+            "p_holm": [0.3, 0.002, np.nan],
+        }
+    )
+    found = score_differences.labels(ScorePair("run", 60, table.head(1), table, 0.3))
+    assert found["name"].tolist() == ["b", "a"]
+    assert found["says"].tolist() == [comparison.BETTER, comparison.NOT_SIGNIFICANT]
 
 
 def test_long_names_that_begin_alike_stay_two_runs(showing: Showing) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from trainer.core.errors import InputError
-from trainer.core.text import natural_key
+from trainer.core.text import Form, change, compared, natural_key, significant
 from trainer.stats.influence import Linearised
 from trainer.stats.multilabel import of_f1_macro_at, of_f1_micro_at, of_map
+from trainer.stats.objective import MAE, RMSE
 from trainer.stats.paired_bootstrap import holm
 from trainer.stats.paired_scores import score_difference
 from trainer.stats.regression import of_mae, of_r2, of_rmse
@@ -19,6 +20,16 @@ from trainer.tracking.compared_runs import RunAnswers, shared_rows
 from trainer.tracking.schema import Predictions, Summary
 
 TRUTH = {Predictions.NUMBER: Predictions.TARGET, Predictions.LABEL_PROBABILITIES: Predictions.TRUE_LABELS}
+
+TITLES = {
+    "r2": "R²",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "map": "mAP",
+    "f1_macro": "macro-F1",
+    "f1_micro": "micro-F1",
+}
+IN_UNITS = (MAE.name, RMSE.name)
 
 
 class PairedAnswers(NamedTuple):
@@ -29,6 +40,77 @@ class PairedAnswers(NamedTuple):
     threshold_c: tuple[np.ndarray, np.ndarray]  # from which labels are predicted; empty of numbers
     labels: list[str]  # [] of numbers
     unit_n: np.ndarray  # int [N], see `trainer.stats.units`
+
+
+class ScorePair(NamedTuple):
+    """A run against the base. The first score, R² or mAP, decides."""
+
+    run: str
+    rows: int
+    scores: pd.DataFrame  # `by_score`
+    labels: pd.DataFrame | None  # `by_label`; None of numbers
+    p_holm: float  # of the first score, for all runs
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval of the difference in the first score."""
+        first = self.scores.iloc[0]
+        return float(first["low"]), float(first["high"])
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, or not significant."""
+        if not significant(self.ends, self.p_holm):
+            return "not significant"
+        return "better" if self.ends[0] > 0 else "worse"
+
+    def told(self, names: tuple[str, str], *, comparisons: int, form: Form = change) -> str:
+        """The verdict in one line.
+
+        Args:
+            names: of the run and of the base, as they are to be written.
+            comparisons: that p is corrected for.
+            form: of the difference.
+        """
+        first = self.scores.iloc[0]
+        effect = float(first["difference"]), *self.ends
+        p = None if self.p_holm != self.p_holm else self.p_holm
+        metric = TITLES[first["score"]]
+        return compared(names, effect, p, comparisons=comparisons, form=form, metric=metric)
+
+
+def compared_scores(
+    runs: Sequence[RunAnswers], summaries: Sequence[Mapping[str, Any]], *, base: int
+) -> list[ScorePair]:
+    """Compare every other run with the base.
+
+    Args:
+        runs: two or more, of one head each.
+        summaries: SUMMARY of each.
+        base: place of the one that the others are compared with.
+
+    Raises:
+        InputError: the runs predict different things, or two share no test row; one learned from test rows of
+            the base or knows other answers to them.
+    """
+    found = []
+    for place, run in enumerate(runs):
+        if place == base:
+            continue
+        both = (place, base)
+        pair = paired_answers(
+            [runs[one].name for one in both],
+            [runs[one].table for one in both],
+            [summaries[one] for one in both],
+        )
+        if pair.true.ndim == 2 and not pair.labels:
+            raise InputError(f"{run.name} and {runs[base].name} have no label in common.")
+        labels = by_label(pair) if pair.labels else None
+        found.append(ScorePair(run.name, len(pair.unit_n), by_score(pair), labels, np.nan))
+    p_m = np.array([one.scores["p"].iloc[0] for one in found])
+    judged = ~np.isnan(p_m)
+    p_m[judged] = holm(p_m[judged])
+    return [one._replace(p_holm=float(p)) for one, p in zip(found, p_m, strict=True)]
 
 
 def paired_answers(

@@ -98,9 +98,10 @@ def _by_class(runs: list[ReadRun], base: int, seed: int) -> tuple[Figures, Figur
 def _by_score(runs: list[ReadRun], base: int, seed: int) -> tuple[Figures, Figures]:
     """Compare runs of numbers or of several labels. Returns the figures, and with every label."""
     from trainer.experiments.run_comparison import scores
+    from trainer.tracking.compared_scores import compared_scores
 
     summaries = [json.loads(one.files.read(Artifact.SUMMARY)) for one in runs]
-    pairs = scores.compared_scores([one.answers for one in runs], summaries, base=base)
+    pairs = compared_scores([one.answers for one in runs], summaries, base=base)
     name = runs[base].answers.name
     scores.tell(pairs, name)
     settings = differing([one.flags for one in runs])

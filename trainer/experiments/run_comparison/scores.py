@@ -3,87 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from rich.table import Table
 
 from trainer.core import text
 from trainer.core.console import say
-from trainer.core.errors import InputError
 from trainer.experiments.comparison import show
-from trainer.stats.objective import MAE, RMSE
-from trainer.stats.paired_bootstrap import holm
 from trainer.stats.power import detectable_effect
-from trainer.tracking.compared_runs import RunAnswers
-from trainer.tracking.compared_scores import by_label, by_score, paired_answers
+from trainer.tracking.compared_scores import IN_UNITS, TITLES, ScorePair
 
 if TYPE_CHECKING:
     from trainer.experiments.base import Figures
-
-TITLES = {
-    "r2": "R²",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "map": "mAP",
-    "f1_macro": "macro-F1",
-    "f1_micro": "micro-F1",
-}
-IN_UNITS = (MAE.name, RMSE.name)
-
-
-class ScorePair(NamedTuple):
-    """A run against the base. The first score, R² or mAP, decides."""
-
-    run: str
-    rows: int
-    scores: pd.DataFrame  # `compared_scores.by_score`
-    labels: pd.DataFrame | None  # `compared_scores.by_label`; None of numbers
-    p_holm: float  # of the first score, for all runs
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The interval of the difference in the first score."""
-        first = self.scores.iloc[0]
-        return float(first["low"]), float(first["high"])
-
-    @property
-    def verdict(self) -> str:
-        """better, worse, or not significant."""
-        if not text.significant(self.ends, self.p_holm):
-            return "not significant"
-        return "better" if self.ends[0] > 0 else "worse"
-
-
-def compared_scores(
-    runs: Sequence[RunAnswers], summaries: Sequence[Mapping[str, Any]], *, base: int
-) -> list[ScorePair]:
-    """Compare every other run with the base.
-
-    Raises:
-        InputError: the runs predict different things, or two share no test row; one learned from test rows of
-            the base or knows other answers to them.
-    """
-    found = []
-    for place, run in enumerate(runs):
-        if place == base:
-            continue
-        both = (place, base)
-        pair = paired_answers(
-            [runs[one].name for one in both],
-            [runs[one].table for one in both],
-            [summaries[one] for one in both],
-        )
-        if pair.true.ndim == 2 and not pair.labels:
-            raise InputError(f"{run.name} and {runs[base].name} have no label in common.")
-        labels = by_label(pair) if pair.labels else None
-        found.append(ScorePair(run.name, len(pair.unit_n), by_score(pair), labels, np.nan))
-    p_m = np.array([one.scores["p"].iloc[0] for one in found])
-    judged = ~np.isnan(p_m)
-    p_m[judged] = holm(p_m[judged])
-    return [one._replace(p_holm=float(p)) for one, p in zip(found, p_m, strict=True)]
 
 
 def differences(pairs: Sequence[ScorePair], *, labels: bool) -> list[Figures]:
@@ -126,13 +59,7 @@ def tell(pairs: Sequence[ScorePair], base: str) -> None:
             words = (form(row["a"]), form(row["b"]), difference, text.p_value(row["p"]))
             table.add_row(TITLES[row["score"]], *words)
         show(table)
-        first = one.scores.iloc[0]
-        effect = float(first["difference"]), *one.ends
-        p = None if one.p_holm != one.p_holm else one.p_holm
-        metric = TITLES[first["score"]]
-        say(
-            text.compared((one.run, base), effect, p, comparisons=len(pairs), form=text.change, metric=metric)
-        )
+        say(one.told((one.run, base), comparisons=len(pairs)))
         if one.verdict == "not significant":
             say(f"  {text.could_show(detectable_effect(*one.ends, comparisons=len(pairs)), len(pairs))}")
         tell_labels(one)

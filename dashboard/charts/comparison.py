@@ -36,12 +36,13 @@ def dots(frame: pd.DataFrame, *, title: str) -> alt.LayerChart | alt.FacetChart:
 
 
 def differences(
-    frame: pd.DataFrame, *, title: str, more: dict[str, str] | None = None
+    frame: pd.DataFrame, *, title: str, more: dict[str, str] | None = None, pick: str = ""
 ) -> alt.LayerChart | alt.FacetChart:
     """`methods.forest` or `methods.classes_of`: differences with intervals, coloured by what can be said.
 
     Args:
         more: further columns for the tooltip, with their titles.
+        pick: name under which a click on a dot selects its ``name``; "" for none.
     """
     order = list(frame["name"])
     base = alt.Chart(frame).encode(
@@ -56,6 +57,9 @@ def differences(
         ],
     )
     layers = differences_of(base, "value", title)
+    if pick:
+        click = alt.selection_point(name=pick, fields=["name"], toggle=False, clear=False, empty=False)
+        layers[-1] = layers[-1].encode(size=alt.value(160)).add_params(click)
     return alt.layer(*layers).properties(**rows_high(len(order), ROW))
 
 

@@ -16,13 +16,17 @@ from dashboard.frames.predictions import groups, per_class, units
 from trainer.stats.paired_bootstrap import holm
 from trainer.stats.power import detectable_effect
 from trainer.stats.slices import slice_figures
-from trainer.tracking.schema import Predictions, Samples
+from trainer.tracking.schema import Duplicates, Images, Predictions, Samples
 
 FEWEST, MOST_SHARE = 10, 0.9  # rows of a slice, and the most of all rows that it may be
 MOST_WORDS = 60  # words of captions that are looked at, the most frequent
 MOST_SHOWN = 12  # slices in the chart and the table
 WORD = re.compile(r"[^\W\d_]{3,}")
 ENDS = (("lowest quarter", 0.0, 0.25), ("highest quarter", 0.75, 1.0))
+
+
+ALIKE = "near-duplicate in training rows"
+LONGER = "longer side (pixels)"
 
 
 class Slice(NamedTuple):
@@ -33,13 +37,19 @@ class Slice(NamedTuple):
     inside_n: np.ndarray  # bool
 
 
-def slices(rows: pd.DataFrame, samples: pd.DataFrame | None, numbers: pd.DataFrame | None) -> list[Slice]:
+def slices(
+    rows: pd.DataFrame,
+    samples: pd.DataFrame | None,
+    numbers: pd.DataFrame | None,
+    duplicates: pd.DataFrame | None = None,
+) -> list[Slice]:
     """Slices of rows, of at least `FEWEST` of them; of slices of the same rows the first.
 
     Args:
         rows: PREDICTIONS of one head in one split, one row per sample.
         samples: SAMPLES, for groups and captions.
         numbers: numbers of the rows by sample, as of `frames.projection.numbers`.
+        duplicates: DUPLICATES of an extraction of the same data.
     """
     ids = rows[Predictions.SAMPLE_ID]
     found = _named("folder", [str(PurePosixPath(one).parent) for one in ids])
@@ -47,7 +57,11 @@ def slices(rows: pd.DataFrame, samples: pd.DataFrame | None, numbers: pd.DataFra
         known = samples.drop_duplicates(Samples.SAMPLE_ID).set_index(Samples.SAMPLE_ID).reindex(ids)
         found += _named("group", known[Samples.GROUP].fillna("").astype(str))
         found += _words(known[Samples.CAPTION].fillna("").astype(str))
+    if duplicates is not None:
+        alike_n = ids.isin(alike_in_training(duplicates)).to_numpy()
+        found += [Slice(ALIKE, "yes", alike_n), Slice(ALIKE, "no", ~alike_n)]
     if numbers is not None:
+        numbers = with_one_size(numbers)
         for name in numbers:
             found += _quarters(str(name), numbers[name].reindex(ids).to_numpy(np.float64))
     different: dict[bytes, Slice] = {}
@@ -55,6 +69,23 @@ def slices(rows: pd.DataFrame, samples: pd.DataFrame | None, numbers: pd.DataFra
         if FEWEST <= one.inside_n.sum() <= min(MOST_SHARE * len(rows), len(rows) - FEWEST):
             different.setdefault(np.packbits(one.inside_n).tobytes(), one)
     return list(different.values())
+
+
+def alike_in_training(duplicates: pd.DataFrame) -> set[str]:
+    """Rows of which a training row is a copy or a near-duplicate."""
+    ends = (
+        (Duplicates.SAMPLE_ID_A, Duplicates.SPLIT_B),
+        (Duplicates.SAMPLE_ID_B, Duplicates.SPLIT_A),
+    )
+    return {one for row, split in ends for one in duplicates.loc[duplicates[split] == "train", row]}
+
+
+def with_one_size(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Numbers with the longer side of an image in the place of its width and height."""
+    sides = [Images.WIDTH, Images.HEIGHT]
+    if not {*sides} <= {*numbers}:
+        return numbers
+    return numbers.drop(columns=sides).assign(**{LONGER: numbers[sides].max(axis=1)})
 
 
 def _named(kind: str, values: list[str] | pd.Series) -> list[Slice]:

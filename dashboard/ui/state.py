@@ -193,6 +193,15 @@ def measured(info: RunInfo) -> Measured:
     return Measured(tables[0], tables[1], tuple(versions))
 
 
+def duplicates(info: RunInfo) -> tuple[pd.DataFrame | None, Hashable]:
+    """DUPLICATES of the newest extraction of a run's rows, and its version. Raises `StoreProblem`."""
+    for run in on_same_rows(extractions(), info):
+        found = table(run, Artifact.DUPLICATES)
+        if found is not None:
+            return found, (run.run_id, version(run, Artifact.DUPLICATES))
+    return None, None
+
+
 def report(info: RunInfo) -> bytes:
     """The run as one HTML file; where that cannot be made, a file that says why."""
     from dashboard.reports.document import document, paragraph  # not for the first page to wait for

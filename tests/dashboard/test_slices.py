@@ -12,7 +12,7 @@ from dashboard.frames.comparison import NOT_SIGNIFICANT, WORSE
 from dashboard.frames.predictions import BEST
 from tests.support import synthetic_runs
 from tests.support.pages import open_page, words
-from trainer.tracking.schema import Artifact, Predictions, Samples
+from trainer.tracking.schema import Artifact, Duplicates, Predictions, Samples
 
 ROWS = 200
 
@@ -77,6 +77,33 @@ def test_the_macro_f1_of_a_slice_is_over_its_labels_alone() -> None:
     rows.loc[10:, Predictions.PRED] = "1"
     (first, _) = slices.compared(rows, slices.slices(rows, None, None)).to_dict("records")
     assert first["f1"] == pytest.approx(2 * 90 / (2 * 90 + 10))
+
+
+def test_rows_like_a_training_row_are_a_slice_and_so_are_the_others() -> None:
+    rows = answers(right=np.ones(ROWS, dtype=bool))
+    ids = rows[Predictions.SAMPLE_ID]
+    pairs = pd.DataFrame(
+        {
+            Duplicates.SAMPLE_ID_A: [*ids[:15], *["of training"] * 5, *ids[40:60]],
+            Duplicates.SPLIT_A: [*["test"] * 15, *["train"] * 5, *["test"] * 20],
+            Duplicates.SAMPLE_ID_B: [*["of training"] * 15, *ids[15:20], *ids[60:80]],
+            Duplicates.SPLIT_B: [*["train"] * 15, *["test"] * 5, *["test"] * 20],
+        }
+    )
+    found = {
+        one.name: one.inside_n for one in slices.slices(rows, None, None, pairs) if one.kind == slices.ALIKE
+    }
+    assert np.flatnonzero(found["yes"]).tolist() == [*range(20)]
+    assert np.flatnonzero(found["no"]).tolist() == [*range(20, ROWS)]
+
+
+def test_the_size_of_an_image_is_one_number() -> None:
+    numbers = pd.DataFrame({"width": [10.0, 30.0], "height": [20.0, 5.0], "brightness": [0.1, 0.2]})
+    assert slices.with_one_size(numbers).to_dict("list") == {
+        "brightness": [0.1, 0.2],
+        slices.LONGER: [20, 30],
+    }
+    assert list(slices.with_one_size(numbers[["height"]])) == ["height"]
 
 
 @pytest.mark.parametrize("rows", [0, 5, 19])

@@ -150,6 +150,7 @@ def test_a_sweep_without_room_ends_in_a_sentence_and_is_resumed(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # four sweeps, each with a map of 4,000 rows: minutes on a busy machine
 def test_an_error_ends_in_its_sentence_while_a_map_is_drawn_in_the_background(
     tracking_uri: str, tmp_path: Path
 ) -> None:
@@ -167,7 +168,7 @@ def test_an_error_ends_in_its_sentence_while_a_map_is_drawn_in_the_background(
     flags += ["--tracking-uri", tracking_uri, "--cache-dir", tmp_path / "cache", "--device", "cpu"]
     for _ in range(4):  # a thread that is ended within a library does not abort the process each time
         process = start("trainer.sweep", *flags, stdout=subprocess.PIPE, preexec_fn=no_room_for_vectors)
-        _, said = process.communicate(timeout=200)
+        _, said = process.communicate(timeout=400)
         assert process.returncode == 2, said
         assert "vectors.safetensors cannot be written: File too large" in said
         assert said.splitlines()[-1].startswith("Error: ")

@@ -100,7 +100,7 @@ CHARTS: dict[str, Callable[[int], Any]] = {  # by module and function, with what
     "dashboard.charts.hyperparameters.importance": importance,
     "dashboard.charts.intervals.best_trials": best_trials,
     "dashboard.charts.labels.bars": labels_of_an_image,
-    "dashboard.charts.labels.precisions": precisions,
+    "trainer.charts.precisions.precisions": precisions,
     "trainer.charts.effects.grid": thresholds,
 }
 

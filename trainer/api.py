@@ -819,18 +819,19 @@ def compare(a: SweepResult | LoggedRun, b: SweepResult | LoggedRun) -> RunCompar
 def _compare_scores(
     names: Sequence[str], frames: Sequence[pd.DataFrame], summaries: Sequence[Mapping[str, Any]]
 ) -> ScoreComparison:
-    from trainer.tracking.compared_scores import by_label, by_score, paired_answers
+    from trainer.tracking.compared_runs import RunAnswers
+    from trainer.tracking.compared_scores import compared_scores
 
-    pair = paired_answers(names, frames, summaries)
-    scores = by_score(pair)
-    leading = scores.iloc[0]
+    runs = [RunAnswers(name, frame) for name, frame in zip(names, frames, strict=True)]
+    (pair,) = compared_scores(runs, summaries, base=1)
+    leading = pair.scores.iloc[0]
     return ScoreComparison(
-        len(pair.unit_n),
+        pair.rows,
         *(str(leading["score"]), float(leading["a"]), float(leading["b"])),
         Interval(*(float(leading[name]) for name in ("difference", "low", "high"))),
         float(leading["p"]),
-        scores,
-        by_label(pair) if pair.labels else None,
+        pair.scores,
+        pair.labels,
     )
 
 

@@ -31,6 +31,11 @@ def answers(predictions: pd.DataFrame, head: str, split: str) -> pd.DataFrame:
     """Rows of one head and split: PREDICTIONS' columns, ``true, predicted, error`` (predicted less true) and
     ``absolute error``; the largest first."""
     rows = predictions[(predictions[Predictions.HEAD] == head) & (predictions[Predictions.SPLIT] == split)]
+    return largest_first(rows)
+
+
+def largest_first(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return `with_errors`, the largest error first."""
     return with_errors(rows).sort_values(AWAY, ascending=False, kind="stable", ignore_index=True)
 
 

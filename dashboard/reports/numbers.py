@@ -17,7 +17,7 @@ WORST = 24  # images
 
 def sections(rows: pd.DataFrame, samples: pd.DataFrame | None) -> list[str]:
     """The sections of the final head on test rows, of PREDICTIONS."""
-    ordered = frames.with_errors(rows).sort_values(frames.AWAY, ascending=False, kind="stable")
+    ordered = frames.largest_first(rows)
     drawn = ordered[[TRUE, PREDICTED]].sample(min(len(ordered), MOST_POINTS), random_state=0)
     figures = frames.figures(ordered)
     r2, mae, rmse = (

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -45,7 +45,8 @@ def end_once() -> None:
     ignores, as nohup does with SIGHUP, stays ignored.
     """
     _hear(_raise)
-    sys.unraisablehook = _heard_again(sys.unraisablehook)
+    sys.unraisablehook = _unraisable_hook(sys.unraisablehook)
+    sys.excepthook = _except_hook(sys.excepthook)
     atexit.register(_hear, signal.SIG_IGN)  # as it exits, Python would let them kill the process
 
 
@@ -129,26 +130,50 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 def _raise(number: int, frame: FrameType | None) -> None:
     if _is_ending():
         return
-    if _held.blocks and _held.number is None:
+    if _is_in_hook(frame):
+        _send_again(number)
+    elif _held.blocks and _held.number is None:
         _held.number, _held.since_s = number, time.monotonic()
     elif not _held.blocks or time.monotonic() - _held.since_s > HELD_S:
         raise Terminated(number)
 
 
-def _heard_again(report: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Return a hook that lets a signal come again if it met a finalizer (``__del__``): what is raised there
-    goes no further, and Python would print a traceback of it."""
+def _unraisable_hook(report: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return a hook that lets a signal come again if it met a finalizer (``__del__``) or compiled code that
+    cannot pass it on: what is raised there goes no further, and Python would print a traceback of it."""
 
-    def hook(unraisable: Any) -> None:
-        error = unraisable.exc_value
-        if not isinstance(error, Terminated):
+    def signal_hook(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, Terminated):
+            _send_again(unraisable.exc_value.exit_code - 128)
+        else:
             report(unraisable)
-            return
-        again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), error.exit_code - 128))
-        again.daemon = True
-        again.start()
 
-    return hook
+    return signal_hook
+
+
+def _except_hook(report: Callable[..., object]) -> Callable[..., object]:
+    """Return the same for compiled code that prints an error before it drops it, as Cython's does."""
+
+    def signal_hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, Terminated):
+            _send_again(error.exit_code - 128)
+        else:
+            report(kind, error, trace)
+
+    return signal_hook
+
+
+def _send_again(number: int) -> None:
+    again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
+
+
+def _is_in_hook(frame: FrameType | None) -> bool:
+    """Return whether a signal met one of our hooks: Python would print what is raised there."""
+    while frame is not None and frame.f_code.co_name != "signal_hook":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _is_ending() -> bool:

@@ -112,6 +112,8 @@ def test_a_sweep_that_slept_while_another_took_its_place_leaves_the_run_to_it(tm
         sleeper = sweep(server, tmp_path, **{"trainer.tracking.writer.HEARTBEAT_LOST_S": 2.0})
         until(sleeper, "Searching")
         os.kill(sleeper.pid, signal.SIGSTOP)
+        server.kill()  # with what it was being sent: that could still arrive after the other's, and be kept
+        server.start()
         client = MlflowClient(server.uri)
         (run,) = client.search_runs(
             [client.get_experiment_by_name("headroom").experiment_id], "", max_results=1

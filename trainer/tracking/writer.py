@@ -95,6 +95,7 @@ class RunWriter:
         self._answers = threading.Event()  # cleared while the server is away
         self._answers.set()
         self._was_away = False
+        self._replaced = False
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -334,6 +335,8 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._replaced and error is None:
+            raise TakenOver(self.study)
         if self._ended.is_set():
             return  # closed, or another process writes the run now
         if error is None:
@@ -375,14 +378,16 @@ class RunWriter:
         Raises:
             TakenOver: another process does.
         """
-        if self._folder is not None or not (now or time.time() - self._seen_alive > HEARTBEAT_LOST_S / 2):
-            return
-        found = self._client.get_run(self.run_id)
-        if found.data.tags.get(Tag.WRITER, self._name) != self._name:
+        silent = self._folder is None and time.time() - self._seen_alive > HEARTBEAT_LOST_S / 2
+        if self._folder is None and (now or silent) and not self._replaced:
+            written_by = self._client.get_run(self.run_id).data.tags.get(Tag.WRITER, self._name)
+            self._replaced = written_by != self._name
+            self._seen_alive = time.time()
+        if self._replaced:
             self._ended.set()
             self._unsent.clear()
+            self._answers.set()  # whoever waits for the server learns of it
             raise TakenOver(self.study)
-        self._seen_alive = time.time()
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Do a request, alone, and again after a while where the server is away."""

@@ -171,7 +171,7 @@ def test_every_page_opens_a_run_that_an_earlier_version_wrote(inside: Path, page
     restart()
     study, parameter = PAGES[page]
     run_id = VALUES["runs"][study]
-    app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
+    app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=300)
     app.query_params[parameter] = run_id
     for name, value in OTHER_CHOICES.get(page, {}).items():
         app.query_params[name] = value

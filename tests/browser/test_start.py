@@ -35,7 +35,6 @@ def features(path: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(900)
 def test_a_sweep_is_started_stopped_resumed_and_finished_to_the_exact_budget(
     browser: Browser, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

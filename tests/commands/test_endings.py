@@ -50,7 +50,7 @@ def test_a_signal_ends_a_sweep_once_however_often_it_is_sent(
     experiment = first_commit(client)
     for _ in range(3):
         process.send_signal(how)
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 128 + how
     assert said.count("Interrupted.") == 1
     assert "Traceback" not in said
@@ -63,7 +63,7 @@ def test_a_result_that_nobody_reads_ends_quietly(features: Path) -> None:
     os.close(read)
     process = start("trainer.check", "--data", features, stdout=write)
     os.close(write)
-    _, said = process.communicate(timeout=100)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGPIPE
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
@@ -73,7 +73,7 @@ def test_a_result_that_nobody_reads_ends_quietly(features: Path) -> None:
 def test_a_full_standard_output_is_named(features: Path) -> None:
     with Path("/dev/full").open("w") as full:
         process = start("trainer.check", "--data", features, stdout=full)
-        _, said = process.communicate(timeout=100)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "Error: A file or standard output cannot be written: No space left on device" in said
     assert "Traceback" not in said
@@ -83,7 +83,7 @@ def test_a_full_standard_output_is_named(features: Path) -> None:
 def test_messages_that_cannot_be_written_end_no_work(features: Path) -> None:
     with Path("/dev/full").open("w") as full:
         process = start("trainer.check", "--data", features, stdout=subprocess.PIPE, stderr=full)
-        printed, _ = process.communicate(timeout=100)
+        printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     assert json.loads(printed)["rows"] == 120
 
@@ -93,7 +93,7 @@ def test_messages_that_cannot_be_written_end_no_work(features: Path) -> None:
 def test_a_help_that_cannot_be_written_ends_in_a_sentence(words: tuple[str, str]) -> None:
     with Path("/dev/full").open("w") as full:
         process = start(*words, stdout=full)
-        _, said = process.communicate(timeout=100)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 2
     assert said.startswith("Error: A file or standard output cannot be written: No space left on device")
     assert "Traceback" not in said
@@ -104,7 +104,7 @@ def test_output_that_nobody_reads_interrupts_the_command(features: Path) -> None
     os.close(read)
     process = start("trainer.check", "--data", features, stdout=write, stderr=write)
     os.close(write)
-    assert process.wait(timeout=100) == 128 + signal.SIGPIPE
+    assert process.wait(timeout=300) == 128 + signal.SIGPIPE
 
 
 def test_a_deleted_working_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_a_deleted_working_directory_is_named(tmp_path: Path, monkeypatch: pytes
         os.chdir(gone)
         gone.rmdir()
 
-    _, said = (process := start("trainer.check", preexec_fn=delete)).communicate(timeout=100)
+    _, said = (process := start("trainer.check", preexec_fn=delete)).communicate(timeout=300)
     assert process.returncode == 2
     assert said.startswith("Error: The working directory cannot be used: No such file or directory.")
 
@@ -125,7 +125,7 @@ def test_too_few_open_files_are_refused_before_the_work() -> None:
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 
-    _, said = (process := start("trainer.check", preexec_fn=few)).communicate(timeout=100)
+    _, said = (process := start("trainer.check", preexec_fn=few)).communicate(timeout=300)
     assert process.returncode == 2
     assert "Error: This process may open 40 files, and needs up to 128. Raise the limit (ulimit -n" in said
 
@@ -141,16 +141,15 @@ def test_a_sweep_without_room_ends_in_a_sentence_and_is_resumed(
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, resource.RLIM_INFINITY))
 
     process = start("trainer.sweep", *flags, stdout=subprocess.PIPE, preexec_fn=no_room)
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 2, said
     assert re.search("(cannot|could not) be (written|used)", said), said
     assert "Traceback" not in said
-    printed, said = start("trainer.sweep", *flags, stdout=subprocess.PIPE).communicate(timeout=200)
+    printed, said = start("trainer.sweep", *flags, stdout=subprocess.PIPE).communicate(timeout=600)
     assert json.loads(printed)["trials"] == 4, said
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # four sweeps, each with a map of 4,000 rows: minutes on a busy machine
 def test_an_error_ends_in_its_sentence_while_a_map_is_drawn_in_the_background(
     tracking_uri: str, tmp_path: Path
 ) -> None:
@@ -168,7 +167,7 @@ def test_an_error_ends_in_its_sentence_while_a_map_is_drawn_in_the_background(
     flags += ["--tracking-uri", tracking_uri, "--cache-dir", tmp_path / "cache", "--device", "cpu"]
     for _ in range(4):  # a thread that is ended within a library does not abort the process each time
         process = start("trainer.sweep", *flags, stdout=subprocess.PIPE, preexec_fn=no_room_for_vectors)
-        _, said = process.communicate(timeout=400)
+        _, said = process.communicate(timeout=800)
         assert process.returncode == 2, said
         assert "vectors.safetensors cannot be written: File too large" in said
         assert said.splitlines()[-1].startswith("Error: ")

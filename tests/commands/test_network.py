@@ -34,7 +34,6 @@ for line in sys.stdin:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_no_command_speaks_to_another_machine(tmp_path: Path, tracking_uri: str, saved_clip: Path) -> None:
     """In one process, because loading the libraries takes longer than the work."""
     images = class_folders(tmp_path / "images", {"a": 24, "b": 24})

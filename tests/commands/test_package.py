@@ -22,7 +22,7 @@ from tests.support.trained_sweep import DemoSweep
 from trainer import __version__
 from trainer.__main__ import COMMANDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 EXAMPLE = """
 import trainer as hr

@@ -250,7 +250,7 @@ def test_the_command_takes_files_and_folders_and_ends_with_one_line_of_json(
             *("--cache-dir", str(answering.cache), "--out", str(tmp_path / "out.csv"), "--top-k", "99"),
             *("--", str(answering.images), os.path.relpath(dash, REPO)),
         ],
-        cwd=REPO, env={**os.environ}, capture_output=True, text=True, timeout=240, check=False,
+        cwd=REPO, env={**os.environ}, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1

@@ -55,7 +55,7 @@ def interrupt(case: Case, scene: Scene, *, after: int, how: signal.Signals) -> N
         if started.wait(0.05) is None:
             with suppress(ProcessLookupError):  # it has ended this moment
                 os.killpg(started.pid, how)  # as a terminal does, to workers, too
-    status, said = started.wait(100), started.said()
+    status, said = started.wait(300), started.said()
     assert status in (*case.right, 128 + how), said
     assert "Traceback" not in said
     assert "Exception ignored" not in said
@@ -96,7 +96,7 @@ def test_a_command_that_is_still_loading_ends_in_one_sentence(how: signal.Signal
         time.sleep(0.001)
     for _ in range(3):
         process.send_signal(how)
-    _, said = process.communicate(timeout=100)
+    _, said = process.communicate(timeout=300)
     assert (process.returncode, said) == (128 + how, "Interrupted before any work was begun.\n")
 
 

@@ -486,7 +486,7 @@ def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
     client = MlflowClient(config.tracking_uri)
     experiment = first_commit(client)
     process.send_signal(how)
-    assert process.wait(timeout=200) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert process.wait(timeout=600) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     parent = client.search_runs([experiment], f"tags.`{Tag.KIND}` = '{Kind.SWEEP}'")[0]
     if how == signal.SIGINT:
         assert parent.info.status == "KILLED"

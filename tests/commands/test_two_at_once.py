@@ -52,7 +52,7 @@ def _start(*words: object) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, dict, str]:
-    out, err = process.communicate(timeout=250)
+    out, err = process.communicate(timeout=600)
     return process.returncode, json.loads(out.strip().splitlines()[-1]) if out.strip() else {}, err
 
 

@@ -104,7 +104,7 @@ def see(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
         fill(uri, kind)
         if kind == "missing":
             path.unlink()
-        return uri, AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
+        return uri, AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=300)
 
     def look(kind: str, page: str) -> Seen:
         if (kind, page) in seen:

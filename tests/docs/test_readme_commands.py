@@ -19,7 +19,7 @@ from tests.support.browser import free_port
 from tests.support.image_files import class_folders
 from tests.support.paths import REPO, TWO_CORES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 HUB = "openai/clip-vit-base-patch32"
 ENDS = {

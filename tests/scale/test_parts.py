@@ -150,7 +150,7 @@ def test_a_zombie_that_commits_late_harms_nothing(
         place = Place(cache_dir, model)
         before = [marker.task for marker in place.shared.markers()]
         process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
         assert process.returncode == 0
         assert said.split() == ["3", "0", "6"]  # the third was done by both
     assert [marker.task for marker in place.shared.markers()] == before
@@ -171,7 +171,7 @@ def test_workers_at_once_share_the_work(
             process.stdin.write("\n")
             process.stdin.flush()
         figures = [
-            [int(word) for word in process.communicate(timeout=120)[0].split()] for process in (one, two)
+            [int(word) for word in process.communicate(timeout=300)[0].split()] for process in (one, two)
         ]
         assert [one.returncode, two.returncode] == [0, 0]
     assert all(own + stolen + others == 9 for own, stolen, others in figures)
@@ -264,7 +264,7 @@ def test_a_part_is_a_command_that_a_launcher_starts(
         env={**os.environ, "RANK": "1", "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

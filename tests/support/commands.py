@@ -92,7 +92,7 @@ def run_afresh(module: str, *arguments: object, **environment: str) -> subproces
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=280,  # all images of the demo, perhaps on one busy core
+        timeout=600,  # all images of the demo, perhaps on one busy core
         check=False,
     )
 

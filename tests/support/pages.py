@@ -26,7 +26,7 @@ Showing = Callable[..., Any]  # a writer of runs and its arguments behind the st
 
 def open_page(page: str, **query: str) -> AppTest:
     """The page of the store that the environment names, as somebody sees it who comes in at Home."""
-    app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=60)
+    app = AppTest.from_file(str(REPO / "dashboard" / "Home.py"), default_timeout=300)
     for name, value in query.items():
         app.query_params[name] = value
     app.run()

@@ -100,7 +100,7 @@ with exclusive(Path(sys.argv[1]), "the toy"):
     assert f"Waiting for process {holder.pid}" in told
     assert "using the toy" in told
     shutil.rmtree(tmp_path / "a")
-    out, err = waiting.communicate(timeout=60)
+    out, err = waiting.communicate(timeout=300)
     assert (out, err) == ("had\n", "")
 
 

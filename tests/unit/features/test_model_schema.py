@@ -111,7 +111,6 @@ def test_a_model_with_any_setting_is_refused_or_encodes(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @settings(max_examples=2000, suppress_health_check=UNHURRIED)
 @given(data=st.data())
 def test_2000_models_with_any_setting_are_refused_or_encode(

@@ -88,7 +88,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
 def ask(address: str, rows: list[dict[str, str]], **params: int) -> list[dict]:
     body = json.dumps({"dataframe_records": rows, "params": params}).encode()
     request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return json.loads(answer.read(), parse_constant=pytest.fail)["predictions"]  # no NaN in JSON
 
 

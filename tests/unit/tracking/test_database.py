@@ -74,7 +74,7 @@ def content(path: Path) -> tuple[str, str]:
 def test_processes_that_start_at_once_share_one_working_store(tmp_path: Path, attempt: int) -> None:
     path = tmp_path / str(attempt) / "mlflow.db"
     processes = [first_use(f"sqlite:///{path}") for _ in range(4)]
-    results = [process.communicate(timeout=120) for process in processes]
+    results = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, results
     with closing(sqlite3.connect(path)) as connection:
         (runs,) = connection.execute("SELECT count(*) FROM runs").fetchone()
@@ -94,7 +94,7 @@ def test_a_first_use_killed_anywhere_leaves_a_store_that_works_the_next_time(unu
         process.communicate()
         assert not unused.exists(), "the process was to be killed before the store was whole"
     process = first_use(uri)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert len(out.strip()) == 32
     assert not temporary.exists()

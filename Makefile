@@ -61,9 +61,10 @@ ablate: .venv/.ready
 dashboard: .venv/.ready
 	@$(BIN)/python -m trainer dashboard
 
+# Without the five processes in which MLflow would evaluate language models, of 250 MB each.
 ui: .venv/.ready
 	@store=$$($(BIN)/python -c 'from trainer.tracking import mlflow_pages; print(mlflow_pages.prepare($(UI_PORT)))') \
-		&& exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)
+		&& MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)
 
 # Tests wait for servers and browsers a fifth of their time, in which the linters work; these speak at the end.
 test: FASTER := -m "not slow and not scale"

@@ -272,5 +272,5 @@ def test_a_part_is_a_command_that_a_launcher_starts(
     assert (figures["part"], figures["parts"], figures["own"], figures["stolen"]) == (2, 2, 4, 5)
     assert (figures["encoded"], figures["quarantined"]) == (len(expected), 1)
     assert "9 tasks, 4 done of its own, 5 stolen, 0 done by others, 0 left" in ended.stderr
-    used = extract(manifest, settings_of(model, Path(s3))).report
+    used = extract(manifest, settings_of(model, Path(s3), dtype="auto")).report  # as the command's default
     assert (used.encoded, used.used) == (0, len(expected))

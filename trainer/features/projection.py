@@ -77,12 +77,11 @@ def tsne(
 def principal_components(features_nd: np.ndarray) -> np.ndarray:
     """Return the first two principal components of features [N, D]: float64 [N, 2], 0 where there are fewer.
     The largest loading of each is positive, so that the same rows give the same map."""
-    centred_nd = features_nd - features_nd.mean(axis=0, dtype=np.float64)
-    axes = np.linalg.eigh(centred_nd.T @ centred_nd)[1][:, :-3:-1].T
-    largest = np.abs(axes).argmax(axis=1)[:, None]
-    axes = axes * np.where(np.take_along_axis(axes, largest, axis=1) < 0, -1, 1)
-    found = centred_nd @ axes.T
-    return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
+    components = min(2, *features_nd.shape)
+    if len(features_nd) == 1:
+        return np.zeros((1, 2))
+    found = PCA(components, random_state=0).fit_transform(features_nd.astype(np.float64))
+    return np.pad(found, ((0, 0), (0, 2 - components)))
 
 
 def with_direction(reduced_nk: np.ndarray) -> np.ndarray:

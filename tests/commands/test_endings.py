@@ -163,9 +163,9 @@ def test_an_error_ends_in_its_sentence_while_a_map_is_drawn_in_the_background(
     def no_room_for_vectors() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
 
-    flags = ["--data", tmp_path / "many.npz", "--trials", 4, "--seeds", 1, "--validate", "holdout"]
+    flags = ["--data", tmp_path / "many.npz", "--trials", 2, "--seeds", 1, "--validate", "holdout"]
     flags += ["--tracking-uri", tracking_uri, "--cache-dir", tmp_path / "cache", "--device", "cpu"]
-    for _ in range(4):  # a thread that is ended within a library does not abort the process each time
+    for _ in range(2):  # a thread that is ended within a library does not abort the process each time
         process = start("trainer.sweep", *flags, stdout=subprocess.PIPE, preexec_fn=no_room_for_vectors)
         _, said = process.communicate(timeout=800)
         assert process.returncode == 2, said

@@ -64,22 +64,26 @@ dashboard: .venv/.ready
 # Without the five processes in which MLflow would evaluate language models, of 250 MB each.
 ui: .venv/.ready
 	@store=$$($(BIN)/python -c 'from trainer.tracking import mlflow_pages; print(mlflow_pages.prepare($(UI_PORT)))') \
-		&& MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)
+		&& MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+			exec $(BIN)/mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port $(UI_PORT)
 
-# Tests wait for servers and browsers a fifth of their time, in which the linters work; these speak at the end.
+# Tests wait for servers and browsers a fifth of their time, in which the linters and the tests of several workers
+# work; these speak at the end.
 test: FASTER := -m "not slow and not scale"
 test-all: FASTER := -m "not scale"
-test-all: AFTERWARDS := $(MAKE_COMMAND) --no-print-directory test-scale
+test-all: BESIDE := $(MAKE_COMMAND) --no-print-directory test-scale
 test test-all: setup chromium
-	@said=$$(mktemp); $(MAKE_COMMAND) --no-print-directory lint >"$$said" 2>&1 & lint=$$!; \
-	trap 'kill $$lint; exit 130' INT TERM; \
+	@said=$$(mktemp -d); \
+	$(MAKE_COMMAND) --no-print-directory lint >"$$said/lint" 2>&1 & lint=$$!; \
+	$(or $(BESIDE),true) >"$$said/scale" 2>&1 & scale=$$!; \
+	trap 'kill $$lint $$scale; exit 130' INT TERM; \
 	$(BIN)/python -m pytest --numprocesses auto --durations 20 $(FASTER); tests=$$?; \
-	wait $$lint; linted=$$?; cat "$$said"; rm -f "$$said"; \
-	$(or $(AFTERWARDS),true); scaled=$$?; exit $$((tests | linted | scaled))
+	wait $$lint; linted=$$?; wait $$scale; scaled=$$?; \
+	cat "$$said"/*; rm -rf "$$said"; exit $$((tests | linted | scaled))
 
 # One after the other: they start servers and workers of their own.
 test-scale: setup
-	@$(BIN)/python -m pytest --numprocesses 0 --durations 5 -m scale tests/scale
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 0 --durations 5 -m scale tests/scale
 
 lint: setup
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync types rules

@@ -7,6 +7,7 @@ them, so no database is needed in the loop.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -17,17 +18,16 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from trainer.heads.head_config import HeadSpec
+from trainer.search.rung_pruning import RUNG_FACTOR, Pruner, RungPruning
 from trainer.search.space import Params, Space, head_spec
-from trainer.search.tpe import Observation, propose, quasi_random
+from trainer.search.tpe import good_and_others, propose_between, quasi_random
 
-Pruner = Literal["median", "halving", "none"]
 State = Literal["complete", "pruned", "failed"]
 
 STRENGTHS = 12  # penalties of the logistic regressions at the start of a study, for each scaling
 SHRINKAGES = (0.3, 0.1, 0.5, 0.03, 0.8, 0.2, 0.05, 1.0)  # of the discriminants there; the likeliest first
 PATH_LENGTH = STRENGTHS * 2 + len(SHRINKAGES)  # the most linear heads at the start of a study
 QUASI_RANDOM_TRIALS = 16  # before the estimator proposes
-RUNG_FACTOR = 3
 LEAST_COMPARED = 4  # trials that reach a rung together, for all but the best third to be pruned
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -106,12 +106,12 @@ class Study:
     """Search a `Space` for the highest score: of an objective where less is better, its negative.
 
     Linear heads of many strengths come first (`linear_path`), then points of a quasi-random
-    sequence, then proposals of the Parzen estimator (`trainer.search.tpe`). Optuna's pruners decide at rungs.
+    sequence, then proposals of the Parzen estimator (`trainer.search.tpe`). `RungPruning` decides at rungs.
 
     Args:
         path: number of linear heads at the start, at most `PATH_LENGTH`.
         best_third: of the trials that reach a rung together only the best third goes on, as in successive
-            halving (Jamieson & Talwalkar 2016). Optuna's median pruner compares with trials that have ended,
+            halving (Jamieson & Talwalkar 2016). The median pruner compares with trials that have ended,
             of which the first batches have none.
         sized: rank trials by Pareto fronts of score and head size, and prune none.
     """
@@ -129,11 +129,14 @@ class Study:
         self.space, self.seed, self.sized = space, seed, sized
         self.best_third = best_third and pruner == "median"
         self.path = linear_path(space)[:path]
-        self._optuna = optuna.create_study(direction="maximize", pruner=_pruner(pruner, space.max_epochs))
         self.prunes = not sized and pruner != "none"
-        self._running: dict[int, optuna.Trial] = {}
+        self._pruning = RungPruning(pruner)
         self._finished: dict[int, FinishedTrial] = {}
+        self._ranked: list[tuple[int, float, int]] = []  # of the finished trials: `_rank`, the best first
+        self._failed = 0
         self._proposed: dict[int, Params] = {}
+        self._unfinished: set[int] = set()
+        self._free = 0  # no number below it is free
         self.requeued: list[tuple[int, Params]] = []  # interrupted trials, proposed before any new one
 
     @property
@@ -145,25 +148,31 @@ class Study:
         """Restore finished trials, in the order of their numbers."""
         for trial in sorted(trials, key=lambda t: t.number):
             self._proposed[trial.number] = dict(trial.params)
-            self._finished[trial.number] = trial
-            self._optuna.add_trial(to_optuna(trial, self.space))
+            self._pruning.recall(trial.rungs, complete=_state(trial) is TrialState.COMPLETE)
+            self._finish(trial)
 
     def requeue(self, trials: Sequence[tuple[int, Params]]) -> None:
         """Propose interrupted trials next, each with its old number and configuration."""
         self._proposed.update(trials)
+        self._unfinished.update(number for number, _ in trials)
         self.requeued += trials
 
     def ask(self, count: int) -> list[Proposal]:
         """Propose ``count`` trials to train together; requeued ones come first."""
         pairs, self.requeued = self.requeued[:count], self.requeued[count:]
-        missing = count - len(pairs)
-        free = (number for number in range(len(self._proposed) + missing) if number not in self._proposed)
-        numbers = [next(free) for _ in range(missing)]
+        numbers = self._free_numbers(count - len(pairs))
         pairs += zip(numbers, self._configurations(numbers), strict=True)
-        for number, params in pairs:
-            self._proposed[number] = params
-            self._running[number] = self._optuna.ask()
+        self._proposed.update(pairs)
+        self._unfinished.update(number for number, _ in pairs)
         return [Proposal(number, params, head_spec(params)) for number, params in pairs]
+
+    def _free_numbers(self, count: int) -> list[int]:
+        numbers: list[int] = []
+        while len(numbers) < count:
+            if self._free not in self._proposed:
+                numbers.append(self._free)
+            self._free += 1
+        return numbers
 
     def _configurations(self, numbers: Sequence[int]) -> list[Params]:
         fixed_n: list[Params] = []
@@ -177,36 +186,36 @@ class Study:
             return fixed_n
         # also seeded by the finished trials and the first number, so a resumed study draws other points
         random = np.random.default_rng([self.seed, len(self._finished), numbers[0]])
-        return fixed_n + propose(self.space, self._observations(), count=missing, random=random)
+        order = self._best_first()
+        good, others = good_and_others(order, failed=self._failed)
+        return fixed_n + propose_between(
+            self.space,
+            [self._proposed[number] for number in good],
+            [self._proposed[number] for number in others],
+            count=missing,
+            random=random,
+        )
 
-    def _observations(self) -> list[Observation]:
-        """Return all proposed trials by number. Unfinished ones count as bad, so they are not repeated."""
-        value = self._values()
-        worst = min((one for one in value.values() if one > -math.inf), default=-1.0)
-        return [
-            Observation(params, value.get(number, min(worst, -1.0)))
-            for number, params in sorted(self._proposed.items())
-        ]
+    def _best_first(self) -> list[int]:
+        """Return all proposed trials: completed ones by score, pruned ones, unfinished ones, so that they are
+        not repeated, and failed ones."""
+        ranked = self._by_front() if self.sized else [number for _, _, number in self._ranked]
+        valid = len(ranked) - self._failed
+        return [*ranked[:valid], *sorted(self._unfinished), *ranked[valid:]]
 
-    def _values(self) -> dict[int, float]:
-        """Return what is maximised by trial; pruned trials rank below all completed ones."""
-        valid = {n: t for n, t in self._finished.items() if t.state != "failed" and math.isfinite(t.score)}
-        if self.sized:
-            rank = _front_ranks([(t.score, t.parameters) for t in valid.values()])
-            value = dict(zip(valid, (-float(r) for r in rank), strict=True))
-        else:
-            scores = [t.score for t in valid.values()]
-            below = max(1.0, max(scores, default=0.0) - min(scores, default=0.0))
-            value = {n: t.score - below * (t.state == "pruned") for n, t in valid.items()}
-        return {number: value.get(number, -math.inf) for number in self._finished}
+    def _by_front(self) -> list[int]:
+        """Return the finished trials by Pareto fronts of score and head size, failed ones last."""
+        valid = sorted(number for kind, _, number in self._ranked if kind < FAILED)
+        failed = [number for kind, _, number in self._ranked if kind == FAILED]
+        sizes = [(self._finished[number].score, self._finished[number].parameters) for number in valid]
+        front = dict(zip(valid, _front_ranks(sizes), strict=True))
+        return sorted(valid, key=lambda number: front[number]) + failed
 
     def to_prune(self, scores: Mapping[int, float], *, epoch: int) -> list[int]:
         """Report the scores of running trials at a rung; return the trials to prune."""
         if not self.prunes:
             return []
-        for number, score in scores.items():
-            self._running[number].report(score, epoch)
-        pruned = {number for number in scores if self._running[number].should_prune()}
+        pruned = {number for number, score in scores.items() if self._pruning.report(number, score, epoch)}
         if self.best_third and len(scores) >= LEAST_COMPARED and epoch < self.space.max_epochs:
             best_first = sorted(scores, key=lambda number: -scores[number])
             pruned |= set(best_first[math.ceil(len(scores) / RUNG_FACTOR) :])
@@ -214,10 +223,26 @@ class Study:
 
     def tell(self, trial: FinishedTrial) -> None:
         """Finish a trial. Call this after its record was stored."""
+        self._pruning.end(trial.number, trial.rungs, complete=_state(trial) is TrialState.COMPLETE)
+        self._finish(trial)
+
+    def _finish(self, trial: FinishedTrial) -> None:
         self._finished[trial.number] = trial
-        state = _state(trial)
-        value = trial.score if state is TrialState.COMPLETE else None
-        self._optuna.tell(self._running.pop(trial.number), value, state=state)
+        self._unfinished.discard(trial.number)
+        rank = _rank(trial)
+        self._failed += rank[0] == FAILED
+        insort(self._ranked, rank)
+
+
+COMPLETE, PRUNED, FAILED = range(3)
+
+
+def _rank(trial: FinishedTrial) -> tuple[int, float, int]:
+    """Return what sorts finished trials, the best first: pruned ones come after all completed ones."""
+    state = _state(trial)
+    if state is TrialState.FAIL:
+        return FAILED, 0.0, trial.number
+    return (PRUNED if state is TrialState.PRUNED else COMPLETE), -trial.score, trial.number
 
 
 def to_optuna(trial: FinishedTrial, space: Space) -> optuna.trial.FrozenTrial:
@@ -260,15 +285,6 @@ def pareto_front(points: Sequence[tuple[float, int]]) -> list[int]:
             best = points[i][0]
             members.append(i)
     return members
-
-
-def _pruner(name: Pruner, epochs: int) -> optuna.pruners.BasePruner:
-    if name == "none":
-        return optuna.pruners.NopPruner()
-    if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=QUASI_RANDOM_TRIALS // 2)
-    first_rung = rungs(epochs, name)[0]
-    return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=RUNG_FACTOR)
 
 
 def head_seeds(seed: int, count: int, *, first: int = 0) -> list[int]:

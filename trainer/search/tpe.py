@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from optuna.distributions import (
@@ -43,6 +43,7 @@ MIN_WIDTH, MAX_WIDTH = 0.06, 0.5
 CHOICE_SMOOTHING = 0.7  # pseudo-observations per choice
 REPEAT_PENALTY = 1e6  # a penalty beyond any score
 BLOCK = 64  # points of the Sobol sequence that are computed together
+T = TypeVar("T")
 
 
 class Observation(NamedTuple):
@@ -66,20 +67,38 @@ def quasi_random(space: Space, *, number: int, seed: int) -> Params:
 def propose(
     space: Space, observed: Sequence[Observation], *, count: int, random: np.random.Generator
 ) -> list[Params]:
-    """Return ``count`` configurations to train together.
+    """Return ``count`` configurations to train together, as `propose_between` does.
+
+    Args:
+        observed: in any order.
+    """
+    ranked = sorted(observed, key=lambda observation: observation.value, reverse=True)
+    failed = sum(observation.value == -math.inf for observation in ranked)
+    good, others = good_and_others([one.params for one in ranked], failed=failed)
+    return propose_between(space, good, others, count=count, random=random)
+
+
+def propose_between(
+    space: Space,
+    good: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
+    *,
+    count: int,
+    random: np.random.Generator,
+) -> list[Params]:
+    """Return ``count`` configurations to train together: like the good ones, unlike the others.
 
     They are chosen one by one from one pool. Each chosen one counts as a bad observation for the next
     ("constant liar"), which spreads the batch. A configuration is repeated only if the pool has no new one.
 
     Args:
-        observed: in any order. Numbers are clipped to the space's limits; unknown names and choices count as
-            not applicable.
+        good, others: see `good_and_others`. Numbers are clipped to the space's limits; unknown names and
+            choices count as not applicable.
     """
     columns = _columns(space)
-    good, bad = _split_by_value(observed)
-    good_nd, bad_nd = _read(columns, good), _read(columns, bad)
+    good_nd, bad_nd = _read(columns, good), _read(columns, others)
     likely = _Mixture(columns, good_nd, weight_n=np.linspace(1, LAST_GOOD_WEIGHT, len(good)), bandwidth=1.0)
-    unlikely = _Mixture(columns, bad_nd, weight_n=np.ones(len(bad)), bandwidth=BAD_BANDWIDTH)
+    unlikely = _Mixture(columns, bad_nd, weight_n=np.ones(len(others)), bandwidth=BAD_BANDWIDTH)
 
     pool = _configurations(space, columns, likely.draw(POOL * count, random))
     pool_md = _read(columns, pool)
@@ -97,17 +116,18 @@ def propose(
     return chosen
 
 
-def _split_by_value(
-    observed: Sequence[Observation],
-) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Return the parameters of the best (none failed) and of the rest, thinned evenly to `MAX_BAD`."""
-    ranked = sorted(observed, key=lambda observation: observation.value, reverse=True)
-    best = ranked[: min(math.ceil(GOOD_SHARE * len(ranked)), MAX_GOOD)]
-    good = sum(observation.value > -math.inf for observation in best)
+def good_and_others(ranked: Sequence[T], *, failed: int) -> tuple[Sequence[T], Sequence[T]]:
+    """Return the best of the observations, and the rest, thinned evenly to `MAX_BAD`.
+
+    Args:
+        ranked: the best first.
+        failed: how many at the end are never good.
+    """
+    good = min(math.ceil(GOOD_SHARE * len(ranked)), MAX_GOOD, len(ranked) - failed)
     others = ranked[good:]
     if len(others) > MAX_BAD:
         others = [others[i] for i in np.linspace(0, len(others) - 1, MAX_BAD).astype(int)]
-    return [o.params for o in ranked[:good]], [o.params for o in others]
+    return ranked[:good], others
 
 
 def _repeats(pool_md: np.ndarray, tried_nd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -442,10 +442,10 @@ def test_a_search_for_a_low_log_loss_ranks_by_it_and_shows_it_as_it_is(quick_spa
     ranked = refit.ranking(trial_log.finished)
     assert ranked[0].score == -best["val_loss"]
     # what is pruned, and what has not ended, is worse than all that is complete
-    values = study._values()
+    order = study._best_first()
     pruned = [one.number for one in trial_log.finished if one.state == "pruned"]
     assert pruned
-    assert max(values[number] for number in pruned) <= min(values[n] for n in complete["trial"])
+    assert min(order.index(number) for number in pruned) > max(order.index(n) for n in complete["trial"])
     again = finished_trials(_through_parquet(table), NLL)
     recorded = {one.number: (one.score, one.rungs) for one in trial_log.finished}
     assert {one.number: (one.score, one.rungs) for one in again} == recorded

@@ -272,6 +272,13 @@ def test_values_that_the_space_no_longer_has_do_no_harm() -> None:
 
 
 def test_many_observations_are_thinned() -> None:
-    good, bad = tpe._split_by_value(observations(1500, seed=0))
-    assert len(good) == tpe.MAX_GOOD
-    assert len(bad) == tpe.MAX_BAD
+    good, others = tpe.good_and_others(range(1500), failed=0)
+    assert list(good) == list(range(tpe.MAX_GOOD))
+    assert len(others) == tpe.MAX_BAD
+    assert (others[0], others[-1]) == (tpe.MAX_GOOD, 1499)
+
+
+def test_failed_observations_are_never_good() -> None:
+    good, others = tpe.good_and_others(range(30), failed=28)
+    assert list(good) == [0, 1]
+    assert len(others) == 28

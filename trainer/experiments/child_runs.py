@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trainer.core.console import say
+from trainer.experiments import study_tables
 from trainer.experiments.base import C, Experiment
 from trainer.stats.objective import F1, Objective
 from trainer.tracking.children import ChildRun
@@ -50,12 +52,9 @@ class TrialExperiment(Experiment[C]):
 
         with Mirror(writer) as self.mirror:
             kept = writer.read_file(Artifact.HELD_OUT)
-            self.trial_log = TrialLog(
-                writer.read_table(Artifact.TRIALS),
-                writer.read_table(Artifact.CURVES),
-                read_answers(kept) if kept else None,
-                objective=self.objective,
-            )
+            trials, curves = study_tables.read(writer)
+            answers = read_answers(kept) if kept else None
+            self.trial_log = TrialLog(trials, curves, answers, objective=self.objective)
             self.mirror.follow(self.trial_log)
             yield
 
@@ -70,14 +69,17 @@ class Tables(NamedTuple):
 
     def without(self, trials: set[int]) -> Tables:
         """Return the rows of all other trials."""
-        trials_kept = self.trials[~self.trials[Trials.TRIAL].isin(trials)]
-        curves_kept = self.curves[~self.curves[Curves.TRIAL].isin(trials)]
+        kept = [number for number in self.trials[Trials.TRIAL] if number not in trials]
+        if len(kept) == len(self.trials):
+            return self
+        trials_kept = self.trials[self.trials[Trials.TRIAL].isin(kept)]
+        curves_kept = self.curves[self.curves[Curves.TRIAL].isin(kept)] if len(self.curves) else self.curves
         return self._replace(trials=trials_kept, curves=curves_kept)
 
 
-def tables_of(trial_log: TrialLog) -> Tables:
-    """Return the tables of a log as it stands."""
-    return Tables(trial_log.trials, trial_log.curves, trial_log.began, trial_log.objective)
+def tables_since(trial_log: TrialLog, trials: int) -> list[Tables]:
+    """Return the rows of all but the first so many trials of a log; perhaps of earlier ones, too."""
+    return [Tables(*block, trial_log.began, trial_log.objective) for block in trial_log.since(trials)]
 
 
 class Mirror:
@@ -96,8 +98,10 @@ class Mirror:
         self.busy_s = 0.0
         self.waited_s = 0.0
         self._writer = writer
-        self._tables: Tables | None = None
-        self._on_record: set[int] = set()  # the trials of these tables
+        self._waiting: deque[Tables] = deque()  # of trials of which some may have no child run
+        self._missing: set[int] = set()  # these
+        self._followed = 0  # trials on record
+        self._best: Mapping[Hashable, Any] = {}  # of them
         self._error: BaseException | None = None
         self._stopped = False
         self._news = threading.Condition()  # told when any of these has changed, or `behind`
@@ -106,7 +110,7 @@ class Mirror:
     @property
     def behind(self) -> int:
         """Trials on record that have no child run yet."""
-        return len(self._on_record - self._writer.shown)
+        return len(self._missing)
 
     def follow(self, trial_log: TrialLog) -> None:
         """Show the trial_log, whose tables are on disk, as it stands. Waits while many trials are behind.
@@ -115,8 +119,13 @@ class Mirror:
             Exception: what went wrong in the thread, as it was raised there. The tables are safe.
         """
         with self._news:
-            self._tables = tables_of(trial_log)
-            self._on_record = {trial.number for trial in trial_log.finished}
+            for tables in tables_since(trial_log, self._followed):
+                missing = set(tables.trials[Trials.TRIAL].tolist()) - self._writer.shown - self._missing
+                if missing:
+                    self._missing |= missing
+                    self._waiting.append(tables)
+            self._followed = len(trial_log.finished)
+            self._best = trial_log.best() or {}
             self._news.notify_all()
         self._wait(lambda: self.behind <= MOST_BEHIND)
         self._raise()
@@ -176,6 +185,7 @@ class Mirror:
                 began = time.thread_time()
                 with suppress(ServerAway):  # the tables are safe: again, when the server answers
                     self._write(tables)
+                    self._waiting.popleft()
                 self.busy_s += time.thread_time() - began
         except BaseException as error:  # raised again where the coordinator meets it
             with self._news:
@@ -183,29 +193,29 @@ class Mirror:
                 self._news.notify_all()
 
     def _next(self) -> Tables | None:
-        """Return the newest tables, once they have a trial without a child run; ``None``: stop."""
+        """Return the first tables with a trial that has no child run, once there are any; ``None``: stop."""
 
         def is_due() -> bool:
-            return self._stopped or (self.behind > 0 and not self._writer.away)
+            return self._stopped or (bool(self._waiting) and not self._writer.away)
 
         with self._news:
             while not self._news.wait_for(is_due, LOOK_S):
                 pass  # the server may answer again
-            return None if self._stopped else self._tables
+            return None if self._stopped else self._waiting[0]
 
     def _write(self, tables: Tables) -> None:
         """Log the best score so far first: as long as children are missing, it may be."""
-        from trainer.search.trial_log import best_row
-
-        best = best_row(tables.trials, tables.objective) or {}
+        with self._news:
+            best, on_record = self._best, self._followed
         columns = dict.fromkeys((tables.objective.leading.column, tables.objective.column))
         scores = {Metric.BEST + column: float(best.get(column, math.nan)) for column in columns}
-        self._writer.metrics(scores, step=len(tables.trials), wait=False)
+        self._writer.metrics(scores, step=on_record, wait=False)
         for child in children(tables.without(self._writer.shown)):
             if self._stopped:
                 return
             self._writer.trials([child])
             with self._news:
+                self._missing.discard(child.trial)
                 self._news.notify_all()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -105,8 +107,18 @@ def curves_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
+class Block(NamedTuple):
+    """Rows of TRIALS and CURVES of finished trials."""
+
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+
+
 class TrialLog:
     """All finished trials of a study, loaded ones and those added since.
+
+    What is asked after every step takes as long with many trials as with few; `trials`, `curves` and
+    `with_records` put the whole tables together.
 
     Args:
         trials, curves: tables of an earlier process, ``None`` for a new study. Trials that were running then
@@ -124,52 +136,91 @@ class TrialLog:
         objective: Objective = F1,
     ) -> None:
         self.objective = objective
-        self.finished = [] if trials is None else finished_trials(trials, objective)
+        self.finished: list[FinishedTrial] = []
         self.interrupted = [] if trials is None else _unfinished(trials)
-        numbers = [trial.number for trial in self.finished]
-        self.trials = _of_trials(trials, numbers)
-        self.curves = _of_trials(curves, numbers)
-        self.held_out = {number: one for number, one in (held_out or {}).items() if number in numbers}
+        self.held_out = dict(held_out or {})
+        self._candidates: list[FinishedTrial] = []  # the best trials of those before
+        self._states: Counter[str] = Counter()
+        self._best: pd.DataFrame | None = None  # one row of TRIALS
+        self._blocks: list[tuple[int, Block]] = []  # with the number of trials up to its end
+        spent_s = 0.0
+        if trials is not None:
+            ended = trials[trials[Trials.STATE] != "running"]
+            numbers = ended[Trials.TRIAL].tolist()
+            self._append(Block(ended, _of_trials(curves, numbers)))
+            spent_s = float(ended[Trials.FINISHED_S].max()) if numbers else 0.0
+            self.held_out = {number: one for number, one in self.held_out.items() if number in numbers}
         # the clock of a resumed study continues from its last trial
-        spent_s = float(self.trials[Trials.FINISHED_S].max()) if numbers else 0.0
         self.began = time.time() - spent_s
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """TRIALS of all finished trials, by number."""
+        return self.with_records(())[0]
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """CURVES of all finished trials."""
+        return self.with_records(())[1]
 
     def with_records(self, records: Sequence[TrialRecord]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return TRIALS, by number, and CURVES including these records, which may still be running."""
-        if not records:
-            return self.trials, self.curves
+        blocks = [block for _, block in self._blocks]
+        if len(blocks) > 1:
+            blocks = [_joined(blocks)]
+            self._blocks = [(len(self.finished), blocks[0])]
+        if records:
+            blocks.append(self.block_of(records))
+        trials, curves = _joined(blocks)
+        return trials.sort_values(Trials.TRIAL, ignore_index=True) if len(trials) else trials, curves
+
+    def block_of(self, records: Sequence[TrialRecord]) -> Block:
+        """Return the rows of some records."""
         trials = trials_frame(records, began=self.began)
-        if len(self.trials):
-            trials = pd.concat([self.trials, trials], ignore_index=True)
-        return (
-            trials.sort_values(Trials.TRIAL, ignore_index=True),
-            pd.concat([self.curves, curves_frame(records)], ignore_index=True),
-        )
+        trials = trials.sort_values(Trials.TRIAL, ignore_index=True) if len(trials) else trials
+        return Block(trials, curves_frame(records))
+
+    def since(self, trials: int) -> list[Block]:
+        """Return the rows of all but the first so many trials; perhaps of earlier ones, too."""
+        later = takewhile(lambda one: one[0] > trials, reversed(self._blocks))
+        return [block for _, block in later][::-1]
 
     def add(self, records: Sequence[TrialRecord]) -> None:
         """Add finished records."""
-        self.trials, self.curves = self.with_records(records)
-        numbers = [record.number for record in records]
-        self.finished += finished_trials(_of_trials(self.trials, numbers), self.objective) if records else []
+        if not records:
+            return
+        self._append(self.block_of(records))
         self.held_out |= {one.number: one.held_out_mc for one in records if one.held_out_mc is not None}
         if len(self.held_out) > LEAST_CANDIDATES:
             cells = next(iter(self.held_out.values())).size
-            kept = {trial.number for trial in best_trials(self.finished, cells=cells)}
+            self._candidates = best_trials(self._candidates, cells=cells)
+            kept = {trial.number for trial in self._candidates}
             self.held_out = {number: one for number, one in self.held_out.items() if number in kept}
+
+    def _append(self, block: Block) -> None:
+        new = finished_trials(block.trials, self.objective)
+        self.finished += new
+        self._candidates += new
+        self._states.update(trial.state for trial in new)
+        self._blocks.append((len(self.finished), block))
+        known = [] if self._best is None else [self._best]
+        found = _ranked(pd.concat([*known, block.trials], ignore_index=True), self.objective).head(1)
+        self._best = found if len(found) else self._best
 
     def count(self, state: str) -> int:
         """Number of trials in a state."""
-        return sum(trial.state == state for trial in self.finished)
+        return self._states[state]
 
     def best(self) -> dict[Hashable, Any] | None:
         """Return the row of TRIALS of the best completed trial, as `ranking` has it."""
-        return best_row(self.trials, self.objective) if len(self.trials) else None
+        return None if self._best is None else self._best.iloc[0].to_dict()
 
     def best_so_far(self, *, points: int) -> list[float]:
         """Return the best score so far by trial, thinned evenly to ``points`` with the last included."""
-        if not len(self.trials):
+        if not self.finished:
             return []
-        complete = self.trials[self.trials[Trials.STATE] == "complete"]
+        trials = self.trials
+        complete = trials[trials[Trials.STATE] == "complete"]
         score = complete.sort_values(Trials.FINISHED_S)[self.objective.column]
         best = (score.cummax() if self.objective.up else score.cummin()).to_numpy()
         index = np.unique(np.linspace(0, len(best) - 1, min(points, len(best))).round().astype(int))
@@ -204,15 +255,30 @@ def most_candidates(cells: int) -> int:
 def best_row(trials: pd.DataFrame, objective: Objective) -> dict[Hashable, Any] | None:
     """Return the row of TRIALS of the best completed trial: by score, then the lower loss, then the earlier
     one."""
-    complete = trials[trials[Trials.STATE] == "complete"]
-    ranked = complete.sort_values(
-        [objective.column, Trials.VAL_LOSS], ascending=[not objective.up, True], kind="stable"
-    )
+    ranked = _ranked(trials, objective)
     return None if ranked.empty else ranked.iloc[0].to_dict()
+
+
+def _ranked(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    complete = trials[trials[Trials.STATE] == "complete"]
+    return complete.sort_values(
+        [objective.column, Trials.VAL_LOSS, Trials.TRIAL], ascending=[not objective.up, True, True]
+    )
 
 
 def _of_trials(table: pd.DataFrame | None, numbers: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame() if table is None else table[table[Trials.TRIAL].isin(numbers)]
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    trials = [one.trials for one in blocks if len(one.trials)]
+    curves = [one.curves for one in blocks if len(one.curves)]
+    return Block(
+        pd.concat(trials, ignore_index=True) if trials else pd.DataFrame(),
+        pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(),
+    )
 
 
 def finished_trials(trials: pd.DataFrame, objective: Objective = F1) -> list[FinishedTrial]:

@@ -86,6 +86,16 @@ def read_artifact(client: MlflowClient, run: Run, artifact: str) -> bytes | None
         return Path(client.download_artifacts(run.info.run_id, artifact, beside)).read_bytes()
 
 
+def list_artifacts(client: MlflowClient, run: Run, artifact: str) -> list[str]:
+    """Return the names of what is in a folder of a run; [] where it is not logged."""
+    folder = local_folder(run.info.artifact_uri)
+    if folder is not None:
+        found = folder / artifact
+        return [path.name for path in found.iterdir() if path.name[0] != "."] if found.is_dir() else []
+    listed = client.list_artifacts(run.info.run_id, artifact)
+    return [entry.path.rpartition("/")[2] for entry in listed]
+
+
 def download(tracking_uri: str, artifact_uri: str, *, flag: str) -> Path:
     """Download ``models:/NAME/VERSION`` or ``runs:/RUN_ID/PATH`` to a folder that is deleted at exit.
 

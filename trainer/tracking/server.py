@@ -209,6 +209,11 @@ class Unsent:
         path = self.folder / artifact
         return path.read_bytes() if path.is_file() else None
 
+    def list_folder(self, artifact: str) -> list[str]:
+        """Return the names of what waits in a folder."""
+        path = self.folder / artifact
+        return [one.name for one in path.iterdir() if one.name[0] != "."] if path.is_dir() else []
+
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield them, the oldest first: what a table refers to was kept before it."""
         paths = [path for path in self.folder.rglob("*") if path.is_file() and path.name[0] != "."]

@@ -37,6 +37,7 @@ from trainer.tracking.client import (
     check_not_moved,
     connect,
     find_run,
+    list_artifacts,
     local_folder,
     open_experiment,
     parent_of,
@@ -175,6 +176,12 @@ class RunWriter:
             return waiting
         with nullcontext() if self._folder is not None else self._lock:
             return read_artifact(self._client, self._run, artifact)
+
+    def list_folder(self, artifact: str) -> list[str]:
+        """Return the names of what is logged in a folder, or waits for the server."""
+        waiting = [] if self._folder is not None else self._unsent.list_folder(artifact)
+        with nullcontext() if self._folder is not None else self._lock:
+            return sorted({*waiting, *list_artifacts(self._client, self._run, artifact)})
 
     def table(self, artifact: str, frame: pd.DataFrame) -> None:
         """Log a table as Parquet, replacing an earlier one of that name. Readers never see half of it."""

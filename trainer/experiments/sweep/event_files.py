@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch.utils.tensorboard import SummaryWriter
 
-    from trainer.experiments.child_runs import Tables
+    from trainer.search.trial_log import TrialLog
     from trainer.tracking.children import ChildRun
     from trainer.tracking.writer import RunWriter
 
@@ -50,15 +50,21 @@ class EventFiles:
 
     def __init__(self, folder: Path, *, study: str, run_id: str) -> None:
         self._folder = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', study)[:80]}-{run_id[:8]}"
+        self._written: set[int] | None = None  # trials; None: nobody has looked
+        self._followed = 0  # trials of the log
 
-    def follow(self, tables: Tables) -> None:
+    def follow(self, trial_log: TrialLog) -> None:
         """Write the trials that have no folder yet."""
-        from trainer.experiments.child_runs import children
+        from trainer.experiments.child_runs import children, tables_since
 
-        written = {int(path.name.rpartition("-")[2]) for path in self._folder.glob("trial-*")}
-        for child in children(tables.without(written), most_points=MOST_EPOCHS):
-            with self._new(f"trial-{child.trial:04d}") as writer:
-                _write_trial(writer, child)
+        if self._written is None:
+            self._written = {int(path.name.rpartition("-")[2]) for path in self._folder.glob("trial-*")}
+        for tables in tables_since(trial_log, self._followed):
+            for child in children(tables.without(self._written), most_points=MOST_EPOCHS):
+                with self._new(f"trial-{child.trial:04d}") as writer:
+                    _write_trial(writer, child)
+                self._written.add(child.trial)
+        self._followed = len(trial_log.finished)
 
     def map(self, run: RunWriter) -> None:
         """Write the vectors of the rows on the map, as logged, with labels and thumbnails."""

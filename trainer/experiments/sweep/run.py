@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from trainer.core.console import bar, say
 from trainer.core.stopwatch import Stopwatch
 from trainer.experiments.base import Figures, begin, recorded_identity
-from trainer.experiments.child_runs import Mirror, TrialExperiment, tables_of
+from trainer.experiments.child_runs import Mirror, TrialExperiment
 from trainer.experiments.inputs import encode_rows, encoder_settings, read_labelled_rows
+from trainer.experiments.study_tables import StudyTables
 from trainer.experiments.sweep.config import SweepConfig
 from trainer.experiments.sweep.event_files import EventFiles, check_event_files
 from trainer.experiments.sweep.feature_choice import FEATURES, choose_recipe
@@ -30,7 +31,7 @@ from trainer.experiments.sweep.trials import (
 )
 from trainer.experiments.sweep.validation import VALIDATION, Validation, folds_of, plan_validation
 from trainer.stats.objective import Objective, objective_named
-from trainer.tracking.schema import Artifact, Kind, Summary, Trials
+from trainer.tracking.schema import Kind, Summary, Trials
 
 # Heavy rooms (torch, transformers, Optuna, MLflow) are imported where they are entered, so that --help and
 # a mistyped path answer at once.
@@ -166,7 +167,7 @@ class Sweep(TrialExperiment[SweepConfig]):
 
     def finish(self, figures: Figures, writer: RunWriter) -> Figures:
         if (event_files := self.event_files(writer)) is not None:
-            event_files.follow(tables_of(self.trial_log))
+            event_files.follow(self.trial_log)
             event_files.map(writer)
             say(f"For TensorBoard: tensorboard --logdir {shlex.quote(str(self.config.tensorboard))}")
         if self.trials_per_s is None:
@@ -184,8 +185,6 @@ class Sweep(TrialExperiment[SweepConfig]):
 
     def search(self, writer: RunWriter) -> float:
         """Run the trials that are missing from the log; returns trials per second."""
-        from trainer.search.trial_log import write_answers
-
         config, trial_log = self.config, self.trial_log
         before = len(trial_log.finished)
         writer.budget(config.trials)
@@ -196,28 +195,20 @@ class Sweep(TrialExperiment[SweepConfig]):
             )
         with self.stopwatch.measure(TUNING):
             settings = search_settings(config, self.plan, self.folds)
-        started, written, kept = time.time(), 0.0, set(trial_log.held_out)
+        started, written, tables = time.time(), 0.0, StudyTables(writer, trial_log)
         event_files = self.event_files(writer)
         steps = run_trials(config, settings, self.space, self.folds, trial_log, self.stopwatch)
         with bar("Searching", "trials") as progress:
             for ended, running in steps:
                 with self.stopwatch.measure(RECORDING):
-                    # TRIALS is written last: a trial counts once it stands there
-                    if ended or time.time() - written > LIVE_EVERY_S:
-                        trials, curves = trial_log.with_records(running)
-                        writer.table(Artifact.CURVES, curves)
-                        if set(trial_log.held_out) != kept:
-                            writer.file(Artifact.HELD_OUT, write_answers(trial_log.held_out))
-                            kept = set(trial_log.held_out)
-                        writer.table(Artifact.TRIALS, trials)
+                    if ended or (tables.small and time.time() - written > LIVE_EVERY_S):
+                        tables.write(running)
                         written = time.time()
                     self.mirror.follow(trial_log)
                     if event_files is not None and ended:
-                        event_files.follow(tables_of(trial_log))
+                        event_files.follow(trial_log)
                 progress.update(len(trial_log.finished), config.trials, state_of(trial_log))
-        if trial_log.interrupted and len(trial_log.finished) == before:
-            # there was enough already, and nothing is under way any more
-            writer.table(Artifact.TRIALS, trial_log.trials)
+        tables.close()
         return (len(trial_log.finished) - before) / (time.time() - started)
 
 

@@ -1,0 +1,103 @@
+"""The record of a study: two tables, and, between two rewritings of large ones, the trials since.
+
+A trial counts once it stands in TRIALS, of the table or of a part of the log: that is written last. A table
+is rewritten after every step as long as it is small, later when it has grown by a sixteenth. So what a step
+writes does not grow with the trials on record, and what pages read lags by a sixteenth at most.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainer.tracking.schema import Artifact, Trials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from trainer.search.loop import TrialRecord
+    from trainer.search.trial_log import TrialLog
+    from trainer.tracking.writer import RunWriter
+
+SMALL = 256  # trials
+GROWTH = 16
+
+
+class StudyTables:
+    """Writes them.
+
+    Args:
+        trial_log: as it was read.
+    """
+
+    def __init__(self, writer: RunWriter, trial_log: TrialLog) -> None:
+        self._writer, self._log = writer, trial_log
+        self._in_tables = 0  # trials, also in the next two
+        self._in_parts = len(trial_log.finished)
+        self._kept = set(trial_log.held_out)
+        self._under_way = bool(trial_log.interrupted)  # whether running trials are on record
+
+    @property
+    def small(self) -> bool:
+        """Whether to write all trials takes next to nothing."""
+        return len(self._log.finished) <= SMALL
+
+    def write(self, running: Sequence[TrialRecord]) -> None:
+        """Put the finished trials on record, and the configurations of those that are running."""
+        finished = len(self._log.finished)
+        if self.small or (finished - self._in_tables) * GROWTH >= finished:
+            self._write_whole(running)
+        elif finished > self._in_parts:
+            self._write_part(running)
+        self._under_way = bool(running)
+
+    def close(self) -> None:
+        """Rewrite the tables where they lack trials, or tell of some that are not under way any more."""
+        if self._under_way or self._in_tables < len(self._log.finished):
+            self._write_whole(())
+
+    def _write_whole(self, running: Sequence[TrialRecord]) -> None:
+        trials, curves = self._log.with_records(running)
+        self._write(trials, curves, below="")
+        self._in_tables = self._in_parts = len(self._log.finished)
+
+    def _write_part(self, running: Sequence[TrialRecord]) -> None:
+        import pandas as pd
+
+        finished = len(self._log.finished)
+        blocks = self._log.since(self._in_parts)
+        curves = pd.concat([one.curves for one in blocks], ignore_index=True)
+        under_way = [self._log.block_of(running).trials] if running else []
+        trials = pd.concat([*(one.trials for one in blocks), *under_way], ignore_index=True)
+        self._write(trials, curves, below=f"{Artifact.LOG}/{finished}/")
+        self._in_parts = finished
+
+    def _write(self, trials: pd.DataFrame, curves: pd.DataFrame, *, below: str) -> None:
+        from trainer.search.trial_log import write_answers
+
+        self._writer.table(below + Artifact.CURVES, curves)
+        if set(self._log.held_out) != self._kept:
+            self._writer.file(Artifact.HELD_OUT, write_answers(self._log.held_out))
+            self._kept = set(self._log.held_out)
+        self._writer.table(below + Artifact.TRIALS, trials)
+
+
+def read(writer: RunWriter) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """Return TRIALS and CURVES as they are on record, with the trials that are in the log alone; ``None`` for
+    a new study."""
+    import pandas as pd
+
+    trials, curves = writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES)
+    if trials is None:
+        return None, None
+    in_table = int((trials[Trials.STATE] != "running").sum())
+    for number in sorted(int(name) for name in writer.list_folder(Artifact.LOG)):
+        name = f"{Artifact.LOG}/{number}"
+        more = writer.read_table(f"{name}/{Artifact.TRIALS}") if number > in_table else None
+        if more is None:  # in the table, or a process ended before it was complete
+            continue
+        ended = trials[trials[Trials.STATE] != "running"]
+        trials = pd.concat([ended, more], ignore_index=True)
+        curves = pd.concat([curves, writer.read_table(f"{name}/{Artifact.CURVES}")], ignore_index=True)
+    return trials, curves

@@ -512,6 +512,36 @@ def test_an_interrupted_sweep_is_labelled_and_resumes_to_the_exact_budget(
     assert sorted(int(child.data.tags[Tag.TRIAL]) for child in finished) == list(range(budget))
 
 
+@pytest.mark.slow
+@pytest.mark.kill
+def test_a_large_study_killed_between_two_rewritings_of_its_tables_goes_on_with_every_trial(
+    config: SweepConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = {"trainer.experiments.study_tables.SMALL": 4, "trainer.experiments.study_tables.GROWTH": 1}
+    flags = ["--data", config.data, "--trials", "2000", "--seeds", "2", "--at-once", "4", "--study", "study"]
+    flags += ["--device", "cpu", "--tracking-uri", config.tracking_uri, "--space", str(config.space)]
+    started = commands.start("trainer.sweep", *flags, folder=tmp_path, constants=large)
+    client = MlflowClient(config.tracking_uri)
+    experiment = first_commit(client)
+    parent = client.search_runs([experiment], f"tags.`{Tag.KIND}` = '{Kind.SWEEP}'")[0]
+    folder = folder_of(config.tracking_uri, parent.info.run_id)
+    while len(parts := sorted(folder.glob(f"{Artifact.LOG}/*/{Artifact.TRIALS}"))) < 3:
+        assert started.wait(0.05) is None, started.said()
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    written = [
+        pd.read_parquet(path).query("state != 'running'") for path in (folder / Artifact.TRIALS, *parts)
+    ]
+    done = pd.concat(written).drop_duplicates("trial").set_index("trial")["val_f1_macro"]
+    for name, value in large.items():
+        monkeypatch.setattr(name, value)
+    budget = len(done) + 9  # a whole crew may have been written since
+    run(dataclasses.replace(config, trials=budget, at_once=4))
+    trials = pd.read_parquet(folder / Artifact.TRIALS).set_index("trial")["val_f1_macro"]
+    assert sorted(trials.index) == list(range(budget))
+    pd.testing.assert_series_equal(trials[done.index], done)
+
+
 def first_commit(client: MlflowClient) -> str:
     """Wait until a trial is on record; returns the experiment's id."""
     for _ in range(2400):

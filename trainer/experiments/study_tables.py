@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.tracking.schema import Artifact, Trials
+from trainer.tracking.schema import Artifact, Curves, Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -91,13 +91,25 @@ def read(writer: RunWriter) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
     trials, curves = writer.read_table(Artifact.TRIALS), writer.read_table(Artifact.CURVES)
     if trials is None:
         return None, None
-    in_table = int((trials[Trials.STATE] != "running").sum())
+    in_table = trials[Trials.STATE] != "running"
+    parts = list(_parts(writer, after=int(in_table.sum())))
+    if not parts or curves is None:
+        return trials, curves
+    later = [part[Trials.STATE] != "running" for part, _ in parts]
+    ended = [trials[in_table], *(part[rows] for (part, _), rows in zip(parts, later, strict=True))]
+    under_way = parts[-1][0][~later[-1]]
+    known = curves[curves[Curves.TRIAL].isin(trials[Trials.TRIAL][in_table])]
+    return (
+        pd.concat([*ended, under_way], ignore_index=True),
+        pd.concat([known, *(one for _, one in parts)], ignore_index=True),
+    )
+
+
+def _parts(writer: RunWriter, *, after: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Yield the rows of TRIALS and CURVES in the parts of the log that go beyond so many finished trials."""
     for number in sorted(int(name) for name in writer.list_folder(Artifact.LOG)):
-        name = f"{Artifact.LOG}/{number}"
-        more = writer.read_table(f"{name}/{Artifact.TRIALS}") if number > in_table else None
-        if more is None:  # in the table, or a process ended before it was complete
-            continue
-        ended = trials[trials[Trials.STATE] != "running"]
-        trials = pd.concat([ended, more], ignore_index=True)
-        curves = pd.concat([curves, writer.read_table(f"{name}/{Artifact.CURVES}")], ignore_index=True)
-    return trials, curves
+        if number > after:
+            trials = writer.read_table(f"{Artifact.LOG}/{number}/{Artifact.TRIALS}")
+            curves = writer.read_table(f"{Artifact.LOG}/{number}/{Artifact.CURVES}")
+            if trials is not None and curves is not None:  # else a process ended before it was complete
+                yield trials, curves

@@ -87,24 +87,21 @@ def _score_columns(outcome: Outcome, objective: Objective, unit_error: float) ->
 
 def curves_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return CURVES in long form; NaN (a stopped seed, a diverged loss) has no row."""
-    frames = []
+    parts: dict[str, list[np.ndarray]] = {}
     for record in records:
         for name, values_se in record.outcome.curves.items():
             split, metric = SPLIT_AND_METRIC[name]
             seed, epoch = np.nonzero(np.isfinite(values_se))
-            frames.append(
-                pd.DataFrame(
-                    {
-                        Curves.TRIAL: np.int32(record.number),
-                        Curves.SEED: seed.astype(np.int16),
-                        Curves.EPOCH: (epoch + 1).astype(np.int16),
-                        Curves.SPLIT: split,
-                        Curves.METRIC: metric,
-                        Curves.VALUE: values_se[seed, epoch].astype(np.float32),
-                    }
-                )
-            )
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+            for column, values in {
+                Curves.TRIAL: np.full(len(seed), record.number, np.int32),
+                Curves.SEED: seed.astype(np.int16),
+                Curves.EPOCH: (epoch + 1).astype(np.int16),
+                Curves.SPLIT: np.full(len(seed), split, object),
+                Curves.METRIC: np.full(len(seed), metric, object),
+                Curves.VALUE: values_se[seed, epoch].astype(np.float32),
+            }.items():
+                parts.setdefault(column, []).append(values)
+    return pd.DataFrame({column: np.concatenate(values) for column, values in parts.items()})
 
 
 class Block(NamedTuple):

@@ -66,9 +66,13 @@ def histogram(rows: pd.DataFrame) -> pd.DataFrame:
 
 def said(row: Mapping[Any, Any]) -> str:
     """Format a row: ``5.12 → 6.03 (+0.91)``."""
+    return f"{text.quantity(row[TRUE])} → {with_error(row)}"
+
+
+def with_error(row: Mapping[Any, Any]) -> str:
+    """Format what is predicted of a row, and its error: ``6.03 (+0.91)``."""
     _, change = text.forms(in_units=True)
-    apart = change(row[ERROR]).replace("-", "−")
-    return f"{text.quantity(row[TRUE])} → {text.quantity(row[PREDICTED])} ({apart})"
+    return f"{text.quantity(row[PREDICTED])} ({change(row[ERROR])})".replace("-", "−")
 
 
 def as_points(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import text
 from dashboard.charts import comparison as charts
 from dashboard.frames import comparison
 from dashboard.frames import score_differences as frames
+from dashboard.frames.row_differences import row_differences
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import layout, state
+from dashboard.ui import layout, row_gallery, state
 from trainer.core.errors import InputError
 from trainer.stats.power import detectable_effect
 from trainer.tracking.compared_runs import RunAnswers, rows_of, usual_head
@@ -26,8 +28,11 @@ HOW = (
 )
 
 
-def show(picked: Sequence[RunInfo], base: int) -> list[str]:
+def show(picked: Sequence[RunInfo], base: int, samples: pd.DataFrame | None) -> list[str]:
     """Show the runs against the base. Returns how the runs are called.
+
+    Args:
+        samples: SAMPLES of the runs, for images.
 
     Raises:
         InputError: they cannot be compared.
@@ -45,7 +50,19 @@ def show(picked: Sequence[RunInfo], base: int) -> list[str]:
         if pair.verdict == "not significant" and missed:
             layout.sentence(missed)
     scores(pairs)
-    labels(pairs, names[base])
+    st.subheader("Compare two")
+    pair = choose_pair(pairs, names[base])
+    labels(pair, names[base])
+    places = names.index(pair.run), base
+    row_gallery.show(
+        lambda: row_differences(
+            [answers(picked[one], names[one]) for one in places],
+            [state.summary(picked[one]) for one in places],
+        ),
+        (pair.run, names[base]),
+        samples,
+        key=(versions, places),
+    )
     return names
 
 
@@ -88,16 +105,18 @@ def scores(pairs: Sequence[ScorePair]) -> None:
     layout.how(*HOW)
 
 
-def labels(pairs: Sequence[ScorePair], base: str) -> None:
-    """Label by label, of one run."""
-    if pairs[0].labels is None:
-        return
-    st.subheader("Label by label")
+def choose_pair(pairs: Sequence[ScorePair], base: str) -> ScorePair:
+    """The run and the base that the rest of the page is about."""
     by_name = {comparison.pair_name(pair.run, base): pair for pair in pairs}
-    name = next(iter(by_name))
-    if len(by_name) > 1:
-        name = st.selectbox("Runs", list(by_name), key="pair", bind="query-params", width=520)
-    pair = by_name[name]
+    return by_name[st.selectbox("Runs", list(by_name), key="pair", bind="query-params", width=520)]
+
+
+def labels(pair: ScorePair, base: str) -> None:
+    """Label by label, of one run."""
+    if pair.labels is None:
+        return
+    name = comparison.pair_name(pair.run, base)
+    st.subheader("Label by label")
     frame = frames.labels(pair)
     if frame.empty:
         layout.empty("No label has rows with it and rows without it here.", ":material/filter_alt_off:")

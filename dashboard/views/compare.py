@@ -151,7 +151,7 @@ def show(picked: list[RunInfo], base: int) -> None:
 def show_scores(picked: list[RunInfo], base: int) -> None:
     """Runs of numbers, or of several labels per image."""
     try:
-        names = score_comparison.show(picked, base)
+        names = score_comparison.show(picked, base, images_of(picked))
     except InputError as error:
         layout.empty(text.plain(error, longest=800), PAGE.shortcode)
         settings(picked, comparison.run_names([info.name for info in picked], picked))

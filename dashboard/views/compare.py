@@ -9,11 +9,12 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.charts import comparison as charts
-from dashboard.frames import comparison
+from dashboard.frames import comparable_runs, comparison
 from dashboard.frames import trials as trial_frames
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo, on_same_rows
 from dashboard.ui import disagreement, head_comparison, layout, score_comparison, state
+from dashboard.ui.compare_link import RUNS
 from dashboard.ui.pages import COMPARE as PAGE
 from trainer.core.errors import InputError
 from trainer.tracking.compared_runs import (
@@ -22,12 +23,12 @@ from trainer.tracking.compared_runs import (
     compared,
     differing,
 )
-from trainer.tracking.schema import Artifact, RunState, Samples
+from trainer.tracking.schema import Artifact, Samples
 
-RUNS, BASE = "runs", "base"  # of the address: ids joined by commas, and one of them
+BASE = "base"  # of the address: id of one of the runs
 PICKED, PICKED_BASE = "runs-compared", "base-compared"  # of the session
-MOST = 6
 TAG = "#0b5c93"  # in the dark theme the accent colour is too light for white words
+NEW_LINE = "  \n"  # in Markdown
 COMMAND = "python -m trainer.compare RUN RUN"
 
 
@@ -49,13 +50,17 @@ def main() -> None:
                 "have the same test rows. In the terminal:",
                 COMMAND,
             )
+            warn(left_out(infos))
             return
         st.header(PAGE.title)
         picked = pick(infos)
         if len(picked) < 2:
+            warn(left_out(infos))
             layout.empty("Choose two runs or more.", PAGE.shortcode)
             return
-        show(picked, pick_base(picked))
+        base = pick_base(picked)
+        warn([*left_out(infos), *comparable_runs.on_other_data(picked, picked[base])])
+        show(picked, base)
     except StoreProblem as problem:
         layout.trouble(problem)
 
@@ -65,24 +70,51 @@ def comparable() -> list[RunInfo]:
     found = [info for info in state.sweeps() if info.ours] + [
         info for kind in comparison.OF_METHODS for info in state.of_kind(kind)
     ]
-    ended = [info for info in found if info.state == RunState.DONE]
+    ended = [info for info in found if comparable_runs.is_comparable(info)]
     return sorted(ended, key=lambda info: info.started.timestamp() if info.started else 0, reverse=True)
+
+
+def named() -> list[str]:
+    """Ids of the runs that the address names."""
+    return [one for one in st.query_params.get(RUNS, "").split(",") if one]
+
+
+def left_out(infos: list[RunInfo]) -> list[str]:
+    """A sentence for each run that the address names in vain, and for such a baseline. Raises
+    `StoreProblem`."""
+    taken = {info.run_id for info in infos}
+    asked, base = named(), st.query_params.get(BASE)
+    said: list[str] = []
+    if len(asked) > comparable_runs.MOST or not taken.issuperset(asked):
+        every = {info.run_id: info for info in (*state.every_run(), *infos)}
+        archived = {info.run_id: info for info in state.every_run(archived=True)}
+        said = comparable_runs.not_compared(asked, every, archived)
+    if base and base not in taken.intersection(asked):
+        said.append(
+            f"The baseline {text.plain(base, longest=40)} of the address is not compared here. The first "
+            "run takes its place."
+        )
+    return said
+
+
+def warn(said: list[str]) -> None:
+    """Say what is not as the address asks, or not alike in all runs."""
+    if said:
+        st.warning(NEW_LINE.join(said), icon=":material/link_off:")
 
 
 def pick(infos: list[RunInfo]) -> list[RunInfo]:
     """Which runs are compared, kept in the address."""
     by_id = {info.run_id: info for info in infos}
     if RUNS in st.query_params:
-        named = [one for one in st.query_params[RUNS].split(",") if one]
-        asked = [one for one in dict.fromkeys(named) if one in by_id][:MOST]
-        if len(asked) < len(named):
-            st.toast("A run in the address cannot be compared, or is not here.", icon=":material/link_off:")
+        asked = [one for one in dict.fromkeys(named()) if one in by_id][: comparable_runs.MOST]
     else:
         first = by_id.get(st.session_state.get(state.RUN, ""), infos[0])
         alike = [*on_same_rows(infos, first), *(one for one in infos if one.data == first.data)]
         others = [info for info in alike if info is not first]  # with corrected labels it is other data
         chosen = {info.run_id for info in [first, *others][:2]}
         asked = [info.run_id for info in infos if info.run_id in chosen][::-1]  # the older is the baseline
+        st.query_params[RUNS] = ",".join(asked)
     if st.session_state.get(PICKED) != asked:
         st.session_state[PICKED] = asked
     st.html(f"<style>.st-key-{PICKED} :has(> span[title]) {{background-color: {TAG} !important}}</style>")
@@ -91,20 +123,27 @@ def pick(infos: list[RunInfo]) -> list[RunInfo]:
         list(by_id),
         format_func=lambda run_id: layout.run_label(by_id[run_id]),
         key=PICKED,
-        max_selections=MOST,
-        on_change=lambda: st.query_params.update({RUNS: ",".join(st.session_state[PICKED])}),
+        max_selections=comparable_runs.MOST,
+        on_change=repicked,
     )
-    st.query_params[RUNS] = ",".join(st.session_state[PICKED])
     return [by_id[one] for one in st.session_state[PICKED]]
+
+
+def repicked() -> None:
+    """Put other runs into the address; a baseline that is no longer among them leaves it."""
+    ids = st.session_state[PICKED]
+    st.query_params[RUNS] = ",".join(ids)
+    if st.query_params.get(BASE) not in ids:
+        st.query_params.pop(BASE, None)
 
 
 def pick_base(picked: list[RunInfo]) -> int:
     """Which of them the others are compared with, kept in the address. Returns its place."""
     ids = [info.run_id for info in picked]
     asked = st.query_params.get(BASE)
-    asked = asked if asked in ids else ids[0]
-    if st.session_state.get(PICKED_BASE) != asked:
-        st.session_state[PICKED_BASE] = asked
+    base = asked if asked in ids else ids[0]
+    if st.session_state.get(PICKED_BASE) != base:
+        st.session_state[PICKED_BASE] = base
     labels = {info.run_id: layout.run_label(info) for info in picked}
     st.selectbox(
         "Baseline",
@@ -114,7 +153,8 @@ def pick_base(picked: list[RunInfo]) -> int:
         width=520,
         on_change=lambda: st.query_params.update({BASE: st.session_state[PICKED_BASE]}),
     )
-    st.query_params[BASE] = st.session_state[PICKED_BASE]
+    if not asked:
+        st.query_params[BASE] = base
     return ids.index(st.session_state[PICKED_BASE])
 
 
@@ -164,9 +204,8 @@ def compare(picked: list[RunInfo], base: int) -> Compared:
     """Compare the runs. Raises InputError where that cannot be."""
     read = [answers(info) for info in picked]
     names = comparison.run_names([one.name for one in read], picked)
-    runs = [
-        RunAnswers(name, one.table, info.data) for name, one, info in zip(names, read, picked, strict=True)
-    ]
+    # without their data, of which `comparable_runs.on_other_data` tells
+    runs = [RunAnswers(name, one.table) for name, one in zip(names, read, strict=True)]
     return Compared(picked, names, compared(runs, base=base))
 
 

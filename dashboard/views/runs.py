@@ -8,14 +8,13 @@ from typing import Any
 import streamlit as st
 
 from dashboard import text
-from dashboard.frames import comparison, run_list
+from dashboard.frames import run_list
 from dashboard.runs import run_editor
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
-from dashboard.ui import layout, run_controls, state
+from dashboard.ui import compare_link, layout, run_controls, state
 from dashboard.ui.pages import (
     ABLATION,
-    COMPARE,
     CURVES,
     DATA_QUALITY,
     ENCODERS,
@@ -26,7 +25,7 @@ from dashboard.ui.pages import (
 )
 from dashboard.ui.pages import RUNS as PAGE
 from trainer.core.locations import default_tracking_uri
-from trainer.tracking.schema import SWEEP_KINDS, Kind, RunState
+from trainer.tracking.schema import Kind
 
 MOST_HIGH = 560  # pixels of the table
 LONGEST_NOTE, LONGEST_NAME = 5000, 200  # characters
@@ -115,19 +114,12 @@ def links(picked: list[RunInfo], *, archived: bool) -> None:
             page, parameter = PAGES.get(info.kind, OF_SWEEPS)
             asked = {parameter: info.run_id}
             st.page_link(page.file, label="Open it", icon=page.shortcode, query_params=asked)
-        comparable = [info.run_id for info in picked if is_comparable(info)]
-        if len(comparable) > 1 and not archived:
-            asked = {"runs": ",".join(comparable[::-1])}  # the older is the baseline
-            st.page_link(COMPARE.file, label="Compare them", icon=COMPARE.shortcode, query_params=asked)
+        if not archived:
+            compare_link.show(picked)
         if len(picked) == 1 and default_tracking_uri().startswith("http"):
             (info,) = picked
             address = f"{default_tracking_uri()}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
             st.link_button("In MLflow", address, icon=":material/open_in_new:")
-
-
-def is_comparable(info: RunInfo) -> bool:
-    """Whether the page Compare takes a run."""
-    return info.state is RunState.DONE and info.kind in (*SWEEP_KINDS, *comparison.OF_METHODS)
 
 
 def actions(picked: list[RunInfo], *, archived: bool) -> None:

@@ -75,7 +75,7 @@ def test_ticked_runs_lead_to_their_comparison(
     watched = Watched(browser, dashboard.shows(tracking_uri))
     page = watched.open("runs")
     tick(page, 0, 1)
-    page.get_by_role("link", name="Compare them").click()
+    page.get_by_role("link", name="Compare 2 runs").click()
     page.get_by_text("Settings that differ").first.wait_for(timeout=WITHIN_MS)
     assert all(run_id in page.url for run_id in ids)
     watched.check()

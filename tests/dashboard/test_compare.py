@@ -11,7 +11,10 @@ from mlflow import MlflowClient
 from streamlit.testing.v1 import AppTest
 
 from dashboard import text
-from dashboard.frames import comparison, score_differences
+from dashboard.frames import comparable_runs, comparison, score_differences
+from dashboard.runs import run_editor
+from dashboard.runs.run_info import Figures, RunInfo
+from dashboard.runs.store import Store
 from tests.support import synthetic_answers, synthetic_comparison, synthetic_labels, synthetic_runs
 from tests.support.pages import Showing, active, charts, open_page, words
 from tests.support.synthetic_runs import HOSTILE
@@ -20,7 +23,17 @@ from trainer.stats.objective import F1
 from trainer.stats.paired_bootstrap import holm
 from trainer.tracking.compared_runs import RunAnswers, answers_of, compared, rows_of
 from trainer.tracking.compared_scores import ScorePair, compared_scores
-from trainer.tracking.schema import PARAM_PREFIX, Artifact, Curves, Kind, Methods, Predictions, Trials
+from trainer.tracking.schema import (
+    PARAM_PREFIX,
+    Artifact,
+    Curves,
+    Kind,
+    Methods,
+    Predictions,
+    RunState,
+    Tag,
+    Trials,
+)
 
 PAGE = "views/compare.py"
 
@@ -37,6 +50,15 @@ def two_that_disagree(uri: str) -> tuple[str, str]:
         synthetic_answers.sweep(uri, study=study, seed=seed, rows=120)
         for seed, study in enumerate(("first", "second"))
     )
+
+
+def info(name: str) -> RunInfo:
+    """A finished sweep."""
+    known = dict.fromkeys(("experiment", "data", "digest", "encoder", "command", "stopped", "error"), "")
+    return RunInfo(
+        run_id=name, name=name, kind=Kind.SWEEP, state=RunState.DONE, study=name, figures=Figures(),
+        started=None, duration_s=None, artifact_uri="", ended_ms=None, **known,
+    )  # fmt: skip
 
 
 def table(uri: str, run_id: str, artifact: str) -> pd.DataFrame:
@@ -81,10 +103,70 @@ def test_without_an_address_the_newest_two_on_the_same_rows_are_shown(showing: S
     assert app.query_params["runs"] == f"{first},{second}"
 
 
-@pytest.mark.parametrize("runs", ["gone", "gone,also-gone", ","])
-def test_an_address_of_runs_that_are_not_here_is_survived(showing: Showing, runs: str) -> None:
+@pytest.mark.parametrize(("runs", "named"), [("gone", 1), ("gone,also-gone", 2), (",", 0)])
+def test_an_address_of_runs_that_are_not_here_names_each(showing: Showing, runs: str, named: int) -> None:
     showing(two)
-    assert "Choose two runs or more." in words(open_page(PAGE, runs=runs))
+    said = words(open_page(PAGE, runs=runs))
+    assert "Choose two runs or more." in said
+    assert said.count("is not among the newest 500 of this store") == named
+
+
+def unfit(uri: str) -> list[str]:
+    """Ids of two runs that can be compared, and of six that cannot, each for another reason."""
+    archived = synthetic_runs.sweep(uri, study="put away")
+    run_editor.archive(Store(uri), [archived])
+    return [
+        *two(uri),
+        archived,
+        *(synthetic_runs.sweep(uri, study=state, state=state) for state in ("live", "interrupted", "failed")),
+        synthetic_runs.foreign(uri, name="theirs"),
+        synthetic_runs.extraction(uri, name="measured"),
+    ]
+
+
+def test_each_run_of_the_address_that_cannot_be_compared_is_named_with_the_reason(showing: Showing) -> None:
+    ids = showing(unfit)
+    app = opened(*ids, base=ids[2])
+    (warning,) = app.warning
+    reasons = {
+        "put away": "is archived",
+        "live": "is still running",
+        "interrupted": "was interrupted",
+        "failed": "failed before",
+        "theirs": "by another program",
+        "measured": "of the kind extraction",
+    }
+    assert len(warning.value.split("\n")) == len(reasons) + 1
+    for (name, reason), said in zip(reasons.items(), warning.value.split("\n"), strict=False):
+        assert f"**{name}**" in said
+        assert reason in said
+    assert f"The baseline {ids[2]} of the address" in warning.value
+    assert "second vs first: macro-F1" in words(app)
+    assert app.query_params["runs"] == ",".join(ids)  # a colleague reads the same
+    app.multiselect("runs-compared").set_value([ids[1], ids[0]]).run()
+    assert not app.warning
+    assert app.query_params["base"] == ids[1]
+
+
+def test_runs_beyond_the_most_that_are_compared_are_named() -> None:
+    infos = {f"run {i}": info(f"run {i}") for i in range(comparable_runs.MOST + 2)}
+    said = comparable_runs.not_compared(list(infos), infos, {})
+    assert [one.partition(" (")[0] for one in said] == ["**run 6**", "**run 7**"]
+    (more,) = comparable_runs.not_compared([f"gone {i}" for i in range(20)], {}, {})[
+        comparable_runs.MOST_NAMED :
+    ]
+    assert more == "12 more runs of the address cannot be compared."
+
+
+def test_a_run_of_other_data_is_named(showing: Showing) -> None:
+    def other(uri: str) -> tuple[str, str]:
+        ids = two(uri)
+        MlflowClient(uri).set_tag(ids[1], Tag.DATA, "corrected")
+        return ids
+
+    (warning,) = opened(*showing(other)).warning
+    assert warning.value.startswith("**second**")
+    assert "read other data (corrected) than **first**" in warning.value
 
 
 def test_a_fusion_is_compared_by_the_method_chosen_on_validation_rows(showing: Showing) -> None:

@@ -17,12 +17,13 @@ from dashboard.frames.run_list import STAR, STATE_MARKS
 from dashboard.runs.artifacts import StoreProblem
 from dashboard.runs.run_info import RunInfo
 from dashboard.runs.store import NEWEST
-from dashboard.ui import headline, layout, leaderboard, state
+from dashboard.ui import compare_link, headline, layout, leaderboard, state
 from dashboard.ui.pages import COMPARE, HOME, RUNS
 from trainer.core.locations import default_tracking_uri, without_password
 from trainer.stats.objective import F1, Objective
 from trainer.tracking.schema import Ablated, Ablation, Artifact, Kind, RunState, Trials
 
+OPENED = "run"  # column in which the opened run is framed
 BEST = 15  # rows of the leaderboard
 ABLATIONS = 20  # listed: each costs a read
 SCORE = 140  # pixels of a column with an interval
@@ -63,27 +64,28 @@ def lists_height(infos: list[RunInfo], others: list[RunInfo]) -> int:
 
 
 def sweep_table(shown_below: str) -> None:
-    """One line per run; a click opens it below, and on every page."""
+    """One line per run; a click opens it below, and on every page. Ticked ones can be compared."""
     infos = state.sweeps()
     # Not the run shown below: after a click that is the run before, and a table that is told to select it
     # would answer with another click.
     chosen = state.chosen(infos).run_id
     ids = [info.run_id for info in infos]
     key = layout.key_of_rows("sweeps", ids)
-    rows = [ids.index(chosen)]
-    if key not in st.session_state or st.session_state[key]["selection"]["rows"] != rows:
-        st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    before = st.session_state[key]["selection"] if key in st.session_state else {"rows": [], "cells": []}
+    if [row for row, _ in before["cells"]] != [ids.index(chosen)]:
+        cells = [(ids.index(chosen), OPENED)]
+        st.session_state[key] = {"selection": {"rows": list(before["rows"]), "columns": [], "cells": cells}}
 
     def opened() -> None:
-        picked = st.session_state[key]["selection"]["rows"]
-        if picked:
-            state.choose(ids[picked[0]])
+        clicked = st.session_state[key]["selection"]["cells"]
+        if clicked:
+            state.choose(ids[clicked[0][0]])
 
-    layout.room("room-of-sweeps", layout.table_height(len(infos))).dataframe(
+    picked = layout.room("room-of-sweeps", layout.table_height(len(infos))).dataframe(
         sweep_rows(infos),
         key=key,
         on_select=opened,
-        selection_mode="single-row-required",
+        selection_mode=["multi-row", "single-cell"],
         hide_index=True,
         placeholder="–",
         column_config=SWEEP_COLUMNS,
@@ -92,9 +94,10 @@ def sweep_table(shown_below: str) -> None:
         st.rerun()  # the rest of the page, and the sidebar, are about another run now
     shown = f"The newest {NEWEST} runs" if len(infos) == NEWEST else text.count(len(infos), "run")
     store = text.plain(without_password(default_tracking_uri()), longest=120)
-    layout.sentence(f"{shown} in {store}. Click a row to open it.")
+    layout.sentence(f"{shown} in {store}. Click a row to open it; tick rows to compare them.")
+    ticked = [infos[row] for row in sorted(picked["selection"]["rows"]) if row < len(infos)]
     with st.container(horizontal=True):
-        if len(infos) > 1:
+        if not compare_link.show(ticked) and len(infos) > 1:
             st.page_link(COMPARE.file, label="Compare it with another run", icon=COMPARE.shortcode)
         st.page_link(RUNS.file, label="All kinds of runs", icon=RUNS.shortcode)
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.commands.test_sweep import QUICK, features_file, first_commit
 from tests.support import synthetic_answers, synthetic_runs
 from tests.support.browser import settle
-from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched
+from tests.support.browsing import CHART, MAIN, WITHIN_MS, Watched, open_row
 from tests.support.paths import REPO
 from trainer.tracking.schema import HEARTBEAT_LOST_S, Artifact, Kind, Predictions, Tag
 
@@ -45,9 +45,7 @@ def test_the_worst_confusion_of_a_sweep_is_found_from_home_lit_in_the_map_and_th
     watched = Watched(browser, address)
     page = watched.open("")
     main = page.locator(MAIN)
-    table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-    assert table is not None
-    page.mouse.click(table["x"] + 15, table["y"] + 2.5 * table["height"] / 3)  # a header and two rows
+    open_row(page, 1)
     expect(page.get_by_role("heading", name="mine", exact=True)).to_be_visible(timeout=WITHIN_MS)
     settle(page)  # the links to the other pages carry the choice once all is drawn
 

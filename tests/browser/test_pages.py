@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.support import synthetic_runs
 from tests.support.browser import Dashboard, serving
-from tests.support.browsing import CHART, WITHIN_MS, Watched
+from tests.support.browsing import CHART, WITHIN_MS, Watched, open_row
 from tests.support.trained_sweep import DemoSweep
 from trainer.tracking.schema import Artifact
 
@@ -86,10 +86,7 @@ def test_a_click_in_the_table_opens_that_sweep_on_every_page(browser: Browser, s
     watched = Watched(browser, served.address)
     page = watched.open(f"?run={served.newer}")
     expect(page.get_by_role("heading", name="newer", exact=True)).to_be_visible()
-    table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-    assert table is not None
-    row = table["height"] / 5  # a header and four rows
-    page.mouse.click(table["x"] + 15, table["y"] + 2.5 * row)
+    open_row(page, 1)
     expect(page.get_by_role("heading", name="older", exact=True)).to_be_visible(timeout=WITHIN_MS)
     assert f"run={served.older}" in page.url
     page.get_by_role("link", name="Confusion matrix", exact=True).click()

@@ -8,20 +8,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support import synthetic_runs
 from tests.support.browser import Dashboard, settle
-from tests.support.browsing import WITHIN_MS, Watched
+from tests.support.browsing import WITHIN_MS, Watched, tick
 from trainer.tracking.schema import Tag
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-TICK, FIRST_ROW, ROW = 15, 50, 31  # pixels: where boxes to tick are, and how far rows are apart
-
-
-def tick(page: Page, *rows: int) -> None:
-    """Tick rows of the list."""
-    box = page.get_by_test_id("stDataFrame").first.bounding_box()
-    assert box is not None
-    for row in rows:
-        page.mouse.click(box["x"] + TICK, box["y"] + FIRST_ROW + row * ROW)
-        settle(page)
 
 
 def press(page: Page, name: str) -> None:

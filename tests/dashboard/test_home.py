@@ -51,6 +51,25 @@ def test_the_list_draws_the_best_so_far_of_sweeps_and_of_nothing_else(
     assert sparks["other"] is None
 
 
+def test_ticked_runs_lead_to_their_comparison_and_unfinished_ones_do_not(showing: Showing) -> None:
+    def three(uri: str) -> list[str]:
+        states = ("done", "done", "live")
+        return [synthetic_runs.sweep(uri, state=state, started=1e9 + i) for i, state in enumerate(states)]
+
+    older, newer, _ = showing(three)
+    app = open_page("views/home.py", run=newer)
+    assert "tick rows to compare them" in words(app)
+    for rows, label in (([0, 1, 2], "Compare 2 runs"), ([0, 1], "Compare it with another run")):
+        key = "sweeps-" + app.dataframe[0].proto.id.rpartition("-sweeps-")[2]
+        app.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": [(1, "run")]}}
+        app.run()
+        (link,) = (one.proto for one in app.get("page_link") if one.proto.label.startswith("Compare "))
+        assert link.label == label
+        assert (f"runs={older}%2C{newer}" in link.query_string) == (len(rows) == 3)
+        assert ("Tick two finished runs" in words(app)) == (len(rows) == 2)
+    assert app.query_params["run"] == newer  # ticks open nothing
+
+
 def test_scores_have_the_name_of_the_objective_of_their_sweep(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ CHART = "[data-testid=stVegaLiteChart] :is(canvas, svg.marks)"
 MAIN = "[data-testid=stMain]"
 EMPTY = "_stcore/health"  # answers with a word
 WITHIN_MS = 60_000  # what a person would wait for at most; a busy machine is slow
+TICK, CELL = 15, 150  # pixels from the left edge of a table: its boxes to tick, and a cell
+FIRST_ROW, ROW = 50, 31  # pixels from its upper edge, and between rows
 LIST_MS = 10_000  # how long a list that was clicked may take to open
 
 
@@ -28,6 +30,24 @@ def choose(page: Page, box: str, option: str) -> None:
             continue
         return
     raise AssertionError(f"the list {box!r} never showed {option!r}")
+
+
+def tick(page: Page, *rows: int) -> None:
+    """Tick rows of the first table whose rows have boxes."""
+    for row in rows:
+        _click_row(page, row, TICK)
+
+
+def open_row(page: Page, row: int) -> None:
+    """Click into a row of the first table."""
+    _click_row(page, row, CELL)
+
+
+def _click_row(page: Page, row: int, across: int) -> None:
+    box = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + across, box["y"] + FIRST_ROW + row * ROW)
+    settle(page)
 
 
 class Watched:

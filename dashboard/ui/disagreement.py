@@ -102,7 +102,7 @@ def pick(found: Disagreement) -> tuple[str, str]:
         st.session_state[ROWS] = 1
         st.session_state[REDRAWN] = st.session_state.get(REDRAWN, 0) + 1
 
-    name = f"{text.clean(found.other, longest=30)} → {text.clean(found.one, longest=30)}"
+    name = f"{text.plain(found.other, longest=30)} → {text.plain(found.one, longest=30)}"
     picked = st.selectbox(name, list(found.listed), key=PICKED, bind="query-params", on_change=forget)
     return found.listed[picked]
 

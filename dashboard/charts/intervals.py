@@ -26,7 +26,7 @@ def verdicts() -> alt.Color:
         "says:N",
         title=None,
         scale=alt.Scale(domain=VERDICTS, range=[GREEN, RED, GREY]),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="top", columns=alt.ExprRef(f"windowSize()[0] < 600 ? 1 : {len(VERDICTS)}")),
     )
 
 

@@ -48,8 +48,8 @@ def on_other_data(picked: Sequence[RunInfo], base: RunInfo) -> list[str]:
     """Return a sentence, as Markdown, for each run whose rows or labels are not exactly those of the base."""
     same = on_same_rows(list(picked), base)
     return [
-        f"{_called(one)} read other data ({_data(one)}) than {_called(base)} ({_data(base)}). Test rows of "
-        "the same name are paired."
+        f"{_called(one)} read other data ({_data(one)}) than {_called(base)} ({_data(base)}). Only test rows "
+        "of the same name can be paired."
         for one in picked
         if one not in same
     ]

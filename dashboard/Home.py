@@ -11,13 +11,13 @@ if str(ROOT) not in sys.path:  # streamlit puts only this file's folder there
 
 import streamlit as st  # noqa: E402
 
-from dashboard.ui import enlarged_images, navigation, offline, run_permission, sidebar, state  # noqa: E402
+from dashboard.ui import navigation, offline, page_style, run_permission, sidebar, state  # noqa: E402
 from dashboard.ui.pages import HOME, PAGES, title_of  # noqa: E402
 
 offline.stay_offline()
 st.set_page_config(page_title="Headroom", page_icon=str(ROOT / "dashboard" / "icon.svg"), layout="wide")
 navigation.headings()
-enlarged_images.fill_screen()
+page_style.use()
 about = state.glimpsed()
 objective = about.objective if about else None
 page = st.navigation(

@@ -27,7 +27,6 @@ from trainer.tracking.schema import Artifact, Samples
 
 BASE = "base"  # of the address: id of one of the runs
 PICKED, PICKED_BASE = "runs-compared", "base-compared"  # of the session
-TAG = "#0b5c93"  # in the dark theme the accent colour is too light for white words
 NEW_LINE = "  \n"  # in Markdown
 COMMAND = "python -m trainer.compare RUN RUN"
 
@@ -117,7 +116,6 @@ def pick(infos: list[RunInfo]) -> list[RunInfo]:
         st.query_params[RUNS] = ",".join(asked)
     if st.session_state.get(PICKED) != asked:
         st.session_state[PICKED] = asked
-    st.html(f"<style>.st-key-{PICKED} :has(> span[title]) {{background-color: {TAG} !important}}</style>")
     st.multiselect(
         "Runs",
         list(by_id),

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import NamedTuple
 
-import pandas as pd
 import pytest
-from mlflow import MlflowClient
 from playwright.sync_api import Browser, expect
 
 from dashboard.frames.predictions import BEST
-from tests.support import synthetic_answers, synthetic_runs
+from tests.support import synthetic_answers
 from tests.support.browser import Dashboard, settle
 from tests.support.browsing import MAIN, WITHIN_MS, Watched, tick
-from trainer.tracking.schema import Artifact, Predictions, Samples
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-HARD = "a blurred drawing"  # caption of the rows that the older sweep has wrong
 
 
 class Served(NamedTuple):
@@ -31,25 +26,7 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def runs(module_store: str) -> tuple[str, str]:
-    """Two sweeps of the same rows with other answers; in the older one blurred drawings are hard."""
-    older, newer = (
-        synthetic_answers.sweep(
-            module_store, study=study, seed=seed, rows=300, started=time.time() - 5000 + 1000 * seed
-        )
-        for seed, study in enumerate(("older", "newer"))
-    )
-    folder = synthetic_runs.folder_of(MlflowClient(module_store).get_run(older).info.artifact_uri)
-    answered = pd.read_parquet(folder / Artifact.PREDICTIONS)
-    tested = answered[(answered[Predictions.HEAD] == BEST) & (answered[Predictions.SPLIT] == "test")]
-    hard = tested[Predictions.SAMPLE_ID].head(15)
-    is_hard = answered[Predictions.SAMPLE_ID].isin(hard)
-    answered.loc[is_hard & (answered[Predictions.LABEL] == "class 2"), Predictions.PRED] = "class 3"
-    answered.loc[is_hard & (answered[Predictions.LABEL] != "class 2"), Predictions.PRED] = "class 2"
-    answered.to_parquet(folder / Artifact.PREDICTIONS)
-    samples = pd.read_parquet(folder / Artifact.SAMPLES)
-    samples.loc[samples[Samples.SAMPLE_ID].isin(hard), Samples.CAPTION] = HARD
-    samples.to_parquet(folder / Artifact.SAMPLES)
-    return older, newer
+    return synthetic_answers.pair(module_store)
 
 
 @pytest.fixture

@@ -8,22 +8,25 @@ from playwright.sync_api import Browser
 from tests.support import hostile_store
 from tests.support.browser import Dashboard
 from tests.support.browsing import Watched
-from tests.support.hostile_store import PICTURE, SCRIPT
+from tests.support.hostile_store import PICTURE, SCRIPT, Sprung
 
 pytestmark = pytest.mark.browser
 
-MORE = ("curves", "hyperparameters", "embeddings", "ablation", "tryit", "quality", "search")
+MORE = (
+    *("curves", "hyperparameters", "embeddings", "ablation", "tryit", "quality", "search"),
+    *("compare", "runs", "start"),
+)
+ASKED = ("run", "trial", "runs", "base", "pair", "said", "only", "slice", "find", "data")  # of many pages
 PAGES = ["", "confusion", *(pytest.param(path, marks=pytest.mark.slow) for path in MORE)]
 
 
 @pytest.fixture(scope="module")
-def sprung(module_store: str) -> str:
-    """Id of the sweep that is named by a trap."""
+def sprung(module_store: str) -> Sprung:
     return hostile_store.spring(module_store)
 
 
 @pytest.fixture
-def trapped(dashboard: Dashboard, module_store: str, sprung: str) -> tuple[str, str]:
+def trapped(dashboard: Dashboard, module_store: str, sprung: Sprung) -> tuple[str, Sprung]:
     return dashboard.shows(module_store), sprung
 
 
@@ -31,11 +34,12 @@ def trapped(dashboard: Dashboard, module_store: str, sprung: str) -> tuple[str, 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_full_of_traps_renders_and_springs_none(
     browser: Browser,
-    trapped: tuple[str, str],
+    trapped: tuple[str, Sprung],
     path: str,
 ) -> None:
-    address, run_id = trapped
-    for query in ("", f"?run={run_id}", f"?run={SCRIPT}&trial={SCRIPT}&label={PICTURE}&colour={SCRIPT}"):
+    address, (named, other) = trapped
+    wild = "&".join(f"{name}={SCRIPT}" for name in ASKED)
+    for query in ("", f"?run={named}&runs={other},{named}", f"?{wild}&label={PICTURE}&colour={SCRIPT}"):
         watched = Watched(browser, address)
         page = watched.open(path + query)
         assert page.locator("[data-testid=stHeading]").count()

@@ -85,7 +85,7 @@ def test_a_report_is_whole_without_a_network(
 
 
 def test_a_report_full_of_traps_springs_none(offline: Opened, tracking_uri: str, tmp_path: Path) -> None:
-    run_id = hostile_store.spring(tracking_uri)
+    run_id = hostile_store.spring(tracking_uri).named
     methods = synthetic_comparison.run(tracking_uri, Kind.ENCODERS, hostile=synthetic_runs.HOSTILE)
     for one in (run_id, methods):
         check(offline, written(tracking_uri, tmp_path, one))

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 from dashboard.runs import launcher
 from dashboard.runs.launcher import ALLOWED
 from dashboard.runs.store import Store
+from tests.support.accessibility import check
 from tests.support.browser import serving
 from tests.support.browsing import Watched
 from trainer.tracking.schema import Artifact, RunState
@@ -50,6 +51,8 @@ def test_a_sweep_is_started_stopped_resumed_and_finished_to_the_exact_budget(
         assert len(launcher.jobs(home)) == 1
         page.get_by_role("button", name="Stop").click()
         page.get_by_text("Stopped; finished trials are saved").wait_for(timeout=WORK_MS)
+        check(page)
+        page.set_viewport_size({"width": 1400, "height": 1000})
         (info,) = store.every()
         assert info.state is RunState.INTERRUPTED
         before = store.table(info.run_id, Artifact.TRIALS)

@@ -204,6 +204,18 @@ def test_hostile_names_act_on_nothing(showing: Showing) -> None:
     assert "](javascript" not in active(words(app))
 
 
+def test_hostile_names_above_lists_act_on_nothing(showing: Showing) -> None:
+    def hostile(uri: str) -> tuple[str, ...]:
+        names = (f"{HOSTILE} one", "[link](http://evil.example)")
+        return tuple(
+            synthetic_answers.sweep(uri, study=study, seed=seed, rows=120) for seed, study in enumerate(names)
+        )
+
+    labels = [box.label for box in opened(*showing(hostile)).selectbox]
+    assert any("evil" in label for label in labels)
+    assert all("evil.example" not in active(label) for label in labels)
+
+
 def test_the_distribution_of_trial_scores_reaches_one() -> None:
     frame = pd.DataFrame({"done": [1, 2, 3], "best": [0.2, 0.5, 0.5], "score": [0.2, 0.5, 0.5]})
     assert comparison.searches({"a": frame})["share"].tolist() == pytest.approx([1 / 3, 1, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.support import synthetic_runs
 from trainer.tracking.schema import Artifact, Predictions, Samples, Summary
 
 HEADS = ("best", "best linear")
+HARD = "a blurred drawing"  # caption of the rows that the older sweep of a `pair` has wrong
 
 
 def sweep(
@@ -61,6 +63,27 @@ def sweep(
     summary = json.loads((folder / Artifact.SUMMARY).read_text())
     (folder / Artifact.SUMMARY).write_text(json.dumps(summary | {Summary.CLASSES: names}))
     return run_id
+
+
+def pair(tracking_uri: str, *, rows: int = 300) -> tuple[str, str]:
+    """Two finished sweeps of the same rows with other answers, "older" and "newer"; in the older one 15 test
+    rows with the caption `HARD` are wrong."""
+    older, newer = (
+        sweep(tracking_uri, study=study, seed=seed, rows=rows, started=time.time() - 5000 + 1000 * seed)
+        for seed, study in enumerate(("older", "newer"))
+    )
+    folder = synthetic_runs.folder_of(MlflowClient(tracking_uri).get_run(older).info.artifact_uri)
+    answered = pd.read_parquet(folder / Artifact.PREDICTIONS)
+    tested = (answered[Predictions.HEAD] == HEADS[0]) & (answered[Predictions.SPLIT] == "test")
+    hard = answered.loc[tested, Predictions.SAMPLE_ID].head(15)
+    is_hard = answered[Predictions.SAMPLE_ID].isin(hard)
+    wrong = answered[Predictions.LABEL].map(lambda label: "class 3" if label == "class 2" else "class 2")
+    answered[Predictions.PRED] = answered[Predictions.PRED].where(~is_hard, wrong)
+    answered.to_parquet(folder / Artifact.PREDICTIONS)
+    samples = pd.read_parquet(folder / Artifact.SAMPLES)
+    samples.loc[samples[Samples.SAMPLE_ID].isin(hard), Samples.CAPTION] = HARD
+    samples.to_parquet(folder / Artifact.SAMPLES)
+    return older, newer
 
 
 def answers(rows: int, names: list[str], seed: int) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from dashboard.runs.store import Store
 from tests.support import synthetic_answers, synthetic_comparison, synthetic_labels, synthetic_runs
 from tests.support.pages import Showing, active, charts, open_page, words
 from tests.support.synthetic_runs import HOSTILE
+from trainer.core.errors import InputError
 from trainer.core.locations import default_tracking_uri
 from trainer.stats.objective import F1
 from trainer.stats.paired_bootstrap import holm
@@ -344,6 +345,17 @@ def test_the_p_value_of_numbers_is_corrected_for_all_runs_and_tells_the_verdict(
     read = score_differences.as_read(pairs)
     assert read["score"].tolist() == ["R²", "MAE", "RMSE"] * 2
     assert read["of baseline"].nunique() == 3
+
+
+def test_runs_of_numbers_that_cannot_be_paired_are_named() -> None:
+    base = numbers("base", 1)
+    rows = {name: f"elsewhere {name}" for name in base.table[Predictions.SAMPLE_ID]}
+    elsewhere = RunAnswers("elsewhere", base.table.replace({Predictions.SAMPLE_ID: rows}))
+    with pytest.raises(InputError, match="elsewhere and base share no test row"):
+        compared_scores([base, elsewhere], [{}] * 2, base=0)
+    classes = RunAnswers("classes", base.table.drop(columns=Predictions.NUMBER))
+    with pytest.raises(InputError, match="classes and base predict different things"):
+        compared_scores([base, classes], [{}] * 2, base=0)
 
 
 def test_labels_come_least_likely_by_chance_first_and_without_those_that_no_row_has() -> None:

@@ -119,7 +119,7 @@ def test_what_does_not_go_together_is_named(tmp_path: Path, quick: dict[str, Any
         hr.load_dataset(ready(tmp_path, "whole"), labels=LABELS)
     numbers = hr.run_sweep(features_of(tmp_path, "number"), **quick)
     labels = hr.run_sweep(features_of(tmp_path, "labels"), **quick)
-    with pytest.raises(hr.InputError, match="The runs predict different things"):
+    with pytest.raises(hr.InputError, match="predict different things"):
         hr.compare(numbers, labels)
     with pytest.raises(hr.InputError, match="no row in the split 'all'"):
         numbers.answers("all")

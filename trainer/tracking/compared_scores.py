@@ -130,14 +130,14 @@ def paired_answers(
     kinds = [next((one for one in TRUTH if one in frame), None) for frame in frames]
     if None in kinds or len(set(kinds)) > 1:
         raise InputError(
-            "The runs predict different things: compare two runs of classes, two of numbers, or two of "
-            "several labels per image."
+            f"{' and '.join(names)} predict different things: compare two runs of classes, two of numbers, "
+            "or two of several labels per image."
         )
     said_as = str(kinds[0])
     runs = [RunAnswers(name, frame) for name, frame in zip(names, frames, strict=True)]
     rows = shared_rows(runs, truth=TRUTH[said_as])
     if not len(rows[0]):
-        raise InputError("The two runs share no test row: compare runs on the same data.")
+        raise InputError(f"{' and '.join(names)} share no test row: compare runs on the same data.")
     unit_n = next((one[Predictions.UNIT].to_numpy() for one in rows if Predictions.UNIT in one), None)
     unit_n = np.arange(len(rows[0])) if unit_n is None else unit_n
     if said_as == Predictions.NUMBER:

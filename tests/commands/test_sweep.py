@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pickle
@@ -226,7 +227,10 @@ def test_images_are_encoded_once_and_the_second_run_makes_no_encoder_call(
     assert second["test_accuracy"] == first["test_accuracy"]
     assert second["mlflow_run_id"] != first["mlflow_run_id"]
     folder = folder_of(config.tracking_uri, second["mlflow_run_id"])
-    assert pd.read_parquet(folder / Artifact.SAMPLES)["thumbnail"].notna().all()
+    samples = pd.read_parquet(folder / Artifact.SAMPLES)
+    assert samples["thumbnail"].notna().all()
+    hashes = {hashlib.sha256(file.read_bytes()).hexdigest() for file in (tmp_path / "images").rglob("*.png")}
+    assert set(samples["content_hash"]) == hashes
 
 
 def test_one_seed_has_an_interval_over_rows_and_the_figures_stay_json(config: SweepConfig) -> None:

@@ -100,8 +100,8 @@ class DataConfig(CommonConfig):
     drop_duplicates: bool = False
     """Keep one row per duplicated image, preferring the test row."""
     corrections: Path | None = None
-    """CSV of corrected labels, as the dashboard writes it: sample_id, old, new, action (relabel, drop or
-    keep). Splits stay as they are; test rows keep their labels."""
+    """CSV of corrected labels, as the dashboard writes it: sample_id, old, new, action (relabel, drop, keep
+    or undo). Splits stay as they are; test rows keep their labels."""
     correct_test: bool = False
     """Also correct the labels of test rows. Scores are then not comparable with those before."""
     label_conflicts: Literal["warn", "drop", "refuse"] = "warn"

@@ -109,6 +109,16 @@ def with_bits(manifest: Manifest, bits: int, *, rows: Sequence[int] | None = Non
     return replace(manifest, images=tuple(images), content=tuple(content), digest=digest, bits=bits)
 
 
+def stored_hashes(manifest: Manifest, rows: Sequence[int]) -> list[str]:
+    """Return the SHA-256 hex of each row's image as it is stored, also where its content address says by
+    which bits it is read; those change with other images of the data."""
+    images = manifest.images
+    return [
+        image.content if images and isinstance(image := images[row], ScaledImage) else manifest.content[row]
+        for row in rows
+    ]
+
+
 def with_bits_of_head(manifest: Manifest, bits: int | None, *, cache_file: Path) -> Manifest:
     """Return the rows as a head or other images read theirs; with their own bits where these had no 16-bit
     images, so that ``bits`` is None."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.core.text import HIGH, LOW
+from trainer.data.bit_depth import stored_hashes
 from trainer.data.duplicates import unit_numbers
 from trainer.stats.share_cut import shares_cut
 from trainer.tracking.schema import Duplicates, Images, Predictions, Projection, Quarantine, Samples
@@ -117,6 +118,7 @@ def samples(
             Samples.GROUP: [manifest.group[row] for row in rows],
             Samples.CORRUPTED: [None if known is None else known[row] for row in rows],
             Samples.THUMBNAIL: thumbnails,
+            Samples.CONTENT_HASH: stored_hashes(manifest, rows),
             Samples.FIELD: _fields(None if field_n6 is None else field_n6[list(rows)], len(rows)),
         }
     )

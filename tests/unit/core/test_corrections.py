@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.paths import REPO
-from trainer.core.corrections import Action, Correction, append, latest, overruled, read
+from trainer.core.corrections import (
+    Action,
+    Correction,
+    append,
+    last_save,
+    latest,
+    overruled,
+    read,
+    saved_as,
+    standing,
+    undo,
+)
 from trainer.core.errors import InputError
 
 HEADER = "sample_id,old,new,action,who,when,why\n"
@@ -36,7 +47,7 @@ def test_what_is_written_is_read_back(
     names: list[str], why: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("corrections") / "c.csv"
-    written = [relabel(name, "dog")._replace(why=why) for name in names]
+    written = [relabel(name, "dog")._replace(why=why, content_hash=name) for name in names]
     append(path, written[:1])
     append(path, written[1:])
     assert read(path) == written
@@ -73,6 +84,7 @@ def test_two_people_at_once_lose_no_row(tmp_path: Path) -> None:
         (HEADER + "1.png,cat,dog,remove,,,\n", "line 2: 'remove' is no action; use relabel, drop, keep"),
         (HEADER + "1.png,cat,,relabel,,,\n", "line 2: relabel needs a new label"),
         (HEADER + "1.png,cat,dog,drop,,,\n", "line 2: drop takes no new label"),
+        (HEADER + "1.png,cat,,undo,,,\n", "line 2: there is nothing to undo about '1.png'"),
         (HEADER + '"1.png,cat\n', "is no CSV"),
     ],
 )
@@ -89,3 +101,45 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(HEADER.encode() + "é".encode("latin-1"))
     with pytest.raises(InputError, match="Expected a CSV in UTF-8"):
         read(tmp_path / "latin.csv")
+
+
+def test_a_file_of_before_has_no_hashes_and_gets_the_column_with_the_next_row(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(HEADER + "1.png,cat,dog,relabel,Ann,2026-11-30,\n")
+    (before,) = read(path)
+    assert (before.sample_id, before.content_hash) == ("1.png", "")
+    append(path, [Correction("2.png", "cat", "", Action.DROP, content_hash="abc")])
+    assert path.read_text().splitlines()[0] == "sample_id,content_hash,old,new,action,who,when,why"
+    assert [one.content_hash for one in read(path)] == ["", "abc"]
+    assert read(path)[0] == before
+
+
+def test_undo_lets_the_row_before_count_again(tmp_path: Path) -> None:
+    path, first, second = tmp_path / "c.csv", relabel("1", "dog"), relabel("1", "owl")
+    append(path, [first._replace(when="10:00"), second._replace(when="11:00")])
+    for when, counts in (("11:00", "dog"), ("10:00", None)):
+        assert undo(path, second._replace(when=when), who="a", when="12:00") == 1
+        assert {name: one.new for name, one in latest(read(path)).items()} == (
+            {"1": counts} if counts else {}
+        )
+    assert undo(path, second._replace(when="11:00"), who="a", when="13:00") == 0  # it was already
+    assert len(read(path)) == 4  # nothing that was written is lost
+    assert standing(read(path)) == []
+
+
+def test_what_somebody_else_has_corrected_since_is_not_undone(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    mine = [relabel(name, "dog", "a")._replace(when="10:00") for name in ("1", "2")]
+    theirs = relabel("1", "owl", "b")._replace(when="10:01")
+    append(path, [*mine, theirs])
+    assert last_save(read(path)) == [theirs]
+    assert last_save(read(path), among={saved_as(mine[0])}) == [mine[1]]
+    assert undo(path, mine[0], who="a", when="10:02") == 1
+    assert {name: one.new for name, one in latest(read(path)).items()} == {"1": "owl"}
+
+
+def test_who_undid_it_overruled_another_and_not_himself() -> None:
+    mine = relabel("1", "dog", "a")
+    taken_back, by_other = (mine._replace(new="", action=Action.UNDO, who=who) for who in ("a", "b"))
+    assert overruled([mine, by_other]) == [(mine, by_other)]
+    assert overruled([mine, taken_back, relabel("1", "owl", "b")]) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.core.corrections import Action, Correction, append
+from trainer.core.corrections import Action, Correction, append, undo
 from trainer.core.errors import InputError
 from trainer.data.corrected_labels import corrected
 from trainer.data.manifest import Columns, Manifest, build_manifest
@@ -76,7 +76,8 @@ def test_what_is_already_so_in_the_data_is_no_contradiction(tmp_path: Path) -> N
 
 
 def test_who_was_overruled_is_said(tmp_path: Path) -> None:
-    path = file(tmp_path, RELABEL._replace(who="Ann"), DROP._replace(sample_id="0.png", who="Bob"))
+    of_bob = DROP._replace(sample_id="0.png", who="Bob", when="11:00")
+    path = file(tmp_path, RELABEL._replace(who="Ann", when="10:00"), of_bob)
     _, said = corrected(pets(), path, test_too=False)
     assert said[-1] == "'0.png': relabel 'dog' by Ann was overruled, drop by Bob counts."
 
@@ -84,7 +85,7 @@ def test_who_was_overruled_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        (RELABEL._replace(sample_id="gone.png"), "names 1 image that pets does not have, such as 'gone.png'"),
+        (RELABEL._replace(sample_id="gone.png"), "names 1 image that pets does not have: 'gone.png'. Is it"),
         (RELABEL._replace(new="dgo"), "'dgo', which is no class of pets. Is 'dog' meant?"),
         (RELABEL._replace(new="whale"), "'whale', which is no class of pets. Its classes: 'cat', 'dog'."),
         (DROP._replace(old="dog"), "had the label 'dog' when it was corrected, and has 'cat' now"),
@@ -94,3 +95,61 @@ def test_what_does_not_fit_the_data_is_named(row: Correction, told: str, tmp_pat
     with pytest.raises(InputError) as refused:
         corrected(pets(), file(tmp_path, row), test_too=False)
     assert told in str(refused.value)
+
+
+def test_what_was_undone_changes_nothing(tmp_path: Path) -> None:
+    path = file(tmp_path, RELABEL._replace(when="10:00"), RELABEL._replace(when="11:00", new="cat"))
+    undo(path, RELABEL._replace(when="11:00"), who="", when="12:00")
+    undo(path, RELABEL._replace(when="10:00"), who="", when="13:00")
+    same, said = corrected(pets(), path, test_too=False)
+    assert (labels(same), same.digest) == (labels(pets()), pets().digest)
+    assert said == [f"Corrections of {path}: 0 relabelled, 0 dropped."]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (
+            (RELABEL, DROP._replace(sample_id="0.png")),
+            "relabel 'dog' by nobody named, and drop by nobody named",
+        ),
+        ((RELABEL._replace(who="Ann"), RELABEL._replace(new="cat", who="Bob")), "neither says when"),
+        (
+            (RELABEL._replace(when="9:00"), RELABEL._replace(new="", action=Action.KEEP, when="9:00")),
+            "at 9:00",
+        ),
+    ],
+)
+def test_rows_that_contradict_each_other_are_refused_by_name(
+    rows: tuple[Correction, ...], told: str, tmp_path: Path
+) -> None:
+    path = file(tmp_path, *rows)
+    with pytest.raises(InputError) as refused:
+        corrected(pets(), path, test_too=False)
+    assert "two rows disagree about '0.png'" in str(refused.value)
+    assert told in str(refused.value)
+
+
+def test_a_later_row_contradicts_nothing_and_neither_does_the_same_once_more(tmp_path: Path) -> None:
+    path = file(tmp_path, RELABEL, RELABEL, DROP._replace(sample_id="0.png", when="10:00"))
+    after, _ = corrected(pets(), path, test_too=False)
+    assert "0.png" not in labels(after)
+
+
+def test_another_image_under_the_same_name_is_refused_with_where_the_corrected_one_is(tmp_path: Path) -> None:
+    """The manifest of these tests has names for hashes."""
+    right = RELABEL._replace(content_hash="0.png")
+    after, _ = corrected(pets(), file(tmp_path, right), test_too=False)
+    assert labels(after)["0.png"] == "dog"
+    append(tmp_path / "c.csv", [DROP._replace(content_hash="elsewhere")])
+    with pytest.raises(InputError) as refused:
+        corrected(pets(), tmp_path / "c.csv", test_too=False)
+    assert "1 row of pets has another image than when corrected: '2.png'. Correct again" in str(refused.value)
+    append(tmp_path / "c.csv", [DROP._replace(content_hash="3.png", when="10:00")])
+    with pytest.raises(InputError, match=r"The image of '2\.png' is '3\.png' now"):
+        corrected(pets(), tmp_path / "c.csv", test_too=False)
+    append(tmp_path / "c.csv", [DROP._replace(sample_id="old.png", content_hash="1.png")])
+    with pytest.raises(
+        InputError, match=r"does not have: 'old\.png'\. The image of 'old\.png' is '1\.png' now"
+    ):
+        corrected(pets(), tmp_path / "c.csv", test_too=False)

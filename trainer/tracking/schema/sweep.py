@@ -116,6 +116,10 @@ class Samples:
     GROUP = "group"  # "" where there is none
     CORRUPTED = "spoiled_how"  # known corruption of the row, "" for clean, null for unknown
     THUMBNAIL = "thumbnail"  # WebP bytes, null where the data has no images
+    CONTENT_HASH = (
+        "content_hash"  # SHA-256 hex of the image's bytes as stored; without images of the vector's.
+    )
+    # Corrections of labels take it along; older runs have no such column
     FIELD = (
         "field_of_view"  # six float32: left, top, right, bottom of what the (first) encoder sees, as shares
     )

@@ -27,9 +27,9 @@ LINES = "lines"  # column, if there is one, of lists of texts: a line each, in t
 
 
 def with_images(rows: pd.DataFrame, samples: pd.DataFrame | None) -> pd.DataFrame:
-    """Rows with the ``caption``, the ``thumbnail`` and, of newer runs, the ``field_of_view`` that SAMPLES
-    keeps of them; "" and null where it keeps none. No row is lost."""
-    kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.FIELD]
+    """Rows with the ``caption``, the ``thumbnail`` and, of newer runs, the ``content_hash`` and the
+    ``field_of_view`` that SAMPLES keeps of them; "" and null where it keeps none. No row is lost."""
+    kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.CONTENT_HASH, Samples.FIELD]
     bare = rows.drop(columns=[name for name in kept[1:] if name in rows])
     if samples is None:
         return bare.assign(**{Samples.CAPTION: "", Samples.THUMBNAIL: None})

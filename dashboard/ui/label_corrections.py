@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 import shlex
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,7 @@ from dashboard import text
 from dashboard.frames import predictions as prediction_frames
 from dashboard.runs.run_info import RunInfo
 from dashboard.runs.sweep_command import in_this_store
-from dashboard.ui import layout, run_controls, state
+from dashboard.ui import label_review, layout, run_controls, state
 from dashboard.ui.run_permission import why_not
 from trainer.core import corrections
 from trainer.core.corrections import Action, Correction
@@ -25,6 +24,9 @@ from trainer.core.locations import folder_beside_store
 from trainer.tracking.schema import Predictions, Samples
 
 FOLDER = "corrections"  # beside the store
+TITLE = "Correct these labels"
+BY_KEY = "One by one, with keys"
+OPEN = "-labels-open"  # ends the name of what says whether the labels of a gallery are being corrected
 DROP = "✕ drop the image"
 KEEP = "✓ keep the label"
 CHANGE = "correct label"
@@ -48,32 +50,70 @@ def beside_store(info: RunInfo, folder: str) -> Path:
     return folder_beside_store() / folder / f"{stem}-{hashlib.sha256(info.data.encode()).hexdigest()[:8]}.csv"
 
 
-def show(
-    info: RunInfo, rows: pd.DataFrame, classes: list[str], *, key: str, when_opened: bool = False
-) -> None:
-    """Offer another label for each row or for all, or to drop them.
+def show(info: RunInfo, rows: pd.DataFrame, classes: list[str], *, key: str) -> None:
+    """Offer another label for each row or for all, or to drop them: in a table, or one by one with keys.
+
+    Nothing is sent before it is opened, and opening it closes the others of the page: a key is of one.
 
     Args:
         rows: ``sample_id, label, pred`` and ``thumbnail``.
         classes: names of the classes.
         key: unique on the page.
-        when_opened: send the rows only once they are asked for.
     """
     path = file_of(info)
     if state.read_only() or (rows.empty and not path.exists()):
         return
-    how = {"on_change": "rerun", "key": f"{key}-open"} if when_opened else {}
-    with st.expander("Correct these labels", icon=":material/edit:", **how) as opened:  # type: ignore[arg-type]
-        if when_opened and not opened.open:
-            return
-        try:
-            written = corrections.read(path) if path.exists() else []
-        except InputError as error:
-            layout.sentence(text.plain(error, longest=600))
-            return
-        if not rows.empty:
+    name = f"{key}{OPEN}"
+    with st.expander(
+        TITLE, icon=":material/edit:", key=name, on_change=_close_others, args=(name,)
+    ) as opened:
+        if opened.open:
+            _opened(info, path, rows, classes, key)
+
+
+def _close_others(name: str) -> None:
+    for other in [*st.session_state]:
+        if str(other).endswith(OPEN) and other != name:
+            st.session_state[other] = False
+
+
+@st.fragment
+def _opened(info: RunInfo, path: Path, rows: pd.DataFrame, classes: list[str], key: str) -> None:
+    try:
+        written = corrections.read(path) if path.exists() else []
+    except InputError as error:
+        layout.sentence(text.plain(error, longest=600))
+        return
+    by_key = False
+    if not rows.empty:
+        by_key = _switched(key)
+        if by_key:
+            label_review.show(path, rows, written, classes, key=key)
+            with st.container(horizontal=True):
+                _signed(key)
+        else:
             _offered(path, rows, corrections.latest(written), classes, key)
-        _on_record(info, path, written, key)
+    _on_record(info, path, written, key, undo=not by_key)
+
+
+def _switched(key: str) -> bool:
+    """Offer to go on one by one, or back to the table; returns whether it is one by one. A button, as keys
+    rest while a switch has the focus."""
+    name = f"{key}-by-key"
+    by_key = bool(st.session_state.get(name))
+    label, icon = ("Table", ":material/table:") if by_key else (BY_KEY, ":material/keyboard:")
+
+    def switch() -> None:
+        st.session_state[name] = not by_key
+
+    st.button(label, icon=icon, key=f"{name}-{by_key}", on_click=switch)
+    return by_key
+
+
+def _signed(key: str) -> tuple[str, str]:
+    """Ask for a name and a reason."""
+    who = st.text_input("Your name", key=f"{key}-who", width=180)
+    return who, st.text_input("Why", key=f"{key}-why", width=260)
 
 
 def _offered(
@@ -93,8 +133,7 @@ def _offered(
     )
     changed = _edited(rows, known, words, of_rows, for_all)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        who = st.text_input("Your name", key=f"{key}-who", width=180)
-        why = st.text_input("Why", key=f"{key}-why", width=260)
+        who, why = _signed(key)
         label = f"Save {text.count(len(changed), 'correction')}"
         if st.button(label, key=f"{key}-save", disabled=not changed, type="primary"):
             _save(path, [one._replace(who=who, why=why) for one in changed], key)
@@ -133,7 +172,7 @@ def _edited(
             CHANGE: st.column_config.SelectboxColumn(CHANGE, options=[*shown, DROP, KEEP], width="medium"),
         },
     )
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    when = label_review.now()
     found = []
     chosen = [*edited[CHANGE], *([for_all] * (len(every) - len(rows)))]
     for row, old, after in zip(every.to_dict("records"), before, chosen, strict=True):
@@ -141,9 +180,7 @@ def _edited(
         if isinstance(after, str) and after not in (old, None if old else own):
             action = {DROP: Action.DROP, KEEP: Action.KEEP, own: Action.KEEP}.get(after, Action.RELABEL)
             new = shown[after] if action is Action.RELABEL else ""
-            found.append(
-                Correction(row[Predictions.SAMPLE_ID], row[Predictions.LABEL], new, action, when=now)
-            )
+            found.append(label_review.correction(row, action, new)._replace(when=when))
     return found
 
 
@@ -161,30 +198,26 @@ def _address(thumbnail: object) -> str | None:
 
 
 def _save(path: Path, changed: list[Correction], key: str) -> None:
-    try:
-        corrections.append(path, changed)
-    except (InputError, OSError) as error:
-        st.error(text.plain(error, longest=400), icon=":material/error:")
+    if problem := label_review.saved(path, changed):
+        st.error(problem, icon=":material/error:")
         return
     st.session_state[f"{key}-saved"] = st.session_state.get(f"{key}-saved", 0) + 1
     st.toast(f"{text.count(len(changed), 'correction')} saved.", icon=":material/check:")
     st.rerun()
 
 
-def _on_record(info: RunInfo, path: Path, written: list[Correction], key: str) -> None:
+def _on_record(info: RunInfo, path: Path, written: list[Correction], key: str, *, undo: bool) -> None:
     """Say what is on record, offer to take the last save back, and show the command that trains with it."""
     known = corrections.latest(written)
     if not written:
         return
     dropped = sum(one.action is Action.DROP for one in known.values())
-    last = [one for one in written if one.when == written[-1].when and one.action is not Action.KEEP]
     layout.sentence(
         f"On record: {len(known) - dropped:,} relabelled, {dropped:,} dropped, in "
         f"{text.plain(path, longest=200)}. Test rows keep their labels unless you add --correct-test."
     )
-    if last and st.button(f"Undo the last save ({text.count(len(last), 'correction')})", key=f"{key}-undo"):
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        _save(path, [one._replace(new="", action=Action.KEEP, when=now) for one in last], key)
+    if undo:
+        _undo(path, corrections.last_save(written), key)
     if known:
         words, study = retraining(info, path)
         st.code(shlex.join(words), language=None, wrap_lines=True)
@@ -195,6 +228,20 @@ def _on_record(info: RunInfo, path: Path, written: list[Correction], key: str) -
         if exported := export(info, path):
             layout.sentence("For a corrected copy of the data's own table:")
             st.code(exported, language=None, wrap_lines=True)
+
+
+def _undo(path: Path, last: list[Correction], key: str) -> None:
+    """Offer to undo the last save, whoever made it: the button is of this save alone."""
+    if not last:
+        return
+    by = f" by {text.plain(last[0].who, longest=40)}" if last[0].who else ""
+    label = f"Undo the last save ({text.count(len(last), 'correction')}{by})"
+    if st.button(label, key=layout.key_of_rows(f"{key}-undo", last[0])):
+        if problem := label_review.undone(path, last[0], st.session_state.get(f"{key}-who", "")):
+            st.error(problem, icon=":material/error:")
+            return
+        st.session_state[f"{key}-saved"] = st.session_state.get(f"{key}-saved", 0) + 1
+        st.rerun()
 
 
 def retraining(info: RunInfo, path: Path) -> tuple[list[str], str]:

@@ -399,8 +399,10 @@ def points(projection: pd.DataFrame, samples: pd.DataFrame, predictions: pd.Data
     told = [*NUMBERS, number_frames.AWAY, COUNTED, label_frames.LOG_LOSS]
     told = [name for name in told if name in predictions]
     answers = predictions[["sample_id", "label", "pred", "confidence", "split", *told]]
-    kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.GROUP]
-    seen = samples[kept].assign(**{CORRUPTION: samples.get(Samples.CORRUPTED)})
+    kept = [Samples.SAMPLE_ID, Samples.CAPTION, Samples.THUMBNAIL, Samples.GROUP, Samples.CONTENT_HASH]
+    seen = samples[[name for name in kept if name in samples]].assign(
+        **{CORRUPTION: samples.get(Samples.CORRUPTED)}
+    )
     numbered = projection.reset_index(drop=True).rename_axis("number").reset_index()
     frame = numbered.merge(answers, on="sample_id").merge(seen, on="sample_id", how="left")
     frame["outcome"] = (frame["label"] == frame["pred"]).map({True: CORRECT, False: WRONG})
@@ -835,7 +837,7 @@ def tools(there: Map, found: pd.DataFrame) -> None:
     tagging.show(there.info, found, key="selected-tags")
     if not there.of_numbers and not there.of_labels:
         classes = state.summary(there.info).get(Summary.CLASSES) or []
-        label_corrections.show(there.info, found, list(classes), key="selected-labels", when_opened=True)
+        label_corrections.show(there.info, found, list(classes), key="selected-labels")
 
 
 def similar(there: Map, found: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, TimeoutError
 
 from dashboard.runs import launcher
 from dashboard.runs.launcher import ALLOWED
-from dashboard.ui.label_corrections import FOLDER
+from dashboard.ui.label_corrections import BY_KEY, FOLDER, TITLE
 from tests.support.browser import serving, settle
 from tests.support.browsing import LIST_MS, Watched
 from tests.support.trained_sweep import DemoSweep
@@ -51,8 +51,10 @@ def test_a_label_is_corrected_trained_with_and_compared(
     with serving(uri) as address:
         watched = Watched(browser, address)
         page = watched.open("confusion")
-        page.get_by_text("Correct these labels").last.click()
-        settle(page)
+        for gallery in (page.get_by_text(TITLE).first, page.get_by_text(TITLE).last):
+            gallery.click()
+            settle(page)
+            assert page.get_by_role("button", name=BY_KEY).count() == 1  # one gallery is open at a time
         table = page.get_by_test_id("stDataFrame").last
         table.scroll_into_view_if_needed()
         box = table.bounding_box()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,17 @@ def opened(demo_sweep: DemoSweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     return open_page(CONFUSION)
 
 
+def unfold(app: AppTest) -> None:
+    """Open "Correct these labels" of the labels in doubt."""
+    app.session_state[f"doubted{label_corrections.OPEN}"] = True
+    app.run()
+    assert not app.exception
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next(one for one in app.button if one.label == label)
+
+
 def test_a_sweep_says_which_labels_are_in_doubt(opened: AppTest) -> None:
     said = words(opened)
     assert "Labels in doubt" in said
@@ -85,12 +97,12 @@ def test_what_was_corrected_is_on_record_with_the_command_and_can_be_taken_back(
         Correction("2.png", "red", "", Action.DROP, "Ann", "2026-11-30T11:00:00"),
     ]
     corrections.append(path, rows)
-    opened.run()
+    unfold(opened)
     said = words(opened)
     assert "On record: 1 relabelled, 1 dropped" in said
     assert f"--corrections {path}" in said
     assert "-corrected" in said
-    opened.button("doubted-undo").click().run()
+    button(opened, "Undo the last save (1 correction by Ann)").click().run()
     assert not opened.exception
     assert corrections.latest(corrections.read(path)).keys() == {"1.png"}
 
@@ -104,11 +116,56 @@ def test_nothing_is_offered_to_readers_who_may_only_read(
     assert not [one.label for one in opened.expander if "Correct these" in one.label]
 
 
+def shortcuts(app: AppTest) -> list[str]:
+    return sorted(one.proto.shortcut for one in app.button if one.proto.shortcut)
+
+
+def test_each_answer_has_a_key_where_labels_may_be_corrected_and_only_there(
+    opened: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfold(opened)
+    assert shortcuts(opened) == []  # not beside a table, whose cells are typed in
+    button(opened, label_corrections.BY_KEY).click().run()
+    assert shortcuts(opened) == ["d", "k", "l", "n"]
+    button(opened, "Keep").click().run()
+    assert shortcuts(opened) == ["d", "k", "l", "n", "u"]
+    monkeypatch.setenv("HEADROOM_READ_ONLY", "1")
+    opened.run()
+    assert shortcuts(opened) == []
+
+
+def test_only_what_this_visit_saved_is_undone_by_key(opened: AppTest, tmp_path: Path) -> None:
+    path = tmp_path / "corrections" / "c.csv"
+    unfold(opened)
+    button(opened, label_corrections.BY_KEY).click().run()
+    button(opened, "Keep").click().run()
+    (mine,) = corrections.read(path)
+    assert len(mine.content_hash) == 64
+    theirs = mine._replace(who="Bob", when="2126-11-30", action=Action.DROP)
+    corrections.append(path, [theirs])
+    opened.run()
+    assert shortcuts(opened) == ["d", "k", "l", "n"]
+    button(opened, "Table").click().run()
+    button(opened, "Undo the last save (1 correction by Bob)").click().run()
+    assert corrections.standing(corrections.read(path)) == [mine]
+
+
+def test_a_decision_that_cannot_be_saved_is_said(opened: AppTest, tmp_path: Path) -> None:
+    path = tmp_path / "corrections" / "c.csv"
+    unfold(opened)
+    button(opened, label_corrections.BY_KEY).click().run()
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir()
+    button(opened, "Keep").click().run()
+    assert not opened.exception
+    assert "cannot be read" in words(opened)
+
+
 def test_a_file_that_is_none_is_said_and_left_alone(opened: AppTest, tmp_path: Path) -> None:
     path = tmp_path / "corrections" / "c.csv"
     path.parent.mkdir()
     path.write_text("nonsense\n")
-    opened.run()
+    unfold(opened)
     assert "has no column" in words(opened)
     assert path.read_text() == "nonsense\n"
 
@@ -119,9 +176,8 @@ def test_training_with_corrections_is_started_to_be_compared_with_the_run_that_t
 ) -> None:
     path = tmp_path / "corrections" / "c.csv"
     corrections.append(path, [Correction("1.png", "red", "blue", Action.RELABEL, "Ann", "2026-11-30")])
-    opened.run()
-    button = next(one for one in opened.button if one.label == "Train with them")
-    button.click().run()
+    unfold(opened)
+    button(opened, "Train with them").click().run()
     assert not opened.exception
     (job,) = launcher.jobs(run_controls.home())
     assert job.baseline == opened.session_state["run"]

@@ -78,8 +78,8 @@ def test_selected_images_are_tagged_and_found_again_by_their_colour(beside: Path
 
 def test_all_selected_images_get_another_label_at_once(beside: Path) -> None:
     app = opened(legend=["2"])
-    assert not app.session_state["selected-labels-open"]
-    app.session_state["selected-labels-open"] = True
+    assert not app.session_state[f"selected-labels{label_corrections.OPEN}"]
+    app.session_state[f"selected-labels{label_corrections.OPEN}"] = True
     app.run()
     box = next(one for one in app.selectbox if one.label == f"All {TWOS} images")
     box.set_value("7").run()

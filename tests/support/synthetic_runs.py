@@ -6,6 +6,7 @@ classifiers of different sharpness: real images, real mistakes, no training.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shlex
@@ -410,6 +411,7 @@ def _results(
             "group": "",
             "spoiled_how": np.where((split == "train") & (y == 3), "blur", "") if spoiled else None,
             "thumbnail": thumbnails,
+            "content_hash": [hashlib.sha256(one).hexdigest() for one in x],
         }
     ).to_parquet(folder / Artifact.SAMPLES)
     test = frame[(frame["split"] == "test") & (frame["head"] == "best")]

@@ -92,14 +92,15 @@ def curves_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
         for name, values_se in record.outcome.curves.items():
             split, metric = SPLIT_AND_METRIC[name]
             seed, epoch = np.nonzero(np.isfinite(values_se))
-            for column, values in {
+            columns: dict[str, np.ndarray] = {
                 Curves.TRIAL: np.full(len(seed), record.number, np.int32),
                 Curves.SEED: seed.astype(np.int16),
                 Curves.EPOCH: (epoch + 1).astype(np.int16),
                 Curves.SPLIT: np.full(len(seed), split, object),
                 Curves.METRIC: np.full(len(seed), metric, object),
                 Curves.VALUE: values_se[seed, epoch].astype(np.float32),
-            }.items():
+            }
+            for column, values in columns.items():
                 parts.setdefault(column, []).append(values)
     return pd.DataFrame({column: np.concatenate(values) for column, values in parts.items()})
 

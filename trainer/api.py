@@ -71,7 +71,7 @@ FLAGS = (
     *("space", "timeout", "target", "objective", "pruner", "at_once", "precision", "fresh_seeds"),
     *("validate", "folds", "repeats", "refit", "coverage"),
 )
-LABEL_FLAGS = ("label_separator", "label_columns", "label_conflicts")
+LABEL_FLAGS = ("label_separator", "label_columns", "label_conflicts", "unlabelled")
 
 
 Kind = Literal["class", "number", "labels"]
@@ -235,7 +235,8 @@ def load_dataset(
             are lists or a flag says so, a number where it evidently is one, else a class.
         flags: ``label_separator`` (text between the labels of an image, such as ``|``), ``label_columns``
             (names of columns of 0 and 1, one per label) and ``label_conflicts`` (if copies of an image have
-            different labels: "warn", which is the default, "drop" all of its rows, or "refuse" the data).
+            different labels: "warn", which is the default, "drop" all of its rows, or "refuse" the data);
+            ``unlabelled`` (name of the folders, beside class folders, whose images have no label).
 
     Raises:
         InputError: there is no such data, it cannot be read as rows, a label is no number, a group is in two

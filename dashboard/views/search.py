@@ -30,7 +30,7 @@ IMAGE = 104  # pixels
 PAGE = "found"  # parameter of the address
 EXAMPLE = "a dog on grass"
 # flags that decide which rows there are and which vectors they have
-FLAGS = ("label_column", "image_column", "caption_column", "group_column", "groups")
+FLAGS = ("label_column", "image_column", "caption_column", "group_column", "groups", "unlabelled")
 
 
 class Searched(NamedTuple):

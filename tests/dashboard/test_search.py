@@ -176,6 +176,16 @@ def test_rows_that_are_encoded_later_are_found_without_a_restart(
     assert index.cached(shared=True).cached_n.all()
 
 
+def test_images_in_a_folder_without_labels_are_found_too(searchable: Answering) -> None:
+    first, *others = sorted(CLASSES)
+    index = ImageIndex(flags(searchable, unlabelled=first), recorded_encoder(searchable))
+    assert index.manifest.classes == tuple(others)
+    without_n = index.manifest.label_n < 0
+    assert without_n.sum() == PER_CLASS
+    found = index.find(index.words("red"), 3, among_n=without_n)
+    assert without_n[found.row_k].all()
+
+
 def test_an_image_of_ones_own_has_the_vector_that_extraction_gives_it(searchable: Answering) -> None:
     index = ImageIndex(flags(searchable), recorded_encoder(searchable))
     row = index.row("red/3.png")

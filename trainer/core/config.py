@@ -75,6 +75,9 @@ class DataConfig(CommonConfig):
     """Column with the caption."""
     group_column: str | None = None
     """Column with the group, such as a patient, whose images stay in one split."""
+    unlabelled: str | None = None
+    """Name of the folders, beside class folders or split folders, whose images have no label: extract and
+    search_images encode and find them, and no head is trained or tested on them."""
     encoder: str | None = None
     """`demo`, or the Hugging Face id or local folder of a CLIP, SigLIP, BLIP, DINOv2, DINOv3, ViT, DeiT or
     ResNet. Several joined by + are concatenated, such as `demo+path/to/model`. Default: `demo` for

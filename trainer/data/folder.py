@@ -22,38 +22,40 @@ from trainer.data.table_columns import BY_NAME, ColumnChoice, listed
 _BLANK = ImageMetadata(source="")
 
 
-def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnChoice = BY_NAME) -> Manifest:
+def read(
+    root: Path,
+    listing: Listing,
+    *,
+    name: str,
+    seed: int,
+    chosen: ColumnChoice = BY_NAME,
+    unlabelled: str | None = None,
+) -> Manifest:
     """Read class folders, or split folders of class folders, with optional metadata.
 
     `trainer.data.layout` decides which folders are splits and classes. A ``metadata.csv`` or
     ``metadata.jsonl`` in the root, in a wrapper or in a split folder may add caption and group; if it has a
     label column, that column gives every row's class. Numbered folders of img2dataset have labels and
     captions beside the images. Without split folders 70/15/15 are drawn; with train and test but no val, a
-    stratified 15 % of train becomes val.
-
-    Image files that are empty, unreadable or not regular files are quarantined.
+    stratified 15 % of train becomes val. Files that are empty, unreadable or not regular are quarantined.
 
     Args:
         listing: the files in ``root``.
-        chosen: columns of the metadata, or keys of the .json files beside the images, that are to be read
-            whatever their names.
+        chosen: columns of the metadata, or keys of .json files beside the images, read whatever their names.
+        unlabelled: name of the folders whose images have no label.
 
     Raises:
-        InputError: no images; images without a class; folders that can be read in several ways, or an
-            unusable combination of splits; unusable metadata.
+        InputError: no images; images without a class; folders that can be read in several ways; unusable
+            splits or metadata; no folder called ``unlabelled``, or labels that are not the folders' names.
     """
-    by_folder: dict[Folder, list[ImageFile]] = {}
-    for image in listing.images:
-        if not image.problem:
-            by_folder.setdefault(image.parts[:-1], []).append(image)
-    layout = understand(by_folder, listing.sidecars, name)
+    by_folder = _by_folder(listing)
+    layout = understand(by_folder, listing.sidecars, name, unlabelled=unlabelled)
     below = ["/".join(folder) for folder in layout.metadata if folder]
     entries, has_labels, unused = read_metadata(root, below, chosen)
     if chosen != BY_NAME and not entries and not layout.sidecars:
-        raise InputError(
-            f"{' and '.join(chosen.flags())} need a table, a metadata file or .json files beside the images, "
-            f"and {root} has none of them."
-        )
+        raise InputError(_no_columns(root, chosen))
+    if unlabelled is not None and (has_labels or layout.sidecars):
+        raise InputError(_labels_elsewhere(unlabelled, name, metadata=has_labels))
     found, content, quarantined = _hash(layout, by_folder)
     quarantined = [*_unusable(listing, layout), *quarantined]
     quarantined += _without_a_file(entries, found, quarantined)
@@ -63,9 +65,7 @@ def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnCh
         raise InputError(layout.problem + _tables(root, name))
     from_sidecars = layout.sidecars and not has_labels
     if from_sidecars:
-        reader = SidecarReader(name, chosen)
-        entries |= _read_sidecars(found, reader)
-        layout.notes += reader.notes_on_files()
+        entries |= _read_sidecars(found, SidecarReader(name, chosen), layout)
     sample_id = ["/".join(image.parts) for image in found]
     noted = [entries.get(one, _BLANK) for one in sample_id]
     columns = Columns(
@@ -80,8 +80,31 @@ def read(root: Path, listing: Listing, *, name: str, seed: int, chosen: ColumnCh
         images=[image.path for image in found],
     )
     manifest = manifest_with_splits(name, columns, quarantined=quarantined, seed=seed)
-    passed_over = _passed_over(root, listing, layout)
-    return replace(manifest, passed_over=passed_over, notes=tuple(layout.notes))
+    return replace(manifest, passed_over=_passed_over(root, listing, layout), notes=tuple(layout.notes))
+
+
+def _by_folder(listing: Listing) -> dict[Folder, list[ImageFile]]:
+    """Return the images that can be opened, by their folder."""
+    by_folder: dict[Folder, list[ImageFile]] = {}
+    for image in listing.images:
+        if not image.problem:
+            by_folder.setdefault(image.parts[:-1], []).append(image)
+    return by_folder
+
+
+def _no_columns(root: Path, chosen: ColumnChoice) -> str:
+    return (
+        f"{' and '.join(chosen.flags())} need a table, a metadata file or .json files beside the images, and "
+        f"{root} has none of them."
+    )
+
+
+def _labels_elsewhere(unlabelled: str, name: str, *, metadata: bool) -> str:
+    source = "metadata" if metadata else "the files beside its images"
+    return (
+        f"--unlabelled {unlabelled!r} is for class folders, and the labels of {name} are in {source}: leave "
+        "the label of a row empty there, and --unlabelled out."
+    )
 
 
 def _hash(
@@ -124,8 +147,10 @@ def _without_a_file(
     ]
 
 
-def _read_sidecars(found: Sequence[ImageFile], reader: SidecarReader) -> dict[str, ImageMetadata]:
-    """Return what the text files beside the images say, by the image's name."""
+def _read_sidecars(
+    found: Sequence[ImageFile], reader: SidecarReader, layout: Layout
+) -> dict[str, ImageMetadata]:
+    """Return what the text files beside the images say, by the image's name; note what is odd about them."""
     entries = {}
     for image in found:
         texts = {}
@@ -143,6 +168,7 @@ def _read_sidecars(found: Sequence[ImageFile], reader: SidecarReader) -> dict[st
             **{note: notes.get(note, "") for note in ("label", "caption", "group")},
         )
     reader.check()
+    layout.notes += reader.notes_on_files()
     return entries
 
 
@@ -156,15 +182,19 @@ def _labels(
 ) -> list[str]:
     """Return class names, from the metadata's label column if there is one, else from the folders.
 
-    A single folder is not a class: its images have no labels.
+    A single folder is not a class, and its images have no labels, unless others are known to have none.
     """
     if noted is not None:
         return [one.label for one in noted]
     label = [layout.places[image.parts[:-1]].label for image in found]
-    if len(set(label)) == 1:
+    if len(set(label)) == 1 and not (layout.unlabelled and label[0]):
         layout.notes.append(_no_classes(label[0]) + _tables(root, name))
         return [""] * len(label)
-    without = ["/".join(image.parts) for image, one in zip(found, label, strict=True) if not one]
+    without = [
+        "/".join(image.parts)
+        for image, one in zip(found, label, strict=True)
+        if not one and image.parts[:-1] not in layout.unlabelled
+    ]
     if without:
         cure = "Put each image into a folder named after its class, or add metadata.csv (file_name, label)."
         if unused:

@@ -46,20 +46,79 @@ class Layout:
     notes: list[str] = field(default_factory=list)  # the same for people
     problem: str = ""  # why the folders give no classes, with the cure; "" if they do
     sidecars: bool = False  # labels and captions are in text files beside the images (img2dataset)
+    unlabelled: set[Folder] = field(default_factory=set)  # of the places those whose images have no label
 
 
 def understand(
-    images: Mapping[Folder, Sequence[ImageFile]], sidecars: Mapping[Folder, set[str]], name: str
+    images: Mapping[Folder, Sequence[ImageFile]],
+    sidecars: Mapping[Folder, set[str]],
+    name: str,
+    *,
+    unlabelled: str | None = None,
 ) -> Layout:
     """Decide how the folders of a data set are to be read.
 
-    Single folders around the class folders or the split folders are looked through. A copy of the data set
-    inside itself and folders for images without a label are passed over, and noted.
+    Folders called ``unlabelled``, at any depth, are set aside first, so the rest is read as if they were not
+    there. Their images have the split that their path names, if labelled ones have it, too, else train.
 
     Args:
         images: folders that directly hold images.
         sidecars: names of the text files in a folder.
         name: of the data, for messages.
+        unlabelled: name of the folders whose images have no label; None for none.
+
+    Raises:
+        InputError: split folders stand beside other folders; no folder is called ``unlabelled``, or every
+            image is in one.
+    """
+    aside = set() if unlabelled is None else _without_label(images, unlabelled, name)
+    layout, splits = _of_labelled({one: images[one] for one in images if one not in aside}, sidecars, name)
+    copies = layout.passed_over
+    layout.unlabelled = {
+        folder for folder in aside if not any(folder[: len(copy)] == copy for copy in copies)
+    }
+    present = {place.split for place in layout.places.values()} - {""}
+    for folder in layout.unlabelled:
+        above = (splits.get(folder[:depth], "") for depth in range(len(folder)))
+        named = (canonical_split(part) for part in folder if part != unlabelled)
+        split = next((one for one in (*above, *named) if one in present), "train")
+        layout.places[folder] = Place(split if present else "", "")
+    return layout
+
+
+def _without_label(images: Mapping[Folder, Sequence[ImageFile]], unlabelled: str, name: str) -> set[Folder]:
+    """Return the folders with images that are called so or are within one.
+
+    Raises:
+        InputError: there are none, or no others.
+    """
+    found = {folder for folder in images if unlabelled in folder}
+    name = name.rstrip("/") or name
+    if not found:
+        others = _some(sorted({part for folder in images for part in folder}, key=natural_key), most=5)
+        raise InputError(
+            f"--unlabelled {unlabelled!r}: {name} has no folder of that name with images in it. "
+            + (
+                f"Its folders: {others}. Pass the name of one, or leave it out."
+                if others
+                else "Leave it out."
+            )
+        )
+    if len(found) == len(images):
+        raise InputError(
+            f"--unlabelled {unlabelled!r}: every image of {name} is in a folder of that name. Name the "
+            "folder beside the class folders whose images have no label."
+        )
+    return found
+
+
+def _of_labelled(
+    images: Mapping[Folder, Sequence[ImageFile]], sidecars: Mapping[Folder, set[str]], name: str
+) -> tuple[Layout, dict[Folder, str]]:
+    """Return how the folders of a data set are to be read, and its split folders with their splits.
+
+    Single folders around the class folders or the split folders are looked through. A copy of the data set
+    inside itself and folders for images without a label are passed over, and noted.
 
     Raises:
         InputError: split folders stand beside other folders.
@@ -75,7 +134,7 @@ def understand(
     if len(folders) > 1 and all(_holds_splits(tree, folder) for folder in folders):
         for inner in (inner for folder in folders for inner in tree.children(folder)):
             _place(tree, inner, Place(canonical_split(inner[-1]) or "", inner[-2]), layout)
-        return layout
+        return layout, {}
     splits = _splits(tree, top, layout, name)
     roots = _roots(tree, splits) if splits else {top: ""}
     layout.metadata = sorted({folder[:n] for folder in (*roots, *splits) for n in range(len(folder) + 1)})
@@ -87,7 +146,7 @@ def understand(
             layout.places[root] = Place(split, "")
         for folder in tree.children(root):
             _place(tree, folder, Place(split, "" if layout.sidecars else folder[-1]), layout)
-    return layout
+    return layout, splits
 
 
 class _Tree:
@@ -291,8 +350,9 @@ def _problem(tree: _Tree, roots: Mapping[Folder, str], name: str) -> str:
         if unlabelled := next((one for one in folders if _plain(one[-1]) in _UNLABELLED), None):
             return (
                 f"{name}: {'/'.join(unlabelled)!r} would be a class, and its name says that its "
-                f"{tree.count(unlabelled):,} images have none. Move it out of this folder and classify the "
-                "images with predict; if it is a class, rename the folder."
+                f"{tree.count(unlabelled):,} images have none. If so, pass "
+                f"--unlabelled {unlabelled[-1]}, or move it out of this folder and classify the images with "
+                "predict; if it is a class, rename the folder."
             )
         if not any(roots.values()) and _are_classes_times_splits(folders):
             return (
@@ -317,11 +377,12 @@ def _split_problem(tree: _Tree, roots: Mapping[Folder, str], name: str) -> str:
         if root == most or several or classes[root] & classes[most] or not classes[most]:
             continue
         within = f"the folder {_sorted(classes[root])}" if classes[root] else "no folders"
+        aside = f"--unlabelled {root[-1]}, or " if split_in_name(root[-1]) else ""  # a name that no class has
         return (
             f"{name}: {'/'.join(root)!r} holds {tree.count(root):,} images in {within}, but none of the "
             f"classes of {'/'.join(most)!r} ({_sorted(classes[most])}). If these images have no labels, pass "
-            f"{name}/{'/'.join(most)} alone: validation and test rows are then drawn from it. If they have, "
-            f"{_TABLE}."
+            f"{aside}{name}/{'/'.join(most)} alone: validation and test rows are then drawn from it. If they "
+            f"have, {_TABLE}."
         )
     if not classes[most] and len(roots) > 1:
         return (

@@ -22,7 +22,7 @@ EXPECTED = (
 HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name
 
 
-def load(data: str, *, seed: int, columns: ColumnChoice = BY_NAME) -> Manifest:
+def load(data: str, *, seed: int, columns: ColumnChoice = BY_NAME, unlabelled: str | None = None) -> Manifest:
     """Read what ``--data`` names. Images are hashed, not decoded.
 
     Args:
@@ -30,27 +30,33 @@ def load(data: str, *, seed: int, columns: ColumnChoice = BY_NAME) -> Manifest:
             name. The prefix ensures that a mistyped path causes no network request.
         seed: for splits that the data does not have.
         columns: columns that are to be read whatever their names.
+        unlabelled: name of the folders of ``data`` whose images have no label.
 
     Raises:
-        InputError: it does not exist or cannot be read.
+        InputError: it does not exist or cannot be read; ``unlabelled`` is for class folders.
     """
-    manifest = _read(data, seed=seed, columns=columns)
+    manifest = _read(data, seed=seed, columns=columns, unlabelled=unlabelled)
     notes = (*manifest.notes, *notes_on_classes(manifest.classes))
     return replace(manifest, notes=notes)
 
 
-def _read(data: str, *, seed: int, columns: ColumnChoice) -> Manifest:
+def _read(data: str, *, seed: int, columns: ColumnChoice, unlabelled: str | None) -> Manifest:
+    path = Path(data).expanduser()
+    if unlabelled is not None and (data == demo.NAME or not path.is_dir() or hf_dataset.is_saved(path)):
+        raise InputError(
+            f"--unlabelled {unlabelled!r} is for a folder of class folders, and {data!r} is none. Leave it "
+            "out; a row of a table without a label has an empty one."
+        )
     if data.startswith(hf_dataset.PREFIX):
         return hf_dataset.read_hub(data, seed=seed, chosen=columns)
-    path = Path(data).expanduser()
     kind = path.suffix.lower()
     listing = None
     if data != demo.NAME and path.is_dir():
         if hf_dataset.is_saved(path):
             return hf_dataset.read(path, name=data, seed=seed, chosen=columns)
         listing = list_files(path)
-        if listing.images or not listing.shards:
-            return folder.read(path, listing, name=data, seed=seed, chosen=columns)
+        if listing.images or not listing.shards or unlabelled is not None:
+            return folder.read(path, listing, name=data, seed=seed, chosen=columns, unlabelled=unlabelled)
     if data != demo.NAME and path.is_file() and kind in table.SUFFIXES:
         return table.read(path, name=data, seed=seed, chosen=columns)
     if data != demo.NAME and path.is_file() and kind == SHARD:

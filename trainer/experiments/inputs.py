@@ -160,7 +160,7 @@ def understand_rows(config: DataConfig) -> Manifest:
         *(config.image_column, config.label_column, config.caption_column, config.group_column),
         labels=separated(config.label_columns),
     )
-    manifest = load(config.data, seed=config.seed, columns=columns)
+    manifest = load(config.data, seed=config.seed, columns=columns, unlabelled=config.unlabelled)
     if config.groups is not None:
         manifest = with_groups(manifest, config.groups, seed=config.seed)
     said: list[str] = []

@@ -100,7 +100,7 @@ class ImageIndex:
         named = {name: flags.get(f"{name}_column") for name in ("image", "label", "caption", "group")}
         columns = ColumnChoice(**named, labels=separated(flags.get("label_columns")))
         seed = int(flags.get("seed", 0))
-        manifest = load(data, seed=seed, columns=columns)
+        manifest = load(data, seed=seed, columns=columns, unlabelled=flags.get("unlabelled"))
         separator = flags.get("label_separator")
         if separator or columns.labels or manifest.joined or flags.get("target") == "labels":
             manifest = with_several_labels(manifest, separator, seed=seed)

@@ -26,8 +26,17 @@ def listed(folders: set[Folder]) -> dict[Folder, list[ImageFile]]:
 
 @given(st.sets(st.lists(NAMES, max_size=4).map(tuple), min_size=1, max_size=9))
 def test_every_folder_is_placed_or_passed_over_once(folders: set[Folder]) -> None:
+    placed_once(folders, None)
+
+
+@given(st.sets(st.lists(NAMES, max_size=4).map(tuple), min_size=1, max_size=9), NAMES)
+def test_so_it_is_where_some_have_no_label(folders: set[Folder], unlabelled: str) -> None:
+    placed_once(folders, unlabelled)
+
+
+def placed_once(folders: set[Folder], unlabelled: str | None) -> None:
     try:
-        layout = understand(listed(folders), {}, "data")
+        layout = understand(listed(folders), {}, "data", unlabelled=unlabelled)
     except InputError:
         return
     passed_over = {
@@ -37,6 +46,9 @@ def test_every_folder_is_placed_or_passed_over_once(folders: set[Folder]) -> Non
     assert not set(layout.places) & passed_over
     splits = {place.split for place in layout.places.values()}
     assert "" not in splits or splits == {""}
+    assert all(layout.places[folder].label == "" for folder in layout.unlabelled)
+    if unlabelled is not None:
+        assert {folder for folder in layout.places if unlabelled in folder} == layout.unlabelled
 
 
 @pytest.mark.parametrize(

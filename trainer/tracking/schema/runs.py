@@ -123,8 +123,7 @@ class Artifact:
 
     TRIALS = "trials.parquet"
     CURVES = "curves.parquet"
-    LOG = "log"  # of a large study, a folder: log/N/ has the rows of both that a search added up to its Nth
-    # finished trial since it last wrote the tables or log; of use until the tables have as many trials
+    LOG = "log"  # a folder of a large study: log/N has the last rows of both up to the Nth finished trial
     HELD_OUT = "held_out.safetensors"  # of the best trials, by number: float16 [M, C], log-probabilities of
     # the judged rows of train, then of val, by heads that had not learned from them; numbers float32 [M, 1]
     PREDICTIONS = "predictions.parquet"

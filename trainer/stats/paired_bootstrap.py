@@ -187,8 +187,8 @@ def auroc(
     """Return the area under the ROC curve: the share of pairs in which the positive row scores higher,
     ties one half.
 
-    The weights [D, U] are those of bootstrap draws; of rows, without units. With one row left out it
-    follows from that row's own share of won pairs (the placement values of DeLong et al. 1988). NaN where a
+    The weights [D, U] are those of bootstrap draws; of rows, without units. With one unit left out it
+    follows from its rows' own shares of won pairs (the placement values of DeLong et al. 1988). NaN where a
     kind of row is missing.
     """
     units = numbered(None, len(score_n)) if units is None else units
@@ -206,18 +206,34 @@ def auroc(
         return np.divide(won_l, pairs_l, out=np.full(len(weight_ln), np.nan), where=pairs_l > 0)
 
     one_1n = np.ones((1, len(score_n)))
-    value, draws = area(one_1n)[0], area(weight_du[:, units.of_n].astype(np.float64))
-    if units.grouped:
-        rest_u = [area((units.of_n != unit)[None].astype(np.float64))[0] for unit in range(units.count)]
-        return Resampled(np.asarray(value), draws, np.array(rest_u))
+    step = max(1, CELLS // max(len(score_n), 1))
+    parts = (weight_du[start : start + step, units.of_n] for start in range(0, len(weight_du), step))
+    value, draws = area(one_1n)[0], np.concatenate([area(part.astype(np.float64)) for part in parts])
     yes_l, no_l = per_level(one_1n * positive_n)[0], per_level(one_1n * ~positive_n)[0]
     below_n = (no_l.cumsum() - no_l / 2)[level_n]  # negatives that a row scores above
     above_n = (yes_l[::-1].cumsum()[::-1] - yes_l / 2)[level_n]
     yes, no = positive_n.sum(), (~positive_n).sum()
-    pairs_n = np.where(positive_n, (yes - 1) * no, yes * (no - 1))  # that remain without the row
-    won_n = value * yes * no - np.where(positive_n, below_n, above_n)
-    left_out_n = np.divide(won_n, pairs_n, out=np.full(len(won_n), np.nan), where=pairs_n > 0)
-    return Resampled(np.asarray(value), draws, left_out_n)
+    yes_u, no_u = units.sums(positive_n.astype(np.float64)), units.sums((~positive_n).astype(np.float64))
+    pairs_u = (yes - yes_u) * (no - no_u)  # that remain without the unit
+    # a pair within the unit is counted with either of its rows
+    lost_u = units.sums(np.where(positive_n, below_n, above_n)) - _won_within(level_n, positive_n, units)
+    won_u = value * yes * no - lost_u
+    left_out_u = np.divide(won_u, pairs_u, out=np.full(units.count, np.nan), where=pairs_u > 0)
+    return Resampled(np.asarray(value), draws, left_out_u)
+
+
+def _won_within(level_n: np.ndarray, positive_n: np.ndarray, units: Units) -> np.ndarray:
+    """Return how many pairs within each unit [U] have the positive row on a higher level, ties one half."""
+    if not units.grouped:
+        return np.zeros(units.count)
+    # units one after another, each with its levels from below: negatives before a row, less those of units
+    # before its own
+    place_n = units.of_n * (level_n.max() + 1) + level_n
+    _, cell_n = np.unique(place_n, return_inverse=True)
+    no_k = np.bincount(cell_n, ~positive_n)
+    no_u = units.sums((~positive_n).astype(np.float64))
+    below_n = (no_k.cumsum() - no_k / 2)[cell_n] - (no_u.cumsum() - no_u)[units.of_n]
+    return units.sums(positive_n * below_n)
 
 
 def bca(resampled: Resampled, *, level: float = 0.95) -> Interval:

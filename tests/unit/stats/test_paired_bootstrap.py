@@ -26,6 +26,7 @@ from trainer.stats.paired_bootstrap import (
     share_interval,
     swap_test,
 )
+from trainer.stats.units import numbered
 
 # --- metrics --------------------------------------------------------------------------------------
 
@@ -142,6 +143,29 @@ def test_auroc_its_draws_and_its_left_out_rows_equal_scikit_learns(seed: int, ro
             assert np.isnan(drawn)
     left_out = [roc_auc_score(np.delete(positive, row), np.delete(score, row)) for row in range(rows)]
     np.testing.assert_allclose(found.left_out, left_out)
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(6, 40),
+    groups=st.integers(2, 12),
+    levels=st.sampled_from([2, 5, 1000]),
+)
+def test_auroc_with_a_group_left_out_equals_leaving_out_its_rows(
+    seed: int, rows: int, groups: int, levels: int
+) -> None:
+    random = np.random.default_rng(seed)
+    positive = random.permutation(np.arange(rows) % 3 == 0)
+    score = random.integers(levels, size=rows) / levels
+    units = numbered(random.integers(groups, size=rows), rows)
+    found = auroc(score, positive, np.ones((1, units.count)), units)
+    for unit, left_out in enumerate(found.left_out):
+        rest = units.of_n != unit
+        if len(set(positive[rest])) == 2:
+            assert left_out == pytest.approx(roc_auc_score(positive[rest], score[rest]))
+        else:
+            assert np.isnan(left_out)
 
 
 def test_auroc_of_one_kind_of_row_is_no_number() -> None:

@@ -24,9 +24,11 @@ class _Atoms(NamedTuple):
 
     def f1_macro(self, weight_lk: np.ndarray) -> np.ndarray:
         """Return the macro-F1 [L] if units of each kind counted so often."""
-        hits, predicted, actual = (weight_lk @ table for table in self.tables)
-        either = predicted + actual
-        return ratio(2 * hits, either).sum(1) / np.maximum((either > 0).sum(1), 1)
+        return _f1_macro(*(weight_lk @ table for table in self.tables))
+
+    def f1_macro_without(self, kinds: slice) -> np.ndarray:
+        """Return the macro-F1 [L] with one unit of each of L kinds left out, in work of L·C and not L·K."""
+        return _f1_macro(*(self.count_k @ table - table[kinds].toarray() for table in self.tables))
 
 
 def macro_f1_interval(
@@ -95,16 +97,18 @@ def _atoms(label_n: np.ndarray, pred_n: np.ndarray, units: Units, classes: int) 
     return _Atoms(count_k, tables)
 
 
+def _f1_macro(hits_lc: np.ndarray, predicted_lc: np.ndarray, actual_lc: np.ndarray) -> np.ndarray:
+    either_lc = predicted_lc + actual_lc
+    return ratio(2 * hits_lc, either_lc).sum(1) / np.maximum((either_lc > 0).sum(1), 1)
+
+
 def _jackknife_error(atoms: _Atoms, units: int) -> float:
     """Return the standard error from leaving out one unit at a time."""
-    kinds = len(atoms.count_k)
-    step = max(1, CELLS // kinds)
-    left_out = []
-    for start in range(0, kinds, step):
-        rest_lk = np.repeat(atoms.count_k[None], min(step, kinds - start), axis=0)
-        rest_lk[np.arange(len(rest_lk)), np.arange(start, start + len(rest_lk))] -= 1
-        left_out.append(atoms.f1_macro(rest_lk))
-    f1_k = np.concatenate(left_out)
+    kinds, classes = atoms.tables[0].shape
+    step = max(1, CELLS // classes)
+    f1_k = np.concatenate(
+        [atoms.f1_macro_without(slice(start, start + step)) for start in range(0, kinds, step)]
+    )
     spread = np.average((f1_k - np.average(f1_k, weights=atoms.count_k)) ** 2, weights=atoms.count_k)
     return float(np.sqrt((units - 1) * spread))
 

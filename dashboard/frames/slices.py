@@ -12,14 +12,15 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.frames.comparison import NOT_SIGNIFICANT, WORSE
-from dashboard.frames.predictions import groups, per_class, units
+from dashboard.frames.predictions import groups, units
 from trainer.stats.paired_bootstrap import holm
 from trainer.stats.power import detectable_effect
 from trainer.stats.slices import slice_figures
 from trainer.tracking.schema import Duplicates, Images, Predictions, Samples
 
 FEWEST, MOST_SHARE = 10, 0.9  # rows of a slice, and the most of all rows that it may be
-MOST_WORDS = 60  # words of captions that are looked at, the most frequent
+MOST_NAMED = 200  # folders, and groups, that are tested, the largest: there may be one for every ten rows
+MOST_WORDS = 60  # words of captions that are tested, the most frequent
 MOST_SHOWN = 12  # slices in the chart and the table
 WORD = re.compile(r"[^\W\d_]{3,}")
 ENDS = (("lowest quarter", 0.0, 0.25), ("highest quarter", 0.75, 1.0))
@@ -44,6 +45,8 @@ def slices(
     duplicates: pd.DataFrame | None = None,
 ) -> list[Slice]:
     """Slices of rows, of at least `FEWEST` of them; of slices of the same rows the first.
+
+    Of many folders, groups and words the largest are taken, whatever the answers to their rows.
 
     Args:
         rows: PREDICTIONS of one head in one split, one row per sample.
@@ -93,7 +96,7 @@ def _named(kind: str, values: list[str] | pd.Series) -> list[Slice]:
     known = [
         name for name, count in Counter(value_n).most_common() if count >= FEWEST and name not in ("", ".")
     ]
-    return [Slice(kind, name, value_n == name) for name in known]
+    return [Slice(kind, name, value_n == name) for name in known[:MOST_NAMED]]
 
 
 def _words(captions: pd.Series) -> list[Slice]:
@@ -151,7 +154,7 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
             "accuracy_low": [one.inside.low for one in figures],
             "accuracy_high": [one.inside.high for one in figures],
             "elsewhere": [one.outside.value for one in figures],
-            "f1": [_f1(rows[one.inside_n]) for one in found],
+            "f1": _f1(rows, found),
             "place": np.arange(len(found)),
         }
     )
@@ -160,10 +163,20 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _f1(rows: pd.DataFrame) -> float:
-    """Mean F1 over the classes that are labels in the slice: others can only be wrong there."""
-    labels = list(rows[Predictions.LABEL].unique())
-    return float(per_class(rows, labels)["f1"].mean())
+def _f1(rows: pd.DataFrame, found: list[Slice]) -> list[float]:
+    """Mean F1 over the classes that are labels in each slice: others can only be wrong there."""
+    codes, classes = pd.factorize(pd.concat([rows[Predictions.LABEL], rows[Predictions.PRED]]))
+    label_n, pred_n = codes[: len(rows)], codes[len(rows) :]
+
+    def mean(inside_n: np.ndarray) -> float:
+        label_m, pred_m = label_n[inside_n], pred_n[inside_n]
+        hits_c, labels_c, preds_c = (
+            np.bincount(one, minlength=len(classes)) for one in (label_m[label_m == pred_m], label_m, pred_m)
+        )
+        here_c = labels_c > 0
+        return float((2 * hits_c / np.maximum(labels_c + preds_c, 1))[here_c].mean())
+
+    return [mean(one.inside_n) for one in found]
 
 
 def verdict(table: pd.DataFrame) -> str:

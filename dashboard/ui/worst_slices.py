@@ -18,9 +18,10 @@ PAGE = "slice_rows"  # parameter of the address: which page of the images
 PICKED, DOT = "slice", "dot"  # parameter of the address: whose images; selection: the clicked slice
 REDRAWN = "slices-redrawn"  # session: how often the chart must forget its click
 HOW = (
-    "Slices are folders, groups, words of captions, rows with and without a copy or near-duplicate in the "
-    "training rows, and the lowest and highest quarter of each number on record of the images, of at least "
-    "10 rows. Each is compared with all other rows of the split.",
+    f"Slices are the {slices.MOST_NAMED} largest folders and groups, the {slices.MOST_WORDS} most frequent "
+    "words of captions, rows with and without a copy or near-duplicate in the training rows, and the lowest "
+    f"and highest quarter of each number on record of the images, of at least {slices.FEWEST} rows. Each is "
+    "compared with all other rows of the split.",
     "Intervals are Newcombe’s; p-values are of Fisher’s exact test, one-sided, with Holm’s correction for "
     "all slices. With groups both are for as many rows as the groups are worth. A slice may be worse because "
     "it holds more of a hard class.",

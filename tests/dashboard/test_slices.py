@@ -106,6 +106,24 @@ def test_the_size_of_an_image_is_one_number() -> None:
     assert list(slices.with_one_size(numbers[["height"]])) == ["height"]
 
 
+def test_of_many_folders_and_groups_the_largest_are_tested() -> None:
+    count = slices.MOST_NAMED + 20
+    sizes = [slices.FEWEST + (n >= 20) for n in range(count)]  # the first twenty have a row less
+    folder_n = np.repeat(np.arange(count), sizes)
+    rows = pd.DataFrame(
+        {
+            Predictions.SAMPLE_ID: [f"{folder}/{n}.png" for n, folder in enumerate(folder_n)],
+            Predictions.LABEL: "a",
+            Predictions.PRED: "a",
+        }
+    )
+    samples = samples_of(rows, **{Samples.GROUP: [f"g{folder // 2}" for folder in folder_n]})
+    found = slices.slices(rows, samples, None)
+    assert [one.name for one in found if one.kind == "folder"] == [str(n) for n in range(20, count)]
+    assert sum(one.kind == "group" for one in found) == count // 2
+    assert len(slices.compared(rows, found)) == slices.MOST_NAMED + count // 2
+
+
 @pytest.mark.parametrize("rows", [0, 5, 19])
 def test_of_few_rows_there_are_no_slices(rows: int) -> None:
     every = answers(right=np.ones(ROWS, dtype=bool)).head(rows)

@@ -173,15 +173,18 @@ def class_figures(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """
     figures = per_class(rows, classes)
     label_n, pred_n = (rows[name].to_numpy() for name in (Predictions.LABEL, Predictions.PRED))
-    unit_n = units(rows)
+    right_n, unit_n = label_n == pred_n, units(rows)
+    # not every row for every class: there may be a thousand
+    has_by, given_by = (rows.groupby(name).indices for name in (Predictions.LABEL, Predictions.PRED))
+    none = np.zeros(0, dtype=np.intp)
     called, ends = [], []
     for name in classes:
-        has_n, given_n = label_n == name, pred_n == name
-        called.append(int(given_n.sum()))
+        has, given = has_by.get(name, none), given_by.get(name, none)
+        called.append(len(given))
         ends.append(
             [
-                wilson_of_groups((has_n & given_n)[of_n], None if unit_n is None else unit_n[of_n])[1:]
-                for of_n in (given_n, has_n, has_n | given_n)
+                wilson_of_groups(right_n[of], None if unit_n is None else unit_n[of])[1:]
+                for of in (given, has, np.union1d(has, given))
             ]
         )
     ends_c32 = np.array(ends).reshape(-1, 3, 2)
@@ -271,6 +274,12 @@ def _sign_tests(pairs: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
         ]
     )
     cell = [Predictions.LABEL, "pred"]
-    leads = moves.groupby([*cell, Predictions.UNIT])["lead"].sum().groupby(level=cell)
-    tested = leads.agg(lambda lead_u: paired_comparison.sign_flip_test(lead_u.to_numpy())).rename("p")
+    leads = moves.groupby([*cell, Predictions.UNIT])["lead"].sum()
+    leads = leads[leads != 0]
+    sizes = leads.abs().groupby(level=cell).agg(["min", "max"])
+    fewer, more = (one.groupby(level=cell).sum().to_numpy() for one in (leads < 0, leads > 0))
+    # where all leads have one size it is the sign test, which takes all cells at once
+    tested = pd.Series(paired_comparison.sign_test(more, fewer), index=sizes.index, name="p")
+    for place in sizes.index[sizes["min"] < sizes["max"]]:
+        tested[place] = paired_comparison.sign_flip_test(leads[place].to_numpy())
     return cells.merge(tested, how="left", left_on=cell, right_index=True)["p"].fillna(1.0).to_numpy()

@@ -13,9 +13,9 @@ from sklearn.metrics import accuracy_score
 from dashboard.charts.confusion import MOST_IN_CELLS, confusion, difference
 from dashboard.charts.scatter import BOX, MOST_IN_LEGEND, POINT, VIEW, Colouring, MapOverlays, scatter
 from dashboard.frames import predictions, projection
-from trainer.stats.intervals import wilson
+from trainer.stats.intervals import wilson, wilson_of_groups
 from trainer.stats.paired_bootstrap import holm
-from trainer.stats.paired_comparison import sign_test
+from trainer.stats.paired_comparison import sign_flip_test, sign_test
 
 THREE = st.lists(st.tuples(*[st.sampled_from("abc")] * 3), min_size=1, max_size=60)
 
@@ -193,6 +193,36 @@ def test_rows_of_one_group_count_together_in_every_interval_and_test() -> None:
     wide = predictions.class_figures(answered, ["a", "b"]).iloc[0]
     assert (wide["recall_low"], wide["support"]) == (pytest.approx(wilson(6, 6).low), 30)
     assert predictions.accuracy(answered) == wilson(20, 20)
+
+
+def test_with_groups_the_p_of_each_cell_is_that_of_flipping_the_signs_of_its_groups() -> None:
+    random = np.random.default_rng(0)
+    triples = [tuple(one) for one in random.choice(list("abcd"), size=(300, 3)).tolist()]
+    pairs = two_heads(triples).assign(unit=random.integers(120, size=300))
+    cells = predictions.compare_cells(pairs)
+    sizes = set()
+    for cell in cells.to_dict("records"):
+        of_label = pairs[pairs["label"] == cell["label"]]
+        lead = (of_label["second"] == cell["pred"]).astype(int) - (of_label["first"] == cell["pred"])
+        lead_u = lead.groupby(of_label["unit"]).sum().to_numpy()
+        sizes.add(len(set(np.abs(lead_u[lead_u != 0]))))
+        assert cell["p"] == pytest.approx(sign_flip_test(lead_u))
+    assert sizes == {1, 2}  # groups of one lead, and of several
+
+
+def test_figures_of_a_class_with_groups_are_of_its_rows_in_any_order() -> None:
+    random = np.random.default_rng(1)
+    frame = rows([tuple(one) for one in random.choice(list("abc"), size=(90, 2)).tolist()])
+    frame = frame.assign(unit=random.integers(30, size=90)).sample(frac=1, random_state=0)
+    figures = predictions.class_figures(frame, list("abcd")).set_index("class")
+    for name in "abc":
+        has, given_to = frame["label"] == name, frame["pred"] == name
+        assert figures.loc[name, "predicted"] == given_to.sum()
+        for column, of in (("recall", has), ("precision", given_to)):
+            low, high = wilson_of_groups((has & given_to)[of].to_numpy(), frame["unit"][of].to_numpy())[1:]
+            assert tuple(figures.loc[name, [f"{column}_low", f"{column}_high"]]) == pytest.approx((low, high))
+    assert figures.loc["d", "predicted"] == 0
+    assert np.isnan(figures.loc["d", "f1_low"])
 
 
 def test_only_rows_that_both_heads_answered_are_compared() -> None:

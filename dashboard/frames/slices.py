@@ -12,7 +12,7 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.frames.comparison import NOT_SIGNIFICANT, WORSE
-from dashboard.frames.predictions import groups, units
+from dashboard.frames.predictions import groups, shown_names, units
 from trainer.stats.paired_bootstrap import holm
 from trainer.stats.power import detectable_effect
 from trainer.stats.slices import slice_figures
@@ -123,23 +123,21 @@ def compared(rows: pd.DataFrame, found: list[Slice]) -> pd.DataFrame:
     """Each slice against the other rows, the least likely by chance first.
 
     Returns:
-        ``kind, slice, name, n, value, low, high`` (difference in accuracy), ``p`` (Holm, over all slices),
-        ``says, detectable, accuracy, accuracy_low, accuracy_high, elsewhere, f1`` (macro-F1 over the labels
-        of the slice) and ``place`` in ``found``.
+        ``kind, slice, name`` (no two alike), ``n, value, low, high`` (difference in accuracy), ``p`` (Holm,
+        over all slices), ``says, detectable, accuracy, accuracy_low, accuracy_high, elsewhere, f1`` (macro-F1
+        over the labels of the slice) and ``place`` in ``found``.
     """
     right_n = (rows[Predictions.LABEL] == rows[Predictions.PRED]).to_numpy()
     unit_n = units(rows)
     figures = [slice_figures(right_n, one.inside_n, unit_n) for one in found]
     p_of = np.array([one.p for one in figures])
     p_m = holm(p_of)
+    shown = shown_names([f"{one.kind}: {one.name}" for one in found], longest=46)
     table = pd.DataFrame(
         {
             "kind": [one.kind for one in found],
             "slice": [text.clean(one.name, longest=60) for one in found],
-            "name": [
-                f"{text.clean(f'{one.kind}: {one.name}', longest=46)} (n = {one.inside_n.sum():,})"
-                for one in found
-            ],
+            "name": [f"{shown[f'{one.kind}: {one.name}']} (n = {one.inside_n.sum():,})" for one in found],
             "n": [int(one.inside_n.sum()) for one in found],
             "value": [one.difference.value for one in figures],
             "low": [one.difference.low for one in figures],

@@ -124,6 +124,12 @@ def test_of_many_folders_and_groups_the_largest_are_tested() -> None:
     assert len(slices.compared(rows, found)) == slices.MOST_NAMED + count // 2
 
 
+def test_slices_whose_names_begin_alike_stay_apart() -> None:
+    rows = answers(right=np.ones(ROWS, dtype=bool), folder="a folder of a folder of a folder of a folder/")
+    table = slices.compared(rows, slices.slices(rows, None, None))
+    assert table["name"].nunique() == len(table) == 2
+
+
 @pytest.mark.parametrize("rows", [0, 5, 19])
 def test_of_few_rows_there_are_no_slices(rows: int) -> None:
     every = answers(right=np.ones(ROWS, dtype=bool)).head(rows)

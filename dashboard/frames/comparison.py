@@ -32,6 +32,7 @@ MINUS = " − "
 BETTER, WORSE, NOT_SIGNIFICANT = "better", "worse", "not significant"
 TRAINING, VALIDATION = "training", "validation"  # losses
 OF_METHODS = (Kind.FUSION, Kind.ZERO_SHOT, Kind.ENCODERS)  # studies whose heads are methods
+MOST_CLASSES = 40  # in a chart with a row for each
 NAME = 34  # characters of a run's name, so that what tells it from others is never cut off
 
 
@@ -106,10 +107,11 @@ def classes_of(classes: pd.DataFrame, method: str, against: str) -> pd.DataFrame
     rows = classes[
         (classes[MethodClasses.METHOD] == method) & (classes[MethodClasses.AGAINST] == against)
     ].sort_values(MethodClasses.EFFECT, ascending=False, kind="stable")
+    shown = shown_names(list(rows[MethodClasses.CLASS]))
     return pd.DataFrame(
         {
             "name": [
-                f"{text.clean(name, longest=40)} (n = {n:,})"
+                f"{shown[name]} (n = {n:,})"
                 for name, n in zip(rows[MethodClasses.CLASS], rows[MethodClasses.TEST], strict=True)
             ],
             **_ends(rows, MethodClasses.EFFECT),
@@ -121,6 +123,13 @@ def classes_of(classes: pd.DataFrame, method: str, against: str) -> pd.DataFrame
             "n": rows[MethodClasses.TEST],
         }
     )
+
+
+def drawn_classes(frame: pd.DataFrame) -> pd.DataFrame:
+    """The `MOST_CLASSES` of `classes_of` that are least likely by chance, of equal ones those that differ
+    most, in their order."""
+    first = np.lexsort((-frame["value"].abs(), frame["p"]))[:MOST_CLASSES]
+    return frame.iloc[np.sort(first)]
 
 
 def searches(best_so_far: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

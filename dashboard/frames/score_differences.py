@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboard import text
 from dashboard.frames.comparison import BETTER, NOT_SIGNIFICANT, WORSE, name_of
+from dashboard.frames.predictions import shown_names
 from trainer.stats.power import detectable_effect
 from trainer.tracking.compared_scores import IN_UNITS, TITLES, ScorePair
 
@@ -50,8 +51,8 @@ def labels(pair: ScorePair) -> pd.DataFrame:
     if pair.labels is None:
         return pd.DataFrame()
     known = pair.labels[pair.labels["p"].notna()].sort_values("p", kind="stable")
-    names = [text.clean(name, longest=40) for name in known["label"]]
-    found = _differences(names, known, known["p_holm"].to_numpy())
+    shown = shown_names(list(known["label"]))
+    found = _differences([shown[name] for name in known["label"]], known, known["p_holm"].to_numpy())
     return found.assign(run=known["a"].to_numpy(), base=known["b"].to_numpy())
 
 

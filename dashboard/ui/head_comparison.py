@@ -114,24 +114,27 @@ def by_class(classes: pd.DataFrame, pair: Pair) -> None:
         return
     st.subheader("Class by class")
     mine, theirs = (text.plain(name) for name in pair)
+    drawn = comparison.drawn_classes(frame)
     layout.chart(
         charts.differences(
-            frame,
+            drawn,
             title="difference of F1",
             more={"f1": f"F1 of {comparison.name_of(pair.method)}", "f1_against": "F1 of the other"},
         ),
         frame,
         name="classes",
-        alt_text=f"Difference of F1 for {len(frame)} classes with 95 % intervals",
+        alt_text=f"Difference of F1 for {len(drawn)} classes with 95 % intervals",
         n=text.count(int(frame["n"].sum()), "test row"),
     )
     behind = frame[frame["value"] < 0]
     sure = int((behind["says"] == comparison.WORSE).sum())
     count, sizes = len(frame), text.spread(frame["n"].tolist())
+    if len(drawn) < count:
+        layout.sentence(f"Drawn: the {len(drawn)} of {count:,} classes that are least likely by chance.")
     layout.sentence(
         f"F1 of {mine} minus {theirs}; 95 % intervals. Coloured: p < 0.05 after Holm’s correction for "
-        f"{count} classes. {sizes} test rows per class. {theirs} is ahead in {len(behind)}, significantly in "
-        f"{sure}."
+        f"{count:,} classes. {sizes} test rows per class. {theirs} is ahead in {len(behind):,}, "
+        f"significantly in {sure:,}."
     )
 
 

@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import ablation as charts
 from dashboard.frames import ablation
+from dashboard.frames.predictions import shown_names
 from dashboard.runs.run_info import RunInfo
 from dashboard.ui import conclusion, gallery, layout, state
 from dashboard.ui.pages import ABLATION as PAGE
@@ -476,7 +477,7 @@ def by_class(info: RunInfo, cell: dict[Any, Any]) -> None:
     if frame.empty:
         return
     st.subheader("Class by class")
-    frame["class"] = [text.clean(name, longest=40) for name in frame[AblationClasses.CLASS]]
+    frame["class"] = frame[AblationClasses.CLASS].map(shown_names(list(frame[AblationClasses.CLASS])))
     frame["label"] = [
         f"{row['class']}\n{row[AblationClasses.TEST]:,} test, {row[AblationClasses.KEPT]:,} of "
         f"{row[AblationClasses.TRAIN]:,} train"

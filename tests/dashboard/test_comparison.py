@@ -14,7 +14,7 @@ from dashboard.frames import comparison
 from tests.support import synthetic_comparison, wording
 from tests.support.pages import Showing, active, charts, open_page, restart, words
 from tests.support.synthetic_runs import HOSTILE
-from trainer.tracking.schema import Kind, MethodPairs
+from trainer.tracking.schema import Kind, MethodClasses, MethodPairs, Methods
 
 PAGES = {
     Kind.ZERO_SHOT: "views/zeroshot.py",
@@ -68,6 +68,44 @@ def test_rows_that_one_method_alone_has_right_come_with_the_others_wrong_answer(
     )
     assert comparison.only_right(answers, "one", "other").to_numpy().tolist() == [["a", "x", "y"]]
     assert comparison.only_right(answers, "other", "one").to_numpy().tolist() == [["b", "x", "y"]]
+
+
+def classes_table(names: list[str], p: list[float], effect: list[float]) -> pd.DataFrame:
+    """METHOD_CLASSES of one pair."""
+    return pd.DataFrame(
+        {
+            MethodClasses.METHOD: "a",
+            MethodClasses.AGAINST: "b",
+            MethodClasses.CLASS: names,
+            MethodClasses.TEST: 5,
+            MethodClasses.F1: 0.5,
+            MethodClasses.F1_AGAINST: 0.5,
+            MethodClasses.EFFECT: effect,
+            MethodClasses.EFFECT + Methods.LOW: -1.0,
+            MethodClasses.EFFECT + Methods.HIGH: 1.0,
+            MethodClasses.EFFECT_P_HOLM: p,
+        }
+    )
+
+
+def test_classes_that_differ_after_their_fortieth_character_have_a_row_each() -> None:
+    names = ["x" * 60 + ending for ending in "abc"]
+    found = comparison.classes_of(classes_table(names, [1.0] * 3, [0.0] * 3), "a", "b")
+    assert found["name"].nunique() == 3
+
+
+def test_of_a_thousand_classes_those_least_likely_by_chance_are_drawn_in_their_order() -> None:
+    effect = np.random.default_rng(0).uniform(-0.1, 0.1, size=1000)
+    p = np.ones(1000)
+    p[500:510] = 0.01
+    names = [f"class {n}" for n in range(1000)]
+    found = comparison.classes_of(classes_table(names, list(p), list(effect)), "a", "b")
+    drawn = comparison.drawn_classes(found)
+    assert len(drawn) == comparison.MOST_CLASSES
+    assert (drawn["p"] < 0.05).sum() == 10
+    assert drawn["value"].is_monotonic_decreasing
+    others = found.drop(drawn.index)["value"].abs().max()
+    assert drawn.loc[drawn["p"] == 1, "value"].abs().min() >= others
 
 
 def test_charts_are_valid_vega_lite() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.test_accessibility import serious_findings
 from tests.support import synthetic_labels
+from tests.support.accessibility import serious_findings
 from tests.support.browser import Dashboard, settle
 from tests.support.browsing import CHART, MAIN, Watched
 

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page, Route
 
 from dashboard.reports.report import report, reported
 from dashboard.runs.store import Store
-from tests.browser.test_accessibility import serious_findings
 from tests.support import commands, hostile_store, synthetic_comparison, synthetic_runs
+from tests.support.accessibility import serious_findings
 from trainer.tracking.schema import Kind
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -215,6 +215,9 @@ if __name__ == "__main__":
             importlib.import_module(name)
     assert threading.active_count() == 1, threading.enumerate()  # a fork has none of the others
     gc.collect()
+    from mlflow.utils import requirements_utils
+
+    requirements_utils._init_modules_to_packages_map()  # which package has which module: 0.7 s for each model
     gc.freeze()  # what is loaded is no garbage in any fork, and need not be copied to find that out
     given = _serve(os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w"))
     if given is not None:

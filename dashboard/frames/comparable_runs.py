@@ -48,11 +48,19 @@ def on_other_data(picked: Sequence[RunInfo], base: RunInfo) -> list[str]:
     """Return a sentence, as Markdown, for each run whose rows or labels are not exactly those of the base."""
     same = on_same_rows(list(picked), base)
     return [
-        f"{_called(one)} read other data ({_data(one)}) than {_called(base)} ({_data(base)}). Only test rows "
-        "of the same name can be paired."
+        f"{_called(one)} read {_differing(one, base)}. Only test rows of the same name can be paired."
         for one in picked
         if one not in same
     ]
+
+
+def _differing(one: RunInfo, base: RunInfo) -> str:
+    if one.data == base.data:
+        return (
+            f"other rows or labels of {_data(one)} than {_called(base)}, as with corrected labels or files "
+            "that have changed"
+        )
+    return f"other data ({_data(one)}) than {_called(base)} ({_data(base)})"
 
 
 def _reason(run_id: str, infos: Mapping[str, RunInfo], archived: Mapping[str, RunInfo]) -> str:

@@ -170,6 +170,18 @@ def test_a_run_of_other_data_is_named(showing: Showing) -> None:
     assert "read other data (corrected) than **first**" in warning.value
 
 
+def test_a_run_with_other_labels_of_the_same_data_is_named(showing: Showing) -> None:
+    def relabelled(uri: str) -> tuple[str, str]:
+        ids = two(uri)
+        for one in ids:
+            MlflowClient(uri).set_tag(one, Tag.DIGEST, f"of {one}")
+        return ids
+
+    (warning,) = opened(*showing(relabelled)).warning
+    assert warning.value.startswith("**second**")
+    assert "as with corrected labels or files that have changed" in warning.value
+
+
 def test_a_fusion_is_compared_by_the_method_chosen_on_validation_rows(showing: Showing) -> None:
     def mixed(uri: str) -> list[str]:
         return [synthetic_comparison.run(uri, kind) for kind in (Kind.FUSION, Kind.ENCODERS)]

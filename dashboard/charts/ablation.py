@@ -104,7 +104,7 @@ def steps(frame: pd.DataFrame, *, title: str, dark: bool) -> alt.LayerChart | al
             alt.Tooltip("kept:Q", title="training rows", format=",d"),
         ],
     )
-    axis = alt.Axis(format="+.2~f", tickCount=6)
+    axis = alt.Axis(format="+.3~r", tickCount=6)
     bars = base.mark_bar(size=20, cornerRadius=2, opacity=0.75).encode(
         x=alt.X("start:Q", title=title, axis=axis),
         x2="end:Q",

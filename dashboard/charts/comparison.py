@@ -29,7 +29,7 @@ def dots(frame: pd.DataFrame, *, title: str) -> alt.LayerChart | alt.FacetChart:
         x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False, padding=12)), x2="high:Q"
     )
     points = base.mark_point(size=90, filled=True, opacity=1, color=BLUE).encode(
-        x=alt.X("value:Q", title=title, axis=alt.Axis(format=".2~f", tickCount=7)),
+        x=alt.X("value:Q", title=title, axis=alt.Axis(format=".3~r", tickCount=7)),
         shape=alt.condition("datum.chosen", alt.value("diamond"), alt.value("circle")),
     )
     return alt.layer(lines, points).properties(**rows_high(len(order), ROW))

@@ -46,7 +46,7 @@ def bargain(frame: pd.DataFrame, *, title: str, device: str) -> alt.LayerChart |
     scale = alt.Scale(zero=False, padding=16)
     lines = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q")
     dots = base.mark_point(size=110, filled=True, opacity=1).encode(
-        y=alt.Y("value:Q", title=title, axis=alt.Axis(format=".2~f", tickCount=7))
+        y=alt.Y("value:Q", title=title, axis=alt.Axis(format=".3~r", tickCount=7))
     )
     words = base.mark_text(align="left", dx=9, dy=-7, fontSize=12).encode(y="value:Q", text="name:N")
     return alt.layer(lines, dots, words).properties(height=380)

@@ -42,7 +42,7 @@ def differences(base: alt.Chart, value: str, title: str) -> list[alt.Chart]:
         x=alt.X(f"{low}:Q", title=title, scale=alt.Scale(padding=12)), x2=f"{high}:Q", color=verdicts()
     )
     dots = base.mark_point(size=80, filled=True, opacity=1).encode(
-        x=alt.X(f"{value}:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=7)), color=verdicts()
+        x=alt.X(f"{value}:Q", title=title, axis=alt.Axis(format="+.3~r", tickCount=7)), color=verdicts()
     )
     return [zero_rule(value, title), lines, dots]
 

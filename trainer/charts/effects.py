@@ -39,7 +39,7 @@ def forest_layers(frame: pd.DataFrame, y: alt.Y, *, title: str) -> list[alt.Char
         x=alt.X("low:Q", title=title), x2="high:Q"
     )
     dots = base.mark_point(size=70, filled=True, opacity=1, strokeWidth=1.5, aria=False).encode(
-        x=alt.X("value:Q", title=title, axis=alt.Axis(format="+.2~f", tickCount=8)),
+        x=alt.X("value:Q", title=title, axis=alt.Axis(format="+.3~r", tickCount=8)),
         stroke=colour,
         fillOpacity=alt.condition("datum.sure == 'p < 0.05'", alt.value(1.0), alt.value(0.0)),
         shape=shape,
@@ -155,7 +155,7 @@ def _tiles(base: alt.Chart, title: str, reach: float) -> list[alt.Chart]:
         "value:Q",
         title=title,
         scale=alt.Scale(domain=[-reach, 0, reach], range=[LOSS, NONE, GAIN], interpolate="rgb"),
-        legend=alt.Legend(orient="bottom", format="+.2~f", gradientLength=200, tickCount=3, titleLimit=0),
+        legend=alt.Legend(orient="bottom", format="+.3~r", gradientLength=200, tickCount=3, titleLimit=0),
     )
     tiles = base.transform_filter("isValid(datum.value)").mark_rect(cornerRadius=3).encode(color=colour)
     return [grey, tiles]

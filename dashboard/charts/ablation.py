@@ -13,11 +13,11 @@ from dashboard.charts.palette import BLUE, CATEGORIES, GREY, ORANGE, RED
 from dashboard.frames.ablation import BAD, CLEAN
 from trainer.charts.effects import AGAINST, GridAxes, forest_layers, grid, reach_of
 from trainer.charts.palette import GAIN, LOSS, ink
+from trainer.charts.paper import NARROW
 from trainer.charts.rows import LEAST, rows_high
 
 __all__ = ["GridAxes", "classes", "forest", "grid", "histogram", "reach_of", "steps"]
 
-NARROW = "windowSize()[0] < 600"  # in Vega: a telephone
 MOST_NAMED = 60  # classes; of more, some names are left out
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dashboard.charts.palette import BLUE, GREEN, GREY, RED
 from trainer.charts.effects import zero_rule
+from trainer.charts.paper import NARROW
 from trainer.charts.rows import LEAST, rows_high
 
 VERDICTS = ["better", "worse", "not significant"]
@@ -26,7 +27,7 @@ def verdicts() -> alt.Color:
         "says:N",
         title=None,
         scale=alt.Scale(domain=VERDICTS, range=[GREEN, RED, GREY]),
-        legend=alt.Legend(orient="top", columns=alt.ExprRef(f"windowSize()[0] < 600 ? 1 : {len(VERDICTS)}")),
+        legend=alt.Legend(orient="top", columns=alt.ExprRef(f"{NARROW} ? 1 : {len(VERDICTS)}")),
     )
 
 

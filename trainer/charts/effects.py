@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.charts.palette import BLUE, GAIN, GREY, LOSS, NONE, RED, ink
+from trainer.charts.paper import NARROW
 from trainer.charts.rows import rows_high
 from trainer.core.text import brackets, signed
 from trainer.tracking.schema import Verdict
@@ -27,7 +28,7 @@ def forest_layers(frame: pd.DataFrame, y: alt.Y, *, title: str) -> list[alt.Char
         title: of the x axis.
     """
     present = [name for name in AGAINST if name in set(frame["against"])]
-    narrow = "windowSize()[0] < 600 ? 1 : 2"
+    narrow = f"{NARROW} ? 1 : 2"
     legend = alt.Legend(
         orient="top", labelLimit=200, title="against", titleOrient="left", columns=alt.ExprRef(narrow)
     )

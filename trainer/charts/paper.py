@@ -22,6 +22,7 @@ NATURAL = "natural_width"  # in a chart's usermeta: the width at which it is dra
 CHARACTER = 8.0  # pixels of one in a title, about
 FLATTEST = 0.8  # height of a chart over its width, at most
 WINDOW = "windowSize()[0]"  # in a chart's expressions: the width of the page
+NARROW = f"{WINDOW} < 600"  # there: whether it is a telephone's
 FAMILIES = "DejaVu Sans, Verdana, sans-serif"  # Verdana has the same widths
 SIZE = re.compile(r'width="[\d.]+" height="[\d.]+" viewBox="0 0 ([\d.]+) ([\d.]+)"')
 LINK = re.compile(r'\s(?:xlink:)?href="(?!data:image/|#)[^"]*"')

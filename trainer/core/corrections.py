@@ -38,9 +38,7 @@ class Correction(NamedTuple):
     who: str = ""
     when: str = ""  # ISO 8601
     why: str = ""
-    content_hash: str = (
-        ""  # SHA-256 hex of the image's bytes (without images: of the vector's); "" if not known
-    )
+    content_hash: str = ""  # SHA-256 hex of the image's bytes, or of the vector's; "" if not known
 
 
 NEEDED = ("sample_id", "old", "new", "action")

@@ -250,14 +250,8 @@ def most_candidates(cells: int) -> int:
     return min(MOST_CANDIDATES, max(LEAST_CANDIDATES, MOST_CELLS // cells))
 
 
-def best_row(trials: pd.DataFrame, objective: Objective) -> dict[Hashable, Any] | None:
-    """Return the row of TRIALS of the best completed trial: by score, then the lower loss, then the earlier
-    one."""
-    ranked = _ranked(trials, objective)
-    return None if ranked.empty else ranked.iloc[0].to_dict()
-
-
 def _ranked(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Return the rows of TRIALS of completed trials: by score, then the lower loss, then the earlier one."""
     complete = trials[trials[Trials.STATE] == "complete"]
     return complete.sort_values(
         [objective.column, Trials.VAL_LOSS, Trials.TRIAL], ascending=[not objective.up, True, True]

@@ -22,8 +22,8 @@ from trainer.search.loop import SearchSettings, SearchStep, TrialRecord, search
 from trainer.search.optuna_export import check_export, export_to_optuna
 from trainer.search.space import CONDITIONS, Space, head_spec, load_space
 from trainer.search.study import FinishedTrial, Pruner, Study, linear_path, pareto_front, rungs
-from trainer.search.trial_log import TrialLog, best_row, best_trials, finished_trials
-from trainer.stats.objective import F1, NLL
+from trainer.search.trial_log import TrialLog, best_trials, finished_trials
+from trainer.stats.objective import NLL
 
 QUICK = """
 width: {choice: [8, 16]}
@@ -402,9 +402,12 @@ def test_of_equal_scores_the_lower_log_loss_decides_then_the_earlier_trial() -> 
             "state": "complete",
             "val_f1_macro": [0.8, 0.8, 0.8, 0.7],
             "val_loss": list(losses.values()),
+            "parameters": 1,
+            "rungs": "{}",
+            "finished_s": 0.0,
         }
     )
-    best = best_row(table, F1)
+    best = TrialLog(table).best()
     assert best is not None
     assert best["trial"] == 1
 
